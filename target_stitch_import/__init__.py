@@ -1,0 +1,1 @@
+"""Deliver any Singer tap's data to Stitch through the Import API."""

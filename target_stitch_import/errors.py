@@ -1,0 +1,56 @@
+"""What can end a run, named by what the user must do about it, each with its exit status.
+
+Every message names what is wrong, where, and what to do; none carries a record value or a token.
+"""
+
+from __future__ import annotations
+
+
+class TargetError(Exception):
+    """Ends the run with `exit_status`; its text is shown to the user as it is."""
+
+    exit_status = 70  # EX_SOFTWARE: never meant to be seen by itself
+
+
+class InputError(TargetError):
+    """The tap's output, or a record or batch that was refused: mend the data or the tap."""
+
+    exit_status = 65
+
+
+class ServiceUnavailableError(TargetError):
+    """The Import API stayed out of reach past `max_retry_seconds`: run again later."""
+
+    exit_status = 69
+
+
+class OutputError(TargetError):
+    """Stdout, the dead-letter file, or the output file could not be written."""
+
+    exit_status = 74
+
+
+class ProtocolError(TargetError):
+    """What answered is not the Import API: check `region`, `api_url` and proxies."""
+
+    exit_status = 76
+
+
+class CredentialsError(TargetError):
+    """The Import API refused the token: check `token` and `region`."""
+
+    exit_status = 77
+
+
+class ConfigurationError(TargetError):
+    """A setting cannot work; the text names it."""
+
+    exit_status = 78
+
+
+class InterruptedRunError(TargetError):
+    """A signal ended the run; `exit_status` is 128 plus its number."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"Stopped by signal {signal_number}.")
+        self.exit_status = 128 + signal_number

@@ -1,0 +1,138 @@
+"""The ceiling: what this interpreter and these libraries can move, without any guarantee.
+
+A bare loop: a chunk of stdin, `msgspec` `decode_lines` with the records left raw, one list of
+structs encoded a body, `requests` posting it. Nothing is checked, retried or accounted for, states
+are dropped, and body sizes are estimates. No target can be expected to beat it by much.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import requests
+
+CHUNK_BYTES: Final = 1 << 20
+BODY_BYTES: Final = 3_000_000  # a chunk more may follow
+BODY_ROWS: Final = 20_000
+BUFFER_BYTES: Final = 64_000_000
+
+
+class Message(msgspec.Struct, gc=False):
+    """Any Singer message; what is not needed is skipped."""
+
+    type: str
+    stream: str = ""
+    record: msgspec.Raw = msgspec.Raw()
+    time_extracted: str | None = None
+    schema: msgspec.Raw = msgspec.Raw()
+    key_properties: list[str] = []
+
+
+class Upsert(msgspec.Struct, gc=False, omit_defaults=True, tag_field="action", tag="upsert"):
+    """One message of a body."""
+
+    sequence: int
+    data: msgspec.Raw
+    time_extracted: str | None = None
+
+
+class Stream:
+    """A SCHEMA and what waits to be sent for it."""
+
+    def __init__(self, message: Message) -> None:
+        """Prepare the bytes that every body of the stream begins with."""
+        envelope = {
+            "table_name": message.stream,
+            "schema": message.schema,
+            "key_names": message.key_properties,
+        }
+        self.prefix = msgspec.json.encode(envelope)[:-1] + b',"messages":'
+        self.upserts: list[Upsert] = []
+        self.size_bytes = 0.0
+
+
+class Ceiling:
+    """The loop."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        """Take the configuration of the target under test."""
+        self.url = f"{config['api_url']}/v2/import/batch"
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.headers["Authorization"] = f"Bearer {config['token']}"
+        self.session.headers["Content-Type"] = "application/json"
+        self.encoder = msgspec.json.Encoder()
+        self.decoder = msgspec.json.Decoder(Message)
+        self.sequence = itertools.count(time.time_ns())
+        self.streams: dict[str, Stream] = {}
+
+    def run(self) -> None:
+        """Move everything from stdin to the Import API."""
+        rest = b""
+        buffered_bytes = 0
+        while chunk := os.read(0, CHUNK_BYTES):
+            cut = chunk.rfind(b"\n") + 1
+            if not cut:
+                rest += chunk
+                continue
+            self.take(rest + chunk[:cut])
+            buffered_bytes += len(rest) + cut
+            rest = chunk[cut:]
+            for stream in self.streams.values():
+                if stream.size_bytes >= BODY_BYTES or len(stream.upserts) >= BODY_ROWS:
+                    self.post(stream)
+            if len(self.streams) > 1 and buffered_bytes >= BUFFER_BYTES:
+                self.post_all()
+                buffered_bytes = 0
+        self.take(rest)
+        self.post_all()
+
+    def take(self, run: bytes) -> None:
+        """Sort whole lines into the streams."""
+        messages = self.decoder.decode_lines(run)
+        average_bytes = len(run) / max(1, len(messages))
+        streams, sequence = self.streams, self.sequence
+        for message in messages:
+            if message.type == "RECORD":
+                stream = streams[message.stream]
+                stream.upserts.append(
+                    Upsert(next(sequence), message.record, message.time_extracted)
+                )
+                stream.size_bytes += average_bytes
+            elif message.type == "SCHEMA":
+                streams[message.stream] = Stream(message)
+
+    def post_all(self) -> None:
+        """Send what waits."""
+        for stream in self.streams.values():
+            if stream.upserts:
+                self.post(stream)
+
+    def post(self, stream: Stream) -> None:
+        """Send one body."""
+        body = bytearray(stream.prefix)
+        self.encoder.encode_into(stream.upserts, body, -1)
+        body += b"}"
+        self.session.post(self.url, data=bytes(body)).raise_for_status()
+        stream.upserts = []
+        stream.size_bytes = 0.0
+
+
+def main() -> None:
+    """Run with the configuration file of the target under test."""
+    parser = argparse.ArgumentParser(description="The ceiling: a loop without any guarantee.")
+    parser.add_argument("--config", type=Path, required=True)
+    gc.disable()
+    Ceiling(json.loads(parser.parse_args().config.read_text())).run()
+
+
+if __name__ == "__main__":
+    main()

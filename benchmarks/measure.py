@@ -1,0 +1,195 @@
+"""One run of one whole process: wall time, CPU seconds, peak memory, and what reached the gate."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from peers import HERE, Config, Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+TIMEOUT_SECONDS: Final = 900.0
+# `ru_maxrss` is in kibibytes, but in bytes on macOS.
+RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+PROC_STAT: Final = Path("/proc/stat")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one run took. `elsewhere` is the share of all cores that other programs used."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    exit_status: int
+    requests: int
+    body_bytes: int
+    messages: int
+    max_in_flight: int
+    elsewhere: float
+    last_line: str
+    complaint: str
+
+    @property
+    def peak_rss_mb(self) -> float:
+        """Return the peak memory in megabytes."""
+        return self.peak_rss_bytes / 1e6
+
+
+class GateProcess:
+    """The gate as a process of its own, in a `with` statement."""
+
+    def __init__(
+        self, *, latency_seconds: float = 0.0, count: bool = False, keep: bool = False
+    ) -> None:
+        """Choose what the gate does; it starts on entering."""
+        self._command = [
+            sys.executable,
+            str(HERE / "gate.py"),
+            f"--latency={latency_seconds}",
+            *(["--count"] if count else []),
+            *(["--keep"] if keep else []),
+        ]
+        self._process: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        if self._process.stdout is None:
+            raise AssertionError
+        self.url = self._process.stdout.readline().split()[-1]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds it has used, where the system tells."""
+        if self._process is None or not PROC_STAT.exists():
+            return 0.0
+        text = Path(f"/proc/{self._process.pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def reset(self) -> None:
+        """Forget what arrived."""
+        self._ask("POST", "/_gate/reset")
+
+    def stats(self) -> dict[str, int]:
+        """Return the counters since the last reset."""
+        stats: dict[str, int] = self._ask("GET", "/_gate/stats")
+        return stats
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """Return the kept bodies, each with `arrived_at` on the monotonic clock."""
+        bodies: list[dict[str, Any]] = self._ask("GET", "/_gate/bodies")
+        return bodies
+
+    def _ask(self, method: str, path: str) -> Any:
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=60)
+        connection.request(method, path)
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        return answer
+
+
+def run(peer: Peer, source: Path | Callable[[BinaryIO], None], gate: GateProcess) -> Sample:
+    """Run the peer to its end, on a file or on what `source` writes to its stdin."""
+    return run_configured(peer, peer.config(gate.url), (), source, gate)
+
+
+def run_configured(
+    peer: Peer,
+    config: Config,
+    arguments: tuple[str, ...],
+    source: Path | Callable[[BinaryIO], None],
+    gate: GateProcess,
+) -> Sample:
+    """Run the peer with a configuration and further arguments of one's own."""
+    gate.reset()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        config_path = Path(folder, "config.json")
+        config_path.write_text(json.dumps(config))
+        command = [*peer.command, "--config", str(config_path), *arguments]
+        out_path, err_path = Path(folder, "stdout"), Path(folder, "stderr")
+        gate_before, busy_before = gate.cpu_seconds, _busy_seconds()
+        with out_path.open("wb") as out, err_path.open("wb") as err:
+            started = time.perf_counter()
+            if isinstance(source, Path):
+                with source.open("rb") as stdin:
+                    process = subprocess.Popen(command, stdin=stdin, stdout=out, stderr=err)
+            else:
+                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
+            watchdog = threading.Timer(TIMEOUT_SECONDS, process.kill)
+            watchdog.start()
+            if not isinstance(source, Path):
+                _feed(process, source)
+            _, status, usage = os.wait4(process.pid, 0)
+            wall = time.perf_counter() - started
+            watchdog.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime
+        others = _busy_seconds() - busy_before - cpu - (gate.cpu_seconds - gate_before)
+        stats = gate.stats()
+        return Sample(
+            wall_seconds=wall,
+            cpu_seconds=cpu,
+            peak_rss_bytes=usage.ru_maxrss * RSS_UNIT,
+            exit_status=process.returncode,
+            requests=stats["requests"],
+            body_bytes=stats["body_bytes"],
+            messages=stats["messages"],
+            max_in_flight=stats["max_in_flight"],
+            elsewhere=max(0.0, others / wall / (os.cpu_count() or 1)),
+            last_line=_last_line(out_path),
+            complaint=_last_line(err_path) if process.returncode else "",
+        )
+
+
+def _feed(process: subprocess.Popen[bytes], source: Callable[[BinaryIO], None]) -> None:
+    if process.stdin is None:
+        raise AssertionError
+    try:
+        source(process.stdin)  # type: ignore[arg-type]  # Popen's IO[bytes] is a BinaryIO here
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it ended early; its exit status says why
+
+
+def _busy_seconds() -> float:
+    """Return the CPU seconds of the whole machine since it started, where the system tells."""
+    if not PROC_STAT.exists():
+        return 0.0
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(
+        int, PROC_STAT.read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_bytes().rstrip().rsplit(b"\n", 1)
+    return lines[-1].decode(errors="replace")

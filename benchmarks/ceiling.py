@@ -77,23 +77,28 @@ class Ceiling:
     def run(self) -> None:
         """Move everything from stdin to the Import API."""
         rest = b""
-        buffered_bytes = 0
         while chunk := os.read(0, CHUNK_BYTES):
             cut = chunk.rfind(b"\n") + 1
             if not cut:
                 rest += chunk
                 continue
             self.take(rest + chunk[:cut])
-            buffered_bytes += len(rest) + cut
             rest = chunk[cut:]
-            for stream in self.streams.values():
-                if stream.size_bytes >= BODY_BYTES or len(stream.upserts) >= BODY_ROWS:
-                    self.post(stream)
-            if len(self.streams) > 1 and buffered_bytes >= BUFFER_BYTES:
-                self.post_all()
-                buffered_bytes = 0
+            self.post_full()
         self.take(rest)
-        self.post_all()
+        for stream in self.streams.values():
+            self.post(stream)
+
+    def post_full(self) -> None:
+        """Send full bodies; where many streams fill the memory first, the largest of them."""
+        streams = self.streams.values()
+        for stream in streams:
+            if stream.size_bytes >= BODY_BYTES or len(stream.upserts) >= BODY_ROWS:
+                self.post(stream)
+        if sum(stream.size_bytes for stream in streams) >= BUFFER_BYTES:
+            by_size = sorted(streams, key=lambda stream: stream.size_bytes)
+            for stream in by_size[-max(1, len(by_size) // 8) :]:
+                self.post(stream)
 
     def take(self, run: bytes) -> None:
         """Sort whole lines into the streams."""
@@ -110,14 +115,10 @@ class Ceiling:
             elif message.type == "SCHEMA":
                 streams[message.stream] = Stream(message)
 
-    def post_all(self) -> None:
-        """Send what waits."""
-        for stream in self.streams.values():
-            if stream.upserts:
-                self.post(stream)
-
     def post(self, stream: Stream) -> None:
-        """Send one body."""
+        """Send what waits for one stream."""
+        if not stream.upserts:
+            return
         body = bytearray(stream.prefix)
         self.encoder.encode_into(stream.upserts, body, -1)
         body += b"}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS: Final = 900.0
 # `ru_maxrss` is in kibibytes, but in bytes on macOS.
 RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+LAST_LINE_BYTES: Final = 4_000_000
 PROC_STAT: Final = Path("/proc/stat")
 
 
@@ -146,11 +148,16 @@ def run_configured(
                 process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
             watchdog = threading.Timer(TIMEOUT_SECONDS, process.kill)
             watchdog.start()
-            if not isinstance(source, Path):
-                _feed(process, source)
-            _, status, usage = os.wait4(process.pid, 0)
+            try:
+                if not isinstance(source, Path):
+                    _feed(process, source)
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                watchdog.cancel()
             wall = time.perf_counter() - started
-            watchdog.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         cpu = usage.ru_utime + usage.ru_stime
         others = _busy_seconds() - busy_before - cpu - (gate.cpu_seconds - gate_before)
@@ -158,15 +165,15 @@ def run_configured(
         return Sample(
             wall_seconds=wall,
             cpu_seconds=cpu,
-            peak_rss_bytes=usage.ru_maxrss * RSS_UNIT,
+            peak_rss_bytes=_peak_rss_bytes(usage),
             exit_status=process.returncode,
             requests=stats["requests"],
             body_bytes=stats["body_bytes"],
             messages=stats["messages"],
             max_in_flight=stats["max_in_flight"],
             elsewhere=max(0.0, others / wall / (os.cpu_count() or 1)),
-            last_line=_last_line(out_path),
-            complaint=_last_line(err_path) if process.returncode else "",
+            last_line=last_line(out_path),
+            complaint=last_line(err_path) if process.returncode else "",
         )
 
 
@@ -190,6 +197,19 @@ def _busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_bytes().rstrip().rsplit(b"\n", 1)
-    return lines[-1].decode(errors="replace")
+def last_line(path: Path) -> str:
+    """Return the last line of a file, read from its end: reading all would make us large."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LAST_LINE_BYTES))
+        return file.read().rstrip().rpartition(b"\n")[2].decode(errors="replace")
+
+
+def _peak_rss_bytes(usage: resource.struct_rusage) -> int:
+    """Return a child's peak memory, which it inherits from us until it outgrows us."""
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if usage.ru_maxrss <= ours:
+        raise RuntimeError(
+            f"the harness outgrew what it measures: {ours} against {usage.ru_maxrss}"
+        )
+    return usage.ru_maxrss * RSS_UNIT

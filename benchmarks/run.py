@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -45,6 +46,8 @@ def main() -> None:
     chosen = [peers.PEERS[name] for name in arguments.targets]
     size = QUICK_SIZE if arguments.quick else 1.0
     repeat = arguments.repeat or (2 if arguments.quick else 5)
+    # Leave no gate and no target behind, however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for peer in chosen:
         peers.install(peer)
     print(_machine(), flush=True)
@@ -71,10 +74,9 @@ def main() -> None:
         else:
             text = behaviour.trickle_delay(targets)
         _show(results, title, text)
-    path: Path = arguments.json
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1))
-    print(f"\nevery sample: {path}")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=1))
+    print(f"\nevery sample: {arguments.json}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -125,7 +125,7 @@ def _undelivered(peer: Peer, sample: Sample, records: int, path: Path) -> str:
     if sample.messages != records:
         return f"{sample.messages} of {records} records delivered"
     if peer.writes_states:
-        last_state = json.loads(path.read_bytes().rstrip().rsplit(b"\n", 1)[-1])["value"]
+        last_state = json.loads(measure.last_line(path))["value"]
         if not sample.last_line or json.loads(sample.last_line) != last_state:
             return "the last state was not written"
     return ""

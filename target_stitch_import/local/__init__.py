@@ -1,0 +1,104 @@
+"""A local stand-in for Stitch's Import API, with the warehouse that would be loaded, in DuckDB.
+
+Imports nothing heavy: DuckDB and the web server are imported when one is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
+from target_stitch_import.local.process import ImportApiProcess, StartError
+
+if TYPE_CHECKING:
+    from target_stitch_import.local.runtime import LocalApi
+
+__all__ = ["ImportApi", "ImportApiProcess", "LocalExtraMissingError", "StartError"]
+
+
+class ImportApi:
+    """A local Import API inside this process, for tests.
+
+    `database` is a DuckDB file, or None for one in memory that is gone afterwards. `accounts` is
+    an accounts file, the same as a mapping, or None to accept any token. `options` are those of
+    `runtime.Options`, such as `kept_bytes=None` to keep every request, `destination="snowflake"`.
+
+    Example:
+        with ImportApi() as api:
+            requests.post(f"{api.url}/v2/import/batch", ...)
+            assert api.query("select count(*) from import_api.customers") == [(1,)]
+    """
+
+    def __init__(
+        self,
+        database: str | Path | None = None,
+        accounts: str | Path | Mapping[str, Any] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        region: str = "us",
+        **options: Any,
+    ) -> None:
+        self._given = {
+            "database": Path(database) if database is not None else None,
+            "accounts": accounts,
+            "host": host,
+            "port": port,
+            "region": region,
+            **options,
+        }
+        self._api: LocalApi | None = None
+
+    def start(self) -> None:
+        """Start serving. Raises LocalExtraMissingError before anything is started."""
+        require_extra()
+        from target_stitch_import.local.runtime import LocalApi, Options  # noqa: PLC0415 - heavy
+
+        self._api = LocalApi(Options(**self._given))
+        self._api.start()
+
+    def close(self) -> None:
+        """Stop serving and close the database."""
+        if self._api is not None:
+            self._api.close()
+            self._api = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, such as `http://127.0.0.1:54321`."""
+        return self._running().url
+
+    def set_faults(self, faults: list[dict[str, Any]]) -> None:
+        """Replace the list of faults, as `PUT /_local/faults` does."""
+        self._running().faults.put(faults)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Give the accepted requests verbatim, in order of arrival."""
+        return [kept.as_json() for kept in self._running().journal.requests()]
+
+    def reset(self) -> None:
+        """Go back to the fresh state."""
+        self._running().reset()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one statement in the warehouse and give its rows."""
+        return self._running().warehouse.query(sql)
+
+    def _running(self) -> LocalApi:
+        if self._api is None:
+            raise RuntimeError("the local Import API is not running")
+        return self._api
+
+    def __enter__(self) -> ImportApi:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,134 @@
+"""What the Import API answers, word for word: each documented status and body in one place.
+
+Bodies are JSON but for the two plain-text ones the reference documents (405, and 415 of batch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+JSON_MEDIA_TYPE = "application/json;charset=UTF-8"
+TEXT_MEDIA_TYPE = "text/plain;charset=UTF-8"
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer: status, body bytes, media type and further headers."""
+
+    status: int
+    body: bytes
+    media_type: str = JSON_MEDIA_TYPE
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the request was taken (any 2xx)."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - the 2xx range
+
+
+def as_json(status: int, value: Any, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
+    """Give `value` as a JSON answer."""
+    return Answer(status, msgspec.json.encode(value), JSON_MEDIA_TYPE, headers)
+
+
+def as_text(status: int, text: str, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
+    """Give `text` as a plain answer."""
+    return Answer(status, text.encode(), TEXT_MEDIA_TYPE, headers)
+
+
+BATCH_ACCEPTED = as_json(201, {"status": "OK", "message": "Batch Accepted!"})
+BATCH_QUEUED = as_json(
+    202, {"status": "Accepted", "message": "The batch is queued to be processed."}
+)
+BATCH_VALID = as_json(200, {"status": "OK", "message": "Batch is valid!"})
+NOT_AUTHORIZED = as_json(401, {"message": "Not Authorized"})
+NOT_AUTHENTICATED = as_json(401, {"status": "ERROR", "error": "Not Authenticated.", "errors": None})
+INVALID_REGION = as_json(401, {"message": "Invalid region."})
+CONNECTION_NOT_ACTIVE = as_json(
+    401, {"error": "Forbidden", "errors": {"error": "Connection is not active."}}
+)
+CLIENT_MISMATCH = as_json(
+    403,
+    {
+        "status": "ERROR",
+        "error": "Forbidden",
+        "errors": {"error": "Access token is not associated with this client."},
+    },
+)
+NOT_FOUND = as_json(404, {"status": "ERROR", "message": "Not Found"})
+METHOD_NOT_ALLOWED = as_text(405, "Method not allowed.")
+BATCH_MEDIA_TYPE = as_text(415, "Content-Type must be application/json")
+NOT_AN_ARRAY = as_json(400, {"status": "ERROR", "message": "An array of records is expected"})
+
+
+def too_large(size_bytes: int) -> Answer:
+    """Refuse a body of `size_bytes`."""
+    text = f"Request rejected: request size ({size_bytes} bytes) exceeds the maximum"
+    return as_json(413, {"status": "ERROR", "message": text})
+
+
+def malformed(detail: str) -> Answer:
+    """Refuse a body that is no JSON (or no Transit)."""
+    return as_json(
+        400,
+        {
+            "status": "ERROR",
+            "message": "Malformed json in the body!",
+            "error": detail,
+            "input": None,
+        },
+    )
+
+
+def batch_error(text: str) -> Answer:
+    """Refuse a batch with the one-member body the batch endpoint uses."""
+    return as_json(400, {"error": text})
+
+
+def push_media_type(media_type: str) -> Answer:
+    """Refuse the media type of a push or validate request."""
+    text = (
+        f"Unsupported content-type {media_type}."
+        " Please send application/json or application/transit+json"
+    )
+    return as_json(415, {"status": "ERROR", "message": text})
+
+
+def unprocessable(errors: list[Any]) -> Answer:
+    """Refuse a push: one reason for each failing record."""
+    return as_json(
+        422,
+        {
+            "status": "ERROR",
+            "error": "Request cannot be processed; see errors.",
+            "errors": errors,
+        },
+    )
+
+
+def unavailable(status: int = 503) -> Answer:
+    """Say that the service is unwell, in the general form of `status`."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = f"Status {status}"
+    return as_json(status, {"status": "ERROR", "message": phrase})
+
+
+def health(reason: str | None = None) -> Answer:
+    """Answer a status request: healthy without a `reason`, else 503 with it."""
+    body = {
+        "name": "pipeline.gate",
+        "version": "0.3.3-SNAPSHOT",
+        "revision": "a154360ad8c43182965049dbf6239aa7c1f3c84d",
+        "status": "OK" if reason is None else "ERROR",
+        "reason": reason,
+    }
+    return as_json(200 if reason is None else 503, body)

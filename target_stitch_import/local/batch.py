@@ -1,0 +1,290 @@
+"""The batch request: a body of bytes becomes a Load, or the first thing wrong with it.
+
+A typed decode accepts quickly; a body it refuses is read again without types for the words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from target_stitch_import.local.schemas import InvalidSchemaError, compiled
+from target_stitch_import.local.values import (
+    MAX_DATA_POINTS,
+    MAX_KEY_CHARACTERS,
+    MAX_RECORDS,
+    MAX_SEQUENCE,
+    data_points,
+    decoder_for,
+    parse,
+    type_name,
+)
+
+_ENVELOPE = "Request failed validation:"
+STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
+
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """Where documents disagree: each switch takes the stricter reading."""
+
+    strict_keys: bool = False
+    """Refuse string keys of 256 characters and more, not only those over 1,024."""
+    strict_datetime: bool = False
+    """Refuse the offset form `+0000`."""
+    count_data_points: bool = True
+    """Refuse records of more than 10,000 data points."""
+    live_messages: bool = False
+    """Word a record's violations as the live service was seen to, with line breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it is to be loaded; only pushed ones are built one by one."""
+
+    data: dict[str, Any]
+    sequence: int
+    extracted_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one accepted request asks of the warehouse, for one table.
+
+    `schema` is None for push, where each value's own type counts.
+    """
+
+    table_name: str
+    key_names: tuple[str, ...]
+    version: int
+    records: list[dict[str, Any]]
+    sequences: list[int]
+    extracted_at: list[str | None] | None = None
+    schema: dict[str, Any] | None = None
+    activate: bool = False
+
+
+class RefusedError(ValueError):
+    """The batch is refused with status 400; the text is the body's `error`."""
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    action: str
+    sequence: int
+    data: dict[str, Any] | UnsetType = UNSET
+    time_extracted: str | UnsetType = UNSET
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    table_name: str
+    schema: dict[str, Any]
+    messages: list[_Message]
+    key_names: list[str] = []
+    table_version: int = 0
+    bookmark_names: list[str] = []
+
+
+@dataclass(slots=True)
+class _Found:
+    """Violations in the order they are told."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        if len(self.texts) > 1:
+            self.texts.insert(0, f"#: {len(self.texts)} schema violations found")
+        return _ENVELOPE + " ".join(self.texts)
+
+
+_decoder = decoder_for(_Batch)
+
+
+def read_batch(body: bytes, strictness: Strictness) -> Load:
+    """Check a batch body in the API's order and give what to load.
+
+    Raises MalformedError for a body that is not JSON and RefusedError for one that is refused.
+    """
+    batch = _decode(body)
+    if max(message.sequence for message in batch.messages) > MAX_SEQUENCE:
+        raise RefusedError(f"{_ENVELOPE}#: sequence can not be above {MAX_SEQUENCE}")
+    try:
+        schema = compiled(batch.schema, strict_date_time=strictness.strict_datetime)
+    except InvalidSchemaError as error:
+        raise RefusedError(f"Invalid JSON schema: {error}") from None
+    upserts = [message for message in batch.messages if message.action == "upsert"]
+    records: list[Any] = [message.data for message in upserts]
+    properties = batch.schema.get("properties")
+    for name in batch.key_names:
+        if not isinstance(properties, dict) or name not in properties:
+            raise RefusedError(f"{_ENVELOPE}#/key_names: key [{name}] is not a property of schema")
+    wrong_key = _first_wrong_key(records, batch.key_names, strictness)
+    wrong_size = _first_too_wide(records) if strictness.count_data_points else None
+    unfit = next((at for at, each in enumerate(records) if not schema.accepts(each)), None)
+    first = min(
+        (at for at in (wrong_key and wrong_key[0], wrong_size, unfit) if at is not None),
+        default=None,
+    )
+    if first is not None:
+        if wrong_key is not None and wrong_key[0] == first:
+            raise RefusedError(wrong_key[1])
+        if wrong_size == first:
+            points = data_points(records[first])
+            raise RefusedError(f"Record {first} has too many data points: {points}")
+        why = schema.explain(records[first]) or "#: does not fit the schema"
+        raise RefusedError(_unfit(first, why, live=strictness.live_messages))
+    extracted = [message.time_extracted for message in upserts]
+    return Load(
+        table_name=batch.table_name,
+        key_names=tuple(batch.key_names),
+        version=batch.table_version,
+        records=records,
+        sequences=[message.sequence for message in upserts],
+        extracted_at=_times(extracted),
+        schema=schema.schema,
+        activate=len(upserts) < len(batch.messages),
+    )
+
+
+def _times(extracted: list[str | UnsetType]) -> list[str | None] | None:
+    if all(each is UNSET for each in extracted):
+        return None
+    return [None if isinstance(each, UnsetType) else each for each in extracted]
+
+
+def _unfit(index: int, why: str, *, live: bool) -> str:
+    if live:
+        lines = why.replace(" #", "\n#").replace("expected: ", "expected type: ")
+        return f"Record {index} did not conform to schema:\n{lines}\n"
+    return f"Record {index} did not conform to schema: {why}"
+
+
+def _first_wrong_key(
+    records: list[Any], key_names: list[str], strictness: Strictness
+) -> tuple[int, str] | None:
+    """Find the first record whose key is missing, null, no scalar, or too long."""
+    longest = STRICT_KEY_CHARACTERS if strictness.strict_keys else MAX_KEY_CHARACTERS
+    first: tuple[int, str] | None = None
+    for name in key_names:
+        values = [record.get(name) for record in records]
+        kinds = set(map(type, values))
+        if kinds.isdisjoint({type(None), dict, list, str}):
+            continue
+        for index, value in enumerate(values):
+            if first is not None and index >= first[0]:
+                break
+            if value is None or isinstance(value, dict | list):
+                first = index, f"Record is missing key property {name}"
+            elif isinstance(value, str) and len(value) > longest:
+                first = index, f"String keys cannot be longer than {longest} characters"
+    return first
+
+
+def _first_too_wide(records: list[Any]) -> int | None:
+    nested = {dict, list}
+    for index, record in enumerate(records):
+        if len(record) <= MAX_DATA_POINTS and nested.isdisjoint(map(type, record.values())):
+            continue
+        if data_points(record) > MAX_DATA_POINTS:
+            return index
+    return None
+
+
+def _decode(body: bytes) -> _Batch:
+    try:
+        batch: _Batch = _decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        raise RefusedError(_envelope_error(parse(body))) from None
+    known = {"upsert", "activate_version"}
+    usable = batch.table_name and 0 < len(batch.messages) <= MAX_RECORDS
+    if not usable or any(
+        message.action not in known or (message.action == "upsert") == (message.data is UNSET)
+        for message in batch.messages
+    ):
+        raise RefusedError(_envelope_error(parse(body)))
+    return batch
+
+
+def _envelope_error(body: Any) -> str:
+    """Say what is wrong with the structure of a parsed batch body."""
+    if not isinstance(body, dict):
+        return f"{_ENVELOPE}#: expected type: JSONObject, found: {type_name(body)}"
+    found = _Found()
+    required = ("table_name", "schema", "messages")
+    types: dict[str, tuple[type, str]] = {
+        "table_name": (str, "String"),
+        "schema": (dict, "JSONObject"),
+        "messages": (list, "JSONArray"),
+        "key_names": (list, "JSONArray"),
+        "table_version": (int, "Integer"),
+        "bookmark_names": (list, "JSONArray"),
+    }
+    found.texts += [f"#: required key [{name}] not found" for name in required if name not in body]
+    found.texts += [f"#: extraneous key [{name}] is not permitted" for name in body.keys() - types]
+    for name, (type_, words) in types.items():
+        if name not in body:
+            continue
+        value = body[name]
+        if not isinstance(value, type_) or isinstance(value, bool):
+            found.texts.append(f"#/{name}: expected type: {words}, found: {type_name(value)}")
+        elif name == "table_name" and not value:
+            found.texts.append("#/table_name: expected minLength: 1, actual: 0")
+        elif name in ("key_names", "bookmark_names"):
+            found.texts += [
+                f"#/{name}/{index}: expected type: String, found: {type_name(item)}"
+                for index, item in enumerate(value)
+                if not isinstance(item, str)
+            ]
+        elif name == "messages":
+            found.texts += _messages_errors(value)
+    return found.text()
+
+
+def _messages_errors(messages: list[Any]) -> list[str]:
+    if not messages:
+        return ["#/messages: expected minimum item count: 1, found: 0"]
+    if len(messages) > MAX_RECORDS:
+        return [f"#/messages: expected maximum item count: {MAX_RECORDS}, found: {len(messages)}"]
+    texts = (_message_error(f"#/messages/{at}", each) for at, each in enumerate(messages))
+    return [text for text in texts if text]
+
+
+def _message_error(here: str, message: Any) -> str:
+    """Say what is wrong with one message, as the live service tells a `oneOf` of two shapes."""
+    head = f"{here}: #: 0 subschemas matched instead of one"
+    if not isinstance(message, dict):
+        return f"{head} {here}: expected type: JSONObject, found: {type_name(message)}"
+    for name in ("action", "sequence"):
+        if name not in message:
+            missing = f"{here}: required key [{name}] not found"
+            return (
+                f"{head} {here}: 2 schema violations found {missing}"
+                f" {here}: extraneous key [data] is not permitted {missing}"
+            )
+    wrong: list[str] = []
+    wrong += [
+        f"{here}: extraneous key [{name}] is not permitted"
+        for name in message
+        if name not in {"action", "sequence", "data", "time_extracted"}
+    ]
+    types: dict[str, tuple[type, str]] = {
+        "action": (str, "String"),
+        "sequence": (int, "Integer"),
+        "data": (dict, "JSONObject"),
+        "time_extracted": (str, "String"),
+    }
+    for name, (type_, words) in types.items():
+        value = message.get(name)
+        if name in message and (not isinstance(value, type_) or isinstance(value, bool)):
+            wrong.append(f"{here}/{name}: expected type: {words}, found: {type_name(value)}")
+    action = message["action"]
+    if isinstance(action, str):
+        if action not in ("upsert", "activate_version"):
+            wrong.append(f"{here}/action: {action} is not a valid enum value")
+        elif action == "upsert" and "data" not in message:
+            wrong.append(f"{here}: required key [data] not found")
+        elif action == "activate_version" and "data" in message:
+            wrong.append(f"{here}: extraneous key [data] is not permitted")
+    return " ".join([head, *wrong]) if wrong else ""

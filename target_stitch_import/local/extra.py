@@ -1,0 +1,21 @@
+"""What only the local Import API needs, and the words for when it is not installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+MODULES = ("duckdb", "starlette", "uvicorn", "jinja2", "transit")
+
+
+class LocalExtraMissingError(ImportError):
+    """The extra `local` is not installed; the text says what to install."""
+
+
+def require_extra() -> None:
+    """Raise LocalExtraMissingError unless everything the local Import API needs is there."""
+    missing = [name for name in MODULES if find_spec(name) is None]
+    if missing:
+        raise LocalExtraMissingError(
+            f"The local Import API needs {', '.join(missing)}, which is not installed. Run:"
+            " pip install 'target-stitch-import[local]'"
+        )

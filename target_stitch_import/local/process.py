@@ -1,0 +1,96 @@
+"""A local Import API in a child process that cannot outlive its parent.
+
+The child holds the read end of a pipe whose write end only the parent has: when the parent goes,
+however it goes, the pipe ends and the child stops. Standard library only.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from target_stitch_import.local.extra import require_extra
+
+STOP_SECONDS = 30.0
+
+
+class StartError(RuntimeError):
+    """The child ended before it served; its own words went to stderr."""
+
+
+class ImportApiProcess:
+    """Run `python -m target_stitch_import.local` as a context manager with a `url`.
+
+    The child ignores the terminal's signals: it answers until it is closed or its parent ends.
+    """
+
+    def __init__(
+        self,
+        database: str | Path | None = None,
+        accounts: str | Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        region: str = "us",
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        """`arguments` are further options of `serve`, such as `("--keep-bytes", "0")`."""
+        command = [sys.executable, "-m", "target_stitch_import.local", "--stop-with-stdin"]
+        command += ["--host", host, "--port", str(port), "--region", region]
+        if database is not None:
+            command += ["--database", str(database)]
+        if accounts is not None:
+            command += ["--accounts", str(accounts)]
+        self._command = [*command, *arguments]
+        self._child: subprocess.Popen[str] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Start the child and wait until it serves. Raises LocalExtraMissingError, StartError."""
+        require_extra()
+        child = subprocess.Popen(  # noqa: S603 - our own module
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._child = child
+        assert child.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+        line = child.stdout.readline()
+        if not line.startswith("listening on "):
+            self.close()
+            raise StartError(f"the local Import API ended with status {child.returncode}")
+        self.url = line.removeprefix("listening on ").strip()
+
+    def close(self) -> None:
+        """End the child once it has answered what it is answering."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        return self._child.pid if self._child is not None else None
+
+    def __enter__(self) -> ImportApiProcess:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

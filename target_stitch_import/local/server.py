@@ -1,0 +1,247 @@
+"""The service on a socket: bodies read within bounds, faults played, answers written.
+
+Requests are checked and loaded in threads, so that the event loop stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import MutableMapping
+from datetime import datetime, timezone
+from ipaddress import ip_address
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from target_stitch_import.local import answers
+from target_stitch_import.local.answers import Answer
+from target_stitch_import.local.faults import Fault, FaultList, tables_of
+from target_stitch_import.local.journal import Entry, Journal, Kept
+from target_stitch_import.local.service import Outcome, Request, Service
+
+MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
+UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
+
+transports: dict[tuple[str, int], asyncio.Transport] = {}
+"""Open connections by the peer's address, so that a fault can break one."""
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 that knows which transport a request came on."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Note the connection."""
+        super().connection_made(transport)
+        if self.client is not None:
+            transports[self.client] = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self.client is not None:
+            transports.pop(self.client, None)
+        super().connection_lost(exc)
+
+
+class ImportApp:
+    """The Import API's endpoints as an ASGI application."""
+
+    def __init__(self, service: Service, faults: FaultList, journal: Journal) -> None:
+        self._service = service
+        self._faults = faults
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange = _Exchange(scope, receive, send)
+        started = datetime.now(timezone.utc)
+        number = self._journal.arrive()
+        request = exchange.request()
+        try:
+            outcome, fault = await self._outcome(request, exchange)
+        except ConnectionResetError:
+            return  # the peer left before its request was whole
+        # Noted before it is answered, so that whoever has the answer can see the request.
+        self._note(number, started, exchange.request(), outcome)
+        kind = fault.kind if fault is not None else None
+        if kind in ("reset_before", "reset_after"):
+            exchange.reset()
+        elif kind == "truncate":
+            await exchange.truncate(outcome.answer)
+        else:
+            await exchange.send(outcome.answer)
+
+    async def _outcome(
+        self, request: Request, exchange: _Exchange
+    ) -> tuple[Outcome, Fault | None]:
+        """Give the outcome, and a fault that is to befall its answer."""
+        service = self._service
+        refused = service.route(request.method, request.path)
+        if refused is not None:
+            return Outcome(refused), None
+        tables: frozenset[str] = frozenset()
+        if self._faults.by_table:
+            tables = tables_of(await exchange.body(service.max_body_bytes) or b"")
+        decision = self._faults.decide(request.path, tables)
+        if decision.delay_seconds:
+            await asyncio.sleep(decision.delay_seconds)
+        fault = decision.fault
+        if fault is not None:
+            if fault.kind == "reset_before":
+                return Outcome(DROPPED), fault
+            answer = fault.answer(request.path)
+            if answer is not None:
+                await exchange.drain()
+                return Outcome(answer, tuple(sorted(tables))), None
+        refused = service.media(request)
+        if refused is not None:
+            await exchange.drain()
+            return Outcome(refused), fault
+        if await exchange.body(service.max_body_bytes) is None:
+            return Outcome(answers.too_large(await exchange.drain())), fault
+        outcome = await run_in_threadpool(service.handle, exchange.request())
+        if fault is not None and fault.kind == "queue" and outcome.answer.accepted:
+            outcome = Outcome(answers.BATCH_QUEUED, outcome.tables, outcome.records)
+        return outcome, fault
+
+    def _note(self, number: int, started: datetime, request: Request, outcome: Outcome) -> None:
+        status = outcome.answer.status
+        seconds = (datetime.now(timezone.utc) - started).total_seconds()
+        reason = "" if outcome.answer.accepted else outcome.answer.body.decode("utf-8", "replace")
+        self._journal.note(
+            Entry(
+                number,
+                started,
+                request.method,
+                request.path,
+                outcome.tables,
+                outcome.records,
+                len(request.body),
+                status,
+                reason[:2000],
+                seconds,
+            )
+        )
+        if outcome.answer.accepted and request.method == "POST":
+            headers = {
+                name: value
+                for name, value in request.headers.items()
+                if name not in UNKEPT_HEADERS
+            }
+            self._journal.keep(
+                Kept(number, started, request.method, request.path, headers, request.body, status)
+            )
+
+
+class _Exchange:
+    """One request being read and answered."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        self._headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+
+    def request(self) -> Request:
+        """Give the request with what was read of its body."""
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        body = self._chunks[0] if self._chunks else b""
+        return Request(self._scope["method"], self._scope["path"], self._headers, body)
+
+    async def body(self, max_bytes: int) -> bytes | None:
+        """Read the body; None as soon as it is known to be over `max_bytes`."""
+        if self._announced() > max_bytes:
+            return None
+        while not self._ended:
+            chunk = await self._next()
+            if self._size > max_bytes:
+                self._chunks = []
+                return None
+            self._chunks.append(chunk)
+        return None if self._size > max_bytes else self.request().body
+
+    async def drain(self) -> int:
+        """Read and throw away the rest, within a bound, so that the peer can read the answer."""
+        if self._announced() <= MAX_DRAINED_BYTES:
+            while not self._ended and self._size <= MAX_DRAINED_BYTES:
+                await self._next()
+        return max(self._size, self._announced())
+
+    async def send(self, answer: Answer) -> None:
+        """Write the answer."""
+        await self._start(answer)
+        await self._send({"type": "http.response.body", "body": answer.body})
+
+    async def truncate(self, answer: Answer) -> None:
+        """Write the head and half the body of the answer, and end the connection."""
+        await self._start(answer)
+        half = answer.body[: len(answer.body) // 2]
+        await self._send({"type": "http.response.body", "body": half, "more_body": True})
+        transport = self._transport()
+        if transport is not None:
+            transport.close()
+
+    def reset(self) -> None:
+        """Drop the connection with a TCP reset."""
+        transport = self._transport()
+        if transport is None:
+            return
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+    def _announced(self) -> int:
+        length = self._headers.get("content-length", "")
+        return int(length) if length.isdigit() else 0
+
+    async def _next(self) -> bytes:
+        message: MutableMapping[str, Any] = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        self._ended = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        self._size += len(chunk)
+        return chunk
+
+    async def _start(self, answer: Answer) -> None:
+        headers = {
+            "content-type": answer.media_type,
+            "content-length": str(len(answer.body)),
+            **{name.lower(): value for name, value in answer.headers.items()},
+        }
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [
+                    (name.encode("latin-1"), value.encode("latin-1", "replace"))
+                    for name, value in headers.items()
+                ],
+            }
+        )
+
+    def _transport(self) -> asyncio.Transport | None:
+        client = self._scope.get("client")
+        return transports.get(tuple(client)) if client else None
+
+
+def is_loopback(scope: Scope) -> bool:
+    """Whether the request comes from this machine."""
+    client = scope.get("client")
+    try:
+        return client is not None and ip_address(client[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,56 @@
+"""The command that serves, without a command line of its own: `run` returns an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+import duckdb
+
+from target_stitch_import.local.accounts import AccountsError
+from target_stitch_import.local.runtime import LocalApi, Options
+
+EX_UNAVAILABLE = 69
+EX_CONFIG = 78
+STOP_SECONDS = 20.0
+
+
+def run(options: Options, *, stop_with_stdin: bool = False) -> int:
+    """Serve until a signal comes, or until stdin ends with `stop_with_stdin`.
+
+    Prints `listening on URL` once requests are answered; everything else goes to stderr.
+    """
+    try:
+        api = LocalApi(options)
+    except AccountsError as error:
+        return _say(str(error), EX_CONFIG)
+    except (OSError, duckdb.Error) as error:
+        return _say(f"cannot serve: {error}", EX_UNAVAILABLE)
+    stop = threading.Event()
+
+    def finish(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, finish)
+    if stop_with_stdin:
+        threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
+    api.start()
+    print(f"listening on {api.url}", flush=True)  # noqa: T201 - the one line of stdout
+    stop.wait()
+    api.close()
+    return 0
+
+
+def _wait_for_end_of_stdin(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 65536):
+        pass
+    stop.set()
+
+
+def _say(text: str, status: int) -> int:
+    print(f"stitch-import serve: {text}", file=sys.stderr)  # noqa: T201 - its way to speak
+    return status

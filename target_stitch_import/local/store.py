@@ -1,0 +1,160 @@
+"""Where things are in the warehouse's file: relations, the hidden catalog, rejected records.
+
+Rows of a version that is not yet active wait in a staged relation of the hidden schema.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+import msgspec
+
+from target_stitch_import.local.catalog import (
+    BATCHED_AT,
+    EXTRACTED_AT,
+    PRIMARY_KEY,
+    RECEIVED_AT,
+    SEQUENCE,
+    SOURCE_KEY,
+    TABLE_VERSION,
+    Column,
+    Table,
+)
+from target_stitch_import.local.plan import Plan, TablePlan
+from target_stitch_import.local.profiles import Kind
+
+HIDDEN = "_stitch_import"  # the catalog and staged rows; `_` first: no name a data table can get
+REJECTED = "_sdc_rejected"
+MAX_LINE_BYTES = 100_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
+_CATALOG = f"""
+CREATE SCHEMA IF NOT EXISTS {HIDDEN};
+CREATE TABLE IF NOT EXISTS {HIDDEN}.tables (
+  schema_name VARCHAR, name VARCHAR, raw_name VARCHAR, root VARCHAR, key_names VARCHAR,
+  append_only BOOLEAN, version BIGINT, new_version BOOLEAN, staged BOOLEAN, position BIGINT);
+CREATE TABLE IF NOT EXISTS {HIDDEN}.columns (
+  schema_name VARCHAR, table_name VARCHAR, name VARCHAR, raw_name VARCHAR, kind VARCHAR,
+  sql_type VARCHAR, position BIGINT);
+"""
+_NUMBERS = msgspec.json.Encoder()
+
+
+def quoted(name: str) -> str:
+    """Quote a name for SQL, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def main_relation(table: Table) -> str:
+    """Name the relation people see."""
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+
+def staged_relation(table: Table) -> str:
+    """Name the relation where rows of later versions wait."""
+    return f"{HIDDEN}.{quoted(f'staged {table.schema}.{table.name}')}"
+
+
+def relations(table: Table) -> list[str]:
+    """Name the relations that exist for a table."""
+    if not table.columns:
+        return []
+    return [main_relation(table), *([staged_relation(table)] if table.staged else [])]
+
+
+def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Table]]:
+    """Read what the file holds, making the hidden schema where it is new."""
+    connection.execute(_CATALOG)
+    found: dict[str, dict[str, Table]] = {}
+    for row in connection.execute(
+        "SELECT schema_name, name, raw_name, root, key_names, append_only, version,"
+        f" new_version, staged FROM {HIDDEN}.tables ORDER BY position"  # noqa: S608 - a constant
+    ).fetchall():
+        schema, name, raw_name, root, key_names, *rest = row
+        found.setdefault(schema, {})[name.lower()] = Table(
+            schema, name, raw_name, root, tuple(json.loads(key_names)), *rest
+        )
+    for schema, table_name, name, raw_name, kind, sql_type in connection.execute(
+        f"SELECT schema_name, table_name, name, raw_name, kind, sql_type FROM {HIDDEN}.columns"  # noqa: S608
+        " ORDER BY position"
+    ).fetchall():
+        column = Column(name, raw_name, cast("Kind", kind), sql_type)
+        found[schema][table_name.lower()].add(column)
+    return found
+
+
+def drop_everything(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop every table and schema of ours, and begin anew."""
+    for (name,) in connection.execute(
+        f"SELECT DISTINCT schema_name FROM {HIDDEN}.tables"  # noqa: S608 - a constant
+    ).fetchall():
+        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
+    connection.execute(f"DROP SCHEMA {HIDDEN} CASCADE")
+    connection.execute(_CATALOG)
+
+
+def ensure_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
+    """Make the source's schema with its table of rejected records."""
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {quoted(schema)}.{REJECTED} (_sdc_rejected_at TIMESTAMP,"
+        " table_name VARCHAR, reason VARCHAR, record VARCHAR)"
+    )
+
+
+def write_rejections(
+    connection: duckdb.DuckDBPyConnection, schema: str, rejected: list[tuple[str, str, str]]
+) -> None:
+    """Note rejected records: reason and text of each."""
+    if rejected:
+        tables, reasons, texts = map(list, zip(*rejected, strict=True))
+        connection.execute(
+            f"INSERT INTO {quoted(schema)}.{REJECTED}"  # noqa: S608 - quoted
+            " SELECT now()::TIMESTAMP, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
+            [tables, reasons, texts],
+        )
+
+
+def write_catalog(connection: duckdb.DuckDBPyConnection, changed: Iterable[Table]) -> None:
+    """Write down tables as they are now."""
+    for table in changed:
+        names = [table.schema, table.name]
+        connection.execute(f"DELETE FROM {HIDDEN}.tables WHERE schema_name = ? AND name = ?", names)  # noqa: S608
+        connection.execute(
+            f"DELETE FROM {HIDDEN}.columns WHERE schema_name = ? AND table_name = ?",  # noqa: S608
+            names,
+        )
+        connection.execute(
+            f"INSERT INTO {HIDDEN}.tables SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?,"  # noqa: S608
+            f" (SELECT coalesce(max(position), 0) + 1 FROM {HIDDEN}.tables)",
+            [
+                *names,
+                table.raw_name,
+                table.root,
+                json.dumps(table.key_names),
+                table.append_only,
+                table.version,
+                table.new_version,
+                table.staged,
+            ],
+        )
+        if table.columns:
+            columns = list(table.columns.values())
+            connection.execute(
+                f"INSERT INTO {HIDDEN}.columns SELECT ?, ?, unnest(?::VARCHAR[]),"  # noqa: S608
+                " unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
+                " unnest(?::BIGINT[])",
+                [
+                    *names,
+                    [each.name for each in columns],
+                    [each.raw_name for each in columns],
+                    [each.kind for each in columns],
+                    [each.sql_type for each in columns],
+                    list(range(len(columns))),
+                ],
+            )

@@ -1,0 +1,80 @@
+"""JSON values as the Import API sees them: exact numbers, and the names its errors give to types.
+
+Numbers with a fraction or exponent are read as Decimal, so that no digit is lost.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+INT32 = range(-(2**31), 2**31)
+INT64 = range(-(2**63), 2**63)
+MAX_SEQUENCE = 2**63 - 1
+MAX_KEY_CHARACTERS = 1024  # push errors: "String keys cannot be longer than 1024 characters"
+MAX_DATA_POINTS = 10_000  # each `data` object
+MAX_RECORDS = 20_000  # each request
+
+
+class MalformedError(ValueError):
+    """A body that is not JSON, or is nested or sized beyond what can be read."""
+
+
+def decoder_for(type_: Any) -> msgspec.json.Decoder[Any]:
+    """Make a decoder for `type_` that reads fractions as Decimal."""
+    return msgspec.json.Decoder(type_, float_hook=Decimal)
+
+
+_any = decoder_for(Any)
+
+
+def parse(body: bytes) -> Any:
+    """Read a JSON body; raise MalformedError for anything that is not exactly one value."""
+    try:
+        return _any.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MalformedError(str(error)) from None
+    except RecursionError:
+        raise MalformedError("nested too deeply") from None
+    except InvalidOperation:
+        raise MalformedError("number out of range") from None
+
+
+def type_name(value: Any) -> str:
+    """Name the type of a JSON value as the API's errors do."""
+    if isinstance(value, bool):
+        return "Boolean"
+    if isinstance(value, int):
+        if value in INT32:
+            return "Integer"
+        return "Long" if value in INT64 else "BigInteger"
+    if value is None:
+        return "Null"
+    if isinstance(value, dict):
+        return "JSONObject"
+    if isinstance(value, list | tuple):
+        return "JSONArray"
+    return "Double" if isinstance(value, Decimal | float) else "String"
+
+
+def data_points(value: Any) -> int:
+    """Count scalar leaves: array elements singly, `null` included."""
+    count = 0
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if type(item) is dict:
+            pending.extend(item.values())
+        elif type(item) is list:
+            pending.extend(item)
+        else:
+            count += 1
+    return count
+
+
+def pointer(path: tuple[str | int, ...]) -> str:
+    """Write a place in a document as a JSON Pointer with a leading `#`."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return "".join(["#", *(f"/{step}" for step in steps)])

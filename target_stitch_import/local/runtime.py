@@ -72,6 +72,7 @@ class LocalApi:
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level="critical",  # what goes wrong is logged by `server`
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=2,
@@ -150,4 +151,14 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=256)
+    # The protocol is named, since asyncio sets TCP_NODELAY only on sockets that say TCP: without
+    # it each answer waits 40 ms for the peer's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(256)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

@@ -6,6 +6,7 @@ Requests are checked and loaded in threads, so that the event loop stays free.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 from collections.abc import MutableMapping
@@ -26,6 +27,7 @@ from target_stitch_import.local.service import Outcome, Request, Service
 MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
 UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
+_log = logging.getLogger(__name__)
 DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
 
 transports: dict[tuple[str, int], asyncio.Transport] = {}
@@ -66,11 +68,14 @@ class ImportApp:
             outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
             return  # the peer left before its request was whole
+        except Exception:
+            _log.exception("%s %s could not be answered", request.method, request.path)
+            outcome, fault = Outcome(answers.unavailable(500)), None
         # Noted before it is answered, so that whoever has the answer can see the request.
         self._note(number, started, exchange.request(), outcome)
         kind = fault.kind if fault is not None else None
         if kind in ("reset_before", "reset_after"):
-            exchange.reset()
+            await exchange.reset()
         elif kind == "truncate":
             await exchange.truncate(outcome.answer)
         else:
@@ -192,8 +197,9 @@ class _Exchange:
         transport = self._transport()
         if transport is not None:
             transport.close()
+            await self._disconnected()
 
-    def reset(self) -> None:
+    async def reset(self) -> None:
         """Drop the connection with a TCP reset."""
         transport = self._transport()
         if transport is None:
@@ -202,6 +208,12 @@ class _Exchange:
         if peer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
+        await self._disconnected()
+
+    async def _disconnected(self) -> None:
+        """Wait until the server has noticed that the connection is gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     def _announced(self) -> int:
         length = self._headers.get("content-length", "")

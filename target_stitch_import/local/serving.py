@@ -23,6 +23,7 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
 
     Prints `listening on URL` once requests are answered; everything else goes to stderr.
     """
+    os.umask(0o077)  # whatever this process makes is its owner's alone
     try:
         api = LocalApi(options)
     except AccountsError as error:

@@ -61,6 +61,7 @@ class Warehouse:
         self._flatten = flatten
         self._scratch = tempfile.TemporaryDirectory(prefix="stitch-import-")
         self._connection = _open(database)
+        self._journal_file = Path(f"{database}.wal") if database is not None else None
         self._tables: dict[str, dict[str, Table]] = store.read_catalog(self._connection)
 
     def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
@@ -224,14 +225,20 @@ class Warehouse:
                 self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT" if keep else "ROLLBACK")
+        if self._journal_file is not None:
+            with suppress(FileNotFoundError):
+                self._journal_file.chmod(0o600)  # DuckDB makes it anew after each checkpoint
 
 
 def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
-    if database is not None and not database.exists():
-        # Made by us first, so that no moment exists in which others can read it; DuckDB takes
-        # an empty file as a new database.
-        os.close(os.open(database, os.O_CREAT | os.O_WRONLY, 0o600))
-    connection = duckdb.connect(str(database) if database is not None else ":memory:")
+    if database is None:
+        connection = duckdb.connect(":memory:")
+    else:
+        before = os.umask(0o077)  # made readable by its owner alone
+        try:
+            connection = duckdb.connect(str(database))
+        finally:
+            os.umask(before)
     for setting in (
         "SET TimeZone = 'UTC'",
         "SET autoinstall_known_extensions = false",

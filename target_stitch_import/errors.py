@@ -54,3 +54,9 @@ class InterruptedRunError(TargetError):
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"Stopped by signal {signal_number}.")
         self.exit_status = 128 + signal_number
+
+
+def quoted(text: str, *, mark: str = "`", limit: int = 200) -> str:
+    """Return `text` fit for a message: no control characters, not endless, in quotation marks."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:limit])
+    return f"{mark}{shown}{'...' if len(text) > limit else ''}{mark}"

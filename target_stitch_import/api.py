@@ -1,0 +1,157 @@
+"""The Import API over `requests`. An answer is a value, never an exception.
+
+Law: the token goes to the configured host alone, over verified TLS or to this machine, and comes
+back in no text.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+import requests.auth
+import urllib3
+
+from target_stitch_import.retry import Answer, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REGION_URLS: Mapping[str, str] = {
+    "us": "https://api.stitchdata.com",
+    "eu": "https://api.eu-central-1.stitchdata.com",
+}
+BATCH_PATH = "/v2/import/batch"
+CONNECT_TIMEOUT_SECONDS = 30.0
+MAX_ANSWER_BYTES = 64_000
+MAX_TEXT_CHARACTERS = 4_000
+BIG_BODY_BYTES = 4_000_000
+"""Larger bodies go to `big_url`, as target-stitch sends them."""
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether `url` names this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Sets the token; that it is set also keeps `requests` from looking into `.netrc`."""
+
+    def __init__(self, token: str) -> None:
+        self._value = f"Bearer {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._value
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where batches go, and as whom."""
+
+    url: str
+    big_url: str
+    token: str
+    read_timeout_seconds: float = 120.0
+    user_agent: str = "target-stitch-import"
+
+
+class ImportApi:
+    """One connection to the Import API; it is used by one thread at a time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._session = requests.Session()
+        self._session.auth = _Bearer(endpoint.token)
+        self._session.headers["User-Agent"] = endpoint.user_agent
+        self._session.headers["Content-Type"] = "application/json"
+        # Proxies and certificate bundles of the environment count, but for this machine itself.
+        self._session.trust_env = not is_loopback(endpoint.url)
+
+    def send_batch(self, body: bytes) -> Answer:
+        """Post one batch body and return the answer."""
+        endpoint = self._endpoint
+        url = endpoint.big_url if len(body) > BIG_BODY_BYTES else endpoint.url
+        give_up_at = time.monotonic() + CONNECT_TIMEOUT_SECONDS + 2 * endpoint.read_timeout_seconds
+        try:
+            with self._session.post(
+                url,
+                data=body,
+                timeout=(CONNECT_TIMEOUT_SECONDS, endpoint.read_timeout_seconds),
+                allow_redirects=False,
+                verify=True,
+                stream=True,
+            ) as response:
+                text = self._read(response, give_up_at)
+                return Answer(
+                    response.status_code,
+                    text,
+                    retry_after=response.headers.get("Retry-After"),
+                )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return Answer(failure=_failure(error), text=self._redacted(_root_text(error)))
+
+    def _read(self, response: requests.Response, give_up_at: float) -> str:
+        """Read an answer's body: all of it, but no more than makes sense, and not for ever."""
+        read = bytearray()
+        while chunk := response.raw.read1(MAX_ANSWER_BYTES, decode_content=True):
+            read += chunk
+            if len(read) > MAX_ANSWER_BYTES:
+                break
+            if time.monotonic() > give_up_at:
+                raise requests.ReadTimeout("the answer did not end")
+        return self._redacted(read.decode("utf-8", "replace"))
+
+    def _redacted(self, text: str) -> str:
+        token = self._endpoint.token
+        return (text.replace(token, "[token]") if token else text)[:MAX_TEXT_CHARACTERS]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._session.close()
+
+
+def _failure(error: Exception) -> Failure:
+    causes = list(_causes(error))
+    if any(isinstance(cause, requests.exceptions.SSLError) for cause in causes):
+        return Failure.UNTRUSTED if "CERTIFICATE" in _root_text(error).upper() else Failure.LOST
+    if isinstance(error, requests.ConnectTimeout):
+        return Failure.UNREACHABLE
+    if isinstance(error, requests.Timeout):
+        return Failure.TIMED_OUT
+    if any(isinstance(cause, urllib3.exceptions.IncompleteRead) for cause in causes):
+        return Failure.CUT_OFF
+    if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
+        return Failure.UNREACHABLE
+    if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
+        return Failure.TIMED_OUT
+    return Failure.LOST
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error with what lies behind it: `requests` and `urllib3` wrap theirs."""
+    found: list[BaseException] = []
+    waiting: list[BaseException] = [error]
+    while waiting and len(found) < 20:
+        cause = waiting.pop(0)
+        found.append(cause)
+        behind = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+        waiting.extend(each for each in behind if isinstance(each, BaseException))
+    return found
+
+
+def _root_text(error: Exception) -> str:
+    """Return the words of the innermost cause, without the addresses of Python objects."""
+    innermost = _causes(error)[-1]
+    text = str(innermost)
+    return text.rsplit(">: ", 1)[-1] or type(innermost).__name__

@@ -1,0 +1,162 @@
+"""Puts a run together from its settings, and tells how it went."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import IO, TYPE_CHECKING, Any
+
+from target_stitch_import.api import ImportApi
+from target_stitch_import.buffers import Limits
+from target_stitch_import.dead_letter import DeadLetters
+from target_stitch_import.errors import ConfigurationError, TargetError
+from target_stitch_import.pipeline import Pipeline, PipelineRules
+from target_stitch_import.report import (
+    LOGGER_NAME,
+    OutputFile,
+    Reporter,
+    log_summary,
+    write_summary,
+)
+from target_stitch_import.retry import Answer
+from target_stitch_import.runner import Run, Source, StateWriter, Wakeup
+from target_stitch_import.sender import Sender, SenderRules
+from target_stitch_import.stream import StreamRules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_stitch_import.config import Settings
+    from target_stitch_import.sender import Transport
+
+DISTRIBUTION = "target-stitch-import"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beside the settings."""
+
+    dry_run: bool = False
+    output_path: str | None = None
+
+
+class DryRun:
+    """A transport to nowhere: every body is taken."""
+
+    def send_batch(self, body: bytes) -> Answer:  # noqa: ARG002
+        """Take `body`."""
+        return Answer(200)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[bytes]) -> int:
+    """Deliver everything that `source` holds; write the states earned to `states`.
+
+    Returns:
+        The number of lines read.
+
+    Raises:
+        TargetError: The run failed; the summary is told all the same.
+    """
+    with ExitStack() as stack:
+        reporter = Reporter()
+        if options.output_path:
+            reporter.output = OutputFile(options.output_path)
+            stack.callback(reporter.output.close)
+        dead_letters = None
+        if settings.on_invalid_record == "dead_letter" and settings.dead_letter_path:
+            dead_letters = DeadLetters(settings.dead_letter_path, settings.dead_letter_limit)
+            stack.callback(dead_letters.close)
+        wakeup = Wakeup()
+        stack.callback(wakeup.close)
+        sender = Sender(
+            _transports(settings, options, stack),
+            SenderRules(
+                settings.turbo_boost_factor or settings.max_in_flight_requests,
+                settings.max_retry_seconds,
+            ),
+            dead_letters,
+            wakeup.wake,
+            reporter.trouble,
+        )
+        run = Run(
+            source=Source(source),
+            pipeline=_pipeline(settings),
+            states=StateWriter(states, wakeup.wake),
+            observer=reporter,
+            wakeup=wakeup,
+            sender=sender,
+            dead_letters=dead_letters,
+            writes_states=not options.dry_run,
+        )
+        _run(run, settings, reporter)
+        return run.lines_read
+
+
+def _run(run: Run, settings: Settings, reporter: Reporter) -> None:
+    failed: TargetError | None = None
+    try:
+        run.run()
+    except TargetError as error:
+        failed = error
+    summary = reporter.summary(
+        run.pipeline.counts(),
+        run.sender.traffic,
+        exit_status=failed.exit_status if failed else 0,
+        error=str(failed) if failed else None,
+        last_state=run.states.last_written,
+    )
+    log_summary(summary)
+    try:
+        if settings.summary_path:
+            write_summary(settings.summary_path, summary)
+    finally:
+        if failed:
+            raise failed
+
+
+def _pipeline(settings: Settings) -> Pipeline:
+    rules = PipelineRules(
+        stream=StreamRules(
+            validate_records=settings.validate_records,
+            naive_datetimes=settings.naive_datetimes,
+            append_only=settings.load_method == "append-only",
+        ),
+        dead_letter=settings.on_invalid_record == "dead_letter",
+        process_activate_version_messages=settings.process_activate_version_messages,
+        max_buffer_bytes=settings.max_buffer_bytes,
+    )
+    limits = Limits(
+        max_bytes=settings.batch_size_bytes,
+        max_rows=settings.batch_size_rows,
+        max_age_seconds=settings.batch_delay_seconds,
+    )
+    return Pipeline(rules, limits)
+
+
+def _transports(settings: Settings, options: Options, stack: ExitStack) -> Callable[[], Transport]:
+    if options.dry_run:
+        return DryRun
+    local_url = ""
+    if settings.starts_local_api:
+        local_url = _start_local_api(settings.local_database, stack)
+    endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
+    return lambda: ImportApi(endpoint)
+
+
+def _start_local_api(database: str, stack: ExitStack) -> str:
+    from target_stitch_import.local import (  # noqa: PLC0415 - an extra, only for this region
+        ImportApiProcess,
+        LocalExtraMissingError,
+    )
+
+    try:
+        server = stack.enter_context(ImportApiProcess(database=database))
+    except LocalExtraMissingError as error:
+        raise ConfigurationError(f"Setting `region` cannot be `local`: {error}") from None
+    logging.getLogger(LOGGER_NAME).info("A local Import API loads into %s", database)
+    return server.url

@@ -1,0 +1,165 @@
+"""The command line of `target-stitch-import`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import click
+
+from target_stitch_import.config import Settings, from_environment
+from target_stitch_import.errors import ConfigurationError, TargetError
+from target_stitch_import.report import LOGGER_NAME, set_up_logging
+
+_LOGGER = logging.getLogger(LOGGER_NAME)
+INTERNAL_ERROR_STATUS = 70
+
+
+@click.command(
+    "target-stitch-import",
+    context_settings={"help_option_names": ["--help"]},
+    epilog="Settings: target-stitch-import --about. A first run without an account: "
+    'tap-something | target-stitch-import --config \'{"region": "local"}\' in a file.',
+)
+@click.version_option(
+    version("target-stitch-import"), "--version", prog_name="target-stitch-import"
+)
+@click.option("--about", is_flag=True, help="Show the settings and what this target can do.")
+@click.option(
+    "--format",
+    "about_format",
+    type=click.Choice(["json", "markdown"], case_sensitive=False),
+    help="How --about is shown.",
+)
+@click.option(
+    "-c",
+    "--config",
+    "config_paths",
+    multiple=True,
+    metavar="FILE|ENV",
+    help="Configuration file, or ENV for the environment; can be given several times.",
+)
+@click.option("--input", "input_file", type=click.File("rb"), help="Read from a file, not stdin.")
+@click.option("-n", "--dry-run", is_flag=True, help="Check everything, send nothing.")
+@click.option(
+    "-o", "--output-file", metavar="FILE", help="Save the request bodies delivered, one a line."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log every batch.")
+@click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
+@click.option("--max-batch-records", type=int, help="Overrides batch_size_rows.")
+@click.option("--max-batch-bytes", type=int, help="Overrides batch_size_bytes.")
+@click.option("--batch-delay-seconds", type=float, help="Overrides batch_delay_seconds.")
+@click.pass_context
+def command(  # noqa: PLR0913 - one argument an option
+    context: click.Context,
+    /,
+    *,
+    about: bool,
+    about_format: str | None,
+    config_paths: tuple[str, ...],
+    input_file: IO[bytes] | None,
+    dry_run: bool,
+    output_file: str | None,
+    verbose: bool,
+    quiet: bool,
+    **overrides: float | None,
+) -> None:
+    """Deliver a Singer tap's output on stdin to Stitch, and write its states to stdout."""
+    if about:
+        from target_stitch_import.target import TargetStitchImport  # noqa: PLC0415 - slow
+
+        TargetStitchImport.print_about(about_format)
+        return
+    set_up_logging(os.environ, verbose=verbose, quiet=quiet)
+    try:
+        config = _read_config(config_paths)
+        config |= {
+            setting: overrides[option]
+            for option, setting in _OVERRIDES.items()
+            if overrides[option] is not None
+        }
+        settings = Settings.load(config, dry_run=dry_run)
+        _deliver(settings, input_file, dry_run=dry_run, output_path=output_file)
+    except TargetError as error:
+        _LOGGER.error("%s", error)  # noqa: TRY400 - its text is all there is to say
+        context.exit(error.exit_status)
+
+
+_OVERRIDES = {
+    "max_batch_records": "batch_size_rows",
+    "max_batch_bytes": "batch_size_bytes",
+    "batch_delay_seconds": "batch_delay_seconds",
+}
+
+
+def _deliver(
+    settings: Settings, input_file: IO[bytes] | None, *, dry_run: bool, output_path: str | None
+) -> None:
+    from target_stitch_import.app import Options, deliver  # noqa: PLC0415 - not for --help
+
+    source = input_file or (sys.stdin.buffer if sys.stdin else None)
+    if source is None:
+        raise ConfigurationError("There is no stdin. Pipe a tap's output in, or use --input.")
+    if sys.stdout is None:
+        raise ConfigurationError("There is no stdout, so no state could be written.")
+    deliver(settings, Options(dry_run, output_path), source, sys.stdout.buffer)
+
+
+def _read_config(paths: tuple[str, ...]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    for path in paths:
+        if path == "ENV":
+            config |= from_environment(_environment())
+            continue
+        try:
+            text = Path(path).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The configuration {path} cannot be read: {error.strerror}."
+            ) from None
+        try:
+            given = json.loads(text)
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise ConfigurationError(f"The configuration {path} is not a JSON object.")
+        config |= given
+    return config
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment, over what a `.env` file in the working directory says."""
+    environment = dict(os.environ)
+    if Path(".env").is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
+
+        saved = {name: value for name, value in dotenv_values(".env").items() if value}
+        environment = saved | environment
+    return environment
+
+
+def main() -> NoReturn:
+    """Run the command and exit with its status."""
+    try:
+        status = command.main(prog_name="target-stitch-import", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ConfigurationError.exit_status)
+    except click.Abort:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the last resort: no value of the data may get out
+        frame = error.__traceback__
+        while frame and frame.tb_next:
+            frame = frame.tb_next
+        place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else ""
+        print(  # noqa: T201 - logging may not be set up
+            f"Internal error, please report it: {type(error).__name__} at {place}",
+            file=sys.stderr,
+        )
+        sys.exit(INTERNAL_ERROR_STATUS)
+    sys.exit(status or 0)

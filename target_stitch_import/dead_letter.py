@@ -1,0 +1,83 @@
+"""The dead-letter file: records set aside, one JSON line each.
+
+Law: a record counts as settled only once its line is on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw
+
+from target_stitch_import.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_stitch_import.pipeline import SetAside
+
+
+class DeadLetters:
+    """Appends to one file, which only its owner may read.
+
+    Args:
+        limit: More records than this end the run.
+    """
+
+    def __init__(self, path: str, limit: int) -> None:
+        self._path = path
+        self._limit = limit
+        self._count = 0
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise OutputError(_cannot_write(path, error)) from None
+
+    def write(self, records: Sequence[SetAside]) -> None:
+        """Write `records` and wait until they are on the disk.
+
+        Raises:
+            OutputError: They are not.
+            InputError: There are too many; these were not written.
+        """
+        self._count += len(records)
+        if self._count > self._limit:
+            last = records[-1]
+            raise InputError(
+                f"More than {self._limit:,} records were set aside (`dead_letter_limit`); the last "
+                f"one, on line {last.line}: {last.reason}. See {self._path}."
+            )
+        try:
+            waiting = memoryview(b"".join(map(_line, records)))
+            while waiting:
+                waiting = waiting[os.write(self._file, waiting) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise OutputError(_cannot_write(self._path, error)) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def _line(record: SetAside) -> bytes:
+    entry: dict[str, object] = {
+        "stream": record.stream,
+        "line": record.line,
+        "sequence": record.sequence,
+        "version": record.version,
+        "reason": record.reason,
+    }
+    try:
+        msgspec.json.decode(record.record, type=Raw)
+        entry["record"] = Raw(record.record)
+    except (ValueError, RecursionError):
+        # No JSON by itself, so it goes in as text.
+        entry["record_text"] = record.record.decode("utf-8", "replace")
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def _cannot_write(path: str, error: OSError) -> str:
+    return f"The dead-letter file {path} cannot be written: {error.strerror or error}."

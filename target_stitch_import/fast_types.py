@@ -1,0 +1,134 @@
+"""A stream's schema as a `msgspec` type, which a decoder checks while it parses.
+
+Law: the type accepts nothing that the schema refuses. It may refuse what the schema accepts; a
+schema that it cannot express at all has no type.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from target_stitch_import.json_schema import resolve, types_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_stitch_import.json_schema import JsonSchema
+
+# Longer keys are rare and looked at one by one: they may deserve a warning or a refusal.
+MAX_PLAIN_KEY_CHARACTERS = 255
+
+_KEY_TYPES = {
+    "string": Annotated[str, Meta(min_length=1, max_length=MAX_PLAIN_KEY_CHARACTERS)],
+    "number": float,
+    "integer": int,
+    "boolean": bool,
+}
+_SCALARS: dict[str, Any] = {"boolean": bool, "null": None, "number": float, "integer": int}
+_EXPRESSED = frozenset(
+    {"type", "properties", "required", "items", "format", "additionalProperties", "definitions"}
+)
+
+
+class _InexpressibleError(Exception):
+    pass
+
+
+def record_type(schema: JsonSchema, keys: Sequence[str]) -> Any | None:
+    """Return a type for records under an enforced schema, or None where it has none."""
+    root = schema
+    schema = resolve(schema, root)
+    if not schema.keys() <= _EXPRESSED or "object" not in types_of(schema):
+        return None
+    try:
+        return _struct(schema, root, frozenset(keys), (id(schema),))
+    except _InexpressibleError:
+        return None
+
+
+def key_type(keys: Sequence[str]) -> Any:
+    """Return a type for objects whose `keys` are there, plain scalars and not null."""
+    anything: JsonSchema = {}
+    return _struct(anything, anything, frozenset(keys), ())
+
+
+def _struct(
+    schema: JsonSchema, root: JsonSchema, keys: frozenset[str], path: tuple[int, ...]
+) -> Any:
+    required = keys.union(schema.get("required", ()))
+    properties = schema.get("properties", {})
+    rest = schema.get("additionalProperties", True)
+    if not isinstance(rest, bool):
+        raise _InexpressibleError
+    if rest is False and not required <= properties.keys():
+        raise _InexpressibleError
+    fields: list[Any] = []
+    names: dict[str, str] = {}
+    for at, name in enumerate([*properties, *sorted(required - properties.keys())]):
+        below = properties.get(name, {})
+        kind = _key(below, root) if name in keys else _type(below, root, path)
+        names[f"f{at}"] = name
+        if name in required:
+            fields.append((f"f{at}", kind))
+        else:
+            fields.append((f"f{at}", kind | UnsetType if kind is not Raw else kind, UNSET))
+    fields.sort(key=len)
+    return msgspec.defstruct(
+        "Record", fields, rename=names, forbid_unknown_fields=rest is False, gc=False
+    )
+
+
+def _key(schema: JsonSchema, root: JsonSchema) -> Any:
+    schema = resolve(schema, root)
+    if not schema.keys() <= _EXPRESSED:
+        raise _InexpressibleError
+    if _is_date_time(schema):
+        return _date_time(types_of(schema))
+    return _union([_KEY_TYPES[name] for name in sorted(types_of(schema) & _KEY_TYPES.keys())])
+
+
+def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
+    schema = resolve(schema, root)
+    if not schema.keys() <= _EXPRESSED or id(schema) in path:
+        raise _InexpressibleError
+    path = (*path, id(schema))
+    if "type" not in schema:
+        if schema.keys() - {"definitions"}:
+            raise _InexpressibleError
+        return Raw
+    types = types_of(schema)
+    kinds: list[Any] = [_SCALARS[name] for name in sorted(types & _SCALARS.keys())]
+    if "string" in types:
+        kinds.append(_date_time(types) if _is_date_time(schema) else str)
+    if "object" in types:
+        kinds.append(_struct(schema, root, frozenset(), path))
+    if "array" in types:
+        items = schema.get("items", {})
+        if isinstance(items, list):
+            raise _InexpressibleError
+        kinds.append(list[_type(items, root, path)])  # type: ignore[misc]  # made at run time
+    return _union(kinds)
+
+
+def _is_date_time(schema: JsonSchema) -> bool:
+    return "string" in types_of(schema) and schema.get("format") == "date-time"
+
+
+def _date_time(types: frozenset[str]) -> Any:
+    # A date-time beside numbers would be decoded from those as well.
+    if types & {"number", "integer"}:
+        raise _InexpressibleError
+    return Annotated[dt.datetime, Meta(tz=True)]
+
+
+def _union(kinds: list[Any]) -> Any:
+    if not kinds:
+        raise _InexpressibleError
+    union = kinds[0]
+    for kind in kinds[1:]:
+        union = union | kind
+    return union

@@ -1,0 +1,400 @@
+"""Singer messages: bytes of the tap's output in, numbered events out.
+
+Law: however the same bytes are cut into chunks, the same events with the same line numbers come
+out. A record is never parsed here; its text goes on as it came.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from target_stitch_import.errors import InputError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LINE_BYTES = 64_000_000
+"""A longer line is no Singer message of use: a record may reach 20 MB, a state is far smaller."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
+    stream: str
+    record: Raw
+    version: int | None = None
+    time_extracted: str | None = None
+
+
+class _SchemaMessage(msgspec.Struct, tag_field="type", tag="SCHEMA"):
+    stream: str
+    schema: Raw
+    key_properties: list[str] | None = None
+    bookmark_properties: list[str] | None = None
+
+
+class _StateMessage(msgspec.Struct, tag_field="type", tag="STATE"):
+    value: Raw
+
+
+class _ActivateVersionMessage(msgspec.Struct, tag_field="type", tag="ACTIVATE_VERSION"):
+    stream: str
+    version: int
+
+
+class _BatchMessage(msgspec.Struct, tag_field="type", tag="BATCH"):
+    stream: str
+    encoding: dict[str, str | None]
+    manifest: list[str]
+
+
+_Message: TypeAlias = (
+    _RecordMessage | _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
+)
+_MESSAGES = msgspec.json.Decoder(_Message)
+_RAW = msgspec.json.Decoder(Raw)
+_REQUIRED = {
+    "RECORD": ("stream", "record"),
+    "SCHEMA": ("stream", "schema", "key_properties"),
+    "STATE": ("value",),
+    "ACTIVATE_VERSION": ("stream", "version"),
+    "BATCH": ("stream", "encoding", "manifest"),
+}
+
+
+@dataclass(slots=True)
+class Records:
+    """Records of one stream and version on consecutive lines; `records[i]` is on line + i."""
+
+    line: int
+    stream: str
+    version: int | None
+    records: list[Raw] = field(default_factory=list)
+    times_extracted: list[str | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedRecord:
+    """A record whose own text is no JSON, in a message that is otherwise sound."""
+
+    line: int
+    stream: str
+    version: int | None
+    text: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a stream's records look like from here on; `schema` is the tap's own JSON text."""
+
+    line: int
+    stream: str
+    schema: bytes
+    key_properties: tuple[str, ...]
+    bookmark_properties: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A checkpoint: `text` is the tap's own JSON text of the value."""
+
+    line: int
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateVersion:
+    """Every record of `stream` whose version is not `version` is to go."""
+
+    line: int
+    stream: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that wait in files, with the encoding they are written in."""
+
+    line: int
+    stream: str
+    encoding: dict[str, str | None]
+    manifest: tuple[str, ...]
+
+
+Event: TypeAlias = Records | MalformedRecord | Schema | State | ActivateVersion | Batch
+
+
+class MessageReader:
+    """Turns chunks of the tap's output into events.
+
+    Feed it with `feed`, then call `close` once at the end of the input. Both yield events and
+    raise `InputError` for a line that is no Singer message, after every event before it.
+    """
+
+    def __init__(self) -> None:
+        self.lines_read = 0
+        self._partial: list[bytes] = []
+        self._partial_bytes = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Yield the events of every line that `chunk` completes."""
+        end = chunk.rfind(b"\n") + 1
+        if not end:
+            self._keep(chunk)
+            return
+        lines = b"".join((*self._partial, chunk[:end]))
+        self._partial, self._partial_bytes = [], 0
+        self._keep(chunk[end:])
+        yield from self._events(lines)
+
+    def close(self) -> Iterator[Event]:
+        """Yield the event of a last line without a line break."""
+        last, self._partial = b"".join(self._partial), []
+        if not last:
+            return
+        try:
+            yield from self._events(last + b"\n")
+        except InputError as error:
+            if outline(last) is None:
+                raise InputError(
+                    f"Line {self.lines_read} is cut off: the tap's output ends in the middle of a "
+                    "message. Look for what stopped the tap, then run again."
+                ) from None
+            raise error from None
+
+    def _keep(self, rest: bytes) -> None:
+        if rest:
+            self._partial.append(rest)
+            self._partial_bytes += len(rest)
+            if self._partial_bytes > MAX_LINE_BYTES:
+                raise InputError(
+                    f"Line {self.lines_read + 1} is longer than {MAX_LINE_BYTES:,} bytes: "
+                    "the input is not a tap's output, or a record is far too large."
+                )
+
+    def _events(self, lines: bytes) -> Iterator[Event]:
+        """Yield the events of whole `lines`."""
+        if self.lines_read == 0:
+            lines = lines.removeprefix(_BYTE_ORDER_MARK)
+        first_line = self.lines_read + 1
+        messages = _decode_all(lines)
+        if messages is None:
+            yield from self._events_one_by_one(lines)
+            return
+        self.lines_read += len(messages)
+        run: Records | None = None
+        for line, message in enumerate(messages, first_line):
+            if type(message) is _RecordMessage:
+                if run and run.stream == message.stream and run.version == message.version:
+                    run.records.append(message.record)
+                    run.times_extracted.append(message.time_extracted)
+                    continue
+                if run:
+                    yield run
+                run = _records(line, message)
+            else:
+                if run:
+                    yield run
+                    run = None
+                yield _event(line, message)
+        if run:
+            yield run
+
+    def _events_one_by_one(self, lines: bytes) -> Iterator[Event]:
+        """Yield each line's event: for blank lines, CRLF, and whatever cannot be read at once."""
+        for text in lines.split(b"\n")[:-1]:
+            self.lines_read += 1
+            if not text or text.isspace():
+                continue
+            yield _read_line(self.lines_read, text)
+
+
+def _decode_all(lines: bytes) -> list[_Message] | None:
+    """Return the messages of `lines`, or None unless each line is exactly one message.
+
+    A line break inside JSON is white space to the decoder, so the lines are counted as well:
+    `}`, line break, `{` stands between two messages and nowhere inside one.
+    """
+    count = lines.count(b"\n")
+    if lines.count(b"}\n{") != count - 1 or not _is_utf8(lines):
+        return None
+    try:
+        messages = _MESSAGES.decode_lines(lines)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return messages if len(messages) == count else None
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Tell whether `text` is UTF-8: the decoder leaves that open inside records."""
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_line(line: int, text: bytes) -> Event:
+    if not _is_utf8(text):
+        raise InputError(
+            f"Line {line} is not UTF-8. Singer messages are UTF-8: check the tap's encoding."
+        )
+    try:
+        message = _MESSAGES.decode(text)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return _explain(line, text, error)
+    return _records(line, message) if type(message) is _RecordMessage else _event(line, message)
+
+
+def _records(line: int, message: _RecordMessage) -> Records:
+    return Records(
+        line, message.stream, message.version, [message.record], [message.time_extracted]
+    )
+
+
+def _event(line: int, message: _Message) -> Event:
+    match message:
+        case _SchemaMessage():
+            return Schema(
+                line,
+                message.stream,
+                bytes(message.schema),
+                _key_properties(line, message),
+                tuple(message.bookmark_properties or ()),
+            )
+        case _StateMessage():
+            return State(line, bytes(message.value))
+        case _ActivateVersionMessage():
+            return ActivateVersion(line, message.stream, message.version)
+        case _BatchMessage():
+            return Batch(line, message.stream, message.encoding, tuple(message.manifest))
+        case _:
+            return _records(line, message)
+
+
+def _key_properties(line: int, message: _SchemaMessage) -> tuple[str, ...]:
+    """Return the message's key properties; some taps put them inside the schema object."""
+    if message.key_properties is not None:
+        return tuple(message.key_properties)
+    try:
+        inside = msgspec.json.decode(message.schema, type=_KeysInSchema).key_properties
+    except (msgspec.MsgspecError, RecursionError):
+        inside = None
+    if inside is None:
+        raise InputError(
+            f"Line {line}: SCHEMA of stream {quoted(message.stream)} has no `key_properties`. "
+            "A stream without a key sends an empty list."
+        )
+    return tuple(inside)
+
+
+class _KeysInSchema(msgspec.Struct):
+    key_properties: list[str] | None = None
+
+
+def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
+    """Return a record that is broken by itself; raise `InputError` for any other line."""
+    if b"\x00" in text[:4] or text[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
+    members = outline(text)
+    if members is None:
+        what = "JSON" if _record_defect(text) else "a JSON object"
+        raise InputError(
+            f"Line {line} is not {what}. Something else than Singer messages may be printed to "
+            "the tap's stdout."
+        )
+    if "type" not in members:
+        raise InputError(f"Line {line} has no `type`: it is no Singer message.")
+    kind = _plain_text(members["type"])
+    if kind not in _REQUIRED:
+        raise InputError(
+            f"Line {line} has the unknown type {quoted(kind)}. Known are {', '.join(_REQUIRED)}."
+        )
+    stream = _plain_text(members.get("stream", b""))
+    where = f"Line {line}: {kind}" + (f" of stream {quoted(stream)}" if stream else "")
+    for name in _REQUIRED[kind]:
+        if name not in members:
+            raise InputError(f"{where} has no `{name}`.")
+    if kind == "RECORD" and (reason := _record_defect(members["record"])):
+        return MalformedRecord(line, stream, _version(members), members["record"], reason)
+    detail = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
+    raise InputError(f"{where} cannot be read: {quoted(detail, mark='')}.")
+
+
+def _version(members: dict[str, bytes]) -> int | None:
+    try:
+        return msgspec.json.decode(members.get("version", b"null"), type=int | None)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _record_defect(record: bytes) -> str | None:
+    """Return why the text of a record is no JSON that can be sent, or None."""
+    try:
+        _RAW.decode(record)
+    except RecursionError:
+        return "it is nested too deeply"
+    except msgspec.MsgspecError:
+        if re.search(rb"[:\[,]\s*-?(?:NaN|Infinity)\s*[,\]}]", record):
+            return "it holds NaN or Infinity, which JSON has no number for"
+        return "it is not JSON"
+    return None
+
+
+def _plain_text(value: bytes) -> str:
+    try:
+        decoded = json.loads(value)
+    except (ValueError, RecursionError):
+        return ""
+    return decoded if isinstance(decoded, str) else str(type(decoded).__name__)
+
+
+_TOKEN = re.compile(
+    rb'\s*(?:(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<mark>[{}\[\],:])|(?P<other>[^\s{}\[\],:"]+))'
+)
+
+
+def outline(text: bytes) -> dict[str, bytes] | None:  # noqa: C901 - one state machine
+    """Return the members of a JSON object as text, or None where `text` is no object.
+
+    It finds the members of objects that no JSON parser takes, with NaN in them or nested without
+    end, by counting brackets alone; what stands inside the members is not looked at.
+    """
+    members: dict[str, bytes] = {}
+    name = ""
+    depth = start = position = 0
+    text = text.strip()
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            return None
+        mark = token["mark"]
+        if depth == 0 and mark != b"{":
+            return None
+        if mark in (b"{", b"["):
+            depth += 1
+        elif depth == 1 and mark in (b",", b"}"):
+            if start:
+                members[name] = text[start : token.start("mark")].strip()
+            elif name or mark == b"," or members:
+                return None
+            name, start = "", 0
+        if mark in (b"}", b"]"):
+            depth -= 1
+        elif depth == 1 and mark == b":":
+            start = token.end()
+        elif depth == 1 and not start:
+            name = _plain_text(token["string"] or b"")
+        position = token.end()
+        if depth == 0:
+            return members if position == len(text) else None
+    return None

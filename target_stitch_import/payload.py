@@ -1,0 +1,239 @@
+"""Request bodies for `POST /v2/import/batch`, measured in bytes before a record joins.
+
+Law: a body fills up to its limit and never over it; sequences strictly increase in the order of
+the input and stay with their record through every retry and split.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# The Import API's own limits, from its reference documentation.
+MAX_MESSAGES = 20_000
+MAX_BODY_BYTES = 20_000_000
+MAX_SEQUENCE = 9_223_372_036_854_775_807
+MAX_DATA_POINTS = 10_000
+MAX_KEY_CHARACTERS = 1_024
+
+_ENCODER = msgspec.json.Encoder()
+_CLOSING = b"]}"
+
+
+class _Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=True, gc=False):
+    sequence: int
+    data: Raw
+    time_extracted: str | UnsetType = UNSET
+
+
+class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version"):
+    sequence: int
+
+
+class _SavedMessage(msgspec.Struct):
+    sequence: int
+    data: Raw | UnsetType = UNSET
+
+
+_MESSAGES = msgspec.json.Decoder(list[Raw])
+_MESSAGE = msgspec.json.Decoder(_SavedMessage)
+
+
+class Sequencer:
+    """Gives out sequence numbers: nanoseconds of the wall clock, but never one twice or back."""
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+
+    def take(self, count: int, clock_ns: int) -> int:
+        """Return the first of `count` consecutive numbers; `clock_ns` is nanoseconds since 1970."""
+        first = max(self.last + 1, clock_ns)
+        self.last = first + count - 1
+        if self.last > MAX_SEQUENCE:
+            raise OverflowError("the clock is past the year 2262: sequences would not fit")
+        return first
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Encoded messages of consecutive input lines, with consecutive sequences, of one epoch.
+
+    `encoded` is the messages joined by commas, without the brackets of a list.
+    """
+
+    encoded: bytes
+    count: int
+    line: int
+    sequence: int
+    epoch: int
+
+    def fitting(self, room_bytes: int, room_messages: int) -> int:
+        """Return how many of the messages, joined by commas, fit into the room left."""
+        sizes = map(len, _MESSAGES.decode(b"[%b]" % self.encoded))
+        ends = accumulate(sizes, lambda end, size: end + 1 + size)
+        return min(bisect_right(list(ends), room_bytes), max(room_messages, 0))
+
+    def split(self, at: int) -> tuple[Fragment, Fragment]:
+        """Return the first `at` messages and the rest, both unchanged; `0 < at < count`."""
+        messages = _MESSAGES.decode(b"[%b]" % self.encoded)
+        # Each message is followed by a comma, and the last by none.
+        cut = sum(map(len, messages[:at])) + at - 1
+        return (
+            replace(self, encoded=self.encoded[:cut], count=at),
+            replace(
+                self,
+                encoded=self.encoded[cut + 1 :],
+                count=self.count - at,
+                line=self.line + at,
+                sequence=self.sequence + at,
+            ),
+        )
+
+
+def encode_records(
+    records: Sequence[Raw], times_extracted: Sequence[str | None], sequence: int
+) -> bytes:
+    """Return the upsert messages of `records` as a JSON list; the first gets `sequence`."""
+    sequences = range(sequence, sequence + len(records))
+    if any(times_extracted):
+        times = map(api_time, times_extracted)
+        return _ENCODER.encode(list(map(_Upsert, sequences, records, times)))
+    return _ENCODER.encode(list(map(_Upsert, sequences, records)))
+
+
+def encode_activation(sequence: int) -> bytes:
+    """Return the message that activates the table version of its body."""
+    return _ENCODER.encode(_ActivateVersion(sequence))
+
+
+def api_time(text: str | None) -> str | UnsetType:
+    """Return `time_extracted` in UTC as the API writes it, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
+
+    What is no time is left out rather than sent: it would cost the whole batch.
+    """
+    if not text:
+        return UNSET
+    if len(text) == 27 and text[-1] == "Z":  # the format above
+        return text
+    try:
+        parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        if parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=timezone.utc)
+        return parsed.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    except (ValueError, OverflowError):
+        return UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPrefix:
+    """What every body of a stream opens with, up to its messages."""
+
+    encoded: bytes
+
+    @classmethod
+    def of(
+        cls,
+        table_name: str,
+        schema: bytes,
+        key_names: Sequence[str],
+        table_version: int | None = None,
+        bookmark_names: Sequence[str] = (),
+    ) -> BodyPrefix:
+        """Encode the arguments; `schema` goes in as the JSON text that it is."""
+        arguments: dict[str, object] = {
+            "table_name": table_name,
+            "schema": Raw(schema),
+            "key_names": list(key_names),
+        }
+        if table_version is not None:
+            arguments["table_version"] = table_version
+        if bookmark_names:
+            arguments["bookmark_names"] = list(bookmark_names)
+        return cls(_ENCODER.encode(arguments)[:-1] + b',"messages":[')
+
+    @property
+    def body_bytes(self) -> int:
+        """The size of a body without messages."""
+        return len(self.encoded) + len(_CLOSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One request body in the making: a stream's messages that no longer change.
+
+    `barrier` marks an activation: earlier batches of its stream first, later ones after it.
+    """
+
+    stream: str
+    prefix: BodyPrefix
+    fragments: tuple[Fragment, ...]
+    version: int | None = None
+    barrier: bool = False
+
+    @property
+    def count(self) -> int:
+        """The number of messages."""
+        return sum(fragment.count for fragment in self.fragments)
+
+    @property
+    def size(self) -> int:
+        """The size of the body in bytes."""
+        commas = len(self.fragments) - 1
+        return self.prefix.body_bytes + commas + sum(len(f.encoded) for f in self.fragments)
+
+    @property
+    def epochs(self) -> Counter[int]:
+        """How many messages of each epoch the ledger is owed."""
+        epochs: Counter[int] = Counter()
+        for fragment in self.fragments:
+            epochs[fragment.epoch] += fragment.count
+        return epochs
+
+    def body(self) -> bytes:
+        """Return the request body."""
+        messages = b",".join([fragment.encoded for fragment in self.fragments])
+        return b"".join((self.prefix.encoded, messages, _CLOSING))
+
+    def split(self, at: int) -> tuple[Batch, Batch]:
+        """Return the first `at` messages and the rest as two batches; `0 < at < count`."""
+        first: list[Fragment] = []
+        rest: list[Fragment] = []
+        left = at
+        for fragment in self.fragments:
+            if left >= fragment.count:
+                first.append(fragment)
+            elif left <= 0:
+                rest.append(fragment)
+            else:
+                head, tail = fragment.split(left)
+                first.append(head)
+                rest.append(tail)
+            left -= fragment.count
+        return replace(self, fragments=tuple(first)), replace(self, fragments=tuple(rest))
+
+    def messages(self) -> Iterator[SentMessage]:
+        """Yield each message with where it came from."""
+        for fragment in self.fragments:
+            for at, raw in enumerate(_MESSAGES.decode(b"[%b]" % fragment.encoded)):
+                message = _MESSAGE.decode(raw)
+                data = b"" if message.data is UNSET else bytes(message.data)
+                yield SentMessage(fragment.line + at, message.sequence, data)
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """One message of a batch: its input line, its sequence, and the record's text."""
+
+    line: int
+    sequence: int
+    data: bytes

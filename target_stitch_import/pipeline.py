@@ -1,0 +1,339 @@
+"""The machine between the tap's messages and the Import API: no clock, no network, no threads.
+
+Laws: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. An
+activation is ready only when every earlier message of its stream is settled, and later ones only
+when it is. What is held stays within `max_buffer_bytes` plus one chunk of input.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from target_stitch_import.buffers import FRAGMENT_BYTES, Buffers, Limits
+from target_stitch_import.checks import Refused
+from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.ledger import Ledger
+from target_stitch_import.messages import (
+    ActivateVersion,
+    Event,
+    MalformedRecord,
+    Records,
+    Schema,
+    State,
+)
+from target_stitch_import.payload import (
+    Batch,
+    Fragment,
+    Sequencer,
+    encode_activation,
+    encode_records,
+)
+from target_stitch_import.stream import Stream, StreamRules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRules:
+    """What the user decided; the names are those of the settings."""
+
+    stream: StreamRules = field(default_factory=StreamRules)
+    dead_letter: bool = False
+    process_activate_version_messages: bool = True
+    max_buffer_bytes: int = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the user should know about a stream; told once."""
+
+    stream: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A record that will not be sent; it is settled once it is safe in the dead-letter file."""
+
+    stream: str
+    version: int | None
+    line: int
+    sequence: int
+    epoch: int
+    reason: str
+    record: bytes
+
+
+@dataclass(slots=True)
+class Counts:
+    """How far the messages of one stream have come; activations count as messages."""
+
+    read: int = 0
+    acknowledged: int = 0
+    set_aside: int = 0
+    in_flight: int = 0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One stream's way to the sender."""
+
+    counts: Counts = field(default_factory=Counts)
+    waiting: deque[Batch] = field(default_factory=deque)
+    activating: bool = False
+    tainted_versions: set[int | None] = field(default_factory=set)
+
+
+class Pipeline:
+    """Takes events with `receive`, and says what to send in `ready` and what to set aside.
+
+    The caller hands on batches from `ready`, reports each part with `settled` and each whole with
+    `released`, and calls `expire` when `next_deadline` has come. `earned_state` gives the states.
+
+    Times are seconds on any clock that never steps back; `clock_ns` is nanoseconds since 1970.
+    """
+
+    def __init__(self, rules: PipelineRules, limits: Limits) -> None:
+        self.limits = limits
+        self.ready: deque[Batch] = deque()
+        self.to_set_aside: deque[SetAside] = deque()
+        self.notices: deque[Notice] = deque()
+        self._rules = rules
+        self._streams: dict[str, Stream] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._buffers = Buffers(limits)
+        self._ledger = Ledger()
+        self._sequencer = Sequencer()
+        self._closed_bytes = 0
+        self._noticed: set[tuple[str, str]] = set()
+
+    # What comes in.
+
+    def receive(self, event: Event, now: float, clock_ns: int) -> None:
+        """Take one event of the input.
+
+        Raises:
+            InputError: The event makes no sense, or holds a record that must not be sent while
+                `on_invalid_record` is `fail`. Everything before it is taken.
+        """
+        match event:
+            case Records():
+                self._receive_records(event, now, clock_ns)
+            case State():
+                self._ledger.checkpoint(event.text)
+            case Schema():
+                self._receive_schema(event)
+            case ActivateVersion():
+                self._receive_activation(event, clock_ns)
+            case MalformedRecord():
+                self._stream_of(event, "RECORD")
+                sequence = self._sequencer.take(1, clock_ns)
+                self._refuse(event, event.line, sequence, event.text, Refused("", event.reason))
+            case _:
+                raise InputError(
+                    f"Line {event.line}: BATCH messages, as of stream {quoted(event.stream)}, are "
+                    "not taken. Switch off the tap's `batch_config`."
+                )
+
+    def close(self) -> None:
+        """Close all batches: the input has ended."""
+        for batch in self._buffers.largest_first():
+            self._enqueue(batch)
+
+    def expire(self, now: float) -> None:
+        """Close the batches that have waited long enough."""
+        for batch in self._buffers.expired(now):
+            self._enqueue(batch)
+
+    def next_deadline(self) -> float:
+        """Return when `expire` has work to do; infinity for never."""
+        return self._buffers.next_deadline()
+
+    def has_room(self) -> bool:
+        """Tell whether more input may be read.
+
+        Where there is none, the largest batches are closed, so that there will be soon.
+        """
+        most = self._rules.max_buffer_bytes
+        if self._buffers.held_bytes + self._closed_bytes < most:
+            return True
+        for batch in self._buffers.largest_first():
+            self._enqueue(batch)
+            if self._closed_bytes >= most // 2:
+                break
+        return False
+
+    # What comes back.
+
+    def settled(self, part: Batch, set_aside: Sequence[SetAside] = ()) -> None:
+        """Note that the messages of `part`, a batch or a part of one, are acknowledged.
+
+        But for those in `set_aside`, which are safe in the dead-letter file.
+        """
+        lane = self._lanes[part.stream]
+        for epoch, count in part.epochs.items():
+            self._ledger.settle(epoch, count)
+        lane.counts.in_flight -= part.count
+        lane.counts.set_aside += len(set_aside)
+        lane.counts.acknowledged += part.count - len(set_aside)
+        lane.tainted_versions.update(each.version for each in set_aside)
+        if lane.counts.in_flight == 0:
+            lane.activating = False
+        self._pump(lane)
+
+    def set_aside(self, record: SetAside) -> None:
+        """Note that a record from `to_set_aside` is safe in the dead-letter file."""
+        self._ledger.settle(record.epoch, 1)
+        self._lanes[record.stream].counts.set_aside += 1
+
+    def released(self, batch: Batch) -> None:
+        """Note that nobody holds a batch from `ready` any more."""
+        self._closed_bytes -= _held_bytes(batch)
+
+    def earned_state(self) -> bytes | None:
+        """Return the newest state that may be written since the last call, or None."""
+        return self._ledger.earned()
+
+    def counts(self) -> dict[str, Counts]:
+        """Return how far each stream has come."""
+        return {stream: lane.counts for stream, lane in self._lanes.items()}
+
+    @property
+    def unsettled(self) -> int:
+        """How many messages are read and neither acknowledged nor set aside."""
+        return self._ledger.unsettled
+
+    # How it works.
+
+    def _stream_of(self, event: Records | MalformedRecord | ActivateVersion, kind: str) -> Stream:
+        stream = self._streams.get(event.stream)
+        if stream is None:
+            raise InputError(
+                f"Line {event.line}: {kind} of stream {quoted(event.stream)} came before its "
+                "SCHEMA. Check that the tap writes a SCHEMA first."
+            )
+        return stream
+
+    def _receive_schema(self, message: Schema) -> None:
+        known = self._streams.get(message.stream)
+        if known and known.is_described_by(message):
+            return
+        stream = self._streams[message.stream] = Stream(message, self._rules.stream)
+        self._lanes.setdefault(message.stream, _Lane())
+        if known and known.key_names != stream.key_names:
+            stream.warnings.append("the key properties changed in mid-stream")
+        for warning in stream.warnings:
+            self._notice(stream.name, warning)
+
+    def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
+        stream = self._stream_of(run, "RECORD")
+        sequence = self._sequencer.take(len(run.records), clock_ns)
+        messages = encode_records(run.records, run.times_extracted, sequence)
+        if stream.check.accepts_all(messages, run.records):
+            self._buffer(stream, run, sequence, messages, now)
+            return
+        for good in self._examined(stream, run, sequence):
+            first = sequence + good.line - run.line
+            messages = encode_records(good.records, good.times_extracted, first)
+            self._buffer(stream, good, first, messages, now)
+
+    def _examined(self, stream: Stream, run: Records, sequence: int) -> Iterator[Records]:
+        """Yield the good records of a run, as the runs between the bad ones."""
+        good: Records | None = None
+        for at, record in enumerate(run.records):
+            verdict = stream.check.examine(record)
+            if isinstance(verdict, Refused):
+                if good:
+                    yield good
+                    good = None
+                self._refuse(run, run.line + at, sequence + at, bytes(record), verdict)
+                continue
+            if good is None:
+                good = Records(run.line + at, run.stream, run.version)
+            good.records.append(verdict.record)
+            good.times_extracted.append(run.times_extracted[at])
+            for name, note in verdict.notes.items():
+                self._notice(stream.name, f"field {quoted(name)}: {note}")
+        if good:
+            yield good
+
+    def _refuse(
+        self,
+        source: Records | MalformedRecord,
+        line: int,
+        sequence: int,
+        record: bytes,
+        refused: Refused,
+    ) -> None:
+        if not self._rules.dead_letter:
+            raise InputError(
+                f"Line {line}: a record of stream {quoted(source.stream)} cannot be sent: "
+                f"{refused}. With `on_invalid_record: dead_letter` such records are set aside."
+            )
+        lane = self._lanes[source.stream]
+        lane.counts.read += 1
+        lane.tainted_versions.add(source.version)
+        epoch = self._ledger.read(1)
+        self.to_set_aside.append(
+            SetAside(source.stream, source.version, line, sequence, epoch, str(refused), record)
+        )
+
+    def _buffer(
+        self, stream: Stream, run: Records, sequence: int, messages: bytes, now: float
+    ) -> None:
+        """Buffer a run of good records; `messages` is their JSON list from `sequence` on."""
+        count = len(run.records)
+        epoch = self._ledger.read(count)
+        self._lanes[stream.name].counts.read += count
+        fragment = Fragment(messages[1:-1], count, run.line, sequence, epoch)
+        prefix = stream.prefix(run.version)
+        for batch in self._buffers.add(stream.name, prefix, run.version, fragment, now):
+            self._enqueue(batch)
+
+    def _receive_activation(self, message: ActivateVersion, clock_ns: int) -> None:
+        stream = self._stream_of(message, "ACTIVATE_VERSION")
+        if not self._rules.process_activate_version_messages:
+            return
+        if stream.name in self._buffers:
+            self._enqueue(self._buffers.close(stream.name))
+        self._lanes[stream.name].counts.read += 1
+        sequence = self._sequencer.take(1, clock_ns)
+        fragment = Fragment(
+            encode_activation(sequence), 1, message.line, sequence, self._ledger.read(1)
+        )
+        prefix = stream.prefix(message.version)
+        self._enqueue(Batch(stream.name, prefix, (fragment,), message.version, barrier=True))
+
+    def _enqueue(self, batch: Batch) -> None:
+        self._closed_bytes += _held_bytes(batch)
+        lane = self._lanes[batch.stream]
+        lane.waiting.append(batch)
+        self._pump(lane)
+
+    def _pump(self, lane: _Lane) -> None:
+        """Make ready what may go: an activation lets nothing pass in either direction."""
+        while lane.waiting and not lane.activating:
+            batch = lane.waiting[0]
+            if batch.barrier and lane.counts.in_flight:
+                break
+            if batch.barrier and batch.version in lane.tainted_versions:
+                raise InputError(
+                    f"Line {batch.fragments[0].line}: version {batch.version} of stream "
+                    f"{quoted(batch.stream)} is not activated, as records of it were set aside: "
+                    "activating would delete their earlier rows. Repair them, then run again."
+                )
+            lane.activating = batch.barrier
+            lane.counts.in_flight += batch.count
+            self.ready.append(lane.waiting.popleft())
+
+    def _notice(self, stream: str, text: str) -> None:
+        if (stream, text) not in self._noticed:
+            self._noticed.add((stream, text))
+            self.notices.append(Notice(stream, text))
+
+
+def _held_bytes(batch: Batch) -> int:
+    return batch.size + FRAGMENT_BYTES * len(batch.fragments)

@@ -1,0 +1,317 @@
+"""One run: stdin, clock, signals and stdout. The only owner of the pipeline.
+
+Law: the main thread alone touches the pipeline; it never waits but for input, reports, signals and
+deadlines together. Signal handlers set a flag, nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from target_stitch_import.errors import (
+    InterruptedRunError,
+    OutputError,
+    TargetError,
+)
+from target_stitch_import.messages import MessageReader
+from target_stitch_import.sender import Failed, LimitLearned, Released, Sender, Settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from target_stitch_import.dead_letter import DeadLetters
+    from target_stitch_import.payload import Batch
+    from target_stitch_import.pipeline import Notice, Pipeline
+
+CHUNK_BYTES = 1 << 18
+_NEVER = float("inf")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 20.0
+"""After a signal, or once the run has failed, requests on their way get this long."""
+
+
+class Source:
+    """The tap's output, as bytes; anything that was opened for reading will do."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        binary: IO[Any] = getattr(stream, "buffer", stream)
+        if isinstance(stream, io.StringIO):
+            binary = io.BytesIO(stream.getvalue().encode())
+        self._binary = binary
+        try:
+            self.descriptor: int | None = binary.fileno()
+        except (OSError, AttributeError):
+            self.descriptor = None
+
+    def read(self) -> bytes:
+        """Return what there is; nothing at the end."""
+        if self.descriptor is None:
+            return bytes(self._binary.read(CHUNK_BYTES))
+        return os.read(self.descriptor, CHUNK_BYTES)
+
+
+class StateWriter:
+    """Writes states from a thread of its own, so that a slow reader of stdout holds up nothing.
+
+    While one is being written, only the newest waits: an older checkpoint has lost its use.
+    """
+
+    def __init__(self, stream: IO[bytes], wake: Callable[[], None]) -> None:
+        self.error: OutputError | None = None
+        self.last_written: bytes | None = None
+        self._stream = stream
+        self._wake = wake
+        self._changed = threading.Condition()
+        self._next: bytes | None = None
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def write(self, state: bytes) -> None:
+        """Write `state` as a line, unless a newer one comes first."""
+        with self._changed:
+            self._next = state
+            self._changed.notify()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="states", daemon=True)
+            self._thread.start()
+
+    def close(self, timeout_seconds: float | None = None) -> None:
+        """Wait until the last state is written."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread:
+            self._thread.join(timeout_seconds)
+            if self._thread.is_alive():
+                self.error = OutputError(
+                    "Stdout takes no more: the last states earned could not be written."
+                )
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while self._next is None and not self._closed:
+                    self._changed.wait()
+                state, self._next = self._next, None
+            if state is None:
+                return
+            try:
+                self._stream.write(state + b"\n")
+                self._stream.flush()
+                self.last_written = state
+            except (OSError, ValueError) as error:
+                self.error = OutputError(
+                    f"Stdout cannot be written, so no state can be saved: {error}."
+                )
+                self._wake()
+                return
+
+
+class Observer(Protocol):
+    """Is told what happens, on the main thread."""
+
+    def notice(self, notice: Notice) -> None:
+        """Hear something that the user should know about a stream."""
+
+    def delivered(self, part: Batch) -> None:
+        """Hear that a part was acknowledged."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Moves everything from `source` to the sender, and the states earned to `states`."""
+
+    source: Source
+    pipeline: Pipeline
+    states: StateWriter
+    observer: Observer
+    wakeup: Wakeup
+    sender: Sender
+    dead_letters: DeadLetters | None = None
+    writes_states: bool = True
+    _reader: MessageReader = field(default_factory=MessageReader)
+    _error: TargetError | None = None
+    _reading: bool = True
+    _in_flight: int = 0
+    _give_up_at: float = _NEVER
+
+    def run(self) -> None:
+        """Run to the end of the input.
+
+        Raises:
+            TargetError: The run failed. What was earned until then is written all the same.
+        """
+        with self.wakeup.on_signals():
+            while self._reading or self._delivering():
+                try:
+                    self._step(has_input=self._wait())
+                except TargetError as error:
+                    self._finish(error)
+                self._write_states()
+        self.sender.stop()
+        self.sender.close()
+        self.states.close(None if self._error is None else GRACE_SECONDS)
+        if failed := self._error or self.states.error:
+            raise failed
+
+    @property
+    def lines_read(self) -> int:
+        """How many lines were read."""
+        return self._reader.lines_read
+
+    def _delivering(self) -> bool:
+        """Tell whether something is on its way that is still worth waiting for."""
+        return self._in_flight > 0 and time.monotonic() < self._give_up_at
+
+    def _wait(self) -> bool:
+        """Wait for input, reports, signals or the next deadline; tell whether there is input."""
+        poll = select.poll()
+        poll.register(self.wakeup.descriptor, select.POLLIN)
+        wants_input = self._reading and self.pipeline.has_room()
+        self._submit()
+        timeout = min(self.pipeline.next_deadline(), self._give_up_at) - time.monotonic()
+        if wants_input and self.source.descriptor is None:
+            timeout = 0.0
+        elif wants_input and self.source.descriptor is not None:
+            poll.register(self.source.descriptor, select.POLLIN)
+        milliseconds = None if timeout == _NEVER else max(0, int(timeout * 1000) + 1)
+        readable = {descriptor for descriptor, _ in poll.poll(milliseconds)}
+        if self.wakeup.descriptor in readable:
+            self.wakeup.clear()
+        return wants_input and (
+            self.source.descriptor is None or self.source.descriptor in readable
+        )
+
+    def _step(self, *, has_input: bool) -> None:
+        """Do everything that there is to do, in the order in which it became possible."""
+        if self.wakeup.signals and self._error is None:
+            self._give_up_at = time.monotonic() + GRACE_SECONDS
+            raise InterruptedRunError(self.wakeup.signals[0])
+        self._take_reports()
+        if self.states.error:
+            self._abandon(self.states.error)
+        if has_input and self._reading:
+            self._read()
+        self.pipeline.expire(time.monotonic())
+        self._set_aside()
+        self._submit()
+
+    def _read(self) -> None:
+        chunk = self.source.read()
+        events = self._reader.feed(chunk) if chunk else self._reader.close()
+        now, clock_ns = time.monotonic(), time.time_ns()
+        for event in events:
+            self.pipeline.receive(event, now, clock_ns)
+        if not chunk:
+            self._reading = False
+            self.pipeline.close()
+
+    def _finish(self, error: TargetError) -> None:
+        """Read no more, but let what was read arrive: the input is at fault, or a signal came."""
+        if isinstance(error, OutputError):
+            self._abandon(error)
+            return
+        self._error = self._error or error
+        self._reading = False
+        with suppress(TargetError):  # the error that came first is the one to tell
+            self.pipeline.close()
+            self._set_aside()
+        self._submit()
+
+    def _abandon(self, error: TargetError) -> None:
+        """Read and send no more, as nothing can be saved; wait for what is on its way."""
+        self._error = self._error or error
+        self._reading = False
+        self.sender.stop()
+        self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
+
+    def _take_reports(self) -> None:
+        reports = self.sender.reports
+        while reports:
+            match reports.popleft():
+                case Settled(part, set_aside):
+                    self.pipeline.settled(part, set_aside)
+                    if not set_aside:
+                        self.observer.delivered(part)
+                case Released(batch):
+                    self._in_flight -= 1
+                    self.pipeline.released(batch)
+                case LimitLearned(max_bytes):
+                    limits = self.pipeline.limits
+                    limits.max_bytes = min(limits.max_bytes, max_bytes)
+                case Failed(error):
+                    self._abandon(error)
+
+    def _set_aside(self) -> None:
+        waiting = self.pipeline.to_set_aside
+        if waiting and self.dead_letters:
+            self.dead_letters.write(tuple(waiting))
+            while waiting:
+                self.pipeline.set_aside(waiting.popleft())
+
+    def _submit(self) -> None:
+        while self.pipeline.ready:
+            self._in_flight += 1
+            self.sender.submit(self.pipeline.ready.popleft())
+        while self.pipeline.notices:
+            self.observer.notice(self.pipeline.notices.popleft())
+
+    def _write_states(self) -> None:
+        state = self.pipeline.earned_state()
+        if state is not None and self.writes_states:
+            self.states.write(state)
+
+
+class Wakeup:
+    """A pipe to one's own `poll`: written by other threads and by signals."""
+
+    def __init__(self) -> None:
+        self.descriptor, self._write_end = os.pipe()
+        os.set_blocking(self.descriptor, False)
+        os.set_blocking(self._write_end, False)
+        self.signals: deque[int] = deque()
+
+    def wake(self) -> None:
+        """Make `poll` return; from any thread."""
+        with suppress(BlockingIOError):  # where it is full, `poll` returns anyway
+            os.write(self._write_end, b"\0")
+
+    def clear(self) -> None:
+        """Take notice of everything that woke us so far."""
+        with suppress(BlockingIOError):
+            while os.read(self.descriptor, 4096):
+                pass
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM wake us; a second one ends the process at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self._flag) for each in _SIGNALS}
+        descriptor_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(descriptor_before)
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _flag(self, number: int, _: object) -> None:
+        if self.signals:
+            os._exit(128 + number)
+        self.signals.append(number)
+
+    def close(self) -> None:
+        """Close both ends."""
+        os.close(self.descriptor)
+        os.close(self._write_end)

@@ -1,0 +1,116 @@
+"""What one SCHEMA message means: how bodies open, and what a record must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from target_stitch_import.checks import RecordCheck
+from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.json_schema import Enforced, SchemaDefectError, enforced
+from target_stitch_import.payload import MAX_BODY_BYTES, BodyPrefix
+
+if TYPE_CHECKING:
+    from target_stitch_import.messages import Schema
+
+_ENVELOPE_BYTES = 128
+"""More than a message needs around its record: action, sequence and time extracted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRules:
+    """What the user decided about all streams; the names are those of the settings."""
+
+    validate_records: bool = True
+    naive_datetimes: str = "utc"
+    append_only: bool = False
+
+
+class Stream:
+    """A stream as its latest SCHEMA describes it.
+
+    Raises:
+        InputError: The Import API would refuse the schema or the keys.
+    """
+
+    def __init__(self, message: Schema, rules: StreamRules) -> None:
+        self.name = message.stream
+        self._message = message
+        self._prefixes: dict[int | None, BodyPrefix] = {}
+        self.key_names = () if rules.append_only else message.key_properties
+        self.warnings: list[str] = []
+        schema = self._enforced(rules)
+        self.check = RecordCheck(
+            schema,
+            self.key_names,
+            naive_datetimes=rules.naive_datetimes,
+            max_record_bytes=MAX_BODY_BYTES - self.prefix(0).body_bytes - _ENVELOPE_BYTES,
+        )
+
+    def _enforced(self, rules: StreamRules) -> dict[str, object] | None:
+        where = f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
+        if not self.name:
+            raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
+        try:
+            read = enforced(self._message.schema)
+        except SchemaDefectError as defect:
+            raise InputError(f"{where} is no schema that the Import API takes: {defect}.") from None
+        properties = read.schema.get("properties")
+        if properties is None:
+            raise InputError(f"{where} has no `properties`: the Import API needs the columns.")
+        for key in self.key_names:
+            if key not in properties:
+                raise InputError(
+                    f"{where} has the key property {quoted(key)}, which is not among its "
+                    "`properties`; the Import API takes keys from there alone."
+                )
+        self._warn(read, properties)
+        return read.schema if rules.validate_records else None
+
+    def _warn(self, read: Enforced, properties: dict[str, object]) -> None:
+        self.warnings = [f"schema {warning}" for warning in read.warnings]
+        if not properties:
+            self.warnings.append("the schema has no properties")
+        if reserved := [name for name in properties if name.lower().startswith("_sdc")]:
+            self.warnings.append(
+                f"names starting with `_sdc` are Stitch's own, and such columns can be rejected "
+                f"while loading: {', '.join(map(quoted, reserved))}"
+            )
+        if not self.key_names:
+            self.warnings.append(
+                "there is no key, so rows are appended; a request that has to be repeated after "
+                "an unclear answer can then leave a row twice"
+            )
+
+    def prefix(self, version: int | None) -> BodyPrefix:
+        """Return how this stream's bodies open for records of `version`."""
+        if version not in self._prefixes:
+            self._prefixes[version] = BodyPrefix.of(
+                self.name,
+                self._message.schema,
+                self.key_names,
+                version,
+                self._message.bookmark_properties,
+            )
+        return self._prefixes[version]
+
+    def is_described_by(self, message: Schema) -> bool:
+        """Tell whether `message` says nothing new, but for spacing and the order of members."""
+        mine = self._message
+        if (mine.key_properties, mine.bookmark_properties) != (
+            message.key_properties,
+            message.bookmark_properties,
+        ):
+            return False
+        return mine.schema == message.schema or _canonical(mine.schema) == _canonical(
+            message.schema
+        )
+
+
+def _canonical(schema: bytes) -> bytes:
+    try:
+        return msgspec.json.encode(msgspec.json.decode(schema), order="deterministic")
+    except (ValueError, RecursionError):
+        return schema

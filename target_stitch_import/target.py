@@ -1,0 +1,120 @@
+"""The target as a `singer_sdk.Target`: settings, `--about`, and the SDK's own test suite.
+
+Records take another way than the SDK's: its reader is the seam, and ours drives a whole run.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Target
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
+from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+from target_stitch_import.app import Options, deliver
+from target_stitch_import.cli import command
+from target_stitch_import.config import Settings, json_schema
+from target_stitch_import.errors import ConfigurationError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import click
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+
+
+class RunReader(GenericSingerReader[bytes]):
+    """Reads a whole input through a run of ours, in place of message after message."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    @property
+    def default_input(self) -> IO[bytes]:
+        """Stdin, as bytes."""
+        return sys.stdin.buffer
+
+    def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        """Refuse: messages are not read one by one here."""
+        raise NotImplementedError(line)
+
+    def process_lines(
+        self,
+        file_input: IO[Any] | None,
+        callbacks: dict[str, Callable[[dict[str, Any]], None]],  # noqa: ARG002
+    ) -> Counter[str]:
+        """Deliver everything in `file_input`; errors are the SDK's where it has a name for them."""
+        source = file_input or self.default_input
+        try:
+            lines = deliver(self._settings, Options(), source, sys.stdout.buffer)
+        except InputError as error:
+            raise _as_sdk_error(error) from error
+        return Counter({"lines": lines})
+
+
+class _RecordsWithoutSchemaError(RecordsWithoutSchemaException, InputError):
+    pass
+
+
+class _MissingKeyPropertiesError(MissingKeyPropertiesError, InputError):
+    pass
+
+
+def _as_sdk_error(error: InputError) -> InputError:
+    if "before its SCHEMA" in str(error):
+        return _RecordsWithoutSchemaError(str(error))
+    if "key property is missing" in str(error):
+        return _MissingKeyPropertiesError(str(error))
+    return error
+
+
+class TargetStitchImport(Target):
+    """Singer target for Stitch's Import API."""
+
+    name = "target-stitch-import"
+    config_jsonschema: ClassVar[dict[str, Any]] = json_schema()
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.STRUCTURED_LOGGING,
+        TargetCapabilities.VALIDATE_RECORDS,
+    ]
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.message_reader = RunReader(self._settings)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings as the command line does."""
+        try:
+            self._settings = Settings.load(self.config)
+        except ConfigurationError as error:
+            if raise_errors:
+                raise ConfigValidationError(
+                    str(error), errors=[str(error)], schema=self.config_jsonschema
+                ) from None
+            return [str(error)]
+        return []
+
+    def _setup_signal_handlers(self) -> None:
+        """Leave signals alone: a run sets its own handlers, which set a flag and nothing else."""
+
+    def process_endofpipe(self) -> None:
+        """Do nothing: a run has drained everything when it returns."""
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Add nothing: the settings table is whole."""
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Return the command line, which is the same whichever way it is started."""
+        return command

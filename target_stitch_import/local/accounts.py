@@ -107,6 +107,7 @@ class Accounts:
     file: AccountsFile
     is_open: bool
     revoked: set[str] = field(default_factory=set)
+    last_token_id: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -143,8 +144,10 @@ class Accounts:
             if token in self.file.other_region_tokens:
                 return Denied("region")
             for source in self.sources():
-                if any(secrets.compare_digest(each.token.encode(), token.encode())
-                       for each in source.tokens):
+                if any(
+                    secrets.compare_digest(each.token.encode(), token.encode())
+                    for each in source.tokens
+                ):
                     return source if source.active else Denied("inactive")
             if self.is_open and token not in self.revoked:
                 source = self.file.clients[0].sources[0]

@@ -30,7 +30,7 @@ class Answer:
     @property
     def accepted(self) -> bool:
         """Whether the request was taken (any 2xx)."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - the 2xx range
+        return 200 <= self.status < 300
 
 
 def as_json(status: int, value: Any, headers: Mapping[str, str] = NO_HEADERS) -> Answer:

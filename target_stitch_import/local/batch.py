@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from target_stitch_import.local.schemas import InvalidSchemaError, compiled
 from target_stitch_import.local.values import (
+    INT64,
     MAX_DATA_POINTS,
     MAX_KEY_CHARACTERS,
     MAX_RECORDS,
@@ -198,7 +199,12 @@ def _decode(body: bytes) -> _Batch:
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
         raise RefusedError(_envelope_error(parse(body))) from None
     known = {"upsert", "activate_version"}
-    usable = batch.table_name and 0 < len(batch.messages) <= MAX_RECORDS
+    usable = (
+        batch.table_name
+        and 0 < len(batch.messages) <= MAX_RECORDS
+        and batch.table_version in INT64
+        and min(message.sequence for message in batch.messages) >= INT64.start
+    )
     if not usable or any(
         message.action not in known or (message.action == "upsert") == (message.data is UNSET)
         for message in batch.messages
@@ -227,7 +233,7 @@ def _envelope_error(body: Any) -> str:
         if name not in body:
             continue
         value = body[name]
-        if not isinstance(value, type_) or isinstance(value, bool):
+        if not isinstance(value, type_) or isinstance(value, bool) or (name == "table_version" and value not in INT64):
             found.texts.append(f"#/{name}: expected type: {words}, found: {type_name(value)}")
         elif name == "table_name" and not value:
             found.texts.append("#/table_name: expected minLength: 1, actual: 0")
@@ -279,6 +285,8 @@ def _message_error(here: str, message: Any) -> str:
         value = message.get(name)
         if name in message and (not isinstance(value, type_) or isinstance(value, bool)):
             wrong.append(f"{here}/{name}: expected type: {words}, found: {type_name(value)}")
+        elif name == "sequence" and value < INT64.start:
+            wrong.append(f"{here}/{name}: {value} is not greater or equal to {INT64.start}")
     action = message["action"]
     if isinstance(action, str):
         if action not in ("upsert", "activate_version"):

@@ -60,7 +60,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
         if self.kind == "queue":
             return path in _LOADING
         # Validate never answers 503, whatever the API's health.
-        unwell = self.kind == "down" or (self.kind == "status" and self.status == 503)  # noqa: PLR2004
+        unwell = self.kind == "down" or (self.kind == "status" and self.status == 503)
         return not (unwell and path == VALIDATE_PATH)
 
     def use(self) -> None:
@@ -74,7 +74,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             reason = "The API is down (fault)."
             return answers.health(reason) if path == STATUS_PATH else answers.unavailable()
         if self.kind == "redirect":
-            status = self.status if 300 <= self.status < 400 else 307  # noqa: PLR2004 - 3xx
+            status = self.status if 300 <= self.status < 400 else 307
             return Answer(status, b"", headers={"location": self.location, **self.headers})
         if self.kind != "status":
             return None
@@ -108,11 +108,13 @@ class FaultList:
         for fault in faults:
             if isinstance(fault.times, int) and fault.times < 1:
                 raise FaultsError('times: a number from 1, or "always"')
-            if not 0 <= fault.seconds <= 3600:  # noqa: PLR2004 - an hour is a slip of the pen
+            if not 0 <= fault.seconds <= 3600:
                 raise FaultsError("seconds: from 0 to 3600")
-            if not 200 <= fault.status <= 599:  # noqa: PLR2004 - what HTTP has
+            if not 200 <= fault.status <= 599:
                 raise FaultsError("status: from 200 to 599")
-            if any("\n" in text or "\r" in text for text in (*fault.headers.values(), fault.location)):
+            if any(
+                "\n" in text or "\r" in text for text in (*fault.headers.values(), fault.location)
+            ):
                 raise FaultsError("headers: no line breaks")
         self._faults = faults
 

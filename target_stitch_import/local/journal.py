@@ -97,7 +97,7 @@ class Journal:
     def note(self, entry: Entry) -> None:
         """Add a line to the log and to the rate."""
         self.log.append(entry)
-        accepted = 200 <= entry.status < 300  # noqa: PLR2004 - the 2xx range
+        accepted = 200 <= entry.status < 300
         if not accepted:
             self.refused += 1
             return

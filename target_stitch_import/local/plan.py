@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from target_stitch_import.local import numbers
+from target_stitch_import.local import digits
 from target_stitch_import.local.batch import Load
 from target_stitch_import.local.catalog import (
     CollisionError,
@@ -25,7 +25,7 @@ from target_stitch_import.local.values import INT64
 HUGE_INTEGER = "HUGEINT"
 MAX_TIMESTAMP_YEAR = 9999
 
-Measure = Callable[[Table, Column], numbers.Extent]
+Measure = Callable[[Table, Column], digits.Extent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Planner:
         """Give the column with the type its values need, and where values fit no type."""
         known = table.columns.get(column.name.lower())
         if series.kind == "number":
-            fitted = numbers.fit(
+            fitted = digits.fit(
                 series.values,
                 known.sql_type if known else None,
                 series.scale,

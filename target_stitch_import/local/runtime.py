@@ -62,9 +62,7 @@ class LocalApi:
             raise
         self.faults = FaultList()
         self.journal = Journal(options.kept_bytes)
-        self.service = Service(
-            accounts, self.warehouse, options.strictness, options.max_body_bytes
-        )
+        self.service = Service(accounts, self.warehouse, options.strictness, options.max_body_bytes)
         self._server = _Server(
             uvicorn.Config(
                 self._application(),

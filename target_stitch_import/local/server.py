@@ -25,6 +25,7 @@ from target_stitch_import.local.journal import Entry, Journal, Kept
 from target_stitch_import.local.service import Outcome, Request, Service
 
 MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
+MAX_CONNECT_BYTES = 1_000_000
 UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _log = logging.getLogger(__name__)
@@ -81,11 +82,13 @@ class ImportApp:
         else:
             await exchange.send(outcome.answer)
 
-    async def _outcome(
-        self, request: Request, exchange: _Exchange
-    ) -> tuple[Outcome, Fault | None]:
+    async def _outcome(self, request: Request, exchange: _Exchange) -> tuple[Outcome, Fault | None]:
         """Give the outcome, and a fault that is to befall its answer."""
         service = self._service
+        if request.path.startswith("/v4/"):
+            if await exchange.body(MAX_CONNECT_BYTES) is None:
+                return Outcome(answers.too_large(await exchange.drain())), None
+            return await run_in_threadpool(service.connect, exchange.request()), None
         refused = service.route(request.method, request.path)
         if refused is not None:
             return Outcome(refused), None
@@ -132,11 +135,10 @@ class ImportApp:
                 seconds,
             )
         )
-        if outcome.answer.accepted and request.method == "POST":
+        imported = request.method == "POST" and request.path.startswith("/v2/")
+        if outcome.answer.accepted and imported:
             headers = {
-                name: value
-                for name, value in request.headers.items()
-                if name not in UNKEPT_HEADERS
+                name: value for name, value in request.headers.items() if name not in UNKEPT_HEADERS
             }
             self._journal.keep(
                 Kept(number, started, request.method, request.path, headers, request.body, status)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Protocol
 
-from target_stitch_import.local import answers
+from target_stitch_import.local import answers, connect
 from target_stitch_import.local.accounts import Accounts, Denied, Source, bearer
 from target_stitch_import.local.answers import Answer
 from target_stitch_import.local.batch import Load, RefusedError, Strictness, read_batch
+from target_stitch_import.local.push import read_push
 from target_stitch_import.local.values import MalformedError
 
 STATUS = "/v2/import/status"
@@ -107,7 +108,14 @@ class Service:
             return Outcome(source)
         if request.path == BATCH:
             return self._batch(request, source)
-        return Outcome(answers.NOT_FOUND)
+        return self._push(request, source)
+
+    def connect(self, request: Request) -> Outcome:
+        """Answer a request to Stitch Connect."""
+        authorization = request.headers.get("authorization")
+        return Outcome(
+            connect.handle(self.accounts, request.method, request.path, authorization, request.body)
+        )
 
     def _source(self, request: Request) -> Source | Answer:
         found = self.accounts.find(bearer(request.headers.get("authorization")))
@@ -129,3 +137,21 @@ class Service:
             return Outcome(answers.batch_error(str(error)))
         self._loader.load(source.name, [load], received_at)
         return Outcome(answers.BATCH_ACCEPTED, (load.table_name,), len(load.records))
+
+    def _push(self, request: Request, source: Source) -> Outcome:
+        received_at = datetime.now(timezone.utc)
+        loads = read_push(
+            request.body,
+            source,
+            self._strictness,
+            transit=request.media_type == TRANSIT,
+            any_client=self.accounts.is_open,
+        )
+        if isinstance(loads, Answer):
+            return Outcome(loads)
+        tables = tuple(dict.fromkeys(load.table_name for load in loads))
+        records = sum(len(load.records) for load in loads)
+        if request.path == VALIDATE:
+            return Outcome(answers.BATCH_VALID, tables, records)
+        self._loader.load(source.name, loads, received_at)
+        return Outcome(answers.BATCH_ACCEPTED, tables, records)

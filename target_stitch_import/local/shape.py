@@ -15,6 +15,7 @@ import msgspec
 
 from target_stitch_import.local.profiles import Kind
 from target_stitch_import.local.schemas import is_date_time
+from target_stitch_import.local.values import Moment
 
 _NONE = type(None)
 _EMPTY: dict[str, Any] = {}
@@ -153,6 +154,8 @@ def _dated_or_not(raw_name: str, values: list[str | None]) -> Iterable[Series]:
 
 
 def _kind(type_: type, hint: _Hint) -> Kind:
+    if type_ is Moment:
+        return "timestamp"
     if type_ is str:
         return "timestamp" if hint.timestamp else "string"
     if type_ is int:
@@ -213,7 +216,7 @@ class _Schemas:
             items = schema.get("items")
             found += items if isinstance(items, list) else [items]
         inner = _Schemas(self._root, found)
-        inner._here.append({"properties": {"value": {"anyOf": [*inner._here]}}})  # noqa: SLF001
+        inner._here.append({"properties": {"value": {"anyOf": [*inner._here]}}})
         return inner
 
     def hint(self, name: str) -> _Hint:

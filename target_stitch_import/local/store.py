@@ -6,28 +6,16 @@ Rows of a version that is not yet active wait in a staged relation of the hidden
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
-from datetime import datetime, timezone
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import duckdb
 import msgspec
 
 from target_stitch_import.local.catalog import (
-    BATCHED_AT,
-    EXTRACTED_AT,
-    PRIMARY_KEY,
-    RECEIVED_AT,
-    SEQUENCE,
-    SOURCE_KEY,
-    TABLE_VERSION,
     Column,
     Table,
 )
-from target_stitch_import.local.plan import Plan, TablePlan
 from target_stitch_import.local.profiles import Kind
 
 HIDDEN = "_stitch_import"  # the catalog and staged rows; `_` first: no name a data table can get
@@ -35,6 +23,7 @@ REJECTED = "_sdc_rejected"
 MAX_LINE_BYTES = 100_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
 _CATALOG = f"""
 CREATE SCHEMA IF NOT EXISTS {HIDDEN};
+CREATE TABLE IF NOT EXISTS {HIDDEN}.schemas (name VARCHAR);
 CREATE TABLE IF NOT EXISTS {HIDDEN}.tables (
   schema_name VARCHAR, name VARCHAR, raw_name VARCHAR, root VARCHAR, key_names VARCHAR,
   append_only BOOLEAN, version BIGINT, new_version BOOLEAN, staged BOOLEAN, position BIGINT);
@@ -73,7 +62,7 @@ def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, T
     found: dict[str, dict[str, Table]] = {}
     for row in connection.execute(
         "SELECT schema_name, name, raw_name, root, key_names, append_only, version,"
-        f" new_version, staged FROM {HIDDEN}.tables ORDER BY position"  # noqa: S608 - a constant
+        f" new_version, staged FROM {HIDDEN}.tables ORDER BY position"
     ).fetchall():
         schema, name, raw_name, root, key_names, *rest = row
         found.setdefault(schema, {})[name.lower()] = Table(
@@ -91,7 +80,7 @@ def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, T
 def drop_everything(connection: duckdb.DuckDBPyConnection) -> None:
     """Drop every table and schema of ours, and begin anew."""
     for (name,) in connection.execute(
-        f"SELECT DISTINCT schema_name FROM {HIDDEN}.tables"  # noqa: S608 - a constant
+        f"SELECT DISTINCT name FROM {HIDDEN}.schemas"  # noqa: S608 - a constant
     ).fetchall():
         connection.execute(f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
     connection.execute(f"DROP SCHEMA {HIDDEN} CASCADE")
@@ -105,6 +94,11 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
         f"CREATE TABLE IF NOT EXISTS {quoted(schema)}.{REJECTED} (_sdc_rejected_at TIMESTAMP,"
         " table_name VARCHAR, reason VARCHAR, record VARCHAR)"
     )
+    connection.execute(
+        f"INSERT INTO {HIDDEN}.schemas SELECT $1"
+        f" WHERE NOT EXISTS (FROM {HIDDEN}.schemas WHERE name = $1)",
+        [schema],
+    )
 
 
 def write_rejections(
@@ -114,7 +108,7 @@ def write_rejections(
     if rejected:
         tables, reasons, texts = map(list, zip(*rejected, strict=True))
         connection.execute(
-            f"INSERT INTO {quoted(schema)}.{REJECTED}"  # noqa: S608 - quoted
+            f"INSERT INTO {quoted(schema)}.{REJECTED}"
             " SELECT now()::TIMESTAMP, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
             [tables, reasons, texts],
         )
@@ -146,7 +140,7 @@ def write_catalog(connection: duckdb.DuckDBPyConnection, changed: Iterable[Table
         if table.columns:
             columns = list(table.columns.values())
             connection.execute(
-                f"INSERT INTO {HIDDEN}.columns SELECT ?, ?, unnest(?::VARCHAR[]),"  # noqa: S608
+                f"INSERT INTO {HIDDEN}.columns SELECT ?, ?, unnest(?::VARCHAR[]),"
                 " unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
                 " unnest(?::BIGINT[])",
                 [

@@ -5,6 +5,7 @@ Numbers with a fraction or exponent are read as Decimal, so that no digit is los
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -16,6 +17,22 @@ MAX_SEQUENCE = 2**63 - 1
 MAX_KEY_CHARACTERS = 1024  # push errors: "String keys cannot be longer than 1024 characters"
 MAX_DATA_POINTS = 10_000  # each `data` object
 MAX_RECORDS = 20_000  # each request
+
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)", re.ASCII)
+
+
+class Moment(str):
+    """A point in time that its sender typed as one (Transit), in RFC 3339 form."""
+
+    __slots__ = ()
+
+    @classmethod
+    def checked(cls, text: str) -> Moment:
+        """Take `text` as it is, or raise ValueError."""
+        if _RFC3339.fullmatch(text) is None:
+            raise ValueError("not a point in time")
+        return cls(text)
 
 
 class MalformedError(ValueError):

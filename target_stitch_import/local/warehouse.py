@@ -23,7 +23,7 @@ import msgspec
 from target_stitch_import.local import store
 from target_stitch_import.local.batch import Load
 from target_stitch_import.local.catalog import Column, Table
-from target_stitch_import.local.numbers import Extent, extent
+from target_stitch_import.local.digits import Extent, extent
 from target_stitch_import.local.plan import Plan, Planner, Rejection, without
 from target_stitch_import.local.profiles import Profile
 from target_stitch_import.local.store import quoted
@@ -108,9 +108,7 @@ class Warehouse:
                     "schema": table.schema,
                     "table": table.name,
                     "rows": count,
-                    "columns": {
-                        column.name: column.sql_type for column in table.columns.values()
-                    },
+                    "columns": {column.name: column.sql_type for column in table.columns.values()},
                 }
             )
         return found
@@ -130,7 +128,8 @@ class Warehouse:
 
     def _apply(self, job: _Job, loads: list[Load]) -> tuple[dict[str, Table], Loaded]:
         """Write loads inside a transaction; give the schema's tables as they then are."""
-        store.ensure_schema(self._connection, job.schema)
+        if job.schema not in self._tables:
+            store.ensure_schema(self._connection, job.schema)
         tables = dict(self._tables.get(job.schema, {}))
         rows = 0
         rejected = list(job.rejected)
@@ -179,7 +178,9 @@ class Warehouse:
             pending = [range(len(load.records))]
             while pending:
                 part = pending.pop()
-                if not part or not self._fails(job, without(load, set(range(len(load.records))) - set(part))):
+                if not part or not self._fails(
+                    job, without(load, set(range(len(load.records))) - set(part))
+                ):
                     continue
                 if len(part) == 1:
                     culprits.update(part)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from target_stitch_import.local.batch import Load
 from target_stitch_import.local.catalog import (
     BATCHED_AT,
     EXTRACTED_AT,
@@ -26,7 +26,6 @@ from target_stitch_import.local.catalog import (
     Column,
     Table,
 )
-from target_stitch_import.local.batch import Load
 from target_stitch_import.local.plan import HUGE_INTEGER, Plan, TablePlan
 from target_stitch_import.local.store import main_relation, quoted, relations, staged_relation
 
@@ -87,7 +86,7 @@ class Writer:
                 if table.staged:
                     staged = staged_relation(table)
                     self._sql(
-                        f"INSERT INTO {main} BY NAME FROM {staged} WHERE {TABLE_VERSION} = ?",  # noqa: S608
+                        f"INSERT INTO {main} BY NAME FROM {staged} WHERE {TABLE_VERSION} = ?",
                         [version],
                     )
                     self._sql(f"DELETE FROM {staged} WHERE {TABLE_VERSION} <= ?", [version])  # noqa: S608

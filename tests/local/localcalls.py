@@ -1,0 +1,105 @@
+"""How the tests speak to the local Import API, and the bodies they start from."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import requests
+
+from target_stitch_import.local import ImportApi
+
+JSON = "application/json"
+CUSTOMERS: dict[str, Any] = {
+    "table_name": "customers",
+    "schema": {
+        "properties": {
+            "id": {"type": "integer"},
+            "name": {"type": "string"},
+            "age": {"type": "integer"},
+            "has_magic": {"type": "boolean"},
+        }
+    },
+    "messages": [
+        {
+            "action": "upsert",
+            "sequence": 1565880017,
+            "data": {"id": 1, "name": "Finn", "age": 15, "has_magic": False},
+        }
+    ],
+    "key_names": ["id"],
+}
+PUSHED: list[dict[str, Any]] = [
+    {
+        "client_id": 7723,
+        "table_name": "customers",
+        "sequence": 1565880017,
+        "data": {"id": 1, "name": "Finn"},
+        "key_names": ["id"],
+        "action": "upsert",
+    }
+]
+
+
+def call(
+    api: ImportApi,
+    path: str = "/v2/import/batch",
+    body: Any = None,
+    *,
+    method: str = "POST",
+    token: str | None = "T1",
+    media_type: str | None = JSON,
+    data: bytes | None = None,
+) -> requests.Response:
+    """Send one request; `body` is sent as JSON, `data` as it is."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    if media_type is not None and method == "POST":
+        headers["Content-Type"] = media_type
+    return requests.request(
+        method,
+        api.url + path,
+        headers=headers,
+        json=body if data is None and body is not None else None,
+        data=data,
+        timeout=30,
+        allow_redirects=False,
+    )
+
+
+def upsert(data: dict[str, Any], sequence: int = 1, **more: Any) -> dict[str, Any]:
+    """Give a message."""
+    return {"action": "upsert", "sequence": sequence, "data": data, **more}
+
+
+def batch(
+    table: str,
+    *messages: dict[str, Any],
+    schema: dict[str, Any] | None = None,
+    keys: tuple[str, ...] = (),
+    **more: Any,
+) -> dict[str, Any]:
+    """Give a batch body; keys are integers unless a schema says otherwise."""
+    given = schema or {"properties": {key: {"type": ["integer", "string"]} for key in keys}}
+    return {
+        "table_name": table,
+        "schema": given,
+        "messages": list(messages),
+        "key_names": list(keys),
+        **more,
+    }
+
+
+def send(api: ImportApi, *bodies: dict[str, Any]) -> None:
+    """Send batches one after another, each of which must be accepted."""
+    for body in bodies:
+        answer = call(api, body=body)
+        assert answer.status_code == 201, answer.text
+
+
+def customers(**message: Any) -> dict[str, Any]:
+    """Give the customers batch, its one message changed."""
+    body = copy.deepcopy(CUSTOMERS)
+    data = message.pop("data", {})
+    body["messages"][0].update(message)
+    body["messages"][0]["data"].update(data)
+    return body

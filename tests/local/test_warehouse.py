@@ -1,0 +1,418 @@
+"""What the warehouse holds after requests were accepted, through HTTP and SQL alone."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from localcalls import PUSHED, batch, call, customers, send, upsert
+
+from target_stitch_import.local import ImportApi
+
+SCHEMA = "import_api"
+
+
+def columns(api: ImportApi, table: str, *, system: bool = False) -> dict[str, str]:
+    """Give a table's columns and types, in order."""
+    rows = api.query(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'import_api'"
+        f" AND table_name = '{table}' ORDER BY column_index"
+    )
+    return {name: type_ for name, type_ in rows if system or "_sdc_" not in name}
+
+
+def tables(api: ImportApi) -> list[str]:
+    """Give the visible tables with rows of data."""
+    return [
+        name
+        for (name,) in api.query(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'import_api'"
+            " AND table_name <> '_sdc_rejected' ORDER BY ALL"
+        )
+    ]
+
+
+def rejected(api: ImportApi) -> list[tuple[Any, ...]]:
+    """Give table and reason of each rejected record."""
+    return api.query("SELECT table_name, reason FROM import_api._sdc_rejected ORDER BY ALL")
+
+
+# --- upserts
+
+
+@pytest.mark.parametrize(
+    ("sequence", "age"), [(1565880016, 15), (1565880017, 15), (1565880018, 16)]
+)
+def test_the_greater_sequence_wins(api: ImportApi, sequence: int, age: int) -> None:
+    send(api, customers(), customers(), customers(sequence=sequence, data={"age": 16}))
+    assert api.query("SELECT id, age FROM import_api.customers") == [(1, age)]
+
+
+def test_order_of_arrival_does_not_matter(api: ImportApi) -> None:
+    send(
+        api,
+        batch(
+            "t",
+            upsert({"id": 1}, 1574807356000),
+            upsert({"id": 2, "has_magic": False}, 1574807445000),
+            upsert({"id": 2, "has_magic": True}, 1574807395000),
+            keys=("id",),
+        ),
+        batch(
+            "u",
+            upsert({"id": 10, "v": "a"}, 100),
+            upsert({"id": 10, "v": "b"}, 101),
+            upsert({"id": 10, "v": "c"}, 99),
+            upsert({"id": 22, "v": "d"}, 90),
+            keys=("id",),
+        ),
+    )
+    assert api.query("SELECT id, has_magic FROM import_api.t ORDER BY id") == [
+        (1, None),
+        (2, False),
+    ]
+    assert api.query("SELECT id, v FROM import_api.u ORDER BY id") == [(10, "b"), (22, "d")]
+
+
+def test_keyless_records_are_appended_in_order(api: ImportApi) -> None:
+    send(api, batch("t", upsert({"n": 2}), upsert({"n": 1})), batch("t", upsert({"n": 2})))
+    rows = api.query("SELECT n, __sdc_primary_key FROM import_api.t")
+    assert [n for n, _ in rows] == [2, 1, 2]
+    assert len({key for _, key in rows}) == 3
+
+
+def test_composite_and_mixed_type_keys(api: ImportApi) -> None:
+    """A key value of a second type splits the key column, and rows stay apart."""
+    send(
+        api,
+        batch("t", upsert({"a": 1, "b": "x", "v": 1}, 1), keys=("a", "b")),
+        batch("t", upsert({"a": "1", "b": "x", "v": 2}, 1), keys=("a", "b")),
+        batch("t", upsert({"a": "1", "b": "x", "v": 3}, 2), keys=("a", "b")),
+        batch("t", upsert({"a": 1, "b": "y", "v": 4}, 1), keys=("a", "b")),
+    )
+    assert api.query("SELECT a, a__st, b, v FROM import_api.t ORDER BY v") == [
+        (1, None, "x", 1),
+        (None, "1", "x", 3),
+        (1, None, "y", 4),
+    ]
+
+
+def test_changed_keys_make_the_table_append_only(api: ImportApi) -> None:
+    send(
+        api,
+        batch("t", upsert({"id": 1, "n": 1}, 1), keys=("id",)),
+        batch("t", upsert({"id": 1, "n": 1}, 2), keys=("id", "n")),
+        batch("t", upsert({"id": 1, "n": 1}, 3), keys=("id",)),
+    )
+    assert api.query("SELECT count(*) FROM import_api.t") == [(3,)]
+
+
+# --- system columns and types
+
+
+def test_system_columns(api: ImportApi) -> None:
+    send(
+        api,
+        batch(
+            "t",
+            upsert({"id": 1}, 7, time_extracted="2020-01-13T21:25:03.123456Z"),
+            keys=("id",),
+            table_version=5,
+        ),
+    )
+    assert columns(api, "t", system=True) == {
+        "id": "BIGINT",
+        "_sdc_received_at": "TIMESTAMP",
+        "_sdc_batched_at": "TIMESTAMP",
+        "_sdc_sequence": "BIGINT",
+        "_sdc_table_version": "BIGINT",
+        "_sdc_extracted_at": "TIMESTAMP",
+    }
+    [(received, batched, *rest)] = api.query(
+        "SELECT _sdc_received_at, _sdc_batched_at, _sdc_sequence, _sdc_table_version,"
+        " _sdc_extracted_at FROM import_api.t"
+    )
+    assert received <= batched
+    assert rest == [7, 5, datetime.datetime(2020, 1, 13, 21, 25, 3, 123456)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "type_", "stored"),
+    [
+        ({"type": "integer"}, 9223372036854775807, "BIGINT", 9223372036854775807),
+        ({"type": "number"}, 15, "DOUBLE", 15.0),
+        ({"type": "number"}, Decimal("0.1"), "DOUBLE", 0.1),
+        ({"type": "number"}, Decimal("1e-7"), "DOUBLE", 1e-7),
+        ({"type": "number"}, Decimal("123456789.123456789"), "DECIMAL(38,9)",
+         Decimal("123456789.123456789")),
+        ({"type": "number"}, 12345678901234567890, "DECIMAL(38,0)",
+         Decimal(12345678901234567890)),
+        ({"type": "number", "multipleOf": Decimal("0.01")}, Decimal("0.29"), "DECIMAL(38,2)",
+         Decimal("0.29")),
+        ({"type": "boolean"}, False, "BOOLEAN", False),
+        ({"type": "string"}, "2020-01-01T00:00:00Z", "VARCHAR", "2020-01-01T00:00:00Z"),
+        ({"type": "string"}, "nul \0, quote \" ' and \N{SNOWMAN} \U0001f600", "VARCHAR",
+         "nul \0, quote \" ' and \N{SNOWMAN} \U0001f600"),
+        ({"type": "string", "format": "date-time"}, "2020-01-13T21:25:03+0230", "TIMESTAMP",
+         datetime.datetime(2020, 1, 13, 18, 55, 3)),
+        ({"type": "string", "format": "date-time"}, "2020-01-13T21:25:03.5-08:00", "TIMESTAMP",
+         datetime.datetime(2020, 1, 14, 5, 25, 3, 500000)),
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, "soon",
+         "VARCHAR", "soon"),
+        ({"$ref": "#/definitions/at"}, "9999-12-31T23:59:59Z", "TIMESTAMP",
+         datetime.datetime(9999, 12, 31, 23, 59, 59)),
+        ({}, True, "BOOLEAN", True),
+    ],
+)  # fmt: skip
+def test_types(api: ImportApi, schema: dict[str, Any], value: Any, type_: str, stored: Any) -> None:
+    """A column has the type its schema asks for and holds the very value."""
+    import msgspec  # noqa: PLC0415 - writes Decimal as a number
+
+    definitions = {"at": {"type": "string", "format": "date-time"}}
+    body = batch(
+        "t", upsert({"v": value}), schema={"properties": {"v": schema}, "definitions": definitions}
+    )
+    data = msgspec.json.Encoder(decimal_format="number").encode(body)
+    answer = call(api, data=data)
+    assert answer.status_code == 201, answer.text
+    assert columns(api, "t") == {"v": type_}
+    assert api.query("SELECT v FROM import_api.t") == [(stored,)]
+
+
+def test_number_columns_widen_without_losing_a_digit(api: ImportApi) -> None:
+    """A DOUBLE column turns into a DECIMAL when a value needs it, and one of greater scale later."""
+    schema = {"properties": {"v": {"type": "number"}}}
+    lexemes = ["0.1", "2", "1234567890.0123456789", "0.000000000000001"]
+    for at, lexeme in enumerate(lexemes):
+        body = (
+            '{"table_name":"t","schema":{"properties":{"v":{"type":"number"}}},"messages":'
+            f'[{{"action":"upsert","sequence":{at},"data":{{"v":{lexeme}}}}}]}}'
+        )
+        assert call(api, data=body.encode()).status_code == 201
+    assert columns(api, "t") == {"v": "DECIMAL(38,15)"}
+    rows = api.query("SELECT v FROM import_api.t ORDER BY _sdc_sequence")
+    assert [value for (value,) in rows] == [Decimal(lexeme) for lexeme in lexemes]
+
+
+@pytest.mark.parametrize(
+    ("type_", "lexeme", "reason"),
+    [
+        ("integer", "9223372036854775808", "integer out of range for PostgreSQL on"),
+        ("integer", "1" * 400, "integer out of range for PostgreSQL on"),
+        ("number", "1e400", "decimal out of range for PostgreSQL on"),
+        ("number", "1" * 30 + "." + "1" * 30, "decimal out of range for PostgreSQL on"),
+        ("number", "1" * 400, "decimal out of range for PostgreSQL on"),
+    ],
+)
+def test_values_no_column_can_hold(api: ImportApi, type_: str, lexeme: str, reason: str) -> None:
+    """The batch is accepted; the record with the value is rejected, its neighbours load."""
+    body = (
+        f'{{"table_name":"t","schema":{{"properties":{{"v":{{"type":"{type_}"}}}}}},"messages":['
+        '{"action":"upsert","sequence":1,"data":{"v":1}},'
+        f'{{"action":"upsert","sequence":2,"data":{{"v":{lexeme}}}}},'
+        '{"action":"upsert","sequence":3,"data":{"v":3}}]}'
+    )
+    assert call(api, data=body.encode()).status_code == 201
+    assert api.query("SELECT v FROM import_api.t") == [(1,), (3,)]
+    [(table, why)] = rejected(api)
+    assert table == "t"
+    assert why.startswith(reason)
+
+
+# --- columns over time
+
+
+def test_columns_come_with_their_first_value(api: ImportApi) -> None:
+    null = {"properties": {"a": {"type": ["null", "string"]}, "b": {"type": ["null", "integer"]}}}
+    send(api, batch("t", upsert({"a": None}), schema=null))
+    assert tables(api) == []
+    send(api, batch("t", upsert({"a": "x", "b": None}), schema=null))
+    assert columns(api, "t") == {"a": "VARCHAR"}
+    send(
+        api, batch("t", upsert({"b": 1}), schema=null), batch("t", upsert({"b": None}), schema=null)
+    )
+    assert api.query("SELECT a, b FROM import_api.t") == [("x", None), (None, 1), (None, None)]
+
+
+def test_push_splits_columns_by_the_type_of_each_value(api: ImportApi) -> None:
+    records = [
+        {**PUSHED[0], "sequence": at, "data": {"id": at, "cost": cost}}
+        for at, cost in enumerate([3.14, 10, 5.61, "free", True], 1)
+    ]
+    assert call(api, "/v2/import/push", records).status_code == 201
+    rows = api.query(
+        "SELECT cost, cost__it, cost__st, cost__bo FROM import_api.customers ORDER BY id"
+    )
+    assert rows == [
+        (3.14, None, None, None),
+        (None, 10, None, None),
+        (5.61, None, None, None),
+        (None, None, "free", None),
+        (None, None, None, True),
+    ]
+
+
+def test_one_push_loads_several_tables(api: ImportApi) -> None:
+    records = [{**PUSHED[0], "table_name": name} for name in ("a", "b", "a")]
+    assert call(api, "/v2/import/push", records).status_code == 201
+    assert tables(api) == ["a", "b"]
+
+
+# --- nesting
+
+ORDER = {
+    "id": 1,
+    "customer": {"name": "Finn", "address": {"city": "Ooo"}},
+    "line_items": [
+        {"sku": "a", "tax_lines": [{"price": 0.5}]},
+        {"sku": "b", "tax_lines": [{"price": 0.25}]},
+    ],
+    "tags": ["new", 7, None],
+}
+
+
+def test_objects_flatten_and_arrays_become_subtables(api: ImportApi) -> None:
+    send(api, batch("orders", upsert(ORDER), keys=("id",)))
+    assert tables(api) == [
+        "orders",
+        "orders__line_items",
+        "orders__line_items__tax_lines",
+        "orders__tags",
+    ]
+    assert api.query(
+        "SELECT id, customer__name, customer__address__city FROM import_api.orders"
+    ) == [(1, "Finn", "Ooo")]
+    assert api.query(
+        "SELECT _sdc_source_key_id, _sdc_level_0_id, sku FROM import_api.orders__line_items"
+    ) == [(1, 0, "a"), (1, 1, "b")]
+    assert api.query(
+        "SELECT _sdc_source_key_id, _sdc_level_0_id, _sdc_level_1_id, price"
+        " FROM import_api.orders__line_items__tax_lines"
+    ) == [(1, 0, 0, 0.5), (1, 1, 0, 0.25)]
+    assert api.query("SELECT _sdc_level_0_id, value, value__it FROM import_api.orders__tags") == [
+        (0, "new", None),
+        (1, None, 7),
+        (2, None, None),
+    ]
+
+
+def test_an_update_replaces_all_subtable_rows_of_its_key(api: ImportApi) -> None:
+    other = {**ORDER, "id": 2}
+    send(
+        api,
+        batch("orders", upsert(ORDER, 1), upsert(other, 1), keys=("id",)),
+        batch("orders", upsert({"id": 1, "line_items": [{"sku": "c"}]}, 2), keys=("id",)),
+        batch("orders", upsert({"id": 1, "line_items": [{"sku": "late"}] * 9}, 1), keys=("id",)),
+    )
+    assert api.query(
+        "SELECT _sdc_source_key_id, sku FROM import_api.orders__line_items ORDER BY ALL"
+    ) == [(1, "c"), (2, "a"), (2, "b")]
+    assert api.query(
+        "SELECT DISTINCT _sdc_source_key_id FROM import_api.orders__line_items__tax_lines"
+    ) == [(2,)]
+
+
+def test_subtables_of_keyless_tables_join_by_the_generated_key(api: ImportApi) -> None:
+    send(api, batch("t", upsert({"n": 1, "xs": [1, 2]}), upsert({"n": 2, "xs": [3]})))
+    assert api.query(
+        "SELECT n, value FROM import_api.t JOIN import_api.t__xs x"
+        " ON x._sdc_source_key___sdc_primary_key = t.__sdc_primary_key ORDER BY value"
+    ) == [(1, 1), (1, 2), (2, 3)]
+
+
+# --- versions
+
+
+def version(number: int, *ids: int, activate: bool = False) -> dict[str, Any]:
+    """Give a batch of one table version."""
+    messages = [upsert({"id": each, "xs": [each]}, each) for each in ids]
+    if activate:
+        messages.append({"action": "activate_version", "sequence": 99})
+    return batch("t", *messages, keys=("id",), table_version=number)
+
+
+def visible(api: ImportApi) -> tuple[list[int], list[int]]:
+    """Give the visible ids of the table and of its subtable."""
+    return (
+        [each for (each,) in api.query("SELECT id FROM import_api.t ORDER BY id")],
+        [each for (each,) in api.query("SELECT value FROM import_api.t__xs ORDER BY value")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("bodies", "expected"),
+    [
+        ([version(1, 1), version(1, activate=True), version(2, 2)], [1]),
+        ([version(1, 1), version(2, 2), version(2, activate=True)], [2]),
+        ([version(1, 1), version(2, 2, 3, activate=True)], [2, 3]),
+        ([version(1, 1), version(2, 2), version(3, 3), version(2, activate=True)], [2]),
+        ([version(1, 1), version(2, 2), version(3, 3), version(2, activate=True),
+          version(3, activate=True)], [3]),
+        ([version(2, 2), version(1, 1), version(1, activate=True)], [2]),
+        ([version(1, 1), version(2, activate=True)], []),
+        ([version(1, 1, activate=True), version(1, 2)], [1, 2]),
+    ],
+)  # fmt: skip
+def test_table_versions(api: ImportApi, bodies: list[dict[str, Any]], expected: list[int]) -> None:
+    send(api, *bodies)
+    assert visible(api) == (expected, expected)
+
+
+def test_staged_rows_follow_columns_that_appear_meanwhile(api: ImportApi) -> None:
+    wide = batch("t", upsert({"id": 5, "w": 1.5}, 5), keys=("id",), table_version=1)
+    send(api, version(1, 1), version(2, 2), wide, version(2, activate=True))
+    assert api.query("SELECT id, w FROM import_api.t") == [(2, None)]
+
+
+# --- rejected at loading
+
+
+@pytest.mark.parametrize(
+    ("table", "data", "reason"),
+    [
+        ("t" * 64, {"id": 1}, f"Table name [{'t' * 64}] is too long for PostgreSQL"),
+        ("_sdc_t", {"id": 1}, "table names from client should not include reserved prefix on [_sdc_t]"),
+        ("?", {"id": 1}, "Table name [?] has no character that PostgreSQL allows"),
+        ("t", {"id": 1, "_sdc_x": 1},
+         "column names from client should not include reserved prefix on [_sdc_x]"),
+        ("t", {"id": 1, "cost__it": 1},
+         "column names from client should not include reserved datatype suffix on [cost__it]"),
+        ("t", {"id": 1, "CustomerId": 1, "customerid": 2}, "Field collision on [customerid]"),
+        ("t", {"id": 1, "a b!": 1, "a b": 2}, "Field collision on [a b]"),
+        ("t", {f"c{at}": at for at in range(1601)} | {"id": 1}, "ERROR: too many columns"),
+        ("t", {"id": 1, "__sdc_primary_key": "x"}, "Field collision on [__sdc_primary_key]"),
+    ],
+)  # fmt: skip
+def test_rejected_records(api: ImportApi, table: str, data: dict[str, Any], reason: str) -> None:
+    """The answer is 201, there is no row, and `_sdc_rejected` says why."""
+    send(api, batch(table, upsert(data), keys=("id",)))
+    assert tables(api) == []
+    assert rejected(api) == [(table, reason)]
+
+
+def test_a_column_name_too_long_loses_only_that_column(api: ImportApi) -> None:
+    send(
+        api,
+        batch("t", upsert({"id": 1, "c" * 60: 1}), upsert({"id": 2, "c" * 60: 1}), keys=("id",)),
+    )
+    assert columns(api, "t") == {"id": "BIGINT"}
+    assert rejected(api) == [("t", f"Column name [{'c' * 60}] is too long for PostgreSQL")]
+
+
+@pytest.mark.parametrize("name", ['a"; DROP TABLE import_api.t; --', "select", "x'y", "a.b", "[x]"])
+def test_names_from_data_are_only_names(api: ImportApi, name: str) -> None:
+    send(api, batch("t", upsert({"id": 1, "old": 1})))
+    send(api, batch(name, upsert({"id": 1, name: "v", "nested": {name: [1]}}), keys=("id",)))
+    assert api.query("SELECT old FROM import_api.t") == [(1,)]
+    assert len(tables(api)) == 3
+    assert rejected(api) == []
+
+
+def test_a_refused_request_changes_nothing(api: ImportApi) -> None:
+    send(api, customers())
+    bad = customers(sequence=1565880099, data={"age": 99})
+    bad["messages"].append(upsert({"id": "x"}))
+    assert call(api, body=bad).status_code == 400
+    assert api.query("SELECT age FROM import_api.customers") == [(15,)]

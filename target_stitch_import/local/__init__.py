@@ -5,15 +5,18 @@ Imports nothing heavy: DuckDB and the web server are imported when one is starte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
 from target_stitch_import.local.process import ImportApiProcess, StartError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
     from target_stitch_import.local.runtime import LocalApi
 
 __all__ = ["ImportApi", "ImportApiProcess", "LocalExtraMissingError", "StartError"]
@@ -91,7 +94,7 @@ class ImportApi:
             raise RuntimeError("the local Import API is not running")
         return self._api
 
-    def __enter__(self) -> ImportApi:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

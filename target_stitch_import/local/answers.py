@@ -5,13 +5,15 @@ Bodies are JSON but for the two plain-text ones the reference documents (405, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 JSON_MEDIA_TYPE = "application/json;charset=UTF-8"
 TEXT_MEDIA_TYPE = "text/plain;charset=UTF-8"

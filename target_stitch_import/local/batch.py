@@ -5,13 +5,13 @@ A typed decode accepts quickly; a body it refuses is read again without types fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from target_stitch_import.local.schemas import InvalidSchemaError, compiled
+from target_stitch_import.local.schemas import InvalidSchemaError, RecordSchema, compiled
 from target_stitch_import.local.values import (
     INT64,
     MAX_DATA_POINTS,
@@ -40,15 +40,6 @@ class Strictness:
     """Refuse records of more than 10,000 data points."""
     live_messages: bool = False
     """Word a record's violations as the live service was seen to, with line breaks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as it is to be loaded; only pushed ones are built one by one."""
-
-    data: dict[str, Any]
-    sequence: int
-    extracted_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +79,6 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
     bookmark_names: list[str] = []
 
 
-@dataclass(slots=True)
-class _Found:
-    """Violations in the order they are told."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def text(self) -> str:
-        if len(self.texts) > 1:
-            self.texts.insert(0, f"#: {len(self.texts)} schema violations found")
-        return _ENVELOPE + " ".join(self.texts)
-
-
 _decoder = decoder_for(_Batch)
 
 
@@ -117,36 +96,45 @@ def read_batch(body: bytes, strictness: Strictness) -> Load:
         raise RefusedError(f"Invalid JSON schema: {error}") from None
     upserts = [message for message in batch.messages if message.action == "upsert"]
     records: list[Any] = [message.data for message in upserts]
-    properties = batch.schema.get("properties")
-    for name in batch.key_names:
-        if not isinstance(properties, dict) or name not in properties:
-            raise RefusedError(f"{_ENVELOPE}#/key_names: key [{name}] is not a property of schema")
-    wrong_key = _first_wrong_key(records, batch.key_names, strictness)
-    wrong_size = _first_too_wide(records) if strictness.count_data_points else None
-    unfit = next((at for at, each in enumerate(records) if not schema.accepts(each)), None)
-    first = min(
-        (at for at in (wrong_key and wrong_key[0], wrong_size, unfit) if at is not None),
-        default=None,
-    )
-    if first is not None:
-        if wrong_key is not None and wrong_key[0] == first:
-            raise RefusedError(wrong_key[1])
-        if wrong_size == first:
-            points = data_points(records[first])
-            raise RefusedError(f"Record {first} has too many data points: {points}")
-        why = schema.explain(records[first]) or "#: does not fit the schema"
-        raise RefusedError(_unfit(first, why, live=strictness.live_messages))
-    extracted = [message.time_extracted for message in upserts]
+    _check_keys_exist(batch)
+    _check_records(records, batch.key_names, schema, strictness)
     return Load(
         table_name=batch.table_name,
         key_names=tuple(batch.key_names),
         version=batch.table_version,
         records=records,
         sequences=[message.sequence for message in upserts],
-        extracted_at=_times(extracted),
+        extracted_at=_times([message.time_extracted for message in upserts]),
         schema=schema.schema,
         activate=len(upserts) < len(batch.messages),
     )
+
+
+def _check_keys_exist(batch: _Batch) -> None:
+    properties = batch.schema.get("properties")
+    for name in batch.key_names:
+        if not isinstance(properties, dict) or name not in properties:
+            raise RefusedError(f"{_ENVELOPE}#/key_names: key [{name}] is not a property of schema")
+
+
+def _check_records(
+    records: list[Any], key_names: list[str], schema: RecordSchema, strictness: Strictness
+) -> None:
+    """Refuse the batch for its first bad record: by its key, its size, or its schema."""
+    wrong_key = _first_wrong_key(records, key_names, strictness)
+    too_wide = _first_too_wide(records) if strictness.count_data_points else None
+    unfit = next((at for at, each in enumerate(records) if not schema.accepts(each)), None)
+    places = (wrong_key[0] if wrong_key is not None else None, too_wide, unfit)
+    first = min((at for at in places if at is not None), default=None)
+    if first is None:
+        return
+    if wrong_key is not None and wrong_key[0] == first:
+        raise RefusedError(wrong_key[1])
+    if too_wide == first:
+        points = data_points(records[first])
+        raise RefusedError(f"Record {first} has too many data points: {points}")
+    why = schema.explain(records[first]) or "#: does not fit the schema"
+    raise RefusedError(_unfit(first, why, live=strictness.live_messages))
 
 
 def _times(extracted: list[str | UnsetType]) -> list[str | None] | None:
@@ -213,39 +201,57 @@ def _decode(body: bytes) -> _Batch:
     return batch
 
 
+_REQUIRED = ("table_name", "schema", "messages")
+_ARGUMENTS: dict[str, tuple[type, str]] = {
+    "table_name": (str, "String"),
+    "schema": (dict, "JSONObject"),
+    "messages": (list, "JSONArray"),
+    "key_names": (list, "JSONArray"),
+    "table_version": (int, "Integer"),
+    "bookmark_names": (list, "JSONArray"),
+}
+_MEMBERS: dict[str, tuple[type, str]] = {
+    "action": (str, "String"),
+    "sequence": (int, "Integer"),
+    "data": (dict, "JSONObject"),
+    "time_extracted": (str, "String"),
+}
+
+
 def _envelope_error(body: Any) -> str:
     """Say what is wrong with the structure of a parsed batch body."""
     if not isinstance(body, dict):
         return f"{_ENVELOPE}#: expected type: JSONObject, found: {type_name(body)}"
-    found = _Found()
-    required = ("table_name", "schema", "messages")
-    types: dict[str, tuple[type, str]] = {
-        "table_name": (str, "String"),
-        "schema": (dict, "JSONObject"),
-        "messages": (list, "JSONArray"),
-        "key_names": (list, "JSONArray"),
-        "table_version": (int, "Integer"),
-        "bookmark_names": (list, "JSONArray"),
-    }
-    found.texts += [f"#: required key [{name}] not found" for name in required if name not in body]
-    found.texts += [f"#: extraneous key [{name}] is not permitted" for name in body.keys() - types]
-    for name, (type_, words) in types.items():
-        if name not in body:
-            continue
-        value = body[name]
-        if not isinstance(value, type_) or isinstance(value, bool) or (name == "table_version" and value not in INT64):
-            found.texts.append(f"#/{name}: expected type: {words}, found: {type_name(value)}")
-        elif name == "table_name" and not value:
-            found.texts.append("#/table_name: expected minLength: 1, actual: 0")
-        elif name in ("key_names", "bookmark_names"):
-            found.texts += [
-                f"#/{name}/{index}: expected type: String, found: {type_name(item)}"
-                for index, item in enumerate(value)
-                if not isinstance(item, str)
-            ]
-        elif name == "messages":
-            found.texts += _messages_errors(value)
-    return found.text()
+    texts = [f"#: required key [{name}] not found" for name in _REQUIRED if name not in body]
+    texts += [
+        f"#: extraneous key [{name}] is not permitted" for name in body if name not in _ARGUMENTS
+    ]
+    for name in _ARGUMENTS:
+        if name in body:
+            texts += _argument_errors(name, body[name])
+    if len(texts) > 1:
+        texts.insert(0, f"#: {len(texts)} schema violations found")
+    return _ENVELOPE + " ".join(texts)
+
+
+def _argument_errors(name: str, value: Any) -> list[str]:
+    type_, words = _ARGUMENTS[name]
+    fits = isinstance(value, type_) and not isinstance(value, bool)
+    if not fits:
+        return [f"#/{name}: expected type: {words}, found: {type_name(value)}"]
+    if name == "table_name" and not value:
+        return ["#/table_name: expected minLength: 1, actual: 0"]
+    if name == "table_version" and value not in INT64:
+        return [f"#/{name}: expected type: {words}, found: {type_name(value)}"]
+    if name == "messages":
+        return _messages_errors(value)
+    if name in ("key_names", "bookmark_names"):
+        return [
+            f"#/{name}/{index}: expected type: String, found: {type_name(item)}"
+            for index, item in enumerate(value)
+            if not isinstance(item, str)
+        ]
+    return []
 
 
 def _messages_errors(messages: list[Any]) -> list[str]:
@@ -269,30 +275,30 @@ def _message_error(here: str, message: Any) -> str:
                 f"{head} {here}: 2 schema violations found {missing}"
                 f" {here}: extraneous key [data] is not permitted {missing}"
             )
-    wrong: list[str] = []
-    wrong += [
+    wrong = [
         f"{here}: extraneous key [{name}] is not permitted"
         for name in message
-        if name not in {"action", "sequence", "data", "time_extracted"}
+        if name not in _MEMBERS
     ]
-    types: dict[str, tuple[type, str]] = {
-        "action": (str, "String"),
-        "sequence": (int, "Integer"),
-        "data": (dict, "JSONObject"),
-        "time_extracted": (str, "String"),
-    }
-    for name, (type_, words) in types.items():
+    for name, (type_, words) in _MEMBERS.items():
         value = message.get(name)
         if name in message and (not isinstance(value, type_) or isinstance(value, bool)):
             wrong.append(f"{here}/{name}: expected type: {words}, found: {type_name(value)}")
-        elif name == "sequence" and value < INT64.start:
-            wrong.append(f"{here}/{name}: {value} is not greater or equal to {INT64.start}")
-    action = message["action"]
-    if isinstance(action, str):
-        if action not in ("upsert", "activate_version"):
-            wrong.append(f"{here}/action: {action} is not a valid enum value")
-        elif action == "upsert" and "data" not in message:
-            wrong.append(f"{here}: required key [data] not found")
-        elif action == "activate_version" and "data" in message:
-            wrong.append(f"{here}: extraneous key [data] is not permitted")
+    sequence = message["sequence"]
+    if isinstance(sequence, int) and sequence < INT64.start:
+        wrong.append(f"{here}/sequence: {sequence} is not greater or equal to {INT64.start}")
+    wrong += _action_errors(here, message)
     return " ".join([head, *wrong]) if wrong else ""
+
+
+def _action_errors(here: str, message: dict[str, Any]) -> list[str]:
+    action = message["action"]
+    if not isinstance(action, str):
+        return []
+    if action not in ("upsert", "activate_version"):
+        return [f"{here}/action: {action} is not a valid enum value"]
+    if action == "upsert" and "data" not in message:
+        return [f"{here}: required key [data] not found"]
+    if action == "activate_version" and "data" in message:
+        return [f"{here}: extraneous key [data] is not permitted"]
+    return []

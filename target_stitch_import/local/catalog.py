@@ -6,8 +6,10 @@ Plain values without a database; a load works on copies, kept only once it is co
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from target_stitch_import.local.profiles import Kind, Profile
+if TYPE_CHECKING:
+    from target_stitch_import.local.profiles import Kind, Profile
 
 RECEIVED_AT = "_sdc_received_at"
 BATCHED_AT = "_sdc_batched_at"
@@ -77,12 +79,16 @@ class CollisionError(ValueError):
     """A name already taken by another property: the records are rejected."""
 
 
-def place(table: Table, raw_name: str, kind: Kind, profile: Profile) -> Column:
+def place(
+    table: Table, raw_name: str, kind: Kind, profile: Profile, reserved: str | None = None
+) -> Column:
     """Find the column for a property's values of one type, new or not (not added yet).
 
-    Raises UnusableColumnError for a name the destination does not take, and CollisionError where
-    two properties would share a name.
+    `reserved` says why the client may not use the name at all, if so. Raises UnusableColumnError
+    for a name the destination does not take, and CollisionError for one that is not free.
     """
+    if reserved is not None:
+        raise CollisionError(reserved)
     base = profile.name(raw_name)
     if not base:
         raise UnusableColumnError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local import answers
 from target_stitch_import.local.accounts import (
@@ -21,8 +21,10 @@ from target_stitch_import.local.accounts import (
     derived_name,
     now_text,
 )
-from target_stitch_import.local.answers import Answer
 from target_stitch_import.local.values import MalformedError, parse
+
+if TYPE_CHECKING:
+    from target_stitch_import.local.answers import Answer
 
 MAX_NAME_CHARACTERS = 49  # "under 50 characters"
 TYPE = "import_api"

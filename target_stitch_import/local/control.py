@@ -7,22 +7,25 @@ of another site, gets 403.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Scope
 
 from target_stitch_import.local import answers
-from target_stitch_import.local.answers import Answer
 from target_stitch_import.local.faults import FaultList, FaultsError
-from target_stitch_import.local.journal import Journal
 from target_stitch_import.local.server import is_loopback
 from target_stitch_import.local.values import MalformedError, parse
-from target_stitch_import.local.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+    from target_stitch_import.local.answers import Answer
+    from target_stitch_import.local.journal import Journal
+    from target_stitch_import.local.warehouse import Warehouse
 
 MAX_CONTROL_BYTES = 20_000_000
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})

@@ -6,10 +6,12 @@ A DOUBLE column holds a number if it prints back as the same number; else DECIMA
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 MAX_DIGITS = 38
 DOUBLE = "DOUBLE"
@@ -108,7 +110,9 @@ def fit(
 
 
 def _outside_double(values: list[int | Decimal]) -> list[int]:
-    texts = list(map(str, values)) if all(abs(each) < 10**300 for each in values) else None
+    largest = 10**300
+    plain = all(-largest < each < largest for each in values)
+    texts = list(map(str, values)) if plain else None
     if texts is not None and max(map(len, texts), default=0) <= _SURE_CHARACTERS:
         return [] if "E" not in "".join(texts) else _each_outside(values)
     return _each_outside(values)

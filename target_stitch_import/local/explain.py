@@ -5,13 +5,15 @@ Slow and thorough: runs only on a record that the compiled validator has refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
 from target_stitch_import.local.values import pointer, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _NAMES = {
     "string": "String",
@@ -100,14 +102,16 @@ class _Walk:
     def _object(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[str]:
         here = pointer(path)
         properties = schema.get("properties", {})
+        patterns = schema.get("patternProperties", {})
+        rest = [
+            name
+            for name in value
+            if name not in properties and not any(_matches(each, name) for each in patterns)
+        ]
+        additional = schema.get("additionalProperties", True)
         for name in schema.get("required", ()):
             if name not in value:
                 yield f"{here}: required key [{name}] not found"
-        rest = [name for name in value if name not in properties]
-        if "patternProperties" in schema:
-            patterns = schema["patternProperties"]
-            rest = [name for name in rest if not any(_matches(each, name) for each in patterns)]
-        additional = schema.get("additionalProperties", True)
         if additional is False:
             for name in rest:
                 yield f"{here}: extraneous key [{name}] is not permitted"
@@ -116,16 +120,17 @@ class _Walk:
             yield f"{here}: minimum size: [{least}], found: [{len(value)}]"
         if most is not None and len(value) > most:
             yield f"{here}: maximum size: [{most}], found: [{len(value)}]"
-        for name, subschema in properties.items():
-            if name in value:
-                yield from self.violations(subschema, value[name], (*path, name), depth + 1)
-        for pattern, subschema in schema.get("patternProperties", {}).items():
-            for name in value:
-                if _matches(pattern, name):
-                    yield from self.violations(subschema, value[name], (*path, name), depth + 1)
+        pairs = [(name, subschema) for name, subschema in properties.items() if name in value]
+        pairs += [
+            (name, subschema)
+            for pattern, subschema in patterns.items()
+            for name in value
+            if _matches(pattern, name)
+        ]
         if isinstance(additional, dict):
-            for name in rest:
-                yield from self.violations(additional, value[name], (*path, name), depth + 1)
+            pairs += [(name, additional) for name in rest]
+        for name, subschema in pairs:
+            yield from self.violations(subschema, value[name], (*path, name), depth + 1)
 
     def _array(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[str]:
         here = pointer(path)

@@ -6,10 +6,12 @@ Tokens are left out before anything is kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
 
 DEFAULT_KEPT_BYTES = 64_000_000
 MAX_LOG_ENTRIES = 500

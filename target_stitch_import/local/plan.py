@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local import digits
-from target_stitch_import.local.batch import Load
 from target_stitch_import.local.catalog import (
     CollisionError,
     Column,
@@ -18,9 +17,12 @@ from target_stitch_import.local.catalog import (
     UnusableColumnError,
     place,
 )
-from target_stitch_import.local.profiles import Profile
 from target_stitch_import.local.shape import Rows, Series, shape
 from target_stitch_import.local.values import INT64
+
+if TYPE_CHECKING:
+    from target_stitch_import.local.batch import Load
+    from target_stitch_import.local.profiles import Profile
 
 HUGE_INTEGER = "HUGEINT"
 MAX_TIMESTAMP_YEAR = 9999
@@ -149,9 +151,7 @@ class Planner:
         profile = self._profile
         reserved = profile.reserved_prefix(series.raw_name) or profile.reserved_suffix(series.leaf)
         try:
-            if reserved is not None:
-                raise CollisionError(reserved)
-            column = place(table, series.raw_name, series.kind, self._profile)
+            column = place(table, series.raw_name, series.kind, self._profile, reserved)
         except UnusableColumnError as error:
             if not any(str(error) == known.reason for known in plan.rejections):
                 at = next(at for at, value in enumerate(series.values) if value is not None)

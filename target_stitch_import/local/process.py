@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from target_stitch_import.local.extra import require_extra
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
 
 STOP_SECONDS = 30.0
 
@@ -26,10 +31,11 @@ class ImportApiProcess:
     The child ignores the terminal's signals: it answers until it is closed or its parent ends.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of `serve`
         self,
         database: str | Path | None = None,
         accounts: str | Path | None = None,
+        *,
         host: str = "127.0.0.1",
         port: int = 0,
         region: str = "us",
@@ -83,7 +89,7 @@ class ImportApiProcess:
         """The child's process id while it runs."""
         return self._child.pid if self._child is not None else None
 
-    def __enter__(self) -> ImportApiProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

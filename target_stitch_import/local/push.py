@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local import answers
-from target_stitch_import.local.accounts import Source
-from target_stitch_import.local.answers import Answer
 from target_stitch_import.local.batch import STRICT_KEY_CHARACTERS, Load, Strictness
 from target_stitch_import.local.transit import read_transit
 from target_stitch_import.local.values import (
@@ -24,6 +22,10 @@ from target_stitch_import.local.values import (
     data_points,
     parse,
 )
+
+if TYPE_CHECKING:
+    from target_stitch_import.local.accounts import Source
+    from target_stitch_import.local.answers import Answer
 
 MAX_ERRORS = 100
 _BLANK = "can't be blank"

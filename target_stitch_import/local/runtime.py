@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from target_stitch_import.local import answers
 from target_stitch_import.local.accounts import Accounts
@@ -26,6 +23,12 @@ from target_stitch_import.local.profiles import DEFAULT_PROFILE, profiles
 from target_stitch_import.local.server import ImportApp, Protocol
 from target_stitch_import.local.service import MAX_BODY_BYTES, Service
 from target_stitch_import.local.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,19 @@ No reference is ever fetched, and patterns run in an engine that bounds its back
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import msgspec
 
 from target_stitch_import.local.explain import explain
 from target_stitch_import.local.values import parse, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 MAX_SCHEMA_DEPTH = 100
@@ -112,28 +114,31 @@ def _usable(schema: Any, depth: int = 0) -> Any:
         raise InvalidSchemaError("nested too deeply")
     kept: dict[str, Any] = {}
     for keyword, value in schema.items():
-        if keyword in _NAMED:
-            kept[keyword] = _named(keyword, value, depth)
-        elif keyword in _MANY:
-            kept[keyword] = [_usable(item, depth + 1) for item in _listed(keyword, value)]
-        elif keyword in _ONE:
-            kept[keyword] = value if _is_switch(keyword, value) else _usable(value, depth + 1)
-        elif keyword == "items":
-            kept[keyword] = (
-                [_usable(item, depth + 1) for item in value]
-                if isinstance(value, list)
-                else _usable(value, depth + 1)
-            )
-        elif keyword == "type":
-            kept[keyword] = _type(value)
-        elif keyword in _CHECKED:
-            if _CHECKED[keyword](value):
-                kept[keyword] = value
-        elif keyword == "$ref" and isinstance(value, str):
-            if not value.startswith("#"):
-                raise InvalidSchemaError(f"reference to another document: {value}")
-            kept[keyword] = value
+        usable = _keyword(keyword, value, depth + 1)
+        if usable is not None:
+            kept[keyword] = usable
     return kept
+
+
+def _keyword(keyword: str, value: Any, depth: int) -> Any:
+    """Give a keyword's value as it is enforced; None for what is not."""
+    if keyword in _NAMED:
+        return _named(keyword, value, depth)
+    if keyword in _MANY:
+        return [_usable(item, depth) for item in _listed(keyword, value)]
+    if keyword in _ONE:
+        return value if _is_switch(keyword, value) else _usable(value, depth)
+    if keyword == "items":
+        several = isinstance(value, list)
+        return [_usable(item, depth) for item in value] if several else _usable(value, depth)
+    if keyword == "type":
+        return _type(value)
+    if keyword == "$ref" and isinstance(value, str):
+        if not value.startswith("#"):
+            raise InvalidSchemaError(f"reference to another document: {value}")
+        return value
+    check = _CHECKED.get(keyword)
+    return value if check is not None and check(value) else None
 
 
 def _is_switch(keyword: str, value: Any) -> bool:
@@ -145,7 +150,7 @@ def _named(keyword: str, value: Any, depth: int) -> dict[str, Any]:
         raise InvalidSchemaError(
             f"key {keyword}: expected type is one of JSONObject, found: {type_name(value)}"
         )
-    return {name: _usable(subschema, depth + 1) for name, subschema in value.items()}
+    return {name: _usable(subschema, depth) for name, subschema in value.items()}
 
 
 def _listed(keyword: str, value: Any) -> list[Any]:

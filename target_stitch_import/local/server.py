@@ -9,20 +9,24 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import MutableMapping
 from datetime import datetime, timezone
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from target_stitch_import.local import answers
-from target_stitch_import.local.answers import Answer
 from target_stitch_import.local.faults import Fault, FaultList, tables_of
 from target_stitch_import.local.journal import Entry, Journal, Kept
 from target_stitch_import.local.service import Outcome, Request, Service
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from target_stitch_import.local.answers import Answer
 
 MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
 MAX_CONNECT_BYTES = 1_000_000
@@ -69,7 +73,7 @@ class ImportApp:
             outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
             return  # the peer left before its request was whole
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
             _log.exception("%s %s could not be answered", request.method, request.path)
             outcome, fault = Outcome(answers.unavailable(500)), None
         # Noted before it is answered, so that whoever has the answer can see the request.
@@ -86,36 +90,48 @@ class ImportApp:
         """Give the outcome, and a fault that is to befall its answer."""
         service = self._service
         if request.path.startswith("/v4/"):
-            if await exchange.body(MAX_CONNECT_BYTES) is None:
-                return Outcome(answers.too_large(await exchange.drain())), None
-            return await run_in_threadpool(service.connect, exchange.request()), None
+            return await self._connect(exchange), None
         refused = service.route(request.method, request.path)
         if refused is not None:
             return Outcome(refused), None
+        fault, answer = await self._fault(request, exchange)
+        if fault is not None and fault.kind == "reset_before":
+            return Outcome(DROPPED), fault
+        if answer is not None:
+            await exchange.drain()
+            return Outcome(answer), None
+        return await self._handle(request, exchange, fault), fault
+
+    async def _connect(self, exchange: _Exchange) -> Outcome:
+        if await exchange.body(MAX_CONNECT_BYTES) is None:
+            return Outcome(answers.too_large(await exchange.drain()))
+        return await run_in_threadpool(self._service.connect, exchange.request())
+
+    async def _fault(
+        self, request: Request, exchange: _Exchange
+    ) -> tuple[Fault | None, Answer | None]:
+        """Play what the fault list has for this request, as far as it comes before handling."""
         tables: frozenset[str] = frozenset()
         if self._faults.by_table:
-            tables = tables_of(await exchange.body(service.max_body_bytes) or b"")
+            tables = tables_of(await exchange.body(self._service.max_body_bytes) or b"")
         decision = self._faults.decide(request.path, tables)
         if decision.delay_seconds:
             await asyncio.sleep(decision.delay_seconds)
         fault = decision.fault
-        if fault is not None:
-            if fault.kind == "reset_before":
-                return Outcome(DROPPED), fault
-            answer = fault.answer(request.path)
-            if answer is not None:
-                await exchange.drain()
-                return Outcome(answer, tuple(sorted(tables))), None
+        return fault, fault.answer(request.path) if fault is not None else None
+
+    async def _handle(self, request: Request, exchange: _Exchange, fault: Fault | None) -> Outcome:
+        service = self._service
         refused = service.media(request)
         if refused is not None:
             await exchange.drain()
-            return Outcome(refused), fault
+            return Outcome(refused)
         if await exchange.body(service.max_body_bytes) is None:
-            return Outcome(answers.too_large(await exchange.drain())), fault
+            return Outcome(answers.too_large(await exchange.drain()))
         outcome = await run_in_threadpool(service.handle, exchange.request())
         if fault is not None and fault.kind == "queue" and outcome.answer.accepted:
-            outcome = Outcome(answers.BATCH_QUEUED, outcome.tables, outcome.records)
-        return outcome, fault
+            return Outcome(answers.BATCH_QUEUED, outcome.tables, outcome.records)
+        return outcome
 
     def _note(self, number: int, started: datetime, request: Request, outcome: Outcome) -> None:
         status = outcome.answer.status

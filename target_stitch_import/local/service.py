@@ -6,10 +6,9 @@ warehouse has the data for good.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from target_stitch_import.local import answers, connect
 from target_stitch_import.local.accounts import Accounts, Denied, Source, bearer
@@ -17,6 +16,9 @@ from target_stitch_import.local.answers import Answer
 from target_stitch_import.local.batch import Load, RefusedError, Strictness, read_batch
 from target_stitch_import.local.push import read_push
 from target_stitch_import.local.values import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATUS = "/v2/import/status"
 BATCH = "/v2/import/batch"
@@ -56,9 +58,12 @@ class Loaded(Protocol):
     """What became of one load."""
 
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """Rows that arrived, those of subtables included."""
+
     @property
-    def rejected(self) -> int: ...
+    def rejected(self) -> int:
+        """Rows written to `_sdc_rejected`."""
 
 
 class Loader(Protocol):

@@ -6,12 +6,15 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from target_stitch_import.local.accounts import AccountsError
 from target_stitch_import.local.runtime import LocalApi, Options
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78

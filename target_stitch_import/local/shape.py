@@ -5,17 +5,20 @@ Works column by column, so that the cost of a record is a few list operations a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_stitch_import.local.profiles import Kind
 from target_stitch_import.local.schemas import is_date_time
 from target_stitch_import.local.values import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from target_stitch_import.local.profiles import Kind
 
 _NONE = type(None)
 _EMPTY: dict[str, Any] = {}
@@ -88,7 +91,7 @@ def shape(
     return tables
 
 
-def _lay(
+def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
     rows: Rows,
     prefix: str,
     records: list[dict[str, Any]],
@@ -130,8 +133,8 @@ def _scalars(
 ) -> Iterable[Series]:
     """Sort a column's scalars into one series a type; `whole`: it holds nothing nested."""
     groups: dict[Kind, set[type]] = {}
-    for kind in kinds:
-        groups.setdefault(_kind(kind, hint), set()).add(kind)
+    for type_ in kinds:
+        groups.setdefault(_kind(type_, hint), set()).add(type_)
     for kind, types in groups.items():
         only = whole and len(groups) == 1
         kept = values if only else [value if type(value) in types else None for value in values]

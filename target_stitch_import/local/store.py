@@ -6,17 +6,21 @@ Rows of a version that is not yet active wait in a staged relation of the hidden
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import duckdb
 import msgspec
 
 from target_stitch_import.local.catalog import (
     Column,
     Table,
 )
-from target_stitch_import.local.profiles import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+    from target_stitch_import.local.profiles import Kind
 
 HIDDEN = "_stitch_import"  # the catalog and staged rows; `_` first: no name a data table can get
 REJECTED = "_sdc_rejected"
@@ -109,7 +113,8 @@ def write_rejections(
         tables, reasons, texts = map(list, zip(*rejected, strict=True))
         connection.execute(
             f"INSERT INTO {quoted(schema)}.{REJECTED}"
-            " SELECT now()::TIMESTAMP, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[])",
+            " SELECT now()::TIMESTAMP, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
+            " unnest(?::VARCHAR[])",
             [tables, reasons, texts],
         )
 

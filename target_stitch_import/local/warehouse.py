@@ -9,25 +9,28 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
 
 from target_stitch_import.local import store
-from target_stitch_import.local.batch import Load
-from target_stitch_import.local.catalog import Column, Table
 from target_stitch_import.local.digits import Extent, extent
 from target_stitch_import.local.plan import Plan, Planner, Rejection, without
-from target_stitch_import.local.profiles import Profile
 from target_stitch_import.local.store import quoted
 from target_stitch_import.local.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from target_stitch_import.local.batch import Load
+    from target_stitch_import.local.catalog import Column, Table
+    from target_stitch_import.local.profiles import Profile
 
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
 

@@ -9,12 +9,10 @@ import os
 import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 
-from target_stitch_import.local.batch import Load
 from target_stitch_import.local.catalog import (
     BATCHED_AT,
     EXTRACTED_AT,
@@ -28,6 +26,11 @@ from target_stitch_import.local.catalog import (
 )
 from target_stitch_import.local.plan import HUGE_INTEGER, Plan, TablePlan
 from target_stitch_import.local.store import main_relation, quoted, relations, staged_relation
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from target_stitch_import.local.batch import Load
 
 MAX_LINE_BYTES = 100_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
 _ENCODER = msgspec.json.Encoder()

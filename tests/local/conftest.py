@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from target_stitch_import.local import ImportApi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ACCOUNTS: dict[str, Any] = {
     "region": "us",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
-from target_stitch_import.local import ImportApi
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
 
 JSON = "application/json"
 CUSTOMERS: dict[str, Any] = {
@@ -47,7 +48,7 @@ def call(
     body: Any = None,
     *,
     method: str = "POST",
-    token: str | None = "T1",
+    token: str | None = "T1",  # noqa: S107 - made up, as all of the accounts
     media_type: str | None = JSON,
     data: bytes | None = None,
 ) -> requests.Response:

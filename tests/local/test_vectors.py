@@ -6,13 +6,15 @@ import copy
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from localcalls import CUSTOMERS, PUSHED, call
 
-from target_stitch_import.local import ImportApi
+if TYPE_CHECKING:
+    import requests
+
+    from target_stitch_import.local import ImportApi
 
 VECTORS = [
     json.loads(line) for line in Path(__file__).with_name("vectors.jsonl").read_text().splitlines()

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from localcalls import PUSHED, batch, call, customers, send, upsert
 
-from target_stitch_import.local import ImportApi
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
 
-SCHEMA = "import_api"
+
+def utc(*parts: int) -> datetime:
+    """Give a moment as the warehouse does: in UTC, without saying so."""
+    return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - as TIMESTAMP columns are
 
 
 def columns(api: ImportApi, table: str, *, system: bool = False) -> dict[str, str]:
     """Give a table's columns and types, in order."""
     rows = api.query(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'import_api'"
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'import_api'"  # noqa: S608
         f" AND table_name = '{table}' ORDER BY column_index"
     )
     return {name: type_ for name, type_ in rows if system or "_sdc_" not in name}
@@ -135,7 +139,7 @@ def test_system_columns(api: ImportApi) -> None:
         " _sdc_extracted_at FROM import_api.t"
     )
     assert received <= batched
-    assert rest == [7, 5, datetime.datetime(2020, 1, 13, 21, 25, 3, 123456)]
+    assert rest == [7, 5, utc(2020, 1, 13, 21, 25, 3, 123456)]
 
 
 @pytest.mark.parametrize(
@@ -156,13 +160,13 @@ def test_system_columns(api: ImportApi) -> None:
         ({"type": "string"}, "nul \0, quote \" ' and \N{SNOWMAN} \U0001f600", "VARCHAR",
          "nul \0, quote \" ' and \N{SNOWMAN} \U0001f600"),
         ({"type": "string", "format": "date-time"}, "2020-01-13T21:25:03+0230", "TIMESTAMP",
-         datetime.datetime(2020, 1, 13, 18, 55, 3)),
+         utc(2020, 1, 13, 18, 55, 3)),
         ({"type": "string", "format": "date-time"}, "2020-01-13T21:25:03.5-08:00", "TIMESTAMP",
-         datetime.datetime(2020, 1, 14, 5, 25, 3, 500000)),
+         utc(2020, 1, 14, 5, 25, 3, 500000)),
         ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, "soon",
          "VARCHAR", "soon"),
         ({"$ref": "#/definitions/at"}, "9999-12-31T23:59:59Z", "TIMESTAMP",
-         datetime.datetime(9999, 12, 31, 23, 59, 59)),
+         utc(9999, 12, 31, 23, 59, 59)),
         ({}, True, "BOOLEAN", True),
     ],
 )  # fmt: skip
@@ -182,8 +186,7 @@ def test_types(api: ImportApi, schema: dict[str, Any], value: Any, type_: str, s
 
 
 def test_number_columns_widen_without_losing_a_digit(api: ImportApi) -> None:
-    """A DOUBLE column turns into a DECIMAL when a value needs it, and one of greater scale later."""
-    schema = {"properties": {"v": {"type": "number"}}}
+    """A DOUBLE column becomes a DECIMAL where a value needs it, later one of greater scale."""
     lexemes = ["0.1", "2", "1234567890.0123456789", "0.000000000000001"]
     for at, lexeme in enumerate(lexemes):
         body = (
@@ -373,7 +376,8 @@ def test_staged_rows_follow_columns_that_appear_meanwhile(api: ImportApi) -> Non
     ("table", "data", "reason"),
     [
         ("t" * 64, {"id": 1}, f"Table name [{'t' * 64}] is too long for PostgreSQL"),
-        ("_sdc_t", {"id": 1}, "table names from client should not include reserved prefix on [_sdc_t]"),
+        ("_sdc_t", {"id": 1},
+         "table names from client should not include reserved prefix on [_sdc_t]"),
         ("?", {"id": 1}, "Table name [?] has no character that PostgreSQL allows"),
         ("t", {"id": 1, "_sdc_x": 1},
          "column names from client should not include reserved prefix on [_sdc_x]"),

@@ -2,9 +2,9 @@
 
     python benchmarks/hotspots.py import wide
 
-Samples with py-spy (installed under `.tools/` when missing), C functions included, so that time
-inside `msgspec`, `json` or `ssl` is told apart. Own: samples that ended in the function; below:
-samples that had it anywhere on the stack.
+Samples with py-spy (installed under `.tools/` when missing), threads that wait left out. Own:
+samples that ended in the function, or in C code it called; below: samples that had it anywhere on
+the stack. With `--native` C functions have rows of their own, but waiting counts as well.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PY_SPY_VENV: Final = peers.ROOT / ".tools" / "py-spy"
 SAMPLES_PER_SECOND: Final = 250
-ROWS: Final = 25
+ROWS: Final = 20
 
 
 def main() -> None:
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("target", choices=peers.PEERS)
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--records", type=int, default=0, help="default: fit for the target")
+    parser.add_argument("--native", action="store_true", help="tell C functions apart")
     arguments = parser.parse_args()
     peer, workload = peers.PEERS[arguments.target], WORKLOADS[arguments.workload]
     share = peer.share_of_many if workload.streams > 1 else peer.share
@@ -49,7 +50,8 @@ def main() -> None:
     with GateProcess() as gate, tempfile.TemporaryDirectory() as folder:
         config_path = Path(folder, "config.json")
         config_path.write_text(json.dumps(peer.config(gate.url)))
-        options = ["--format", "raw", "--rate", str(SAMPLES_PER_SECOND), "--native", "--threads"]
+        options = ["--format", "raw", "--rate", str(SAMPLES_PER_SECOND)]
+        options += ["--native"] if arguments.native else []
         with source.open("rb") as stdin:
             subprocess.run(
                 [
@@ -67,17 +69,17 @@ def main() -> None:
                 check=True,
             )
     print(f"{peer.name} on {records:,} records of {workload.name}\n")
-    print(_table(stacks_path.read_text().splitlines()))
+    print(_tables(stacks_path.read_text().splitlines()))
     print(f"\nstacks, for any flame graph viewer: {stacks_path}")
 
 
-def _table(stacks: Iterable[str]) -> str:
+def _tables(stacks: Iterable[str]) -> str:
     own: Counter[str] = Counter()
     below: Counter[str] = Counter()
     for line in stacks:
         path, _, count = line.rpartition(" ")
-        frames = [_without_line(frame) for frame in path.split(";")]
-        own[frames[-1]] += int(count)
+        frames = [_without_line(frame) for frame in path.split(";") if frame]
+        own[frames[-1] if frames else "unknown"] += int(count)
         for frame in set(frames):
             below[frame] += int(count)
     total = own.total()
@@ -87,14 +89,16 @@ def _table(stacks: Iterable[str]) -> str:
     ]
     inclusive = [
         [f"{own[frame] / total:.1%}", f"{count / total:.1%}", frame]
-        for frame, count in below.most_common(ROWS)
+        for frame, count in below.most_common(2 * ROWS)
     ]
     head = ["own", "below", "function"]
     return f"{markdown(head, rows)}\n\n{markdown(head, inclusive)}"
 
 
 def _without_line(frame: str) -> str:
-    """Drop the line number, so that one function is one row."""
+    """Drop line numbers, and addresses without a name, so that one function is one row."""
+    if frame.startswith("0x"):
+        return f"unnamed {frame.partition(' ')[2]}"
     name, separator, place = frame.rpartition(":")
     return name + ")" if separator and place.rstrip(")").isdigit() else frame
 

@@ -145,8 +145,8 @@ def table(series: list[Series]) -> str:
         "of ceiling",
         "by CPU",
     ]
-    base = _reference(series, peers.TARGET_STITCH_PEER)
-    top = _reference(series, peers.CEILING)
+    base = _measured(series, peers.TARGET_STITCH_PEER)
+    top = _measured(series, peers.CEILING)
     rows = []
     for one in series:
         if one.trouble:
@@ -164,29 +164,35 @@ def table(series: list[Series]) -> str:
                 f"{record_bytes / one.large_records / seconds / 1e6:,.0f}",
                 f"{cpu_seconds * 1e6:,.1f}",
                 f"{max(sample.peak_rss_mb for sample in one.large):,.0f}",
-                *_ratios(base, seconds, cpu_seconds, "{:.1f}"),
-                *_ratios(top, seconds, cpu_seconds, "{:.2f}"),
+                *_ratios(base, one, digits=1),
+                *_ratios(top, one, digits=2),
             ]
         )
     return markdown(head, rows)
 
 
-def _reference(series: list[Series], peer: Peer) -> tuple[float, float] | None:
+def _measured(series: list[Series], peer: Peer) -> Series | None:
     for one in series:
         if one.peer.name == peer.name and not one.trouble:
-            return (
-                statistics.median(one.marginal_seconds),
-                statistics.median(one.marginal_cpu_seconds),
-            )
+            return one
     return None
 
 
-def _ratios(
-    reference: tuple[float, float] | None, seconds: float, cpu_seconds: float, form: str
-) -> tuple[str, str]:
+def _ratios(reference: Series | None, one: Series, *, digits: int) -> tuple[str, str]:
+    """Compare repetition by repetition, since the machine's own speed drifts between them."""
     if reference is None:
         return "", ""
-    return form.format(reference[0] / seconds), form.format(reference[1] / cpu_seconds)
+    wall = _each(reference.marginal_seconds, one.marginal_seconds)
+    cpu = _each(reference.marginal_cpu_seconds, one.marginal_cpu_seconds)
+    spread = f" ({min(wall):.{digits}f}-{max(wall):.{digits}f})" if one is not reference else ""
+    return (
+        f"{statistics.median(wall):.{digits}f}{spread}",
+        f"{statistics.median(cpu):.{digits}f}",
+    )
+
+
+def _each(reference: list[float], own: list[float]) -> list[float]:
+    return [theirs / ours for theirs, ours in zip(reference, own, strict=True)]
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:

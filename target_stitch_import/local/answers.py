@@ -34,6 +34,21 @@ class Answer:
         """Whether the request was taken (any 2xx)."""
         return 200 <= self.status < 300
 
+    @property
+    def reason(self) -> str:
+        """Why it is no acceptance, in the body's own words; empty for one that is."""
+        if self.accepted:
+            return ""
+        text = self.body.decode("utf-8", "replace")
+        try:
+            body = msgspec.json.decode(self.body)
+        except msgspec.MsgspecError:
+            return text
+        if not isinstance(body, dict) or body.get("errors"):
+            return text
+        words = [body[name] for name in ("message", "error") if isinstance(body.get(name), str)]
+        return ": ".join(words) or text
+
 
 def as_json(status: int, value: Any, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
     """Give `value` as a JSON answer."""

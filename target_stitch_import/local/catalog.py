@@ -5,6 +5,7 @@ Plain values without a database; a load works on copies, kept only once it is co
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ TABLE_VERSION = "_sdc_table_version"
 EXTRACTED_AT = "_sdc_extracted_at"
 PRIMARY_KEY = "__sdc_primary_key"
 SOURCE_KEY = "_sdc_source_key_"
+SYSTEM_NAME = re.compile("_?_sdc_")
+"""How the name of a system column begins."""
 
 TYPES: dict[Kind, str] = {
     "integer": "BIGINT",

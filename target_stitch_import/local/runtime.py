@@ -19,6 +19,7 @@ from target_stitch_import.local.batch import Strictness
 from target_stitch_import.local.control import Control, is_local, response
 from target_stitch_import.local.faults import FaultList
 from target_stitch_import.local.journal import DEFAULT_KEPT_BYTES, Journal
+from target_stitch_import.local.page import About, Page
 from target_stitch_import.local.profiles import DEFAULT_PROFILE, profiles
 from target_stitch_import.local.server import ImportApp, Protocol
 from target_stitch_import.local.service import MAX_BODY_BYTES, Service
@@ -119,16 +120,30 @@ class LocalApi:
         self.journal.reset()
         self.service.accounts = Accounts.load(self._options.accounts, self._options.region)
 
+    def _about(self) -> About:
+        options = self._options
+        title = profiles()[options.destination].title
+        return About(
+            self.url,
+            options.region,
+            f"{title} rules",
+            str(options.database) if options.database is not None else "in memory",
+            "any is accepted" if self.service.accounts.is_open else "of the accounts file",
+        )
+
     def _application(self) -> ASGIApp:
         imports = ImportApp(self.service, self.faults, self.journal)
         control = Control(self.faults, self.journal, self.warehouse, self.reset)
-        local = Starlette(routes=control.routes())
+        page = Page(self._about(), self.journal, self.faults, self.warehouse)
+        local = Starlette(routes=[*control.routes(), *page.routes()])
+        public_page = self._options.public_page
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             path: str = scope["path"]
-            if not path.startswith("/_local/"):
+            is_page = path == "/" or path.startswith(("/_page/", "/table/"))
+            if not is_page and not path.startswith("/_local/"):
                 await imports(scope, receive, send)
-            elif is_local(scope):
+            elif is_local(scope) or (is_page and public_page):
                 await local(scope, receive, send)
             else:
                 refusal = answers.as_text(403, "Only from this machine.")

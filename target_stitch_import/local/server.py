@@ -136,7 +136,6 @@ class ImportApp:
     def _note(self, number: int, started: datetime, request: Request, outcome: Outcome) -> None:
         status = outcome.answer.status
         seconds = (datetime.now(timezone.utc) - started).total_seconds()
-        reason = "" if outcome.answer.accepted else outcome.answer.body.decode("utf-8", "replace")
         self._journal.note(
             Entry(
                 number,
@@ -147,7 +146,7 @@ class ImportApp:
                 outcome.records,
                 len(request.body),
                 status,
-                reason[:2000],
+                outcome.answer.reason[:2000],
                 seconds,
             )
         )

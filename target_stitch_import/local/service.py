@@ -14,6 +14,7 @@ from target_stitch_import.local import answers, connect
 from target_stitch_import.local.accounts import Accounts, Denied, Source, bearer
 from target_stitch_import.local.answers import Answer
 from target_stitch_import.local.batch import Load, RefusedError, Strictness, read_batch
+from target_stitch_import.local.faults import tables_of
 from target_stitch_import.local.push import read_push
 from target_stitch_import.local.values import MalformedError
 
@@ -106,6 +107,12 @@ class Service:
 
     def handle(self, request: Request) -> Outcome:
         """Answer a routed request of a fitting media type and size."""
+        outcome = self._outcome(request)
+        if outcome.answer.accepted or request.path == STATUS:
+            return outcome
+        return Outcome(outcome.answer, tuple(sorted(tables_of(request.body))))
+
+    def _outcome(self, request: Request) -> Outcome:
         if request.path == STATUS:
             return Outcome(answers.health())
         source = self._source(request)

@@ -3,6 +3,8 @@
 Rows of a version that is not yet active wait in a staged relation of the hidden schema.
 """
 
+# ruff: noqa: S608 - every name that comes from data goes through `quoted`
+
 from __future__ import annotations
 
 import json
@@ -73,7 +75,7 @@ def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, T
             schema, name, raw_name, root, tuple(json.loads(key_names)), *rest
         )
     for schema, table_name, name, raw_name, kind, sql_type in connection.execute(
-        f"SELECT schema_name, table_name, name, raw_name, kind, sql_type FROM {HIDDEN}.columns"  # noqa: S608
+        f"SELECT schema_name, table_name, name, raw_name, kind, sql_type FROM {HIDDEN}.columns"
         " ORDER BY position"
     ).fetchall():
         column = Column(name, raw_name, cast("Kind", kind), sql_type)
@@ -83,9 +85,7 @@ def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, T
 
 def drop_everything(connection: duckdb.DuckDBPyConnection) -> None:
     """Drop every table and schema of ours, and begin anew."""
-    for (name,) in connection.execute(
-        f"SELECT DISTINCT name FROM {HIDDEN}.schemas"  # noqa: S608 - a constant
-    ).fetchall():
+    for (name,) in connection.execute(f"SELECT DISTINCT name FROM {HIDDEN}.schemas").fetchall():
         connection.execute(f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
     connection.execute(f"DROP SCHEMA {HIDDEN} CASCADE")
     connection.execute(_CATALOG)
@@ -123,13 +123,13 @@ def write_catalog(connection: duckdb.DuckDBPyConnection, changed: Iterable[Table
     """Write down tables as they are now."""
     for table in changed:
         names = [table.schema, table.name]
-        connection.execute(f"DELETE FROM {HIDDEN}.tables WHERE schema_name = ? AND name = ?", names)  # noqa: S608
+        connection.execute(f"DELETE FROM {HIDDEN}.tables WHERE schema_name = ? AND name = ?", names)
         connection.execute(
-            f"DELETE FROM {HIDDEN}.columns WHERE schema_name = ? AND table_name = ?",  # noqa: S608
+            f"DELETE FROM {HIDDEN}.columns WHERE schema_name = ? AND table_name = ?",
             names,
         )
         connection.execute(
-            f"INSERT INTO {HIDDEN}.tables SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?,"  # noqa: S608
+            f"INSERT INTO {HIDDEN}.tables SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?,"
             f" (SELECT coalesce(max(position), 0) + 1 FROM {HIDDEN}.tables)",
             [
                 *names,

@@ -106,7 +106,7 @@ class _Reader:
 def _key(value: Any) -> str:
     """Give a map's key as the string a record has."""
     if isinstance(value, _Tag):
-        raise ValueError("a tag as a key")
+        raise ValueError("a tag as a key")  # noqa: TRY004 - the data is wrong, not its reader
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict | list):

@@ -4,6 +4,8 @@ When `load` returns, its rows are committed to the file; when it raises, nothing
 Names that come from data are always quoted.
 """
 
+# ruff: noqa: S608 - every name that comes from data goes through `quoted`
+
 from __future__ import annotations
 
 import os
@@ -101,20 +103,59 @@ class Warehouse:
                 if table.columns
             ]
 
+    def counts(self) -> list[tuple[Table, int]]:
+        """Give each table with its number of visible rows."""
+        tables = self.tables()
+        if not tables:
+            return []
+        parts = [
+            f"(SELECT {at}, count(*) FROM {store.main_relation(table)})"
+            for at, table in enumerate(tables)
+        ]
+        counted = dict(self.query(" UNION ALL ".join(parts)))
+        return [(table, counted[at]) for at, table in enumerate(tables)]
+
     def summary(self) -> list[dict[str, Any]]:
-        """Give each visible table with its number of rows, columns and types."""
-        found = []
-        for table in self.tables():
-            (count,) = self.query(f"SELECT count(*) FROM {store.main_relation(table)}")[0]  # noqa: S608 - quoted
-            found.append(
-                {
-                    "schema": table.schema,
-                    "table": table.name,
-                    "rows": count,
-                    "columns": {column.name: column.sql_type for column in table.columns.values()},
-                }
-            )
-        return found
+        """Give each table with its number of rows, columns and types, as JSON."""
+        return [
+            {
+                "schema": table.schema,
+                "table": table.name,
+                "rows": count,
+                "columns": {column.name: column.sql_type for column in table.columns.values()},
+            }
+            for table, count in self.counts()
+        ]
+
+    def page(
+        self, schema: str, name: str, limit: int, offset: int
+    ) -> tuple[Table, int, list[tuple[Any, ...]]] | None:
+        """Give a table, its number of rows, and some of them as text; None if there is none."""
+        with self._lock:
+            known = self._tables.get(schema, {}).get(name.lower())
+        if known is None or not known.columns:
+            return None
+        relation = store.main_relation(known)
+        [(total,)] = self.query(f"SELECT count(*) FROM {relation}")
+        names = ", ".join(
+            f"left({quoted(column.name)}::VARCHAR, 2000)" for column in known.columns.values()
+        )
+        return (
+            known,
+            total,
+            self.query(f"SELECT {names} FROM {relation} LIMIT ? OFFSET ?", [limit, offset]),
+        )
+
+    def rejected(self, limit: int) -> tuple[list[tuple[Any, ...]], int]:
+        """Give the newest rejected records (time, table, reason, text), and how many there are."""
+        with self._lock:
+            schemas = list(self._tables)
+        parts = [f"FROM {quoted(schema)}.{store.REJECTED}" for schema in schemas]
+        if not parts:
+            return [], 0
+        every = " UNION ALL ".join(f"({part})" for part in parts)
+        [(count,)] = self.query(f"SELECT count(*) FROM ({every})")
+        return self.query(f"FROM ({every}) ORDER BY _sdc_rejected_at DESC LIMIT {limit}"), count
 
     def reset(self) -> None:
         """Drop everything."""
@@ -214,7 +255,7 @@ class Warehouse:
         name = quoted(present.name)
         for relation in store.relations(table):
             for (value,) in self._connection.execute(
-                f"SELECT DISTINCT {name}::VARCHAR FROM {relation} WHERE {name} IS NOT NULL"  # noqa: S608 - quoted
+                f"SELECT DISTINCT {name}::VARCHAR FROM {relation} WHERE {name} IS NOT NULL"
             ).fetchall():
                 total |= extent(Decimal(value))
         return total

@@ -3,6 +3,8 @@
 Everything here runs inside the transaction of its caller.
 """
 
+# ruff: noqa: S608 - every name that comes from data goes through `quoted`
+
 from __future__ import annotations
 
 import os
@@ -85,14 +87,14 @@ class Writer:
         for table in tables:
             if table.columns:
                 main = main_relation(table)
-                self._sql(f"DELETE FROM {main}")  # noqa: S608 - quoted
+                self._sql(f"DELETE FROM {main}")
                 if table.staged:
                     staged = staged_relation(table)
                     self._sql(
                         f"INSERT INTO {main} BY NAME FROM {staged} WHERE {TABLE_VERSION} = ?",
                         [version],
                     )
-                    self._sql(f"DELETE FROM {staged} WHERE {TABLE_VERSION} <= ?", [version])  # noqa: S608
+                    self._sql(f"DELETE FROM {staged} WHERE {TABLE_VERSION} <= ?", [version])
             table.version = version
             table.new_version = True
 
@@ -178,7 +180,7 @@ class Writer:
                 for key, (type_, _) in fields.items()
             ]
             self._sql(
-                f"CREATE TEMP TABLE {name} AS SELECT {', '.join([*casts, *extra])}"  # noqa: S608
+                f"CREATE TEMP TABLE {name} AS SELECT {', '.join([*casts, *extra])}"
                 f" FROM read_json(?, format = 'newline_delimited', compression = 'none',"
                 f" maximum_object_size = {MAX_LINE_BYTES}, columns = {{{columns}}}){tail}",
                 [path],
@@ -192,7 +194,7 @@ class Writer:
         if PRIMARY_KEY in root.table.columns:
             values[PRIMARY_KEY] = "k"
         self._sql(
-            f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"  # noqa: S608
+            f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"
             " FROM incoming ORDER BY r"
         )
 
@@ -214,7 +216,7 @@ class Writer:
             values[quoted(column.name)] = source
         order = ", ".join(["r", *(f"l{level}" for level in range(depth))])
         self._sql(
-            f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"  # noqa: S608
+            f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"
             f" FROM incoming_sub JOIN incoming USING (r) ORDER BY {order}"
         )
         self._sql("DROP TABLE incoming_sub")
@@ -245,13 +247,12 @@ class _Match:
     def drop_losers(self, target: str) -> str:
         """Drop incoming rows that are not newer than the stored ones."""
         return (
-            f"DELETE FROM incoming USING {target} t"  # noqa: S608 - quoted
-            f" WHERE {self._where('')} AND t.{SEQUENCE} >= s"
+            f"DELETE FROM incoming USING {target} t WHERE {self._where('')} AND t.{SEQUENCE} >= s"
         )
 
     def delete_old(self, target: str, prefix: str) -> str:
         """Delete the stored rows that incoming ones replace; `prefix` leads the key's name."""
-        return f"DELETE FROM {target} t USING incoming WHERE {self._where(prefix)}"  # noqa: S608
+        return f"DELETE FROM {target} t USING incoming WHERE {self._where(prefix)}"
 
     def _where(self, prefix: str) -> str:
         same = " AND ".join(

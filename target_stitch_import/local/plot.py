@@ -1,0 +1,98 @@
+"""The rate over time as the coordinates of a drawing; no drawing library, no script."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+POINTS = 60
+WIDTH, HEIGHT = 1180, 180
+LEFT, TOP, BOTTOM = 64, 12, 26
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time that can be drawn, a multiple of POINTS seconds."""
+
+    seconds: int
+    words: str
+
+
+WINDOWS = (Window(60, "one minute"), Window(300, "5 minutes"), Window(900, "15 minutes"))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A horizontal line and what it stands for."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A label below the drawing."""
+
+    x: float
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A drawing: an area and its upper line as SVG paths, with an axis each way."""
+
+    area: str
+    line: str
+    lines: Sequence[Line]
+    marks: Sequence[Mark]
+    words: str
+    top: int
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH
+
+
+def plot(per_second: Mapping[int, int], now: int) -> Plot:
+    """Draw the time up to `now` that has activity, both in epoch seconds."""
+    since = now - min(per_second, default=now)
+    window = next((each for each in WINDOWS if each.seconds >= since), WINDOWS[-1])
+    step = window.seconds // POINTS
+    start = now - window.seconds + 1
+    sums = [0] * POINTS
+    for second, records in per_second.items():
+        if start <= second <= now:
+            sums[(second - start) // step] += records
+    values = [total / step for total in sums]
+    ceiling = _ceiling(max(values))
+    floor = HEIGHT - BOTTOM
+    across = (WIDTH - LEFT) / (POINTS - 1)
+
+    def y(value: float) -> float:
+        return round(floor - (floor - TOP) * value / ceiling, 1)
+
+    points = [f"{round(LEFT + at * across, 1)},{y(value)}" for at, value in enumerate(values)]
+    line = "M" + "L".join(points)
+    return Plot(
+        area=f"{line}L{WIDTH},{floor}L{LEFT},{floor}Z",
+        line=line,
+        lines=[Line(y(part * ceiling), f"{round(part * ceiling):,}") for part in (0, 0.5, 1)],
+        marks=[
+            Mark(LEFT, f"{window.words} ago", "start"),
+            Mark(WIDTH, "now", "end"),
+        ],
+        words=window.words,
+        top=round(max(values)),
+    )
+
+
+def _ceiling(value: float) -> int:
+    """Round up to 2, 4 or 10 times a power of ten, so that half of it is round too."""
+    power = 10
+    while power < value:
+        power *= 10
+    return next((part for part in (power // 5, power * 2 // 5) if part >= value), power)

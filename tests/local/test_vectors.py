@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from localcalls import CUSTOMERS, PUSHED, call
+from tests.local.calls import CUSTOMERS, PUSHED, call
 
 if TYPE_CHECKING:
     import requests

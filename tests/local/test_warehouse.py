@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from localcalls import PUSHED, batch, call, customers, send, upsert
+from tests.local.calls import PUSHED, batch, call, customers, send, upsert
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi

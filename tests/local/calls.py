@@ -11,6 +11,38 @@ if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
 
 JSON = "application/json"
+ACCOUNTS: dict[str, Any] = {
+    "region": "us",
+    "clients": [
+        {
+            "client_id": 7723,
+            "connect_tokens": ["AC"],
+            "sources": [
+                {
+                    "id": 126890,
+                    "display_name": "Import API",
+                    "created_at": "2020-01-02T15:49:27Z",
+                    "paused_at": None,
+                    "tokens": [
+                        {"id": 544973525, "token": "T1", "created_at": "2020-01-02T15:49:27Z"}
+                    ],
+                },
+                {
+                    "id": 126891,
+                    "display_name": "Paused",
+                    "paused_at": "2020-01-03T00:00:00Z",
+                    "tokens": [{"id": 544973526, "token": "TP"}],
+                },
+            ],
+        },
+        {
+            "client_id": 9999,
+            "connect_tokens": ["AX"],
+            "sources": [{"id": 126900, "tokens": [{"id": 544973527, "token": "TX"}]}],
+        },
+    ],
+    "other_region_tokens": ["TE"],
+}
 CUSTOMERS: dict[str, Any] = {
     "table_name": "customers",
     "schema": {

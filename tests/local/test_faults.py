@@ -1,0 +1,183 @@
+"""Faults: what a client sees of each, how often, and what is stored meanwhile."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tests.local.calls import CUSTOMERS, PUSHED, batch, call, customers, upsert
+
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
+
+RESET = "reset"
+CUT = "cut"
+
+
+def outcome(api: ImportApi, path: str = "/v2/import/batch", body: Any = CUSTOMERS) -> int | str:
+    """Send one request; give its status, or how the connection broke."""
+    try:
+        return call(
+            api, path, body, method="GET" if path.endswith("status") else "POST"
+        ).status_code
+    except requests.exceptions.ChunkedEncodingError:
+        return CUT
+    except requests.ConnectionError:
+        return RESET
+
+
+@pytest.mark.parametrize(
+    ("faults", "outcomes", "stored"),
+    [
+        ([{"kind": "status", "status": 500}], [500, 201], 1),
+        ([{"kind": "status", "status": 500, "times": 2}], [500, 500, 201], 1),
+        ([{"kind": "status", "status": 418, "times": "always"}], [418, 418, 418], 0),
+        ([{"kind": "status", "status": 500}, {"kind": "status", "status": 429}], [500, 429, 201], 1),
+        ([{"kind": "down"}], [503, 201], 1),
+        ([{"kind": "queue"}], [202, 201], 2),
+        ([{"kind": "reset_before"}], [RESET, 201], 1),
+        ([{"kind": "reset_after"}], [RESET, 201], 2),
+        ([{"kind": "truncate"}], [CUT, 201], 2),
+        ([{"kind": "redirect", "location": "http://127.0.0.1:9/"}], [307, 201], 1),
+        ([{"kind": "redirect", "status": 301}], [301, 201], 1),
+        ([{"kind": "latency", "seconds": 0.01}], [201, 201], 2),
+        ([{"kind": "latency", "seconds": 0.01}, {"kind": "status", "status": 502}], [502, 201], 1),
+        ([{"kind": "status", "status": 500, "table": "other"}], [201, 201], 2),
+        ([{"kind": "reset_after", "table": "customers"}], [RESET, 201], 2),
+        ([{"kind": "status", "status": 500, "path": "/v2/import/push"}], [201], 1),
+        ([], [201], 1),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, list) else str(value),
+)  # fmt: skip
+def test_faults_on_batch(
+    api: ImportApi, faults: list[dict[str, Any]], outcomes: list[int | str], stored: int
+) -> None:
+    """`stored` counts the requests kept as accepted, in whatever way they were answered."""
+    api.set_faults(faults)
+    assert [outcome(api) for _ in outcomes] == outcomes
+    assert len(api.requests()) == stored
+
+
+@pytest.mark.parametrize(
+    ("fault", "path", "body", "status"),
+    [
+        ({"kind": "down", "times": "always"}, "/v2/import/validate", PUSHED, 200),
+        ({"kind": "status", "status": 503, "times": "always"}, "/v2/import/validate", PUSHED, 200),
+        ({"kind": "status", "status": 500}, "/v2/import/validate", PUSHED, 500),
+        ({"kind": "down"}, "/v2/import/status", None, 503),
+        ({"kind": "queue"}, "/v2/import/status", None, 200),
+        ({"kind": "queue"}, "/v2/import/push", PUSHED, 202),
+        ({"kind": "down", "times": "always"}, "/v2/nowhere", None, 404),
+    ],
+)
+def test_which_requests_a_fault_is_for(
+    api: ImportApi, fault: dict[str, Any], path: str, body: Any, status: int
+) -> None:
+    """Validate never answers 503, only loading requests are queued, unknown paths stay unknown."""
+    api.set_faults([fault])
+    assert outcome(api, path, body) == status
+
+
+@pytest.mark.parametrize(
+    ("fault", "body", "media_type"),
+    [
+        ({"status": 503, "body": "plain words"}, b"plain words", "text/plain"),
+        ({"status": 500, "body": {"a": [1]}}, b'{"a":[1]}', "application/json"),
+        ({"status": 504}, b'{"status":"ERROR","message":"Gateway Timeout"}', "application/json"),
+        ({"status": 299}, b'{"status":"ERROR","message":"Status 299"}', "application/json"),
+    ],
+)
+def test_the_body_and_headers_of_a_status(
+    api: ImportApi, fault: dict[str, Any], body: bytes, media_type: str
+) -> None:
+    api.set_faults([{"kind": "status", "headers": {"Retry-After": "7"}, **fault}])
+    answer = call(api, body=CUSTOMERS)
+    assert (answer.status_code, answer.content) == (fault["status"], body)
+    assert answer.headers["Content-Type"].startswith(media_type)
+    assert answer.headers["Retry-After"] == "7"
+
+
+def test_latency_delays_one_request_and_not_another(api: ImportApi) -> None:
+    api.set_faults([{"kind": "latency", "seconds": 0.3, "table": "slow"}])
+    started = time.monotonic()
+    assert call(api, body=customers()).status_code == 201
+    between = time.monotonic()
+    assert call(api, body=batch("slow", upsert({"n": 1}))).status_code == 201
+    assert between - started < 0.3 <= time.monotonic() - between
+
+
+def test_reset_before_drops_a_request_whose_body_never_came(api: ImportApi) -> None:
+    """The drop does not wait for the body, and is a reset, not an orderly end."""
+    api.set_faults([{"kind": "reset_before"}])
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            b"POST /v2/import/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+        )
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"kind": "down"},
+        [{"kind": "lightning"}],
+        [{"kind": "down", "times": 0}],
+        [{"kind": "down", "times": "often"}],
+        [{"kind": "latency", "seconds": -1}],
+        [{"kind": "status", "status": 99}],
+        [{"kind": "status", "headers": {"a": "b\r\nc: d"}}],
+        [{"kind": "status", "colour": "red"}],
+        ["down"],
+    ],
+)
+def test_a_fault_list_that_makes_no_sense_is_refused(api: ImportApi, faults: Any) -> None:
+    """And the list before it stays."""
+    api.set_faults([{"kind": "down"}])
+    answer = requests.put(f"{api.url}/_local/faults", json=faults, timeout=10)
+    assert answer.status_code == 400
+    assert requests.get(f"{api.url}/_local/faults", timeout=10).json()[0]["kind"] == "down"
+
+
+def test_control_over_http(api: ImportApi) -> None:
+    """Faults are put, requests read in order without a token, and a reset clears all."""
+    assert (
+        requests.put(f"{api.url}/_local/faults", json=[{"kind": "queue"}], timeout=10).status_code
+        == 200
+    )
+    raw = json.dumps(CUSTOMERS, indent=3).encode()
+    call(api, data=raw)
+    call(api, "/v2/import/push", PUSHED)
+    call(api, body={})
+    kept = requests.get(f"{api.url}/_local/requests", timeout=10)
+    assert [(each["number"], each["path"], each["status"]) for each in kept.json()] == [
+        (1, "/v2/import/batch", 202),
+        (2, "/v2/import/push", 201),
+    ]
+    assert kept.json()[0]["body"] == raw.decode()
+    assert kept.headers["X-Dropped-Requests"] == "0"
+    assert "authorization" not in kept.json()[0]["headers"]
+    assert "T1" not in kept.text
+    assert kept.json() == api.requests()
+    assert requests.post(f"{api.url}/_local/reset", timeout=10).status_code == 200
+    assert api.requests() == []
+    assert requests.get(f"{api.url}/_local/tables", timeout=10).json() == []
+
+
+@pytest.mark.parametrize("path", ["/_local/requests", "/_local/tables", "/", "/table/a/b"])
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+    ids=str,
+)
+def test_pages_of_other_sites_reach_nothing(
+    api: ImportApi, path: str, headers: dict[str, str]
+) -> None:
+    """A name that was pointed at the loopback address, and a cross-site request, get 403."""
+    assert requests.get(api.url + path, headers=headers, timeout=10).status_code == 403

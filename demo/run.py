@@ -1,0 +1,338 @@
+"""The demo: New York's flights of 2013 from a real tap, through the target, into DuckDB.
+
+All that it makes lies in `.demo/` of the working directory: delete that to begin anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import zipfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).resolve().parent
+TOOLS = HERE.parent / ".tools" / "tap-spreadsheets"
+TAP_CONFIG = HERE / "tap-spreadsheets.json"
+TARGET_CONFIG = HERE / "target-stitch-import.json"
+TAP = TOOLS / "bin" / "tap-spreadsheets"
+TARGET = Path(sys.executable).parent / "target-stitch-import"
+
+WORK = Path(".demo")
+DATA = WORK / "data"
+STATES = WORK / "states.jsonl"
+STATE = WORK / "state.json"
+SUMMARY = WORK / "summary.json"
+DATABASE = WORK / "nycflights13.duckdb"
+TAP_LOG = WORK / "tap.log"
+TARGET_LOG = WORK / "target.log"
+
+TABLES = ("airlines", "airports", "planes", "weather")
+DECEMBER = DATA / "flights" / "2013-12.csv"
+MAX_WIDTH = 96
+ACKNOWLEDGED = re.compile(rb": (\d+) messages in \d+ bytes acknowledged")
+
+MOST_DELAYED = """
+    select airlines.name as airline, count(*) as flights, round(avg(dep_delay), 1) as minutes_late
+    from import_api.flights join import_api.airlines using (carrier)
+    where dep_delay is not null
+    group by 1 order by 3 desc limit 3
+"""
+
+
+class DemoError(Exception):
+    """Something the demo stands on did not work; its text says what, and where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one run of the pipe delivered."""
+
+    records: int
+    seconds: float
+    """From the start of both programs to the end of both."""
+    requests: int
+    bytes_sent: int
+
+
+# The data
+
+
+def package_data() -> Path:
+    """Return the folder of CSV files in the installed package."""
+    for found in TOOLS.glob("lib/python*/site-packages/nycflights13/data"):
+        return found
+    raise DemoError(f"The data is not there: no nycflights13 in {TOOLS}. Run `make demo`.")
+
+
+def prepare(source: Path, last_month: int, limit: int | None) -> dict[str, int]:
+    """Lay out the CSV files for the tap; return how many rows each table will have.
+
+    Flights become a file a month. The tap's bookmark is a file's time of change, so each file gets
+    a time of its own that no second run of the demo changes: a month is closed when the next opens.
+    """
+    rows = {}
+    (DATA / "flights").mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        lines = (source / f"{name}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+        rows[name] = _write(DATA / f"{name}.csv", lines[0], lines[1:], limit, month=1)
+    with zipfile.ZipFile(source / "flights.csv.zip") as archive, archive.open("flights.csv") as raw:
+        header, *flights = io.TextIOWrapper(raw, "utf-8", newline="")
+    months: dict[int, list[str]] = {}
+    for line in flights:
+        months.setdefault(int(line.split(",", 2)[1]), []).append(line)
+    rows["flights"] = sum(
+        _write(DATA / "flights" / f"2013-{month:02}.csv", header, lines, limit, month + 1)
+        for month, lines in months.items()
+        if month <= last_month
+    )
+    return rows
+
+
+def _write(path: Path, header: str, lines: list[str], limit: int | None, month: int) -> int:
+    path.write_text(header + "".join(lines[:limit]), encoding="utf-8", newline="")
+    year, month = divmod(month - 1, 12)
+    closed = datetime(2013 + year, month + 1, 1, tzinfo=timezone.utc).timestamp()
+    os.utime(path, (closed, closed))
+    return len(lines[:limit])
+
+
+# The pipe
+
+
+def last_state() -> str | None:
+    """Return the last complete line of the states saved: a killed run may leave half of one."""
+    if not STATES.exists():
+        return None
+    lines = STATES.read_text(encoding="utf-8").split("\n")[:-1]
+    return lines[-1] if lines else None
+
+
+def run_pipe(expected: int | None) -> Delivered:
+    """Run tap and target as a shell would, show how they get on, and save the states.
+
+    Raises:
+        DemoError: One of them failed.
+    """
+    tap = [str(TAP), "--config", str(TAP_CONFIG)]
+    target = [str(TARGET), "--config", str(TARGET_CONFIG), "--verbose"]
+    if (state := last_state()) is not None:
+        STATE.write_text(state + "\n", encoding="utf-8")
+        tap += ["--state", str(STATE)]
+        say(f"  $ tail -n 1 {STATES} > {STATE}")
+    say(f"  $ {_shell(tap)} \\\n        2> {TAP_LOG} \\")
+    say(f"      | {_shell(target)} \\\n        2> {TARGET_LOG} >> {STATES}")
+    started = time.monotonic()
+    with STATES.open("ab") as states, TAP_LOG.open("wb") as tap_log:
+        upstream = subprocess.Popen(tap, stdout=subprocess.PIPE, stderr=tap_log)
+        downstream = subprocess.Popen(
+            target, stdin=upstream.stdout, stdout=states, stderr=subprocess.PIPE
+        )
+        assert upstream.stdout is not None  # noqa: S101 - for the type checker: both are pipes
+        assert downstream.stderr is not None  # noqa: S101
+        upstream.stdout.close()  # so that the tap hears it if the target ends
+        progress = Progress(expected, started)
+        watcher = threading.Thread(target=progress.watch, args=(downstream.stderr,))
+        watcher.start()
+        try:
+            statuses = {TAP_LOG: upstream.wait(), TARGET_LOG: downstream.wait()}
+        finally:
+            watcher.join()
+    seconds = time.monotonic() - started
+    for log in (TARGET_LOG, TAP_LOG):
+        if statuses[log]:
+            raise DemoError(f"Exit status {statuses[log]}; the end of {log}:\n{_tail(log)}")
+    summary = json.loads(SUMMARY.read_text(encoding="utf-8"))
+    return Delivered(
+        records=sum(stream["acknowledged"] for stream in summary["streams"].values()),
+        seconds=seconds,
+        requests=summary["requests"],
+        bytes_sent=summary["bytes_sent"],
+    )
+
+
+def _shell(command: Sequence[str]) -> str:
+    """Return a command as one would type it, with paths from here."""
+    here = f"{Path.cwd()}{os.sep}"
+    return shlex.join(each.removeprefix(here) for each in command)
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+
+
+class Progress:
+    """Follows the target's log, and shows what was acknowledged until now."""
+
+    def __init__(self, expected: int | None, started: float) -> None:
+        self._expected = expected
+        self._started = started
+        self._records = 0
+        self._live = sys.stdout.isatty()
+
+    def watch(self, log: IO[bytes]) -> None:
+        """Copy the log to its file until it ends."""
+        with log, TARGET_LOG.open("wb") as file:
+            for line in log:
+                file.write(line)
+                if found := ACKNOWLEDGED.search(line):
+                    self._records += int(found[1])
+                    if self._live:
+                        self._show()
+        if self._live:
+            print("\r\x1b[K", end="", flush=True)
+
+    def _show(self) -> None:
+        rate = self._records / (time.monotonic() - self._started)
+        text = f"{self._records:,} records, {rate:,.0f} a second"
+        if self._expected:
+            done = min(self._records / self._expected, 1.0)
+            text = f"{'█' * round(done * 40):░<40} {done:4.0%}  {text}"
+        print(f"\r\x1b[K  {text}", end="", flush=True)
+
+
+# What one reads
+
+
+def say(text: str = "") -> None:
+    """Show a line at once, also where stdout is a pipe."""
+    print(text, flush=True)
+
+
+def headline(text: str) -> None:
+    """Show what comes next."""
+    say()
+    say(f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text)
+
+
+def show_delivered(delivered: Delivered) -> None:
+    """Show what one run of the pipe did, and the state it left."""
+    if not delivered.records:
+        say(
+            "  Nothing new: the tap skipped every file, since the state says that it was delivered."
+        )
+        return
+    say(
+        f"  {delivered.records:,} records acknowledged in {delivered.seconds:.1f} s, "
+        f"{delivered.records / delivered.seconds:,.0f} a second "
+        f"({delivered.bytes_sent / 1e6:,.1f} MB in {delivered.requests} requests)"
+    )
+    say("  The last state that the target wrote, broken into lines:")
+    say(textwrap.indent((last_state() or "").replace("},", "},\n"), "    "))
+
+
+def show_tables(expected: dict[str, int]) -> None:
+    """Show what was loaded.
+
+    Raises:
+        DemoError: A table has not the rows that its files have.
+    """
+    tap = json.loads(TAP_CONFIG.read_text(encoding="utf-8"))
+    keys = {file["table_name"]: ", ".join(file["primary_keys"]) for file in tap["files"]}
+    with duckdb.connect(str(DATABASE), read_only=True) as database:
+        for name, rows in expected.items():
+            key = keys[name]
+            [(count,)] = database.execute(f"select count(*) from import_api.{name}").fetchall()  # noqa: S608 - our own names
+            say()
+            say(f"  {name}: {count:,} rows, key {key}")
+            show_rows(
+                database.execute(
+                    f"select {key}, * exclude ({key}) from import_api.{name} order by all limit 3"  # noqa: S608
+                )
+            )
+            if count != rows:
+                raise DemoError(
+                    f"Table {name} has {count:,} rows; its files have {rows:,}. "
+                    f"Delete {WORK} to begin anew."
+                )
+        headline("Which airlines kept New York waiting?")
+        show_rows(database.execute(MOST_DELAYED))
+
+
+def show_rows(result: duckdb.DuckDBPyConnection) -> None:
+    """Show rows below their columns' names and types, as many columns as fit."""
+    rows = result.fetchall()
+    shown = [""] * (len(rows) + 2)
+    for (name, kind, *_), *values in zip(result.description or (), *rows, strict=True):
+        if name.startswith("_sdc_"):
+            continue
+        texts = [
+            name,
+            f"{kind}".lower(),
+            *("" if value is None else f"{value}" for value in values),
+        ]
+        width = max(map(len, texts))
+        if len(shown[0]) + width > MAX_WIDTH:
+            shown = [f"{line}  …" for line in shown]
+            break
+        align = ">" if all(isinstance(value, int | float | None) for value in values) else "<"
+        shown = [f"{line}  {text:{align}{width}}" for line, text in zip(shown, texts, strict=True)]
+    for line in shown:
+        say(f"  {line.rstrip()}")
+
+
+def demo(limit: int | None) -> None:
+    """Run the demo: a first load, a month that comes later, and what then is in the tables."""
+    source = package_data()
+    headline("New York's flights of 2013, from a tap to DuckDB")
+    if not DATABASE.exists():
+        STATES.unlink(missing_ok=True)  # a state without what it tells of would skip everything
+    resumed = last_state() is not None
+    if not resumed:
+        DECEMBER.unlink(missing_ok=True)
+    rows = prepare(source, 12 if resumed else 11, limit)
+    for name, count in rows.items():
+        files = DATA / name / "*.csv" if name == "flights" else DATA / f"{name}.csv"
+        say(f"  {name:<9}{count:>8,} rows in {files}")
+    if resumed:
+        headline("Another run: the tap goes on from the last state")
+        show_delivered(run_pipe(None))
+    else:
+        headline("First run: all tables, and flights from January to November")
+        show_delivered(run_pipe(sum(rows.values())))
+        headline("December arrives, and the tap goes on from the last state")
+        before = rows["flights"]
+        rows = prepare(source, 12, limit)
+        show_delivered(run_pipe(rows["flights"] - before))
+    headline(f"What was loaded into {DATABASE}")
+    show_tables(rows)
+    headline("And now")
+    say("  make demo                                     runs again, and finds nothing new")
+    say(f"  rm -r {WORK}                                   forgets everything")
+    say("  .venv/bin/target-stitch-import --about        tells the settings, for a real account")
+
+
+def main() -> int:
+    """Run the demo from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--limit", type=int, metavar="N", help="no more than N rows of each file")
+    arguments = parser.parse_args()
+    try:
+        demo(arguments.limit)
+    except DemoError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run it again: it goes on from the last state.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -117,11 +117,14 @@ def _write(path: Path, header: str, lines: list[str], limit: int | None, month: 
 
 
 def last_state() -> str | None:
-    """Return the last complete line of the states saved: a killed run may leave half of one."""
-    if not STATES.exists():
-        return None
-    lines = STATES.read_text(encoding="utf-8").split("\n")[:-1]
-    return lines[-1] if lines else None
+    """Return the last state of all runs, and put it where the tap reads it.
+
+    A killed run may have left half a line, or no line: then the one before it counts.
+    """
+    lines = STATES.read_text(encoding="utf-8").split("\n")[:-1] if STATES.exists() else []
+    if lines:
+        STATE.write_text(lines[-1] + "\n", encoding="utf-8")
+    return STATE.read_text(encoding="utf-8").rstrip() if STATE.exists() else None
 
 
 def run_pipe(expected: int | None) -> Delivered:
@@ -132,14 +135,13 @@ def run_pipe(expected: int | None) -> Delivered:
     """
     tap = [str(TAP), "--config", str(TAP_CONFIG)]
     target = [str(TARGET), "--config", str(TARGET_CONFIG), "--verbose"]
-    if (state := last_state()) is not None:
-        STATE.write_text(state + "\n", encoding="utf-8")
+    if last_state() is not None:
         tap += ["--state", str(STATE)]
         say(f"  $ tail -n 1 {STATES} > {STATE}")
     say(f"  $ {_shell(tap)} \\\n        2> {TAP_LOG} \\")
-    say(f"      | {_shell(target)} \\\n        2> {TARGET_LOG} >> {STATES}")
+    say(f"      | {_shell(target)} \\\n        2> {TARGET_LOG} > {STATES}")
     started = time.monotonic()
-    with STATES.open("ab") as states, TAP_LOG.open("wb") as tap_log:
+    with STATES.open("wb") as states, TAP_LOG.open("wb") as tap_log:
         upstream = subprocess.Popen(tap, stdout=subprocess.PIPE, stderr=tap_log)
         downstream = subprocess.Popen(
             target, stdin=upstream.stdout, stdout=states, stderr=subprocess.PIPE
@@ -292,7 +294,8 @@ def demo(limit: int | None) -> None:
     source = package_data()
     headline("New York's flights of 2013, from a tap to DuckDB")
     if not DATABASE.exists():
-        STATES.unlink(missing_ok=True)  # a state without what it tells of would skip everything
+        for path in (STATES, STATE):
+            path.unlink(missing_ok=True)  # a state without what it tells of would skip everything
     resumed = last_state() is not None
     if not resumed:
         DECEMBER.unlink(missing_ok=True)

@@ -117,6 +117,9 @@ def _usable(schema: Any, depth: int = 0) -> Any:
         usable = _keyword(keyword, value, depth + 1)
         if usable is not None:
             kept[keyword] = usable
+    for strict, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if limit not in kept:
+            kept.pop(strict, None)  # alone it says nothing
     return kept
 
 

@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from target_stitch_import.local.accounts import AccountsError
+from target_stitch_import.local.batch import Strictness
+from target_stitch_import.local.profiles import profiles
 from target_stitch_import.local.runtime import LocalApi, Options
 
 if TYPE_CHECKING:
@@ -19,6 +21,31 @@ if TYPE_CHECKING:
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 STOP_SECONDS = 20.0
+
+
+def usable_options(given: dict[str, Any]) -> Options:
+    """Turn what a command line gave into Options; raise ValueError for what cannot be."""
+    known = profiles()
+    if given["destination"] not in known:
+        raise ValueError(f"--destination is one of {', '.join(known)}")
+    return Options(
+        database=given["database"],
+        accounts=given["accounts"],
+        host=given["host"],
+        port=given["port"],
+        region=given["region"],
+        destination=given["destination"],
+        nested=given["nested"],
+        kept_bytes=given["keep_bytes"],
+        max_body_bytes=given["max_body_bytes"],
+        public_page=given["public_page"],
+        strictness=Strictness(
+            strict_keys=given["strict_keys"],
+            strict_datetime=given["strict_datetime"],
+            count_data_points=not given["no_data_points"],
+            live_messages=given["live_messages"],
+        ),
+    )
 
 
 def run(options: Options, *, stop_with_stdin: bool = False) -> int:

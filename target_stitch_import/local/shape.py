@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NONE = type(None)
 _EMPTY: dict[str, Any] = {}
 _NESTED = {dict, list}
-_TEXT = msgspec.json.Encoder(decimal_format="number")
+_TEXT = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
 @dataclass(slots=True)

@@ -295,11 +295,8 @@ def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
 
 
 def _text(record: Any) -> str:
-    return (
-        msgspec.json.Encoder(decimal_format="number")
-        .encode(record)
-        .decode()[:MAX_REJECTED_CHARACTERS]
-    )
+    encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+    return encoder.encode(record).decode()[:MAX_REJECTED_CHARACTERS]
 
 
 def _first_line(error: Exception) -> str:

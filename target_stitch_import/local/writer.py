@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.batch import Load
 
 MAX_LINE_BYTES = 100_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
-_ENCODER = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder(enc_hook=str)  # Moment is a str of its own
 # The types that JSON lines are read as; all others come as text and are cast.
 _READ_AS = {"BIGINT": "BIGINT", "BOOLEAN": "BOOLEAN", "DOUBLE": "DOUBLE"}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.local.calls import CUSTOMERS, PUSHED, call
 
 if TYPE_CHECKING:

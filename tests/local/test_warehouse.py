@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tests.local.calls import PUSHED, batch, call, customers, send, upsert
 
 if TYPE_CHECKING:

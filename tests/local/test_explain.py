@@ -1,0 +1,193 @@
+"""Records against schemas: the words of each refusal, and that both ways of checking agree."""
+
+# ruff: noqa: ISC004 - the tables' long texts
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_stitch_import.local.schemas import RecordSchema, is_date_time, is_strict_date_time
+
+FORMS = "[yyyy-MM-dd'T'HH:mm:ssZ, yyyy-MM-dd'T'HH:mm:ss.[0-9]{1,9}Z]"
+DEFINED = {"definitions": {"name": {"type": "string", "maxLength": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "words"),
+    [
+        ({"type": "integer"}, 15, ""),
+        ({"type": "integer"}, Decimal("15.0"), "expected: Integer, found: Double"),
+        ({"type": "integer"}, True, "expected: Integer, found: Boolean"),
+        ({"type": "number"}, True, "expected: Number, found: Boolean"),
+        ({"type": "string"}, 2**31, "expected: String, found: Long"),
+        ({"type": "string"}, 2**63, "expected: String, found: BigInteger"),
+        ({"type": "object"}, [], "expected: JSONObject, found: JSONArray"),
+        ({"type": ["string"]}, 1, "expected: String, found: Integer"),
+        ({"type": "string", "minLength": 2}, "a", "expected minLength: 2, actual: 1"),
+        ({"type": "string", "maxLength": 2}, "abc", "expected maxLength: 2, actual: 3"),
+        ({"pattern": "^a+$"}, "b", "string [b] does not match pattern ^a+$"),
+        ({"pattern": "^(a+)+$"}, "a" * 60 + "b",
+         f"string [{'a' * 60}b] does not match pattern ^(a+)+$"),
+        ({"enum": ["a", 1]}, "b", "b is not a valid enum value"),
+        ({"minimum": 5}, 4, "4 is not greater or equal to 5"),
+        ({"minimum": 5, "exclusiveMinimum": True}, 5, "5 is not greater than 5"),
+        ({"maximum": Decimal("1.5")}, 2, "2 is not less or equal to 1.5"),
+        ({"multipleOf": Decimal("0.01")}, Decimal("0.29"), ""),
+        ({"multipleOf": Decimal("0.00001")}, Decimal("1.275888"),
+         "1.275888 is not a multiple of 0.00001"),
+        ({"minItems": 1}, [], "expected minimum item count: 1, found: 0"),
+        ({"maxItems": 1}, [1, 2], "expected maximum item count: 1, found: 2"),
+        ({"uniqueItems": True}, [1, 1], "array items are not unique"),
+        ({"format": "date-time"}, "2018-08-30T19:48:57.974000",
+         f"[2018-08-30T19:48:57.974000] is not a valid date-time. Expected {FORMS}"),
+        ({"format": "email"}, "no address", ""),
+        ({"anyOf": [{"type": "null"}, {"type": "string"}]}, 1,
+         "#: no subschema matched out of the total 2 subschemas"
+         " #/f: expected: null, found: Integer #/f: expected: String, found: Integer"),
+        ({"oneOf": [{"type": "integer"}, {"minimum": 0}]}, 1,
+         "#: 2 subschemas matched instead of one"),
+        ({"allOf": [{"type": "integer"}, {"minimum": 5}]}, 1,
+         "#: only 1 subschema matches out of 2 #/f: 1 is not greater or equal to 5"),
+        ({"not": {"type": "integer"}}, 1,
+         "subject must not be valid against schema {'type': 'integer'}"),
+        ({"$ref": "#/definitions/name"}, "long", "expected maxLength: 3, actual: 4"),
+        ({"$ref": "#/definitions/name"}, "abc", ""),
+    ],
+    ids=lambda value: str(value)[:48],
+)  # fmt: skip
+def test_one_violation(schema: dict[str, Any], value: Any, words: str) -> None:
+    compiled = RecordSchema({"properties": {"f": schema}, **DEFINED})
+    expected = f"#/f: {words}" if words else ""
+    assert compiled.explain({"f": value}) == expected
+    assert compiled.accepts({"f": value}) == (not words)
+
+
+@pytest.mark.parametrize(
+    ("schema", "record", "words"),
+    [
+        ({"required": ["a", "b"]}, {"a": 1}, "#: required key [b] not found"),
+        ({"properties": {"a": {}}, "additionalProperties": False}, {"a": 1, "x": 2},
+         "#: extraneous key [x] is not permitted"),
+        ({"properties": {"a": {"type": "integer"}}, "required": ["b"],
+          "additionalProperties": False}, {"x": 2, "a": "1"},
+         "#: 3 schema violations found #: required key [b] not found"
+         " #: extraneous key [x] is not permitted #/a: expected: Integer, found: String"),
+        ({"properties": {"a": {"properties": {"b/c": {"items": {"type": "null"}}}}}},
+         {"a": {"b/c": [None, 1]}}, "#/a/b~1c/1: expected: null, found: Integer"),
+        ({"patternProperties": {"^n": {"type": "integer"}},
+          "additionalProperties": {"type": "null"}},
+         {"n1": "x", "m": 1}, "#: 2 schema violations found"
+         " #/n1: expected: Integer, found: String #/m: expected: null, found: Integer"),
+        ({"type": "array"}, {}, "#: expected: JSONArray, found: JSONObject"),
+        ({"minProperties": 1}, {}, "#: minimum size: [1], found: [0]"),
+        ({"properties": {"a": {"items": [{"type": "null"}], "additionalItems": False}}},
+         {"a": [None, 1]}, "#/a: expected: [1] array items, found: [2]"),
+    ],
+    ids=lambda value: str(value)[:48],
+)  # fmt: skip
+def test_whole_records(schema: dict[str, Any], record: dict[str, Any], words: str) -> None:
+    compiled = RecordSchema(schema)
+    assert compiled.explain(record) == words
+    assert not compiled.accepts(record)
+
+
+@pytest.mark.parametrize(
+    ("text", "valid", "strict"),
+    [
+        ("2018-04-30T17:00:00Z", True, True),
+        ("2020-01-13T21:25:03+0000", True, False),
+        ("2020-01-13T21:25:03.123456789-08:30", True, True),
+        ("2020-02-29T00:00:00Z", True, True),
+        ("2019-02-29T00:00:00Z", False, False),
+        ("2019-04-31T00:00:00Z", False, False),
+        ("2019-13-01T00:00:00Z", False, False),
+        ("2019-00-01T00:00:00Z", False, False),
+        ("2019-01-01T24:00:00Z", False, False),
+        ("2019-01-01T00:60:00Z", False, False),
+        ("2019-01-01T00:00:60Z", False, False),
+        ("2019-01-01T00:00:00+24:00", False, False),
+        ("2019-01-01T00:00:00", False, False),
+        ("2019-01-01 00:00:00Z", False, False),
+        ("2019-01-01T00:00:00z", False, False),
+        ("2019-01-01T00:00:00.Z", False, False),
+        ("2019-01-01T00:00:00.1234567890Z", False, False),
+        ("0000-02-29T00:00:00Z", True, True),
+        ("9999-12-31T23:59:59Z", True, True),
+        ("٢٠١٩-01-01T00:00:00Z", False, False),
+        ("2019-01-01T00:00:00Z\n", False, False),
+        ("", False, False),
+    ],
+)
+def test_date_times(text: str, *, valid: bool, strict: bool) -> None:
+    assert (is_date_time(text), is_strict_date_time(text)) == (valid, strict)
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.decimals(-3, 3, places=1)
+    | st.sampled_from(["", "a", "ab", "2020-01-01T00:00:00Z"])
+)
+DATA = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+TYPES = st.sampled_from(["string", "integer", "number", "boolean", "object", "array", "null"])
+KEYWORDS = {
+    "type": TYPES | st.lists(TYPES, min_size=1, max_size=3, unique=True),
+    "minimum": st.integers(-3, 3),
+    "exclusiveMinimum": st.booleans(),
+    "maximum": st.integers(-3, 3),
+    "multipleOf": st.sampled_from([1, 2, Decimal("0.1"), Decimal("0.25")]),
+    "minLength": st.integers(0, 2),
+    "maxLength": st.integers(0, 2),
+    "pattern": st.sampled_from(["^a", "b$"]),
+    "format": st.sampled_from(["date-time", "email"]),
+    "enum": st.lists(SCALARS, min_size=1, max_size=3),
+    "minItems": st.integers(0, 2),
+    "maxItems": st.integers(0, 2),
+    "uniqueItems": st.booleans(),
+    "required": st.lists(st.sampled_from("abc"), min_size=1, max_size=2, unique=True),
+    "minProperties": st.integers(0, 2),
+    "maxProperties": st.integers(0, 2),
+}
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Give schemas that hold schemas."""
+    several = st.lists(inner, min_size=1, max_size=3)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            **KEYWORDS,
+            "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+            "patternProperties": st.dictionaries(st.sampled_from(["^a", "b"]), inner, max_size=2),
+            "additionalProperties": st.booleans() | inner,
+            "items": inner | several,
+            "additionalItems": st.booleans() | inner,
+            "anyOf": several,
+            "oneOf": several,
+            "allOf": several,
+            "not": inner,
+        },
+    )
+
+
+SCHEMAS = st.recursive(st.fixed_dictionaries({}, optional=KEYWORDS), nested, max_leaves=5)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SCHEMAS, st.dictionaries(st.sampled_from("abc"), DATA, max_size=3))
+def test_the_walk_agrees_with_the_validator(schema: Any, record: Any) -> None:
+    """Words are found exactly for the records that the compiled validator refuses."""
+    compiled = RecordSchema(schema)
+    assert compiled.accepts(record) == (compiled.explain(record) == "")

@@ -1,0 +1,230 @@
+"""The local Import API as a process: what it prints, what survives it, and that it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+import requests
+
+from target_stitch_import.local import (
+    ImportApi,
+    ImportApiProcess,
+    LocalExtraMissingError,
+    StartError,
+)
+from tests.local.calls import batch, call, customers, send, upsert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVE = [sys.executable, "-m", "target_stitch_import.toolbox", "serve", "--port", "0"]
+
+
+def wait_until_gone(pid: int) -> None:
+    """Wait until a process that is not our child has ended; the test's time limit bounds it."""
+    descriptor = os.pidfd_open(pid)
+    select.select([descriptor], [], [])
+    os.close(descriptor)
+
+
+@pytest.mark.timeout(60)
+def test_kill_loses_no_acknowledged_batch(tmp_path: Path) -> None:
+    """Killed in the midst of four senders, the file holds every batch that was answered."""
+    database = tmp_path / "w.duckdb"
+    acknowledged: set[int] = set()
+    enough = threading.Event()
+    with ImportApiProcess(database) as api:
+
+        def sender(first: int) -> None:
+            session = requests.Session()
+            for at in range(first, 10_000, 4):
+                body = batch("t", *[upsert({"n": at, "m": each}) for each in range(50)])
+                try:
+                    answer = session.post(
+                        f"{api.url}/v2/import/batch",
+                        json=body,
+                        headers={"Authorization": "Bearer x"},
+                        timeout=10,
+                    )
+                except requests.RequestException:
+                    return
+                if answer.status_code == 201:
+                    acknowledged.add(at)
+                if len(acknowledged) >= 40:
+                    enough.set()
+
+        senders = [threading.Thread(target=sender, args=(first,)) for first in range(4)]
+        for each in senders:
+            each.start()
+        enough.wait()
+        assert api.pid is not None
+        os.kill(api.pid, signal.SIGKILL)
+        for each in senders:
+            each.join()
+    with duckdb.connect(str(database), read_only=True) as found:
+        counts = dict(found.sql("SELECT n, count(*) FROM import_api.t GROUP BY n").fetchall())
+    assert acknowledged <= counts.keys()
+    assert set(counts.values()) == {50}, "a batch is there as a whole or not at all"
+
+
+def test_tables_continue_after_a_restart(tmp_path: Path) -> None:
+    """Keys, columns, types, versions and staged rows are known to the next process."""
+    database = tmp_path / "w.duckdb"
+    with ImportApi(database) as api:
+        send(
+            api,
+            customers(),
+            batch("v", upsert({"id": 1}), keys=("id",), table_version=1),
+            batch("v", upsert({"id": 2}), keys=("id",), table_version=2),
+        )
+    activate = {"action": "activate_version", "sequence": 9}
+    with ImportApi(database) as api:
+        send(
+            api,
+            customers(sequence=1, data={"age": 1}),
+            customers(sequence=1565880018, data={"age": 16}),
+            batch("v", activate, schema={"properties": {"id": {}}}, keys=("id",), table_version=2),
+        )
+        assert api.query("SELECT age FROM import_api.customers") == [(16,)]
+        assert api.query("SELECT id FROM import_api.v") == [(2,)]
+
+
+def test_files_are_their_owners_alone(tmp_path: Path) -> None:
+    database = tmp_path / "w.duckdb"
+    with ImportApi(database) as api:
+        send(api, customers())
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert "w.duckdb" in modes
+
+
+@pytest.mark.timeout(60)
+def test_the_child_ends_when_its_parent_is_killed() -> None:
+    script = (
+        "from target_stitch_import.local import ImportApiProcess\n"
+        "with ImportApiProcess() as api:\n"
+        "    print(api.pid, flush=True)\n"
+        "    input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+        wait_until_gone(pid)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_says_where_and_ends_on_a_signal(number: signal.Signals) -> None:
+    """One line on stdout, nothing on stderr, exit status 0."""
+    with subprocess.Popen(
+        SERVE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        line = child.stdout.readline()
+        url = line.removeprefix("listening on ").strip()
+        assert requests.get(f"{url}/v2/import/status", timeout=10).json()["status"] == "OK"
+        child.send_signal(number)
+        assert (child.stdout.read(), child.stderr.read(), child.wait()) == ("", "", 0)
+
+
+@pytest.mark.timeout(60)
+def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
+    """A taken port, an unusable database or accounts file: one line, and its exit status."""
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"clients": 5}')
+    text = tmp_path / "text.duckdb"
+    text.write_text("no database, just words " * 1000)
+    with ImportApi() as api:
+        port = api.url.rpartition(":")[2]
+        for more, status, words in (
+            (["--port", port], 69, "in use"),
+            (["--database", str(text)], 69, "cannot serve"),
+            (["--accounts", str(bad)], 78, "accounts file: Expected `array`, got `int`"),
+        ):
+            done = subprocess.run(
+                [*SERVE, *more], capture_output=True, text=True, timeout=30, check=False
+            )
+            assert (done.returncode, done.stdout) == (status, "")
+            assert words in done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_a_child_that_cannot_start_is_an_error(tmp_path: Path) -> None:
+    text = tmp_path / "text.duckdb"
+    text.write_text("no database, just words " * 1000)
+    with pytest.raises(StartError, match="status 69"), ImportApiProcess(text):
+        pass
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And starts nothing."""
+    monkeypatch.setattr("target_stitch_import.local.extra.find_spec", lambda _name: None)
+    for api in (ImportApi(), ImportApiProcess()):
+        with pytest.raises(
+            LocalExtraMissingError, match=r"pip install 'target-stitch-import\[local"
+        ):
+            api.start()
+
+
+def test_importing_is_cheap() -> None:
+    """The package pulls in no database and no server until one is started."""
+    script = (
+        "import sys, target_stitch_import.local, target_stitch_import.toolbox;"
+        "print([name for name in ('duckdb', 'starlette', 'uvicorn', 'jinja2', 'msgspec')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_kept_requests_are_bounded() -> None:
+    body = json.dumps(customers()).encode()
+    with ImportApi(kept_bytes=3 * len(body)) as api:
+        for _ in range(5):
+            call(api, data=body)
+        assert [each["number"] for each in api.requests()] == [3, 4, 5]
+        answer = requests.get(f"{api.url}/_local/requests", timeout=10)
+        assert answer.headers["X-Dropped-Requests"] == "2"
+    with ImportApi(kept_bytes=0) as api:
+        call(api, data=body)
+        assert api.requests() == []
+
+
+def test_tables_command(tmp_path: Path) -> None:
+    """`stitch-import tables` shows what a database holds, without changing it."""
+    database = tmp_path / "w.duckdb"
+    with ImportApi(database) as api:
+        send(api, customers(), batch("orders", upsert({"id": 1, "xs": [1]}), keys=("id",)))
+    before = database.read_bytes()
+    command = [sys.executable, "-m", "target_stitch_import.toolbox", "tables", "--database"]
+    done: Any = subprocess.run(
+        [*command, str(database)], capture_output=True, text=True, timeout=30, check=True
+    )
+    for words in ("import_api.customers", "import_api.orders__xs", "1 row", "Finn", "int64"):
+        assert words in done.stdout
+    assert database.read_bytes() == before
+    done = subprocess.run(
+        [*command, str(tmp_path / "none.duckdb")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "none.duckdb" in done.stderr

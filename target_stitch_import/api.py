@@ -6,13 +6,15 @@ back in no text.
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+import requests.adapters
 import requests.auth
 import urllib3
 
@@ -66,8 +68,20 @@ class Endpoint:
     user_agent: str = "target-stitch-import"
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    request: requests.PreparedRequest
+    adapter: requests.adapters.BaseAdapter
+    verify: bool | str
+    proxies: Any
+
+
 class ImportApi:
-    """One connection to the Import API; it is used by one thread at a time."""
+    """One connection to the Import API; it is used by one thread at a time.
+
+    What is the same for every request is prepared once: with many small batches, `requests` would
+    take longer to prepare them than the service to answer.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -77,29 +91,39 @@ class ImportApi:
         self._session.headers["Content-Type"] = "application/json"
         # Proxies and certificate bundles of the environment count, but for this machine itself.
         self._session.trust_env = not is_loopback(endpoint.url)
+        self._routes = {url: self._route(url) for url in (endpoint.url, endpoint.big_url)}
+
+    def _route(self, url: str) -> _Route:
+        prepared = self._session.prepare_request(requests.Request("POST", url))
+        settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
+        # An empty or false setting of the environment must not switch verification off.
+        verify = settings["verify"] or True
+        return _Route(prepared, self._session.get_adapter(url), verify, settings["proxies"])
 
     def send_batch(self, body: bytes) -> Answer:
-        """Post one batch body and return the answer."""
+        """Post one batch body and return the answer. Redirects are answers like any other."""
         endpoint = self._endpoint
-        url = endpoint.big_url if len(body) > BIG_BODY_BYTES else endpoint.url
+        route = self._routes[endpoint.big_url if len(body) > BIG_BODY_BYTES else endpoint.url]
+        route.request.body = body
+        route.request.headers["Content-Length"] = str(len(body))
         give_up_at = time.monotonic() + CONNECT_TIMEOUT_SECONDS + 2 * endpoint.read_timeout_seconds
         try:
-            with self._session.post(
-                url,
-                data=body,
-                timeout=(CONNECT_TIMEOUT_SECONDS, endpoint.read_timeout_seconds),
-                allow_redirects=False,
-                verify=True,
+            with route.adapter.send(
+                route.request,
                 stream=True,
+                timeout=(CONNECT_TIMEOUT_SECONDS, endpoint.read_timeout_seconds),
+                verify=route.verify,
+                proxies=route.proxies,
             ) as response:
                 text = self._read(response, give_up_at)
-                return Answer(
-                    response.status_code,
-                    text,
-                    retry_after=response.headers.get("Retry-After"),
-                )
+                if _headers_are_cut_off(response):
+                    return Answer(failure=Failure.CUT_OFF)
+                retry_after = response.headers.get("Retry-After")
+                return Answer(response.status_code, text, retry_after)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return Answer(failure=_failure(error), text=self._redacted(_root_text(error)))
+        finally:
+            route.request.body = None
 
     def _read(self, response: requests.Response, give_up_at: float) -> str:
         """Read an answer's body: all of it, but no more than makes sense, and not for ever."""
@@ -121,6 +145,12 @@ class ImportApi:
         self._session.close()
 
 
+def _headers_are_cut_off(response: requests.Response) -> bool:
+    """Tell whether the connection broke off among the headers, which passes for their end."""
+    message = getattr(getattr(response.raw, "_original_response", None), "msg", None)
+    return bool(getattr(message, "defects", None))
+
+
 def _failure(error: Exception) -> Failure:
     causes = list(_causes(error))
     if any(isinstance(cause, requests.exceptions.SSLError) for cause in causes):
@@ -129,7 +159,7 @@ def _failure(error: Exception) -> Failure:
         return Failure.UNREACHABLE
     if isinstance(error, requests.Timeout):
         return Failure.TIMED_OUT
-    if any(isinstance(cause, urllib3.exceptions.IncompleteRead) for cause in causes):
+    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
         return Failure.CUT_OFF
     if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
         return Failure.UNREACHABLE

@@ -60,7 +60,7 @@ def enforced(text: bytes) -> Enforced:
 def resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
     """Follow an enforced schema's references to the schema that counts."""
     while "$ref" in schema:
-        schema = root["definitions"][_unescape(schema["$ref"].rsplit("/", 1)[1])]
+        schema = root["definitions"][schema["$ref"].removeprefix(_POINTER)]
     return schema
 
 
@@ -79,6 +79,7 @@ class _Reader:
         except (ValueError, RecursionError) as error:
             raise SchemaDefectError("", "it is nested too deeply or holds a huge number") from error
         self._definitions: dict[str, JsonSchema] = {}
+        self._names: dict[str, str] = {}
         self._warnings: list[str] = []
 
     def read(self) -> Enforced:
@@ -87,7 +88,7 @@ class _Reader:
             schema["definitions"] = self._definitions
         self._refuse_circles(schema, schema, [])
         for name, definition in self._definitions.items():
-            self._refuse_circles(definition, schema, [f"{_POINTER}{_escape(name)}"])
+            self._refuse_circles(definition, schema, [f"{_POINTER}{name}"])
         return Enforced(schema, self._warnings)
 
     def _schema(self, source: object, place: str) -> JsonSchema:
@@ -180,7 +181,7 @@ class _Reader:
             raise SchemaDefectError(
                 place, f"`$ref` {json.dumps(reference)} is not local, and is never fetched"
             )
-        if reference not in self._definitions:
+        if reference not in self._names:
             target: Any = self._root
             for part in map(_unescape, reference[1:].lstrip("/").split("/")):
                 if part == "" and target is self._root:
@@ -191,9 +192,11 @@ class _Reader:
                     target = target[part]
                 else:
                     raise SchemaDefectError(place, f"`$ref` {json.dumps(reference)} leads nowhere")
-            self._definitions[reference] = {}
-            self._definitions[reference].update(self._schema(target, reference[1:]))
-        return f"{_POINTER}{_escape(reference)}"
+            name = self._names[reference] = str(len(self._names))
+            # It stands there before it is read, as it may refer to itself.
+            definition = self._definitions[name] = {}
+            definition.update(self._schema(target, reference[1:]))
+        return f"{_POINTER}{self._names[reference]}"
 
     def _refuse_circles(self, schema: JsonSchema, root: JsonSchema, path: list[str]) -> None:
         """Refuse references that come back to themselves without stepping into the value."""
@@ -202,9 +205,8 @@ class _Reader:
             if keyword == "$ref" and value:
                 if value in path:
                     raise SchemaDefectError("", "a `$ref` leads in a circle")
-                self._refuse_circles(
-                    root["definitions"][_unescape(value.rsplit("/", 1)[1])], root, [*path, value]
-                )
+                definition = root["definitions"][value.removeprefix(_POINTER)]
+                self._refuse_circles(definition, root, [*path, value])
             else:
                 for below in value if isinstance(value, list) else [value]:
                     self._refuse_circles(below, root, path)

@@ -244,6 +244,8 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _read_line(line: int, text: bytes) -> Event:
+    if b"\x00" in text[:4]:
+        raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
     if not _is_utf8(text):
         raise InputError(
             f"Line {line} is not UTF-8. Singer messages are UTF-8: check the tap's encoding."
@@ -303,8 +305,6 @@ class _KeysInSchema(msgspec.Struct):
 
 def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
     """Return a record that is broken by itself; raise `InputError` for any other line."""
-    if b"\x00" in text[:4] or text[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
     members = outline(text)
     if members is None:
         what = "JSON" if _record_defect(text) else "a JSON object"
@@ -378,23 +378,23 @@ def outline(text: bytes) -> dict[str, bytes] | None:  # noqa: C901 - one state m
         if token is None:
             return None
         mark = token["mark"]
-        if depth == 0 and mark != b"{":
-            return None
-        if mark in (b"{", b"["):
-            depth += 1
-        elif depth == 1 and mark in (b",", b"}"):
+        position = token.end()
+        if depth == 1 and mark in (b",", b"}"):
             if start:
                 members[name] = text[start : token.start("mark")].strip()
-            elif name or mark == b"," or members:
+            elif name or members or mark == b",":
                 return None
             name, start = "", 0
-        if mark in (b"}", b"]"):
-            depth -= 1
-        elif depth == 1 and mark == b":":
-            start = token.end()
         elif depth == 1 and not start:
-            name = _plain_text(token["string"] or b"")
-        position = token.end()
+            if mark == b":":
+                start = position
+            elif name or not token["string"]:
+                return None
+            else:
+                name = _plain_text(token["string"])
+        elif depth == 0 and mark != b"{":
+            return None
+        depth += (mark in (b"{", b"[")) - (mark in (b"}", b"]"))
         if depth == 0:
             return members if position == len(text) else None
     return None

@@ -32,7 +32,7 @@ def set_up_logging(environment: Mapping[str, str], *, verbose: bool, quiet: bool
         level=getattr(logging, level.upper(), logging.INFO),
     )
     # Its messages hold URLs and no more than ours do.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 @dataclass(slots=True)

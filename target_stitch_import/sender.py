@@ -172,12 +172,17 @@ class Sender:
             except _StoppedError:
                 pass
             except TargetError as error:
-                self._report(Failed(error))
+                self._fail(error)
             except Exception as error:  # noqa: BLE001 - a thread must not die in silence
-                self._report(Failed(TargetError(f"Internal error while sending: {error!r}")))
+                self._fail(TargetError(f"Internal error while sending: {type(error).__name__}"))
             finally:
                 self._report(Released(batch))
         transport.close()
+
+    def _fail(self, error: TargetError) -> None:
+        """End the run: from here on, no thread sends anything new."""
+        self.stop()
+        self._report(Failed(error))
 
     def _report(self, report: Report) -> None:
         self.reports.append(report)

@@ -1,0 +1,346 @@
+"""Record checks: the quick ones pass nothing that the exact one refuses; words hold no values."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from target_stitch_import.checks import (
+    CompiledCheck,
+    Passed,
+    QuickCheck,
+    RecordCheck,
+    Refused,
+    TypedCheck,
+    is_date_time,
+    quick_check,
+)
+from target_stitch_import.fast_types import record_type
+from target_stitch_import.json_schema import enforced
+
+MAX_RECORD_BYTES = 19_999_000
+
+
+class Never:
+    """A quick check that leaves everything to the exact one."""
+
+    def accepts_all(self, messages: bytes) -> bool:
+        return not messages
+
+    def accepts(self, record: Raw) -> bool:
+        return not record
+
+
+def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> RecordCheck:
+    text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
+    return RecordCheck(
+        enforced(text).schema, keys, naive_datetimes=naive, max_record_bytes=MAX_RECORD_BYTES
+    )
+
+
+def exactly(of: RecordCheck) -> RecordCheck:
+    """Return the same check without its quick part."""
+    of._quick = Never()
+    return of
+
+
+def verdict(of: RecordCheck, record: str) -> str:
+    """Return "ok", or the words of the refusal."""
+    examined = of.examine(Raw(record.encode()))
+    return str(examined) if isinstance(examined, Refused) else "ok"
+
+
+def of(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+TABLE = [
+    # schema of field `f`, record, the words
+    ({"type": "integer"}, '{"f": 1}', "ok"),
+    ({"type": "integer"}, "{}", "ok"),
+    ({"type": "integer"}, '{"f": 1, "extra": {"x": [1]}}', "ok"),
+    ({"type": "integer"}, '{"f": 1.0}', "field `/f`: expected integer, found number"),
+    ({"type": "integer"}, '{"f": "1"}', "field `/f`: expected integer, found string"),
+    ({"type": "integer"}, '{"f": true}', "field `/f`: expected integer, found boolean"),
+    ({"type": "integer"}, '{"f": null}', "field `/f`: expected integer, found null"),
+    ({"type": ["null", "integer"]}, '{"f": null}', "ok"),
+    ({"type": ["null", "integer"]}, '{"f": {}}', "expected null or integer, found object"),
+    ({"type": "integer"}, '{"f": 123456789012345678901234567890}', "ok"),
+    ({"type": "number"}, '{"f": 1e400}', "ok"),
+    ({"type": "number"}, '{"f": 0.12345678901234567890123456789012345678}', "ok"),
+    ({"type": "number"}, '{"f": -0.0}', "ok"),
+    ({"type": "number"}, '{"f": false}', "expected number, found boolean"),
+    ({"type": "number", "multipleOf": 0.01}, '{"f": 0.29}', "ok"),
+    ({"type": "number", "multipleOf": 0.01}, '{"f": 4.35}', "ok"),
+    ({"type": "number", "multipleOf": 0.01}, '{"f": 0.295}', "it breaks `multipleOf`: 0.01"),
+    ({"type": "number", "multipleOf": 1e-10}, '{"f": 1234567890123456789012345678.5}', "ok"),
+    ({"minimum": 0, "exclusiveMinimum": True}, '{"f": 0}', "it breaks `minimum`: 0"),
+    ({"minimum": 0, "exclusiveMinimum": 5}, '{"f": 3}', "ok"),
+    ({"maximum": 0.1}, '{"f": 0.1000000000000000000000001}', "it breaks `maximum`: 0.1"),
+    ({"type": "string"}, '{"f": "\\u0000 \\u2028"}', "ok"),
+    ({"type": "string"}, '{"f": "\\ud800"}', "ok"),
+    ({"type": "string", "maxLength": 3}, '{"f": "abcd"}', "it breaks `maxLength`: 3"),
+    ({"enum": ["a", 1]}, '{"f": "b"}', "it is none of the 2 values of `enum`"),
+    ({"enum": ["a", 1]}, '{"f": 1}', "ok"),
+    ({"pattern": "^a+$"}, '{"f": "b"}', "it breaks `pattern`: ^a+$"),
+    ({"pattern": "^(?=a)b"}, '{"f": "b"}', "it breaks `pattern`: ^(?=a)b"),
+    ({"type": "array", "items": {"type": "integer"}}, '{"f": [1, "x"]}', "field `/f/1`: expected"),
+    ({"type": "object", "required": ["g"]}, '{"f": {}}', "field `/f/g`: a required member"),
+    ({"additionalProperties": False}, '{"f": {"secret": 1}}', "has a member that the schema"),
+    ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, '{"f": 5}', "ok"),
+    ({"anyOf": [{"enum": [1]}, {"enum": [2]}]}, '{"f": 5}', "alternatives of `anyOf`"),
+    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, '{"f": 5}', "alternatives of `oneOf`"),
+    ({"format": "date-time"}, '{"f": "2024-02-29T23:59:59.123456789Z"}', "ok"),
+    ({"type": "string", "format": "date-time"}, '{"f": "2024-02-29T23:59:59+0000"}', "ok"),
+    ({"type": "string", "format": "date-time"}, '{"f": "2024-02-30T00:00:00Z"}', "date-time with"),
+    ({"type": "string", "format": "date-time"}, '{"f": "2024-02-29"}', "expected a date-time"),
+    ({"type": "string", "format": "date-time"}, '{"f": "0000-01-01T00:00:00Z"}', "expected a date"),
+    ({"type": "string", "format": "date-time"}, '{"f": "9999-12-31T23:59:59Z"}', "ok"),
+    ({"type": "string", "format": "email"}, '{"f": "no mail"}', "ok"),
+    ({"$ref": "#/properties/g"}, '{"f": "x"}', "field `/f`: expected boolean, found string"),
+]
+
+
+@pytest.mark.parametrize(("field", "record", "words"), TABLE)
+def test_what_records_must_be(field: Any, record: str, words: str) -> None:
+    schema = of(f=field, g={"type": "boolean"})
+    assert words in verdict(check(schema), record)
+    assert words in verdict(exactly(check(schema)), record)
+
+
+KEYS = [
+    ('{"k": 1}', "ok"),
+    ('{"k": 1.5}', "ok"),
+    ('{"k": true}', "ok"),
+    ('{"k": "x"}', "ok"),
+    ("{}", "field `/k`: the key property is missing"),
+    ('{"k": null}', "field `/k`: a key property cannot be null"),
+    ('{"k": {}}', "field `/k`: a key property cannot be object"),
+    ('{"k": [1]}', "field `/k`: a key property cannot be array"),
+    (json.dumps({"k": "é" * 1024}), "ok"),
+    (json.dumps({"k": "x" * 1025}), "the key is 1,025 characters long"),
+    ("5", "a record is an object, not integer"),
+    ('["k"]', "a record is an object, not array"),
+]
+
+
+@pytest.mark.parametrize(("record", "words"), KEYS)
+def test_what_keys_must_be(record: str, words: str) -> None:
+    assert words in verdict(check(of(k={}), ("k",)), record)
+    unchecked = RecordCheck(None, ("k",), max_record_bytes=MAX_RECORD_BYTES)
+    assert words in verdict(unchecked, record), "also where records are not checked"
+    assert words in verdict(exactly(check(of(k={}), ("k",))), record)
+
+
+@pytest.mark.parametrize(("key", "note"), [("", "empty"), ("x" * 256, "longer than 255")])
+def test_unusual_keys_pass_with_a_note(key: str, note: str) -> None:
+    record = Raw(json.dumps({"k": key}).encode())
+    passed = check(of(k={"type": "string"}), ("k",)).examine(record)
+    assert isinstance(passed, Passed)
+    assert bytes(passed.record) == bytes(record)
+    assert note in passed.notes["/k"]
+
+
+NAIVE = [
+    ("2024-01-31T10:00:00", "2024-01-31T10:00:00Z"),
+    ("2024-01-31 10:00:00.5", "2024-01-31 10:00:00.5Z"),
+    ("2024-01-31T10:00:00+02:00", "2024-01-31T10:00:00+02:00"),
+]
+
+
+@pytest.mark.parametrize(("given_text", "sent"), NAIVE)
+@pytest.mark.parametrize(
+    ("schema", "shape"),
+    [
+        ({"type": "string", "format": "date-time"}, "%s"),
+        ({"type": ["null", "string"], "format": "date-time"}, "%s"),
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}, "%s"),
+        ({"items": {"format": "date-time"}, "type": "array"}, "[1.50,%s]"),
+        (of(g={"type": "string", "format": "date-time"}), '{"a": 1.50 ,"g":%s}'),
+    ],
+)
+def test_naive_date_times_are_completed_and_nothing_else_changes(
+    schema: Any, shape: str, given_text: str, sent: str
+) -> None:
+    if schema.get("type") == "array":
+        schema = schema | {"items": {"anyOf": [{"type": "number"}, schema["items"]]}}
+    before, after = (
+        '{"f":' + shape % json.dumps(text) + ',"n":1.10}' for text in (given_text, sent)
+    )
+    passed = check(of(f=schema)).examine(Raw(before.encode()))
+    assert isinstance(passed, Passed)
+    sent_text = bytes(passed.record).decode()
+    unspaced = after.replace(" ,", ",").replace('": ', '":')
+    assert sent_text.replace(" ,", ",").replace('": ', '":') == unspaced
+    assert bool(passed.notes) == (given_text != sent)
+    kept = check(of(f=schema), naive="keep").examine(Raw(before.encode()))
+    assert isinstance(kept, Passed)
+    assert bytes(kept.record) == before.encode()
+    failed = check(of(f=schema), naive="fail").examine(Raw(before.encode()))
+    assert isinstance(failed, Refused) == (given_text != sent)
+
+
+@pytest.mark.parametrize("keep", ["keep", "utc"])
+def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
+    schema = of(f={"type": "string", "format": "date-time"})
+    assert "date-time" in verdict(check(schema, naive=keep), '{"f": "tomorrow"}')
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"f": list(range(10_001))}, "10,001 data points"),
+        ({"f": [[1]] * 10_001}, "10,001 data points"),
+        ({"f": [None] * 10_000}, "ok"),
+        ({"f": "x" * 20_000_000}, "20,000,008 bytes long"),
+        ({"f": "x" * 19_000_000}, "ok"),
+    ],
+)
+def test_sizes(record: Any, words: str) -> None:
+    text = json.dumps(record, separators=(",", ":"))
+    assert words in verdict(check(of()), text)
+    assert words in verdict(RecordCheck(None, (), max_record_bytes=MAX_RECORD_BYTES), text)
+    messages = b'[{"data":%b}]' % text.encode()
+    accepts = check(of()).accepts_all(messages, [Raw(text.encode())])
+    assert not accepts, "large records are always looked at"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"f": ' + "9" * 5_000 + "}",
+        '{"f": 1e999999999999}',
+        '{"f": ' + "[" * 10_000 + "]" * 10_000 + "}",
+        '{"f": "' + "a" * 60 + '!"}',
+    ],
+)
+def test_nothing_hangs_or_crashes(record: str) -> None:
+    """Huge numbers, endless nesting, and a pattern that backtracks for ever elsewhere."""
+    schema = of(f={"pattern": "^(a+)+$", "not": {"pattern": "^(?=(a+)+)(a+)+$"}})
+    started = time.perf_counter()
+    for each in (check(schema), exactly(check(schema))):
+        verdict(each, record)
+    assert time.perf_counter() - started < 5
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from([0.5, -1.5, 1e300]),
+    st.sampled_from(["", "a", "ab", "2024-01-31T10:00:00Z", "2024-01-31T10:00:00", "x" * 300]),
+)
+NAMES = st.sampled_from(["a", "b", "c/d", "é"])
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+TYPE_NAMES = ["string", "number", "integer", "boolean", "object", "array", "null"]
+PLAIN = st.one_of(
+    st.builds(dict),
+    st.fixed_dictionaries({"type": st.sampled_from(TYPE_NAMES)}),
+    st.fixed_dictionaries(
+        {"type": st.lists(st.sampled_from(TYPE_NAMES), min_size=1, max_size=3, unique=True)}
+    ),
+    st.just({"type": ["null", "string"], "format": "date-time"}),
+    st.just({"type": "number", "multipleOf": 0.5}),
+    st.just({"type": "string", "maxLength": 1}),
+    st.just({"minimum": 0, "exclusiveMinimum": True}),
+    st.just({"enum": [None, 1, "a"]}),
+    st.just({"$ref": "#/definitions/tree"}),
+)
+SCHEMAS = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries(
+            {"type": st.just("object"), "properties": st.dictionaries(NAMES, inner, max_size=3)},
+            optional={
+                "required": st.lists(NAMES, min_size=1, max_size=2, unique=True),
+                "additionalProperties": st.booleans() | inner,
+            },
+        ),
+        st.fixed_dictionaries(
+            {"type": st.sampled_from(["array", ["array", "null"]]), "items": inner}
+        ),
+        st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)}),
+        st.fixed_dictionaries({"not": inner}),
+    ),
+    max_leaves=5,
+)
+TREE = {"tree": {"type": "object", "properties": {"a": {"$ref": "#/definitions/tree"}}}}
+
+
+@settings(max_examples=400)
+@given(
+    st.dictionaries(NAMES, SCHEMAS, max_size=3),
+    st.lists(st.dictionaries(NAMES, VALUES, max_size=3), min_size=1, max_size=4),
+    st.sampled_from([(), ("a",), ("a", "b")]),
+)
+def test_the_quick_checks_pass_nothing_that_the_exact_one_refuses(
+    properties: Any, records: list[Any], keys: tuple[str, ...]
+) -> None:
+    text = json.dumps(of(**properties) | {"definitions": TREE}).encode()
+    read = enforced(text).schema
+    reference = exactly(check(text, keys, naive="fail"))
+    candidates: list[QuickCheck] = [quick_check(read, keys), CompiledCheck(read, keys)]
+    if (typed := record_type(read, keys)) is not None:
+        candidates.append(TypedCheck(typed))
+    texts = [json.dumps(record).encode() for record in records]
+    refused = [isinstance(reference.examine(Raw(each)), Refused) for each in texts]
+    messages = b"[%b]" % b",".join(b'{"action":"upsert","data":%b}' % each for each in texts)
+    for quick in candidates:
+        for each, is_refused in zip(texts, refused, strict=True):
+            assert not (is_refused and quick.accepts(Raw(each)))
+        assert not (any(refused) and quick.accepts_all(messages))
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        (of(a={"type": ["null", "string"]}, b={"items": {}, "type": "array"}), TypedCheck),
+        (of(a={"type": "string", "format": "date-time"}), TypedCheck),
+        (of(a=of(b={"type": "integer"})), TypedCheck),
+        (of(a={"type": "number", "multipleOf": 0.01}), CompiledCheck),
+        (of(a={"anyOf": [{"type": "integer"}, {"type": "null"}]}), CompiledCheck),
+        (of(a={"pattern": "^a"}), CompiledCheck),
+    ],
+)
+def test_common_schemas_have_a_quick_check_that_says_yes(schema: Any, kind: type) -> None:
+    quick = quick_check(enforced(json.dumps(schema).encode()).schema, ())
+    assert isinstance(quick, kind)
+    good = {"a": None, "b": [1, {}]} if "b" in schema["properties"] else {}
+    assert quick.accepts(Raw(json.dumps(good).encode()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-01-01T00:00:00Z", True),
+        ("2024-01-01t00:00:00.1z", True),
+        ("2024-01-01T00:00:00-23:59", True),
+        ("2024-01-01T00:00:00+24:00", False),
+        ("2024-01-01T00:00:60Z", False),
+        ("2024-01-01T24:00:00Z", False),
+        ("2024-01-01T00:00Z", False),
+        ("2024-01-01T00:00:00", False),
+        ("2024-01-01T00:00:00Z\n", False),
+        ("\uff12\uff10\uff12\uff14-01-01T00:00:00Z", False),
+    ],
+)
+def test_date_times_are_those_of_rfc_3339(text: str, expected: bool) -> None:  # noqa: FBT001
+    assert is_date_time(text) == expected
+
+
+@given(st.dictionaries(NAMES, st.just("S3CRET") | VALUES, max_size=3), SCHEMAS)
+def test_a_refusal_holds_no_value(record: dict[str, Any], field: Any) -> None:
+    schema = of(a=field) | {"definitions": TREE, "required": ["b"]}
+    words = verdict(exactly(check(schema, ("c/d",))), json.dumps(record))
+    assert "S3CRET" not in words
+    assert "x" * 300 not in words

@@ -1,0 +1,244 @@
+"""The token goes to the configured host alone, over TLS, and shows up nowhere."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_stitch_import.api import Endpoint, ImportApi
+from target_stitch_import.retry import Failure
+from tests.conftest import TOKEN, Target, record, schema, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from target_stitch_import.local import ImportApi as LocalApi
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+MESSAGES = [schema(), record(1), state(1)]
+
+
+@contextmanager
+def server(
+    answers: list[bytes], context: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Answer each connection's first request with the next of `answers`, byte for byte."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve() -> None:
+            for answer in answers:
+                try:
+                    connection, _ = listener.accept()
+                    with (
+                        connection
+                        if not context
+                        else context.wrap_socket(connection, server_side=True) as wire
+                    ):
+                        wire.settimeout(10)
+                        seen.append(receive(wire))
+                        wire.sendall(answer)
+                except OSError:
+                    continue
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        scheme = "https" if context else "http"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", seen
+
+
+def receive(wire: socket.socket) -> bytes:
+    """Read one whole request."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += wire.recv(65_536)
+    head, _, body = request.partition(b"\r\n\r\n")
+    for line in head.lower().splitlines():
+        if line.startswith(b"content-length:"):
+            while len(body) < int(line.split(b":")[1]):
+                body += wire.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
+def certificate(folder: Path, *, host: str = "127.0.0.1") -> ssl.SSLContext:
+    """Make a server's context with a certificate of its own, which nobody trusts."""
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}"),
+        *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
+        *("-days", "2", "-addext", f"subjectAltName=IP:{host}"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def test_an_untrusted_certificate_ends_the_run_before_the_token_is_sent(
+    target: Target, tmp_path: Path
+) -> None:
+    with server([OK], certificate(tmp_path)) as (url, seen):
+        outcome = target.run(MESSAGES, api_url=url)
+    assert (outcome.status, outcome.states) == (76, [])
+    assert "certificate" in outcome.log
+    assert seen == []
+
+
+def test_a_trusted_certificate_for_another_host_is_refused(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = certificate(tmp_path, host="127.0.0.2")
+    # Not this machine by name, so that the environment's certificates count.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
+    with server([OK], context) as (url, seen):
+        host = socket.gethostname()
+        outcome = target.run(MESSAGES, api_url=url.replace("127.0.0.1", host), max_retry_seconds=1)
+    assert outcome.states == []
+    assert seen == []
+
+
+@pytest.mark.parametrize("variable", ["CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PYTHONHTTPSVERIFY"])
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_no_variable_switches_verification_off(
+    target: Target,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("TARGET_STITCH_SSL_VERIFY", "false")
+    with server([OK], certificate(tmp_path)) as (url, seen):
+        outcome = target.run(MESSAGES, api_url=url, max_retry_seconds=1)
+    assert outcome.states == []
+    assert seen == []
+
+
+def test_redirects_are_not_followed_and_the_other_host_sees_nothing(target: Target) -> None:
+    with server([OK, OK]) as (other, seen_there):
+        for status in (301, 302, 303, 307, 308):
+            answer = b"HTTP/1.1 %d X\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
+            with server([answer % (status, other.encode())]) as (url, _):
+                outcome = target.run(MESSAGES, api_url=url)
+            assert (outcome.status, outcome.states) == (76, [])
+        assert seen_there == []
+
+
+def test_netrc_and_proxies_stay_out_of_the_way_to_this_machine(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with server([OK]) as (url, seen):
+        outcome = target.run(MESSAGES, api_url=url)
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    assert f"authorization: bearer {TOKEN}".encode() in seen[0].lower()
+
+
+def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the environment counts: a session for another host, asked what it would send."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("default login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    url = "https://api.example.com/v2/import/batch"
+    api = ImportApi(Endpoint(url, url, "the-token"))
+    assert api._session.trust_env
+    assert api._routes[url].request.headers["Authorization"] == "Bearer the-token"
+
+
+def answer_of(text: bytes, **settings: Any) -> Any:
+    """Return what the client makes of one answer."""
+    with server([text]) as (url, _):
+        settings = {"read_timeout_seconds": 1.0} | settings
+        return ImportApi(Endpoint(url, url, TOKEN, **settings)).send_batch(b"{}")
+
+
+def test_an_endless_answer_is_read_no_further_than_makes_sense() -> None:
+    text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1_000_000
+    answer = answer_of(text)
+    assert answer.status == 200
+    assert len(answer.text) <= 4_000
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", Failure.CUT_OFF),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{}", Failure.CUT_OFF),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", Failure.CUT_OFF),
+        (b"", Failure.LOST),
+        (b"SSH-2.0-OpenSSH\r\n", Failure.LOST),
+    ],
+)
+def test_what_is_no_whole_answer_is_no_acknowledgement(text: bytes, failure: Failure) -> None:
+    answer = answer_of(text)
+    assert answer.status is None or not 200 <= answer.status < 300
+    assert answer.failure is failure
+
+
+def test_an_answer_byte_by_byte_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                receive(connection)
+                for at in range(len(OK)):
+                    connection.sendall(OK[at : at + 1])
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert ImportApi(Endpoint(url, url, TOKEN)).send_batch(b"{}").status == 200
+
+
+def test_the_token_is_cut_out_of_answers() -> None:
+    body = b'{"message":"no such token ' + TOKEN.encode() + b'"}'
+    answer = answer_of(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    assert answer.text == '{"message":"no such token [token]"}'
+
+
+def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
+    target: Target, api: LocalApi, tmp_path: Path
+) -> None:
+    """A run with everything going wrong, at the chattiest: then every byte it wrote is searched."""
+    echo = {"error": f"Record 1 is bad, token {TOKEN}"}
+    api.set_faults(
+        [
+            {"kind": "status", "status": 500, "body": echo},
+            {"kind": "reset_after"},
+            {"kind": "status", "status": 400, "body": echo, "times": 2},
+        ]
+    )
+    settings = {
+        "on_invalid_record": "dead_letter",
+        "dead_letter_path": str(tmp_path / "dead.jsonl"),
+        "summary_path": str(tmp_path / "summary.json"),
+        "batch_size_rows": 5,
+    }
+    rows = [record(n, name=f"S3CRET-{n}") for n in range(20)]
+    bad = record(0, id="S3CRET-id")
+    messages = [schema(), *rows, bad, state({"at": 1}), '{"type":"RECORD","S3CRET"']
+    outcome = target.run(messages, "-v", "-o", str(tmp_path / "bodies.jsonl"), **settings)
+    assert outcome.status == 65
+    assert "S3CRET" not in outcome.log
+    left = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+    assert set(left) == {"config.json", "dead.jsonl", "summary.json", "bodies.jsonl"}
+    assert [name for name, text in left.items() if TOKEN in text] == ["config.json"]
+    assert "S3CRET" not in left["summary.json"]
+    letters = [json.loads(line) for line in left["dead.jsonl"].splitlines()]
+    assert not [each for each in letters if "S3CRET" in each["reason"]]
+    modes = {(tmp_path / name).stat().st_mode & 0o777 for name in left if name != "config.json"}
+    assert modes == {0o600}

@@ -17,13 +17,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from target_stitch_import.delivery import LimitLearned, Settled
 from target_stitch_import.errors import (
     InterruptedRunError,
     OutputError,
     TargetError,
 )
 from target_stitch_import.messages import MessageReader
-from target_stitch_import.sender import Failed, LimitLearned, Released, Sender, Settled
+from target_stitch_import.sender import Failed, Released, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,7 +1,6 @@
-"""A bounded number of requests in flight: retries, splits, isolates, and reports what settled.
+"""A bounded number of requests in flight: the threads, clock and chance that deliveries need.
 
-Law: a batch is reported settled only for a complete 2xx that answered the very request which
-carried it, or once its record is safe in the dead-letter file.
+Law: one delivery is one batch in one thread; when the run fails, no thread sends anything new.
 """
 
 from __future__ import annotations
@@ -11,26 +10,23 @@ import random
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from target_stitch_import.errors import (
-    InputError,
-    ServiceUnavailableError,
-    TargetError,
-    quoted,
+from target_stitch_import.delivery import (
+    Attempt,
+    DeliveryRules,
+    Judgement,
+    LimitLearned,
+    Outcome,
+    Settled,
+    Store,
+    Wait,
+    deliver,
 )
-from target_stitch_import.pipeline import SetAside
-from target_stitch_import.retry import (
-    Acknowledged,
-    Rejected,
-    Stop,
-    TooLarge,
-    TryAgain,
-    Verdict,
-    judge,
-    wait_seconds,
-)
+from target_stitch_import.errors import TargetError
+from target_stitch_import.retry import TryAgain, Verdict, judge
+from target_stitch_import.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,12 +34,6 @@ if TYPE_CHECKING:
     from target_stitch_import.dead_letter import DeadLetters
     from target_stitch_import.payload import Batch
     from target_stitch_import.retry import Answer
-
-FAILURES_BEFORE_PROBING = 3
-LONE_REFUSALS_IN_A_ROW = 8
-REFUSED_SHARE = 0.01
-REFUSED_SHARE_OF_AT_LEAST = 1_000
-LEAST_LEARNED_BYTES = 1_000
 
 
 class Transport(Protocol):
@@ -65,25 +55,10 @@ class SenderRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A batch, or a part of one, that arrived but for the records set aside."""
-
-    part: Batch
-    set_aside: tuple[SetAside, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Released:
     """A submitted batch that the sender is done with, for better or worse."""
 
     batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class LimitLearned:
-    """The service takes no bodies larger than this."""
-
-    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +113,15 @@ class Sender:
         self._dead_letters = dead_letters
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._gate = _Gate()
-        self._lock = threading.Lock()
-        self._judgement = _Judgement()
+        self._throttle = Throttle(rules.max_in_flight_requests)
+        self._changed = threading.Condition()
+        self._storing = threading.Lock()
+        # Deliveries share the judgement, so one decides at a time.
+        self._deciding = threading.Lock()
+        self._judgement = Judgement()
+        self._delivery_rules = DeliveryRules(
+            rules.max_retry_seconds, dead_letters is not None, random.random
+        )
         self._threads: list[threading.Thread] = []
 
     def submit(self, batch: Batch) -> None:
@@ -154,7 +135,8 @@ class Sender:
     def stop(self) -> None:
         """Try nothing again and send nothing new; requests on their way are waited for."""
         self._stop.set()
-        self._gate.open()
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """End the threads, which must be idle or stopped."""
@@ -189,182 +171,59 @@ class Sender:
         self._wake()
 
     def _deliver(self, batch: Batch, transport: Transport) -> None:
-        """See `batch` through: whole where the service takes it, else in ever smaller parts."""
-        refused: list[tuple[Batch, SetAside]] = []
-        waiting = [batch]
-        suspect: Batch | None = None
-        hints_are_right = True
-        while waiting:
-            part = waiting.pop()
-            verdict = self._send(part, transport)
-            if isinstance(verdict, Acknowledged):
-                hints_are_right &= part is not suspect
-                self._judgement.accepted(part.count)
-                self._report(Settled(part))
-            elif part.count == 1:
-                refused.append((part, self._refused(part, verdict)))
-            elif isinstance(verdict, TooLarge):
-                self._report(LimitLearned(max(part.size // 2, LEAST_LEARNED_BYTES)))
-                waiting.extend(reversed(part.split(part.count // 2)))
-            elif hints_are_right and verdict.record is not None and verdict.record < part.count:
-                suspect, *rest = _single_out(part, verdict.record)
-                waiting.extend([*reversed(rest), suspect])
-            else:
-                waiting.extend(reversed(part.split(part.count // 2)))
-        if refused and self._dead_letters:
-            records = tuple(record for _, record in refused)
-            with self._lock:
-                self._dead_letters.write(records)
-            for part, record in refused:
-                self._report(Settled(part, (record,)))
-
-    def _refused(self, part: Batch, verdict: Rejected | TooLarge) -> SetAside:
-        """Return the one record of `part` to be set aside, unless that ends the run."""
-        message = next(part.messages())
-        where = f"Line {message.line}: "
-        stream = quoted(part.stream)
-        if part.barrier:
-            raise InputError(
-                f"{where}the Import API refuses to activate version {part.version} of stream "
-                f"{stream}: {verdict.reason}"
-            )
-        if self._dead_letters is None:
-            raise InputError(
-                f"{where}the Import API refuses a record of stream {stream}: {verdict.reason}. "
-                "With `on_invalid_record: dead_letter` such records are set aside."
-            )
-        if self._judgement.condemns_all():
-            raise InputError(
-                f"{where}the Import API refuses record after record, the last one of stream "
-                f"{stream}: {verdict.reason}. Something is wrong with all of them, so the run "
-                "stops instead of setting them aside."
-            )
-        return SetAside(
-            part.stream,
-            part.version,
-            message.line,
-            message.sequence,
-            part.fragments[0].epoch,
-            f"refused by the Import API: {verdict.reason}",
-            message.data,
-        )
-
-    def _send(self, part: Batch, transport: Transport) -> Acknowledged | Rejected | TooLarge:
-        """Send one body until there is a final verdict."""
-        body = part.body()
-        started = time.monotonic()
-        tries = 0
+        """Do what the delivery of `batch` asks for, until it is through."""
+        delivery = deliver(batch, self._delivery_rules, self._judgement)
+        reply: Outcome | None = None
         while True:
-            verdict = self._try(body, transport, again=tries > 0)
-            if isinstance(verdict, Stop):
-                raise verdict.error
-            if not isinstance(verdict, TryAgain):
-                return verdict
-            tries += 1
-            wait = wait_seconds(tries, verdict.at_least_seconds, random.random())  # noqa: S311
-            spent = time.monotonic() - started
-            if spent + wait > self._rules.max_retry_seconds:
-                raise ServiceUnavailableError(
-                    f"The Import API did not take a batch of stream {quoted(part.stream)} after "
-                    f"{tries} tries in {spent:.0f} seconds: {verdict.reason}. What is not "
-                    "acknowledged is read again by the next run, from the last state."
-                )
-            if tries == 1 or wait > 1:
-                self._note(
-                    f"A batch of stream {quoted(part.stream)} was not taken: {verdict.reason}. "
-                    f"Trying again in {wait:.1f} s."
-                )
-            if self._stop.wait(wait):
-                raise _StoppedError
+            try:
+                with self._deciding:
+                    step = delivery.send(reply)
+            except StopIteration:
+                return
+            reply = None
+            match step:
+                case Attempt():
+                    reply = Outcome(self._attempt(step, transport), time.monotonic())
+                case Wait():
+                    self._wait(step)
+                case Store():
+                    self._store(step)
+                case _:
+                    self._report(step)
 
-    def _try(self, body: bytes, transport: Transport, *, again: bool) -> Verdict:
-        """Send `body` once and return the verdict."""
-        self._gate.enter()
-        well = False
-        started = time.monotonic()
-        try:
+    def _attempt(self, attempt: Attempt, transport: Transport) -> Verdict:
+        with self._changed:
+            while not self._throttle.may_enter() and not self._stop.is_set():
+                self._changed.wait()
             if self._stop.is_set():
                 raise _StoppedError
-            verdict = judge(transport.send_batch(body), time.time())
-            well = not isinstance(verdict, TryAgain)
-        finally:
-            self._gate.leave(well=well)
-        self._count(len(body), time.monotonic() - started, verdict, again=again)
+            self._throttle.enter()
+        started = time.monotonic()
+        verdict = judge(transport.send_batch(attempt.body), time.time())
+        seconds = time.monotonic() - started
+        with self._changed:
+            self._throttle.leave(well=not isinstance(verdict, TryAgain), seconds=seconds)
+            self._changed.notify_all()
+            self._count(attempt, verdict, seconds)
         return verdict
 
-    def _count(self, size: int, seconds: float, verdict: Verdict, *, again: bool) -> None:
+    def _count(self, attempt: Attempt, verdict: Verdict, seconds: float) -> None:
         traffic = self.traffic
-        with self._lock:
-            traffic.requests += 1
-            traffic.retries += again
-            traffic.bytes_sent += size
-            traffic.seconds_waited += seconds
-            traffic.slowest_seconds = max(traffic.slowest_seconds, seconds)
-            traffic.possible_duplicates += isinstance(verdict, TryAgain) and verdict.ambiguous
+        traffic.requests += 1
+        traffic.retries += attempt.again
+        traffic.bytes_sent += len(attempt.body)
+        traffic.seconds_waited += seconds
+        traffic.slowest_seconds = max(traffic.slowest_seconds, seconds)
+        traffic.possible_duplicates += isinstance(verdict, TryAgain) and verdict.ambiguous
 
+    def _wait(self, wait: Wait) -> None:
+        if wait.note:
+            self._note(wait.note)
+        if self._stop.wait(wait.seconds):
+            raise _StoppedError
 
-def _single_out(part: Batch, record: int) -> list[Batch]:
-    """Return the message at index `record` by itself, then what stands before and behind it."""
-    rest: list[Batch] = []
-    if record > 0:
-        before, part = part.split(record)
-        rest.append(before)
-    if part.count > 1:
-        part, behind = part.split(1)
-        rest.append(behind)
-    return [part, *rest]
-
-
-@dataclass(slots=True)
-class _Judgement:
-    """Tells bad records from a service that refuses everything."""
-
-    in_a_row: int = 0
-    refused: int = 0
-    messages: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def accepted(self, count: int) -> None:
-        """Note that the service took `count` messages."""
-        with self.lock:
-            self.in_a_row = 0
-            self.messages += count
-
-    def condemns_all(self) -> bool:
-        """Note one more lone record refused; tell whether that is too many."""
-        with self.lock:
-            self.in_a_row += 1
-            self.refused += 1
-            self.messages += 1
-            return self.in_a_row >= LONE_REFUSALS_IN_A_ROW or (
-                self.messages >= REFUSED_SHARE_OF_AT_LEAST
-                and self.refused > REFUSED_SHARE * self.messages
-            )
-
-
-class _Gate:
-    """Lets all requests pass while the service is well, and one at a time while it is not."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._failures = 0
-        self._inside = 0
-        self._opened = False
-
-    def enter(self) -> None:
-        with self._changed:
-            while self._failures >= FAILURES_BEFORE_PROBING and self._inside and not self._opened:
-                self._changed.wait()
-            self._inside += 1
-
-    def leave(self, *, well: bool) -> None:
-        with self._changed:
-            self._inside -= 1
-            self._failures = 0 if well else self._failures + 1
-            self._changed.notify_all()
-
-    def open(self) -> None:
-        """Let everybody pass from now on."""
-        with self._changed:
-            self._opened = True
-            self._changed.notify_all()
+    def _store(self, store: Store) -> None:
+        if self._dead_letters is None:
+            raise TargetError("Internal error: there is no dead-letter file.")
+        with self._storing:
+            self._dead_letters.write(store.records)

@@ -85,6 +85,10 @@ class ImportApi:
         """Go back to the fresh state."""
         self._running().reset()
 
+    def tables(self) -> list[dict[str, Any]]:
+        """Give each table's schema, name, number of rows, and types by column."""
+        return self._running().warehouse.summary()
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run one statement in the warehouse and give its rows."""
         return self._running().warehouse.query(sql)

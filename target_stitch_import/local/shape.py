@@ -6,12 +6,12 @@ Works column by column, so that the cost of a record is a few list operations a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from target_stitch_import.local.digits import extent
 from target_stitch_import.local.schemas import is_date_time
 from target_stitch_import.local.values import Moment
 
@@ -235,6 +235,5 @@ class _Schemas:
             text = text or ("string" in types and not dated)
             step = schema.get("multipleOf")
             if step is not None:
-                exponent = int(Decimal(step).normalize().as_tuple().exponent)
-                scale = max(scale or 0, -exponent, 0)
+                scale = max(scale or 0, extent(step).scale)
         return _Hint(number, timestamp, text, scale)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from target_stitch_import.local.catalog import Column, Table
     from target_stitch_import.local.profiles import Profile
 
+# What a value in the data can cause; any other error is the service's own, and answers 500.
+VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
 
 
@@ -78,7 +80,7 @@ class Warehouse:
                     with self._transaction():
                         tables, loaded = self._apply(job, loads)
                     break
-                except duckdb.Error as error:
+                except VALUE_ERRORS as error:
                     # A value that the plan thought would fit: reject its record, load the rest.
                     loads = self._without_culprits(job, loads, _first_line(error))
             self._tables[schema] = tables
@@ -244,7 +246,7 @@ class Warehouse:
         try:
             with self._transaction(keep=False):
                 self._apply(job, [load])
-        except duckdb.Error:
+        except VALUE_ERRORS:
             return True
         return False
 

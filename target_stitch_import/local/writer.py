@@ -68,12 +68,12 @@ class Writer:
         names = self._incoming(plan, root)
         if root.table.key_columns():
             match = _Match(root.table, names, version if staged else None)
-            self._sql(match.drop_losers(_target(root.table, staged)))
-            self._sql(match.delete_old(_target(root.table, staged), ""))
+            self._sql(match.drop_losers(root.table, _target(root.table, staged)))
+            self._sql(match.delete_old(root.table, _target(root.table, staged), ""))
             present = {each.table.name.lower(): each.table for each in stored[1:]}
             for table in {**family, **present}.values():
                 if table.columns and (table.staged or not staged):
-                    self._sql(match.delete_old(_target(table, staged), SOURCE_KEY))
+                    self._sql(match.delete_old(table, _target(table, staged), SOURCE_KEY))
         self._insert_root(root, names, _target(root.table, staged), plan.load)
         for each in stored[1:]:
             self._insert_sub(plan, each, root, names, _target(each.table, staged))
@@ -109,8 +109,9 @@ class Writer:
         """Make or alter the relations of a table, so that the planned columns are there."""
         table = each.table
         for column in _system_columns(each, root, load):
-            if column.name.lower() not in table.columns:
-                table.add(column)
+            present = table.columns.get(column.name.lower())
+            if present is None or present.sql_type != column.sql_type:
+                table.add(column)  # a subtable's copy of a key widens with the key
         exists = known is not None and bool(known.columns)
         had = known.columns if known is not None else {}
         definition = ", ".join(
@@ -181,7 +182,7 @@ class Writer:
             ]
             self._sql(
                 f"CREATE TEMP TABLE {name} AS SELECT {', '.join([*casts, *extra])}"
-                f" FROM read_json(?, format = 'newline_delimited', compression = 'none',"
+                f" FROM read_json(?, format = 'newline_delimited', compression = 'uncompressed',"
                 f" maximum_object_size = {MAX_LINE_BYTES}, columns = {{{columns}}}){tail}",
                 [path],
             )
@@ -235,30 +236,43 @@ class Writer:
 
 
 class _Match:
-    """The SQL that finds the rows of the keys in `incoming`."""
+    """The SQL that finds the rows of the keys in `incoming`.
+
+    Every column is qualified: a table's own may well be called `s` or `c0`.
+    """
 
     def __init__(self, root: Table, names: dict[str, str], version: int | None) -> None:
         keys = root.key_columns()
         split = len(keys) > len(root.key_names)
         self._same = "IS NOT DISTINCT FROM" if split else "="
-        self._keys = [(key.name, names.get(key.name, "NULL")) for key in keys]
+        self._keys = [
+            (key.name, f"incoming.{names[key.name]}" if key.name in names else "NULL")
+            for key in keys
+        ]
         self._version = "" if version is None else f" AND t.{TABLE_VERSION} = {int(version)}"
 
-    def drop_losers(self, target: str) -> str:
+    def drop_losers(self, root: Table, target: str) -> str:
         """Drop incoming rows that are not newer than the stored ones."""
         return (
-            f"DELETE FROM incoming USING {target} t WHERE {self._where('')} AND t.{SEQUENCE} >= s"
+            f"DELETE FROM incoming USING {target} t"
+            f" WHERE {self._where(root, '')} AND t.{SEQUENCE} >= incoming.s"
         )
 
-    def delete_old(self, target: str, prefix: str) -> str:
+    def delete_old(self, table: Table, target: str, prefix: str) -> str:
         """Delete the stored rows that incoming ones replace; `prefix` leads the key's name."""
-        return f"DELETE FROM {target} t USING incoming WHERE {self._where(prefix)}"
+        return f"DELETE FROM {target} t USING incoming WHERE {self._where(table, prefix)}"
 
-    def _where(self, prefix: str) -> str:
+    def _where(self, table: Table, prefix: str) -> str:
         same = " AND ".join(
-            f"t.{quoted(prefix + name)} {self._same} {short}" for name, short in self._keys
+            f"{self._column(table, prefix + name)} {self._same} {value}"
+            for name, value in self._keys
         )
         return same + self._version
+
+    @staticmethod
+    def _column(table: Table, name: str) -> str:
+        # A subtable learns of a key column's split only with its next row.
+        return f"t.{quoted(name)}" if name.lower() in table.columns else "NULL"
 
 
 def _target(table: Table, staged: bool) -> str:  # noqa: FBT001 - which of two

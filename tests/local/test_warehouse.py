@@ -421,3 +421,37 @@ def test_a_refused_request_changes_nothing(api: ImportApi) -> None:
     bad["messages"].append(upsert({"id": "x"}))
     assert call(api, body=bad).status_code == 400
     assert api.query("SELECT age FROM import_api.customers") == [(15,)]
+
+
+def test_columns_may_have_any_short_name(api: ImportApi) -> None:
+    """Also the names the loader uses for its own temporary columns."""
+    names = ["r", "s", "x", "k", "t", "j", "c0", "c1", "e0", "l0", "incoming", "value", "row"]
+    for sequence in (1, 2):
+        data = {"id": 1, "xs": [dict.fromkeys(names, sequence)]}
+        send(
+            api,
+            batch("t", upsert(data | dict.fromkeys(names, sequence), sequence), keys=("id",)),
+            batch("s", upsert(dict.fromkeys(names, sequence), sequence), keys=("s", "c0")),
+        )
+    assert api.query("SELECT s, c0, r FROM import_api.t") == [(2, 2, 2)]
+    assert api.query("SELECT s, l0, e0 FROM import_api.t__xs") == [(2, 2, 2)]
+    assert api.query("SELECT count(*) FROM import_api.s") == [(2,)]
+
+
+def test_subtables_follow_a_key_that_widens_or_splits(api: ImportApi) -> None:
+    """A key that is a number of more digits, then a text, still finds its subtable's rows."""
+    for at, key in enumerate(["1.5", "0.12345678901234567890", "1.5", '"one"', '"one"', "1.5"]):
+        body = (
+            '{"table_name":"t","schema":{"properties":{"id":{"type":["number","string"]}}},'
+            f'"messages":[{{"action":"upsert","sequence":{at},'
+            f'"data":{{"id":{key},"xs":[{at}]}}}}],"key_names":["id"]}}'
+        )
+        assert call(api, data=body.encode()).status_code == 201
+    assert api.query(
+        "SELECT _sdc_source_key_id, _sdc_source_key_id__st, value FROM import_api.t__xs"
+        " ORDER BY value"
+    ) == [
+        (Decimal("0.12345678901234567890"), None, 1),
+        (None, "one", 4),
+        (Decimal("1.5"), None, 5),
+    ]

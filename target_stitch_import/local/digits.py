@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MAX_DIGITS = 38
 DOUBLE = "DOUBLE"
 _SURE_CHARACTERS = 16  # fifteen digits and a point always survive a double
+_SURE_WHOLE = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +111,12 @@ def fit(
 
 
 def _outside_double(values: list[int | Decimal]) -> list[int]:
-    largest = 10**300
-    plain = all(-largest < each < largest for each in values)
-    texts = list(map(str, values)) if plain else None
-    if texts is not None and max(map(len, texts), default=0) <= _SURE_CHARACTERS:
-        return [] if "E" not in "".join(texts) else _each_outside(values)
+    """Find the values that a double would change; most columns are judged by length alone."""
+    whole = [value for value in values if type(value) is int]
+    texts = list(map(str, values if not whole else (v for v in values if type(v) is Decimal)))
+    sure = max(map(len, texts), default=0) <= _SURE_CHARACTERS and "E" not in "".join(texts)
+    if sure and max(whole, default=0) < _SURE_WHOLE and min(whole, default=0) > -_SURE_WHOLE:
+        return []
     return _each_outside(values)
 
 

@@ -5,7 +5,7 @@ A record that any of its values keeps out is taken out whole, and the rest is pl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,10 @@ class _Bad:
 
     def add(self, at: int, reason: str) -> None:
         self.reasons.setdefault(at, reason)
+
+    def all(self, positions: Iterable[int], reason: str) -> None:
+        for at in positions:
+            self.add(at, reason)
 
 
 class Planner:
@@ -125,8 +129,7 @@ class Planner:
             len(name) > profile.table_characters
             or (table is not None and table.raw_name != rows.raw_name)
         ):
-            for at in set(rows.roots):
-                bad.add(at, f"Table name [{rows.raw_name}] is too long for {profile.title}")
+            bad.all(rows.roots, f"Table name [{rows.raw_name}] is too long for {profile.title}")
             return
         if table is None:
             table = Table(schema, name, rows.raw_name, version=load.version)
@@ -142,8 +145,7 @@ class Planner:
         for series in rows.series:
             self._series(plan, each, series, bad)
         if profile.max_columns and len(table.columns) > profile.max_columns:
-            for at in set(rows.roots):
-                bad.add(at, "ERROR: too many columns")
+            bad.all(rows.roots, "ERROR: too many columns")
         plan.tables.append(each)
 
     def _series(self, plan: Plan, each: TablePlan, series: Series, bad: _Bad) -> None:
@@ -153,6 +155,9 @@ class Planner:
         try:
             column = place(table, series.raw_name, series.kind, self._profile, reserved)
         except UnusableColumnError as error:
+            if rows.levels is None and series.raw_name in plan.load.key_names:
+                bad.all(rows.roots, str(error))
+                return
             if not any(str(error) == known.reason for known in plan.rejections):
                 at = next(at for at, value in enumerate(series.values) if value is not None)
                 plan.rejections.append(Rejection(str(error), plan.load.records[rows.roots[at]]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -53,6 +54,8 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
 
     Prints `listening on URL` once requests are answered; everything else goes to stderr.
     """
+    # A batch is thousands of new dicts and no cycles: collecting as usual costs a fifth more.
+    gc.set_threshold(100_000, 50, 50)
     os.umask(0o077)  # whatever this process makes is its owner's alone
     try:
         api = LocalApi(options)

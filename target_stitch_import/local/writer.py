@@ -154,11 +154,11 @@ class Writer:
         if PRIMARY_KEY in root.table.columns:
             extra.append("uuid()::VARCHAR AS k")
         winners = ""
-        if root.table.key_columns():
+        if root.table.key_columns() and not _unique_keys(root):
             parts = [names[key.name] for key in root.table.key_columns() if key.name in names]
             winners = (
                 f" QUALIFY row_number() OVER (PARTITION BY {', '.join(parts)}"
-                " ORDER BY s DESC, r) = 1"
+                " ORDER BY s DESC, r) = 1 ORDER BY r"
             )
         self._read("incoming", fields, extra, winners)
         return names
@@ -181,9 +181,9 @@ class Writer:
                 for key, (type_, _) in fields.items()
             ]
             self._sql(
-                f"CREATE TEMP TABLE {name} AS SELECT {', '.join([*casts, *extra])}"
+                f"CREATE TEMP TABLE {name} AS FROM (SELECT {', '.join([*casts, *extra])}"
                 f" FROM read_json(?, format = 'newline_delimited', compression = 'uncompressed',"
-                f" maximum_object_size = {MAX_LINE_BYTES}, columns = {{{columns}}}){tail}",
+                f" maximum_object_size = {MAX_LINE_BYTES}, columns = {{{columns}}})){tail}",
                 [path],
             )
         finally:
@@ -196,7 +196,7 @@ class Writer:
             values[PRIMARY_KEY] = "k"
         self._sql(
             f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"
-            " FROM incoming ORDER BY r"
+            " FROM incoming"
         )
 
     def _insert_sub(
@@ -287,6 +287,16 @@ def _fields(each: TablePlan, prefix: str) -> dict[str, tuple[str, list[Any]]]:
             values = [None if value is None else str(value) for value in values]  # noqa: PLW2901
         fields[f"{prefix}{at}"] = (column.sql_type, values)
     return fields
+
+
+def _unique_keys(root: TablePlan) -> bool:
+    """Whether it is plain that no key occurs twice; points in time have several spellings."""
+    keys = {key.name for key in root.table.key_columns()}
+    columns = [(column.kind, values) for column, values in root.columns if column.name in keys]
+    if any(kind == "timestamp" for kind, _ in columns):
+        return False
+    found = set(zip(*(values for _, values in columns), strict=True))
+    return len(found) == len(root.rows.roots)
 
 
 def _cast(key: str, sql_type: str) -> str:

@@ -185,7 +185,7 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(st.fixed_dictionaries({}, optional=KEYWORDS), nested, max_leaves=5)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(SCHEMAS, st.dictionaries(st.sampled_from("abc"), DATA, max_size=3))
 def test_the_walk_agrees_with_the_validator(schema: Any, record: Any) -> None:
     """Words are found exactly for the records that the compiled validator refuses."""

@@ -397,6 +397,24 @@ def test_rejected_records(api: ImportApi, table: str, data: dict[str, Any], reas
     assert rejected(api) == [(table, reason)]
 
 
+def test_a_key_whose_column_cannot_be_rejects_the_record(api: ImportApi) -> None:
+    name = "k" * 60
+    send(api, batch("t", upsert({"id": 1, name: 1}), keys=("id", name)))
+    assert tables(api) == []
+    assert rejected(api) == [("t", f"Column name [{name}] is too long for PostgreSQL")]
+
+
+def test_keys_that_are_points_in_time(api: ImportApi) -> None:
+    """Two spellings of one moment are one key, also within a batch."""
+    schema = {"properties": {"at": {"type": "string", "format": "date-time"}}}
+    messages = [
+        upsert({"at": "2024-01-01T00:00:00Z", "v": 1}, 1),
+        upsert({"at": "2024-01-01T01:00:00+01:00", "v": 2}, 2),
+    ]
+    send(api, batch("t", *messages, schema=schema, keys=("at",)))
+    assert api.query("SELECT v FROM import_api.t") == [(2,)]
+
+
 def test_a_column_name_too_long_loses_only_that_column(api: ImportApi) -> None:
     send(
         api,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from target_stitch_import.payload import MAX_MESSAGES, Batch, BodyPrefix, Fragment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FRAGMENT_BYTES = 250
 """About what a fragment costs in memory beside its text."""
@@ -34,6 +34,8 @@ class OpenBatch:
         opened_at: Seconds on the clock of the caller, when its first message came.
     """
 
+    __slots__ = ("count", "fragments", "opened_at", "prefix", "size", "stream", "version")
+
     def __init__(
         self, stream: str, prefix: BodyPrefix, version: int | None, opened_at: float
     ) -> None:
@@ -43,43 +45,42 @@ class OpenBatch:
         self.opened_at = opened_at
         self.count = 0
         self.size = prefix.body_bytes
-        self._fragments: list[Fragment] = []
+        self.fragments: list[Fragment] = []
 
     @property
     def held_bytes(self) -> int:
         """About how much memory its messages take."""
-        return self.size + FRAGMENT_BYTES * len(self._fragments)
+        return self.size + FRAGMENT_BYTES * len(self.fragments)
 
-    def add(self, fragment: Fragment, limits: Limits) -> Fragment | None:
-        """Take what fits of `fragment`; return what does not, once nothing more fits."""
-        room = limits.max_bytes - self.size - bool(self._fragments)
-        if len(fragment.encoded) <= room and self.count + fragment.count <= limits.max_rows:
-            self._join(fragment)
-            return None
+    def fits(self, fragment: Fragment, limits: Limits) -> bool:
+        """Tell whether all of `fragment` may join, with the comma before it."""
+        size = self.size + len(fragment.encoded) + bool(self.fragments)
+        return size <= limits.max_bytes and self.count + fragment.count <= limits.max_rows
+
+    def join(self, fragment: Fragment) -> None:
+        """Take all of `fragment`."""
+        self.size += len(fragment.encoded) + bool(self.fragments)
+        self.count += fragment.count
+        self.fragments.append(fragment)
+
+    def fill(self, fragment: Fragment, limits: Limits) -> Fragment | None:
+        """Take as much of `fragment` as fits; return the rest. A lone message always fits."""
+        room = limits.max_bytes - self.size - bool(self.fragments)
         fitting = fragment.fitting(room, limits.max_rows - self.count)
-        if fitting == 0 and not self._fragments:
+        if fitting == 0 and not self.fragments:
             fitting = 1
-        if fitting == fragment.count:
-            self._join(fragment)
-            return None
         if fitting == 0:
             return fragment
+        if fitting == fragment.count:
+            self.join(fragment)
+            return None
         head, tail = fragment.split(fitting)
-        self._join(head)
+        self.join(head)
         return tail
-
-    def _join(self, fragment: Fragment) -> None:
-        self.size += len(fragment.encoded) + bool(self._fragments)
-        self.count += fragment.count
-        self._fragments.append(fragment)
-
-    def is_full(self, limits: Limits) -> bool:
-        """Tell whether no further message can join."""
-        return self.size >= limits.max_bytes or self.count >= limits.max_rows
 
     def close(self) -> Batch:
         """Return its messages as a batch that no longer changes."""
-        return Batch(self.stream, self.prefix, tuple(self._fragments), self.version)
+        return Batch(self.stream, self.prefix, tuple(self.fragments), self.version)
 
 
 class Buffers:
@@ -87,16 +88,28 @@ class Buffers:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._open: dict[str, OpenBatch] = {}
         self.held_bytes = 0
+        self._open: dict[str, OpenBatch] = {}
 
     def add(
         self, stream: str, prefix: BodyPrefix, version: int | None, fragment: Fragment, now: float
-    ) -> Iterator[Batch]:
-        """Buffer `fragment`; yield the batches that this completes."""
+    ) -> Sequence[Batch]:
+        """Buffer `fragment`; return the batches that this completes."""
         batch = self._open.get(stream)
+        if (
+            batch
+            and batch.prefix is prefix
+            and batch.version == version
+            and batch.fits(fragment, self.limits)
+            and batch.count + fragment.count < self.limits.max_rows
+        ):
+            # Nearly always; the rest is for the ends of batches.
+            batch.join(fragment)
+            self.held_bytes += len(fragment.encoded) + 1 + FRAGMENT_BYTES
+            return ()
+        completed: list[Batch] = []
         if batch and (batch.prefix is not prefix or batch.version != version):
-            yield self.close(stream)
+            completed.append(self.close(stream))
         rest: Fragment | None = fragment
         while rest:
             batch = self._open.get(stream)
@@ -104,10 +117,12 @@ class Buffers:
                 batch = self._open[stream] = OpenBatch(stream, prefix, version, now)
                 self.held_bytes += batch.held_bytes
             before = batch.held_bytes
-            rest = batch.add(rest, self.limits)
+            rest = batch.fill(rest, self.limits)
             self.held_bytes += batch.held_bytes - before
-            if rest or batch.is_full(self.limits):
-                yield self.close(stream)
+            is_full = batch.size >= self.limits.max_bytes or batch.count >= self.limits.max_rows
+            if rest or is_full:
+                completed.append(self.close(stream))
+        return completed
 
     def close(self, stream: str) -> Batch:
         """Close the open batch of `stream`, which must have one."""

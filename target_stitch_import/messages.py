@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -68,15 +68,14 @@ _REQUIRED = {
 }
 
 
-@dataclass(slots=True)
-class Records:
+class Records(msgspec.Struct):
     """Records of one stream and version on consecutive lines; `records[i]` is on line + i."""
 
     line: int
     stream: str
     version: int | None
-    records: list[Raw] = field(default_factory=list)
-    times_extracted: list[str | None] = field(default_factory=list)
+    records: list[Raw]
+    times_extracted: list[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +182,12 @@ class MessageReader:
         """Yield the events of whole `lines`."""
         if self.lines_read == 0:
             lines = lines.removeprefix(_BYTE_ORDER_MARK)
+        texts = lines.split(b"\n")
+        texts.pop()
         first_line = self.lines_read + 1
-        messages = _decode_all(lines)
+        messages = _decode_all(texts) if _is_utf8(lines) else None
         if messages is None:
-            yield from self._events_one_by_one(lines)
+            yield from self._events_one_by_one(texts)
             return
         self.lines_read += len(messages)
         run: Records | None = None
@@ -207,29 +208,21 @@ class MessageReader:
         if run:
             yield run
 
-    def _events_one_by_one(self, lines: bytes) -> Iterator[Event]:
-        """Yield each line's event: for blank lines, CRLF, and whatever cannot be read at once."""
-        for text in lines.split(b"\n")[:-1]:
+    def _events_one_by_one(self, texts: list[bytes]) -> Iterator[Event]:
+        """Yield each line's event: for blank lines, and whatever else cannot be read at once."""
+        for text in texts:
             self.lines_read += 1
             if not text or text.isspace():
                 continue
             yield _read_line(self.lines_read, text)
 
 
-def _decode_all(lines: bytes) -> list[_Message] | None:
-    """Return the messages of `lines`, or None unless each line is exactly one message.
-
-    A line break inside JSON is white space to the decoder, so the lines are counted as well:
-    `}`, line break, `{` stands between two messages and nowhere inside one.
-    """
-    count = lines.count(b"\n")
-    if lines.count(b"}\n{") != count - 1 or not _is_utf8(lines):
-        return None
+def _decode_all(texts: list[bytes]) -> list[_Message] | None:
+    """Return the messages of lines that are one message each, or None."""
     try:
-        messages = _MESSAGES.decode_lines(lines)
+        return list(map(_MESSAGES.decode, texts))
     except (msgspec.MsgspecError, RecursionError):
         return None
-    return messages if len(messages) == count else None
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -64,8 +64,7 @@ class Sequencer:
         return first
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(msgspec.Struct, frozen=True, gc=False):
     """Encoded messages of consecutive input lines, with consecutive sequences, of one epoch.
 
     `encoded` is the messages joined by commas, without the brackets of a list.
@@ -89,8 +88,8 @@ class Fragment:
         # Each message is followed by a comma, and the last by none.
         cut = sum(map(len, messages[:at])) + at - 1
         return (
-            replace(self, encoded=self.encoded[:cut], count=at),
-            replace(
+            msgspec.structs.replace(self, encoded=self.encoded[:cut], count=at),
+            msgspec.structs.replace(
                 self,
                 encoded=self.encoded[cut + 1 :],
                 count=self.count - at,
@@ -123,8 +122,11 @@ def api_time(text: str | None) -> str | UnsetType:
     """
     if not text:
         return UNSET
-    if len(text) == 27 and text[-1] == "Z":  # the format above
+    # Two spellings cover nearly all taps: the API's own, and Python's for UTC.
+    if len(text) == 27 and text[10] == "T" and text[19] == "." and text[26] == "Z":
         return text
+    if len(text) == 32 and text[10] == "T" and text[19] == "." and text[26:] == "+00:00":
+        return f"{text[:26]}Z"
     try:
         parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
         if parsed.tzinfo is None:

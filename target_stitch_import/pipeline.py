@@ -252,7 +252,7 @@ class Pipeline:
                 self._refuse(run, run.line + at, sequence + at, bytes(record), verdict)
                 continue
             if good is None:
-                good = Records(run.line + at, run.stream, run.version)
+                good = Records(run.line + at, run.stream, run.version, [], [])
             good.records.append(verdict.record)
             good.times_extracted.append(run.times_extracted[at])
             for name, note in verdict.notes.items():

@@ -7,7 +7,8 @@ of another site, gets 403.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.resources import files
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,8 @@ from target_stitch_import.local.server import is_loopback
 from target_stitch_import.local.values import MalformedError, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.types import Scope
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from target_stitch_import.local.journal import Journal
     from target_stitch_import.local.warehouse import Warehouse
 
-MAX_CONTROL_BYTES = 20_000_000
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
@@ -38,7 +40,7 @@ class Control:
     faults: FaultList
     journal: Journal
     warehouse: Warehouse
-    reset: Any
+    reset: Callable[[], None]
 
     def routes(self) -> list[Route]:
         """Give the endpoints."""
@@ -47,6 +49,7 @@ class Control:
             Route("/_local/requests", self._requests, methods=["GET"]),
             Route("/_local/reset", self._reset, methods=["POST"]),
             Route("/_local/tables", self._tables, methods=["GET"]),
+            Route("/_local/openapi.json", self._openapi, methods=["GET"]),
         ]
 
     async def _faults(self, request: Request) -> Response:
@@ -70,6 +73,10 @@ class Control:
     async def _tables(self, _request: Request) -> Response:
         tables = await run_in_threadpool(self.warehouse.summary)
         return response(answers.as_json(200, tables))
+
+    async def _openapi(self, _request: Request) -> Response:
+        body = files(__package__).joinpath("openapi.json").read_bytes()
+        return Response(body, 200, media_type=answers.JSON_MEDIA_TYPE)
 
 
 def response(answer: Answer) -> Response:

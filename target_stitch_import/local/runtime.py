@@ -74,7 +74,7 @@ class LocalApi:
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                log_level="critical",  # what goes wrong is logged by `server`
+                log_level="error",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=2,

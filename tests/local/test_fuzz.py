@@ -1,0 +1,29 @@
+"""A little of the fuzzing, so that the command itself keeps working."""
+
+from __future__ import annotations
+
+import jsonschema_rs
+import pytest
+import requests
+
+from tests.local.calls import CUSTOMERS, PUSHED
+from tests.local.fuzz import OPENAPI, fuzz
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
+
+
+@pytest.mark.timeout(120)
+def test_some_requests() -> None:
+    fuzz(60, shrink=False)
+
+
+def test_the_document_describes_good_requests(api: ImportApi) -> None:
+    """The bodies that the API accepts fit the OpenAPI document it serves."""
+    served = requests.get(f"{api.url}/_local/openapi.json", timeout=10).json()
+    assert served == OPENAPI
+    for name, body in (("Batch", CUSTOMERS), ("Push", PUSHED)):
+        rule = {"$ref": f"#/components/schemas/{name}", "components": served["components"]}
+        assert jsonschema_rs.Draft202012Validator(rule).is_valid(body)
+        assert not jsonschema_rs.Draft202012Validator(rule).is_valid({})

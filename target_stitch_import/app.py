@@ -12,6 +12,9 @@ from target_stitch_import.api import ImportApi
 from target_stitch_import.buffers import Limits
 from target_stitch_import.dead_letter import DeadLetters
 from target_stitch_import.errors import ConfigurationError, TargetError
+from target_stitch_import.mapping import SETTINGS as MAPPING_SETTINGS
+from target_stitch_import.mapping import StreamMapper
+from target_stitch_import.mapping import is_wanted as mapping_is_wanted
 from target_stitch_import.pipeline import Pipeline, PipelineRules
 from target_stitch_import.report import (
     LOGGER_NAME,
@@ -91,6 +94,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
             wakeup=wakeup,
             sender=sender,
             dead_letters=dead_letters,
+            mapper=_mapper(settings),
             writes_states=not options.dry_run,
         )
         _run(run, settings, reporter)
@@ -117,6 +121,12 @@ def _run(run: Run, settings: Settings, reporter: Reporter) -> None:
     finally:
         if failed:
             raise failed
+
+
+def _mapper(settings: Settings) -> StreamMapper | None:
+    given = {name: getattr(settings, name) for name in MAPPING_SETTINGS}
+    config = {name: value for name, value in given.items() if value is not None}
+    return StreamMapper(config) if mapping_is_wanted(config) else None
 
 
 def _pipeline(settings: Settings) -> Pipeline:

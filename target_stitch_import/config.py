@@ -117,6 +117,32 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             "`overwrite` is refused: the Import API cannot do it."
         ),
     ] = "upsert"
+    stream_maps: Annotated[
+        dict[str, Any] | None,
+        _about(
+            "Stream maps, as in the SDK: aliases, filters, computed and dropped columns. "
+            "https://sdk.meltano.com/en/latest/stream_maps.html"
+        ),
+    ] = None
+    stream_map_config: Annotated[
+        dict[str, Any] | None, _about("Values for the expressions of `stream_maps`.")
+    ] = None
+    faker_config: Annotated[
+        dict[str, Any] | None,
+        _about("Seed and locale of `fake` in the expressions of `stream_maps`; needs `faker`."),
+    ] = None
+    flattening_enabled: Annotated[
+        bool | None, _about("Flatten nested objects into columns, as in the SDK.")
+    ] = None
+    flattening_max_depth: Annotated[
+        Annotated[int, Meta(ge=0)] | None, _about("How many levels are flattened.")
+    ] = None
+    flattening_max_key_length: Annotated[
+        Annotated[int, Meta(ge=1)] | None, _about("The longest name that flattening makes.")
+    ] = None
+    flattening_separator: Annotated[
+        str | None, _about("What stands between the parts of a flattened name.")
+    ] = None
     summary_path: Annotated[
         str | None, _about("Where the end-of-run summary is written, as JSON.")
     ] = None
@@ -165,6 +191,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             raise ConfigurationError(
                 "Setting `dead_letter_path` is missing: `on_invalid_record: dead_letter` needs a "
                 "file for the records that are set aside."
+            )
+        if self.flattening_enabled and self.flattening_max_depth is None:
+            raise ConfigurationError(
+                "Setting `flattening_max_depth` is missing: `flattening_enabled` needs it."
             )
         if isinstance(self.client_id, str) and not self.client_id.isdecimal():
             raise ConfigurationError("Setting `client_id` must be an integer or digits.")

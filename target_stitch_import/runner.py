@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from target_stitch_import.dead_letter import DeadLetters
+    from target_stitch_import.mapping import StreamMapper
     from target_stitch_import.payload import Batch
     from target_stitch_import.pipeline import Notice, Pipeline
 
@@ -138,6 +139,7 @@ class Run:
     wakeup: Wakeup
     sender: Sender
     dead_letters: DeadLetters | None = None
+    mapper: StreamMapper | None = None
     writes_states: bool = True
     _reader: MessageReader = field(default_factory=MessageReader)
     _error: TargetError | None = None
@@ -209,6 +211,8 @@ class Run:
     def _read(self) -> None:
         chunk = self.source.read()
         events = self._reader.feed(chunk) if chunk else self._reader.close()
+        if self.mapper:
+            events = self.mapper.map(events)
         now, clock_ns = time.monotonic(), time.time_ns()
         for event in events:
             self.pipeline.receive(event, now, clock_ns)

@@ -1,0 +1,173 @@
+"""The SDK's stream maps and flattening, as an optional stage in front of the pipeline.
+
+Law: numbers stay exact. Records are parsed with decimals and written with `simplejson`, which keeps
+their digits; what a map leaves alone keeps its value, if not its spacing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING, Any
+
+import simplejson
+from msgspec import Raw
+
+from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.messages import (
+    ActivateVersion,
+    Event,
+    MalformedRecord,
+    Records,
+    Schema,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk.mapper import StreamMap
+
+SETTINGS = (
+    "stream_maps",
+    "stream_map_config",
+    "faker_config",
+    "flattening_enabled",
+    "flattening_max_depth",
+    "flattening_max_key_length",
+    "flattening_separator",
+)
+
+
+def is_wanted(config: Mapping[str, Any]) -> bool:
+    """Tell whether a configuration maps anything; the SDK is imported only then."""
+    return bool(config.get("stream_maps") or config.get("flattening_enabled"))
+
+
+class StreamMapper:
+    """Turns the tap's events into those of the mapped streams.
+
+    Args:
+        config: The settings named in `SETTINGS`, as the SDK knows them.
+
+    Raises:
+        ConfigurationError: The maps cannot work.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        from singer_sdk.exceptions import SingerSDKError  # noqa: PLC0415 - slow, rarely needed
+        from singer_sdk.mapper import PluginMapper  # noqa: PLC0415
+
+        try:
+            self._mapper = PluginMapper(
+                plugin_config={name: config[name] for name in SETTINGS if name in config},
+                logger=logging.getLogger("target-stitch-import"),
+            )
+        except SingerSDKError as error:
+            raise ConfigurationError(
+                f"Stream maps or flattening cannot be set up like this: {error}"
+            ) from None
+
+    def map(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Yield what becomes of `events`."""
+        for event in events:
+            match event:
+                case Schema():
+                    yield from self._map_schema(event)
+                case Records():
+                    for stream_map in self._maps(event.stream):
+                        yield from self._map_records(event, stream_map)
+                case ActivateVersion():
+                    for stream_map in self._maps(event.stream):
+                        yield ActivateVersion(event.line, stream_map.stream_alias, event.version)
+                case _:
+                    yield event
+            if isinstance(event, Records | ActivateVersion) and not self._is_known(event.stream):
+                yield event  # the pipeline says that its SCHEMA is missing
+
+    def _is_known(self, stream: str) -> bool:
+        return stream in self._mapper.stream_maps
+
+    def _maps(self, stream: str) -> Sequence[StreamMap]:
+        from singer_sdk.mapper import RemoveRecordTransform  # noqa: PLC0415 - loaded by now
+
+        maps: Sequence[StreamMap] = self._mapper.stream_maps.get(stream, ())
+        return [each for each in maps if not isinstance(each, RemoveRecordTransform)]
+
+    def _map_schema(self, event: Schema) -> Iterator[Event]:
+        where = f"Line {event.line}: SCHEMA of stream {quoted(event.stream)}"
+        schema = simplejson.loads(event.schema, use_decimal=True)
+        if not isinstance(schema, dict) or "properties" not in schema:
+            yield event  # the pipeline says what is wrong with it
+            return
+        try:
+            self._mapper.register_raw_stream_schema(
+                event.stream, schema, list(event.key_properties)
+            )
+        except Exception as error:  # noqa: BLE001 - expressions can raise anything
+            raise ConfigurationError(
+                f"{where} cannot be mapped by `stream_maps`: {type(error).__name__}: {error}"
+            ) from None
+        for stream_map in self._maps(event.stream):
+            columns = stream_map.transformed_schema
+            bookmarks = [
+                each for each in event.bookmark_properties if each in columns["properties"]
+            ]
+            yield Schema(
+                event.line,
+                stream_map.stream_alias,
+                _write(columns),
+                tuple(stream_map.transformed_key_properties or ()),
+                tuple(bookmarks),
+            )
+
+    def _map_records(self, event: Records, stream_map: StreamMap) -> Iterator[Event]:
+        """Yield the mapped records as runs of consecutive lines: filters leave gaps."""
+        run: Records | None = None
+        for at, raw in enumerate(event.records):
+            line = event.line + at
+            mapped = self._map_record(raw, stream_map, line, event)
+            if run and (mapped is None or isinstance(mapped, MalformedRecord)):
+                yield run
+                run = None
+            if isinstance(mapped, MalformedRecord):
+                yield mapped
+            elif mapped is not None:
+                run = run or Records(line, stream_map.stream_alias, event.version, [], [])
+                run.records.append(mapped)
+                run.times_extracted.append(event.times_extracted[at])
+        if run:
+            yield run
+
+    def _map_record(
+        self, raw: Raw, stream_map: StreamMap, line: int, event: Records
+    ) -> Raw | MalformedRecord | None:
+        alias = stream_map.stream_alias
+        try:
+            record = simplejson.loads(bytes(raw), use_decimal=True, allow_nan=False)
+            if not isinstance(record, dict):
+                return raw  # the check says that it is no object
+            mapped = stream_map.transform(record)
+            return None if mapped is None else Raw(_write(mapped))
+        except Exception as error:  # noqa: BLE001 - expressions can raise anything
+            detail = type(error.__cause__ or error).__name__
+            reason = f"its stream map failed with {detail}"
+            return MalformedRecord(line, alias, event.version, bytes(raw), reason)
+
+
+def _write(value: Any) -> bytes:
+    """Return JSON; a map may have made dates, but nothing that JSON has no number for."""
+    text: str = simplejson.dumps(
+        value,
+        use_decimal=True,
+        allow_nan=False,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=_iso_format,
+    )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _iso_format(value: Any) -> str:
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    raise ValueError(f"a {type(value).__name__} is no JSON")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jsonschema_rs
 import pytest
 import requests
 
 from tests.local.calls import CUSTOMERS, PUSHED
 from tests.local.fuzz import OPENAPI, fuzz
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi

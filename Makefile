@@ -8,7 +8,7 @@ TAP_READY := .tools/tap-spreadsheets/.ready
 MELTANO_READY := .tools/meltano/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench dist lock clean
+.PHONY: test lint types unit demo bench dist lock clean soak
 
 test: lint types unit
 
@@ -44,6 +44,13 @@ $(MELTANO_READY): tests/meltano-requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) -r tests/meltano-requirements.txt
 	touch $@
+
+# What takes too long for every change: more seeds, kills, mutations and minutes of the same.
+SEEDS ?= 10000
+SEED ?= 1000
+
+soak: $(READY)
+	$(BIN)/python -m tests.simulation $(SEED) --soak $(SEEDS)
 
 dist: $(READY)
 	$(BIN)/python -m build

@@ -1,0 +1,326 @@
+"""The referee: remembers every message of a run, and checks the laws after every step.
+
+It is told what the world did, not what the target believes: which bytes were read, which answers
+came in complete, what is safe in the dead-letter file.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.tap import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from target_stitch_import.payload import Batch
+    from target_stitch_import.pipeline import Pipeline, SetAside
+    from tests.simulation.settings import Settings
+    from tests.simulation.tap import Input, Line, Message
+
+
+class BrokenLawError(AssertionError):
+    """A law of delivery does not hold."""
+
+
+def demand(holds: bool, law: str, *details: object) -> None:  # noqa: FBT001 - reads like assert
+    """Raise unless a law holds."""
+    if not holds:
+        raise BrokenLawError(" ".join([law, *map(str, details)]))
+
+
+@dataclass(slots=True)
+class Known:
+    """What the referee knows of one message of the input that was read."""
+
+    line: Line
+    read_at: float
+    max_bytes: int
+    """The limit of a body when it was read."""
+    handed: bool = False
+    settled: bool = False
+    acknowledged: bool = False
+
+    @property
+    def message(self) -> Message:
+        return self.line.message
+
+
+@dataclass
+class Laws:
+    """Watches one run of the target.
+
+    Args:
+        given: The run's input.
+        pipeline: What is watched; only its counts and limits are looked at.
+    """
+
+    given: Input
+    pipeline: Pipeline
+    settings: Settings
+    known: dict[int, Known] = field(default_factory=dict)
+    written: list[Line] = field(default_factory=list)
+    _lines_read: int = 0
+    _frontier: int = 0
+    _newest_earned: Line | None = None
+    _waiting: dict[int, Known] = field(default_factory=dict)
+    _open_activations: dict[str, set[int]] = field(default_factory=dict)
+    _tainted: dict[tuple[str, int | None], int] = field(default_factory=dict)
+    _numbered: list[tuple[int, int]] = field(default_factory=list)
+    _counts: dict[str, Counter[str]] = field(default_factory=dict)
+    _unsettled_bytes: int = 0
+    _largest_line: int = 0
+
+    # What the world tells.
+
+    def read(self, end: int, now: float, *, failed_line: int | None = None) -> None:
+        """Note that the input was read as far as `end`, or to the line that ended the reading."""
+        lines = self.given.lines
+        while self._lines_read < len(lines) and lines[self._lines_read].end <= end:
+            line = lines[self._lines_read]
+            if failed_line is not None and line.number >= failed_line:
+                if line.number == failed_line and line.message.kind is Kind.ACTIVATE:
+                    self._read(line, now)
+                return
+            self._lines_read += 1
+            self._read(line, now)
+
+    def _read(self, line: Line, now: float) -> None:
+        message = line.message
+        self._largest_line = max(self._largest_line, len(message.text))
+        demand(
+            self.settings.dead_letter or message.kind is not Kind.REFUSED,
+            "a record that cannot be sent was read over, line",
+            line.number,
+        )
+        demand(message.kind is not Kind.JUNK, "junk was read over, line", line.number)
+        if message.stream:
+            self._counts.setdefault(message.stream, Counter())
+        if not message.kind.counts:
+            return
+        limit = self.pipeline.limits.max_bytes
+        known = self.known[line.number] = Known(line, now, limit)
+        self._counts[message.stream]["read"] += 1
+        self._unsettled_bytes += len(message.data)
+        if message.kind is Kind.ACTIVATE:
+            self._open_activations.setdefault(message.stream, set()).add(line.number)
+        if message.kind is Kind.REFUSED:
+            self._taint(known)
+        else:
+            self._waiting[line.number] = known
+
+    def handed(self, batch: Batch) -> None:
+        """Note that the pipeline handed a batch to the sender."""
+        lines = [message.line for message in batch.messages()]
+        demand(lines == sorted(lines), "a batch is out of order:", lines)
+        for number in lines:
+            known = self.known[number]
+            demand(not known.handed, "handed over twice: line", number)
+            known.handed = True
+            self._waiting.pop(number, None)
+        self._counts[batch.stream]["in flight"] += len(lines)
+
+    def sent(self, part: Batch, body: bytes) -> None:
+        """Check a request about to go out."""
+        said = json.loads(body)
+        sent = list(part.messages())
+        demand(len(sent) == len(said["messages"]), "a body holds other messages than its batch")
+        known = [self.known[each.line] for each in sent]
+        self._check_size(body, known)
+        for each, message in zip(known, said["messages"], strict=True):
+            self._check_message(each, message, body)
+            self._check_envelope(each, said)
+            self._check_sequence(each.line.number, message["sequence"])
+        if part.barrier:
+            self._check_activation(known)
+        for each in known:
+            overtaken = self._open_activations.get(each.message.stream, set())
+            demand(
+                all(number >= each.line.number for number in overtaken),
+                "a record overtook an activation: line",
+                each.line.number,
+            )
+
+    def acknowledged(self, part: Batch) -> None:
+        """Note that a complete acknowledgement of `part` came in."""
+        for message in part.messages():
+            known = self.known[message.line]
+            demand(not known.settled, "settled twice: line", message.line)
+            known.acknowledged = True
+            self._settle(known, "acknowledged")
+            self._counts[part.stream]["in flight"] -= 1
+
+    def set_aside(self, records: Iterable[SetAside]) -> None:
+        """Note that records are safe in the dead-letter file."""
+        for record in records:
+            known = self.known[record.line]
+            message = known.message
+            demand(message.kind.is_record, "no record was set aside: line", record.line)
+            demand(record.record == message.data, "a dead letter is not verbatim")
+            demand(
+                (record.stream, record.version) == (message.stream, message.version),
+                "a dead letter names another stream or version",
+            )
+            self._check_sequence(record.line, record.sequence)
+            self._settle(known, "set aside")
+            self._counts[message.stream]["in flight"] -= known.handed
+            self._taint(known)
+
+    def state_written(self, text: bytes) -> None:
+        """Check a state that goes to stdout."""
+        lines = [
+            line
+            for line in self.given.lines[: self._lines_read]
+            if line.message.kind is Kind.STATE and line.message.data == text
+        ]
+        demand(len(lines) == 1, "a state is not one of the input's, verbatim:", text)
+        (line,) = lines
+        demand(
+            not self.written or line.number > self.written[-1].number,
+            "states are out of order: line",
+            line.number,
+        )
+        early = [
+            number
+            for number, known in self.known.items()
+            if number < line.number and not known.settled
+        ]
+        demand(not early, "a state came early: line", line.number, "before lines", early)
+        self.written.append(line)
+
+    # What is looked at after every step.
+
+    def check(self, now: float, held_bytes: int) -> None:
+        """Check what must hold at every moment; `held_bytes` is what the pipeline says it holds."""
+        self._check_counts()
+        self._check_states_are_not_late()
+        self._check_delay(now)
+        most = self.settings.max_buffer_bytes + self.settings.chunk_bytes + self._largest_line
+        demand(self._unsettled_bytes <= most, "memory is over its bound:", self._unsettled_bytes)
+        demand(held_bytes >= 0, "less than nothing is held")
+
+    def check_end(self) -> None:
+        """Check what must hold when a run has ended well."""
+        demand(self._lines_read == len(self.given.lines), "the input was not read to its end")
+        unsettled = [number for number, known in self.known.items() if not known.settled]
+        demand(not unsettled, "a good end leaves messages behind: lines", unsettled)
+        states = [line for line in self.given.lines if line.message.kind is Kind.STATE]
+        demand(self.written[-1:] == states[-1:], "the last state is not written at the end")
+
+    # How it works.
+
+    def _settle(self, known: Known, how: str) -> None:
+        number, message = known.line.number, known.message
+        demand(not known.settled, "settled twice: line", number)
+        known.settled = True
+        self._counts[message.stream][how] += 1
+        self._unsettled_bytes -= len(message.data)
+        if message.kind is Kind.ACTIVATE:
+            self._open_activations[message.stream].discard(number)
+
+    def _taint(self, known: Known) -> None:
+        """Remember the first line of its version whose record is set aside."""
+        version = (known.message.stream, known.message.version)
+        number = known.line.number
+        self._tainted[version] = min(number, self._tainted.get(version, number))
+
+    def _check_size(self, body: bytes, known: Sequence[Known]) -> None:
+        if len(known) == 1:
+            return
+        demand(len(known) <= self.settings.max_rows, "a body holds too many messages")
+        limit = known[-1].max_bytes
+        demand(len(body) <= limit, "a body is over the limit:", len(body), "of", limit)
+
+    def _check_message(self, known: Known, said: dict[str, Any], body: bytes) -> None:
+        message = known.message
+        demand(not known.acknowledged, "sent again after its acknowledgement")
+        demand(message.kind is not Kind.REFUSED, "a refused record was sent")
+        if message.kind is Kind.ACTIVATE:
+            expected = b'{"action":"activate_version","sequence":%d}' % said["sequence"]
+        else:
+            expected = b'{"action":"upsert","sequence":%d,"data":%b}' % (
+                said["sequence"],
+                message.data,
+            )
+        demand(expected in body, "not what was read on line", known.line.number)
+
+    def _check_envelope(self, known: Known, said: dict[str, Any]) -> None:
+        message = known.message
+        demand(said["table_name"] == message.stream, "sent to another table")
+        demand(said.get("table_version") == message.version, "sent as another version")
+        if message.table:
+            demand(said["schema"] == json.loads(message.table.schema), "sent with another schema")
+            demand(said["key_names"] == list(message.table.keys), "sent with other keys")
+
+    def _check_sequence(self, line: int, sequence: int) -> None:
+        demand(len(str(sequence)) == 19, "not 19 digits:", sequence)
+        at = bisect_left(self._numbered, (line, 0))
+        if at < len(self._numbered) and self._numbered[at][0] == line:
+            demand(self._numbered[at][1] == sequence, "the sequence changed: line", line)
+            return
+        self._numbered.insert(at, (line, sequence))
+        around = [number for _, number in self._numbered[max(at - 1, 0) : at + 2]]
+        demand(around == sorted(set(around)), "sequences do not increase: line", line, around)
+
+    def _check_activation(self, known: Sequence[Known]) -> None:
+        (activation,) = known
+        message, number = activation.message, activation.line.number
+        demand(
+            self._tainted.get((message.stream, message.version), number) >= number,
+            "a version was activated of which a record was set aside: line",
+            number,
+        )
+        early = [
+            other
+            for other, each in self.known.items()
+            if each.message.stream == message.stream
+            and other < number
+            and not each.settled
+            and each.message.kind is not Kind.REFUSED
+        ]
+        demand(not early, "an activation overtook records: lines", early)
+
+    def _check_counts(self) -> None:
+        for stream, counts in self.pipeline.counts().items():
+            mine = self._counts.get(stream, Counter())
+            believed = {
+                "read": counts.read,
+                "acknowledged": counts.acknowledged,
+                "set aside": counts.set_aside,
+                "in flight": counts.in_flight,
+            }
+            for name, value in believed.items():
+                demand(value == mine[name], "miscounted:", stream, name, value, "of", mine[name])
+
+    def _check_states_are_not_late(self) -> None:
+        lines = self.given.lines
+        while self._frontier < self._lines_read:
+            line = lines[self._frontier]
+            known = self.known.get(line.number)
+            if known and not known.settled:
+                break
+            if line.message.kind is Kind.STATE:
+                self._newest_earned = line
+            self._frontier += 1
+        if self._newest_earned:
+            written = self.written[-1] if self.written else None
+            demand(written == self._newest_earned, "a state earned is not written")
+
+    def _check_delay(self, now: float) -> None:
+        latest = now - self.settings.delay_seconds - 1e-6
+        for number, known in self._waiting.items():
+            if known.read_at >= latest:
+                return  # later ones were read later
+            overtaking = any(
+                activation < number
+                for activation in self._open_activations.get(known.message.stream, ())
+            )
+            demand(
+                known.message.kind is Kind.ACTIVATE or overtaking,
+                "a record waited too long: line",
+                number,
+            )

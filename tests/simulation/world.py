@@ -1,0 +1,218 @@
+"""One seed's life: a tap's output is delivered, through crashes, outages and bad data, to its end.
+
+Whatever happens, the next run goes on from the last complete state line; a run that ends with 65
+has its bad data mended first. When the last run has ended well, the tables are held against what
+the tap wrote: nothing is missing, and nothing is there twice without a reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from target_stitch_import.errors import InputError
+from tests.simulation.clock import Clock
+from tests.simulation.laws import demand
+from tests.simulation.process import DeadLetterFile, Process
+from tests.simulation.service import Service, Weather
+from tests.simulation.settings import Settings
+from tests.simulation.tap import Kind, Message, Tap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CALM_AFTER_RUNS = 8
+MOST_RUNS = 40
+MOST_STEPS = 20_000
+
+
+@dataclass
+class World:
+    """Everything that one seed decides."""
+
+    seed: int
+    tell: Callable[[str], None] = lambda _: None
+    counters: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.random = random = Random(self.seed)  # noqa: S311 - no secret
+        self.clock = Clock(random)
+        self.service = Service(random, self._sometimes)
+        self.dead_letters = DeadLetterFile(random, self._sometimes)
+        bad = random.choice([0.0, 0.0, 0.02, 0.1])
+        self.tap = Tap(random, random.choice([3, 10, 30, 80]), bad)
+        self.all_messages = list(self.tap.messages)
+        self.settings = _settings(random)
+        self.crash = random.choice([0.0, 0.0, 0.003, 0.02])
+        self.service.weather = _weather(random, self.settings)
+        self.dead_letters.trouble = random.choice([0.0, 0.0, 0.1])
+        self.states: list[bytes] = []
+        self.ambiguous = False
+        self.runs = 0
+        self.steps = 0
+
+    def live(self) -> None:
+        """Run the target until a run ends well; raise `BrokenLawError` when a law is broken."""
+        while not self._run():
+            demand(self.runs < MOST_RUNS, "the runs do not come to an end")
+            if self.runs == CALM_AFTER_RUNS:
+                self.crash = self.dead_letters.trouble = 0.0
+                self.service.weather = replace(
+                    self.service.weather, trouble=0.02, fatal=0.0, whim=0.0, outages=()
+                )
+            self.clock.now += 1.0
+        while self.clock.next() < float("inf"):  # what is still on its way to the service
+            self.clock.keep_one()
+        self._check_nothing_is_lost()
+        self._check_duplicates()
+
+    def _run(self) -> bool:
+        """Run the target once; tell whether it ended well."""
+        self.runs += 1
+        resumed_from = self.states[-1] if self.states else None
+        process = Process(
+            given=self.tap.input(resumed_from, self.random),
+            settings=self.settings,
+            clock=self.clock,
+            random=self.random,
+            service=self.service,
+            dead_letters=self.dead_letters,
+            sometimes=self._sometimes,
+            on_state=self._write_state,
+        )
+        last_step = self.steps + MOST_STEPS
+        self.tell(f"run {self.runs} from {resumed_from!r}, {len(process.given.lines)} lines")
+        while not process.over:
+            self.steps += 1
+            demand(self.steps < last_step, "a run does not come to an end")
+            states_before = len(self.states)
+            self._step(process)
+            likelier = 10 if len(self.states) > states_before else 1
+            if self.random.random() < self.crash * likelier and not process.over:
+                self._kill(process, states_before)
+                return False
+        process.alive = False
+        self.ambiguous |= process.ambiguous
+        if process.error is None:
+            self.tell(f"{self.clock.now:.3f} ended well")
+            return True
+        self.tell(f"{self.clock.now:.3f} ended: {process.error}")
+        self._sometimes(f"ended with {process.error.exit_status}")
+        if "record after record" in str(process.error):
+            self._sometimes("everything refused")
+        if "is not activated" in str(process.error):
+            self._sometimes("activation refused")
+        if isinstance(process.error, InputError):
+            self.tap.mend()
+            self.service.weather = replace(self.service.weather, max_body_bytes=10**9)
+        self.ambiguous = True  # what a failed run has sent, the next one can send again
+        return False
+
+    def _step(self, process: Process) -> None:
+        deadline = process.next_deadline()
+        if self.random.random() < 0.002:
+            process.step_back_the_clock()
+        if self.crash and self.random.random() < 0.002:
+            self._sometimes("signal")
+            process.step(process.interrupt)
+        elif deadline <= self.clock.next():
+            demand(deadline < float("inf"), "nothing will ever happen again")
+            self._sometimes("deadline")
+            self.clock.now = max(self.clock.now, deadline)
+            process.step(lambda: None)
+        else:
+            self.clock.keep_one()
+
+    def _kill(self, process: Process, states_before: int) -> None:
+        self._sometimes("crash")
+        process.alive = False
+        self.ambiguous = True
+        if len(self.states) > states_before and self.random.random() < 0.5:
+            self._sometimes("a state line cut off")
+            self.states.pop()
+        self.tell(f"{self.clock.now:.3f} killed")
+        self._check_nothing_before_the_last_state_is_missing()
+
+    def _write_state(self, state: bytes) -> None:
+        self.tell(f"{self.clock.now:.3f} state {state.decode()}")
+        self.states.append(state)
+
+    def _sometimes(self, what: str) -> None:
+        self.counters[what] += 1
+        self.tell(f"{self.clock.now:.3f} {what}")
+
+    # What the world looks like in the end.
+
+    def _arrived(self, message: Message) -> bool:
+        return message.place in self.service.places or message.data in self.dead_letters.safe
+
+    def _check_nothing_before_the_last_state_is_missing(self) -> None:
+        last = self.states[-1] if self.states else None
+        places = [m.place for m in self.tap.messages if m.kind is Kind.STATE and m.data == last]
+        for message in self.tap.messages[: places[0] if places else 0]:
+            if message.kind.is_record:
+                demand(self._arrived(message), "lost before a state:", message)
+
+    def _check_nothing_is_lost(self) -> None:
+        for message in self.tap.messages:
+            if message.kind.is_record:
+                demand(self._arrived(message), "lost:", message)
+        last = [each.data for each in self.tap.messages if each.kind is Kind.STATE][-1:]
+        demand(self.states[-1:] == last, "the last state is not the last one written")
+        for stream in {each.stream for each in self.tap.messages if each.key is not None}:
+            self._check_table(stream)
+
+    def _check_table(self, stream: str) -> None:
+        """Hold a keyed table against the tap's messages, taken one after the other."""
+        rows: dict[int, Message] = {}
+        unclear: set[int | None] = set()
+        for message in self.all_messages:
+            if message.stream != stream:
+                continue
+            if message.kind is Kind.ACTIVATE:
+                rows = {key: row for key, row in rows.items() if row.version == message.version}
+            elif message.place in self.service.places and message.key is not None:
+                rows[message.key] = message
+                if message.data in self.dead_letters.safe:
+                    unclear.add(message.key)  # set aside by one run, delivered by another
+        expected = {key: row.place for key, row in rows.items() if key not in unclear}
+        table = self.service.table(stream)
+        found = {key: place for key, place in table.items() if key not in unclear}
+        demand(found == expected, "a table is not what was read:", found, "not", expected)
+
+    def _check_duplicates(self) -> None:
+        times = Counter(each.data["u"] for each in self.service.stored if each.data is not None)
+        if any(count > 1 for count in times.values()):
+            self._sometimes("duplicates")
+            demand(self.ambiguous, "a record arrived twice without an unclear answer or a restart")
+
+
+def _settings(random: Random) -> Settings:
+    return Settings(
+        dead_letter=random.random() < 0.6,
+        max_bytes=random.choice([300, 600, 2_000, 100_000]),
+        max_rows=random.choice([1, 3, 10, 1_000]),
+        delay_seconds=random.choice([0.5, 10.0, 60.0]),
+        max_in_flight=random.choice([1, 2, 4, 8]),
+        max_buffer_bytes=random.choice([1_000, 5_000, 10**6]),
+        max_retry_seconds=random.choice([5.0, 300.0, 3600.0]),
+        chunk_bytes=random.choice([10, 100, 1_000, 10_000]),
+        silence_seconds=random.choice([0.0, 0.3, 20.0, 200.0]),
+    )
+
+
+def _weather(random: Random, settings: Settings) -> Weather:
+    outages: list[tuple[float, float]] = []
+    if random.random() < 0.2:
+        start = random.uniform(0, 20)
+        outages.append((start, start + random.choice([5, 600, 2_000])))
+    return Weather(
+        trouble=random.choice([0.0, 0.05, 0.3, 0.6]),
+        fatal=random.choice([0.0, 0.0, 0.01]),
+        whim=random.choices([0.0, 0.02, 0.3, 1.0], [10, 4, 4, 1])[0],
+        hints=random.choice([("right",), ("wrong",), ("none",), ("right", "wrong", "none")]),
+        max_body_bytes=random.choice([10**9, 10**9, max(settings.max_bytes // 2, 400)]),
+        outages=tuple(outages),
+    )

@@ -63,8 +63,11 @@ class Control:
     async def _requests(self, _request: Request) -> Response:
         kept = self.journal.requests()
         dropped = {"x-dropped-requests": str(self.journal.dropped)}
-        body = await run_in_threadpool(lambda: [each.as_json() for each in kept])
-        return response(answers.as_json(200, body, dropped))
+        return response(
+            await run_in_threadpool(
+                lambda: answers.as_json(200, [each.as_json() for each in kept], dropped)
+            )
+        )
 
     async def _reset(self, _request: Request) -> Response:
         await run_in_threadpool(self.reset)

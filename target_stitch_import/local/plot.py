@@ -91,8 +91,8 @@ def plot(per_second: Mapping[int, int], now: int) -> Plot:
 
 
 def _ceiling(value: float) -> int:
-    """Round up to 2, 4 or 10 times a power of ten, so that half of it is round too."""
+    """Round up to an even digit or 10 times a power of ten, so that half of it is round too."""
     power = 10
     while power < value:
         power *= 10
-    return next((part for part in (power // 5, power * 2 // 5) if part >= value), power)
+    return next(part for part in range(power // 5, power + 1, power // 5) if part >= value)

@@ -77,6 +77,7 @@ class LocalApi:
                 log_level="error",
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=75,
                 timeout_graceful_shutdown=2,
             )
         )

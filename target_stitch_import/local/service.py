@@ -107,7 +107,10 @@ class Service:
 
     def handle(self, request: Request) -> Outcome:
         """Answer a routed request of a fitting media type and size."""
-        outcome = self._outcome(request)
+        try:
+            outcome = self._outcome(request)
+        except RecursionError:  # readable, but too deep to be laid out; nothing is stored yet
+            outcome = Outcome(answers.malformed("nested too deeply"))
         if outcome.answer.accepted or request.path == STATUS:
             return outcome
         return Outcome(outcome.answer, tuple(sorted(tables_of(request.body))))

@@ -87,6 +87,19 @@ def test_bodies_that_are_no_request(api: ImportApi, path: str, media_type: str, 
     assert api.requests() == []
 
 
+def test_nesting_at_the_edge_of_what_can_be_read(api: ImportApi) -> None:
+    """Accepted or refused as malformed; between the two there is nothing."""
+    for depth in (100, 500, *range(970, 1000, 3)):
+        for opening, closing in (('{"a":', "}"), ("[", "]")):
+            data = f'{{"v":{opening * depth}1{closing * depth}}}'
+            body = (
+                '{"table_name":"t","schema":{},"messages":'
+                f'[{{"action":"upsert","sequence":1,"data":{data}}}]}}'
+            )
+            answer = call(api, data=body.encode())
+            assert answer.status_code == 201 or "nested too deeply" in answer.text
+
+
 DEEP: dict[str, Any] = {}
 for _ in range(90):
     DEEP = {"properties": {"a": DEEP}}

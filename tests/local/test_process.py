@@ -22,6 +22,7 @@ from target_stitch_import.local import (
     LocalExtraMissingError,
     StartError,
 )
+from target_stitch_import.toolbox import main
 from tests.local.calls import batch, call, customers, send, upsert
 
 if TYPE_CHECKING:
@@ -161,6 +162,24 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
             assert (done.returncode, done.stdout) == (status, "")
             assert words in done.stderr
             assert "Traceback" not in done.stderr
+
+
+def test_the_module_takes_every_option_of_serve(tmp_path: Path) -> None:
+    """A child can be told all that `stitch-import serve` can."""
+    options = [name for each in main.commands["serve"].params for name in each.opts]
+    done = subprocess.run(
+        [sys.executable, "-m", "target_stitch_import.local", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert [each for each in options if each not in done.stdout] == []
+    arguments = ("--destination", "snowflake", "--keep-bytes", "0")
+    with ImportApiProcess(tmp_path / "w.duckdb", arguments=arguments) as api:
+        assert "Snowflake rules" in requests.get(f"{api.url}/", timeout=10).text
+    with pytest.raises(StartError), ImportApiProcess(arguments=("--destination", "moon")):
+        pass
 
 
 def test_a_child_that_cannot_start_is_an_error(tmp_path: Path) -> None:

@@ -316,9 +316,14 @@ def demo(limit: int | None) -> None:
     headline(f"What was loaded into {DATABASE}")
     show_tables(rows)
     headline("And now")
-    say("  make demo                                     runs again, and finds nothing new")
-    say(f"  rm -r {WORK}                                   forgets everything")
-    say("  .venv/bin/target-stitch-import --about        tells the settings, for a real account")
+    say("  $ make demo")
+    say("      runs again, and finds nothing new")
+    say(f"  $ .venv/bin/stitch-import serve --database {DATABASE}")
+    say("      shows the tables on a page, and takes what you send")
+    say("  $ .venv/bin/target-stitch-import --about")
+    say("      tells the settings, for a real account")
+    say(f"  $ rm -r {WORK}")
+    say("      forgets everything")
 
 
 def main() -> int:

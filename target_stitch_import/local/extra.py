@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-MODULES = ("duckdb", "starlette", "uvicorn", "jinja2", "transit")
+MODULES = ("duckdb", "starlette", "uvicorn", "jinja2")
 
 
 class LocalExtraMissingError(ImportError):

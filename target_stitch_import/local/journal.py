@@ -53,6 +53,7 @@ class Entry:
     path: str
     tables: tuple[str, ...]
     records: int
+    rejected: int
     size_bytes: int
     status: int
     reason: str

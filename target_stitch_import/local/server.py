@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import struct
+from dataclasses import replace
 from datetime import datetime, timezone
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -35,24 +36,23 @@ UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 _log = logging.getLogger(__name__)
 DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
 
-transports: dict[tuple[str, int], asyncio.Transport] = {}
-"""Open connections by the peer's address, so that a fault can break one."""
+TRANSPORT = "target_stitch_import.transport"
+"""Where a request's scope has its connection, so that a fault can break it."""
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 that knows which transport a request came on."""
+    """HTTP/1.1 whose requests know the transport they came on."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note the connection."""
+        """Let the application see the connection."""
         super().connection_made(transport)
-        if self.client is not None:
-            transports[self.client] = transport
+        application = self.app
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        if self.client is not None:
-            transports.pop(self.client, None)
-        super().connection_lost(exc)
+        async def knowing(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[TRANSPORT] = transport
+            await application(scope, receive, send)
+
+        self.app = knowing
 
 
 class ImportApp:
@@ -130,7 +130,7 @@ class ImportApp:
             return Outcome(answers.too_large(await exchange.drain()))
         outcome = await run_in_threadpool(service.handle, exchange.request())
         if fault is not None and fault.kind == "queue" and outcome.answer.accepted:
-            return Outcome(answers.BATCH_QUEUED, outcome.tables, outcome.records)
+            return replace(outcome, answer=answers.BATCH_QUEUED)
         return outcome
 
     def _note(self, number: int, started: datetime, request: Request, outcome: Outcome) -> None:
@@ -144,6 +144,7 @@ class ImportApp:
                 request.path,
                 outcome.tables,
                 outcome.records,
+                outcome.rejected,
                 len(request.body),
                 status,
                 outcome.answer.reason[:2000],
@@ -263,8 +264,8 @@ class _Exchange:
         )
 
     def _transport(self) -> asyncio.Transport | None:
-        client = self._scope.get("client")
-        return transports.get(tuple(client)) if client else None
+        transport: asyncio.Transport | None = self._scope.get(TRANSPORT)
+        return transport
 
 
 def is_loopback(scope: Scope) -> bool:

@@ -53,6 +53,7 @@ class Outcome:
     answer: Answer
     tables: tuple[str, ...] = ()
     records: int = 0
+    rejected: int = 0
 
 
 class Loaded(Protocol):
@@ -150,8 +151,10 @@ class Service:
             return Outcome(answers.malformed(str(error)))
         except RefusedError as error:
             return Outcome(answers.batch_error(str(error)))
-        self._loader.load(source.name, [load], received_at)
-        return Outcome(answers.BATCH_ACCEPTED, (load.table_name,), len(load.records))
+        loaded = self._loader.load(source.name, [load], received_at)
+        return Outcome(
+            answers.BATCH_ACCEPTED, (load.table_name,), len(load.records), loaded.rejected
+        )
 
     def _push(self, request: Request, source: Source) -> Outcome:
         received_at = datetime.now(timezone.utc)
@@ -168,5 +171,5 @@ class Service:
         records = sum(len(load.records) for load in loads)
         if request.path == VALIDATE:
             return Outcome(answers.BATCH_VALID, tables, records)
-        self._loader.load(source.name, loads, received_at)
-        return Outcome(answers.BATCH_ACCEPTED, tables, records)
+        loaded = self._loader.load(source.name, loads, received_at)
+        return Outcome(answers.BATCH_ACCEPTED, tables, records, loaded.rejected)

@@ -103,6 +103,18 @@ def test_the_body_and_headers_of_a_status(
     assert answer.headers["Retry-After"] == "7"
 
 
+def test_a_proxy_header_does_not_save_from_a_reset(api: ImportApi) -> None:
+    """The connection is the one the request came on, whatever a header says of the client."""
+    api.set_faults([{"kind": "reset_after"}])
+    with pytest.raises(requests.ConnectionError):
+        requests.post(
+            f"{api.url}/v2/import/batch",
+            json=CUSTOMERS,
+            headers={"Authorization": "Bearer T1", "X-Forwarded-For": "192.0.2.1"},
+            timeout=10,
+        )
+
+
 def test_latency_delays_one_request_and_not_another(api: ImportApi) -> None:
     api.set_faults([{"kind": "latency", "seconds": 0.3, "table": "slow"}])
     started = time.monotonic()

@@ -50,6 +50,7 @@ def test_the_page_tells_what_happened(api: ImportApi) -> None:
         "Field collision on [name]",
         "Record 0 did not conform to schema: #/name: expected: String, found: Integer",
         "Not Authorized",
+        "1 rejected",
         "POST /v2/import/batch",
     ):
         assert words in text

@@ -18,7 +18,8 @@ import requests.adapters
 import requests.auth
 import urllib3
 
-from target_stitch_import.retry import Answer, Failure
+from target_stitch_import.errors import ServiceUnavailableError
+from target_stitch_import.retry import Answer, Failure, Stop, TryAgain, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ REGION_URLS: Mapping[str, str] = {
     "eu": "https://api.eu-central-1.stitchdata.com",
 }
 BATCH_PATH = "/v2/import/batch"
+STATUS_PATH = "/v2/import/status"
 CONNECT_TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 64_000
 MAX_TEXT_CHARACTERS = 4_000
@@ -93,8 +95,8 @@ class ImportApi:
         self._session.trust_env = not is_loopback(endpoint.url)
         self._routes = {url: self._route(url) for url in (endpoint.url, endpoint.big_url)}
 
-    def _route(self, url: str) -> _Route:
-        prepared = self._session.prepare_request(requests.Request("POST", url))
+    def _route(self, url: str, method: str = "POST") -> _Route:
+        prepared = self._session.prepare_request(requests.Request(method, url))
         settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
         # An empty or false setting of the environment must not switch verification off.
         verify = settings["verify"] or True
@@ -104,7 +106,38 @@ class ImportApi:
         """Post one batch body and return the answer. Redirects are answers like any other."""
         endpoint = self._endpoint
         route = self._routes[endpoint.big_url if len(body) > BIG_BODY_BYTES else endpoint.url]
-        route.request.body = body
+        return self._send(route, body)
+
+    def status(self) -> str:
+        """Return what the service says of its own health.
+
+        Raises:
+            ServiceUnavailableError: It is not well, or does not answer.
+        """
+        url = self._endpoint.url.removesuffix(BATCH_PATH) + STATUS_PATH
+        route = self._route(url, "GET")
+        del route.request.headers["Authorization"]
+        answer = self._send(route, b"")
+        if answer.status != 200:
+            said = answer.failure.value if answer.failure else f"{answer.status} {answer.text}"
+            raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
+        return answer.text
+
+    def check(self) -> None:
+        """See whether the token is taken, with a batch that holds nothing and so loads nothing.
+
+        Raises:
+            TargetError: It is not, or the service does not answer.
+        """
+        verdict = judge(self.send_batch(b"{}"), time.time())
+        if isinstance(verdict, Stop):
+            raise verdict.error
+        if isinstance(verdict, TryAgain):
+            raise ServiceUnavailableError(f"The Import API did not answer: {verdict.reason}")
+
+    def _send(self, route: _Route, body: bytes) -> Answer:
+        endpoint = self._endpoint
+        route.request.body = body or None
         route.request.headers["Content-Length"] = str(len(body))
         give_up_at = time.monotonic() + CONNECT_TIMEOUT_SECONDS + 2 * endpoint.read_timeout_seconds
         try:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 import click
 
-from target_stitch_import.config import Settings, from_environment
+from target_stitch_import.config import Settings, read_config
 from target_stitch_import.errors import ConfigurationError, TargetError
 from target_stitch_import.report import LOGGER_NAME, set_up_logging
 
@@ -77,7 +76,7 @@ def command(  # noqa: PLR0913 - one argument an option
         return
     set_up_logging(os.environ, verbose=verbose, quiet=quiet)
     try:
-        config = _read_config(config_paths)
+        config = read_config(config_paths)
         config |= {
             setting: overrides[option]
             for option, setting in _OVERRIDES.items()
@@ -108,39 +107,6 @@ def _deliver(
     if sys.stdout is None:
         raise ConfigurationError("There is no stdout, so no state could be written.")
     deliver(settings, Options(dry_run, output_path), source, sys.stdout.buffer)
-
-
-def _read_config(paths: tuple[str, ...]) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    for path in paths:
-        if path == "ENV":
-            config |= from_environment(_environment())
-            continue
-        try:
-            text = Path(path).read_bytes()
-        except OSError as error:
-            raise ConfigurationError(
-                f"The configuration {path} cannot be read: {error.strerror}."
-            ) from None
-        try:
-            given = json.loads(text)
-        except ValueError:
-            given = None
-        if not isinstance(given, dict):
-            raise ConfigurationError(f"The configuration {path} is not a JSON object.")
-        config |= given
-    return config
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment, over what a `.env` file in the working directory says."""
-    environment = dict(os.environ)
-    if Path(".env").is_file():
-        from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
-
-        saved = {name: value for name, value in dotenv_values(".env").items() if value}
-        environment = saved | environment
-    return environment
 
 
 def main() -> NoReturn:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
@@ -14,7 +16,7 @@ from target_stitch_import.errors import ConfigurationError
 from target_stitch_import.payload import MAX_BODY_BYTES, MAX_MESSAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ENVIRONMENT_PREFIX = "TARGET_STITCH_IMPORT_"
 SECRETS = frozenset({"token"})
@@ -279,6 +281,44 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
                 else f"The environment variable {variable} cannot be used."
             ) from None
     return config
+
+
+def read_config(paths: Sequence[str]) -> dict[str, Any]:
+    """Return what configuration files say, and the environment where a path is `ENV`; later wins.
+
+    Raises:
+        ConfigurationError: One cannot be read, or is no JSON object.
+    """
+    config: dict[str, Any] = {}
+    for path in paths:
+        if path == "ENV":
+            config |= from_environment(_environment())
+            continue
+        try:
+            text = Path(path).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The configuration {path} cannot be read: {error.strerror}."
+            ) from None
+        try:
+            given = json.loads(text)
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise ConfigurationError(f"The configuration {path} is not a JSON object.")
+        config |= given
+    return config
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment, over what a `.env` file in the working directory says."""
+    environment = dict(os.environ)
+    if Path(".env").is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
+
+        saved = {name: value for name, value in dotenv_values(".env").items() if value}
+        environment = saved | environment
+    return environment
 
 
 def json_schema() -> dict[str, Any]:

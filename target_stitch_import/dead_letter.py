@@ -6,6 +6,7 @@ Law: a record counts as settled only once its line is on the disk.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,7 +32,9 @@ class DeadLetters:
         self._limit = limit
         self._count = 0
         try:
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            if _ends_in_mid_line(self._file):
+                os.write(self._file, b"\n")  # a run that was killed while it wrote
         except OSError as error:
             raise OutputError(_cannot_write(path, error)) from None
 
@@ -62,6 +65,13 @@ class DeadLetters:
         os.close(self._file)
 
 
+def _ends_in_mid_line(file: int) -> bool:
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+        return False
+    return os.pread(file, 1, status.st_size - 1) != b"\n"
+
+
 def _line(record: SetAside) -> bytes:
     entry: dict[str, object] = {
         "stream": record.stream,
@@ -69,6 +79,7 @@ def _line(record: SetAside) -> bytes:
         "sequence": record.sequence,
         "version": record.version,
         "reason": record.reason,
+        "request": Raw(record.prefix.arguments),
     }
     try:
         msgspec.json.decode(record.record, type=Raw)

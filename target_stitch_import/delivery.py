@@ -217,6 +217,7 @@ def _refused(
         part.fragments[0].epoch,
         f"refused by the Import API: {verdict.reason}",
         message.data,
+        part.prefix,
     )
 
 

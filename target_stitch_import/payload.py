@@ -27,6 +27,7 @@ MAX_DATA_POINTS = 10_000
 MAX_KEY_CHARACTERS = 1_024
 
 _ENCODER = msgspec.json.Encoder()
+_OPENING = b',"messages":['
 _CLOSING = b"]}"
 
 
@@ -161,7 +162,12 @@ class BodyPrefix:
             arguments["table_version"] = table_version
         if bookmark_names:
             arguments["bookmark_names"] = list(bookmark_names)
-        return cls(_ENCODER.encode(arguments)[:-1] + b',"messages":[')
+        return cls(_ENCODER.encode(arguments)[:-1] + _OPENING)
+
+    @property
+    def arguments(self) -> bytes:
+        """The arguments of a request but for its messages, as a JSON object."""
+        return self.encoded.removesuffix(_OPENING) + b"}"
 
     @property
     def body_bytes(self) -> int:

@@ -25,6 +25,7 @@ from target_stitch_import.messages import (
 )
 from target_stitch_import.payload import (
     Batch,
+    BodyPrefix,
     Fragment,
     Sequencer,
     encode_activation,
@@ -65,6 +66,8 @@ class SetAside:
     epoch: int
     reason: str
     record: bytes
+    prefix: BodyPrefix
+    """How a request that carries it opens, so that it can be sent once it is repaired."""
 
 
 @dataclass(slots=True)
@@ -276,9 +279,17 @@ class Pipeline:
         lane = self._lanes[source.stream]
         lane.counts.read += 1
         lane.tainted_versions.add(source.version)
-        epoch = self._ledger.read(1)
         self.to_set_aside.append(
-            SetAside(source.stream, source.version, line, sequence, epoch, str(refused), record)
+            SetAside(
+                source.stream,
+                source.version,
+                line,
+                sequence,
+                self._ledger.read(1),
+                str(refused),
+                record,
+                self._streams[source.stream].prefix(source.version),
+            )
         )
 
     def _buffer(

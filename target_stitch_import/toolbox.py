@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_stitch_import.api import ImportApi
+    from target_stitch_import.config import Settings
 
 EX_NOINPUT = 66
 EX_UNAVAILABLE = 69
@@ -107,6 +114,87 @@ def tables(database: Path, rows: int) -> None:
     except ListingError as error:
         click.echo(str(error), err=True)
         sys.exit(EX_NOINPUT)
+
+
+_config = click.option(
+    "-c",
+    "--config",
+    "config_paths",
+    multiple=True,
+    metavar="FILE|ENV",
+    help="Configuration of target-stitch-import.",
+)
+
+
+@main.command()
+@_config
+def status(config_paths: tuple[str, ...]) -> None:
+    """Ask whether the Import API of the configured region is well.
+
+    Needs no token. Exit status 0 or 69.
+    """
+    from target_stitch_import.config import Settings, read_config  # noqa: PLC0415
+
+    with _telling_errors():
+        settings = Settings.load(read_config(config_paths), dry_run=True)
+        click.echo(_connection(settings).status())
+
+
+@main.command()
+@_config
+def check(config_paths: tuple[str, ...]) -> None:
+    """Ask whether token, region and URL are right, without loading anything."""
+    from target_stitch_import.config import Settings, read_config  # noqa: PLC0415
+
+    with _telling_errors():
+        settings = Settings.load(read_config(config_paths))
+        _connection(settings).check()
+        click.echo("The token is good for this region.")
+
+
+@main.command()
+@_config
+@click.argument("file", type=click.File("rb"))
+def replay(config_paths: tuple[str, ...], file: IO[bytes]) -> None:
+    """Send saved request bodies, or repaired dead letters, from FILE.
+
+    FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
+    dead-letter file with their `record` put right. Sequences stay as they are, so that no newer
+    row is lost.
+    """
+    from target_stitch_import.config import Settings, read_config  # noqa: PLC0415
+    from target_stitch_import.replay import replay as send_again  # noqa: PLC0415
+    from target_stitch_import.sender import SenderRules  # noqa: PLC0415
+
+    with _telling_errors():
+        settings = Settings.load(read_config(config_paths))
+        rules = SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds)
+        replayed = send_again(file, lambda: _connection(settings), rules)
+        click.echo(f"{replayed.messages} messages delivered in {replayed.requests} requests.")
+
+
+def _connection(settings: Settings) -> ImportApi:
+    from target_stitch_import.api import ImportApi  # noqa: PLC0415 - slow to import
+    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
+
+    if settings.starts_local_api:
+        raise ConfigurationError(
+            "Setting `region` cannot be `local` here: start `stitch-import serve`, and give its "
+            "URL as `api_url`."
+        )
+    return ImportApi(settings.endpoint("stitch-import"))
+
+
+@contextmanager
+def _telling_errors() -> Iterator[None]:
+    """Tell a known error in one line, and exit with its status."""
+    from target_stitch_import.errors import TargetError  # noqa: PLC0415
+
+    try:
+        yield
+    except TargetError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_status)
 
 
 def _require_local() -> None:

@@ -1,0 +1,208 @@
+"""Sends saved request bodies, or dead letters once they are repaired, with a run's guarantees.
+
+Law: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
+"""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from target_stitch_import.buffers import Buffers, Limits
+from target_stitch_import.checks import RecordCheck, Refused
+from target_stitch_import.delivery import Settled
+from target_stitch_import.errors import InputError, TargetError, quoted
+from target_stitch_import.json_schema import SchemaDefectError, enforced
+from target_stitch_import.payload import (
+    MAX_BODY_BYTES,
+    Batch,
+    BodyPrefix,
+    Fragment,
+    encode_records,
+)
+from target_stitch_import.sender import Failed, Released, Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from target_stitch_import.sender import Report, SenderRules, Transport
+
+
+class _Request(msgspec.Struct):
+    """A request body, with or without its messages."""
+
+    table_name: str
+    schema: Raw
+    key_names: list[str] = []
+    table_version: int | None = None
+    bookmark_names: list[str] = []
+    messages: list[Raw] | UnsetType = UNSET
+
+    def prefix(self) -> BodyPrefix:
+        """Return how bodies with these arguments open."""
+        return BodyPrefix.of(
+            self.table_name,
+            bytes(self.schema),
+            self.key_names,
+            self.table_version,
+            self.bookmark_names,
+        )
+
+
+class _DeadLetter(msgspec.Struct):
+    sequence: int
+    request: _Request
+    record: Raw
+
+
+class _Message(msgspec.Struct):
+    action: str
+
+
+_BODY = msgspec.json.Decoder(_Request)
+_LETTER = msgspec.json.Decoder(_DeadLetter)
+_MESSAGE = msgspec.json.Decoder(_Message)
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What was sent again."""
+
+    messages: int = 0
+    requests: int = 0
+
+
+def replay(file: IO[bytes], connect: Callable[[], Transport], rules: SenderRules) -> Replayed:
+    """Send everything in `file`, one body or dead letter a line, and wait until it is taken.
+
+    Raises:
+        TargetError: Something was not taken; the text names the first line of the file that must
+            be sent again.
+    """
+    wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
+    sender = Sender(connect, rules, None, lambda: wakeups.put(None), lambda _: None)
+    replayed = Replayed()
+    in_flight: dict[int, int] = {}
+    try:
+        for batch in _batches(file):
+            while len(in_flight) >= 2 * rules.max_in_flight_requests or (
+                batch.barrier and in_flight
+            ):
+                _take(sender, wakeups, in_flight, replayed)
+            in_flight[id(batch)] = batch.fragments[0].line
+            sender.submit(batch)
+            if batch.barrier:
+                _drain(sender, wakeups, in_flight, replayed)
+        _drain(sender, wakeups, in_flight, replayed)
+    except TargetError as error:
+        first = min(in_flight.values(), default=None)
+        hint = (
+            f" Line {first} of the file and those behind it may not have arrived." if first else ""
+        )
+        raise type(error)(f"{error}{hint}") from None
+    finally:
+        sender.stop()
+        sender.close()
+    return replayed
+
+
+def _drain(
+    sender: Sender,
+    wakeups: queue.SimpleQueue[None],
+    in_flight: dict[int, int],
+    replayed: Replayed,
+) -> None:
+    while in_flight:
+        _take(sender, wakeups, in_flight, replayed)
+
+
+def _take(
+    sender: Sender,
+    wakeups: queue.SimpleQueue[None],
+    in_flight: dict[int, int],
+    replayed: Replayed,
+) -> None:
+    """Wait for one report and note what it says."""
+    wakeups.get()
+    report: Report = sender.reports.popleft()
+    match report:
+        case Settled(part):
+            replayed.messages += part.count
+            replayed.requests += 1
+        case Released(batch):
+            in_flight.pop(id(batch))
+        case Failed(error):
+            raise error
+        case _:
+            pass
+
+
+def _batches(file: IO[bytes]) -> Iterator[Batch]:
+    """Yield what the lines of `file` come to; dead letters of one table go together."""
+    buffers = Buffers(Limits())
+    prefixes: dict[bytes, BodyPrefix] = {}
+    for line, text in enumerate(file, 1):
+        if text.isspace():
+            continue
+        request = _read_body(text)
+        if request is not None and request.messages is not UNSET:
+            yield from _saved_body(line, request, request.messages)
+            continue
+        letter = _read_letter(line, text)
+        prefix = letter.request.prefix()
+        prefix = prefixes.setdefault(prefix.encoded, prefix)
+        _check(line, letter, prefix)
+        encoded = encode_records([letter.record], [None], letter.sequence)[1:-1]
+        fragment = Fragment(encoded, 1, line, letter.sequence, 0)
+        version = letter.request.table_version
+        yield from buffers.add(letter.request.table_name, prefix, version, fragment, 0.0)
+    yield from buffers.largest_first()
+
+
+def _read_body(text: bytes) -> _Request | None:
+    try:
+        return _BODY.decode(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_letter(line: int, text: bytes) -> _DeadLetter:
+    try:
+        return _LETTER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"Line {line} is neither a request body nor a dead letter with its `record` as JSON: "
+            f"{quoted(str(error), mark='')}."
+        ) from None
+
+
+def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[Batch]:
+    """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
+    records = [each for each in messages if _MESSAGE.decode(each).action == "upsert"]
+    rest = [each for each in messages if _MESSAGE.decode(each).action != "upsert"]
+    for group, barrier in ((records, False), (rest, True)):
+        if group:
+            # One fragment each, so that each keeps the line of the file that it stands in.
+            fragments = tuple(Fragment(bytes(each), 1, line, 0, 0) for each in group)
+            version = request.table_version
+            yield Batch(request.table_name, request.prefix(), fragments, version, barrier)
+
+
+def _check(line: int, letter: _DeadLetter, prefix: BodyPrefix) -> None:
+    try:
+        schema = enforced(bytes(letter.request.schema)).schema
+    except SchemaDefectError as defect:
+        raise InputError(f"Line {line} has a schema that cannot be sent: {defect}.") from None
+    check = RecordCheck(
+        schema,
+        letter.request.key_names,
+        naive_datetimes="keep",
+        max_record_bytes=MAX_BODY_BYTES - prefix.body_bytes - 128,
+    )
+    verdict = check.examine(letter.record)
+    if isinstance(verdict, Refused):
+        raise InputError(f"Line {line} is not repaired: {verdict}.")

@@ -74,8 +74,8 @@ def command(  # noqa: PLR0913 - one argument an option
 
         TargetStitchImport.print_about(about_format)
         return
-    set_up_logging(os.environ, verbose=verbose, quiet=quiet)
     try:
+        set_up_logging(os.environ, verbose=verbose, quiet=quiet)
         config = read_config(config_paths)
         config |= {
             setting: overrides[option]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
 import os
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.errors import OutputError, quoted
+from target_stitch_import.errors import ConfigurationError, OutputError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,23 @@ def set_up_logging(environment: Mapping[str, str], *, verbose: bool, quiet: bool
         format="%(asctime)s | %(levelname)-8s | %(name)s | %(message)s",
         level=getattr(logging, level.upper(), logging.INFO),
     )
-    # Its messages hold URLs and no more than ours do.
+    # It would log what we report ourselves, and with tracebacks.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    if path := environment.get("SINGER_SDK_LOG_CONFIG"):
+        _configure_logging(path)
+
+
+def _configure_logging(path: str) -> None:
+    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it."""
+    import yaml  # noqa: PLC0415 - only where there is such a file
+
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - one call is enough
+            logging.config.dictConfig(yaml.safe_load(file))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            f"The logging configuration {path} (SINGER_SDK_LOG_CONFIG) cannot be used: {error}."
+        ) from None
 
 
 @dataclass(slots=True)

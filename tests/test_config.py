@@ -202,6 +202,27 @@ def test_a_command_line_that_cannot_work(
     assert words in log
 
 
+def test_the_sdk_s_logging_configuration_is_taken(tmp_path: Path) -> None:
+    """As Meltano gives it, for lines that a machine reads."""
+    config = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"structured": {"()": "singer_sdk.logging.StructuredFormatter"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "structured"},
+        },
+        "root": {"level": "INFO", "handlers": ["stderr"]},
+    }
+    (tmp_path / "logging.json").write_text(json.dumps(config))
+    environment = {"SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.json")}
+    status, out, log = run("--dry-run", folder=tmp_path, environment=environment)
+    assert (status, out) == (0, "")
+    entries = [json.loads(line) for line in log.splitlines()]
+    assert {each["level"] for each in entries} == {"info"}
+    status, _, log = run("-n", folder=tmp_path, environment={"SINGER_SDK_LOG_CONFIG": "nowhere"})
+    assert (status, "SINGER_SDK_LOG_CONFIG" in log) == (78, True)
+
+
 def test_help_and_version(tmp_path: Path) -> None:
     status, out, _ = run("--help", folder=tmp_path, environment={})
     assert status == 0

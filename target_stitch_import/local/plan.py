@@ -114,7 +114,8 @@ class Planner:
         if known is not None and known.raw_name != load.table_name:
             return f"Table [{load.table_name}] collides with [{known.raw_name}]"
         stops = self._profile.on_key_change == "stop"
-        if known is not None and known.columns and stops and known.key_names != load.key_names:
+        stored = known is not None and known.columns and load.records
+        if known is not None and stored and stops and not _same_keys(known, load):
             return f"primary keys changed on [{load.table_name}]"
         return None
 
@@ -139,7 +140,7 @@ class Planner:
             else:
                 table.root = root.name
             tables[name.lower()] = table
-        elif root is None and load.key_names != table.key_names and rows.roots:
+        elif root is None and rows.roots and not _same_keys(table, load):
             table.append_only = True
         each = TablePlan(table, rows)
         for series in rows.series:
@@ -208,6 +209,10 @@ class Planner:
         outside = [at for at, each in enumerate(values) if each is not None and each not in room]
         huge = digits and any(each in room and each not in INT64 for each in present)
         return (replace(column, sql_type=HUGE_INTEGER) if huge else column), outside
+
+
+def _same_keys(table: Table, load: Load) -> bool:
+    return set(table.key_names) == set(load.key_names)
 
 
 def without(load: Load, positions: set[int]) -> Load:

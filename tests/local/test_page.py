@@ -186,7 +186,10 @@ def test_nothing_from_data_becomes_markup(api: ImportApi, browser: Browser) -> N
 def test_markup_that_got_in_could_do_nothing(api: ImportApi, browser: Browser) -> None:
     """The second line of defence: the page's policy lets no inline script run."""
     browser.open(f"{api.url}/")
-    browser.run(f"document.querySelector('main').insertAdjacentHTML('beforeend', `{EVIL}`)")
-    browser.run("new Promise((done) => setTimeout(done, 100))")
+    browser.run(
+        "new Promise((done) => { const main = document.querySelector('main');"
+        f" main.insertAdjacentHTML('beforeend', `{EVIL}`);"
+        " main.querySelector('img').addEventListener('error', () => done(true)); })"
+    )
     assert browser.run("window.owned === undefined")
     assert browser.complaints() != []

@@ -114,6 +114,12 @@ def test_changed_keys_make_the_table_append_only(api: ImportApi) -> None:
     assert api.query("SELECT count(*) FROM import_api.t") == [(3,)]
 
 
+def test_the_order_of_keys_is_no_change(api: ImportApi) -> None:
+    for sequence, keys in enumerate([("a", "b"), ("b", "a")]):
+        send(api, batch("t", upsert({"a": 1, "b": 2, "n": sequence}, sequence), keys=keys))
+    assert api.query("SELECT n FROM import_api.t") == [(1,)]
+
+
 # --- system columns and types
 
 

@@ -8,7 +8,7 @@ TAP_READY := .tools/tap-spreadsheets/.ready
 MELTANO_READY := .tools/meltano/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench dist lock clean soak
+.PHONY: test lint types unit demo bench dist lock clean soak fuzz-api
 
 test: lint types unit
 
@@ -51,6 +51,14 @@ SEED ?= 1000
 
 soak: $(READY)
 	$(BIN)/python -m tests.simulation $(SEED) --soak $(SEEDS)
+
+# Requests of every kind against the local Import API's own description.
+fuzz-api: $(READY)
+	$(BIN)/python -m tests.local.fuzz --examples 20000
+
+# Against target-stitch, a plain SDK target and a bare loop; about twenty minutes.
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
 
 dist: $(READY)
 	$(BIN)/python -m build

@@ -11,7 +11,11 @@ from typing import IO, TYPE_CHECKING, Any
 from target_stitch_import.api import ImportApi
 from target_stitch_import.buffers import Limits
 from target_stitch_import.dead_letter import DeadLetters
-from target_stitch_import.errors import ConfigurationError, TargetError
+from target_stitch_import.errors import (
+    ConfigurationError,
+    ServiceUnavailableError,
+    TargetError,
+)
 from target_stitch_import.mapping import SETTINGS as MAPPING_SETTINGS
 from target_stitch_import.mapping import StreamMapper
 from target_stitch_import.mapping import is_wanted as mapping_is_wanted
@@ -162,11 +166,18 @@ def _start_local_api(database: str, stack: ExitStack) -> str:
     from target_stitch_import.local import (  # noqa: PLC0415 - an extra, only for this region
         ImportApiProcess,
         LocalExtraMissingError,
+        StartError,
     )
 
     try:
-        server = stack.enter_context(ImportApiProcess(database=database))
+        # Nobody asks it what was sent, so it need not remember.
+        server = ImportApiProcess(database=database, arguments=("--keep-bytes", "0"))
+        stack.enter_context(server)
     except LocalExtraMissingError as error:
         raise ConfigurationError(f"Setting `region` cannot be `local`: {error}") from None
+    except StartError as error:
+        raise ServiceUnavailableError(
+            f"The local Import API could not start on {database}: {error}. Its own words are above."
+        ) from None
     logging.getLogger(LOGGER_NAME).info("A local Import API loads into %s", database)
     return server.url

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import re
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,9 +32,9 @@ REGION_URLS: Mapping[str, str] = {
 }
 BATCH_PATH = "/v2/import/batch"
 STATUS_PATH = "/v2/import/status"
-CONNECT_TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 64_000
 MAX_TEXT_CHARACTERS = 4_000
+_USER_INFO = re.compile(r"//[^/@\s]*@")
 BIG_BODY_BYTES = 4_000_000
 """Larger bodies go to `big_url`, as target-stitch sends them."""
 
@@ -139,12 +141,13 @@ class ImportApi:
         endpoint = self._endpoint
         route.request.body = body or None
         route.request.headers["Content-Length"] = str(len(body))
-        give_up_at = time.monotonic() + CONNECT_TIMEOUT_SECONDS + 2 * endpoint.read_timeout_seconds
+        give_up_at = time.monotonic() + 3 * endpoint.read_timeout_seconds
         try:
             with route.adapter.send(
                 route.request,
                 stream=True,
-                timeout=(CONNECT_TIMEOUT_SECONDS, endpoint.read_timeout_seconds),
+                # Of connecting too: the time to send the body on a new connection is cut by it.
+                timeout=endpoint.read_timeout_seconds,
                 verify=route.verify,
                 proxies=route.proxies,
             ) as response:
@@ -170,8 +173,9 @@ class ImportApi:
         return self._redacted(read.decode("utf-8", "replace"))
 
     def _redacted(self, text: str) -> str:
-        token = self._endpoint.token
-        return (text.replace(token, "[token]") if token else text)[:MAX_TEXT_CHARACTERS]
+        """Return `text` without the token, and without the password of a proxy's URL."""
+        text = _USER_INFO.sub("//", text)
+        return text.replace(self._endpoint.token, "[token]")[:MAX_TEXT_CHARACTERS]
 
     def close(self) -> None:
         """Close the connection."""
@@ -184,10 +188,24 @@ def _headers_are_cut_off(response: requests.Response) -> bool:
     return bool(getattr(message, "defects", None))
 
 
+_UNSENDABLE = (
+    requests.exceptions.InvalidURL,  # also that of a proxy
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidHeader,
+    urllib3.exceptions.LocationParseError,
+    FileNotFoundError,
+)
+
+
 def _failure(error: Exception) -> Failure:
     causes = list(_causes(error))
-    if any(isinstance(cause, requests.exceptions.SSLError) for cause in causes):
-        return Failure.UNTRUSTED if "CERTIFICATE" in _root_text(error).upper() else Failure.LOST
+    if any(isinstance(cause, _UNSENDABLE) for cause in causes) or "TLS CA cert" in str(error):
+        return Failure.UNSENDABLE
+    if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
+        return Failure.LOST
+    if any(isinstance(cause, requests.exceptions.SSLError | ssl.SSLError) for cause in causes):
+        return Failure.UNTRUSTED
     if isinstance(error, requests.ConnectTimeout):
         return Failure.UNREACHABLE
     if isinstance(error, requests.Timeout):

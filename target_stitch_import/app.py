@@ -92,7 +92,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         )
         run = Run(
             source=Source(source),
-            pipeline=_pipeline(settings),
+            pipeline=_pipeline(settings, dead_letters),
             states=StateWriter(states, wakeup.wake),
             observer=reporter,
             wakeup=wakeup,
@@ -133,7 +133,7 @@ def _mapper(settings: Settings) -> StreamMapper | None:
     return StreamMapper(config) if mapping_is_wanted(config) else None
 
 
-def _pipeline(settings: Settings) -> Pipeline:
+def _pipeline(settings: Settings, dead_letters: DeadLetters | None) -> Pipeline:
     rules = PipelineRules(
         stream=StreamRules(
             validate_records=settings.validate_records,
@@ -149,7 +149,10 @@ def _pipeline(settings: Settings) -> Pipeline:
         max_rows=settings.batch_size_rows,
         max_age_seconds=settings.batch_delay_seconds,
     )
-    return Pipeline(rules, limits)
+    pipeline = Pipeline(rules, limits)
+    for stream, table_version in dead_letters.versions() if dead_letters else ():
+        pipeline.taint(stream, table_version)
+    return pipeline
 
 
 def _transports(settings: Settings, options: Options, stack: ExitStack) -> Callable[[], Transport]:

@@ -49,8 +49,8 @@ class OpenBatch:
 
     @property
     def held_bytes(self) -> int:
-        """About how much memory its messages take."""
-        return self.size + FRAGMENT_BYTES * len(self.fragments)
+        """About how much memory its messages take; the prefix is the stream's."""
+        return self.size - self.prefix.body_bytes + FRAGMENT_BYTES * (1 + len(self.fragments))
 
     def fits(self, fragment: Fragment, limits: Limits) -> bool:
         """Tell whether all of `fragment` may join, with the comma before it."""
@@ -80,7 +80,7 @@ class OpenBatch:
 
     def close(self) -> Batch:
         """Return its messages as a batch that no longer changes."""
-        return Batch(self.stream, self.prefix, tuple(self.fragments), self.version)
+        return Batch.of(self.stream, self.prefix, self.fragments, self.version)
 
 
 class Buffers:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, localcontext
 from functools import lru_cache
@@ -32,8 +32,10 @@ SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
 
 _LONGEST_NUMBER = 4_000
+_DOUBLE_DIGITS = 15
 _DATE_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3])(:[0-5]\d){2}(\.\d+)?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?"
+    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3])(:[0-5]\d){2}(\.\d+)?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?",
+    re.ASCII,
 )
 
 
@@ -91,9 +93,13 @@ class _DataOnly(msgspec.Struct, gc=False):
 
 
 class CompiledCheck:
-    """A quick check by `jsonschema-rs`, for schemas that no type can express."""
+    """A quick check by `jsonschema-rs`, for schemas that no type can express.
 
-    def __init__(self, schema: JsonSchema, keys: Sequence[str]) -> None:
+    Args:
+        keys: Checks the key properties, of which a schema says nothing.
+    """
+
+    def __init__(self, schema: JsonSchema, keys: QuickCheck) -> None:
         import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
 
         # The linear engine cannot be made to hang; what it lacks goes to the exact check.
@@ -104,9 +110,11 @@ class CompiledCheck:
             pattern_options=jsonschema_rs.RegexOptions(),
             offline=True,
         ).is_valid
-        self._keys = TypedCheck(key_type(keys))
-        self._record = msgspec.json.Decoder(Any, float_hook=_decimal)
-        self._messages = msgspec.json.Decoder(list[_DataOnly], float_hook=_decimal)
+        self._keys = keys
+        # It is exact in multiples only as far as a double is.
+        number = _short_decimal if "'multipleOf'" in repr(schema) else _decimal
+        self._record = msgspec.json.Decoder(Any, float_hook=number)
+        self._messages = msgspec.json.Decoder(list[_DataOnly], float_hook=number)
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
@@ -139,13 +147,14 @@ class NoQuickCheck:
 
 def quick_check(schema: JsonSchema | None, keys: Sequence[str]) -> QuickCheck:
     """Return the fastest check for an enforced schema, or for the keys alone without one."""
-    if schema is None:
-        return TypedCheck(key_type(keys))
-    record = record_type(schema, keys)
+    record = key_type(keys) if schema is None else record_type(schema, keys)
     if record is not None:
         return TypedCheck(record)
+    key_record = key_type(keys)
+    if schema is None or key_record is None:
+        return NoQuickCheck()
     try:
-        return CompiledCheck(schema, keys)
+        return CompiledCheck(schema, TypedCheck(key_record))
     except ValueError:
         return NoQuickCheck()
 
@@ -175,17 +184,17 @@ class RecordCheck:
         self._naive = naive_datetimes
         self._quick = quick_check(schema, keys)
         completes = schema is not None and naive_datetimes != "fail"
-        self._completion = _completion(schema, schema, ()) if schema and completes else None
+        self._completion = _completion(schema) if schema and completes else None
 
     def accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
         """Tell at once whether all `records` are right; `messages` is their JSON list."""
-        if len(messages) > SMALL_RECORD_BYTES and max(map(len, records)) > SMALL_RECORD_BYTES:
+        if len(messages) > SMALL_RECORD_BYTES and any(map(self._may_be_too_large, records)):
             return False
         return self._quick.accepts_all(messages)
 
     def examine(self, record: Raw) -> Passed | Refused:
         """Look at one record."""
-        if len(record) > SMALL_RECORD_BYTES and (refused := self._too_large(record)):
+        if self._may_be_too_large(record) and (refused := self._too_large(record)):
             return refused
         if self._quick.accepts(record):
             return Passed(record, {})
@@ -202,11 +211,15 @@ class RecordCheck:
         refused, key_notes = self._exactly(candidate)
         return refused or Passed(record, notes | key_notes)
 
+    def _may_be_too_large(self, record: Raw) -> bool:
+        """Tell whether a record needs counting: each data point but one costs a comma."""
+        return len(record) > SMALL_RECORD_BYTES and (
+            len(record) > self._max_record_bytes or bytes(record).count(b",") >= MAX_DATA_POINTS
+        )
+
     def _too_large(self, record: Raw) -> Refused | None:
         if len(record) > self._max_record_bytes:
             return Refused("", f"it is {len(record):,} bytes long; the Import API takes 20 MB")
-        if re.search(rb"[0-9]{%d}" % (_LONGEST_NUMBER + 1), record):
-            return Refused("", f"it holds a number of more than {_LONGEST_NUMBER:,} digits")
         value, refused = parse_exactly(record)
         points = 0 if refused else data_points(value)
         if points > MAX_DATA_POINTS:
@@ -254,38 +267,59 @@ def _is_on_the_calendar(match: re.Match[str]) -> bool:
         datetime.strptime(match[1], "%Y-%m-%d")  # noqa: DTZ007 - the day alone
     except ValueError:
         return False
-    return match[1].isascii()
+    return True
 
 
 @dataclass(slots=True)
 class _Completion:
-    """Where date-times stand in a record: members and items that hold some, or is one itself."""
+    """Where date-times stand in a value: it is one itself, or its members and items hold some."""
 
-    is_date_time: bool
-    members: dict[str, _Completion]
-    items: _Completion | None
+    is_date_time: bool = False
+    members: dict[str, _Completion] = field(default_factory=dict)
+    rest: _Completion | None = None
+    items: _Completion | None = None
 
 
-def _completion(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> _Completion | None:
+def _completion(schema: JsonSchema) -> _Completion | None:
     """Return where an enforced schema has date-times, or None where it has none."""
-    schema = resolve(schema, root)
-    if id(schema) in path:
+    if "'date-time'" not in repr(schema):
         return None
-    path = (*path, id(schema))
-    completion = _Completion(
-        schema.get("format") == "date-time" and "string" in types_of(schema), {}, None
-    )
-    for name, below in schema.get("properties", {}).items():
-        if found := _completion(below, root, path):
-            completion.members[name] = found
+    return _completion_of(schema, schema, {})
+
+
+def _completion_of(
+    schema: JsonSchema, root: JsonSchema, known: dict[int, _Completion]
+) -> _Completion:
+    schema = resolve(schema, root)
+    if id(schema) in known:
+        return known[id(schema)]
+    found = known[id(schema)] = _Completion()
+    strings = [
+        "format" in each
+        for each in (resolve(alternative, root) for alternative in _alternatives(schema))
+        if "string" in types_of(each) and not {"anyOf", "oneOf"} & each.keys()
+    ]
+    # Where any string will do, a date-time without an offset is right as it is.
+    found.is_date_time = bool(strings) and all(strings)
+    for each in (schema, *_alternatives(schema), *schema.get("allOf", ())):
+        part = resolve(each, root)
+        if part is not schema:
+            below = _completion_of(part, root, known)
+            found.members |= below.members
+            found.rest = found.rest or below.rest
+            found.items = found.items or below.items
+            found.is_date_time |= below.is_date_time and each in schema.get("allOf", ())
+    for name, below_schema in schema.get("properties", {}).items():
+        found.members[name] = _completion_of(below_schema, root, known)
+    if isinstance(schema.get("additionalProperties"), dict):
+        found.rest = _completion_of(schema["additionalProperties"], root, known)
     if isinstance(schema.get("items"), dict):
-        completion.items = _completion(schema["items"], root, path)
-    for alternative in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        if found := _completion(alternative, root, path):
-            completion.is_date_time |= found.is_date_time
-            completion.members |= found.members
-            completion.items = completion.items or found.items
-    return completion if completion.is_date_time or completion.members or completion.items else None
+        found.items = _completion_of(schema["items"], root, known)
+    return found
+
+
+def _alternatives(schema: JsonSchema) -> list[JsonSchema]:
+    return [*schema.get("anyOf", ()), *schema.get("oneOf", ())] or [schema]
 
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
@@ -301,12 +335,13 @@ def _complete(text: Raw, completion: _Completion, field: str, fields: list[str])
         if opening == b'"' and completion.is_date_time:
             if _is_naive(_STRING.decode(text)):
                 fields.append(field)
-                return Raw(bytes(text)[:-1] + b'Z"')
-        elif opening == b"{" and completion.members:
+                # The day is ten characters long; some write a space behind it.
+                return Raw(bytes(text)[:11] + b"T" + bytes(text)[12:-1] + b'Z"')
+        elif opening == b"{" and (completion.members or completion.rest):
             members = _MEMBERS.decode(text)
-            for name, below in completion.members.items():
-                if name in members:
-                    members[name] = _complete(members[name], below, f"{field}/{name}", fields)
+            for name, value in members.items():
+                if below := completion.members.get(name, completion.rest):
+                    members[name] = _complete(value, below, f"{field}/{name}", fields)
             return Raw(msgspec.json.encode(members)) if len(fields) > before else text
         elif opening == b"[" and completion.items:
             items = [_complete(i, completion.items, field, fields) for i in _ITEMS.decode(text)]
@@ -325,16 +360,22 @@ def _decodes(decoder: msgspec.json.Decoder[Any], text: bytes | Raw) -> bool:
 
 
 def _decimal(text: str) -> Decimal:
-    """Return a number exactly; refuse exponents that would fill the memory once written out."""
+    """Return a number exactly; refuse what would fill the memory once it is written out."""
     number = Decimal(text)
-    if abs(number.adjusted()) > _LONGEST_NUMBER:
-        raise ValueError("exponent out of range")
+    if len(text) > _LONGEST_NUMBER or abs(number.adjusted()) > _LONGEST_NUMBER:
+        raise ValueError("it is too long, or its exponent too large")
     return number
+
+
+def _short_decimal(text: str) -> Decimal:
+    if len(text) > _DOUBLE_DIGITS:
+        raise ValueError("beyond the precision of a double")
+    return _decimal(text)
 
 
 def _integer(text: str) -> int:
     if len(text) > _LONGEST_NUMBER:
-        raise ValueError("integer too long")
+        raise ValueError("it is too long")
     return int(text)
 
 
@@ -484,7 +525,7 @@ def _is_multiple(number: int | Decimal, factor: int | Decimal) -> bool:
     with localcontext() as context:
         # Both have at most this many digits before and behind the point.
         context.prec = 4 * _LONGEST_NUMBER
-        return Decimal(number) % Decimal(factor) == 0
+        return bool(Decimal(number) % Decimal(factor) == 0)
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from typing import IO, NoReturn
 import click
 
 from target_stitch_import.config import Settings, read_config
-from target_stitch_import.errors import ConfigurationError, TargetError
+from target_stitch_import.errors import ConfigurationError, OutputError, TargetError
 from target_stitch_import.report import LOGGER_NAME, set_up_logging
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
@@ -105,7 +105,7 @@ def _deliver(
     if source is None:
         raise ConfigurationError("There is no stdin. Pipe a tap's output in, or use --input.")
     if sys.stdout is None:
-        raise ConfigurationError("There is no stdout, so no state could be written.")
+        raise OutputError("There is no stdout, so no state could be written.")
     deliver(settings, Options(dry_run, output_path), source, sys.stdout.buffer)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
+import requests
 from msgspec import Meta, Struct
 
 from target_stitch_import.api import BATCH_PATH, REGION_URLS, Endpoint, is_loopback
@@ -80,7 +81,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         ),
     ] = 64_000_000
     request_timeout_seconds: Annotated[
-        Annotated[float, Meta(gt=0)], _about("Read timeout of one request, in seconds.")
+        Annotated[float, Meta(gt=0, le=86_400)],
+        _about("Timeout in seconds, of connecting, of sending a request, and of each read."),
     ] = 120
     max_retry_seconds: Annotated[
         Annotated[float, Meta(ge=0)],
@@ -244,8 +246,11 @@ def _check_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError:
-        raise ConfigurationError(f"Setting `{name}` is no URL.") from None
+        requests.Request("POST", url).prepare()
+    except (ValueError, requests.RequestException):
+        raise ConfigurationError(
+            f"Setting `{name}` must be a URL such as https://api.stitchdata.com."
+        ) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigurationError(
             f"Setting `{name}` must be a URL such as https://api.stitchdata.com."

@@ -33,10 +33,28 @@ class DeadLetters:
         self._count = 0
         try:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            if _ends_in_mid_line(self._file):
-                os.write(self._file, b"\n")  # a run that was killed while it wrote
+            self._is_in_mid_line = _ends_in_mid_line(self._file)
         except OSError as error:
             raise OutputError(_cannot_write(path, error)) from None
+
+    def versions(self) -> set[tuple[str, int]]:
+        """Return the streams and table versions that records in the file were set aside from.
+
+        A version lacks these records until they are repaired and sent, whichever run set them
+        aside.
+        """
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            return set()
+        found: set[tuple[str, int]] = set()
+        try:
+            with open(self._path, "rb") as file:  # noqa: PTH123 - beside the descriptor
+                for line in file:
+                    entry = _read(line)
+                    if entry and entry.version is not None:
+                        found.add((entry.stream, entry.version))
+        except OSError as error:
+            raise OutputError(_cannot_write(self._path, error)) from None
+        return found
 
     def write(self, records: Sequence[SetAside]) -> None:
         """Write `records` and wait until they are on the disk.
@@ -52,10 +70,14 @@ class DeadLetters:
                 f"More than {self._limit:,} records were set aside (`dead_letter_limit`); the last "
                 f"one, on line {last.line}: {last.reason}. See {self._path}."
             )
+        # A line that was cut off, by a kill or a full disk, must not spoil the next one.
+        text = b"\n" * self._is_in_mid_line + b"".join(map(_line, records))
+        self._is_in_mid_line = True
         try:
-            waiting = memoryview(b"".join(map(_line, records)))
+            waiting = memoryview(text)
             while waiting:
                 waiting = waiting[os.write(self._file, waiting) :]
+            self._is_in_mid_line = False
             os.fsync(self._file)
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
@@ -63,6 +85,18 @@ class DeadLetters:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+class _Entry(msgspec.Struct):
+    stream: str
+    version: int | None = None
+
+
+def _read(line: bytes) -> _Entry | None:
+    try:
+        return msgspec.json.decode(line, type=_Entry)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _ends_in_mid_line(file: int) -> bool:

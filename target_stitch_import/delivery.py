@@ -36,11 +36,15 @@ LEAST_LEARNED_BYTES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Send this body; answer with an `Outcome`."""
+    """Send the body of `part`; answer with an `Outcome`."""
 
     part: Batch
-    body: bytes
     again: bool
+
+    @property
+    def body(self) -> bytes:
+        """What is sent, the same bytes each time."""
+        return self.part.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,9 @@ class Judgement:
         self._in_a_row = 0
         self._messages += count
 
+    def __str__(self) -> str:
+        return f"{self._refused:,} of {self._messages:,}"
+
     def condemns_all(self) -> bool:
         """Note one more lone record refused; tell whether that is too many."""
         self._in_a_row += 1
@@ -157,11 +164,10 @@ def _send(
     part: Batch, rules: DeliveryRules
 ) -> Generator[Step, Outcome | None, Acknowledged | Rejected | TooLarge]:
     """Send one body until there is a final verdict."""
-    body = part.body()
     first_failure: float | None = None
     tries = 0
     while True:
-        outcome = yield Attempt(part, body, again=tries > 0)
+        outcome = yield Attempt(part, again=tries > 0)
         if outcome is None:
             raise TypeError("an attempt is answered with an outcome")
         verdict = outcome.verdict
@@ -205,16 +211,16 @@ def _refused(
         )
     if judgement.condemns_all():
         raise InputError(
-            f"Line {message.line}: the Import API refuses record after record, the last one of "
-            f"stream {stream}: {verdict.reason}. Something is wrong with all of them, so the run "
-            "stops instead of setting them aside."
+            f"Line {message.line}: the Import API refuses record after record, {judgement} so far; "
+            f"the last one of stream {stream}: {verdict.reason}. Something is wrong with them "
+            "altogether, so the run stops instead of setting them aside."
         )
     return SetAside(
         part.stream,
         part.version,
         message.line,
         message.sequence,
-        part.fragments[0].epoch,
+        part.spans[0].epoch,
         f"refused by the Import API: {verdict.reason}",
         message.data,
         part.prefix,

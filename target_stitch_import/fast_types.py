@@ -50,10 +50,9 @@ def record_type(schema: JsonSchema, keys: Sequence[str]) -> Any | None:
         return None
 
 
-def key_type(keys: Sequence[str]) -> Any:
+def key_type(keys: Sequence[str]) -> Any | None:
     """Return a type for objects whose `keys` are there, plain scalars and not null."""
-    anything: JsonSchema = {}
-    return _struct(anything, anything, frozenset(keys), ())
+    return record_type({}, keys)
 
 
 def _struct(
@@ -69,6 +68,8 @@ def _struct(
     fields: list[Any] = []
     names: dict[str, str] = {}
     for at, name in enumerate([*properties, *sorted(required - properties.keys())]):
+        if not name.isprintable() or '"' in name or "\\" in name:
+            raise _InexpressibleError  # such names cannot be those of fields
         below = properties.get(name, {})
         kind = _key(below, root) if name in keys else _type(below, root, path)
         names[f"f{at}"] = name

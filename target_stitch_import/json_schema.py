@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from target_stitch_import.errors import quoted
+
 JsonSchema: TypeAlias = dict[str, Any]
 
 TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
@@ -33,7 +35,7 @@ class SchemaDefectError(Exception):
     """A schema that the Import API would refuse; `place` is a JSON Pointer into it."""
 
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"at `#{place}`: {reason}")
+        super().__init__(f"at {quoted(f'#{place}')}: {reason}")
 
 
 @dataclass(slots=True)
@@ -54,7 +56,10 @@ def enforced(text: bytes) -> Enforced:
         SchemaDefectError: the API would refuse the schema: it is no object, names an unknown type,
             has a boolean where a schema belongs, or a reference that leads nowhere or in a circle.
     """
-    return _Reader(text).read()
+    try:
+        return _Reader(text).read()
+    except (ValueError, RecursionError) as error:
+        raise SchemaDefectError("", "it is nested too deeply or holds a huge number") from error
 
 
 def resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
@@ -74,12 +79,10 @@ def types_of(schema: JsonSchema) -> frozenset[str]:
 
 class _Reader:
     def __init__(self, text: bytes) -> None:
-        try:
-            self._root = json.loads(text, parse_float=Decimal)
-        except (ValueError, RecursionError) as error:
-            raise SchemaDefectError("", "it is nested too deeply or holds a huge number") from error
+        self._root = json.loads(text, parse_float=Decimal)
         self._definitions: dict[str, JsonSchema] = {}
         self._names: dict[str, str] = {}
+        self._straight: set[str] = set()
         self._warnings: list[str] = []
 
     def read(self) -> Enforced:
@@ -87,8 +90,8 @@ class _Reader:
         if self._definitions:
             schema["definitions"] = self._definitions
         self._refuse_circles(schema, schema, [])
-        for name, definition in self._definitions.items():
-            self._refuse_circles(definition, schema, [f"{_POINTER}{name}"])
+        for name in self._definitions:
+            self._refuse_circles({"$ref": f"{_POINTER}{name}"}, schema, [])
         return Enforced(schema, self._warnings)
 
     def _schema(self, source: object, place: str) -> JsonSchema:
@@ -108,7 +111,9 @@ class _Reader:
     def _type(self, types: object, place: str) -> str | list[str]:
         for name in types if isinstance(types, list) else [types]:
             if not isinstance(name, str) or name not in TYPES:
-                raise SchemaDefectError(place, f"unknown type {json.dumps(name, default=str)}")
+                raise SchemaDefectError(
+                    place, f"unknown type {quoted(json.dumps(name, default=str), mark='')}"
+                )
         return types  # type: ignore[return-value]  # each name was just seen to be a string
 
     def _subschemas(self, source: JsonSchema, schema: JsonSchema, place: str) -> None:
@@ -158,8 +163,8 @@ class _Reader:
         for keyword, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
             if _is_number(source.get(keyword)):
                 self._warnings.append(
-                    f"`#{place}/{keyword}` is a number, as in Draft 6; the Import API speaks "
-                    "Draft 4, so it is not enforced"
+                    f"{quoted(f'#{place}/{keyword}')} is a number, as in Draft 6; the Import API "
+                    "speaks Draft 4, so it is not enforced"
                 )
             elif source.get(keyword) is True and bound in schema:
                 schema[keyword] = True
@@ -174,12 +179,14 @@ class _Reader:
         if sound(source[keyword]):
             schema[keyword] = source[keyword]
         else:
-            self._warnings.append(f"`#{place}/{keyword}` is not Draft 4, so it is not enforced")
+            self._warnings.append(
+                f"{quoted(f'#{place}/{keyword}')} is not Draft 4, so it is not enforced"
+            )
 
     def _definition(self, reference: str, place: str) -> str:
         if not reference.startswith("#"):
             raise SchemaDefectError(
-                place, f"`$ref` {json.dumps(reference)} is not local, and is never fetched"
+                place, f"`$ref` {quoted(reference)} is not local, and is never fetched"
             )
         if reference not in self._names:
             target: Any = self._root
@@ -191,7 +198,7 @@ class _Reader:
                 elif isinstance(target, dict) and part in target:
                     target = target[part]
                 else:
-                    raise SchemaDefectError(place, f"`$ref` {json.dumps(reference)} leads nowhere")
+                    raise SchemaDefectError(place, f"`$ref` {quoted(reference)} leads nowhere")
             name = self._names[reference] = str(len(self._names))
             # It stands there before it is read, as it may refer to itself.
             definition = self._definitions[name] = {}
@@ -205,8 +212,10 @@ class _Reader:
             if keyword == "$ref" and value:
                 if value in path:
                     raise SchemaDefectError("", "a `$ref` leads in a circle")
-                definition = root["definitions"][value.removeprefix(_POINTER)]
-                self._refuse_circles(definition, root, [*path, value])
+                if value not in self._straight:
+                    definition = root["definitions"][value.removeprefix(_POINTER)]
+                    self._refuse_circles(definition, root, [*path, value])
+                    self._straight.add(value)
             else:
                 for below in value if isinstance(value, list) else [value]:
                     self._refuse_circles(below, root, path)

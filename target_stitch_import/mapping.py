@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import simplejson
@@ -76,6 +77,9 @@ class StreamMapper:
                 case Records():
                     for stream_map in self._maps(event.stream):
                         yield from self._map_records(event, stream_map)
+                case MalformedRecord() if self._is_known(event.stream):
+                    for stream_map in self._maps(event.stream):
+                        yield replace(event, stream=stream_map.stream_alias)
                 case ActivateVersion():
                     for stream_map in self._maps(event.stream):
                         yield ActivateVersion(event.line, stream_map.stream_alias, event.version)

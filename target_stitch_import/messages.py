@@ -59,6 +59,7 @@ _Message: TypeAlias = (
 )
 _MESSAGES = msgspec.json.Decoder(_Message)
 _RAW = msgspec.json.Decoder(Raw)
+_STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.)*")')
 _REQUIRED = {
     "RECORD": ("stream", "record"),
     "SCHEMA": ("stream", "schema", "key_properties"),
@@ -163,8 +164,8 @@ class MessageReader:
         except InputError as error:
             if outline(last) is None:
                 raise InputError(
-                    f"Line {self.lines_read} is cut off: the tap's output ends in the middle of a "
-                    "message. Look for what stopped the tap, then run again."
+                    f"Line {self.lines_read}{_of_stream(last)} is cut off: the tap's output ends "
+                    "in the middle of a message. Look for what stopped the tap, then run again."
                 ) from None
             raise error from None
 
@@ -241,7 +242,8 @@ def _read_line(line: int, text: bytes) -> Event:
         raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
     if not _is_utf8(text):
         raise InputError(
-            f"Line {line} is not UTF-8. Singer messages are UTF-8: check the tap's encoding."
+            f"Line {line}{_of_stream(text)} is not UTF-8. Singer messages are UTF-8: check the "
+            "tap's encoding."
         )
     try:
         message = _MESSAGES.decode(text)
@@ -323,6 +325,12 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
     raise InputError(f"{where} cannot be read: {quoted(detail, mark='')}.")
 
 
+def _of_stream(text: bytes) -> str:
+    """Return ` of stream ...` for a line that cannot be read, where it names one early enough."""
+    found = _STREAM.search(text.split(b'"record"', 1)[0])
+    return f" of stream {quoted(_plain_text(found[1]))}" if found else ""
+
+
 def _version(members: dict[str, bytes]) -> int | None:
     try:
         return msgspec.json.decode(members.get("version", b"null"), type=int | None)
@@ -345,7 +353,7 @@ def _record_defect(record: bytes) -> str | None:
 
 def _plain_text(value: bytes) -> str:
     try:
-        decoded = json.loads(value)
+        decoded = json.loads(value.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return ""
     return decoded if isinstance(decoded, str) else str(type(decoded).__name__)

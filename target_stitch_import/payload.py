@@ -6,9 +6,10 @@ the input and stay with their record through every retry and split.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ MAX_KEY_CHARACTERS = 1_024
 
 _ENCODER = msgspec.json.Encoder()
 _OPENING = b',"messages":['
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
 _CLOSING = b"]}"
 
 
@@ -119,7 +123,7 @@ def encode_activation(sequence: int) -> bytes:
 def api_time(text: str | None) -> str | UnsetType:
     """Return `time_extracted` in UTC as the API writes it, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
 
-    What is no time is left out rather than sent: it would cost the whole batch.
+    What cannot be read as a time is left out rather than sent: it would cost the whole batch.
     """
     if not text:
         return UNSET
@@ -128,11 +132,14 @@ def api_time(text: str | None) -> str | UnsetType:
         return text
     if len(text) == 32 and text[10] == "T" and text[19] == "." and text[26:] == "+00:00":
         return f"{text[:26]}Z"
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return UNSET
+    day, time, fraction, offset = match.groups()
+    offset = "+00:00" if offset in {None, "Z", "z"} else f"{offset[:3]}:{offset[-2:]}"
     try:
-        parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        if parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=timezone.utc)
-        return parsed.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        parsed = datetime.fromisoformat(f"{day}T{time}.{(fraction or '')[:6]:0<6}{offset}")
+        return f"{parsed.astimezone(timezone.utc).isoformat(timespec='microseconds')[:26]}Z"
     except (ValueError, OverflowError):
         return UNSET
 
@@ -175,49 +182,81 @@ class BodyPrefix:
         return len(self.encoded) + len(_CLOSING)
 
 
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """What a fragment was, once its text is part of a body."""
+
+    size: int
+    count: int
+    line: int
+    sequence: int
+    epoch: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One request body in the making: a stream's messages that no longer change.
+    """One request body with what is known of its messages, in spans from first to last.
 
     `barrier` marks an activation: earlier batches of its stream first, later ones after it.
     """
 
     stream: str
     prefix: BodyPrefix
-    fragments: tuple[Fragment, ...]
+    body: bytes
+    spans: tuple[Span, ...]
     version: int | None = None
     barrier: bool = False
+
+    @classmethod
+    def of(  # what a batch is, and what it holds
+        cls,
+        stream: str,
+        prefix: BodyPrefix,
+        fragments: Sequence[Fragment],
+        version: int | None = None,
+        *,
+        barrier: bool = False,
+    ) -> Batch:
+        """Make a body of `fragments`."""
+        messages = b",".join([fragment.encoded for fragment in fragments])
+        spans = tuple(
+            Span(len(each.encoded), each.count, each.line, each.sequence, each.epoch)
+            for each in fragments
+        )
+        body = b"".join((prefix.encoded, messages, _CLOSING))
+        return cls(stream, prefix, body, spans, version, barrier)
 
     @property
     def count(self) -> int:
         """The number of messages."""
-        return sum(fragment.count for fragment in self.fragments)
+        return sum(span.count for span in self.spans)
 
     @property
     def size(self) -> int:
         """The size of the body in bytes."""
-        commas = len(self.fragments) - 1
-        return self.prefix.body_bytes + commas + sum(len(f.encoded) for f in self.fragments)
+        return len(self.body)
 
     @property
     def epochs(self) -> Counter[int]:
         """How many messages of each epoch the ledger is owed."""
         epochs: Counter[int] = Counter()
-        for fragment in self.fragments:
-            epochs[fragment.epoch] += fragment.count
+        for span in self.spans:
+            epochs[span.epoch] += span.count
         return epochs
 
-    def body(self) -> bytes:
-        """Return the request body."""
-        messages = b",".join([fragment.encoded for fragment in self.fragments])
-        return b"".join((self.prefix.encoded, messages, _CLOSING))
+    def fragments(self) -> Iterator[Fragment]:
+        """Yield the fragments that the body was made of."""
+        start = len(self.prefix.encoded)
+        for span in self.spans:
+            encoded = self.body[start : start + span.size]
+            yield Fragment(encoded, span.count, span.line, span.sequence, span.epoch)
+            start += span.size + 1
 
     def split(self, at: int) -> tuple[Batch, Batch]:
         """Return the first `at` messages and the rest as two batches; `0 < at < count`."""
         first: list[Fragment] = []
         rest: list[Fragment] = []
         left = at
-        for fragment in self.fragments:
+        for fragment in self.fragments():
             if left >= fragment.count:
                 first.append(fragment)
             elif left <= 0:
@@ -227,11 +266,15 @@ class Batch:
                 first.append(head)
                 rest.append(tail)
             left -= fragment.count
-        return replace(self, fragments=tuple(first)), replace(self, fragments=tuple(rest))
+        head_batch, tail_batch = (
+            Batch.of(self.stream, self.prefix, part, self.version, barrier=self.barrier)
+            for part in (first, rest)
+        )
+        return head_batch, tail_batch
 
     def messages(self) -> Iterator[SentMessage]:
         """Yield each message with where it came from."""
-        for fragment in self.fragments:
+        for fragment in self.fragments():
             for at, raw in enumerate(_MESSAGES.decode(b"[%b]" % fragment.encoded)):
                 message = _MESSAGE.decode(raw)
                 data = b"" if message.data is UNSET else bytes(message.data)

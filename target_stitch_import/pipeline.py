@@ -113,6 +113,10 @@ class Pipeline:
         self._closed_bytes = 0
         self._noticed: set[tuple[str, str]] = set()
 
+    def taint(self, stream: str, version: int) -> None:
+        """Note that a version lacks a record that an earlier run set aside."""
+        self._lanes.setdefault(stream, _Lane()).tainted_versions.add(version)
+
     # What comes in.
 
     def receive(self, event: Event, now: float, clock_ns: int) -> None:
@@ -142,9 +146,19 @@ class Pipeline:
                 )
 
     def close(self) -> None:
-        """Close all batches: the input has ended."""
+        """Close all batches: the input has ended.
+
+        Raises:
+            InputError: An activation is refused; all other batches are closed all the same.
+        """
+        refused: InputError | None = None
         for batch in self._buffers.largest_first():
-            self._enqueue(batch)
+            try:
+                self._enqueue(batch)
+            except InputError as error:
+                refused = error
+        if refused:
+            raise refused
 
     def expire(self, now: float) -> None:
         """Close the batches that have waited long enough."""
@@ -163,10 +177,9 @@ class Pipeline:
         most = self._rules.max_buffer_bytes
         if self._buffers.held_bytes + self._closed_bytes < most:
             return True
-        for batch in self._buffers.largest_first():
+        largest = self._buffers.largest_first()
+        while self._closed_bytes < most // 2 and (batch := next(largest, None)):
             self._enqueue(batch)
-            if self._closed_bytes >= most // 2:
-                break
         return False
 
     # What comes back.
@@ -316,7 +329,7 @@ class Pipeline:
             encode_activation(sequence), 1, message.line, sequence, self._ledger.read(1)
         )
         prefix = stream.prefix(message.version)
-        self._enqueue(Batch(stream.name, prefix, (fragment,), message.version, barrier=True))
+        self._enqueue(Batch.of(stream.name, prefix, [fragment], message.version, barrier=True))
 
     def _enqueue(self, batch: Batch) -> None:
         self._closed_bytes += _held_bytes(batch)
@@ -332,9 +345,10 @@ class Pipeline:
                 break
             if batch.barrier and batch.version in lane.tainted_versions:
                 raise InputError(
-                    f"Line {batch.fragments[0].line}: version {batch.version} of stream "
+                    f"Line {batch.spans[0].line}: version {batch.version} of stream "
                     f"{quoted(batch.stream)} is not activated, as records of it were set aside: "
-                    "activating would delete their earlier rows. Repair them, then run again."
+                    "activating would delete their earlier rows. Repair and replay them, take "
+                    "their lines out of the dead-letter file, then run again."
                 )
             lane.activating = batch.barrier
             lane.counts.in_flight += batch.count
@@ -347,4 +361,4 @@ class Pipeline:
 
 
 def _held_bytes(batch: Batch) -> int:
-    return batch.size + FRAGMENT_BYTES * len(batch.fragments)
+    return batch.size + FRAGMENT_BYTES * len(batch.spans)

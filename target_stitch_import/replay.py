@@ -93,7 +93,7 @@ def replay(file: IO[bytes], connect: Callable[[], Transport], rules: SenderRules
                 batch.barrier and in_flight
             ):
                 _take(sender, wakeups, in_flight, replayed)
-            in_flight[id(batch)] = batch.fragments[0].line
+            in_flight[id(batch)] = batch.spans[0].line
             sender.submit(batch)
             if batch.barrier:
                 _drain(sender, wakeups, in_flight, replayed)
@@ -187,9 +187,9 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
     for group, barrier in ((records, False), (rest, True)):
         if group:
             # One fragment each, so that each keeps the line of the file that it stands in.
-            fragments = tuple(Fragment(bytes(each), 1, line, 0, 0) for each in group)
-            version = request.table_version
-            yield Batch(request.table_name, request.prefix(), fragments, version, barrier)
+            fragments = [Fragment(bytes(each), 1, line, 0, 0) for each in group]
+            table, version = request.table_name, request.table_version
+            yield Batch.of(table, request.prefix(), fragments, version, barrier=barrier)
 
 
 def _check(line: int, letter: _DeadLetter, prefix: BodyPrefix) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import logging.config
 import os
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw
 
 from target_stitch_import.errors import ConfigurationError, OutputError, quoted
 
@@ -112,8 +114,8 @@ class Reporter:
         entry = self._delivered.setdefault(part.stream, _Delivered())
         entry.batches += 1
         entry.bytes += part.size
-        first = part.fragments[0].sequence
-        last = part.fragments[-1].sequence + part.fragments[-1].count - 1
+        first = part.spans[0].sequence
+        last = part.spans[-1].sequence + part.spans[-1].count - 1
         entry.first_sequence = min(first, entry.first_sequence or first)
         entry.last_sequence = max(last, entry.last_sequence or last)
         _LOGGER.debug(
@@ -123,7 +125,7 @@ class Reporter:
             part.size,
         )
         if self.output:
-            self.output.write(part.body())
+            self.output.write(part.body)
 
     def summary(
         self,
@@ -134,7 +136,7 @@ class Reporter:
         error: str | None,
         last_state: bytes | None,
     ) -> dict[str, Any]:
-        """Return what the run did, as JSON values."""
+        """Return what the run did, as JSON values; the last state is the tap's own text."""
         seconds = time.monotonic() - self._started
         streams = {}
         for stream, count in counts.items():
@@ -151,7 +153,7 @@ class Reporter:
             "seconds": round(seconds, 3),
             "streams": streams,
             **asdict(traffic),
-            "last_state": None if last_state is None else json.loads(last_state),
+            "last_state": None if last_state is None else Raw(last_state),
         }
 
 
@@ -187,8 +189,7 @@ def write_summary(path: str, summary: Mapping[str, Any]) -> None:
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(summary, file, indent=2)
-            file.write("\n")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     except OSError as error:
         raise OutputError(f"The summary {path} cannot be written: {error.strerror}.") from None

@@ -35,7 +35,8 @@ class Failure(Enum):
     LOST = "the connection broke off"
     TIMED_OUT = "no answer in time"
     CUT_OFF = "the answer was cut off"
-    UNTRUSTED = "the TLS certificate was refused"
+    UNTRUSTED = "TLS failed"
+    UNSENDABLE = "the request cannot be sent at all"
 
     @property
     def is_ambiguous(self) -> bool:
@@ -97,11 +98,12 @@ Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | Rejected | Stop
 
 def judge(answer: Answer, wall_clock_seconds: float) -> Verdict:
     """Return what an answer means for its request; `wall_clock_seconds` is since 1970."""
-    if answer.failure is Failure.UNTRUSTED:
+    if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
             ProtocolError(
-                f"The Import API's TLS certificate was refused: {quoted(answer.text, mark='')}. "
-                "Check `api_url`, the machine's clock and certificates, and proxies."
+                f"The Import API cannot be talked to, {answer.failure.value}: "
+                f"{quoted(answer.text, mark='')}. Check `api_url`, the machine's clock and "
+                "certificates, and the environment's proxies and certificate bundle."
             )
         )
     if answer.failure is not None or answer.status is None:

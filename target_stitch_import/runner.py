@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 18
 _NEVER = float("inf")
+_LONGEST_WAIT_SECONDS = 3600.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 20.0
 """After a signal, or once the run has failed, requests on their way get this long."""
@@ -65,6 +66,9 @@ class StateWriter:
     """Writes states from a thread of its own, so that a slow reader of stdout holds up nothing.
 
     While one is being written, only the newest waits: an older checkpoint has lost its use.
+
+    Args:
+        wake: Called from the thread whenever a state was written, or cannot be.
     """
 
     def __init__(self, stream: IO[bytes], wake: Callable[[], None]) -> None:
@@ -74,48 +78,53 @@ class StateWriter:
         self._wake = wake
         self._changed = threading.Condition()
         self._next: bytes | None = None
-        self._closed = False
+        self._unwritten = 0
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a state is still to be written."""
+        return self._unwritten > 0 and self.error is None
 
     def write(self, state: bytes) -> None:
         """Write `state` as a line, unless a newer one comes first."""
         with self._changed:
+            self._unwritten += self._next is None
             self._next = state
             self._changed.notify()
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="states", daemon=True)
             self._thread.start()
 
-    def close(self, timeout_seconds: float | None = None) -> None:
-        """Wait until the last state is written."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        if self._thread:
-            self._thread.join(timeout_seconds)
-            if self._thread.is_alive():
-                self.error = OutputError(
-                    "Stdout takes no more: the last states earned could not be written."
-                )
-
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                while self._next is None and not self._closed:
-                    self._changed.wait()
-                state, self._next = self._next, None
-            if state is None:
-                return
-            try:
-                self._stream.write(state + b"\n")
-                self._stream.flush()
+        try:
+            while True:
+                with self._changed:
+                    while self._next is None:
+                        self._changed.wait()
+                    state, self._next = self._next, None
+                self._put(state + b"\n")
                 self.last_written = state
-            except (OSError, ValueError) as error:
-                self.error = OutputError(
-                    f"Stdout cannot be written, so no state can be saved: {error}."
-                )
+                with self._changed:
+                    self._unwritten -= 1
                 self._wake()
-                return
+        except (OSError, ValueError) as error:
+            self.error = OutputError(
+                f"Stdout cannot be written, so no state can be saved: {error}."
+            )
+            self._wake()
+
+    def _put(self, line: bytes) -> None:
+        """Write all of `line`, past any buffer: nothing must wait there when the process ends."""
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, AttributeError):
+            self._stream.write(line)
+            self._stream.flush()
+            return
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
 
 class Observer(Protocol):
@@ -144,6 +153,7 @@ class Run:
     _reader: MessageReader = field(default_factory=MessageReader)
     _error: TargetError | None = None
     _reading: bool = True
+    _interrupted: bool = False
     _in_flight: int = 0
     _give_up_at: float = _NEVER
 
@@ -154,15 +164,17 @@ class Run:
             TargetError: The run failed. What was earned until then is written all the same.
         """
         with self.wakeup.on_signals():
-            while self._reading or self._delivering():
+            while self._reading or self._is_waiting():
                 try:
                     self._step(has_input=self._wait())
                 except TargetError as error:
                     self._finish(error)
                 self._write_states()
-        self.sender.stop()
         self.sender.close()
-        self.states.close(None if self._error is None else GRACE_SECONDS)
+        if self.states.is_busy:
+            self._error = self._error or OutputError(
+                "Stdout takes no more: the last states earned could not be written."
+            )
         if failed := self._error or self.states.error:
             raise failed
 
@@ -171,9 +183,10 @@ class Run:
         """How many lines were read."""
         return self._reader.lines_read
 
-    def _delivering(self) -> bool:
+    def _is_waiting(self) -> bool:
         """Tell whether something is on its way that is still worth waiting for."""
-        return self._in_flight > 0 and time.monotonic() < self._give_up_at
+        on_its_way = self._in_flight > 0 or self.states.is_busy
+        return on_its_way and time.monotonic() < self._give_up_at
 
     def _wait(self) -> bool:
         """Wait for input, reports, signals or the next deadline; tell whether there is input."""
@@ -182,12 +195,14 @@ class Run:
         wants_input = self._reading and self.pipeline.has_room()
         self._submit()
         timeout = min(self.pipeline.next_deadline(), self._give_up_at) - time.monotonic()
-        if wants_input and self.source.descriptor is None:
-            timeout = 0.0
-        elif wants_input and self.source.descriptor is not None:
+        if wants_input and self.source.descriptor is not None:
             poll.register(self.source.descriptor, select.POLLIN)
-        milliseconds = None if timeout == _NEVER else max(0, int(timeout * 1000) + 1)
-        readable = {descriptor for descriptor, _ in poll.poll(milliseconds)}
+        elif wants_input:
+            timeout = 0.0
+        if self.sender.reports:
+            timeout = 0.0  # an error left them behind, and their wake-up is over
+        seconds = min(max(timeout, 0.0), _LONGEST_WAIT_SECONDS)
+        readable = {descriptor for descriptor, _ in poll.poll(int(seconds * 1000) + 1)}
         if self.wakeup.descriptor in readable:
             self.wakeup.clear()
         return wants_input and (
@@ -196,8 +211,9 @@ class Run:
 
     def _step(self, *, has_input: bool) -> None:
         """Do everything that there is to do, in the order in which it became possible."""
-        if self.wakeup.signals and self._error is None:
-            self._give_up_at = time.monotonic() + GRACE_SECONDS
+        if self.wakeup.signals and not self._interrupted:
+            self._interrupted = True
+            self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
             raise InterruptedRunError(self.wakeup.signals[0])
         self._take_reports()
         if self.states.error:
@@ -227,8 +243,10 @@ class Run:
             return
         self._error = self._error or error
         self._reading = False
-        with suppress(TargetError):  # the error that came first is the one to tell
+        # The error that came first is the one to tell.
+        with suppress(TargetError):
             self.pipeline.close()
+        with suppress(TargetError):
             self._set_aside()
         self._submit()
 
@@ -284,11 +302,14 @@ class Wakeup:
         os.set_blocking(self.descriptor, False)
         os.set_blocking(self._write_end, False)
         self.signals: deque[int] = deque()
+        self._closing = threading.Lock()
+        self._closed = False
 
     def wake(self) -> None:
-        """Make `poll` return; from any thread."""
-        with suppress(BlockingIOError):  # where it is full, `poll` returns anyway
-            os.write(self._write_end, b"\0")
+        """Make `poll` return; from any thread, also from one that outlives the run."""
+        with self._closing, suppress(BlockingIOError):  # where it is full, `poll` returns anyway
+            if not self._closed:
+                os.write(self._write_end, b"\0")
 
     def clear(self) -> None:
         """Take notice of everything that woke us so far."""
@@ -318,5 +339,7 @@ class Wakeup:
 
     def close(self) -> None:
         """Close both ends."""
-        os.close(self.descriptor)
-        os.close(self._write_end)
+        with self._closing:
+            self._closed = True
+            os.close(self.descriptor)
+            os.close(self._write_end)

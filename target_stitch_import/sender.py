@@ -139,16 +139,18 @@ class Sender:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the threads, which must be idle or stopped."""
+        """End the threads; those in a request end with it, and nobody waits for them."""
+        self.stop()
         for _ in self._threads:
             self._batches.put(None)
 
     # Runs in the threads.
 
     def _work(self) -> None:
-        transport = self._connect()
+        transport: Transport | None = None
         while (batch := self._batches.get()) is not None:
             try:
+                transport = transport or self._connect()
                 if not self._stop.is_set():
                     self._deliver(batch, transport)
             except _StoppedError:
@@ -159,7 +161,9 @@ class Sender:
                 self._fail(TargetError(f"Internal error while sending: {type(error).__name__}"))
             finally:
                 self._report(Released(batch))
-        transport.close()
+            del batch  # an idle thread must hold no memory
+        if transport:
+            transport.close()
 
     def _fail(self, error: TargetError) -> None:
         """End the run: from here on, no thread sends anything new."""
@@ -211,7 +215,7 @@ class Sender:
         traffic = self.traffic
         traffic.requests += 1
         traffic.retries += attempt.again
-        traffic.bytes_sent += len(attempt.body)
+        traffic.bytes_sent += attempt.part.size
         traffic.seconds_waited += seconds
         traffic.slowest_seconds = max(traffic.slowest_seconds, seconds)
         traffic.possible_duplicates += isinstance(verdict, TryAgain) and verdict.ambiguous

@@ -9,7 +9,7 @@ import msgspec
 
 from target_stitch_import.checks import RecordCheck
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.json_schema import Enforced, SchemaDefectError, enforced
+from target_stitch_import.json_schema import Enforced, SchemaDefectError, enforced, resolve
 from target_stitch_import.payload import MAX_BODY_BYTES, BodyPrefix
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Stream:
     def __init__(self, message: Schema, rules: StreamRules) -> None:
         self.name = message.stream
         self._message = message
-        self._prefixes: dict[int | None, BodyPrefix] = {}
+        self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
         self.warnings: list[str] = []
         schema = self._enforced(rules)
@@ -57,7 +57,7 @@ class Stream:
             read = enforced(self._message.schema)
         except SchemaDefectError as defect:
             raise InputError(f"{where} is no schema that the Import API takes: {defect}.") from None
-        properties = read.schema.get("properties")
+        properties = resolve(read.schema, read.schema).get("properties")
         if properties is None:
             raise InputError(f"{where} has no `properties`: the Import API needs the columns.")
         for key in self.key_names:
@@ -86,15 +86,17 @@ class Stream:
 
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return how this stream's bodies open for records of `version`."""
-        if version not in self._prefixes:
-            self._prefixes[version] = BodyPrefix.of(
+        if self._prefix is None or self._prefix[0] != version:
+            # The newest alone: versions come one after the other, and batches hold their own.
+            prefix = BodyPrefix.of(
                 self.name,
                 self._message.schema,
                 self.key_names,
                 version,
                 self._message.bookmark_properties,
             )
-        return self._prefixes[version]
+            self._prefix = (version, prefix)
+        return self._prefix[1]
 
     def is_described_by(self, message: Schema) -> bool:
         """Tell whether `message` says nothing new, but for spacing and the order of members."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
-import yaml  # type: ignore[import-untyped] # comes with the SDK, without types
+import yaml
 
 from target_stitch_import.config import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport

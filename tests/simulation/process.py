@@ -165,8 +165,8 @@ class Process:
             self._set_aside()
         except TargetError as error:
             self._finish(error)
-        self._submit()
         self._resume_reading()
+        self._submit()
         state = self.pipeline.earned_state()
         if state is not None:
             self.laws.state_written(state)
@@ -235,7 +235,6 @@ class Process:
         if self._read_waits and self._reading and self.pipeline.has_room():
             self._read_waits = False
             self._soon(self._read)
-        self._hand_over()
 
     def _finish(self, error: TargetError) -> None:
         """Read no more; let what was read arrive, unless nothing more can be saved."""
@@ -268,14 +267,11 @@ class Process:
 
     # What the sender does.
 
-    def _hand_over(self) -> None:
+    def _submit(self) -> None:
         while self.pipeline.ready:
             batch = self.pipeline.ready.popleft()
             self.laws.handed(batch)
             self._queue.append(batch)
-
-    def _submit(self) -> None:
-        self._hand_over()
         while self._queue and self._stopped:
             self.pipeline.released(self._queue.popleft())
         while self._queue and self._under_way < self.settings.max_in_flight:
@@ -346,14 +342,16 @@ class Process:
         demand(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
         if attempt.again:
             self.sometimes("sent again")
-            demand(attempt.body == sending.body, "a repeated request is not the same to the byte")
-        sending.body = attempt.body
-        self.laws.sent(attempt.part, attempt.body)
-        fate = self.service.fate(attempt.body, now)
+            demand(
+                attempt.part.body == sending.body, "a repeated request is not the same to the byte"
+            )
+        sending.body = attempt.part.body
+        self.laws.sent(attempt.part, attempt.part.body)
+        fate = self.service.fate(attempt.part.body, now)
         if fate.stores:
             # The service does this even when nobody waits any more.
             store = now + fate.seconds * self.random.random()
-            self.clock.at(store, lambda: self.service.store(attempt.body))
+            self.clock.at(store, lambda: self.service.store(attempt.part.body))
         self._in(fate.seconds, lambda: self._answered(sending, attempt, fate))
 
     def _answered(self, sending: _Sending, attempt: Attempt, fate: Fate) -> None:

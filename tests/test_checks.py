@@ -192,9 +192,42 @@ def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
     assert "date-time" in verdict(check(schema, naive=keep), '{"f": "tomorrow"}')
 
 
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "\x1b[31m", "\u2028", "class", ""])
+def test_any_name_can_be_that_of_a_column_or_a_key(name: str) -> None:
+    record = json.dumps({name: 1})
+    for keys in ((), (name,)):
+        assert verdict(check(of(**{name: {"type": "integer"}}), keys), record) == "ok"
+        assert verdict(RecordCheck(None, keys, max_record_bytes=MAX_RECORD_BYTES), record) == "ok"
+        words = verdict(check(of(**{name: {"type": "string"}}), keys), record)
+        assert "expected string, found integer" in words
+        assert "\x1b" not in words
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "completed"),
+    [
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, None, False),
+        ({"allOf": [{"type": "string", "format": "date-time"}]}, None, True),
+        ({"additionalProperties": {"format": "date-time"}}, '{"x":%s}', True),
+        ({"$ref": "#/definitions/node"}, '{"next":{"next":{"at":%s}}}', True),
+    ],
+)
+def test_where_date_times_are_completed(schema: Any, text: str | None, completed: bool) -> None:  # noqa: FBT001
+    """Wherever the schema asks for one, and only there, whatever stands beside it."""
+    naive = {"type": "string", "format": "date-time"}
+    node = of(at=naive, next={"$ref": "#/definitions/node"})
+    value = (text or "%s") % '"2024-01-01T00:00:00"'
+    whole = of(f=schema, other=naive) | {"definitions": {"node": node}}
+    for other in ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00"):
+        passed = check(whole).examine(Raw(f'{{"f":{value},"other":"{other}"}}'.encode()))
+        assert isinstance(passed, Passed)
+        assert (b'00:00:00Z"' in bytes(passed.record).split(b'"other"')[0]) == completed
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [
+        ({"f": "0" * 30_000}, "ok"),
         ({"f": list(range(10_001))}, "10,001 data points"),
         ({"f": [[1]] * 10_001}, "10,001 data points"),
         ({"f": [None] * 10_000}, "ok"),

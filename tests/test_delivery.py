@@ -403,6 +403,14 @@ def test_the_summary_tells_what_was_done(target: Target, api: ImportApi, tmp_pat
     assert summary["exit_status"] == 0
 
 
+def test_a_state_of_any_size_is_told_digit_for_digit(target: Target, tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    digits = "9" * 5_000
+    outcome = target.run(f'{{"type":"STATE","value":{digits}}}\n'.encode(), summary_path=str(path))
+    assert (outcome.status, outcome.states) == (0, [digits])
+    assert f'"last_state": {digits}' in path.read_text()
+
+
 def test_a_summary_is_written_for_a_failed_run_too(target: Target, tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     assert target.run([schema(), record(1), "junk"], summary_path=str(path)).status == 65

@@ -45,6 +45,24 @@ def test_a_defect_is_named_with_its_place(schema: Any, words: str) -> None:
     assert words in str(caught.value)
 
 
+def test_a_defect_reaches_no_terminal_raw() -> None:
+    with pytest.raises(SchemaDefectError) as caught:
+        enforced(json.dumps({"properties": {"\x1b[31m": {"type": "\x07"}}}).encode())
+    assert str(caught.value).isprintable()
+
+
+def test_a_schema_nested_without_end_is_a_defect() -> None:
+    deep = b'{"not":' * 3_000 + b"{}" + b"}" * 3_000
+    with pytest.raises(SchemaDefectError, match="nested too deeply"):
+        enforced(deep)
+
+
+def test_many_references_take_no_time() -> None:
+    definitions = {f"d{n}": {"allOf": [{"$ref": f"#/definitions/d{n + 1}"}] * 2} for n in range(40)}
+    schema = {"$ref": "#/definitions/d0", "definitions": definitions | {"d40": {}}}
+    assert enforced(json.dumps(schema).encode()).schema
+
+
 @pytest.mark.parametrize(
     ("schema", "kept"),
     [

@@ -112,6 +112,19 @@ def test_versions_follow_their_stream(target: Target, api: ImportApi) -> None:
     assert sent == [("persons", 5)] * 2
 
 
+@pytest.mark.parametrize(
+    ("people", "status", "words"),
+    [({"__alias__": "persons"}, 65, "stream `persons`"), (None, 0, "0 messages acknowledged")],
+)
+def test_a_record_that_is_no_json_goes_where_its_stream_goes(
+    target: Target, people: Any, status: int, words: str
+) -> None:
+    messages = [COLUMNS, '{"type":"RECORD","stream":"people","record":{"id":NaN}}']
+    outcome = target.run(messages, stream_maps={"people": people})
+    assert outcome.status == status
+    assert words in outcome.log
+
+
 def test_settings_that_flattening_lacks_are_named(target: Target) -> None:
     outcome = target.run([], flattening_enabled=True)
     assert outcome.status == 78

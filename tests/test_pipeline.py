@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from target_stitch_import.buffers import Limits
 from target_stitch_import.errors import InputError
 from target_stitch_import.messages import MessageReader
+from target_stitch_import.payload import BodyPrefix
 from target_stitch_import.pipeline import Pipeline, PipelineRules
 from tests.conftest import lines, record, schema, state
 
@@ -223,11 +225,23 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
     (batch,) = take(of)
     assert batch.stream == "large"
     assert not of.has_room()
+    assert not of.has_room()
+    assert not take(of), "what is closed is enough, so that the others can grow"
     settle(of, batch)
     assert of.has_room()
     of.close()
     settle(of, *take(of))
     assert of._closed_bytes == 0
+
+
+def test_versions_that_are_gone_leave_nothing_behind() -> None:
+    of = pipeline()
+    feed(of, [schema()])
+    feed(of, [record(n, message={"version": n + 1}) for n in range(50)])
+    of.close()
+    settle(of, *take(of))
+    prefixes = [each for each in gc.get_objects() if isinstance(each, BodyPrefix)]
+    assert len([each for each in prefixes if b'"people"' in each.encoded]) <= 1
 
 
 def test_without_records_a_state_is_earned_at_once_and_the_newest_wins() -> None:

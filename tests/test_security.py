@@ -60,7 +60,7 @@ def receive(wire: socket.socket) -> bytes:
     """Read one whole request."""
     request = b""
     while b"\r\n\r\n" not in request:
-        request += wire.recv(65_536)
+        request += wire.recv(65_536) or b"\r\n\r\n"
     head, _, body = request.partition(b"\r\n\r\n")
     for line in head.lower().splitlines():
         if line.startswith(b"content-length:"):
@@ -120,6 +120,40 @@ def test_no_variable_switches_verification_off(
         outcome = target.run(MESSAGES, api_url=url, max_retry_seconds=1)
     assert outcome.states == []
     assert seen == []
+
+
+def test_tls_to_a_port_without_it_ends_the_run(target: Target) -> None:
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                heard.append(connection.recv(65_536))
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        outcome = target.run(MESSAGES, api_url=url)
+    assert (outcome.status, outcome.states) == (76, [])
+    assert heard
+    assert TOKEN.encode() not in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "http://someone:S3CRET@127.0.0.1:99999"),
+        ("REQUESTS_CA_BUNDLE", "/nowhere.pem"),
+    ],
+)
+def test_an_environment_that_cannot_work_ends_the_run(
+    target: Target, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    outcome = target.run(MESSAGES, api_url="https://api.example.com")
+    assert (outcome.status, outcome.states) == (76, [])
+    assert "S3CRET" not in outcome.log
 
 
 def test_redirects_are_not_followed_and_the_other_host_sees_nothing(target: Target) -> None:

@@ -49,8 +49,27 @@ $(MELTANO_READY): tests/meltano-requirements.txt
 SEEDS ?= 10000
 SEED ?= 1000
 
+KILLS ?= 300
+FUZZ_SECONDS ?= 300
+FUZZ_READY := .tools/fuzz/.ready
+
 soak: $(READY)
 	$(BIN)/python -m tests.simulation $(SEED) --soak $(SEEDS)
+
+soak-kill: $(READY)
+	$(BIN)/python -m tests.soak.kill $(KILLS) $(SEED)
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
+
+fuzz: $(FUZZ_READY)
+	.tools/fuzz/bin/python -m tests.soak.fuzz $(FUZZ_SECONDS)
+
+# The fuzzer is built for some Pythons only, and the reader needs nothing but msgspec.
+$(FUZZ_READY):
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(INSTALL) 'atheris>=3,<4' 'msgspec>=0.20,<1'
+	touch $@
 
 # Requests of every kind against the local Import API's own description.
 fuzz-api: $(READY)

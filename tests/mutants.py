@@ -1,0 +1,463 @@
+"""Breaks each law by hand, in a copy of the package, and shows that the tests notice.
+
+`make mutants`, or `python -m tests.mutants [WORD...]` for those whose name holds one of the words.
+Each mutation replaces a text that must be there exactly once; a test run that fails kills it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "target_stitch_import"
+JOBS = 2
+TIMEOUT_SECONDS = 300
+
+PURE = (
+    "tests/test_ledger.py",
+    "tests/test_retry.py",
+    "tests/test_throttle.py",
+    "tests/test_packing.py",
+    "tests/test_pipeline.py",
+    "tests/test_messages.py",
+    "tests/test_simulation.py::test_the_laws_hold_through_everything_that_can_happen",
+)
+"""The fast part of the suite: without network, threads or processes."""
+SIMULATION = PURE[-1:]
+STORING = ("tests/test_laws.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",)
+HINTS = ("tests/test_laws.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",)
+LEARNING = (
+    "tests/test_laws.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
+    "tests/test_laws.py::test_what_is_learned_counts_for_the_rest_of_the_run",
+)
+DELIVERY = ("tests/test_delivery.py",)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One way to break a law; `tests` must notice."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = PURE
+
+
+MUTATIONS = [
+    # States.
+    Mutation(
+        "one acknowledgement settles everything",
+        "ledger",
+        "        entry.unsettled -= count\n",
+        "        for entry in self._epochs:\n            entry.unsettled = 0\n",
+    ),
+    Mutation(
+        "no prefix rule: any settled epoch earns its state",
+        "ledger",
+        "        while self._epochs[0].unsettled == 0:\n",
+        "        for epoch in self._epochs:\n"
+        "            if epoch.unsettled == 0 and epoch.state is not None:\n"
+        "                earned, epoch.state = epoch.state, None\n"
+        "                self._pending_bytes -= len(earned)\n"
+        "        while self._epochs[0].unsettled == 0:\n",
+    ),
+    Mutation(
+        "of states earned at once the oldest is written",
+        "ledger",
+        "                earned, epoch.state = epoch.state, None\n"
+        "                self._pending_bytes -= len(earned)\n",
+        "                self._pending_bytes -= len(epoch.state)\n"
+        "                earned, epoch.state = earned or epoch.state, None\n",
+    ),
+    Mutation(
+        "a state waits for records behind it",
+        "ledger",
+        "        if newest.state is not None and (\n",
+        "        if newest.state is None and (\n",
+    ),
+    Mutation(
+        "epochs without bound",
+        "ledger",
+        "len(self._epochs) < self._max_epochs and",
+        "True and",
+    ),
+    Mutation(
+        "an epoch's count is lost where its batch holds two fragments",
+        "payload",
+        "            epochs[span.epoch] += span.count\n",
+        "            epochs[span.epoch] = span.count\n",
+    ),
+    # Acknowledgements.
+    Mutation(
+        "a fatal answer counts as done",
+        "delivery",
+        "            raise verdict.error\n",
+        "            return Acknowledged()\n",
+    ),
+    Mutation(
+        "an unclear answer counts as done",
+        "retry",
+        '        return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)\n',
+        "        if failure.is_ambiguous:\n"
+        "            return Acknowledged()\n"
+        '        return TryAgain(f"{failure.value}{detail}")\n',
+    ),
+    Mutation(
+        "a 2xx that says ERROR counts as done",
+        "retry",
+        "        if _says_error(answer.text):\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a 202 is sent again",
+        "retry",
+        "    if 200 <= status < 300:\n",
+        "    if status == 202:\n        return TryAgain(said)\n    if 200 <= status < 300:\n",
+    ),
+    Mutation(
+        "a redirect is tried again",
+        "retry",
+        "_TRY_AGAIN = frozenset({",
+        "_TRY_AGAIN = frozenset({302, ",
+    ),
+    Mutation(
+        "redirects are followed",
+        "api",
+        "            with route.adapter.send(\n",
+        "            with self._session.send(\n",
+        DELIVERY,
+    ),
+    Mutation(
+        "the run goes on after a fatal answer",
+        "sender",
+        "        self._stop.set()\n",
+        "",
+        DELIVERY,
+    ),
+    Mutation(
+        "what is before a bad line is left behind",
+        "runner",
+        "        with suppress(TargetError):\n            self.pipeline.close()\n",
+        "",
+        DELIVERY,
+    ),
+    # Trying again.
+    Mutation(
+        "`Retry-After` is ignored",
+        "retry",
+        "        return TryAgain(said, wait)\n",
+        "        return TryAgain(said)\n",
+    ),
+    Mutation(
+        "`Retry-After` is a maximum",
+        "retry",
+        "        return at_least_seconds + chance * RETRY_AFTER_SPREAD_SECONDS\n",
+        "        return at_least_seconds * chance\n",
+    ),
+    Mutation(
+        "tried for ever",
+        "delivery",
+        "        if spent + wait > rules.max_retry_seconds:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "sequences are stamped again on a retry",
+        "delivery",
+        "        outcome = yield Attempt(part, again=tries > 0)\n",
+        "        if tries:\n"
+        """            body = part.body.replace(b'"sequence":17', b'"sequence":18')\n"""
+        "            part = type(part)(part.stream, part.prefix, body, part.spans)\n"
+        "        outcome = yield Attempt(part, again=tries > 0)\n",
+    ),
+    Mutation(
+        "the throttle lets everything through",
+        "throttle",
+        "        return 1 if self._failures >= FAILURES_BEFORE_PROBING else int(self._limit)\n",
+        "        return int(self._most)\n",
+    ),
+    # Halving and setting aside.
+    Mutation(
+        "halving drops the middle",
+        "delivery",
+        "        else:\n            waiting.extend(reversed(part.split(part.count // 2)))\n",
+        "        else:\n"
+        "            first, rest = part.split(part.count // 2)\n"
+        "            waiting.extend([rest.split(1)[1] if rest.count > 1 else rest, first])\n",
+    ),
+    Mutation(
+        "what stands before a record at fault is dropped",
+        "delivery",
+        "        rest.append(before)\n",
+        "",
+    ),
+    Mutation(
+        "a wrong hint is believed again",
+        "delivery",
+        "            hints_are_right &= part is not suspect\n",
+        "",
+        HINTS,
+    ),
+    Mutation(
+        "a service that refuses everything is believed",
+        "delivery",
+        "        return self._in_a_row >= LONE_REFUSALS_IN_A_ROW or (\n",
+        "        return (\n",
+        (*PURE, *DELIVERY),
+    ),
+    Mutation(
+        "a learned limit is forgotten",
+        "delivery",
+        "            yield LimitLearned(max(part.size // 2, LEAST_LEARNED_BYTES))\n",
+        "",
+        LEARNING,
+    ),
+    Mutation(
+        "a learned limit is not kept to",
+        "runner",
+        "                    limits.max_bytes = min(limits.max_bytes, max_bytes)\n",
+        "",
+        LEARNING,
+    ),
+    Mutation(
+        "refused records are settled without being stored",
+        "delivery",
+        "        yield Store(tuple(record for _, record in refused))\n",
+        "",
+    ),
+    Mutation(
+        "dead letters are settled without being written",
+        "runner",
+        "            self.dead_letters.write(tuple(waiting))\n",
+        "",
+        STORING,
+    ),
+    Mutation(
+        "states before dead letters are synced",
+        "dead_letter",
+        "            os.fsync(self._file)\n",
+        "",
+        STORING,
+    ),
+    # Activations.
+    Mutation(
+        "an activation overtakes records",
+        "pipeline",
+        "            if batch.barrier and lane.counts.in_flight:\n",
+        "            if False:\n",
+    ),
+    Mutation(
+        "records overtake an activation",
+        "pipeline",
+        "            lane.activating = batch.barrier\n",
+        "",
+    ),
+    Mutation(
+        "a version that lacks a record is activated",
+        "pipeline",
+        "            if batch.barrier and batch.version in lane.tainted_versions:\n",
+        "            if False:\n",
+    ),
+    Mutation(
+        "a record refused by the service does not count as lacking",
+        "pipeline",
+        "        lane.tainted_versions.update(each.version for each in set_aside)\n",
+        "",
+    ),
+    Mutation(
+        "a record refused locally does not count as lacking",
+        "pipeline",
+        "        lane.tainted_versions.add(source.version)\n",
+        "",
+    ),
+    # Bodies.
+    Mutation(
+        "a body may be a byte over the limit",
+        "payload",
+        "bisect_right(list(ends), room_bytes)",
+        "bisect_right(list(ends), room_bytes + 1)",
+    ),
+    Mutation(
+        "the comma between fragments is not measured",
+        "buffers",
+        "        room = limits.max_bytes - self.size - bool(self.fragments)\n",
+        "        room = limits.max_bytes - self.size\n",
+    ),
+    Mutation(
+        "a body may hold a row too many",
+        "buffers",
+        "        fitting = fragment.fitting(room, limits.max_rows - self.count)\n",
+        "        fitting = fragment.fitting(room, limits.max_rows + 1 - self.count)\n",
+    ),
+    Mutation(
+        "another schema or version joins the open batch",
+        "buffers",
+        "        if batch and (batch.prefix is not prefix or batch.version != version):\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a changed schema is no event",
+        "pipeline",
+        "        if known and known.is_described_by(message):\n",
+        "        if known:\n",
+    ),
+    Mutation(
+        "sequences follow a clock that steps back",
+        "payload",
+        "        first = max(self.last + 1, clock_ns)\n",
+        "        first = clock_ns\n",
+    ),
+    Mutation(
+        "a split forgets on which line its rest begins",
+        "payload",
+        "                line=self.line + at,\n",
+        "",
+    ),
+    # Time and memory.
+    Mutation(
+        "age is ignored",
+        "buffers",
+        "        while self._open and self.next_deadline() <= now:\n",
+        "        while False:\n",
+    ),
+    Mutation(
+        "a batch is thought younger than it is",
+        "buffers",
+        "OpenBatch(stream, prefix, version, now)\n",
+        "OpenBatch(stream, prefix, version, now + 0.25)\n",
+    ),
+    Mutation(
+        "memory without bound",
+        "pipeline",
+        "        if self._buffers.held_bytes + self._closed_bytes < most:\n",
+        "        if True:\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "held bytes are never released",
+        "pipeline",
+        "        self._closed_bytes -= _held_bytes(batch)\n",
+        "        pass\n",
+    ),
+    # Reading.
+    Mutation(
+        "a chunk's end loses a byte",
+        "messages",
+        "        self._keep(chunk[end:])\n",
+        "        self._keep(chunk[end + 1 :])\n",
+    ),
+    Mutation(
+        "the last line is lost without a line break",
+        "messages",
+        '            yield from self._events(last + b"\\n")\n',
+        "            return\n",
+    ),
+    Mutation(
+        "blank lines are not counted",
+        "messages",
+        "            self.lines_read += 1\n"
+        "            if not text or text.isspace():\n                continue\n",
+        "            if not text or text.isspace():\n                continue\n"
+        "            self.lines_read += 1\n",
+    ),
+    Mutation(
+        "records of two versions come as one run",
+        "messages",
+        "run.stream == message.stream and run.version == message.version:",
+        "run.stream == message.stream:",
+    ),
+    Mutation(
+        "the quick check accepts everything",
+        "checks",
+        "        return _decodes(self._messages, messages)\n",
+        "        return True\n",
+    ),
+]
+
+
+def main(words: list[str]) -> int:
+    """Try the mutations whose name holds one of `words`, or all; return 1 if one survives."""
+    chosen = [each for each in MUTATIONS if not words or any(word in each.name for word in words)]
+    tests = {test for mutation in chosen for test in mutation.tests}
+    say(f"Without a mutation: {tried(None, tuple(sorted(tests)))}")
+    survivors = 0
+    with ThreadPoolExecutor(JOBS) as pool:
+        outcomes = pool.map(lambda mutation: tried(mutation, mutation.tests), chosen)
+        for mutation, outcome in zip(chosen, outcomes, strict=True):
+            survivors += outcome.startswith("SURVIVED")
+            say(f"{mutation.module + '.py':15} {mutation.name:62} {outcome}")
+    say(f"{len(chosen)} mutations, {survivors} survived")
+    return 1 if survivors else 0
+
+
+def tried(mutation: Mutation | None, tests: tuple[str, ...]) -> str:
+    """Run `tests` over a copy of the package with `mutation` in it; say what came of it.
+
+    Raises:
+        ValueError: The text to replace is not there exactly once.
+        RuntimeError: The tests fail without a mutation, so that they show nothing.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in (PACKAGE, "tests"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        if mutation:
+            mutate(folder / PACKAGE / f"{mutation.module}.py", mutation)
+        started = time.monotonic()
+        status, output = run(folder, tests)
+        seconds = time.monotonic() - started
+    if mutation is None:
+        if status != 0:
+            raise RuntimeError(f"the tests fail without a mutation:\n{output}")
+        return f"all tests pass ({seconds:.0f} s)"
+    if status == 0:
+        return f"SURVIVED ({seconds:.0f} s)"
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    by = failed[0].split(" ")[1].split("::")[-1].split("[")[0] if failed else f"status {status}"
+    return f"killed by {by} ({seconds:.0f} s)"
+
+
+def mutate(path: Path, mutation: Mutation) -> None:
+    """Replace the mutation's text in a file."""
+    text = path.read_text()
+    if (times := text.count(mutation.old)) != 1:
+        raise ValueError(f"{mutation.name}: its text is in {path.name} {times} times, not once")
+    path.write_text(text.replace(mutation.old, mutation.new))
+
+
+def run(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    """Run tests in `folder`, to the first that fails; the package is the one beside them."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+    try:
+        done = subprocess.run(
+            [*command, *tests],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder)},  # also for the processes they start
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return -1, ""
+    return done.returncode, done.stdout + done.stderr
+
+
+def say(text: str) -> None:
+    """Tell a person at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,214 @@
+"""`kill -9` at random moments under a faulty Import API, again and again, to the end of the input.
+
+`make soak-kill`, or `python -m tests.soak.kill KILLS [SEED]`. After every kill: whatever the last
+whole state line covers has arrived, or is in the dead-letter file. At the end: everything has.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from target_stitch_import.local import ImportApi
+from tests.conftest import TARGET, lines, record, schema, state
+
+RECORDS = 6_000
+BLOCK = 500
+"""How many records one version of the stream `full` lasts."""
+
+STREAMS = ("usual", "usual", "usual", "keyless", "full", "rare")
+SETTINGS: dict[str, Any] = {
+    "token": "T1",
+    "batch_size_rows": 40,
+    "max_in_flight_requests": 3,
+    "batch_delay_seconds": 0.1,
+    "max_buffer_bytes": 100_000,  # so that the input is read as it is delivered
+    "on_invalid_record": "dead_letter",
+    "dead_letter_limit": 10_000,
+    "request_timeout_seconds": 2,
+}
+PASSING_FAULTS: list[dict[str, Any]] = [
+    {"kind": "down"},
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 429, "headers": {"Retry-After": "0"}},
+    {"kind": "status", "status": 200, "body": {"status": "ERROR", "message": "x"}},
+    {"kind": "reset_before"},
+    {"kind": "reset_after"},
+    {"kind": "truncate"},
+]
+
+
+def stream(number: int) -> str:
+    return STREAMS[number % len(STREAMS)] if number % 97 else "rare"
+
+
+def is_bad(number: int) -> bool:
+    """Tell whether the local check refuses a record; one in some hundreds, of the usual stream."""
+    return number % 211 == 0 and stream(number) == "usual"
+
+
+def tap(first: int) -> bytes:
+    """Return what a tap writes that goes on at `first`: a state after every 30 records."""
+    messages: list[Any] = [schema(name) for name in ("usual", "full", "rare")]
+    messages.append(schema("keyless", keys=()))
+    for number in range(first, RECORDS):
+        name = stream(number)
+        members: dict[str, Any] = {"name": 5} if is_bad(number) else {"name": f"name {number}"}
+        version = number // BLOCK + 1
+        message = {"version": version} if name == "full" else {}
+        messages.append(record(number, name, message=message, more="x" * 200, **members))
+        if (number + 1) % BLOCK == 0:
+            messages.append({"type": "ACTIVATE_VERSION", "stream": "full", "version": version})
+        if (number + 1) % 30 == 0:
+            messages.append(state({"next": number + 1}))
+    return lines(messages)
+
+
+def faults(moments: random.Random) -> list[dict[str, Any]]:
+    """Return a fault list: good answers with some bad ones in between, all of them slow."""
+    chosen: list[dict[str, Any]] = [{"kind": "latency", "seconds": 0.01, "times": "always"}]
+    for _ in range(moments.randrange(12)):
+        chosen.append({"kind": "queue", "times": moments.randint(1, 10)})
+        chosen.append(moments.choice(PASSING_FAULTS))
+    return chosen
+
+
+@dataclass
+class Life:
+    """One input's way into one warehouse, through as many kills as it takes."""
+
+    folder: Path
+    api: ImportApi
+    moments: random.Random
+    next: int = 0
+    """What the last whole state line says."""
+    runs: int = 0
+    accepted: set[int] = field(default_factory=set)
+    _requests_seen: int = 0
+
+    def run(self, *, kill: bool) -> bool:
+        """Run the target once; tell whether it came to its end."""
+        self.runs += 1
+        self.api.set_faults(faults(self.moments))
+        config = self.folder / "config.json"
+        dead_letters = {"dead_letter_path": str(self.folder / "dead.jsonl")}
+        config.write_text(json.dumps(SETTINGS | dead_letters | {"api_url": self.api.url}))
+        messages = self.folder / "messages"
+        messages.write_bytes(tap(self.next))
+        with (
+            messages.open("rb") as source,
+            (self.folder / "states").open("wb") as states,
+            (self.folder / "log").open("wb") as log,
+            subprocess.Popen(
+                [*TARGET, "--config", config], stdin=source, stdout=states, stderr=log
+            ) as target,
+        ):
+            if kill:
+                self._wait_for_some_moment(target)
+                target.kill()
+        said = (self.folder / "log").read_text()
+        assert target.returncode in {0, -9}, f"it ended with {target.returncode}: {said}"
+        self._go_on()
+        self._check()
+        return target.returncode == 0
+
+    def _wait_for_some_moment(self, target: subprocess.Popen[bytes]) -> None:
+        """Wait for any time at all, or for a state and a little more."""
+        if self.moments.random() < 0.3:
+            with suppress(subprocess.TimeoutExpired):
+                target.wait(self.moments.uniform(0, 1.5))
+            return
+        states = self.folder / "states"
+        size = self.moments.choice([1, 1, 60, 200])
+        while target.poll() is None and states.stat().st_size < size:
+            time.sleep(0.002)
+        with suppress(subprocess.TimeoutExpired):
+            target.wait(self.moments.uniform(0, 0.3))
+
+    def _go_on(self) -> None:
+        *whole, _ = (self.folder / "states").read_text().split("\n")
+        for each in whole:
+            said = json.loads(each)["next"]
+            assert said > self.next, f"states out of order: {said} after {self.next}"
+            self.next = said
+
+    def _check(self) -> None:
+        """Check that nothing which the last state covers is missing."""
+        missing = set(range(self.next)) - self.arrived()
+        assert not missing, f"a state came early: {self.next} without {sorted(missing)[:10]}"
+
+    def arrived(self) -> set[int]:
+        """Return the numbers of all records that are accepted or set aside."""
+        requests = self.api.requests()
+        for each in requests[self._requests_seen :]:
+            if each["body"]:
+                messages = json.loads(each["body"])["messages"]
+                self.accepted |= {each["data"]["id"] for each in messages if "data" in each}
+        self._requests_seen = len(requests)
+        return self.accepted | self._set_aside()
+
+    def _set_aside(self) -> set[int]:
+        path = self.folder / "dead.jsonl"
+        numbers = set()
+        for line in path.read_text().splitlines() if path.exists() else ():
+            with suppress(ValueError):  # a line that a kill cut off
+                numbers.add(json.loads(line)["record"]["id"])
+        return numbers
+
+    def check_end(self) -> None:
+        """Check that everything has arrived, and what the tables hold."""
+        assert self.next == RECORDS, "the last state is missing"
+        assert self.arrived() == set(range(RECORDS)), "records are lost"
+        assert self._set_aside() == set(filter(is_bad, range(RECORDS)))
+        numbers = range(RECORDS)
+        expected = {
+            "usual": [n for n in numbers if stream(n) == "usual" and not is_bad(n)],
+            "rare": [n for n in numbers if stream(n) == "rare"],
+            "full": [n for n in numbers if stream(n) == "full" and n >= RECORDS - BLOCK],
+            "keyless": [n for n in numbers if stream(n) == "keyless"],
+        }
+        for table, wanted in expected.items():
+            rows = self.api.query(f"select id from import_api.{table} order by id")  # noqa: S608 - our own names
+            found = [row[0] for row in rows]
+            if table == "keyless":
+                found = sorted(set(found))
+            assert found == wanted, f"table {table} is not what was read"
+
+
+def main(kills: int, seed: int) -> int:
+    """Kill so many times, over as many lives as that takes."""
+    started = time.monotonic()
+    moments = random.Random(seed)  # noqa: S311 - no secret
+    done = lives = runs = 0
+    while done < kills:
+        with tempfile.TemporaryDirectory() as name, ImportApi(kept_bytes=None) as api:
+            life = Life(Path(name), api, moments)
+            while not life.run(kill=done < kills):
+                done += 1
+                if done % 25 == 0:
+                    say(f"{done} kills, {time.monotonic() - started:.0f} s")
+            life.check_end()
+            lives += 1
+            runs += life.runs
+    seconds = time.monotonic() - started
+    say(f"{done} kills in {runs} runs of {lives} inputs, {seconds:.0f} s: 0 lost, 0 early")
+    return 0
+
+
+def say(text: str) -> None:
+    """Tell a person at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    given = [int(each) for each in sys.argv[1:]]
+    sys.exit(main(*(given + [300, 1][len(given) :])))

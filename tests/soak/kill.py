@@ -1,5 +1,7 @@
 """`kill -9` at random moments under a faulty Import API, again and again, to the end of the input.
 
+Now and then it is SIGTERM, which must end the run in order.
+
 `make soak-kill`, or `python -m tests.soak.kill KILLS [SEED]`. After every kill: whatever the last
 whole state line covers has arrived, or is in the dead-letter file. At the end: everything has.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +28,10 @@ BLOCK = 500
 """How many records one version of the stream `full` lasts."""
 
 STREAMS = ("usual", "usual", "usual", "keyless", "full", "rare")
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM)
+ENDS = {-signal.SIGKILL, 128 + signal.SIGTERM, -signal.SIGTERM}
+"""The last for a signal that came before the target was ready for it."""
+
 SETTINGS: dict[str, Any] = {
     "token": "T1",
     "batch_size_rows": 40,
@@ -113,9 +120,11 @@ class Life:
         ):
             if kill:
                 self._wait_for_some_moment(target)
-                target.kill()
+                target.send_signal(self.moments.choice(SIGNALS))
         said = (self.folder / "log").read_text()
-        assert target.returncode in {0, -9}, f"it ended with {target.returncode}: {said}"
+        assert target.returncode in {0, *ENDS}, f"it ended with {target.returncode}: {said}"
+        assert "Traceback" not in said, said
+        assert "Internal error" not in said, said
         self._go_on()
         self._check()
         return target.returncode == 0

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, localcontext
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -183,8 +183,13 @@ class RecordCheck:
         self._max_record_bytes = max_record_bytes
         self._naive = naive_datetimes
         self._quick = quick_check(schema, keys)
-        completes = schema is not None and naive_datetimes != "fail"
-        self._completion = _completion(schema) if schema and completes else None
+
+    @cached_property
+    def _completion(self) -> _Completion | None:
+        """Where naive date-times are completed; most streams never need to know."""
+        if self._schema is None or self._naive == "fail":
+            return None
+        return _completion(self._schema)
 
     def accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
         """Tell at once whether all `records` are right; `messages` is their JSON list."""

@@ -278,6 +278,13 @@ MUTATIONS = [
         "        lane.tainted_versions.add(source.version)\n",
         "",
     ),
+    Mutation(
+        "what an earlier run set aside does not count as lacking",
+        "pipeline",
+        "        self._lanes.setdefault(stream, _Lane()).tainted_versions.add(version)\n",
+        "        self._lanes.setdefault(stream, _Lane())\n",
+        SIMULATION,
+    ),
     # Bodies.
     Mutation(
         "a body may be a byte over the limit",

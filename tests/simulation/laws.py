@@ -57,11 +57,13 @@ class Laws:
     Args:
         given: The run's input.
         pipeline: What is watched; only its counts and limits are looked at.
+        lacking: The versions of each stream that lack a record since an earlier run.
     """
 
     given: Input
     pipeline: Pipeline
     settings: Settings
+    lacking: frozenset[tuple[str, int]] = frozenset()
     known: dict[int, Known] = field(default_factory=dict)
     written: list[Line] = field(default_factory=list)
     _lines_read: int = 0
@@ -269,6 +271,11 @@ class Laws:
     def _check_activation(self, known: Sequence[Known]) -> None:
         (activation,) = known
         message, number = activation.message, activation.line.number
+        demand(
+            (message.stream, message.version) not in self.lacking,
+            "a version was activated that lacks a record since an earlier run: line",
+            number,
+        )
         demand(
             self._tainted.get((message.stream, message.version), number) >= number,
             "a version was activated of which a record was set aside: line",

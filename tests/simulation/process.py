@@ -71,6 +71,8 @@ class DeadLetterFile:
         self.trouble = 0.0
         """How likely the disk is full."""
         self.safe: list[bytes] = []
+        self.lacking: set[tuple[str, int]] = set()
+        """The versions of each stream that lack a record, until that is repaired."""
 
     def write(self, records: Sequence[SetAside]) -> None:
         """Keep `records`, or raise `OutputError`."""
@@ -78,6 +80,7 @@ class DeadLetterFile:
             self._sometimes("disk full")
             raise OutputError("The dead-letter file cannot be written.")
         self.safe += [record.record for record in records]
+        self.lacking |= {(each.stream, each.version) for each in records if each.version}
 
 
 @dataclass(eq=False)
@@ -118,7 +121,11 @@ class Process:
             dead_letter=settings.dead_letter, max_buffer_bytes=settings.max_buffer_bytes
         )
         self.pipeline = Pipeline(rules, limits)
-        self.laws = self.referee or Laws(self.given, self.pipeline, settings)
+        self.laws = self.referee or Laws(
+            self.given, self.pipeline, settings, frozenset(self.dead_letters.lacking)
+        )
+        for stream, version in self.dead_letters.lacking:
+            self.pipeline.taint(stream, version)
         self.throttle = Throttle(settings.max_in_flight)
         self._reader = MessageReader()
         self._judgement = Judgement()

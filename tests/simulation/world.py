@@ -106,6 +106,7 @@ class World:
             self._sometimes("activation refused")
         if isinstance(process.error, InputError):
             self.tap.mend()
+            self.dead_letters.lacking.clear()
             self.service.weather = replace(self.service.weather, max_body_bytes=10**9)
         self.ambiguous = True  # what a failed run has sent, the next one can send again
         return False

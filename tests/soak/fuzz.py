@@ -87,7 +87,7 @@ def main() -> None:
         quotes = [f'"\\"{word}\\""' for word in WORDS]
         words.write_text("\n".join([*quotes, r'"}\x0a{"', r'"\x0d\x0a"', r'"\xef\xbb\xbf"']))
         options = [f"-max_total_time={seconds}", f"-dict={words}", "-max_len=600"]
-        options += [f"-artifact_prefix={Path.cwd()}/", "-print_final_stats=1"]
+        options += [f"-artifact_prefix={sys.prefix}/", "-print_final_stats=1"]
         atheris.Setup([sys.argv[0], *options, str(corpus)], try_one)
         atheris.Fuzz()
 

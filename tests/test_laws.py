@@ -10,12 +10,13 @@ import json
 import os
 import resource
 import subprocess
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.app import Options, deliver
+from target_stitch_import.app import DryRun, Options, deliver
 from target_stitch_import.buffers import Limits
 from target_stitch_import.config import Settings
 from target_stitch_import.dead_letter import DeadLetters
@@ -30,8 +31,11 @@ from target_stitch_import.delivery import (
     Store,
 )
 from target_stitch_import.delivery import deliver as deliver_batch
-from target_stitch_import.errors import OutputError
+from target_stitch_import.errors import OutputError, TargetError
+from target_stitch_import.report import Reporter
 from target_stitch_import.retry import Acknowledged, Rejected, TooLarge, Verdict
+from target_stitch_import.runner import Run, Source, StateWriter, Wakeup
+from target_stitch_import.sender import Released, Sender, SenderRules
 from tests.conftest import Target, bodies, delivered, lines, record, schema, state
 from tests.test_pipeline import feed, pipeline
 
@@ -152,6 +156,41 @@ def test_a_run_whose_activation_is_refused_ends(target: Target, tmp_path: Path) 
         command, input=lines(LACKING), capture_output=True, check=False, timeout=10
     )
     assert (done.returncode, done.stdout) == (65, b"1\n")
+
+
+class AtOnce(Sender):
+    """Delivers at once, and reports everything before anybody can look."""
+
+    def submit(self, batch: Batch) -> None:
+        self.reports += [Settled(batch), Released(batch)]
+        self._wake()
+
+
+def test_a_refusal_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
+    """The same, whatever the threads are up to: all reports are there at the first look."""
+    wakeup = Wakeup()
+    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    run = Run(
+        source=Source(io.BytesIO(lines([*LACKING[:3], ACTIVATION]))),  # no state, no wake-up
+        pipeline=pipeline(dead_letter=True),
+        states=StateWriter(io.BytesIO(), wakeup.wake),
+        observer=Reporter(),
+        wakeup=wakeup,
+        sender=AtOnce(DryRun, SenderRules(), letters, wakeup.wake, lambda _: None),
+        dead_letters=letters,
+    )
+    ended: list[TargetError] = []
+
+    def end() -> None:
+        try:
+            run.run()
+        except TargetError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=end, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert [error.exit_status for error in ended] == [65]
 
 
 def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(

@@ -6,12 +6,17 @@ More seeds: `make soak`. One seed, step by step: `python -m tests.simulation SEE
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.simulation import threads
 from tests.simulation.outage import ANSWER_SECONDS, BEGINS, ENDS, FAILURES, Outage
 from tests.simulation.settings import Settings
 from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SEEDS = 400
 MUST_HAPPEN = {
@@ -39,6 +44,12 @@ def test_the_laws_hold_through_everything_that_can_happen() -> None:
             raise AssertionError(f"{error}: python -m tests.simulation {seed}") from error
         happened += world.counters
     assert MUST_HAPPEN - set(happened) == set()
+
+
+def test_the_real_runner_and_its_threads_keep_the_laws(tmp_path: Path) -> None:
+    """The parts that the simulation stands in for; a run that waits for ever hits the time-out."""
+    ends = Counter(threads.live(seed, tmp_path) for seed in range(100))
+    assert set(ends) == threads.EXPECTED_ENDS
 
 
 @pytest.mark.parametrize("how", FAILURES)

@@ -1,0 +1,144 @@
+"""The real runner and sender, with their threads, against the simulated service.
+
+What the simulation itself leaves out: reports between threads, wake-ups, the end of a run. Time is
+real here, so the service answers at once and asks for no long waits.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from target_stitch_import.buffers import Limits
+from target_stitch_import.dead_letter import DeadLetters
+from target_stitch_import.errors import TargetError
+from target_stitch_import.pipeline import Pipeline, PipelineRules
+from target_stitch_import.report import Reporter
+from target_stitch_import.runner import Run, Source, StateWriter, Wakeup
+from target_stitch_import.sender import Sender, SenderRules
+from tests.simulation.laws import demand
+from tests.simulation.service import Service, Weather
+from tests.simulation.tap import Kind, Tap
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_stitch_import.retry import Answer
+    from tests.simulation.tap import Input
+
+EXPECTED_ENDS = {0, 65, 76, 77}
+
+
+@dataclass
+class _Transport:
+    """Carries bodies to the simulated service, which takes one at a time."""
+
+    service: Service
+    busy: threading.Lock
+
+    def send_batch(self, body: bytes) -> Answer:
+        with self.busy:
+            fate = self.service.fate(body, 0.0)
+            if fate.stores:
+                self.service.store(body)
+        return replace(fate.answer, retry_after=None)
+
+    def close(self) -> None: ...
+
+
+def live(seed: int, folder: Path) -> int:
+    """Run the target once by what `seed` says; return its exit status, having looked at the laws.
+
+    Raises:
+        BrokenLawError: A law does not hold.
+    """
+    random = Random(seed)  # noqa: S311 - no secret
+    tap = Tap(random, random.choice([10, 30, 80]), random.choice([0.0, 0.05, 0.15]))
+    given = tap.input(None, random)
+    service = Service(random, lambda _: None, _weather(random))
+    letters = folder / f"dead-{seed}.jsonl"
+    states = io.BytesIO()
+    status = _run(given, service, letters if random.random() < 0.7 else None, states, random)
+    demand(status in EXPECTED_ENDS, "it ended with", status)
+    written = states.getvalue().splitlines()
+    _check_states(tap, written, status)
+    # Without a good end only what the last state covers must be there.
+    covered = json.loads(written[-1])["at"] if written else 0
+    text = letters.read_text() if letters.exists() else ""
+    set_aside = {json.loads(line)["line"] for line in text.splitlines()}
+    lines = {line.message.place: line.number for line in given.lines}
+    for message in tap.messages[: covered if status else None]:
+        arrived = message.place in service.places or lines[message.place] in set_aside
+        demand(arrived or not message.kind.is_record, "lost:", message)
+    return status
+
+
+def _check_states(tap: Tap, written: list[bytes], status: int) -> None:
+    known = [each.data for each in tap.messages if each.kind is Kind.STATE]
+    places = [known.index(state) for state in written]
+    demand(places == sorted(set(places)), "states are out of order")
+    demand(status != 0 or written[-1:] == known[-1:], "the last state is not written")
+
+
+def _weather(random: Random) -> Weather:
+    return Weather(
+        trouble=random.choice([0.0, 0.0, 0.03]),
+        whim=random.choice([0.0, 0.05]),
+        fatal=random.choice([0.0, 0.0, 0.02]),
+        max_body_bytes=random.choice([10**9, 3_000]),
+    )
+
+
+def _run(
+    given: Input, service: Service, letters: Path | None, states: io.BytesIO, random: Random
+) -> int:
+    busy = threading.Lock()
+    rules = PipelineRules(dead_letter=letters is not None, max_buffer_bytes=100_000)
+    limits = Limits(100_000, random.choice([1, 3, 20]), random.choice([0.01, 5.0]))
+    in_flight = random.choice([1, 2, 4, 8])
+    with ExitStack() as stack:
+        wakeup = Wakeup()
+        stack.callback(wakeup.close)
+        dead_letters = DeadLetters(str(letters), 1_000) if letters else None
+        if dead_letters:
+            stack.callback(dead_letters.close)
+        run = Run(
+            source=Source(stack.enter_context(_piped(given.text))),
+            pipeline=Pipeline(rules, limits),
+            states=StateWriter(states, wakeup.wake),
+            observer=Reporter(),
+            wakeup=wakeup,
+            sender=Sender(
+                lambda: _Transport(service, busy),
+                SenderRules(in_flight),
+                dead_letters,
+                wakeup.wake,
+                lambda _: None,
+            ),
+            dead_letters=dead_letters,
+        )
+        try:
+            run.run()
+        except TargetError as error:
+            return error.exit_status
+    return 0
+
+
+def _piped(text: bytes) -> io.FileIO:
+    """Return the end of a pipe that `text` comes out of."""
+    read_end, write_end = os.pipe()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), io.FileIO(write_end, "w") as pipe:
+            rest = memoryview(text)
+            while rest:
+                rest = rest[pipe.write(rest) :]
+
+    threading.Thread(target=write, daemon=True).start()
+    return io.FileIO(read_end)

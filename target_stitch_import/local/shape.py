@@ -133,7 +133,9 @@ def _scalars(
 ) -> Iterable[Series]:
     """Sort a column's scalars into one series a type; `whole`: it holds nothing nested."""
     groups: dict[Kind, set[type]] = {}
-    for type_ in kinds:
+    # The first type to appear gets the column's own name, the others one with a suffix.
+    ordered = kinds if len(kinds) == 1 else dict.fromkeys(map(type, values))
+    for type_ in (each for each in ordered if each in kinds):
         groups.setdefault(_kind(type_, hint), set()).add(type_)
     for kind, types in groups.items():
         only = whole and len(groups) == 1

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # What a value in the data can cause; any other error is the service's own, and answers 500.
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
+MAX_CULPRITS = 20  # where so many records fail by themselves, or all of several, it is not them
 
 
 @dataclass(slots=True)
@@ -216,7 +217,10 @@ class Warehouse:
         return changed, rows
 
     def _without_culprits(self, job: _Job, loads: list[Load], reason: str) -> list[Load]:
-        """Halve each load until the records that fail by themselves are known, and reject them."""
+        """Halve each load until the records that fail by themselves are known, and reject them.
+
+        Raises RuntimeError where no record is at fault, or so many that the warehouse must be.
+        """
         kept: list[Load] = []
         found = 0
         for load in loads:
@@ -230,6 +234,8 @@ class Warehouse:
                     continue
                 if len(part) == 1:
                     culprits.update(part)
+                    if len(culprits) == min(MAX_CULPRITS, max(len(load.records), 2)):
+                        raise RuntimeError(f"the warehouse cannot load: {reason}")
                 else:
                     middle = len(part) // 2
                     pending += [part[:middle], part[middle:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -264,6 +265,19 @@ def test_push_splits_columns_by_the_type_of_each_value(api: ImportApi) -> None:
     ]
 
 
+@pytest.mark.parametrize("values", list(itertools.permutations([1, 1.5, "one", True])))
+def test_the_first_type_gets_the_columns_own_name(api: ImportApi, values: tuple[Any, ...]) -> None:
+    """Whatever order types happen to have inside this process."""
+    records = [
+        {**PUSHED[0], "data": {"id": at, "v": None if at == 0 else values[at - 1]}}
+        for at in range(5)
+    ]
+    assert call(api, "/v2/import/push", records).status_code == 201
+    names = {int: "v__it", float: "v__do", str: "v__st", bool: "v__bo"}
+    expected = ["id", "v", *(names[type(value)] for value in values[1:])]
+    assert list(columns(api, "customers")) == expected
+
+
 def test_one_push_loads_several_tables(api: ImportApi) -> None:
     records = [{**PUSHED[0], "table_name": name} for name in ("a", "b", "a")]
     assert call(api, "/v2/import/push", records).status_code == 201
@@ -437,6 +451,30 @@ def test_names_from_data_are_only_names(api: ImportApi, name: str) -> None:
     assert api.query("SELECT old FROM import_api.t") == [(1,)]
     assert len(tables(api)) == 3
     assert rejected(api) == []
+
+
+@pytest.mark.parametrize("records", [2, 20_000])
+def test_a_table_that_takes_no_record_is_no_fault_of_the_records(
+    api: ImportApi, records: int
+) -> None:
+    """Someone made the column too narrow: 500 before long, and nothing is stored."""
+    send(api, batch("t", upsert({"v": "text"})))
+    api.query("ALTER TABLE import_api.t ALTER v TYPE INTEGER USING 0")
+    assert call(api, body=batch("t", *[upsert({"v": "text"})] * records)).status_code == 500
+    assert api.query("SELECT v FROM import_api.t") == [(0,)]
+    assert rejected(api) == []
+
+
+def test_a_record_that_fails_by_itself_is_rejected_alone(api: ImportApi) -> None:
+    send(api, batch("t", upsert({"v": "text"})))
+    api.query("ALTER TABLE import_api.t ALTER v TYPE INTEGER USING 0")
+    send(api, batch("t", *[upsert({"v": text}) for text in ("1", "two", "3", "4", "five")]))
+    assert api.query("SELECT v FROM import_api.t") == [(0,), (1,), (3,), (4,)]
+    assert [table for table, _ in rejected(api)] == ["t", "t"]
+    assert [record for (record,) in api.query("SELECT record FROM import_api._sdc_rejected")] == [
+        '{"v":"two"}',
+        '{"v":"five"}',
+    ]
 
 
 def test_a_refused_request_changes_nothing(api: ImportApi) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +26,8 @@ Kind = Literal[
 ]
 STATUS_PATH = "/v2/import/status"
 VALIDATE_PATH = "/v2/import/validate"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_TEXT = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
 _LOADING = ("/v2/import/batch", "/v2/import/push")
 
 
@@ -78,6 +82,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             return Answer(status, b"", headers={"location": self.location, **self.headers})
         if self.kind != "status":
             return None
+        if self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            return Answer(self.status, b"", headers=self.headers)  # HTTP allows them no body
         if self.body is msgspec.UNSET:
             general = answers.unavailable(self.status)
             return Answer(self.status, general.body, general.media_type, self.headers)
@@ -112,10 +118,9 @@ class FaultList:
                 raise FaultsError("seconds: from 0 to 3600")
             if not 200 <= fault.status <= 599:
                 raise FaultsError("status: from 200 to 599")
-            if any(
-                "\n" in text or "\r" in text for text in (*fault.headers.values(), fault.location)
-            ):
-                raise FaultsError("headers: no line breaks")
+            for name, text in (*fault.headers.items(), ("location", fault.location)):
+                if not _sendable(name, text):
+                    raise FaultsError(f"headers: {name!r} cannot be sent as that")
         self._faults = faults
 
     def entries(self) -> list[Any]:
@@ -139,6 +144,12 @@ class FaultList:
                 return Decision(delay, fault)
             delay += fault.seconds
         return Decision(delay)
+
+
+def _sendable(name: str, text: str) -> bool:
+    """Whether a header may be set; those that frame the body are the server's own."""
+    framing = name.lower() in ("content-length", "transfer-encoding")
+    return not framing and bool(_HEADER_NAME.fullmatch(name) and _HEADER_TEXT.fullmatch(text))
 
 
 class _Named(msgspec.Struct):

@@ -56,6 +56,7 @@ class Entry:
     rejected: int
     size_bytes: int
     status: int
+    accepted: bool
     reason: str
     seconds: float
 
@@ -100,8 +101,7 @@ class Journal:
     def note(self, entry: Entry) -> None:
         """Add a line to the log and to the rate."""
         self.log.append(entry)
-        accepted = 200 <= entry.status < 300
-        if not accepted:
+        if not entry.accepted:
             self.refused += 1
             return
         self.accepted += 1

@@ -35,6 +35,7 @@ UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _log = logging.getLogger(__name__)
 DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
+FAKED = "Answered by a fault; nothing is stored."
 
 TRANSPORT = "target_stitch_import.transport"
 """Where a request's scope has its connection, so that a fault can break it."""
@@ -99,7 +100,7 @@ class ImportApp:
             return Outcome(DROPPED), fault
         if answer is not None:
             await exchange.drain()
-            return Outcome(answer), None
+            return Outcome(answer, faked=True), None
         return await self._handle(request, exchange, fault), fault
 
     async def _connect(self, exchange: _Exchange) -> Outcome:
@@ -135,6 +136,7 @@ class ImportApp:
 
     def _note(self, number: int, started: datetime, request: Request, outcome: Outcome) -> None:
         status = outcome.answer.status
+        accepted = outcome.answer.accepted and not outcome.faked
         seconds = (datetime.now(timezone.utc) - started).total_seconds()
         self._journal.note(
             Entry(
@@ -147,12 +149,15 @@ class ImportApp:
                 outcome.rejected,
                 len(request.body),
                 status,
-                outcome.answer.reason[:2000],
+                accepted,
+                FAKED
+                if outcome.faked and not outcome.answer.reason
+                else outcome.answer.reason[:2000],
                 seconds,
             )
         )
         imported = request.method == "POST" and request.path.startswith("/v2/")
-        if outcome.answer.accepted and imported:
+        if accepted and imported:
             headers = {
                 name: value for name, value in request.headers.items() if name not in UNKEPT_HEADERS
             }
@@ -196,8 +201,11 @@ class _Exchange:
         return None if self._size > max_bytes else self.request().body
 
     async def drain(self) -> int:
-        """Read and throw away the rest, within a bound, so that the peer can read the answer."""
-        if self._announced() <= MAX_DRAINED_BYTES:
+        """Read and throw away the rest, within a bound, so that the peer can read the answer.
+
+        A peer that asked whether to go on (`Expect: 100-continue`) is told by the answer alone.
+        """
+        if self._announced() <= MAX_DRAINED_BYTES and not self._awaits_word():
             while not self._ended and self._size <= MAX_DRAINED_BYTES:
                 await self._next()
         return max(self._size, self._announced())
@@ -232,6 +240,10 @@ class _Exchange:
         """Wait until the server has noticed that the connection is gone."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+    def _awaits_word(self) -> bool:
+        expects = self._headers.get("expect", "").lower() == "100-continue"
+        return expects and not self._size
 
     def _announced(self) -> int:
         length = self._headers.get("content-length", "")

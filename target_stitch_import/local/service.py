@@ -54,6 +54,8 @@ class Outcome:
     tables: tuple[str, ...] = ()
     records: int = 0
     rejected: int = 0
+    faked: bool = False
+    """Whether a fault gave the answer, so that the request was neither checked nor stored."""
 
 
 class Loaded(Protocol):

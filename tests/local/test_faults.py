@@ -36,6 +36,9 @@ def outcome(api: ImportApi, path: str = "/v2/import/batch", body: Any = CUSTOMER
     [
         ([{"kind": "status", "status": 500}], [500, 201], 1),
         ([{"kind": "status", "status": 500, "times": 2}], [500, 500, 201], 1),
+        ([{"kind": "status", "status": 200}], [200, 201], 1),
+        ([{"kind": "status", "status": 204}, {"kind": "status", "status": 304}],
+         [204, 304, 201], 1),
         ([{"kind": "status", "status": 418, "times": "always"}], [418, 418, 418], 0),
         ([{"kind": "status", "status": 500}, {"kind": "status", "status": 429}],
          [500, 429, 201], 1),
@@ -58,7 +61,10 @@ def outcome(api: ImportApi, path: str = "/v2/import/batch", body: Any = CUSTOMER
 def test_faults_on_batch(
     api: ImportApi, faults: list[dict[str, Any]], outcomes: list[int | str], stored: int
 ) -> None:
-    """`stored` counts the requests kept as accepted, in whatever way they were answered."""
+    """`stored` counts the requests kept as accepted, in whatever way they were answered.
+
+    A status that is only played accepts nothing, whatever it says.
+    """
     api.set_faults(faults)
     assert [outcome(api) for _ in outcomes] == outcomes
     assert len(api.requests()) == stored
@@ -101,6 +107,19 @@ def test_the_body_and_headers_of_a_status(
     assert (answer.status_code, answer.content) == (fault["status"], body)
     assert answer.headers["Content-Type"].startswith(media_type)
     assert answer.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_status_without_a_body(api: ImportApi, status: int) -> None:
+    """HTTP allows no body there: the connection goes on, and the next answer is a whole one."""
+    api.set_faults([{"kind": "status", "status": status, "body": {"a": 1}}])
+    with requests.Session() as session:
+        session.headers["Authorization"] = "Bearer T1"
+        first, second = (
+            session.post(f"{api.url}/v2/import/batch", json=CUSTOMERS, timeout=10) for _ in "12"
+        )
+    assert (first.status_code, first.content) == (status, b"")
+    assert second.status_code == 201
 
 
 def test_a_proxy_header_does_not_save_from_a_reset(api: ImportApi) -> None:
@@ -146,6 +165,12 @@ def test_reset_before_drops_a_request_whose_body_never_came(api: ImportApi) -> N
         [{"kind": "latency", "seconds": -1}],
         [{"kind": "status", "status": 99}],
         [{"kind": "status", "headers": {"a": "b\r\nc: d"}}],
+        [{"kind": "status", "headers": {"a b": "c"}}],
+        [{"kind": "status", "headers": {"a": "\u20ac"}}],
+        [{"kind": "status", "headers": {"a": "b\0"}}],
+        [{"kind": "status", "headers": {"Content-Length": "3"}}],
+        [{"kind": "status", "headers": {"Transfer-Encoding": "chunked"}}],
+        [{"kind": "redirect", "location": "/\r\nc: d"}],
         [{"kind": "status", "colour": "red"}],
         ["down"],
     ],

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,23 @@ def test_the_limit_of_a_body(
     if status == 413:
         assert "exceeds the maximum" in answer.json()["message"]
         assert api.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("media_type", "size", "status"),
+    [("application/json", 20_000_001, b"413"), ("text/plain", 100, b"415")],
+)
+def test_a_peer_that_asks_first_need_not_send_what_is_refused(
+    api: ImportApi, media_type: str, size: int, status: bytes
+) -> None:
+    """`Expect: 100-continue` gets the refusal itself, not word to go on."""
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            "POST /v2/import/batch HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            f"Content-Type: {media_type}\r\nContent-Length: {size}\r\n\r\n".encode()
+        )
+        assert connection.recv(1000).split()[1] == status
 
 
 def test_a_smaller_limit_can_be_tried() -> None:

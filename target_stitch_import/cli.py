@@ -22,8 +22,8 @@ INTERNAL_ERROR_STATUS = 70
 @click.command(
     "target-stitch-import",
     context_settings={"help_option_names": ["--help"]},
-    epilog="For a first run without an account, pipe a tap into `target-stitch-import -c FILE` with "
-    '{"region": "local"} in the file: it loads into DuckDB.',
+    epilog="For a first run without an account, pipe a tap into `target-stitch-import -c FILE`, "
+    'with {"region": "local"} in the file: it loads into DuckDB.',
 )
 @click.version_option(
     version("target-stitch-import"), "--version", prog_name="target-stitch-import"

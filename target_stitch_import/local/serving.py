@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
-STOP_SECONDS = 20.0
 
 
 def usable_options(given: dict[str, Any]) -> Options:

@@ -10,23 +10,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
-import msgspec
+import duckdb
 
-from target_stitch_import.local.catalog import (
-    Column,
-    Table,
-)
+from target_stitch_import.local.catalog import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import duckdb
+    from pathlib import Path
 
     from target_stitch_import.local.profiles import Kind
 
 HIDDEN = "_stitch_import"  # the catalog and staged rows; `_` first: no name a data table can get
 REJECTED = "_sdc_rejected"
-MAX_LINE_BYTES = 100_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
+CATALOG = "import-api"  # what a connection calls the database: `-`, so no source is named so
+_TAKEN = frozenset({"main", "information_schema", "pg_catalog", HIDDEN})
 _CATALOG = f"""
 CREATE SCHEMA IF NOT EXISTS {HIDDEN};
 CREATE TABLE IF NOT EXISTS {HIDDEN}.schemas (name VARCHAR);
@@ -37,7 +34,6 @@ CREATE TABLE IF NOT EXISTS {HIDDEN}.columns (
   schema_name VARCHAR, table_name VARCHAR, name VARCHAR, raw_name VARCHAR, kind VARCHAR,
   sql_type VARCHAR, position BIGINT);
 """
-_NUMBERS = msgspec.json.Encoder()
 
 
 def quoted(name: str) -> str:
@@ -45,14 +41,52 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+USE = f"USE {quoted(CATALOG)}"
+"""What each new cursor must be told, so that `schema.table` means ours."""
+
+
+def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a file, or new memory, as CATALOG.
+
+    By its own name, `import_api.duckdb` would make every `import_api.customers` ambiguous.
+    """
+    connection = duckdb.connect(":memory:")
+    place = ":memory:" if path is None else str(path.absolute()).replace("'", "''")
+    options = "TYPE duckdb, READ_ONLY" if read_only else "TYPE duckdb"
+    try:
+        for setting in (
+            "SET TimeZone = 'UTC'",
+            "SET autoinstall_known_extensions = false",
+            "SET autoload_known_extensions = false",
+            "SET threads = 2",
+            f"ATTACH '{place}' AS {quoted(CATALOG)} ({options})",
+            USE,
+        ):
+            connection.execute(setting)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def schema_name(source_name: str) -> str:
+    """Name the schema of a source: its own name, but where DuckDB or the loader has that."""
+    return f"{source_name}_" if source_name in _TAKEN else source_name
+
+
+def within(schema: str, name: str) -> str:
+    """Name a relation in full."""
+    return f"{quoted(CATALOG)}.{quoted(schema)}.{quoted(name)}"
+
+
 def main_relation(table: Table) -> str:
     """Name the relation people see."""
-    return f"{quoted(table.schema)}.{quoted(table.name)}"
+    return within(table.schema, table.name)
 
 
 def staged_relation(table: Table) -> str:
     """Name the relation where rows of later versions wait."""
-    return f"{HIDDEN}.{quoted(f'staged {table.schema}.{table.name}')}"
+    return within(HIDDEN, f"staged {table.schema}.{table.name}")
 
 
 def relations(table: Table) -> list[str]:
@@ -86,16 +120,16 @@ def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, T
 def drop_everything(connection: duckdb.DuckDBPyConnection) -> None:
     """Drop every table and schema of ours, and begin anew."""
     for (name,) in connection.execute(f"SELECT DISTINCT name FROM {HIDDEN}.schemas").fetchall():
-        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(name)} CASCADE")
+        connection.execute(f"DROP SCHEMA IF EXISTS {quoted(CATALOG)}.{quoted(name)} CASCADE")
     connection.execute(f"DROP SCHEMA {HIDDEN} CASCADE")
     connection.execute(_CATALOG)
 
 
 def ensure_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
     """Make the source's schema with its table of rejected records."""
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(CATALOG)}.{quoted(schema)}")
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {quoted(schema)}.{REJECTED} (_sdc_rejected_at TIMESTAMP,"
+        f"CREATE TABLE IF NOT EXISTS {within(schema, REJECTED)} (_sdc_rejected_at TIMESTAMP,"
         " table_name VARCHAR, reason VARCHAR, record VARCHAR)"
     )
     connection.execute(
@@ -112,7 +146,7 @@ def write_rejections(
     if rejected:
         tables, reasons, texts = map(list, zip(*rejected, strict=True))
         connection.execute(
-            f"INSERT INTO {quoted(schema)}.{REJECTED}"
+            f"INSERT INTO {within(schema, REJECTED)}"
             " SELECT now()::TIMESTAMP, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
             " unnest(?::VARCHAR[])",
             [tables, reasons, texts],

@@ -74,6 +74,7 @@ class Warehouse:
 
     def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
         """Store one accepted request in `schema`, durably and all at once."""
+        schema = store.schema_name(schema)
         with self._lock:
             job = _Job(schema, received_at)
             while True:
@@ -92,7 +93,7 @@ class Warehouse:
         with self._lock:
             cursor = self._connection.cursor()
         try:
-            return cursor.execute(sql, parameters or []).fetchall()
+            return cursor.execute(store.USE).execute(sql, parameters or []).fetchall()
         finally:
             cursor.close()
 
@@ -153,7 +154,7 @@ class Warehouse:
         """Give the newest rejected records (time, table, reason, text), and how many there are."""
         with self._lock:
             schemas = list(self._tables)
-        parts = [f"FROM {quoted(schema)}.{store.REJECTED}" for schema in schemas]
+        parts = [f"FROM {store.within(schema, store.REJECTED)}" for schema in schemas]
         if not parts:
             return [], 0
         every = " UNION ALL ".join(f"({part})" for part in parts)
@@ -284,22 +285,11 @@ class Warehouse:
 
 
 def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
-    if database is None:
-        connection = duckdb.connect(":memory:")
-    else:
-        before = os.umask(0o077)  # made readable by its owner alone
-        try:
-            connection = duckdb.connect(str(database))
-        finally:
-            os.umask(before)
-    for setting in (
-        "SET TimeZone = 'UTC'",
-        "SET autoinstall_known_extensions = false",
-        "SET autoload_known_extensions = false",
-        "SET threads = 2",
-    ):
-        connection.execute(setting)
-    return connection
+    before = os.umask(0o077)  # a file is made readable by its owner alone
+    try:
+        return store.open_database(database)
+    finally:
+        os.umask(before)
 
 
 def _text(record: Any) -> str:

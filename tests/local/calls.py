@@ -136,3 +136,28 @@ def customers(**message: Any) -> dict[str, Any]:
     body["messages"][0].update(message)
     body["messages"][0]["data"].update(data)
     return body
+
+
+def columns(api: ImportApi, table: str, *, system: bool = False) -> dict[str, str]:
+    """Give a table's columns and types, in order."""
+    rows = api.query(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'import_api'"  # noqa: S608
+        f" AND table_name = '{table}' ORDER BY column_index"
+    )
+    return {name: type_ for name, type_ in rows if system or "_sdc_" not in name}
+
+
+def tables(api: ImportApi) -> list[str]:
+    """Give the visible tables with rows of data."""
+    return [
+        name
+        for (name,) in api.query(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'import_api'"
+            " AND table_name <> '_sdc_rejected' ORDER BY ALL"
+        )
+    ]
+
+
+def rejected(api: ImportApi) -> list[tuple[Any, ...]]:
+    """Give table and reason of each rejected record."""
+    return api.query("SELECT table_name, reason FROM import_api._sdc_rejected ORDER BY ALL")

@@ -225,25 +225,70 @@ def test_kept_requests_are_bounded() -> None:
         assert api.requests() == []
 
 
-def test_tables_command(tmp_path: Path) -> None:
-    """`stitch-import tables` shows what a database holds, without changing it."""
-    database = tmp_path / "w.duckdb"
-    with ImportApi(database) as api:
-        send(api, customers(), batch("orders", upsert({"id": 1, "xs": [1]}), keys=("id",)))
-    before = database.read_bytes()
-    command = [sys.executable, "-m", "target_stitch_import.toolbox", "tables", "--database"]
-    done: Any = subprocess.run(
-        [*command, str(database)], capture_output=True, text=True, timeout=30, check=True
-    )
-    for words in ("import_api.customers", "import_api.orders__xs", "1 row", "Finn", "int64"):
-        assert words in done.stdout
-    assert database.read_bytes() == before
-    done = subprocess.run(
-        [*command, str(tmp_path / "none.duckdb")],
+TOOLBOX = [sys.executable, "-m", "target_stitch_import.toolbox"]
+
+
+def tables_command(database: Path, *options: str, columns: int = 100) -> Any:
+    """Run `stitch-import tables` in a terminal of so many columns."""
+    return subprocess.run(
+        [*TOOLBOX, "tables", *options, "--database", str(database)],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
+        env={**os.environ, "COLUMNS": str(columns)},
     )
-    assert done.returncode != 0
+
+
+def test_tables_command(tmp_path: Path) -> None:
+    """It shows what a database holds, without changing it."""
+    database = tmp_path / "import_api.duckdb"
+    with ImportApi(database) as api:
+        send(api, customers(), batch("orders", upsert({"id": 1, "xs": [1]}), keys=("id",)))
+    before = database.read_bytes()
+    done = tables_command(database)
+    assert done.returncode == 0
+    for words in ("import_api.customers", "import_api.orders__xs", "1 row", "Finn", "BIGINT"):
+        assert words in done.stdout
+    assert database.read_bytes() == before
+
+
+def test_tables_command_leaves_no_column_out(tmp_path: Path) -> None:
+    """However wide a table is, its columns are lines, and its values are cut to fit."""
+    database = tmp_path / "w.duckdb"
+    wide = {f"column_{at}": at for at in range(200)} | {
+        "long": "long " * 99,
+        "odd": "日本\x1b[31m\n",
+    }
+    with ImportApi(database) as api:
+        send(api, batch("wide", *[upsert(wide)] * 7, upsert({"long": None, "new": True})))
+    lines = tables_command(database).stdout.splitlines()
+    assert lines[0] == "import_api.wide: 8 rows"
+    assert lines[1].split() == ["column_0", "BIGINT", *"00000"]
+    assert [line.split()[0] for line in lines[1:201]] == [f"column_{at}" for at in range(200)]
+    assert max(map(len, lines)) <= 100
+    assert "\x1b" not in "".join(lines)
+    bare = tables_command(database, "--rows", "0").stdout.splitlines()
+    assert bare[200:204] == [
+        "  column_199          BIGINT",
+        "  long                VARCHAR",
+        "  odd                 VARCHAR",
+        "  new                 BOOLEAN",
+    ]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database"])
+def test_tables_command_without_a_database(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "none.duckdb"
+    if content is not None:
+        path.write_bytes(content)
+    done = tables_command(path)
+    assert done.returncode == 66
     assert "none.duckdb" in done.stderr
+
+
+def test_tables_command_before_the_first_batch(tmp_path: Path) -> None:
+    with ImportApi(tmp_path / "w.duckdb"):
+        pass
+    done = tables_command(tmp_path / "w.duckdb")
+    assert (done.returncode, done.stdout) == (0, "There are no tables yet.\n")

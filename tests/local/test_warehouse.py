@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.calls import PUSHED, batch, call, customers, send, upsert
+from tests.local.calls import (
+    PUSHED,
+    batch,
+    call,
+    columns,
+    customers,
+    rejected,
+    send,
+    tables,
+    upsert,
+)
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
@@ -18,31 +28,6 @@ if TYPE_CHECKING:
 def utc(*parts: int) -> datetime:
     """Give a moment as the warehouse does: in UTC, without saying so."""
     return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - as TIMESTAMP columns are
-
-
-def columns(api: ImportApi, table: str, *, system: bool = False) -> dict[str, str]:
-    """Give a table's columns and types, in order."""
-    rows = api.query(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'import_api'"  # noqa: S608
-        f" AND table_name = '{table}' ORDER BY column_index"
-    )
-    return {name: type_ for name, type_ in rows if system or "_sdc_" not in name}
-
-
-def tables(api: ImportApi) -> list[str]:
-    """Give the visible tables with rows of data."""
-    return [
-        name
-        for (name,) in api.query(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'import_api'"
-            " AND table_name <> '_sdc_rejected' ORDER BY ALL"
-        )
-    ]
-
-
-def rejected(api: ImportApi) -> list[tuple[Any, ...]]:
-    """Give table and reason of each rejected record."""
-    return api.query("SELECT table_name, reason FROM import_api._sdc_rejected ORDER BY ALL")
 
 
 # --- upserts
@@ -390,38 +375,7 @@ def test_staged_rows_follow_columns_that_appear_meanwhile(api: ImportApi) -> Non
     assert api.query("SELECT id, w FROM import_api.t") == [(2, None)]
 
 
-# --- rejected at loading
-
-
-@pytest.mark.parametrize(
-    ("table", "data", "reason"),
-    [
-        ("t" * 64, {"id": 1}, f"Table name [{'t' * 64}] is too long for PostgreSQL"),
-        ("_sdc_t", {"id": 1},
-         "table names from client should not include reserved prefix on [_sdc_t]"),
-        ("?", {"id": 1}, "Table name [?] has no character that PostgreSQL allows"),
-        ("t", {"id": 1, "_sdc_x": 1},
-         "column names from client should not include reserved prefix on [_sdc_x]"),
-        ("t", {"id": 1, "cost__it": 1},
-         "column names from client should not include reserved datatype suffix on [cost__it]"),
-        ("t", {"id": 1, "CustomerId": 1, "customerid": 2}, "Field collision on [customerid]"),
-        ("t", {"id": 1, "a b!": 1, "a b": 2}, "Field collision on [a b]"),
-        ("t", {f"c{at}": at for at in range(1601)} | {"id": 1}, "ERROR: too many columns"),
-        ("t", {"id": 1, "__sdc_primary_key": "x"}, "Field collision on [__sdc_primary_key]"),
-    ],
-)  # fmt: skip
-def test_rejected_records(api: ImportApi, table: str, data: dict[str, Any], reason: str) -> None:
-    """The answer is 201, there is no row, and `_sdc_rejected` says why."""
-    send(api, batch(table, upsert(data), keys=("id",)))
-    assert tables(api) == []
-    assert rejected(api) == [(table, reason)]
-
-
-def test_a_key_whose_column_cannot_be_rejects_the_record(api: ImportApi) -> None:
-    name = "k" * 60
-    send(api, batch("t", upsert({"id": 1, name: 1}), keys=("id", name)))
-    assert tables(api) == []
-    assert rejected(api) == [("t", f"Column name [{name}] is too long for PostgreSQL")]
+# --- keys that are hard to match
 
 
 def test_keys_that_are_points_in_time(api: ImportApi) -> None:
@@ -433,71 +387,6 @@ def test_keys_that_are_points_in_time(api: ImportApi) -> None:
     ]
     send(api, batch("t", *messages, schema=schema, keys=("at",)))
     assert api.query("SELECT v FROM import_api.t") == [(2,)]
-
-
-def test_a_column_name_too_long_loses_only_that_column(api: ImportApi) -> None:
-    send(
-        api,
-        batch("t", upsert({"id": 1, "c" * 60: 1}), upsert({"id": 2, "c" * 60: 1}), keys=("id",)),
-    )
-    assert columns(api, "t") == {"id": "BIGINT"}
-    assert rejected(api) == [("t", f"Column name [{'c' * 60}] is too long for PostgreSQL")]
-
-
-@pytest.mark.parametrize("name", ['a"; DROP TABLE import_api.t; --', "select", "x'y", "a.b", "[x]"])
-def test_names_from_data_are_only_names(api: ImportApi, name: str) -> None:
-    send(api, batch("t", upsert({"id": 1, "old": 1})))
-    send(api, batch(name, upsert({"id": 1, name: "v", "nested": {name: [1]}}), keys=("id",)))
-    assert api.query("SELECT old FROM import_api.t") == [(1,)]
-    assert len(tables(api)) == 3
-    assert rejected(api) == []
-
-
-@pytest.mark.parametrize("records", [2, 20_000])
-def test_a_table_that_takes_no_record_is_no_fault_of_the_records(
-    api: ImportApi, records: int
-) -> None:
-    """Someone made the column too narrow: 500 before long, and nothing is stored."""
-    send(api, batch("t", upsert({"v": "text"})))
-    api.query("ALTER TABLE import_api.t ALTER v TYPE INTEGER USING 0")
-    assert call(api, body=batch("t", *[upsert({"v": "text"})] * records)).status_code == 500
-    assert api.query("SELECT v FROM import_api.t") == [(0,)]
-    assert rejected(api) == []
-
-
-def test_a_record_that_fails_by_itself_is_rejected_alone(api: ImportApi) -> None:
-    send(api, batch("t", upsert({"v": "text"})))
-    api.query("ALTER TABLE import_api.t ALTER v TYPE INTEGER USING 0")
-    send(api, batch("t", *[upsert({"v": text}) for text in ("1", "two", "3", "4", "five")]))
-    assert api.query("SELECT v FROM import_api.t") == [(0,), (1,), (3,), (4,)]
-    assert [table for table, _ in rejected(api)] == ["t", "t"]
-    assert [record for (record,) in api.query("SELECT record FROM import_api._sdc_rejected")] == [
-        '{"v":"two"}',
-        '{"v":"five"}',
-    ]
-
-
-def test_a_refused_request_changes_nothing(api: ImportApi) -> None:
-    send(api, customers())
-    bad = customers(sequence=1565880099, data={"age": 99})
-    bad["messages"].append(upsert({"id": "x"}))
-    assert call(api, body=bad).status_code == 400
-    assert api.query("SELECT age FROM import_api.customers") == [(15,)]
-
-
-def test_columns_may_have_any_short_name(api: ImportApi) -> None:
-    """Also the names the loader uses for its own temporary columns."""
-    names = ["r", "s", "x", "k", "t", "j", "c0", "c1", "e0", "l0", "incoming", "value", "row"]
-    for sequence in (1, 2):
-        data = {"id": 1, "xs": [dict.fromkeys(names, sequence)]}
-        send(
-            api,
-            batch("t", upsert(data | dict.fromkeys(names, sequence), sequence), keys=("id",)),
-            batch("s", upsert(dict.fromkeys(names, sequence), sequence), keys=("s", "c0")),
-        )
-    assert api.query("SELECT s, c0, r FROM import_api.t") == [(2, 2, 2)]
-    assert api.query("SELECT s, l0, e0 FROM import_api.t__xs") == [(2, 2, 2)]
-    assert api.query("SELECT count(*) FROM import_api.s") == [(2,)]
 
 
 def test_subtables_follow_a_key_that_widens_or_splits(api: ImportApi) -> None:

@@ -1,0 +1,152 @@
+"""Names and records that a warehouse cannot take, and what is kept out of its tables."""
+
+# ruff: noqa: S106 - tokens made up
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from target_stitch_import.local import ImportApi
+from tests.local.calls import batch, call, columns, customers, rejected, send, tables, upsert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("table", "data", "reason"),
+    [
+        ("t" * 64, {"id": 1}, f"Table name [{'t' * 64}] is too long for PostgreSQL"),
+        ("_sdc_t", {"id": 1},
+         "table names from client should not include reserved prefix on [_sdc_t]"),
+        ("?", {"id": 1}, "Table name [?] has no character that PostgreSQL allows"),
+        ("t", {"id": 1, "_sdc_x": 1},
+         "column names from client should not include reserved prefix on [_sdc_x]"),
+        ("t", {"id": 1, "cost__it": 1},
+         "column names from client should not include reserved datatype suffix on [cost__it]"),
+        ("t", {"id": 1, "CustomerId": 1, "customerid": 2}, "Field collision on [customerid]"),
+        ("t", {"id": 1, "a b!": 1, "a b": 2}, "Field collision on [a b]"),
+        ("t", {f"c{at}": at for at in range(1601)} | {"id": 1}, "ERROR: too many columns"),
+        ("t", {"id": 1, "__sdc_primary_key": "x"}, "Field collision on [__sdc_primary_key]"),
+    ],
+)  # fmt: skip
+def test_rejected_records(api: ImportApi, table: str, data: dict[str, Any], reason: str) -> None:
+    """The answer is 201, there is no row, and `_sdc_rejected` says why."""
+    send(api, batch(table, upsert(data), keys=("id",)))
+    assert tables(api) == []
+    assert rejected(api) == [(table, reason)]
+
+
+def test_a_key_whose_column_cannot_be_rejects_the_record(api: ImportApi) -> None:
+    name = "k" * 60
+    send(api, batch("t", upsert({"id": 1, name: 1}), keys=("id", name)))
+    assert tables(api) == []
+    assert rejected(api) == [("t", f"Column name [{name}] is too long for PostgreSQL")]
+
+
+def test_a_column_name_too_long_loses_only_that_column(api: ImportApi) -> None:
+    send(
+        api,
+        batch("t", upsert({"id": 1, "c" * 60: 1}), upsert({"id": 2, "c" * 60: 1}), keys=("id",)),
+    )
+    assert columns(api, "t") == {"id": "BIGINT"}
+    assert rejected(api) == [("t", f"Column name [{'c' * 60}] is too long for PostgreSQL")]
+
+
+@pytest.mark.parametrize("name", ['a"; DROP TABLE import_api.t; --', "select", "x'y", "a.b", "[x]"])
+def test_names_from_data_are_only_names(api: ImportApi, name: str) -> None:
+    send(api, batch("t", upsert({"id": 1, "old": 1})))
+    send(api, batch(name, upsert({"id": 1, name: "v", "nested": {name: [1]}}), keys=("id",)))
+    assert api.query("SELECT old FROM import_api.t") == [(1,)]
+    assert len(tables(api)) == 3
+    assert rejected(api) == []
+
+
+@pytest.mark.parametrize("records", [2, 20_000])
+def test_a_table_that_takes_no_record_is_no_fault_of_the_records(
+    api: ImportApi, records: int
+) -> None:
+    """Someone made the column too narrow: 500 before long, and nothing is stored."""
+    send(api, batch("t", upsert({"v": "text"})))
+    api.query("ALTER TABLE import_api.t ALTER v TYPE INTEGER USING 0")
+    assert call(api, body=batch("t", *[upsert({"v": "text"})] * records)).status_code == 500
+    assert api.query("SELECT v FROM import_api.t") == [(0,)]
+    assert rejected(api) == []
+
+
+def test_a_record_that_fails_by_itself_is_rejected_alone(api: ImportApi) -> None:
+    send(api, batch("t", upsert({"v": "text"})))
+    api.query("ALTER TABLE import_api.t ALTER v TYPE INTEGER USING 0")
+    send(api, batch("t", *[upsert({"v": text}) for text in ("1", "two", "3", "4", "five")]))
+    assert api.query("SELECT v FROM import_api.t") == [(0,), (1,), (3,), (4,)]
+    assert [table for table, _ in rejected(api)] == ["t", "t"]
+    assert [record for (record,) in api.query("SELECT record FROM import_api._sdc_rejected")] == [
+        '{"v":"two"}',
+        '{"v":"five"}',
+    ]
+
+
+def test_a_refused_request_changes_nothing(api: ImportApi) -> None:
+    send(api, customers())
+    bad = customers(sequence=1565880099, data={"age": 99})
+    bad["messages"].append(upsert({"id": "x"}))
+    assert call(api, body=bad).status_code == 400
+    assert api.query("SELECT age FROM import_api.customers") == [(15,)]
+
+
+def test_columns_may_have_any_short_name(api: ImportApi) -> None:
+    """Also the names the loader uses for its own temporary columns."""
+    names = ["r", "s", "x", "k", "t", "j", "c0", "c1", "e0", "l0", "incoming", "value", "row"]
+    for sequence in (1, 2):
+        data = {"id": 1, "xs": [dict.fromkeys(names, sequence)]}
+        send(
+            api,
+            batch("t", upsert(data | dict.fromkeys(names, sequence), sequence), keys=("id",)),
+            batch("s", upsert(dict.fromkeys(names, sequence), sequence), keys=("s", "c0")),
+        )
+    assert api.query("SELECT s, c0, r FROM import_api.t") == [(2, 2, 2)]
+    assert api.query("SELECT s, l0, e0 FROM import_api.t__xs") == [(2, 2, 2)]
+    assert api.query("SELECT count(*) FROM import_api.s") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "name", ["import_api", "memory", "temp", "import-api", "a'b", "_stitch_import"]
+)
+def test_the_database_may_be_named_as_a_schema_is(tmp_path: Path, name: str) -> None:
+    """DuckDB names a database after its file, and then cannot tell it from the schema."""
+    path = tmp_path / f"{name}.duckdb"
+    for sequence in (1, 2):
+        with ImportApi(path) as api:
+            send(api, batch("t", upsert({"id": 1, "v": sequence}, sequence), keys=("id",)))
+            assert api.query("SELECT v FROM import_api.t") == [(sequence,)]
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"),
+    [
+        ("Temp", "temp"),
+        ("system", "system"),
+        ("memory", "memory"),
+        ("select", "select"),
+        ("main", "main_"),
+        ("Information Schema", "information_schema_"),
+        ("pg_catalog", "pg_catalog_"),
+        ("_stitch import", "_stitch_import_"),
+    ],
+)
+def test_a_source_may_have_any_name(api: ImportApi, name: str, schema: str) -> None:
+    """Also one that DuckDB or the loader uses; what cannot be its schema gets a `_`."""
+    source = {"type": "import_api", "display_name": name}
+    created = call(api, "/v4/sources", source, token="AC").json()
+    made = call(api, f"/v4/sources/{created['id']}/tokens", token="AC").json()
+    body = batch("t", upsert({"id": 1}), upsert({"id": 2, "a": 1, "A": 2}), keys=("id",))
+    answer = call(api, body=body, token=made["access_token"])
+    assert answer.status_code == 201
+    assert [(each["schema"], each["rows"]) for each in api.tables()] == [(schema, 1)]
+    assert "Field collision" in requests.get(api.url, timeout=10).text
+    assert requests.post(f"{api.url}/_local/reset", timeout=10).status_code == 200
+    assert api.tables() == []

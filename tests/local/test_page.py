@@ -61,6 +61,15 @@ def test_the_page_tells_what_happened(api: ImportApi) -> None:
     assert "Faults are set" in page(api)
 
 
+def test_a_played_success_looks_like_none(api: ImportApi) -> None:
+    """A 2xx of a fault took nothing in, and the page says so."""
+    api.set_faults([{"kind": "status", "status": 201}])
+    call(api, body=CUSTOMERS)
+    text = page(api)
+    assert '<span class="badge s2 no">201</span>' in text
+    assert "Answered by a fault; nothing is stored." in text
+
+
 def test_a_table_shows_its_rows(api: ImportApi) -> None:
     send(api, batch("t", *[upsert({"n": at}) for at in range(250)]))
     text = page(api, "/table/import_api/t?offset=200")
@@ -162,6 +171,23 @@ def test_a_click_leads_to_the_rows(api: ImportApi, browser: Browser) -> None:
     row = browser.run("[...document.querySelectorAll('tbody tr:first-child td')].map("
                       "(each) => each.innerText)")  # fmt: skip
     assert row[:2] == ["1", "2.5"]
+
+
+@pytest.mark.timeout(60)
+def test_the_columns_names_stay_in_sight(api: ImportApi, browser: Browser) -> None:
+    """Rows scroll below them, and a narrow window scrolls tables, not the page."""
+    wide = {f"column_{at}": at for at in range(30)}
+    send(api, batch("t", *[upsert(wide | {"id": at}) for at in range(100)], keys=("id",)))
+    fill(api)
+    browser.open(f"{api.url}/table/import_api/t")
+    browser.run("document.querySelector('.rows').scrollTo(0, 1500)")
+    top = "document.querySelector('{}').getBoundingClientRect().top"
+    assert browser.run(f"{top.format('.rows th')} - {top.format('.rows')}") == 0
+    browser.size(390, 800)
+    for path in ("/", "/table/import_api/t"):
+        browser.open(api.url + path)
+        assert browser.run("document.documentElement.scrollWidth") == 390
+    browser.size(1280, 800)
 
 
 @pytest.mark.timeout(60)

@@ -5,8 +5,11 @@ Law: a record counts as settled only once its line is on the disk.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DeadLetters:
-    """Appends to one file, which only its owner may read.
+    """Appends to one file, which only its owner may read; from any thread.
 
     Args:
         limit: More records than this end the run.
@@ -30,9 +33,11 @@ class DeadLetters:
     def __init__(self, path: str, limit: int) -> None:
         self._path = path
         self._limit = limit
+        self._lock = threading.Lock()
         self._count = 0
         try:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            _sync_folder(path)
             self._is_in_mid_line = _ends_in_mid_line(self._file)
         except OSError as error:
             raise OutputError(_cannot_write(path, error)) from None
@@ -63,6 +68,10 @@ class DeadLetters:
             OutputError: They are not.
             InputError: There are too many; these were not written.
         """
+        with self._lock:
+            self._write(records)
+
+    def _write(self, records: Sequence[SetAside]) -> None:
         self._count += len(records)
         if self._count > self._limit:
             last = records[-1]
@@ -85,6 +94,18 @@ class DeadLetters:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _sync_folder(path: str) -> None:
+    """Make the name of a new file as lasting as what will stand in it."""
+    folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # not every file system can, such as that of /dev
+            raise
+    finally:
+        os.close(folder)
 
 
 class _Entry(msgspec.Struct):

@@ -177,9 +177,11 @@ class Pipeline:
         most = self._rules.max_buffer_bytes
         if self._buffers.held_bytes + self._closed_bytes < most:
             return True
-        largest = self._buffers.largest_first()
-        while self._closed_bytes < most // 2 and (batch := next(largest, None)):
-            self._enqueue(batch)
+        if self._closed_bytes < most // 4:
+            # Down to a quarter, then up to a half: finding the largest is not free.
+            largest = self._buffers.largest_first()
+            while self._closed_bytes < most // 2 and (batch := next(largest, None)):
+                self._enqueue(batch)
         return False
 
     # What comes back.

@@ -79,6 +79,7 @@ class StateWriter:
         self._changed = threading.Condition()
         self._next: bytes | None = None
         self._unwritten = 0
+        self._closed = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -96,13 +97,21 @@ class StateWriter:
             self._thread = threading.Thread(target=self._work, name="states", daemon=True)
             self._thread.start()
 
+    def close(self) -> None:
+        """End the thread, once it has written what it is writing; nobody waits for it."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
     def _work(self) -> None:
         try:
             while True:
                 with self._changed:
-                    while self._next is None:
+                    while self._next is None and not self._closed:
                         self._changed.wait()
                     state, self._next = self._next, None
+                if state is None:
+                    return
                 self._put(state + b"\n")
                 self.last_written = state
                 with self._changed:
@@ -124,7 +133,10 @@ class StateWriter:
             return
         rest = memoryview(line)
         while rest:
-            rest = rest[os.write(descriptor, rest) :]
+            try:
+                rest = rest[os.write(descriptor, rest) :]
+            except BlockingIOError:  # somebody made it so; it is full until it is read
+                select.select([], [descriptor], [])
 
 
 class Observer(Protocol):
@@ -171,6 +183,7 @@ class Run:
                     self._finish(error)
                 self._write_states()
         self.sender.close()
+        self.states.close()
         if self.states.is_busy:
             self._error = self._error or OutputError(
                 "Stdout takes no more: the last states earned could not be written."
@@ -302,20 +315,26 @@ class Wakeup:
         os.set_blocking(self.descriptor, False)
         os.set_blocking(self._write_end, False)
         self.signals: deque[int] = deque()
+        self._is_awake = False
         self._closing = threading.Lock()
         self._closed = False
 
     def wake(self) -> None:
         """Make `poll` return; from any thread, also from one that outlives the run."""
+        if self._is_awake:
+            return  # whoever waits will look at everything once it is `clear`ed
         with self._closing, suppress(BlockingIOError):  # where it is full, `poll` returns anyway
             if not self._closed:
+                self._is_awake = True
                 os.write(self._write_end, b"\0")
 
     def clear(self) -> None:
-        """Take notice of everything that woke us so far."""
+        """Take notice of everything that woke us so far: what it was is to be looked at now."""
         with suppress(BlockingIOError):
             while os.read(self.descriptor, 4096):
                 pass
+        # Only now: a wake-up between the two would be read away and yet keep later ones silent.
+        self._is_awake = False
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -115,7 +115,6 @@ class Sender:
         self._stop = threading.Event()
         self._throttle = Throttle(rules.max_in_flight_requests)
         self._changed = threading.Condition()
-        self._storing = threading.Lock()
         # Deliveries share the judgement, so one decides at a time.
         self._deciding = threading.Lock()
         self._judgement = Judgement()
@@ -229,5 +228,4 @@ class Sender:
     def _store(self, store: Store) -> None:
         if self._dead_letters is None:
             raise TargetError("Internal error: there is no dead-letter file.")
-        with self._storing:
-            self._dead_letters.write(store.records)
+        self._dead_letters.write(store.records)

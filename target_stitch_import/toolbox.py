@@ -46,10 +46,8 @@ def main() -> None:
 )
 @click.option(
     "--region",
-    default="us",
-    show_default=True,
     type=click.Choice(["us", "eu"]),
-    help="Data pipeline region to play.",
+    help="Data pipeline region to play: that of the accounts, or us.",
 )
 @click.option(
     "--destination",

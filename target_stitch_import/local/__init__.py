@@ -41,7 +41,7 @@ class ImportApi:
         accounts: str | Path | Mapping[str, Any] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
-        region: str = "us",
+        region: str | None = None,
         **options: Any,
     ) -> None:
         self._given = {

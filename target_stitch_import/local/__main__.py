@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8087)
     parser.add_argument("--database", type=Path)
     parser.add_argument("--accounts", type=Path)
-    parser.add_argument("--region", default="us", choices=["us", "eu"])
+    parser.add_argument("--region", choices=["us", "eu"])
     parser.add_argument("--destination", default="postgresql")
     parser.add_argument("--nested", choices=["flatten", "json"])
     parser.add_argument("--keep-bytes", type=int, default=64_000_000)

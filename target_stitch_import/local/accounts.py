@@ -106,18 +106,25 @@ class Accounts:
 
     file: AccountsFile
     is_open: bool
+    region: str = "us"
     revoked: set[str] = field(default_factory=set)
     last_token_id: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
-    def load(cls, given: Path | str | Mapping[str, Any] | None, region: str) -> Accounts:
-        """Take the accounts from a file or mapping; None opens the service to any token."""
+    def load(
+        cls, given: Path | str | Mapping[str, Any] | None, region: str | None = None
+    ) -> Accounts:
+        """Take the accounts from a file or mapping; None opens the service to any token.
+
+        Without a `region` the accounts' own is played.
+        """
         if given is None:
             client = Client(client_id=0, sources=[Source(id=1)])
             file = AccountsFile(clients=[client])
         else:
             file = read_accounts(given)
+        region = region or file.region
         if region not in REGIONS:
             raise AccountsError(f"region: {region} is neither us nor eu")
         for client in file.clients:
@@ -125,7 +132,7 @@ class Accounts:
                 source.client_id = client.client_id
                 source.name = source.name or derived_name(source.display_name)
                 source.updated_at = source.updated_at or source.created_at
-        accounts = cls(file, is_open=given is None)
+        accounts = cls(file, is_open=given is None, region=region)
         if given is not None and file.region != region:
             # One process plays one region: the tokens of these accounts belong to the other.
             everyone = [token.token for source in accounts.sources() for token in source.tokens]

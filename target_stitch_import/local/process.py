@@ -38,12 +38,14 @@ class ImportApiProcess:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        region: str = "us",
+        region: str | None = None,
         arguments: tuple[str, ...] = (),
     ) -> None:
         """`arguments` are further options of `serve`, such as `("--keep-bytes", "0")`."""
         command = [sys.executable, "-m", "target_stitch_import.local", "--stop-with-stdin"]
-        command += ["--host", host, "--port", str(port), "--region", region]
+        command += ["--host", host, "--port", str(port)]
+        if region is not None:
+            command += ["--region", region]
         if database is not None:
             command += ["--database", str(database)]
         if accounts is not None:

@@ -40,7 +40,7 @@ class Options:
     accounts: Path | str | Mapping[str, Any] | None = None
     host: str = "127.0.0.1"
     port: int = 0
-    region: str = "us"
+    region: str | None = None
     destination: str = DEFAULT_PROFILE
     nested: str | None = None
     kept_bytes: int | None = DEFAULT_KEPT_BYTES
@@ -126,7 +126,7 @@ class LocalApi:
         title = profiles()[options.destination].title
         return About(
             self.url,
-            options.region,
+            self.service.accounts.region,
             f"{title} rules",
             str(options.database) if options.database is not None else "in memory",
             "any is accepted" if self.service.accounts.is_open else "of the accounts file",

@@ -122,6 +122,11 @@ def test_without_accounts_any_token_opens_the_one_source() -> None:
         assert call(api, body=CUSTOMERS, token=made["access_token"]).status_code == 401
 
 
+def test_the_region_is_that_of_the_accounts() -> None:
+    with ImportApi(accounts={**ACCOUNTS, "region": "eu"}) as api:
+        assert call(api, body=CUSTOMERS).status_code == 201
+
+
 def test_the_other_region_says_so() -> None:
     with ImportApi(accounts=ACCOUNTS, region="eu") as api:
         assert call(api, body=CUSTOMERS).json() == {"message": "Invalid region."}

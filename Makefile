@@ -8,7 +8,7 @@ TAP_READY := .tools/tap-spreadsheets/.ready
 MELTANO_READY := .tools/meltano/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench dist lock clean soak fuzz-api
+.PHONY: test lint types unit demo bench dist lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit
 
@@ -55,6 +55,10 @@ FUZZ_READY := .tools/fuzz/.ready
 
 soak: $(READY)
 	$(BIN)/python -m tests.simulation $(SEED) --soak $(SEEDS)
+
+# Ten real minutes without the service; OUTAGE_SECONDS for fewer.
+soak-outage: $(READY)
+	$(BIN)/python -m tests.soak.outage $(OUTAGE_SECONDS)
 
 soak-kill: $(READY)
 	$(BIN)/python -m tests.soak.kill $(KILLS) $(SEED)

@@ -1,53 +1,40 @@
 """Checks records before they are sent: quickly where all is well, exactly where it is not.
 
-Law: the quick check passes nothing that the exact one refuses. The exact check is `jsonschema`
-(Draft 4) on exact decimals, with the Import API's rules for keys and sizes; its words name field
-and rule, and never a value.
+Law: a quick check passes nothing that the exact one (`exact`) refuses.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal, localcontext
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from msgspec import Raw
 
-from target_stitch_import.errors import quoted
-from target_stitch_import.fast_types import MAX_PLAIN_KEY_CHARACTERS, key_type, record_type
-from target_stitch_import.json_schema import resolve, types_of
-from target_stitch_import.payload import MAX_DATA_POINTS, MAX_KEY_CHARACTERS
+from target_stitch_import.date_times import Completion, complete, completion_of, is_date_time
+from target_stitch_import.exact import (
+    Refused,
+    data_points,
+    exact_decimal,
+    json_type,
+    parse_exactly,
+    refused_by_schema,
+    refused_key,
+)
+from target_stitch_import.fast_types import key_type, record_type
+from target_stitch_import.payload import MAX_DATA_POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from decimal import Decimal
 
     from target_stitch_import.json_schema import JsonSchema
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
 
-_LONGEST_NUMBER = 4_000
 _DOUBLE_DIGITS = 15
-_DATE_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3])(:[0-5]\d){2}(\.\d+)?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?",
-    re.ASCII,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why a record cannot be sent: `field` is a JSON Pointer into it, empty for the whole."""
-
-    field: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"field {quoted(self.field)}: {self.reason}" if self.field else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +99,7 @@ class CompiledCheck:
         ).is_valid
         self._keys = keys
         # It is exact in multiples only as far as a double is.
-        number = _short_decimal if "'multipleOf'" in repr(schema) else _decimal
+        number = _short_decimal if "'multipleOf'" in repr(schema) else exact_decimal
         self._record = msgspec.json.Decoder(Any, float_hook=number)
         self._messages = msgspec.json.Decoder(list[_DataOnly], float_hook=number)
 
@@ -185,11 +172,11 @@ class RecordCheck:
         self._quick = quick_check(schema, keys)
 
     @cached_property
-    def _completion(self) -> _Completion | None:
+    def _completion(self) -> Completion | None:
         """Where naive date-times are completed; most streams never need to know."""
         if self._schema is None or self._naive == "fail":
             return None
-        return _completion(self._schema)
+        return completion_of(self._schema)
 
     def accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
         """Tell at once whether all `records` are right; `messages` is their JSON list."""
@@ -207,7 +194,7 @@ class RecordCheck:
         candidate = record
         if self._completion is not None:
             fields: list[str] = []
-            candidate = _complete(record, self._completion, "", fields)
+            candidate = complete(record, self._completion, "", fields)
             if fields and self._naive == "utc":
                 record = candidate
                 notes = dict.fromkeys(fields, _NOTE_UTC)
@@ -241,119 +228,14 @@ class RecordCheck:
             return Refused("", f"a record is an object, not {json_type(value)}"), {}
         notes: dict[str, str] = {}
         for key in self._keys:
-            if refused := _refused_key(key, value, notes):
+            if refused := refused_key(key, value, notes):
                 return refused, {}
         if self._schema is None:
             return None, notes
-        return _refused_by_schema(self._schema, value), notes
+        return refused_by_schema(self._schema, value), notes
 
 
 _NOTE_UTC = "date-times without an offset are taken as UTC and get a `Z` (see `naive_datetimes`)"
-
-
-def is_date_time(text: object) -> bool:
-    """Tell whether `text` is a date-time of RFC 3339; other types are no matter of formats."""
-    if not isinstance(text, str):
-        return True
-    match = _DATE_TIME.fullmatch(text)
-    return bool(match and match["offset"] and _is_on_the_calendar(match))
-
-
-def _is_naive(text: str) -> bool:
-    match = _DATE_TIME.fullmatch(text)
-    return bool(match and not match["offset"] and _is_on_the_calendar(match))
-
-
-def _is_on_the_calendar(match: re.Match[str]) -> bool:
-    offset = match["offset"]
-    if offset and offset not in "Zz" and (int(offset[1:3]) > 23 or int(offset[-2:]) > 59):
-        return False
-    try:
-        datetime.strptime(match[1], "%Y-%m-%d")  # noqa: DTZ007 - the day alone
-    except ValueError:
-        return False
-    return True
-
-
-@dataclass(slots=True)
-class _Completion:
-    """Where date-times stand in a value: it is one itself, or its members and items hold some."""
-
-    is_date_time: bool = False
-    members: dict[str, _Completion] = field(default_factory=dict)
-    rest: _Completion | None = None
-    items: _Completion | None = None
-
-
-def _completion(schema: JsonSchema) -> _Completion | None:
-    """Return where an enforced schema has date-times, or None where it has none."""
-    if "'date-time'" not in repr(schema):
-        return None
-    return _completion_of(schema, schema, {})
-
-
-def _completion_of(
-    schema: JsonSchema, root: JsonSchema, known: dict[int, _Completion]
-) -> _Completion:
-    schema = resolve(schema, root)
-    if id(schema) in known:
-        return known[id(schema)]
-    found = known[id(schema)] = _Completion()
-    strings = [
-        "format" in each
-        for each in (resolve(alternative, root) for alternative in _alternatives(schema))
-        if "string" in types_of(each) and not {"anyOf", "oneOf"} & each.keys()
-    ]
-    # Where any string will do, a date-time without an offset is right as it is.
-    found.is_date_time = bool(strings) and all(strings)
-    for each in (schema, *_alternatives(schema), *schema.get("allOf", ())):
-        part = resolve(each, root)
-        if part is not schema:
-            below = _completion_of(part, root, known)
-            found.members |= below.members
-            found.rest = found.rest or below.rest
-            found.items = found.items or below.items
-            found.is_date_time |= below.is_date_time and each in schema.get("allOf", ())
-    for name, below_schema in schema.get("properties", {}).items():
-        found.members[name] = _completion_of(below_schema, root, known)
-    if isinstance(schema.get("additionalProperties"), dict):
-        found.rest = _completion_of(schema["additionalProperties"], root, known)
-    if isinstance(schema.get("items"), dict):
-        found.items = _completion_of(schema["items"], root, known)
-    return found
-
-
-def _alternatives(schema: JsonSchema) -> list[JsonSchema]:
-    return [*schema.get("anyOf", ()), *schema.get("oneOf", ())] or [schema]
-
-
-_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
-_ITEMS = msgspec.json.Decoder(list[Raw])
-_STRING = msgspec.json.Decoder(str)
-
-
-def _complete(text: Raw, completion: _Completion, field: str, fields: list[str]) -> Raw:
-    """Return `text` with a `Z` behind each date-time without offset; note them in `fields`."""
-    opening = bytes(memoryview(text)[:1])
-    before = len(fields)
-    try:
-        if opening == b'"' and completion.is_date_time:
-            if _is_naive(_STRING.decode(text)):
-                fields.append(field)
-                # The day is ten characters long; some write a space behind it.
-                return Raw(bytes(text)[:11] + b"T" + bytes(text)[12:-1] + b'Z"')
-        elif opening == b"{" and (completion.members or completion.rest):
-            members = _MEMBERS.decode(text)
-            for name, value in members.items():
-                if below := completion.members.get(name, completion.rest):
-                    members[name] = _complete(value, below, f"{field}/{name}", fields)
-            return Raw(msgspec.json.encode(members)) if len(fields) > before else text
-        elif opening == b"[" and completion.items:
-            items = [_complete(i, completion.items, field, fields) for i in _ITEMS.decode(text)]
-            return Raw(msgspec.json.encode(items)) if len(fields) > before else text
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass  # the exact check says what is wrong with it
-    return text
 
 
 def _decodes(decoder: msgspec.json.Decoder[Any], text: bytes | Raw) -> bool:
@@ -364,192 +246,7 @@ def _decodes(decoder: msgspec.json.Decoder[Any], text: bytes | Raw) -> bool:
     return True
 
 
-def _decimal(text: str) -> Decimal:
-    """Return a number exactly; refuse what would fill the memory once it is written out."""
-    number = Decimal(text)
-    if len(text) > _LONGEST_NUMBER or abs(number.adjusted()) > _LONGEST_NUMBER:
-        raise ValueError("it is too long, or its exponent too large")
-    return number
-
-
 def _short_decimal(text: str) -> Decimal:
     if len(text) > _DOUBLE_DIGITS:
         raise ValueError("beyond the precision of a double")
-    return _decimal(text)
-
-
-def _integer(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError("it is too long")
-    return int(text)
-
-
-def _not_json(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def parse_exactly(record: Raw | bytes) -> tuple[Any, Refused | None]:
-    """Return the value of a record with exact numbers, or why it has none."""
-    try:
-        value = json.loads(
-            bytes(record), parse_float=_decimal, parse_int=_integer, parse_constant=_not_json
-        )
-    except RecursionError:
-        return None, Refused("", "it is nested too deeply")
-    except json.JSONDecodeError:
-        return None, Refused("", "it is not JSON")
-    except ValueError as error:
-        return None, Refused("", f"it holds a number that cannot be checked: {error}")
-    return value, None
-
-
-def data_points(value: object) -> int:
-    """Count scalars, `null` included, as the Import API counts data points."""
-    points = 0
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-        else:
-            points += 1
-    return points
-
-
-def json_type(value: object) -> str:
-    """Return the JSON Schema name of a parsed value's type."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, Decimal):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, dict) else "array"
-
-
-def _refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refused | None:
-    field = f"/{key}"
-    if key not in record:
-        return Refused(field, "the key property is missing")
-    value = record[key]
-    if value is None or isinstance(value, dict | list):
-        return Refused(field, f"a key property cannot be {json_type(value)}")
-    if isinstance(value, str) and len(value) > MAX_KEY_CHARACTERS:
-        return Refused(
-            field,
-            f"the key is {len(value):,} characters long; "
-            f"the Import API takes {MAX_KEY_CHARACTERS:,}",
-        )
-    if value == "":
-        notes[field] = "some keys are empty strings"
-    elif isinstance(value, str) and len(value) > MAX_PLAIN_KEY_CHARACTERS:
-        notes[field] = (
-            f"some keys are longer than {MAX_PLAIN_KEY_CHARACTERS} characters, "
-            "which some destinations cut or refuse"
-        )
-    return None
-
-
-def _refused_by_schema(schema: JsonSchema, record: dict[str, Any]) -> Refused | None:
-    from jsonschema.exceptions import best_match  # noqa: PLC0415 - slow to import, rarely needed
-
-    try:
-        error = best_match(_exact_validator()(schema).iter_errors(record))
-    except RecursionError:
-        return Refused("", "it is nested too deeply")
-    if error is None:
-        return None
-    path = "".join(f"/{part}" for part in error.absolute_path)
-    if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return Refused(f"{path}/{missing[0]}", "a required member is missing")
-    return Refused(path, _words(str(error.validator), error.validator_value, error.instance))
-
-
-def _words(keyword: str, expected: Any, found: Any) -> str:
-    """Say which rule was broken, in words that hold nothing of the record but its types."""
-    if keyword == "type":
-        types = expected if isinstance(expected, list) else [expected]
-        return f"expected {' or '.join(types)}, found {json_type(found)}"
-    if keyword == "format":
-        return "expected a date-time with an offset, as in 2024-01-31T23:59:59Z"
-    if keyword in {"anyOf", "oneOf"}:
-        return f"it fits none, or too many, of the {len(expected)} alternatives of `{keyword}`"
-    if keyword == "additionalProperties":
-        return "it has a member that the schema does not allow"
-    if keyword == "enum":
-        return f"it is none of the {len(expected)} values of `enum`"
-    if isinstance(expected, int | Decimal | str | bool):
-        return f"it breaks `{keyword}`: {quoted(str(expected), mark='')}"
-    return f"it breaks `{keyword}`"
-
-
-@lru_cache(maxsize=1)
-def _exact_validator() -> Any:
-    """Return Draft 4 with exact `multipleOf`, patterns that cannot hang, and our date-times."""
-    from jsonschema import Draft4Validator, FormatChecker, ValidationError  # noqa: PLC0415
-    from jsonschema.validators import extend  # noqa: PLC0415
-
-    formats = FormatChecker(formats=())
-    formats.checks("date-time")(is_date_time)
-
-    def multiple_of(_: Any, factor: Any, number: Any, __: Any) -> Iterator[ValidationError]:
-        if json_type(number) in {"integer", "number"} and not _is_multiple(number, factor):
-            yield ValidationError("")
-
-    def pattern(_: Any, expression: str, text: Any, __: Any) -> Iterator[ValidationError]:
-        if isinstance(text, str) and not _matches(expression, text):
-            yield ValidationError("")
-
-    def pattern_properties(
-        validator: Any, patterns: dict[str, Any], record: Any, __: Any
-    ) -> Iterator[ValidationError]:
-        if isinstance(record, dict):
-            for expression, schema in patterns.items():
-                for name in filter(lambda name: _matches(expression, name), record):
-                    yield from validator.descend(
-                        record[name], schema, path=name, schema_path=expression
-                    )
-
-    changed = {
-        "multipleOf": multiple_of,
-        "pattern": pattern,
-        "patternProperties": pattern_properties,
-    }
-    validator = extend(Draft4Validator, changed)  # type: ignore[no-untyped-call]
-    return lambda schema: validator(schema, format_checker=formats)
-
-
-def _is_multiple(number: int | Decimal, factor: int | Decimal) -> bool:
-    with localcontext() as context:
-        # Both have at most this many digits before and behind the point.
-        context.prec = 4 * _LONGEST_NUMBER
-        return bool(Decimal(number) % Decimal(factor) == 0)
-
-
-@lru_cache(maxsize=256)
-def _pattern(expression: str) -> Any:
-    import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
-
-    schema = {"pattern": expression}
-    try:
-        return jsonschema_rs.Draft4Validator(schema, pattern_options=jsonschema_rs.RegexOptions())
-    except ValueError:
-        pass
-    try:
-        options = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
-        return jsonschema_rs.Draft4Validator(schema, pattern_options=options)
-    except ValueError:
-        return None
-
-
-def _matches(expression: str, text: str) -> bool:
-    """Search `text`; an expression that no engine takes is not enforced."""
-    validator = _pattern(expression)
-    return validator is None or bool(validator.is_valid(text))
+    return exact_decimal(text)

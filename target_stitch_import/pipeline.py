@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_stitch_import.buffers import FRAGMENT_BYTES, Buffers, Limits
-from target_stitch_import.checks import Refused
 from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.exact import Refused
 from target_stitch_import.ledger import Ledger
 from target_stitch_import.messages import (
     ActivateVersion,

@@ -13,9 +13,10 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from target_stitch_import.buffers import Buffers, Limits
-from target_stitch_import.checks import RecordCheck, Refused
+from target_stitch_import.checks import RecordCheck
 from target_stitch_import.delivery import Settled
 from target_stitch_import.errors import InputError, TargetError, quoted
+from target_stitch_import.exact import Refused
 from target_stitch_import.json_schema import SchemaDefectError, enforced
 from target_stitch_import.payload import (
     MAX_BODY_BYTES,

@@ -16,11 +16,11 @@ from target_stitch_import.checks import (
     Passed,
     QuickCheck,
     RecordCheck,
-    Refused,
     TypedCheck,
-    is_date_time,
     quick_check,
 )
+from target_stitch_import.date_times import is_date_time
+from target_stitch_import.exact import Refused
 from target_stitch_import.fast_types import key_type, record_type
 from target_stitch_import.json_schema import enforced
 

@@ -29,6 +29,8 @@ MAX_KEY_CHARACTERS = 1_024
 
 _ENCODER = msgspec.json.Encoder()
 _OPENING = b',"messages":['
+_ENVELOPE_BYTES = 128
+"""More than a message needs around its record: action, sequence and time extracted."""
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -175,6 +177,11 @@ class BodyPrefix:
     def arguments(self) -> bytes:
         """The arguments of a request but for its messages, as a JSON object."""
         return self.encoded.removesuffix(_OPENING) + b"}"
+
+    @property
+    def max_record_bytes(self) -> int:
+        """The longest text of a record that still fits a body of the service's limit."""
+        return MAX_BODY_BYTES - self.body_bytes - _ENVELOPE_BYTES
 
     @property
     def body_bytes(self) -> int:

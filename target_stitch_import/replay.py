@@ -19,7 +19,6 @@ from target_stitch_import.errors import InputError, TargetError, quoted
 from target_stitch_import.exact import Refused
 from target_stitch_import.json_schema import SchemaDefectError, enforced
 from target_stitch_import.payload import (
-    MAX_BODY_BYTES,
     Batch,
     BodyPrefix,
     Fragment,
@@ -145,7 +144,8 @@ def _take(
 def _batches(file: IO[bytes]) -> Iterator[Batch]:
     """Yield what the lines of `file` come to; dead letters of one table go together."""
     buffers = Buffers(Limits())
-    prefixes: dict[bytes, BodyPrefix] = {}
+    # One table's letters share what their requests say, so it is worked out once.
+    tables: dict[bytes, tuple[BodyPrefix, RecordCheck]] = {}
     for line, text in enumerate(file, 1):
         if text.isspace():
             continue
@@ -154,9 +154,13 @@ def _batches(file: IO[bytes]) -> Iterator[Batch]:
             yield from _saved_body(line, request, request.messages)
             continue
         letter = _read_letter(line, text)
-        prefix = letter.request.prefix()
-        prefix = prefixes.setdefault(prefix.encoded, prefix)
-        _check(line, letter, prefix)
+        opening = letter.request.prefix()
+        if opening.encoded not in tables:
+            tables[opening.encoded] = opening, _check(line, letter.request, opening)
+        prefix, check = tables[opening.encoded]
+        verdict = check.examine(letter.record)
+        if isinstance(verdict, Refused):
+            raise InputError(f"Line {line} is not repaired: {verdict}.")
         encoded = encode_records([letter.record], [None], letter.sequence)[1:-1]
         fragment = Fragment(encoded, 1, line, letter.sequence, 0)
         version = letter.request.table_version
@@ -193,17 +197,14 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
             yield Batch.of(table, request.prefix(), fragments, version, barrier=barrier)
 
 
-def _check(line: int, letter: _DeadLetter, prefix: BodyPrefix) -> None:
+def _check(line: int, request: _Request, prefix: BodyPrefix) -> RecordCheck:
     try:
-        schema = enforced(bytes(letter.request.schema)).schema
+        schema = enforced(bytes(request.schema)).schema
     except SchemaDefectError as defect:
         raise InputError(f"Line {line} has a schema that cannot be sent: {defect}.") from None
-    check = RecordCheck(
+    return RecordCheck(
         schema,
-        letter.request.key_names,
+        request.key_names,
         naive_datetimes="keep",
-        max_record_bytes=MAX_BODY_BYTES - prefix.body_bytes - 128,
+        max_record_bytes=prefix.max_record_bytes,
     )
-    verdict = check.examine(letter.record)
-    if isinstance(verdict, Refused):
-        raise InputError(f"Line {line} is not repaired: {verdict}.")

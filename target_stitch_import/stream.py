@@ -10,13 +10,10 @@ import msgspec
 from target_stitch_import.checks import RecordCheck
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.json_schema import Enforced, SchemaDefectError, enforced, resolve
-from target_stitch_import.payload import MAX_BODY_BYTES, BodyPrefix
+from target_stitch_import.payload import BodyPrefix
 
 if TYPE_CHECKING:
     from target_stitch_import.messages import Schema
-
-_ENVELOPE_BYTES = 128
-"""More than a message needs around its record: action, sequence and time extracted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Stream:
             schema,
             self.key_names,
             naive_datetimes=rules.naive_datetimes,
-            max_record_bytes=MAX_BODY_BYTES - self.prefix(0).body_bytes - _ENVELOPE_BYTES,
+            max_record_bytes=self.prefix(0).max_record_bytes,
         )
 
     def _enforced(self, rules: StreamRules) -> dict[str, object] | None:

@@ -1,0 +1,5 @@
+"""`python -m target_stitch_import.toolbox`."""
+
+from target_stitch_import.toolbox import main
+
+main(prog_name="stitch-import")

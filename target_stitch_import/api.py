@@ -70,6 +70,8 @@ class Endpoint:
     token: str
     read_timeout_seconds: float = 120.0
     user_agent: str = "target-stitch-import"
+    big_streams: frozenset[str] = frozenset()
+    """Streams whose bodies of any size go to `big_url`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,11 @@ class ImportApi:
         verify = settings["verify"] or True
         return _Route(prepared, self._session.get_adapter(url), verify, settings["proxies"])
 
-    def send_batch(self, body: bytes) -> Answer:
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:
         """Post one batch body and return the answer. Redirects are answers like any other."""
         endpoint = self._endpoint
-        route = self._routes[endpoint.big_url if len(body) > BIG_BODY_BYTES else endpoint.url]
-        return self._send(route, body)
+        is_big = len(body) > BIG_BODY_BYTES or stream in endpoint.big_streams
+        return self._send(self._routes[endpoint.big_url if is_big else endpoint.url], body)
 
     def status(self) -> str:
         """Return what the service says of its own health.

@@ -52,7 +52,7 @@ class Options:
 class DryRun:
     """A transport to nowhere: every body is taken."""
 
-    def send_batch(self, body: bytes) -> Answer:  # noqa: ARG002
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:  # noqa: ARG002
         """Take `body`."""
         return Answer(200)
 

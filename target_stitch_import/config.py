@@ -157,7 +157,11 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         None
     )
     batch_size_preferences: Annotated[
-        dict[str, Any] | None, _about("As in target-stitch; accepted, and not needed.")
+        dict[str, Any] | None,
+        _about(
+            "As in target-stitch: bodies of the streams in its list `full_table_streams` go to "
+            "`big_batch_url`, whatever their size."
+        ),
     ] = None
     turbo_boost_factor: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
@@ -200,6 +204,11 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             raise ConfigurationError(
                 "Setting `flattening_max_depth` is missing: `flattening_enabled` needs it."
             )
+        if not _is_list_of_texts(self._full_table_streams):
+            raise ConfigurationError(
+                "Setting `batch_size_preferences` must have a list of names as its "
+                "`full_table_streams`."
+            )
         if isinstance(self.client_id, str) and not self.client_id.isdecimal():
             raise ConfigurationError("Setting `client_id` must be an integer or digits.")
         for name in ("api_url", "small_batch_url", "big_batch_url"):
@@ -227,6 +236,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         """Tell whether a local Import API is to be started inside the run."""
         return self.region == "local" and not (self.api_url or self.small_batch_url)
 
+    @property
+    def _full_table_streams(self) -> Any:
+        return (self.batch_size_preferences or {}).get("full_table_streams") or []
+
     def endpoint(self, user_agent: str, local_url: str = "") -> Endpoint:
         """Return where batches go; `local_url` is that of a local Import API just started."""
         base = self.api_url or local_url or REGION_URLS.get(self.region, "")
@@ -239,7 +252,12 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             token=self.token or "local",
             read_timeout_seconds=self.request_timeout_seconds,
             user_agent=user_agent,
+            big_streams=frozenset(self._full_table_streams),
         )
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def _check_url(name: str, url: str) -> None:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 class Transport(Protocol):
     """What carries a body to the Import API and brings the answer back."""
 
-    def send_batch(self, body: bytes) -> Answer:
-        """Send one body; never raise."""
+    def send_batch(self, body: bytes, stream: str) -> Answer:
+        """Send one body, which is of `stream`; never raise."""
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -202,7 +202,7 @@ class Sender:
                 raise _StoppedError
             self._throttle.enter()
         started = time.monotonic()
-        verdict = judge(transport.send_batch(attempt.body), time.time())
+        verdict = judge(transport.send_batch(attempt.body, attempt.part.stream), time.time())
         seconds = time.monotonic() - started
         with self._changed:
             self._throttle.leave(well=not isinstance(verdict, TryAgain), seconds=seconds)

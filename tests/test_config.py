@@ -54,6 +54,8 @@ REFUSED = [
     ({"load_method": "overwrite"}, "load_method"),
     ({"turbo_boost_factor": 0}, "turbo_boost_factor"),
     ({"batch_size_preferences": 5}, "batch_size_preferences"),
+    ({"batch_size_preferences": {"full_table_streams": "x"}}, "batch_size_preferences"),
+    ({"batch_size_preferences": {"full_table_streams": [1]}}, "batch_size_preferences"),
 ]
 
 
@@ -109,13 +111,41 @@ def test_a_target_stitch_configuration_works_unchanged(target: Target, api: Impo
         "client_id": 1234,
         "small_batch_url": f"{api.url}/v2/import/batch",
         "big_batch_url": f"{api.url}/v2/import/batch",
-        "batch_size_preferences": {"full_table_streams": ["x"]},
+        "batch_size_preferences": {"full_table_streams": ["x"], "user_batch_size_preference": None},
         "turbo_boost_factor": 2,
         "disable_collection": True,
     }
     outcome = target.run([schema(), record(1), state(1)], **settings)
     assert (outcome.status, outcome.states) == (0, ["1"])
     assert len(bodies(api)) == 1
+
+
+@pytest.mark.parametrize(
+    ("preferences", "urls"),
+    [
+        ({"full_table_streams": ["large"]}, {"people": "small", "large": "big"}),
+        ({"full_table_streams": []}, {"people": "small", "large": "small"}),
+        ({"full_table_streams": None}, {"people": "small", "large": "small"}),
+        ({}, {"people": "small", "large": "small"}),
+    ],
+)
+def test_batches_of_full_table_streams_go_to_the_big_batch_url(
+    target: Target, api: ImportApi, preferences: dict[str, Any], urls: dict[str, str]
+) -> None:
+    del target.config["api_url"]
+    names = {"127.0.0.1": "small", "localhost": "big"}  # one service by two names
+    settings = {
+        "small_batch_url": f"{api.url}/v2/import/batch",
+        "big_batch_url": f"{api.url}/v2/import/batch".replace("127.0.0.1", "localhost"),
+        "batch_size_preferences": preferences,
+    }
+    messages = [schema(), schema("large"), record(1), record(2, "large"), state(1)]
+    assert target.run(messages, **settings).states == ["1"]
+    taken = {
+        json.loads(each["body"])["table_name"]: names[each["headers"]["host"].partition(":")[0]]
+        for each in api.requests()
+    }
+    assert taken == urls
 
 
 def test_every_setting_comes_from_the_environment() -> None:

@@ -42,7 +42,7 @@ class _Transport:
     service: Service
     busy: threading.Lock
 
-    def send_batch(self, body: bytes) -> Answer:
+    def send_batch(self, body: bytes, stream: str) -> Answer:  # noqa: ARG002
         with self.busy:
             fate = self.service.fate(body, 0.0)
             if fate.stores:

@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TAP_READY := .tools/tap-spreadsheets/.ready
 MELTANO_READY := .tools/meltano/.ready
+SUITE_READY := .tools/json-schema-suite/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: test lint types unit demo bench dist lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
@@ -20,7 +21,7 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY) $(TAP_READY) $(MELTANO_READY)
+unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -n auto
 
 demo: $(READY) $(TAP_READY)
@@ -43,6 +44,14 @@ $(TAP_READY): demo/requirements.txt
 $(MELTANO_READY): tests/meltano-requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) -r tests/meltano-requirements.txt
+	touch $@
+
+# The official test cases of JSON Schema, which the source package of `jsonschema` carries.
+$(SUITE_READY): | $(READY)
+	mkdir -p $(@D)
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
+		--no-binary jsonschema --dest $(@D) jsonschema==4.26.0
+	tar -xzf $(@D)/jsonschema-4.26.0.tar.gz -C $(@D) --strip-components 2 jsonschema-4.26.0/json
 	touch $@
 
 # What takes too long for every change: more seeds, kills, mutations and minutes of the same.

@@ -19,6 +19,7 @@ from target_stitch_import.payload import MAX_KEY_CHARACTERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from jsonschema import ValidationError
     from msgspec import Raw
 
     from target_stitch_import.json_schema import JsonSchema
@@ -176,23 +177,51 @@ def _exact_validator() -> Any:
         if isinstance(text, str) and not _matches(expression, text):
             yield ValidationError("")
 
-    def pattern_properties(
-        validator: Any, patterns: dict[str, Any], record: Any, __: Any
+    def additional_properties(
+        validator: Any, rest: Any, record: Any, schema: JsonSchema
     ) -> Iterator[ValidationError]:
-        if isinstance(record, dict):
-            for expression, schema in patterns.items():
-                for name in filter(lambda name: _matches(expression, name), record):
-                    yield from validator.descend(
-                        record[name], schema, path=name, schema_path=expression
-                    )
+        extra = _extra_properties(schema, record)
+        if extra and rest is False:
+            yield ValidationError("")
+        if isinstance(rest, dict):
+            yield from _below(validator, record, extra, rest)
 
     changed = {
+        "additionalProperties": additional_properties,
         "multipleOf": multiple_of,
         "pattern": pattern,
-        "patternProperties": pattern_properties,
+        "patternProperties": _pattern_properties,
     }
     validator = extend(Draft4Validator, changed)  # type: ignore[no-untyped-call]
     return lambda schema: validator(schema, format_checker=formats)
+
+
+def _pattern_properties(
+    validator: Any, patterns: dict[str, JsonSchema], record: Any, _: Any
+) -> Iterator[ValidationError]:
+    for expression, schema in patterns.items():
+        if isinstance(record, dict):
+            names = [name for name in record if _matches(expression, name)]
+            yield from _below(validator, record, names, schema)
+
+
+def _extra_properties(schema: JsonSchema, record: Any) -> list[str]:
+    """Return the members of an object that neither a name nor a pattern of the schema covers."""
+    if not isinstance(record, dict):
+        return []
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    return [
+        name
+        for name in record
+        if name not in known and not any(_matches(expression, name) for expression in patterns)
+    ]
+
+
+def _below(
+    validator: Any, record: dict[str, Any], names: list[str], schema: JsonSchema
+) -> Iterator[ValidationError]:
+    for name in names:
+        yield from validator.descend(record[name], schema, path=name)
 
 
 def _is_multiple(number: int | Decimal, factor: int | Decimal) -> bool:

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from target_stitch_import.errors import quoted
 
@@ -190,7 +191,7 @@ class _Reader:
             )
         if reference not in self._names:
             target: Any = self._root
-            for part in map(_unescape, reference[1:].lstrip("/").split("/")):
+            for part in map(_unescape, unquote(reference[1:]).lstrip("/").split("/")):
                 if part == "" and target is self._root:
                     continue
                 if isinstance(target, list) and part.isdecimal() and int(part) < len(target):

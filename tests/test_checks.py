@@ -250,11 +250,13 @@ def test_sizes(record: Any, words: str) -> None:
         '{"f": 1e999999999999}',
         '{"f": ' + "[" * 10_000 + "]" * 10_000 + "}",
         '{"f": "' + "a" * 60 + '!"}',
+        '{"' + "a" * 60 + '!": 1}',
     ],
 )
 def test_nothing_hangs_or_crashes(record: str) -> None:
     """Huge numbers, endless nesting, and a pattern that backtracks for ever elsewhere."""
     schema = of(f={"pattern": "^(a+)+$", "not": {"pattern": "^(?=(a+)+)(a+)+$"}})
+    schema |= {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}
     started = time.perf_counter()
     for each in (check(schema), exactly(check(schema))):
         verdict(each, record)

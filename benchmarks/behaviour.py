@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
 import math
 import statistics
+import termios
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -172,9 +175,14 @@ def trickle_delay(chosen: list[Peer]) -> str:
 
 
 def _trickle(stdin: BinaryIO) -> None:
-    """Write a record each tenth of a second, then stay silent for longer than the delay allows."""
+    """Write a record each tenth of a second, then stay silent for longer than the delay allows.
+
+    The first one waits until the program reads: how long it takes to start is measured elsewhere.
+    """
     schema, *_ = lines(WORKLOADS["narrow"], 1)
     stdin.write(schema.encode() + b"\n")
+    stdin.flush()
+    _wait_until_read(stdin)
     for number in range(TRICKLE_RECORDS):
         record = {
             "id": number,
@@ -186,6 +194,14 @@ def _trickle(stdin: BinaryIO) -> None:
         stdin.flush()
         time.sleep(1 / TRICKLE_PER_SECOND)
     time.sleep(DELAY_SECONDS + 3.0)
+
+
+def _wait_until_read(pipe: BinaryIO) -> None:
+    """Wait until nothing is left in the pipe."""
+    unread = array.array("i", [1])
+    while unread[0]:
+        time.sleep(0.01)
+        fcntl.ioctl(pipe, termios.FIONREAD, unread)
 
 
 def _delays(bodies: list[dict[str, Any]]) -> list[float]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LARGE: Final = {
     "wide": 240_000,
     "varied": 240_000,
+    "naive": 120_000,
+    "constrained": 240_000,
     "narrow": 1_200_000,
     "many": 240_000,
     "many-narrow": 1_200_000,

@@ -73,6 +73,11 @@ class Endpoint:
     big_streams: frozenset[str] = frozenset()
     """Streams whose bodies of any size go to `big_url`."""
 
+    @property
+    def base_url(self) -> str:
+        """The URL below which the service's other paths stand."""
+        return self.url.removesuffix(BATCH_PATH)
+
 
 @dataclass(frozen=True, slots=True)
 class _Route:
@@ -118,7 +123,7 @@ class ImportApi:
         Raises:
             ServiceUnavailableError: It is not well, or does not answer.
         """
-        url = self._endpoint.url.removesuffix(BATCH_PATH) + STATUS_PATH
+        url = self._endpoint.base_url + STATUS_PATH
         route = self._route(url, "GET")
         del route.request.headers["Authorization"]
         answer = self._send(route, b"")

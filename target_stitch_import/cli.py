@@ -119,13 +119,17 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the last resort: no value of the data may get out
-        frame = error.__traceback__
-        while frame and frame.tb_next:
-            frame = frame.tb_next
-        place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else ""
-        print(  # noqa: T201 - logging may not be set up
-            f"Internal error, please report it: {type(error).__name__} at {place}",
-            file=sys.stderr,
-        )
-        sys.exit(INTERNAL_ERROR_STATUS)
+        sys.exit(tell_internal_error(error))
     sys.exit(status or 0)
+
+
+def tell_internal_error(error: Exception) -> int:
+    """Tell of an error that should not be, without a value of the data; return the exit status."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else ""
+    print(  # noqa: T201 - logging may not be set up
+        f"Internal error, please report it: {type(error).__name__} at {place}", file=sys.stderr
+    )
+    return INTERNAL_ERROR_STATUS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from target_stitch_import.errors import InputError, ServiceUnavailableError, quoted
 from target_stitch_import.pipeline import SetAside
@@ -31,14 +31,33 @@ REFUSED_SHARE_OF_AT_LEAST = 1_000
 LEAST_LEARNED_BYTES = 1_000
 
 
+class Part(Protocol):
+    """What can be sent: a body, and the stream or table that it belongs to."""
+
+    @property
+    def stream(self) -> str:
+        """The name that people know it by."""
+
+    @property
+    def body(self) -> bytes:
+        """What is sent."""
+
+    @property
+    def size(self) -> int:
+        """The size of the body in bytes."""
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
 # What a delivery asks for. Each is answered through the generator's `send`.
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Generic[AnyPart]):
     """Send the body of `part`; answer with an `Outcome`."""
 
-    part: Batch
+    part: AnyPart
     again: bool
 
     @property
@@ -77,7 +96,7 @@ class LimitLearned:
     max_bytes: int
 
 
-Step: TypeAlias = Attempt | Wait | Store | Settled | LimitLearned
+Step: TypeAlias = "Attempt[Batch] | Wait | Store | Settled | LimitLearned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +108,26 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What to do about a refused record, and about a service that stays away; of a run."""
+
+    refused: str = "With `on_invalid_record: dead_letter` such records are set aside."
+    unavailable: str = (
+        "What is not acknowledged is read again by the next run, from the last state."
+    )
+
+
+RUN_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryRules:
     """What the user decided, and where chance comes from: a function that gives 0 to 1."""
 
     max_retry_seconds: float
     dead_letter: bool
     chance: Callable[[], float]
+    hints: Hints = RUN_HINTS
 
 
 class Judgement:
@@ -139,7 +172,7 @@ def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Deliver
     hints_are_right = True
     while waiting:
         part = waiting.pop()
-        verdict = yield from _send(part, rules)
+        verdict = yield from until_answered(part, rules)
         if isinstance(verdict, Acknowledged):
             hints_are_right &= part is not suspect
             judgement.accepted(part.count)
@@ -160,10 +193,14 @@ def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Deliver
             yield Settled(part, (record,))
 
 
-def _send(
-    part: Batch, rules: DeliveryRules
-) -> Generator[Step, Outcome | None, Acknowledged | Rejected | TooLarge]:
-    """Send one body until there is a final verdict."""
+def until_answered(
+    part: AnyPart, rules: DeliveryRules
+) -> Generator[Attempt[AnyPart] | Wait, Outcome | None, Acknowledged | Rejected | TooLarge]:
+    """Send one body until there is a final verdict.
+
+    Raises:
+        TargetError: No verdict can come: the service stayed away, or refuses the credentials.
+    """
     first_failure: float | None = None
     tries = 0
     while True:
@@ -183,8 +220,7 @@ def _send(
         if spent + wait > rules.max_retry_seconds:
             raise ServiceUnavailableError(
                 f"The Import API did not take {where} after {tries} tries in {spent:.0f} seconds: "
-                f"{verdict.reason}. What is not acknowledged is read again by the next run, from "
-                "the last state."
+                f"{verdict.reason}. {rules.hints.unavailable}"
             )
         told = tries == 1 or wait > 1
         note = (
@@ -207,7 +243,7 @@ def _refused(
     if not rules.dead_letter:
         raise InputError(
             f"Line {message.line}: the Import API refuses a record of stream {stream}: "
-            f"{verdict.reason}. With `on_invalid_record: dead_letter` such records are set aside."
+            f"{verdict.reason}. {rules.hints.refused}".rstrip()
         )
     if judgement.condemns_all():
         raise InputError(

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from target_stitch_import.delivery import (
+    RUN_HINTS,
     Attempt,
     DeliveryRules,
+    Hints,
     Judgement,
     LimitLearned,
     Outcome,
@@ -52,6 +54,7 @@ class SenderRules:
 
     max_in_flight_requests: int = 4
     max_retry_seconds: float = 3600.0
+    hints: Hints = RUN_HINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class Sender:
         self._deciding = threading.Lock()
         self._judgement = Judgement()
         self._delivery_rules = DeliveryRules(
-            rules.max_retry_seconds, dead_letters is not None, random.random
+            rules.max_retry_seconds, dead_letters is not None, random.random, rules.hints
         )
         self._threads: list[threading.Thread] = []
 
@@ -194,7 +197,7 @@ class Sender:
                 case _:
                     self._report(step)
 
-    def _attempt(self, attempt: Attempt, transport: Transport) -> Verdict:
+    def _attempt(self, attempt: Attempt[Batch], transport: Transport) -> Verdict:
         with self._changed:
             while not self._throttle.may_enter() and not self._stop.is_set():
                 self._changed.wait()
@@ -210,7 +213,7 @@ class Sender:
             self._count(attempt, verdict, seconds)
         return verdict
 
-    def _count(self, attempt: Attempt, verdict: Verdict, seconds: float) -> None:
+    def _count(self, attempt: Attempt[Batch], verdict: Verdict, seconds: float) -> None:
         traffic = self.traffic
         traffic.requests += 1
         traffic.retries += attempt.again

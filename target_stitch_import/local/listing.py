@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import simplejson
 
 from target_stitch_import.local.store import HIDDEN, REJECTED, open_database, within
 
@@ -31,32 +33,67 @@ class ListingError(Exception):
 
 def listing(database: Path, rows: int) -> Iterator[str]:
     """Yield each visible table as text with up to `rows` rows. Raises ListingError."""
+    with _opened(database) as connection:
+        yield from _texts(connection, rows)
+
+
+def document(database: Path, rows: int) -> list[dict[str, Any]]:
+    """Give the same as values that JSON knows, numbers as decimals. Raises ListingError."""
+    with _opened(database) as connection:
+        return [
+            {
+                "schema": schema,
+                "table": name,
+                "rows": count,
+                "columns": {
+                    column: type_
+                    for column, type_, *_ in connection.execute(
+                        f"DESCRIBE {within(schema, name)}"
+                    ).fetchall()
+                },
+                "first_rows": [
+                    simplejson.loads(text, use_decimal=True)
+                    for (text,) in connection.execute(
+                        f"SELECT to_json(t) FROM {within(schema, name)} AS t LIMIT ?", [rows]
+                    ).fetchall()
+                ],
+            }
+            for schema, name, count in _tables(connection)
+        ]
+
+
+@contextmanager
+def _opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     if not database.is_file():
         raise ListingError(f"there is no database {database}")
     try:
         with open_database(database, read_only=True) as connection:
-            yield from _tables(connection, rows)
+            yield connection
     except duckdb.Error as error:
         raise ListingError(f"cannot read {database}: {error}") from None
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, rows: int) -> Iterator[str]:
-    width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
+def _tables(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, int]]:
+    """Yield the schema, name and number of rows of each visible table."""
     found = connection.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
         " AND database_name = current_database() AND schema_name <> ?"
         " ORDER BY schema_name, table_name = ?, table_name",
         [HIDDEN, REJECTED],
     ).fetchall()
-    shown = 0
     for schema, name in found:
-        relation = within(schema, name)
-        [(count,)] = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()
-        if name == REJECTED and not count:
-            continue
+        [(count,)] = connection.execute(f"SELECT count(*) FROM {within(schema, name)}").fetchall()
+        if count or name != REJECTED:
+            yield schema, name, count
+
+
+def _texts(connection: duckdb.DuckDBPyConnection, rows: int) -> Iterator[str]:
+    width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
+    shown = 0
+    for schema, name, count in _tables(connection):
         shown += 1
         title = f"{schema}.{name}: {count:,} row{'' if count == 1 else 's'}"
-        lines = _lines(_columns(connection, relation, rows), width)
+        lines = _lines(_columns(connection, within(schema, name), rows), width)
         yield "\n".join([_printable(title), *(f"{GAP}{line}".rstrip() for line in lines), ""])
     if not shown:
         yield "There are no tables yet."

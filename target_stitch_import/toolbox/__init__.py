@@ -5,17 +5,63 @@ A new command is a function with `click.command()` in a file of its own, and a l
 
 from __future__ import annotations
 
+import sys
+from typing import Any, NoReturn
+
 import click
 
 from target_stitch_import.toolbox.local_api import serve, tables
 from target_stitch_import.toolbox.resend import replay
 from target_stitch_import.toolbox.service import check, status
 
+_STATUSES = """\b
+Exit status:
+  0    done
+  65   bad input, or the service refused it; the text names the line
+  69   the service is not well, or out of reach: run again later
+  74   stdout cannot be written to
+  76   what answered is not the service: check the URL and proxies
+  77   credentials refused: check token and region
+  78   configuration or command line
+  130  interrupted
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="target-stitch-import")
+\b
+Examples:
+  stitch-import serve --database warehouse.duckdb
+  stitch-import check -c config.json
+  stitch-import COMMAND --help
+"""
+
+
+class _Tool(click.Group):
+    """A group that ends with the statuses that `target-stitch-import` has."""
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run a command and exit; never a traceback."""
+        options["standalone_mode"] = False
+        try:
+            status = super().main(*args, **options)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(78)
+        except click.Abort:
+            sys.exit(130)
+        except Exception as error:  # noqa: BLE001 - the last resort: no value may get out
+            from target_stitch_import.cli import tell_internal_error  # noqa: PLC0415 - rarely
+
+            sys.exit(tell_internal_error(error))
+        sys.exit(status if isinstance(status, int) else 0)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they were added."""
+        del ctx
+        return list(self.commands)
+
+
+@click.group(cls=_Tool, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_STATUSES)
+@click.version_option(package_name="target-stitch-import", prog_name="stitch-import")
 def main() -> None:
-    """Work with Stitch's Import API, or with a local one."""
+    """Work with Stitch's Import API, with Stitch Connect, or with a local stand-in for both."""
 
 
 for _command in (serve, tables, status, check, replay):

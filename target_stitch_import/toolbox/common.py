@@ -1,49 +1,156 @@
-"""What the commands share: the configuration's option, a connection, and how errors are told."""
+"""What the commands share: where they connect to, how they answer, and how errors are told.
+
+A command returns a `Result` and leaves the printing to `answering`: words for people, or with
+`--json` one document for programs.
+"""
 
 from __future__ import annotations
 
+import functools
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from target_stitch_import.api import ImportApi
+    from target_stitch_import.api import Endpoint, ImportApi
     from target_stitch_import.config import Settings
 
-config_option = click.option(
-    "-c",
-    "--config",
-    "config_paths",
-    multiple=True,
-    metavar="FILE|ENV",
-    help="Configuration of target-stitch-import.",
-)
+USER_AGENT = "stitch-import"
+_URLS = ("api_url", "small_batch_url", "big_batch_url")
 
 
-def connection(settings: Settings) -> ImportApi:
-    """Return a connection to the Import API of `settings`."""
-    from target_stitch_import.api import ImportApi  # noqa: PLC0415 - slow to import
-    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command has to say: to programs, and to people."""
 
-    if settings.starts_local_api:
-        raise ConfigurationError(
-            "Setting `region` cannot be `local` here: start `stitch-import serve`, and give its "
-            "URL as `api_url`."
-        )
-    return ImportApi(settings.endpoint("stitch-import"))
+    document: Any
+    words: str
+    exit_status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The options that say which service a command talks to."""
+
+    config_paths: tuple[str, ...]
+    region: str | None
+    api_url: str | None
+
+    def settings(self, *, needs_token: bool = True) -> Settings:
+        """Return the settings of the configuration, with the options over them.
+
+        Raises:
+            ConfigurationError: One cannot work, or would start a service inside the command.
+        """
+        from target_stitch_import.config import Settings, read_config  # noqa: PLC0415 - slow
+        from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
+
+        config = read_config(self.config_paths)
+        if self.region:
+            # What the region stands for must not be hidden behind a URL of the configuration.
+            config = {**config, **dict.fromkeys(_URLS), "region": self.region}
+        if self.api_url:
+            config["api_url"] = self.api_url
+        settings = Settings.load(config, dry_run=not needs_token)
+        if settings.starts_local_api:
+            raise ConfigurationError(
+                "Setting `region` cannot be `local` here: start `stitch-import serve`, and give "
+                "its URL as `api_url`."
+            )
+        return settings
+
+
+def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `Where`, as its argument `where`."""
+
+    @click.option(
+        "-c",
+        "--config",
+        "config_paths",
+        multiple=True,
+        metavar="FILE|ENV",
+        help="Configuration of target-stitch-import, or ENV for the environment.",
+    )
+    @click.option("--region", type=click.Choice(["us", "eu"]), help="Other data pipeline region.")
+    @click.option("--api-url", metavar="URL", help="Other base URL than the region's.")
+    @functools.wraps(command)
+    def with_where(
+        *args: Any, config_paths: tuple[str, ...], region: str, api_url: str, **given: Any
+    ) -> Any:
+        return command(*args, where=Where(config_paths, region, api_url), **given)
+
+    return with_where
+
+
+def answering(command: Callable[..., Result | None]) -> Callable[..., None]:
+    """Print what a command returns, and end with its exit status; adds the option `--json`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+    @functools.wraps(command)
+    def answer(*args: Any, as_json: bool, **given: Any) -> None:
+        with telling_errors(as_json=as_json):
+            result = command(*args, **given)
+            if result is not None:
+                show(_encoded(result.document) if as_json else result.words)
+                sys.exit(result.exit_status)
+
+    return answer
+
+
+def show(text: str) -> None:
+    """Write to stdout.
+
+    Raises:
+        OutputError: It cannot be written to.
+    """
+    from target_stitch_import.errors import OutputError  # noqa: PLC0415
+
+    try:
+        click.echo(text)
+    except OSError as error:
+        # Python would try once more as it ends, and tell of it.
+        sys.stdout = None
+        raise OutputError(f"Stdout cannot be written to: {error.strerror}.") from None
+
+
+def say(text: str) -> None:
+    """Tell a person something on stderr, beside the answer on stdout."""
+    click.echo(text, err=True)
 
 
 @contextmanager
-def telling_errors() -> Iterator[None]:
-    """Tell a known error in one line, and exit with its status."""
-    from target_stitch_import.errors import TargetError  # noqa: PLC0415
+def telling_errors(*, as_json: bool = False) -> Iterator[None]:
+    """Tell a known error in one line on stderr, and exit with its status."""
+    from target_stitch_import.errors import OutputError, TargetError  # noqa: PLC0415
 
     try:
         yield
     except TargetError as error:
-        click.echo(str(error), err=True)
+        say(str(error))
+        if as_json and not isinstance(error, OutputError):
+            click.echo(_encoded({"error": str(error), "exit_status": error.exit_status}))
         sys.exit(error.exit_status)
+
+
+def _encoded(document: Any) -> str:
+    import simplejson  # noqa: PLC0415 - only with `--json`; it writes decimals digit for digit
+
+    text: str = simplejson.dumps(document, indent=2, use_decimal=True)
+    return text
+
+
+def connection(endpoint: Endpoint) -> ImportApi:
+    """Return a connection to the Import API at `endpoint`."""
+    from target_stitch_import.api import ImportApi  # noqa: PLC0415 - slow to import
+
+    return ImportApi(endpoint)
+
+
+def examples(*commands: str) -> str:
+    """Return a command's epilog: how it is called."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

@@ -8,11 +8,16 @@ from typing import Any
 
 import click
 
-EX_NOINPUT = 66
-EX_UNAVAILABLE = 69
+from target_stitch_import.toolbox.common import Result, answering, examples, telling_errors
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stitch-import serve",
+        "stitch-import serve --port 0 --database warehouse.duckdb",
+        "stitch-import serve --accounts accounts.json --destination redshift",
+    )
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -67,8 +72,13 @@ EX_UNAVAILABLE = 69
 @click.option("--no-data-points", is_flag=True, help="Do not refuse over 10,000 data points.")
 @click.option("--live-messages", is_flag=True, help="Word violations as the live service does.")
 def serve(**given: Any) -> None:
-    """Serve a local Import API, with its page at /."""
-    _require_local()
+    """Serve a local Import API, with its page at /.
+
+    Prints `listening on URL` once it answers, and goes on until it is interrupted. Stitch Connect's
+    requests for sources and tokens are answered too.
+    """
+    with telling_errors():
+        _require_local()
     from target_stitch_import.local.serving import run, usable_options  # noqa: PLC0415 - heavy
 
     try:
@@ -78,7 +88,12 @@ def serve(**given: Any) -> None:
     sys.exit(run(options))
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "stitch-import tables --database warehouse.duckdb",
+        "stitch-import tables --database warehouse.duckdb --rows 0 --json",
+    )
+)
 @click.option(
     "--database",
     required=True,
@@ -88,20 +103,30 @@ def serve(**given: Any) -> None:
 @click.option(
     "--rows", default=5, show_default=True, type=click.IntRange(0), help="Rows to show of each."
 )
-def tables(database: Path, rows: int) -> None:
-    """Show the tables that a local database holds, with their first rows."""
+@answering
+def tables(database: Path, rows: int) -> Result:
+    """Show what a local database holds.
+
+    Each table with its rows, its columns and their types, and its first rows.
+    """
+    from target_stitch_import.errors import InputError  # noqa: PLC0415
+
     _require_local()
-    from target_stitch_import.local.listing import ListingError, listing  # noqa: PLC0415 - heavy
+    from target_stitch_import.local.listing import (  # noqa: PLC0415 - heavy
+        ListingError,
+        document,
+        listing,
+    )
 
     try:
-        for text in listing(database, rows):
-            click.echo(text)
+        return Result(document(database, rows), "\n".join(listing(database, rows)))
     except ListingError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EX_NOINPUT)
+        raise InputError(f"The tables cannot be shown: {error}.") from None
 
 
 def _require_local() -> None:
+    """See that the extra is there. Raises ConfigurationError."""
+    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
     from target_stitch_import.local.extra import (  # noqa: PLC0415 - only where it is needed
         LocalExtraMissingError,
         require_extra,
@@ -110,5 +135,4 @@ def _require_local() -> None:
     try:
         require_extra()
     except LocalExtraMissingError as error:
-        click.echo(str(error), err=True)
-        sys.exit(EX_UNAVAILABLE)
+        raise ConfigurationError(str(error)) from None

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
-from target_stitch_import.toolbox.common import config_option, connection, telling_errors
+from target_stitch_import.toolbox.common import (
+    USER_AGENT,
+    Result,
+    answering,
+    connecting,
+    connection,
+    examples,
+)
+
+if TYPE_CHECKING:
+    from target_stitch_import.toolbox.common import Where
 
 
-@click.command()
-@config_option
+@click.command(
+    epilog=examples(
+        "stitch-import replay -c config.json dead-letters.jsonl",
+        "stitch-import replay -c config.json bodies.jsonl --json",
+    )
+)
 @click.argument("file", type=click.File("rb"))
-def replay(config_paths: tuple[str, ...], file: IO[bytes]) -> None:
+@connecting
+@answering
+def replay(file: IO[bytes], where: Where) -> Result:
     """Send saved request bodies, or repaired dead letters, from FILE.
 
     FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
     dead-letter file with their `record` put right. Sequences stay as they are, so that no newer
     row is lost.
     """
-    from target_stitch_import.config import Settings, read_config  # noqa: PLC0415
+    from target_stitch_import.delivery import Hints  # noqa: PLC0415 - slow to import
     from target_stitch_import.replay import replay as send_again  # noqa: PLC0415
     from target_stitch_import.sender import SenderRules  # noqa: PLC0415
 
-    with telling_errors():
-        settings = Settings.load(read_config(config_paths))
-        rules = SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds)
-        replayed = send_again(file, lambda: connection(settings), rules)
-        click.echo(f"{replayed.messages} messages delivered in {replayed.requests} requests.")
+    settings = where.settings()
+    endpoint = settings.endpoint(USER_AGENT)
+    hints = Hints(refused="", unavailable="Run the command again later.")
+    rules = SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds, hints)
+    replayed = send_again(file, lambda: connection(endpoint), rules)
+    return Result(
+        {"messages": replayed.messages, "requests": replayed.requests},
+        f"{replayed.messages} messages delivered in {replayed.requests} requests.",
+    )

@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from target_stitch_import.toolbox.common import config_option, connection, telling_errors
+from target_stitch_import.toolbox.common import (
+    USER_AGENT,
+    Result,
+    answering,
+    connecting,
+    connection,
+    examples,
+)
+
+if TYPE_CHECKING:
+    from target_stitch_import.toolbox.common import Where
 
 
-@click.command()
-@config_option
-def status(config_paths: tuple[str, ...]) -> None:
-    """Ask whether the Import API of the configured region is well.
+@click.command(
+    epilog=examples(
+        "stitch-import status",
+        "stitch-import status --region eu",
+        "stitch-import status --api-url http://127.0.0.1:8087 --json",
+    )
+)
+@connecting
+@answering
+def status(where: Where) -> Result:
+    """Ask whether the Import API is well.
 
-    Needs no token. Exit status 0 or 69.
+    Needs no token. The exit status is 0 if it is, and 69 if it is not or does not answer.
     """
-    from target_stitch_import.config import Settings, read_config  # noqa: PLC0415
+    endpoint = where.settings(needs_token=False).endpoint(USER_AGENT)
+    said = connection(endpoint).status()
+    document = {"url": endpoint.base_url, "healthy": True, "answer": _parsed(said)}
+    return Result(document, f"The Import API at {endpoint.base_url} is well: {said}")
 
-    with telling_errors():
-        settings = Settings.load(read_config(config_paths), dry_run=True)
-        click.echo(connection(settings).status())
+
+@click.command(
+    epilog=examples(
+        "stitch-import check -c config.json",
+        "TARGET_STITCH_IMPORT_TOKEN=... stitch-import check -c ENV --region eu",
+    )
+)
+@connecting
+@answering
+def check(where: Where) -> Result:
+    """Ask whether token, region and URL are right.
+
+    Nothing is loaded: it sends a request without records, which the Import API refuses in another
+    way once it has accepted the token. Where the token belongs to the other region, that is said.
+    """
+    endpoint = where.settings().endpoint(USER_AGENT)
+    connection(endpoint).check()
+    document = {"url": endpoint.base_url, "token_accepted": True}
+    return Result(document, f"The token is good for this region, at {endpoint.base_url}.")
 
 
-@click.command()
-@config_option
-def check(config_paths: tuple[str, ...]) -> None:
-    """Ask whether token, region and URL are right, without loading anything."""
-    from target_stitch_import.config import Settings, read_config  # noqa: PLC0415
-
-    with telling_errors():
-        settings = Settings.load(read_config(config_paths))
-        connection(settings).check()
-        click.echo("The token is good for this region.")
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

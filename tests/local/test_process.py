@@ -283,7 +283,7 @@ def test_tables_command_without_a_database(tmp_path: Path, content: bytes | None
     if content is not None:
         path.write_bytes(content)
     done = tables_command(path)
-    assert done.returncode == 66
+    assert done.returncode == 65
     assert "none.duckdb" in done.stderr
 
 

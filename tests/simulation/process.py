@@ -138,7 +138,7 @@ class Process:
         self._read_waits = False
         self._stopped = False
         self._queue: deque[Batch] = deque()
-        self._at_the_gate: list[tuple[_Sending, Attempt]] = []
+        self._at_the_gate: list[tuple[_Sending, Attempt[Batch]]] = []
         self._under_way = 0
         self._requests_in_flight = 0
         self._give_up_at = float("inf")
@@ -340,7 +340,7 @@ class Process:
         if self._at_the_gate and self._requests_in_flight < self.settings.max_in_flight:
             self.sometimes("throttled")
 
-    def _attempt(self, sending: _Sending, attempt: Attempt) -> None:
+    def _attempt(self, sending: _Sending, attempt: Attempt[Batch]) -> None:
         self.throttle.enter()
         self._requests_in_flight += 1
         self.requests += 1
@@ -361,7 +361,7 @@ class Process:
             self.clock.at(store, lambda: self.service.store(attempt.part.body))
         self._in(fate.seconds, lambda: self._answered(sending, attempt, fate))
 
-    def _answered(self, sending: _Sending, attempt: Attempt, fate: Fate) -> None:
+    def _answered(self, sending: _Sending, attempt: Attempt[Batch], fate: Fate) -> None:
         now = self.clock.now
         self._requests_in_flight -= 1
         verdict = judge(fate.answer, WALL_CLOCK + now - self._clock_back_ns / 1e9)

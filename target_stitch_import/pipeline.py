@@ -175,7 +175,7 @@ class Pipeline:
         Where there is none, the largest batches are closed, so that there will be soon.
         """
         most = self._rules.max_buffer_bytes
-        if self._buffers.held_bytes + self._closed_bytes < most:
+        if self.held_bytes < most:
             return True
         if self._closed_bytes < most // 4:
             # Down to a quarter, then up to a half: finding the largest is not free.
@@ -218,6 +218,11 @@ class Pipeline:
     def counts(self) -> dict[str, Counts]:
         """Return how far each stream has come."""
         return {stream: lane.counts for stream, lane in self._lanes.items()}
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes are buffered or in flight."""
+        return self._buffers.held_bytes + self._closed_bytes
 
     @property
     def unsettled(self) -> int:

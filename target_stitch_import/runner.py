@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from target_stitch_import.mapping import StreamMapper
     from target_stitch_import.payload import Batch
     from target_stitch_import.pipeline import Notice, Pipeline
+    from target_stitch_import.sender import Traffic
 
 CHUNK_BYTES = 1 << 18
 _NEVER = float("inf")
@@ -142,11 +143,20 @@ class StateWriter:
 class Observer(Protocol):
     """Is told what happens, on the main thread."""
 
+    due: float
+    """When it wants its next `tick`, on the monotonic clock."""
+
     def notice(self, notice: Notice) -> None:
         """Hear something that the user should know about a stream."""
 
     def delivered(self, part: Batch) -> None:
         """Hear that a part was acknowledged."""
+
+    def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
+        """Hear that the sender is done with `batch`, which it had for `seconds`."""
+
+    def tick(self, now: float, held_bytes: int, traffic: Traffic, last_state: bytes | None) -> None:
+        """Hear how the run stands, and set `due` to a later time."""
 
 
 @dataclass(slots=True)
@@ -162,6 +172,7 @@ class Run:
     dead_letters: DeadLetters | None = None
     mapper: StreamMapper | None = None
     writes_states: bool = True
+    seconds_without_room: float = 0.0
     _reader: MessageReader = field(default_factory=MessageReader)
     _error: TargetError | None = None
     _reading: bool = True
@@ -182,6 +193,7 @@ class Run:
                 except TargetError as error:
                     self._finish(error)
                 self._write_states()
+                self._tick()
         self.sender.close()
         self.states.close()
         if self.states.is_busy:
@@ -207,7 +219,8 @@ class Run:
         poll.register(self.wakeup.descriptor, select.POLLIN)
         wants_input = self._reading and self.pipeline.has_room()
         self._submit()
-        timeout = min(self.pipeline.next_deadline(), self._give_up_at) - time.monotonic()
+        now = time.monotonic()
+        timeout = min(self.pipeline.next_deadline(), self.observer.due, self._give_up_at) - now
         if wants_input and self.source.descriptor is not None:
             poll.register(self.source.descriptor, select.POLLIN)
         elif wants_input:
@@ -218,6 +231,8 @@ class Run:
         readable = {descriptor for descriptor, _ in poll.poll(int(seconds * 1000) + 1)}
         if self.wakeup.descriptor in readable:
             self.wakeup.clear()
+        if self._reading and not wants_input:
+            self.seconds_without_room += time.monotonic() - now
         return wants_input and (
             self.source.descriptor is None or self.source.descriptor in readable
         )
@@ -278,9 +293,11 @@ class Run:
                     self.pipeline.settled(part, set_aside)
                     if not set_aside:
                         self.observer.delivered(part)
-                case Released(batch):
+                case Released(batch, seconds, succeeded):
                     self._in_flight -= 1
                     self.pipeline.released(batch)
+                    if succeeded is not None:
+                        self.observer.processed(batch, seconds, succeeded=succeeded)
                 case LimitLearned(max_bytes):
                     limits = self.pipeline.limits
                     limits.max_bytes = min(limits.max_bytes, max_bytes)
@@ -300,6 +317,12 @@ class Run:
             self.sender.submit(self.pipeline.ready.popleft())
         while self.pipeline.notices:
             self.observer.notice(self.pipeline.notices.popleft())
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now >= self.observer.due:
+            held_bytes = self.pipeline.held_bytes
+            self.observer.tick(now, held_bytes, self.sender.traffic, self.states.last_written)
 
     def _write_states(self) -> None:
         state = self.pipeline.earned_state()

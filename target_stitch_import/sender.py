@@ -9,8 +9,8 @@ import queue
 import random
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from target_stitch_import.delivery import (
@@ -27,6 +27,7 @@ from target_stitch_import.delivery import (
     deliver,
 )
 from target_stitch_import.errors import TargetError
+from target_stitch_import.figures import Latencies
 from target_stitch_import.retry import TryAgain, Verdict, judge
 from target_stitch_import.throttle import Throttle
 
@@ -59,9 +60,14 @@ class SenderRules:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A submitted batch that the sender is done with, for better or worse."""
+    """A submitted batch that the sender is done with, for better or worse, after `seconds`.
+
+    `succeeded` is None where the run ended before that was known.
+    """
 
     batch: Batch
+    seconds: float = 0.0
+    succeeded: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +82,16 @@ Report: TypeAlias = Settled | Released | LimitLearned | Failed
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over the wire; requests that failed count too."""
+    """What goes over the wire; requests that failed count too."""
 
-    requests: int = 0
+    in_flight: int = 0
+    bytes_sent: int = 0
+    throttle_changes: int = 0
+    latencies: Latencies = field(default_factory=Latencies)
+    retries_by_stream: Counter[str] = field(default_factory=Counter)
+    possible_duplicates_by_stream: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     possible_duplicates: int = 0
-    bytes_sent: int = 0
-    seconds_waited: float = 0.0
-    slowest_seconds: float = 0.0
 
 
 class _StoppedError(Exception):
@@ -151,18 +159,23 @@ class Sender:
     def _work(self) -> None:
         transport: Transport | None = None
         while (batch := self._batches.get()) is not None:
+            started = time.monotonic()
+            succeeded: bool | None = None
             try:
                 transport = transport or self._connect()
                 if not self._stop.is_set():
                     self._deliver(batch, transport)
+                    succeeded = True
             except _StoppedError:
                 pass
             except TargetError as error:
+                succeeded = False
                 self._fail(error)
             except Exception as error:  # noqa: BLE001 - a thread must not die in silence
+                succeeded = False
                 self._fail(TargetError(f"Internal error while sending: {type(error).__name__}"))
             finally:
-                self._report(Released(batch))
+                self._report(Released(batch, time.monotonic() - started, succeeded))
             del batch  # an idle thread must hold no memory
         if transport:
             transport.close()
@@ -204,23 +217,29 @@ class Sender:
             if self._stop.is_set():
                 raise _StoppedError
             self._throttle.enter()
+            self.traffic.in_flight += 1
         started = time.monotonic()
         verdict = judge(transport.send_batch(attempt.body, attempt.part.stream), time.time())
         seconds = time.monotonic() - started
         with self._changed:
+            allowed = self._throttle.allowed
             self._throttle.leave(well=not isinstance(verdict, TryAgain), seconds=seconds)
             self._changed.notify_all()
+            self.traffic.throttle_changes += self._throttle.allowed != allowed
             self._count(attempt, verdict, seconds)
         return verdict
 
     def _count(self, attempt: Attempt[Batch], verdict: Verdict, seconds: float) -> None:
         traffic = self.traffic
-        traffic.requests += 1
-        traffic.retries += attempt.again
+        traffic.in_flight -= 1
         traffic.bytes_sent += attempt.part.size
-        traffic.seconds_waited += seconds
-        traffic.slowest_seconds = max(traffic.slowest_seconds, seconds)
-        traffic.possible_duplicates += isinstance(verdict, TryAgain) and verdict.ambiguous
+        traffic.latencies.add(seconds)
+        if attempt.again:
+            traffic.retries += 1
+            traffic.retries_by_stream[attempt.part.stream] += 1
+        if isinstance(verdict, TryAgain) and verdict.ambiguous:
+            traffic.possible_duplicates += 1
+            traffic.possible_duplicates_by_stream[attempt.part.stream] += 1
 
     def _wait(self, wait: Wait) -> None:
         if wait.note:

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from target_stitch_import.advice import Advice
 from target_stitch_import.buffers import FRAGMENT_BYTES, Buffers, Limits
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.exact import Refused
@@ -111,7 +112,8 @@ class Pipeline:
         self._ledger = Ledger()
         self._sequencer = Sequencer()
         self._closed_bytes = 0
-        self._noticed: set[tuple[str, str]] = set()
+        self._noticed: set[tuple[str, str, str]] = set()
+        self._names: dict[str, str] = {}
 
     def taint(self, stream: str, version: int) -> None:
         """Note that a version lacks a record that an earlier run set aside."""
@@ -247,9 +249,17 @@ class Pipeline:
         stream = self._streams[message.stream] = Stream(message, self._rules.stream)
         self._lanes.setdefault(message.stream, _Lane())
         if known and known.key_names != stream.key_names:
-            stream.warnings.append("the key properties changed in mid-stream")
-        for warning in stream.warnings:
-            self._notice(stream.name, warning)
+            stream.advice.append(Advice("the key properties changed in mid-stream"))
+        like = self._names.setdefault(stream.name.lower(), stream.name)
+        if like != stream.name:
+            stream.advice.append(
+                Advice(
+                    f"its name differs from that of stream {quoted(like)} only by case, and most "
+                    "destinations cannot tell two such tables apart"
+                )
+            )
+        for each in stream.advice:
+            self._notice(stream.name, each)
 
     def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
         stream = self._stream_of(run, "RECORD")
@@ -279,7 +289,7 @@ class Pipeline:
             good.records.append(verdict.record)
             good.times_extracted.append(run.times_extracted[at])
             for name, note in verdict.notes.items():
-                self._notice(stream.name, f"field {quoted(name)}: {note}")
+                self._notice(stream.name, Advice(f"field {quoted(name)}: {note}"))
         if good:
             yield good
 
@@ -361,10 +371,13 @@ class Pipeline:
             lane.counts.in_flight += batch.count
             self.ready.append(lane.waiting.popleft())
 
-    def _notice(self, stream: str, text: str) -> None:
-        if (stream, text) not in self._noticed:
-            self._noticed.add((stream, text))
-            self.notices.append(Notice(stream, text))
+    def _notice(self, stream: str, advice: Advice) -> None:
+        """Tell what was not told before of the stream, or of each of the fields."""
+        said = {(stream, advice.text, field) for field in advice.fields or ("",)} - self._noticed
+        if said:
+            self._noticed |= said
+            fresh = tuple(field for field in advice.fields if (stream, advice.text, field) in said)
+            self.notices.append(Notice(stream, str(Advice(advice.text, fresh))))
 
 
 def _held_bytes(batch: Batch) -> int:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from target_stitch_import.advice import Advice, advice
 from target_stitch_import.checks import RecordCheck
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.json_schema import Enforced, SchemaDefectError, enforced, resolve
+from target_stitch_import.json_schema import SchemaDefectError, enforced, resolve
 from target_stitch_import.payload import BodyPrefix
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Stream:
         self._message = message
         self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
-        self.warnings: list[str] = []
+        self.advice: list[Advice] = []
         schema = self._enforced(rules)
         self.check = RecordCheck(
             schema,
@@ -63,23 +64,9 @@ class Stream:
                     f"{where} has the key property {quoted(key)}, which is not among its "
                     "`properties`; the Import API takes keys from there alone."
                 )
-        self._warn(read, properties)
+        self.advice = [Advice(f"schema {warning}") for warning in read.warnings]
+        self.advice += advice(self.name, self.key_names, read.schema)
         return read.schema if rules.validate_records else None
-
-    def _warn(self, read: Enforced, properties: dict[str, object]) -> None:
-        self.warnings = [f"schema {warning}" for warning in read.warnings]
-        if not properties:
-            self.warnings.append("the schema has no properties")
-        if reserved := [name for name in properties if name.lower().startswith("_sdc")]:
-            self.warnings.append(
-                f"names starting with `_sdc` are Stitch's own, and such columns can be rejected "
-                f"while loading: {', '.join(map(quoted, reserved))}"
-            )
-        if not self.key_names:
-            self.warnings.append(
-                "there is no key, so rows are appended; a request that has to be repeated after "
-                "an unclear answer can then leave a row twice"
-            )
 
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return how this stream's bodies open for records of `version`."""

@@ -352,7 +352,7 @@ MUTATIONS = [
     Mutation(
         "memory without bound",
         "pipeline",
-        "        if self._buffers.held_bytes + self._closed_bytes < most:\n",
+        "        if self.held_bytes < most:\n",
         "        if True:\n",
         SIMULATION,
     ),

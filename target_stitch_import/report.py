@@ -229,7 +229,7 @@ class Reporter:
             seconds=round(seconds, 3),
             exit_status=ending.exit_status,
             error=ending.error,
-            last_state=None if ending.last_state is None else Raw(ending.last_state),
+            last_state=Raw(ending.last_state or b"null"),
             read=sum(each.read for each in streams.values()),
             acknowledged=sum(each.acknowledged for each in streams.values()),
             set_aside=sum(each.set_aside for each in streams.values()),

@@ -70,7 +70,7 @@ class Series(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """What a run did. Times are RFC 3339 in UTC; `last_state` is the tap's own text."""
+    """What a run did. Times are RFC 3339 in UTC; `last_state` is the tap's own text or `null`."""
 
     program: str
     version: str
@@ -79,7 +79,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     seconds: float
     exit_status: int
     error: str | None
-    last_state: Raw | None
+    last_state: Raw
     read: int
     acknowledged: int
     set_aside: int
@@ -140,7 +140,7 @@ def _counts(stream: StreamSummary) -> str:
     repeated = f", requests repeated: {stream.retries:,}" if stream.retries else ""
     return (
         f"{stream.read:,} read, {stream.acknowledged:,} acknowledged, {stream.set_aside:,} set "
-        f"aside; {_size(stream.bytes)} in batches: {stream.batches:,}{repeated}"
+        f"aside; {size(stream.bytes)} in batches: {stream.batches:,}{repeated}"
     )
 
 
@@ -150,7 +150,7 @@ def overview(summary: Summary) -> list[str]:
     told = []
     told.append(
         f"{summary.acknowledged:,} messages acknowledged in {summary.seconds:.1f} s, "
-        f"{summary.messages_per_second:,.0f} and {_size(summary.bytes_per_second)} a second"
+        f"{summary.messages_per_second:,.0f} and {size(summary.bytes_per_second)} a second"
     )
     if summary.requests:
         told.append(
@@ -171,7 +171,8 @@ def overview(summary: Summary) -> list[str]:
     return told
 
 
-def _size(number: float) -> str:
+def size(number: float) -> str:
+    """Return a number of bytes as people read it."""
     if number < 1_000:
         return f"{number:,.0f} B"
     return f"{number / 1e3:,.1f} kB" if number < 1e6 else f"{number / 1e6:,.1f} MB"

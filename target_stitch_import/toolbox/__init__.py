@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from target_stitch_import.toolbox.local_api import serve, tables
+from target_stitch_import.toolbox.report import report
 from target_stitch_import.toolbox.resend import replay
 from target_stitch_import.toolbox.service import check, status
 
@@ -64,5 +65,5 @@ def main() -> None:
     """Work with Stitch's Import API, with Stitch Connect, or with a local stand-in for both."""
 
 
-for _command in (serve, tables, status, check, replay):
+for _command in (serve, tables, status, check, replay, report):
     main.add_command(_command)

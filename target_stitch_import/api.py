@@ -72,6 +72,7 @@ class Endpoint:
     user_agent: str = "target-stitch-import"
     big_streams: frozenset[str] = frozenset()
     """Streams whose bodies of any size go to `big_url`."""
+    media_type: str = "application/json"
 
     @property
     def base_url(self) -> str:
@@ -99,7 +100,7 @@ class ImportApi:
         self._session = requests.Session()
         self._session.auth = _Bearer(endpoint.token)
         self._session.headers["User-Agent"] = endpoint.user_agent
-        self._session.headers["Content-Type"] = "application/json"
+        self._session.headers["Content-Type"] = endpoint.media_type
         # Proxies and certificate bundles of the environment count, but for this machine itself.
         self._session.trust_env = not is_loopback(endpoint.url)
         self._routes = {url: self._route(url) for url in (endpoint.url, endpoint.big_url)}

@@ -153,6 +153,11 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
                 f"The Import API answered {said}: the integration that the token belongs to is "
                 "paused or deleted in Stitch. Resume it there, then run again."
             )
+        if "not associated with this client" in text:
+            return CredentialsError(
+                f"The Import API answered {said}: the token belongs to another client. "
+                "Check `client_id` and `token`."
+            )
         return CredentialsError(
             f"The Import API refused the token: {said}. Check `token`, or create a new one in "
             "the Import API integration's settings."

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from target_stitch_import import toolbox
+from target_stitch_import.api import REGION_URLS
 from target_stitch_import.local import ImportApi
+from target_stitch_import.toolbox.common import Where
 from tests.conftest import TOKEN, Outcome, Target, bodies, delivered, record, schema, state
 
 if TYPE_CHECKING:
@@ -44,20 +49,30 @@ ACCOUNTS = {
 }
 
 
-def tool(folder: Path, *arguments: str, **config: Any) -> Outcome:
-    """Run `stitch-import`, its configuration in a file."""
+TOOL = [sys.executable, "-m", "target_stitch_import.toolbox"]
+
+
+def tool(
+    folder: Path,
+    *arguments: str,
+    stdin: bytes | str = b"",
+    environment: dict[str, str] | None = None,
+    **config: Any,
+) -> Outcome:
+    """Run `stitch-import`, its configuration in a file; in this process, which saves its start."""
     path = folder / "tool.json"
     path.write_text(json.dumps(config))
-    done = subprocess.run(
-        [sys.executable, "-m", "target_stitch_import.toolbox", *arguments, "-c", str(path)],
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    log = done.stderr.decode()
-    assert "Traceback" not in log
-    assert TOKEN not in log
-    return Outcome(done.returncode, done.stdout.decode().splitlines(), log)
+    arguments = (*arguments, "-c", str(path)) if config else arguments
+    done = CliRunner().invoke(toolbox.main, arguments, input=stdin, env=environment)
+    assert "Traceback" not in done.stderr
+    assert "Internal error" not in done.stderr
+    assert TOKEN not in done.stderr
+    return Outcome(done.exit_code, done.stdout.splitlines(), done.stderr)
+
+
+def document(outcome: Outcome) -> Any:
+    """Return the one JSON document of a command's stdout."""
+    return json.loads("\n".join(outcome.states))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +142,7 @@ def test_repaired_dead_letters_are_replayed_under_their_sequence(
     assert "record_text" in letters.pop()
     path.write_text("\n".join(letters).replace('"name": 5', '"name": "a"').replace(": 6", ': "b"'))
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
-    assert (outcome.status, outcome.states) == (0, ["2 messages delivered in 1 requests."])
+    assert (outcome.status, outcome.states) == (0, ["2 messages delivered in 1 request."])
     rows = api.query("select id, name from import_api.people order by id")
     assert rows == [(0, None), (1, "a"), (2, "newer")]
     assert len(delivered(api)) == 4
@@ -160,6 +175,78 @@ def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
     assert outcome.status == 77
     assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
+
+
+@pytest.mark.parametrize("option", ["--json", ""])
+def test_status_and_check_as_documents(strict_api: ImportApi, tmp_path: Path, option: str) -> None:
+    given = [each for each in (option, "--api-url", strict_api.url) if each]
+    config: dict[str, Any] = {"token": "good", "region": "eu"}
+    status = tool(tmp_path, "status", *given, **config)
+    check = tool(tmp_path, "check", *given, **config)
+    assert (status.status, check.status) == (0, 0)
+    if not option:
+        assert status.states[0].startswith(f"The Import API at {strict_api.url} is well: {{")
+        return
+    assert document(check) == {"url": strict_api.url, "token_accepted": True}
+    answer = document(status)
+    assert (answer["url"], answer["healthy"]) == (strict_api.url, True)
+    assert answer["answer"]["name"] == "pipeline.gate"
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("status", 69), ("check", 69), ("check -c none.json", 78)]
+)
+def test_an_error_is_a_document_too(tmp_path: Path, command: str, status: int) -> None:
+    """And a line on stderr."""
+    config: dict[str, Any] = {"token": TOKEN, "api_url": "http://127.0.0.1:9"}
+    outcome = tool(tmp_path, *command.split(), "--json", **config)
+    answer = document(outcome)
+    assert (outcome.status, answer["exit_status"]) == (status, status)
+    assert outcome.log == answer["error"] + "\n"
+
+
+def test_a_region_given_counts_for_every_url(tmp_path: Path) -> None:
+    """No configured URL is left, which may be another region's."""
+    urls = dict.fromkeys(("api_url", "small_batch_url", "big_batch_url"), "http://127.0.0.1:9/")
+    (tmp_path / "config.json").write_text(json.dumps(urls))
+    where = Where((str(tmp_path / "config.json"),), "eu", None)
+    endpoint = where.settings(needs_token=False).endpoint("")
+    assert {endpoint.url, endpoint.big_url} == {f"{REGION_URLS['eu']}/v2/import/batch"}
+
+
+def test_replay_and_tables_as_documents(api: ImportApi, tmp_path: Path) -> None:
+    message = '{"action":"upsert","sequence":1,"data":{"id":1,"cost":1.10}}'
+    schema = '{"properties":{"id":{"type":"integer"},"cost":{"type":"number","multipleOf":0.01}}}'
+    (tmp_path / "bodies.jsonl").write_text(
+        f'{{"table_name":"t","key_names":["id"],"schema":{schema},"messages":[{message}]}}\n'
+    )
+    path = str(tmp_path / "bodies.jsonl")
+    outcome = tool(tmp_path, "replay", path, "--json", api_url=api.url, token=TOKEN)
+    assert document(outcome) == {"messages": 1, "requests": 1}
+    with ImportApi(tmp_path / "w.duckdb") as stored:
+        assert tool(tmp_path, "replay", path, api_url=stored.url, token=TOKEN).status == 0
+    outcome = tool(tmp_path, "tables", "--json", "--database", str(tmp_path / "w.duckdb"))
+    (table,) = document(outcome)
+    assert (table["schema"], table["table"], table["rows"]) == ("import_api", "t", 1)
+    assert table["columns"]["cost"] == "DECIMAL(38,2)"
+    assert table["first_rows"][0]["_sdc_sequence"] == 1
+    assert '"cost": 1.10' in "".join(outcome.states)
+
+
+def test_it_runs_as_a_program(api: ImportApi) -> None:
+    """The one test with a process of its own: statuses come out, and stdout may be closed."""
+    command = [*TOOL, "status", "--api-url", api.url]
+    assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
+    nobody_reads, stdout = os.pipe()
+    os.close(nobody_reads)
+    done = subprocess.run(
+        command, check=False, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(stdout)
+    assert (done.returncode, done.stderr.count("\n")) == (74, 1)
+    assert "Stdout cannot be written to: Broken pipe." in done.stderr
+    done = subprocess.run([*TOOL, "none"], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "No such command" in done.stderr) == (78, True)
 
 
 def test_local_is_not_for_the_tool(tmp_path: Path) -> None:

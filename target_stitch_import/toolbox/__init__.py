@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from target_stitch_import.toolbox.local_api import serve, tables
+from target_stitch_import.toolbox.records import push, validate
 from target_stitch_import.toolbox.report import report
 from target_stitch_import.toolbox.resend import replay
 from target_stitch_import.toolbox.service import check, status
@@ -65,5 +66,5 @@ def main() -> None:
     """Work with Stitch's Import API, with Stitch Connect, or with a local stand-in for both."""
 
 
-for _command in (serve, tables, status, check, replay, report):
+for _command in (status, check, validate, push, replay, report, tables, serve):
     main.add_command(_command)

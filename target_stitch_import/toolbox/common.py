@@ -151,6 +151,11 @@ def connection(endpoint: Endpoint) -> ImportApi:
     return ImportApi(endpoint)
 
 
+def counted(number: int, name: str) -> str:
+    """Return so many of something, in words."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def examples(*commands: str) -> str:
     """Return a command's epilog: how it is called."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

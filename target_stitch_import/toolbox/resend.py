@@ -12,6 +12,7 @@ from target_stitch_import.toolbox.common import (
     answering,
     connecting,
     connection,
+    counted,
     examples,
 )
 
@@ -46,5 +47,6 @@ def replay(file: IO[bytes], where: Where) -> Result:
     replayed = send_again(file, lambda: connection(endpoint), rules)
     return Result(
         {"messages": replayed.messages, "requests": replayed.requests},
-        f"{replayed.messages} messages delivered in {replayed.requests} requests.",
+        f"{counted(replayed.messages, 'message')} delivered in "
+        f"{counted(replayed.requests, 'request')}.",
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,7 +42,7 @@ def _is_on_the_calendar(match: re.Match[str]) -> bool:
     if offset and offset not in "Zz" and (int(offset[1:3]) > 23 or int(offset[-2:]) > 59):
         return False
     try:
-        datetime.strptime(match[1], "%Y-%m-%d")  # noqa: DTZ007 - the day alone
+        date.fromisoformat(match[1])
     except ValueError:
         return False
     return True

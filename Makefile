@@ -11,7 +11,7 @@ TAP_DBF_READY := .tools/tap-dbf/.ready
 RELEASE_READY := .tools/release/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: test lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit
 
@@ -90,9 +90,17 @@ $(FUZZ_READY):
 fuzz-api: $(READY)
 	$(BIN)/python -m tests.local.fuzz --examples 20000
 
-# Against target-stitch, a plain SDK target and a bare loop; about twenty minutes.
+# Against target-stitch, a plain SDK target and a bare loop; about half an hour.
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
+
+# Instructions per record against their limits; needs valgrind, and no quiet machine.
+count: $(READY)
+	$(BIN)/python benchmarks/count.py
+
+# How cost grows with records, streams, columns, sizes and requests in flight; plots in docs/img.
+growth: $(READY)
+	$(BIN)/python benchmarks/growth.py
 
 dist: $(READY)
 	$(BIN)/python -m build

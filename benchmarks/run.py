@@ -1,6 +1,6 @@
 """The benchmarks: our target against its peers and the ceiling, as tables of ratios.
 
-python benchmarks/run.py                      everything, about twenty minutes
+python benchmarks/run.py                      everything, about half an hour
 python benchmarks/run.py --quick              a quarter of the records, two repetitions
 python benchmarks/run.py --workload wide --targets import,ceiling --repeat 9
 """

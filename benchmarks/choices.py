@@ -1,0 +1,139 @@
+"""What the main choices save: each beside what one would write first, on the same records.
+
+    python benchmarks/choices.py
+
+One process, CPU time per record of about 1 KB, the fastest of several rounds taken in turn: what
+differs is the library or the way of calling it, not the program around it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import simplejson
+from throughput import markdown
+from workloads import WORKLOADS, lines
+
+from target_stitch_import.checks import CompiledCheck, RecordCheck, TypedCheck
+from target_stitch_import.fast_types import key_type, record_type
+from target_stitch_import.json_schema import enforced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RECORDS: Final = 230  # what one read of 256 KiB brings
+ROUNDS: Final = 60
+SLOW_SHARE: Final = 10  # the slow ways take one record in so many
+
+
+class _Line(msgspec.Struct, gc=False):
+    type: str
+    record: msgspec.Raw
+
+
+class _Upsert(msgspec.Struct, gc=False):
+    sequence: int
+    data: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to do a thing to all records, or to every tenth where it is slow."""
+
+    question: str
+    name: str
+    do: Callable[[], Any]
+    records: int = RECORDS
+
+
+def main() -> None:
+    """Time all ways in turn, and print them by question."""
+    ways = [*_passing_through(), *_checking()]
+    best = [float("inf")] * len(ways)
+    gc.disable()
+    for _ in range(ROUNDS):
+        for at, way in enumerate(ways):
+            started = time.process_time()
+            way.do()
+            best[at] = min(best[at], (time.process_time() - started) / way.records)
+    rows = []
+    for at, way in enumerate(ways):
+        first = next(i for i, other in enumerate(ways) if other.question == way.question)
+        rows.append(
+            [way.question, way.name, f"{best[at] * 1e6:.2f}", f"{best[at] / best[first]:.1f}"]
+        )
+    print(markdown(["what", "how", "CPU µs a record", "times the first"], rows))
+
+
+def _passing_through() -> list[Way]:
+    texts = _record_lines()
+    slow = texts[::SLOW_SHARE]
+    whole = "\n".join(texts).encode()
+    decoder, encoder = msgspec.json.Decoder(_Line), msgspec.json.Encoder()
+    any_decoder = msgspec.json.Decoder()
+
+    def raw() -> bytes:
+        read = decoder.decode_lines(whole)
+        return encoder.encode([_Upsert(at, each.record) for at, each in enumerate(read)])
+
+    def one_by_one() -> list[bytes]:
+        read = (decoder.decode(line) for line in whole.split(b"\n"))
+        return [encoder.encode(_Upsert(at, each.record)) for at, each in enumerate(read)]
+
+    def parsed() -> bytes:
+        read = any_decoder.decode_lines(whole)
+        return encoder.encode([{"sequence": 1, "data": each["record"]} for each in read])
+
+    def standard() -> list[str]:
+        return [json.dumps({"sequence": 1, "data": json.loads(line)["record"]}) for line in slow]
+
+    def exact() -> list[str]:
+        read = (simplejson.loads(line, use_decimal=True) for line in slow)
+        return [simplejson.dumps({"sequence": 1, "data": each["record"]}) for each in read]
+
+    question = "a line to a message"
+    return [
+        Way(question, "the record's text as it is, many lines in one call", raw),
+        Way(question, "the same, a call for each line", one_by_one),
+        Way(question, "parsed and written again by msgspec (digits change)", parsed),
+        Way(question, "by json (digits change)", standard, len(slow)),
+        Way(question, "by simplejson with decimals (digits kept)", exact, len(slow)),
+    ]
+
+
+def _checking() -> list[Way]:
+    schema_line, *_ = lines(WORKLOADS["wide"], 1)
+    schema = enforced(json.dumps(json.loads(schema_line)["schema"]).encode()).schema
+    keys = key_type(("id",))
+    typed = TypedCheck(record_type(schema, ("id",)))
+    compiled = CompiledCheck(schema, TypedCheck(keys))
+    exact = RecordCheck(schema, ("id",), max_record_bytes=10**7)
+    decoder = msgspec.json.Decoder(_Line)
+    records = [decoder.decode(line).record for line in _record_lines()]
+    slow = records[::SLOW_SHARE]
+    messages = b"[%b]" % b",".join(b'{"data":%b}' % bytes(each) for each in records)
+    question = "checking 23 columns"
+    return [
+        Way(question, "a type, all records in one call", lambda: typed.accepts_all(messages)),
+        Way(question, "a type, a call a record", lambda: [typed.accepts(each) for each in records]),
+        Way(question, "jsonschema-rs", lambda: compiled.accepts_all(messages)),
+        Way(
+            question,
+            "jsonschema on exact decimals",
+            lambda: [exact._exactly(each) for each in slow],  # noqa: SLF001 - without its quick part
+            len(slow),
+        ),
+    ]
+
+
+def _record_lines() -> list[str]:
+    return [line for line in lines(WORKLOADS["wide"], RECORDS) if line.startswith('{"type": "REC')]
+
+
+if __name__ == "__main__":
+    main()

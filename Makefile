@@ -115,7 +115,7 @@ COMPILE := .tools/uv/bin/uv pip compile --quiet --universal --python-version 3.1
 lock:
 	$(PYTHON) -m venv .tools/uv
 	.tools/uv/bin/python $(INSTALL) uv
-	$(COMPILE) --extra local --group dev pyproject.toml --output-file requirements-dev.txt
+	$(COMPILE) --extra local --extra parquet --group dev pyproject.toml --output-file requirements-dev.txt
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/release-requirements.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/tap-dbf-requirements.txt

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
 
 from target_stitch_import.api import ImportApi
+from target_stitch_import.batch_files import BatchFiles
 from target_stitch_import.buffers import Limits
 from target_stitch_import.dead_letter import DeadLetters
 from target_stitch_import.errors import (
@@ -17,6 +18,7 @@ from target_stitch_import.errors import (
     ServiceUnavailableError,
     TargetError,
 )
+from target_stitch_import.intake import Intake, Source
 from target_stitch_import.mapping import SETTINGS as MAPPING_SETTINGS
 from target_stitch_import.mapping import StreamMapper
 from target_stitch_import.mapping import is_wanted as mapping_is_wanted
@@ -25,7 +27,7 @@ from target_stitch_import.pipeline import Pipeline, PipelineRules
 from target_stitch_import.progress import Progress
 from target_stitch_import.report import DISTRIBUTION, LOGGER_NAME, Ending, OutputFile, Reporter
 from target_stitch_import.retry import Answer
-from target_stitch_import.runner import Run, Source, StateWriter, Wakeup
+from target_stitch_import.runner import Run, StateWriter, Wakeup
 from target_stitch_import.sender import Sender, SenderRules
 from target_stitch_import.stream import StreamRules
 from target_stitch_import.summary import log_summary, write_summary
@@ -91,7 +93,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
             reporter.trouble,
         )
         run = Run(
-            source=Source(source),
+            intake=Intake(Source(source), BatchFiles(settings.batch_root)),
             pipeline=_pipeline(settings, dead_letters),
             states=StateWriter(states, wakeup.wake),
             observer=reporter,

@@ -147,6 +147,13 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     flattening_separator: Annotated[
         str | None, _about("What stands between the parts of a flattened name.")
     ] = None
+    batch_root: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        _about(
+            "Directory in which the tap writes its batch files. BATCH messages are taken only "
+            "where it is set, and only files within it are read."
+        ),
+    ] = None
     summary_path: Annotated[
         str | None, _about("Where the end-of-run summary is written, as JSON.")
     ] = None

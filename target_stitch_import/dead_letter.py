@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.errors import InputError, OutputError
+from target_stitch_import.places import place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,8 +77,8 @@ class DeadLetters:
         if self._count > self._limit:
             last = records[-1]
             raise InputError(
-                f"More than {self._limit:,} records were set aside (`dead_letter_limit`); the last "
-                f"one, on line {last.line}: {last.reason}. See {self._path}."
+                f"More than {self._limit:,} records were set aside (`dead_letter_limit`). The last "
+                f"one: {place(last.line, last.file)}: {last.reason}. See {self._path}."
             )
         # A line that was cut off, by a kill or a full disk, must not spoil the next one.
         text = b"\n" * self._is_in_mid_line + b"".join(map(_line, records))
@@ -131,6 +132,7 @@ def _line(record: SetAside) -> bytes:
     entry: dict[str, object] = {
         "stream": record.stream,
         "line": record.line,
+        **_file(record),
         "sequence": record.sequence,
         "version": record.version,
         "reason": record.reason,
@@ -143,6 +145,12 @@ def _line(record: SetAside) -> bytes:
         # No JSON by itself, so it goes in as text.
         entry["record_text"] = record.record.decode("utf-8", "replace")
     return msgspec.json.encode(entry) + b"\n"
+
+
+def _file(record: SetAside) -> dict[str, object]:
+    """Return what tells where `line` is, for a record that came from a file."""
+    file = record.file
+    return {"file": file.path, "batch_line": file.batch_line} if file else {}
 
 
 def _cannot_write(path: str, error: OSError) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from target_stitch_import.errors import InputError, ServiceUnavailableError, quoted
 from target_stitch_import.pipeline import SetAside
+from target_stitch_import.places import place
 from target_stitch_import.retry import (
     Acknowledged,
     Rejected,
@@ -234,21 +235,22 @@ def _refused(
 ) -> SetAside:
     """Return the one record of `part` to be set aside, unless that ends the run."""
     message = next(part.messages())
+    where = place(message.line, message.file)
     stream = quoted(part.stream)
     if part.barrier:
         raise InputError(
-            f"Line {message.line}: the Import API refuses to activate version {part.version} of "
+            f"{where}: the Import API refuses to activate version {part.version} of "
             f"stream {stream}: {verdict.reason}"
         )
     if not rules.dead_letter:
         raise InputError(
-            f"Line {message.line}: the Import API refuses a record of stream {stream}: "
+            f"{where}: the Import API refuses a record of stream {stream}: "
             f"{verdict.reason}. {rules.hints.refused}".rstrip()
         )
     if judgement.condemns_all():
         raise InputError(
-            f"Line {message.line}: the Import API refuses record after record, {judgement} so far; "
-            f"the last one of stream {stream}: {verdict.reason}. Something is wrong with them "
+            f"{where}: the Import API refuses record after record, {judgement} so far; the "
+            f"last one of stream {stream}: {verdict.reason}. Something is wrong with them "
             "altogether, so the run stops instead of setting them aside."
         )
     return SetAside(
@@ -260,6 +262,7 @@ def _refused(
         f"refused by the Import API: {verdict.reason}",
         message.data,
         part.prefix,
+        message.file,
     )
 
 

@@ -19,6 +19,7 @@ from target_stitch_import.messages import (
     ActivateVersion,
     Event,
     MalformedRecord,
+    RecordFiles,
     Records,
     Schema,
 )
@@ -77,7 +78,7 @@ class StreamMapper:
                 case Records():
                     for stream_map in self._maps(event.stream):
                         yield from self._map_records(event, stream_map)
-                case MalformedRecord() if self._is_known(event.stream):
+                case MalformedRecord() | RecordFiles() if self._is_known(event.stream):
                     for stream_map in self._maps(event.stream):
                         yield replace(event, stream=stream_map.stream_alias)
                 case ActivateVersion():
@@ -136,7 +137,9 @@ class StreamMapper:
             if isinstance(mapped, MalformedRecord):
                 yield mapped
             elif mapped is not None:
-                run = run or Records(line, stream_map.stream_alias, event.version, [], [])
+                if run is None:
+                    run = event.empty_from(at)
+                    run.stream = stream_map.stream_alias
                 run.records.append(mapped)
                 run.times_extracted.append(event.times_extracted[at])
         if run:
@@ -155,7 +158,7 @@ class StreamMapper:
         except Exception as error:  # noqa: BLE001 - expressions can raise anything
             detail = type(error.__cause__ or error).__name__
             reason = f"its stream map failed with {detail}"
-            return MalformedRecord(line, alias, event.version, bytes(raw), reason)
+            return MalformedRecord(line, alias, event.version, bytes(raw), reason, event.file)
 
 
 def _write(value: Any) -> bytes:

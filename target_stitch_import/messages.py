@@ -6,7 +6,6 @@ out. A record is never parsed here; its text goes on as it came.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,14 +14,21 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.lines import (
+    BYTE_ORDER_MARK,
+    MAX_LINE_BYTES,
+    WholeLines,
+    decoded,
+    is_utf8,
+    outline,
+    plain_text,
+    record_defect,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_LINE_BYTES = 64_000_000
-"""A longer line is no Singer message of use: a record may reach 20 MB, a state is far smaller."""
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+    from target_stitch_import.places import BatchFile
 
 
 class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
@@ -52,13 +58,13 @@ class _BatchMessage(msgspec.Struct, tag_field="type", tag="BATCH"):
     stream: str
     encoding: dict[str, str | None]
     manifest: list[str]
+    version: int | None = None
 
 
 _Message: TypeAlias = (
     _RecordMessage | _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
 )
 _MESSAGES = msgspec.json.Decoder(_Message)
-_RAW = msgspec.json.Decoder(Raw)
 _STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.)*")')
 _REQUIRED = {
     "RECORD": ("stream", "record"),
@@ -70,13 +76,21 @@ _REQUIRED = {
 
 
 class Records(msgspec.Struct):
-    """Records of one stream and version on consecutive lines; `records[i]` is on line + i."""
+    """Records of one stream and version on consecutive lines; `records[i]` is on line + i.
+
+    The lines are those of `file`, where the records came from one.
+    """
 
     line: int
     stream: str
     version: int | None
     records: list[Raw]
     times_extracted: list[str | None]
+    file: BatchFile | None = None
+
+    def empty_from(self, at: int) -> Records:
+        """Return a run without records, for some of these from `records[at]` on."""
+        return Records(self.line + at, self.stream, self.version, [], [], self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ class MalformedRecord:
     version: int | None
     text: bytes
     reason: str
+    file: BatchFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +134,17 @@ class ActivateVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RecordFiles:
     """Records that wait in files, with the encoding they are written in."""
 
     line: int
     stream: str
     encoding: dict[str, str | None]
     manifest: tuple[str, ...]
+    version: int | None = None
 
 
-Event: TypeAlias = Records | MalformedRecord | Schema | State | ActivateVersion | Batch
+Event: TypeAlias = Records | MalformedRecord | Schema | State | ActivateVersion | RecordFiles
 
 
 class MessageReader:
@@ -140,23 +156,21 @@ class MessageReader:
 
     def __init__(self) -> None:
         self.lines_read = 0
-        self._partial: list[bytes] = []
-        self._partial_bytes = 0
+        self._lines = WholeLines()
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events of every line that `chunk` completes."""
-        end = chunk.rfind(b"\n") + 1
-        if not end:
-            self._keep(chunk)
-            return
-        lines = b"".join((*self._partial, chunk[:end]))
-        self._partial, self._partial_bytes = [], 0
-        self._keep(chunk[end:])
-        yield from self._events(lines)
+        if lines := self._lines.feed(chunk):
+            yield from self._events(lines)
+        if self._lines.is_too_long:
+            raise InputError(
+                f"Line {self.lines_read + 1} is longer than {MAX_LINE_BYTES:,} bytes: "
+                "the input is not a tap's output, or a record is far too large."
+            )
 
     def close(self) -> Iterator[Event]:
         """Yield the event of a last line without a line break."""
-        last, self._partial = b"".join(self._partial), []
+        last = self._lines.close()
         if not last:
             return
         try:
@@ -169,24 +183,14 @@ class MessageReader:
                 ) from None
             raise error from None
 
-    def _keep(self, rest: bytes) -> None:
-        if rest:
-            self._partial.append(rest)
-            self._partial_bytes += len(rest)
-            if self._partial_bytes > MAX_LINE_BYTES:
-                raise InputError(
-                    f"Line {self.lines_read + 1} is longer than {MAX_LINE_BYTES:,} bytes: "
-                    "the input is not a tap's output, or a record is far too large."
-                )
-
     def _events(self, lines: bytes) -> Iterator[Event]:
         """Yield the events of whole `lines`."""
         if self.lines_read == 0:
-            lines = lines.removeprefix(_BYTE_ORDER_MARK)
+            lines = lines.removeprefix(BYTE_ORDER_MARK)
         texts = lines.split(b"\n")
         texts.pop()
         first_line = self.lines_read + 1
-        messages = _decode_all(texts) if _is_utf8(lines) else None
+        messages = decoded(texts, _MESSAGES.decode) if is_utf8(lines) else None
         if messages is None:
             yield from self._events_one_by_one(texts)
             return
@@ -218,29 +222,10 @@ class MessageReader:
             yield _read_line(self.lines_read, text)
 
 
-def _decode_all(texts: list[bytes]) -> list[_Message] | None:
-    """Return the messages of lines that are one message each, or None."""
-    try:
-        return list(map(_MESSAGES.decode, texts))
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-
-
-def _is_utf8(text: bytes) -> bool:
-    """Tell whether `text` is UTF-8: the decoder leaves that open inside records."""
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _read_line(line: int, text: bytes) -> Event:
     if b"\x00" in text[:4]:
         raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
-    if not _is_utf8(text):
+    if not is_utf8(text):
         raise InputError(
             f"Line {line}{_of_stream(text)} is not UTF-8. Singer messages are UTF-8: check the "
             "tap's encoding."
@@ -273,7 +258,8 @@ def _event(line: int, message: _Message) -> Event:
         case _ActivateVersionMessage():
             return ActivateVersion(line, message.stream, message.version)
         case _BatchMessage():
-            return Batch(line, message.stream, message.encoding, tuple(message.manifest))
+            manifest = tuple(message.manifest)
+            return RecordFiles(line, message.stream, message.encoding, manifest, message.version)
         case _:
             return _records(line, message)
 
@@ -302,24 +288,24 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
     """Return a record that is broken by itself; raise `InputError` for any other line."""
     members = outline(text)
     if members is None:
-        what = "JSON" if _record_defect(text) else "a JSON object"
+        what = "JSON" if record_defect(text) else "a JSON object"
         raise InputError(
             f"Line {line} is not {what}. Something else than Singer messages may be printed to "
             "the tap's stdout."
         )
     if "type" not in members:
         raise InputError(f"Line {line} has no `type`: it is no Singer message.")
-    kind = _plain_text(members["type"])
+    kind = plain_text(members["type"])
     if kind not in _REQUIRED:
         raise InputError(
             f"Line {line} has the unknown type {quoted(kind)}. Known are {', '.join(_REQUIRED)}."
         )
-    stream = _plain_text(members.get("stream", b""))
+    stream = plain_text(members.get("stream", b""))
     where = f"Line {line}: {kind}" + (f" of stream {quoted(stream)}" if stream else "")
     for name in _REQUIRED[kind]:
         if name not in members:
             raise InputError(f"{where} has no `{name}`.")
-    if kind == "RECORD" and (reason := _record_defect(members["record"])):
+    if kind == "RECORD" and (reason := record_defect(members["record"])):
         return MalformedRecord(line, stream, _version(members), members["record"], reason)
     detail = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
     raise InputError(f"{where} cannot be read: {quoted(detail, mark='')}.")
@@ -328,7 +314,7 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
 def _of_stream(text: bytes) -> str:
     """Return ` of stream ...` for a line that cannot be read, where it names one early enough."""
     found = _STREAM.search(text.split(b'"record"', 1)[0])
-    return f" of stream {quoted(_plain_text(found[1]))}" if found else ""
+    return f" of stream {quoted(plain_text(found[1]))}" if found else ""
 
 
 def _version(members: dict[str, bytes]) -> int | None:
@@ -336,66 +322,3 @@ def _version(members: dict[str, bytes]) -> int | None:
         return msgspec.json.decode(members.get("version", b"null"), type=int | None)
     except msgspec.MsgspecError:
         return None
-
-
-def _record_defect(record: bytes) -> str | None:
-    """Return why the text of a record is no JSON that can be sent, or None."""
-    try:
-        _RAW.decode(record)
-    except RecursionError:
-        return "it is nested too deeply"
-    except msgspec.MsgspecError:
-        if re.search(rb"[:\[,]\s*-?(?:NaN|Infinity)\s*[,\]}]", record):
-            return "it holds NaN or Infinity, which JSON has no number for"
-        return "it is not JSON"
-    return None
-
-
-def _plain_text(value: bytes) -> str:
-    try:
-        decoded = json.loads(value.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return ""
-    return decoded if isinstance(decoded, str) else str(type(decoded).__name__)
-
-
-_TOKEN = re.compile(
-    rb'\s*(?:(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<mark>[{}\[\],:])|(?P<other>[^\s{}\[\],:"]+))'
-)
-
-
-def outline(text: bytes) -> dict[str, bytes] | None:  # noqa: C901 - one state machine
-    """Return the members of a JSON object as text, or None where `text` is no object.
-
-    It finds the members of objects that no JSON parser takes, with NaN in them or nested without
-    end, by counting brackets alone; what stands inside the members is not looked at.
-    """
-    members: dict[str, bytes] = {}
-    name = ""
-    depth = start = position = 0
-    text = text.strip()
-    while position < len(text):
-        token = _TOKEN.match(text, position)
-        if token is None:
-            return None
-        mark = token["mark"]
-        position = token.end()
-        if depth == 1 and mark in (b",", b"}"):
-            if start:
-                members[name] = text[start : token.start("mark")].strip()
-            elif name or members or mark == b",":
-                return None
-            name, start = "", 0
-        elif depth == 1 and not start:
-            if mark == b":":
-                start = position
-            elif name or not token["string"]:
-                return None
-            else:
-                name = _plain_text(token["string"])
-        elif depth == 0 and mark != b"{":
-            return None
-        depth += (mark in (b"{", b"[")) - (mark in (b"}", b"]"))
-        if depth == 0:
-            return members if position == len(text) else None
-    return None

@@ -20,6 +20,8 @@ from msgspec import UNSET, Raw, UnsetType
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from target_stitch_import.places import BatchFile
+
 # The Import API's own limits, from its reference documentation.
 MAX_MESSAGES = 20_000
 MAX_BODY_BYTES = 20_000_000
@@ -74,7 +76,8 @@ class Sequencer:
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """Encoded messages of consecutive input lines, with consecutive sequences, of one epoch.
 
-    `encoded` is the messages joined by commas, without the brackets of a list.
+    `encoded` is the messages joined by commas, without the brackets of a list. The lines are those
+    of `file`, where the records came from one.
     """
 
     encoded: bytes
@@ -82,6 +85,7 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
     line: int
     sequence: int
     epoch: int
+    file: BatchFile | None = None
 
     def fitting(self, room_bytes: int, room_messages: int) -> int:
         """Return how many of the messages, joined by commas, fit into the room left."""
@@ -197,6 +201,7 @@ class Span(msgspec.Struct, frozen=True, gc=False):
     line: int
     sequence: int
     epoch: int
+    file: BatchFile | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +231,7 @@ class Batch:
         """Make a body of `fragments`."""
         messages = b",".join([fragment.encoded for fragment in fragments])
         spans = tuple(
-            Span(len(each.encoded), each.count, each.line, each.sequence, each.epoch)
+            Span(len(each.encoded), each.count, each.line, each.sequence, each.epoch, each.file)
             for each in fragments
         )
         body = b"".join((prefix.encoded, messages, _CLOSING))
@@ -255,7 +260,7 @@ class Batch:
         start = len(self.prefix.encoded)
         for span in self.spans:
             encoded = self.body[start : start + span.size]
-            yield Fragment(encoded, span.count, span.line, span.sequence, span.epoch)
+            yield Fragment(encoded, span.count, span.line, span.sequence, span.epoch, span.file)
             start += span.size + 1
 
     def split(self, at: int) -> tuple[Batch, Batch]:
@@ -285,13 +290,14 @@ class Batch:
             for at, raw in enumerate(_MESSAGES.decode(b"[%b]" % fragment.encoded)):
                 message = _MESSAGE.decode(raw)
                 data = b"" if message.data is UNSET else bytes(message.data)
-                yield SentMessage(fragment.line + at, message.sequence, data)
+                yield SentMessage(fragment.line + at, message.sequence, data, fragment.file)
 
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """One message of a batch: its input line, its sequence, and the record's text."""
+    """One message of a batch: its line, of `file` where it came from one; and the record's text."""
 
     line: int
     sequence: int
     data: bytes
+    file: BatchFile | None

@@ -20,6 +20,7 @@ from target_stitch_import.messages import (
     ActivateVersion,
     Event,
     MalformedRecord,
+    RecordFiles,
     Records,
     Schema,
     State,
@@ -32,10 +33,13 @@ from target_stitch_import.payload import (
     encode_activation,
     encode_records,
 )
+from target_stitch_import.places import place
 from target_stitch_import.stream import Stream, StreamRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from target_stitch_import.places import BatchFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class SetAside:
     record: bytes
     prefix: BodyPrefix
     """How a request that carries it opens, so that it can be sent once it is repaired."""
+    file: BatchFile | None = None
+    """Where `line` is; None for the tap's output."""
 
 
 @dataclass(slots=True)
@@ -141,11 +147,9 @@ class Pipeline:
                 self._stream_of(event, "RECORD")
                 sequence = self._sequencer.take(1, clock_ns)
                 self._refuse(event, event.line, sequence, event.text, Refused("", event.reason))
-            case _:
-                raise InputError(
-                    f"Line {event.line}: BATCH messages, as of stream {quoted(event.stream)}, are "
-                    "not taken. Switch off the tap's `batch_config`."
-                )
+            case RecordFiles():
+                # Its records follow as events of their own.
+                self._stream_of(event, "BATCH")
 
     def close(self) -> None:
         """Close all batches: the input has ended.
@@ -233,7 +237,9 @@ class Pipeline:
 
     # How it works.
 
-    def _stream_of(self, event: Records | MalformedRecord | ActivateVersion, kind: str) -> Stream:
+    def _stream_of(
+        self, event: Records | MalformedRecord | ActivateVersion | RecordFiles, kind: str
+    ) -> Stream:
         stream = self._streams.get(event.stream)
         if stream is None:
             raise InputError(
@@ -285,7 +291,7 @@ class Pipeline:
                 self._refuse(run, run.line + at, sequence + at, bytes(record), verdict)
                 continue
             if good is None:
-                good = Records(run.line + at, run.stream, run.version, [], [])
+                good = run.empty_from(at)
             good.records.append(verdict.record)
             good.times_extracted.append(run.times_extracted[at])
             for name, note in verdict.notes.items():
@@ -302,8 +308,9 @@ class Pipeline:
         refused: Refused,
     ) -> None:
         if not self._rules.dead_letter:
+            where = place(line, source.file)
             raise InputError(
-                f"Line {line}: a record of stream {quoted(source.stream)} cannot be sent: "
+                f"{where}: a record of stream {quoted(source.stream)} cannot be sent: "
                 f"{refused}. With `on_invalid_record: dead_letter` such records are set aside."
             )
         lane = self._lanes[source.stream]
@@ -319,6 +326,7 @@ class Pipeline:
                 str(refused),
                 record,
                 self._streams[source.stream].prefix(source.version),
+                source.file,
             )
         )
 
@@ -329,7 +337,7 @@ class Pipeline:
         count = len(run.records)
         epoch = self._ledger.read(count)
         self._lanes[stream.name].counts.read += count
-        fragment = Fragment(messages[1:-1], count, run.line, sequence, epoch)
+        fragment = Fragment(messages[1:-1], count, run.line, sequence, epoch, run.file)
         prefix = stream.prefix(run.version)
         for batch in self._buffers.add(stream.name, prefix, run.version, fragment, now):
             self._enqueue(batch)

@@ -6,7 +6,7 @@ deadlines together. Signal handlers set a flag, nothing else.
 
 from __future__ import annotations
 
-import io
+import math
 import os
 import select
 import signal
@@ -14,8 +14,8 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Protocol
 
 from target_stitch_import.delivery import LimitLearned, Settled
 from target_stitch_import.errors import (
@@ -23,44 +23,23 @@ from target_stitch_import.errors import (
     OutputError,
     TargetError,
 )
-from target_stitch_import.messages import MessageReader
 from target_stitch_import.sender import Failed, Released, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from target_stitch_import.dead_letter import DeadLetters
+    from target_stitch_import.intake import Intake
     from target_stitch_import.mapping import StreamMapper
     from target_stitch_import.payload import Batch
     from target_stitch_import.pipeline import Notice, Pipeline
     from target_stitch_import.sender import Traffic
 
-CHUNK_BYTES = 1 << 18
 _NEVER = float("inf")
 _LONGEST_WAIT_SECONDS = 3600.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_SECONDS = 20.0
 """After a signal, or once the run has failed, requests on their way get this long."""
-
-
-class Source:
-    """The tap's output, as bytes; anything that was opened for reading will do."""
-
-    def __init__(self, stream: IO[Any]) -> None:
-        binary: IO[Any] = getattr(stream, "buffer", stream)
-        if isinstance(stream, io.StringIO):
-            binary = io.BytesIO(stream.getvalue().encode())
-        self._binary = binary
-        try:
-            self.descriptor: int | None = binary.fileno()
-        except (OSError, AttributeError):
-            self.descriptor = None
-
-    def read(self) -> bytes:
-        """Return what there is; nothing at the end."""
-        if self.descriptor is None:
-            return bytes(self._binary.read(CHUNK_BYTES))
-        return os.read(self.descriptor, CHUNK_BYTES)
 
 
 class StateWriter:
@@ -161,9 +140,9 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """Moves everything from `source` to the sender, and the states earned to `states`."""
+    """Moves everything from `intake` to the sender, and the states earned to `states`."""
 
-    source: Source
+    intake: Intake
     pipeline: Pipeline
     states: StateWriter
     observer: Observer
@@ -173,7 +152,6 @@ class Run:
     mapper: StreamMapper | None = None
     writes_states: bool = True
     seconds_without_room: float = 0.0
-    _reader: MessageReader = field(default_factory=MessageReader)
     _error: TargetError | None = None
     _reading: bool = True
     _interrupted: bool = False
@@ -206,7 +184,7 @@ class Run:
     @property
     def lines_read(self) -> int:
         """How many lines were read."""
-        return self._reader.lines_read
+        return self.intake.lines_read
 
     def _is_waiting(self) -> bool:
         """Tell whether something is on its way that is still worth waiting for."""
@@ -221,20 +199,20 @@ class Run:
         self._submit()
         now = time.monotonic()
         timeout = min(self.pipeline.next_deadline(), self.observer.due, self._give_up_at) - now
-        if wants_input and self.source.descriptor is not None:
-            poll.register(self.source.descriptor, select.POLLIN)
+        if wants_input and self.intake.descriptor is not None:
+            poll.register(self.intake.descriptor, select.POLLIN)
         elif wants_input:
             timeout = 0.0
         if self.sender.reports:
             timeout = 0.0  # an error left them behind, and their wake-up is over
         seconds = min(max(timeout, 0.0), _LONGEST_WAIT_SECONDS)
-        readable = {descriptor for descriptor, _ in poll.poll(int(seconds * 1000) + 1)}
+        readable = {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
         if self.wakeup.descriptor in readable:
             self.wakeup.clear()
         if self._reading and not wants_input:
             self.seconds_without_room += time.monotonic() - now
         return wants_input and (
-            self.source.descriptor is None or self.source.descriptor in readable
+            self.intake.descriptor is None or self.intake.descriptor in readable
         )
 
     def _step(self, *, has_input: bool) -> None:
@@ -253,14 +231,13 @@ class Run:
         self._submit()
 
     def _read(self) -> None:
-        chunk = self.source.read()
-        events = self._reader.feed(chunk) if chunk else self._reader.close()
+        events = self.intake.read()
         if self.mapper:
             events = self.mapper.map(events)
         now, clock_ns = time.monotonic(), time.time_ns()
         for event in events:
             self.pipeline.receive(event, now, clock_ns)
-        if not chunk:
+        if self.intake.is_at_end:
             self._reading = False
             self.pipeline.close()
 

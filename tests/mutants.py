@@ -40,6 +40,11 @@ LEARNING = (
     "tests/test_laws.py::test_what_is_learned_counts_for_the_rest_of_the_run",
 )
 DELIVERY = ("tests/test_delivery.py",)
+BATCH_FILES = (
+    "tests/test_batch_files.py::test_json_lines_as_they_are_written",
+    "tests/test_batch_files.py::test_files_that_cannot_be_taken",
+    "tests/test_batch_files.py::test_a_signal_is_heard_in_the_middle_of_a_file",
+)
 
 
 @dataclass(frozen=True)
@@ -336,6 +341,40 @@ MUTATIONS = [
         "                line=self.line + at,\n",
         "",
     ),
+    # Batch files.
+    Mutation(
+        "what stands behind a BATCH does not wait for its files",
+        "intake",
+        "                self._portions = self._files.portions(event)\n                return\n",
+        "                self._portions = self._files.portions(event)\n",
+        BATCH_FILES,
+    ),
+    Mutation(
+        "all of a file is read at once",
+        "intake",
+        "            yield from portion\n            return\n",
+        "            yield from portion\n"
+        "            for portion in self._portions:\n"
+        "                yield from portion\n"
+        "            return\n",
+        BATCH_FILES,
+    ),
+    Mutation(
+        "files outside of the root are read",
+        "batch_files",
+        "    if not path.is_relative_to(root):\n",
+        "    if False:\n",
+        BATCH_FILES,
+    ),
+    Mutation(
+        "a file that was cut off passes for a whole one",
+        "batch_files",
+        "            except (_UnreadableError, OSError, EOFError, zlib.error) as error:\n",
+        "            except EOFError:\n"
+        "                pass\n"
+        "            except (_UnreadableError, OSError, zlib.error) as error:\n",
+        BATCH_FILES,
+    ),
     # Time and memory.
     Mutation(
         "age is ignored",
@@ -365,7 +404,7 @@ MUTATIONS = [
     # Reading.
     Mutation(
         "a chunk's end loses a byte",
-        "messages",
+        "lines",
         "        self._keep(chunk[end:])\n",
         "        self._keep(chunk[end + 1 :])\n",
     ),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.app import DryRun, Options, deliver
+from target_stitch_import.batch_files import BatchFiles
 from target_stitch_import.buffers import Limits
 from target_stitch_import.config import Settings
 from target_stitch_import.dead_letter import DeadLetters
@@ -32,9 +33,10 @@ from target_stitch_import.delivery import (
 )
 from target_stitch_import.delivery import deliver as deliver_batch
 from target_stitch_import.errors import OutputError, TargetError
+from target_stitch_import.intake import Intake, Source
 from target_stitch_import.report import Reporter
 from target_stitch_import.retry import Acknowledged, Rejected, TooLarge, Verdict
-from target_stitch_import.runner import Run, Source, StateWriter, Wakeup
+from target_stitch_import.runner import Run, StateWriter, Wakeup
 from target_stitch_import.sender import Released, Sender, SenderRules
 from tests.conftest import Target, bodies, delivered, lines, record, schema, state
 from tests.test_pipeline import feed, pipeline
@@ -170,8 +172,9 @@ def test_a_refusal_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
     """The same, whatever the threads are up to: all reports are there at the first look."""
     wakeup = Wakeup()
     letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    source = io.BytesIO(lines([*LACKING[:3], ACTIVATION]))  # no state, no wake-up
     run = Run(
-        source=Source(io.BytesIO(lines([*LACKING[:3], ACTIVATION]))),  # no state, no wake-up
+        intake=Intake(Source(source), BatchFiles(None)),
         pipeline=pipeline(dead_letter=True),
         states=StateWriter(io.BytesIO(), wakeup.wake),
         observer=Reporter(),

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_stitch_import.errors import InputError
+from target_stitch_import.lines import outline
 from target_stitch_import.messages import (
     ActivateVersion,
-    Batch,
     Event,
     MalformedRecord,
     MessageReader,
+    RecordFiles,
     Records,
     Schema,
     State,
-    outline,
 )
 
 RECORD = b'{"type":"RECORD","stream":"s","record":{"id":1}}'
@@ -260,7 +260,7 @@ def test_all_kinds_of_messages() -> None:
         Schema(1, "s", b'{"properties":{"a":{}}}', ("a",), ("a",)),
         Schema(2, "t", b'{"properties":{"b":{}},"key_properties":["b"]}', ("b",)),
         ActivateVersion(3, "s", 12),
-        Batch(4, "s", {"format": "jsonl", "compression": "gzip"}, ("file://x",)),
+        RecordFiles(4, "s", {"format": "jsonl", "compression": "gzip"}, ("file://x",)),
         ("record", 5, "s", 12, b"{}", "2024-01-01T00:00:00Z"),
     ]
 

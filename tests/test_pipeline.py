@@ -297,8 +297,8 @@ def test_what_is_before_a_bad_record_is_kept() -> None:
         (schema("s", x={"type": "txt"}), "at `#/properties/x/type`: unknown type"),
         (schema(""), "empty stream name"),
         (
-            {"type": "BATCH", "stream": "people", "encoding": {}, "manifest": []},
-            "BATCH messages, as of stream `people`, are not taken",
+            {"type": "BATCH", "stream": "other", "encoding": {}, "manifest": []},
+            "BATCH of stream `other` came before its SCHEMA",
         ),
         ('{"type":"RECORD","stream":"people","record":{"id":NaN}}', "holds NaN or Infinity"),
     ],

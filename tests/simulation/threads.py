@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from target_stitch_import.batch_files import BatchFiles
 from target_stitch_import.buffers import Limits
 from target_stitch_import.dead_letter import DeadLetters
 from target_stitch_import.errors import TargetError
+from target_stitch_import.intake import Intake, Source
 from target_stitch_import.pipeline import Pipeline, PipelineRules
 from target_stitch_import.report import Reporter
-from target_stitch_import.runner import Run, Source, StateWriter, Wakeup
+from target_stitch_import.runner import Run, StateWriter, Wakeup
 from target_stitch_import.sender import Sender, SenderRules
 from tests.simulation.laws import demand
 from tests.simulation.service import Service, Weather
@@ -109,7 +111,7 @@ def _run(
         if dead_letters:
             stack.callback(dead_letters.close)
         run = Run(
-            source=Source(stack.enter_context(_piped(given.text))),
+            intake=Intake(Source(stack.enter_context(_piped(given.text))), BatchFiles(None)),
             pipeline=Pipeline(rules, limits),
             states=StateWriter(states, wakeup.wake),
             observer=Reporter(),

@@ -1,0 +1,154 @@
+"""Rows of Parquet files as records in JSON; this is what the extra `parquet` is for.
+
+Law: values stay exact, or the file is refused. Decimals keep their digits; times are written as
+RFC 3339 has it, in UTC where the file knows their zone, and without an offset where it does not.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+import simplejson
+from msgspec import Raw
+from pyarrow import ArrowException, BaseExtensionType, types
+from pyarrow.parquet import ParquetFile
+
+from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.messages import MalformedRecord, Records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from target_stitch_import.messages import Event, RecordFiles
+    from target_stitch_import.places import BatchFile
+
+PORTION_BYTES = 1 << 18
+MAX_PORTION_ROWS = 100
+"""More are no faster, and what is short in the file, by a dictionary, can be long outside of it."""
+READ_BYTES = 1 << 20
+
+
+def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[Iterable[Event]]:
+    """Yield the rows of `file`, a few at a time, as records of the stream of `batch`.
+
+    Raises:
+        InputError: The file is damaged, or holds what has no exact form in JSON.
+    """
+    with _explained(batch, place):
+        # It reads as little ahead as it can, and in this thread.
+        parquet = ParquetFile(
+            file, pre_buffer=False, buffer_size=READ_BYTES, page_checksum_verification=True
+        )
+        for column in parquet.schema_arrow:
+            if not _is_exact(column.type):
+                raise _InexactError(f"has a column {quoted(column.name)} of type {column.type}")
+        rows_at_once = _rows_at_once(parquet.metadata)
+        row = 1
+        for rows in parquet.iter_batches(rows_at_once, use_threads=False):
+            yield list(_events(rows.to_pylist(maps_as_pydicts="strict"), row, batch, place))
+            row += rows.num_rows
+
+
+class _InexactError(Exception):
+    """A column or value has no exact form in JSON; the text says which."""
+
+
+@contextmanager
+def _explained(batch: RecordFiles, place: BatchFile) -> Iterator[None]:
+    """Say what is wrong with a file; pyarrow's own words could hold a value."""
+    try:
+        yield
+    except _InexactError as error:
+        reason = f"{error}, which has no exact form in JSON"
+    except (ArrowException, OSError):
+        reason = "cannot be read: it is damaged or cut off, or is not Parquet"
+    except (ValueError, OverflowError, KeyError):
+        reason = (
+            "holds a value that has no exact form in JSON, such as a time finer than a "
+            "microsecond, or a map that has a key twice"
+        )
+    else:
+        return
+    raise InputError(f"The file {place} of stream {quoted(batch.stream)} {reason}.")
+
+
+def _rows_at_once(metadata: Any) -> int:
+    """Return how many rows are about `PORTION_BYTES`."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    row_bytes = sum(group.total_byte_size for group in groups) // max(metadata.num_rows, 1)
+    return int(max(1, min(MAX_PORTION_ROWS, PORTION_BYTES // max(row_bytes, 1))))
+
+
+def _is_exact(kind: Any) -> bool:
+    """Tell whether all values of an Arrow type can be written as JSON; binary ones cannot."""
+    if types.is_map(kind):
+        return bool(types.is_string(kind.key_type)) and _is_exact(kind.item_type)
+    if types.is_nested(kind):
+        return not types.is_union(kind) and all(
+            _is_exact(kind.field(at).type) for at in range(kind.num_fields)
+        )
+    if types.is_dictionary(kind):
+        return _is_exact(kind.value_type)
+    if isinstance(kind, BaseExtensionType):
+        return kind.extension_name in {"arrow.uuid", "arrow.json"}
+    return not (
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_duration(kind)
+        or types.is_interval(kind)
+    )
+
+
+def _events(
+    rows: list[dict[str, Any]], first: int, batch: RecordFiles, place: BatchFile
+) -> Iterator[Event]:
+    """Yield `rows` as runs of records, and those between them that JSON has no numbers for."""
+    run: Records | None = None
+    for row, values in enumerate(rows, first):
+        try:
+            record = Raw(_ENCODER.encode(values).encode())
+        except ValueError:
+            if run:
+                yield run
+                run = None
+            text = _TOLERANT_ENCODER.encode(values).encode()
+            reason = "it holds NaN or Infinity, which JSON has no number for"
+            yield MalformedRecord(row, batch.stream, batch.version, text, reason, place)
+            continue
+        if run is None:
+            run = Records(row, batch.stream, batch.version, [], [], place)
+        run.records.append(record)
+        run.times_extracted.append(None)
+    if run:
+        yield run
+
+
+def _as_text(value: Any) -> str:
+    match value:
+        case dt.datetime() if value.tzinfo:
+            return f"{value.astimezone(dt.timezone.utc).replace(tzinfo=None).isoformat()}Z"
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case uuid.UUID():
+            return str(value)
+        case _:
+            raise _InexactError(f"holds a {type(value).__name__}")
+
+
+def _encoder(*, allow_nan: bool) -> simplejson.JSONEncoder:
+    return simplejson.JSONEncoder(
+        use_decimal=True,
+        allow_nan=allow_nan,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=_as_text,
+    )
+
+
+_ENCODER = _encoder(allow_nan=False)
+_TOLERANT_ENCODER = _encoder(allow_nan=True)

@@ -1,0 +1,25 @@
+"""Where a record came from: a line of the tap's output, or of a file that a BATCH message names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from target_stitch_import.errors import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFile:
+    """A file that the BATCH message on `batch_line` names; its records are counted by `unit`."""
+
+    path: str
+    batch_line: int
+    unit: Literal["Line", "Row"] = "Line"
+
+    def __str__(self) -> str:
+        return f"{quoted(self.path)} (BATCH on line {self.batch_line})"
+
+
+def place(line: int, file: BatchFile | None = None) -> str:
+    """Return where `line` is, as a sentence begins: of `file`, or of the tap's output."""
+    return f"{file.unit} {line} of {file}" if file else f"Line {line}"

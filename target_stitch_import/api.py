@@ -50,13 +50,14 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-class _Bearer(requests.auth.AuthBase):
+class Bearer(requests.auth.AuthBase):
     """Sets the token; that it is set also keeps `requests` from looking into `.netrc`."""
 
     def __init__(self, token: str) -> None:
         self._value = f"Bearer {token}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the token, on the way out."""
         request.headers["Authorization"] = self._value
         return request
 
@@ -98,7 +99,7 @@ class ImportApi:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._session = requests.Session()
-        self._session.auth = _Bearer(endpoint.token)
+        self._session.auth = Bearer(endpoint.token)
         self._session.headers["User-Agent"] = endpoint.user_agent
         self._session.headers["Content-Type"] = endpoint.media_type
         # Proxies and certificate bundles of the environment count, but for this machine itself.
@@ -165,7 +166,7 @@ class ImportApi:
                 retry_after = response.headers.get("Retry-After")
                 return Answer(response.status_code, text, retry_after)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return Answer(failure=_failure(error), text=self._redacted(_root_text(error)))
+            return Answer(failure=failure_of(error), text=self._redacted(root_text(error)))
         finally:
             route.request.body = None
 
@@ -206,7 +207,8 @@ _UNSENDABLE = (
 )
 
 
-def _failure(error: Exception) -> Failure:
+def failure_of(error: Exception) -> Failure:
+    """Return what an exception of `requests` or `urllib3` means for a request."""
     causes = list(_causes(error))
     if any(isinstance(cause, _UNSENDABLE) for cause in causes) or "TLS CA cert" in str(error):
         return Failure.UNSENDABLE
@@ -239,7 +241,7 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _root_text(error: Exception) -> str:
+def root_text(error: Exception) -> str:
     """Return the words of the innermost cause, without the addresses of Python objects."""
     innermost = _causes(error)[-1]
     text = str(innermost)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from target_stitch_import.toolbox.connect import source, token
 from target_stitch_import.toolbox.local_api import serve, tables
 from target_stitch_import.toolbox.records import push, validate
 from target_stitch_import.toolbox.report import report
@@ -66,5 +67,5 @@ def main() -> None:
     """Work with Stitch's Import API, with Stitch Connect, or with a local stand-in for both."""
 
 
-for _command in (status, check, validate, push, replay, report, tables, serve):
+for _command in (status, check, validate, push, replay, source, token, report, tables, serve):
     main.add_command(_command)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from target_stitch_import.api import Endpoint, ImportApi
     from target_stitch_import.config import Settings
@@ -154,6 +154,18 @@ def connection(endpoint: Endpoint) -> ImportApi:
 def counted(number: int, name: str) -> str:
     """Return so many of something, in words."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows below their titles, in columns; without control characters."""
+    from target_stitch_import.errors import quoted  # noqa: PLC0415
+
+    lines = [titles, *([quoted(cell, mark="") for cell in row] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def examples(*commands: str) -> str:

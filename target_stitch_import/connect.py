@@ -1,0 +1,208 @@
+"""Stitch Connect over `requests`: Import API sources, and the access tokens that write to them.
+
+Law: what changes something is sent once, and never again by itself; a secret comes out of here
+only as `NewToken.access_token`, and in no error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import requests
+import urllib3
+
+from target_stitch_import.api import Bearer, failure_of, is_loopback, root_text
+from target_stitch_import.errors import (
+    ConfigurationError,
+    CredentialsError,
+    InputError,
+    ProtocolError,
+    ServiceUnavailableError,
+    quoted,
+)
+from target_stitch_import.retry import Failure
+
+if TYPE_CHECKING:
+    from target_stitch_import.errors import TargetError
+
+TOKEN_VARIABLE = "STITCH_CONNECT_TOKEN"  # noqa: S105 - a variable's name
+SOURCE_TYPE = "import_api"
+MAX_TOKENS = 2
+"""A source has at most so many active tokens, which is what makes rotation possible."""
+
+_TRY_LATER = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A source. `name` is the schema that its tables land in; times are RFC 3339."""
+
+    id: int
+    name: str
+    display_name: str = ""
+    type: str = SOURCE_TYPE
+    stitch_client_id: int | None = None
+    created_at: str | None = None
+    paused_at: str | None = None
+    system_paused_at: str | None = None
+    deleted_at: str | None = None
+
+    @property
+    def state(self) -> str:
+        """What it is: active, paused or deleted."""
+        if self.deleted_at:
+            return "deleted"
+        return "paused" if self.paused_at or self.system_paused_at else "active"
+
+
+class Token(msgspec.Struct, frozen=True):
+    """An active token, without its secret; `created_at` is RFC 3339, where it is told."""
+
+    token_id: int
+    created_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token just created, with the secret that is shown this once."""
+
+    access_token: str = field(repr=False)
+    id: int | None = None
+
+
+class _Detail(msgspec.Struct):
+    message: str
+
+
+class _Refusal(msgspec.Struct):
+    """A 400 as documented, such as `{"error": "InvalidId", "data": {"message": "..."}}`."""
+
+    error: str
+    data: _Detail
+
+
+_Answer = TypeVar("_Answer")
+
+
+class ConnectApi:
+    """Stitch Connect at `base_url`, as whom `token` belongs to.
+
+    Raises:
+        ConfigurationError: The token cannot be one.
+
+    Each request raises these:
+
+        InputError: Connect refuses what was asked for, in its own words.
+        CredentialsError: It refuses the token.
+        ServiceUnavailableError: It does not answer, or is not well.
+        ProtocolError: What answers is not Connect.
+    """
+
+    def __init__(
+        self, base_url: str, token: str, user_agent: str, timeout_seconds: float = 60.0
+    ) -> None:
+        if not (token.isascii() and token.isprintable() and token and " " not in token):
+            raise ConfigurationError(
+                f"The environment variable {TOKEN_VARIABLE} is missing, or holds a space or other "
+                "characters that no token has. Set it to a Stitch Connect API token."
+            )
+        self._base_url = base_url
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._session = requests.Session()
+        self._session.auth = Bearer(token)
+        self._session.headers["User-Agent"] = user_agent
+        self._session.headers["Content-Type"] = "application/json"
+        # Proxies and certificate bundles of the environment count, but for this machine itself.
+        self._session.trust_env = not is_loopback(base_url)
+
+    def sources(self) -> list[Source]:
+        """Return the account's sources of every kind."""
+        return self._call("GET", "/v4/sources", list[Source])
+
+    def source(self, source_id: int) -> Source:
+        """Return one source."""
+        return self._call("GET", f"/v4/sources/{source_id}", Source)
+
+    def create_source(self, display_name: str) -> Source:
+        """Create an Import API source; its name is made from `display_name`."""
+        body = {"type": SOURCE_TYPE, "display_name": display_name}
+        return self._call("POST", "/v4/sources", Source, body)
+
+    def tokens(self, source_id: int) -> list[Token]:
+        """Return a source's active tokens.
+
+        The documentation shows two forms of the list: bare IDs, and objects with their times.
+        """
+        listed = self._call("GET", f"/v4/sources/{source_id}/tokens", list[int | Token])
+        return [Token(each) if isinstance(each, int) else each for each in listed]
+
+    def create_token(self, source_id: int) -> NewToken:
+        """Create a token."""
+        return self._call("POST", f"/v4/sources/{source_id}/tokens", NewToken)
+
+    def revoke_token(self, source_id: int, token_id: int) -> None:
+        """Revoke a token: whoever still uses it is refused from now on."""
+        self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
+
+    def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:
+        try:
+            response = self._session.request(
+                method,
+                self._base_url + path,
+                json=body,
+                timeout=self._timeout_seconds,
+                allow_redirects=False,
+                verify=True,
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unanswered(method, error) from None
+        if not 200 <= response.status_code < 300:
+            raise self._refused(response.status_code, response.text)
+        try:
+            return msgspec.json.decode(response.content, type=type_)
+        except (ValueError, RecursionError):
+            raise ProtocolError(
+                f"The answer to {method} {path} is not Stitch Connect's. Check `region`, `api_url` "
+                "and proxies in between."
+            ) from None
+
+    def _unanswered(self, method: str, error: Exception) -> TargetError:
+        failure = failure_of(error)
+        text = f"{failure.value} ({self._shown(root_text(error))})"
+        if failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
+            return ProtocolError(
+                f"Stitch Connect at {self._base_url} cannot be talked to: {text}. Check `api_url`, "
+                "the machine's clock and certificates, and the environment's proxies."
+            )
+        # Nobody knows, and doing it once more could do it twice.
+        doubt = " It may be done all the same: see what is there, before trying again."
+        unclear = method != "GET" and failure.is_ambiguous
+        return ServiceUnavailableError(
+            f"Stitch Connect at {self._base_url} did not answer: {text}.{doubt if unclear else ''}"
+        )
+
+    def _refused(self, status: int, text: str) -> TargetError:
+        said = f"{status} {self._shown(text)}".strip()
+        if status in {401, 403}:
+            return CredentialsError(
+                f"Stitch Connect refused the token: {said}. Check {TOKEN_VARIABLE}: it is a "
+                "Connect API token, not an Import API access token; and `region`."
+            )
+        if status in _TRY_LATER:
+            return ServiceUnavailableError(f"Stitch Connect is not well: {said}. Try again later.")
+        try:
+            refusal = msgspec.json.decode(text, type=_Refusal)
+        except (ValueError, RecursionError):
+            return ProtocolError(
+                f"The answer is not Stitch Connect's: {said}. Check `region`, `api_url` and "
+                "proxies; redirects are never followed."
+            )
+        return InputError(
+            f"Stitch Connect refuses: {self._shown(refusal.data.message)} "
+            f"({self._shown(refusal.error)})."
+        )
+
+    def _shown(self, text: str) -> str:
+        return quoted(text.replace(self._token, "[token]").strip(), mark="", limit=500)

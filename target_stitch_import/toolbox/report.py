@@ -24,9 +24,9 @@ from target_stitch_import.toolbox.common import examples, show, telling_errors
     help="File to write the page to; without it, stdout.",
 )
 def report(summary: IO[bytes], output: Path | None) -> None:
-    """Make one HTML page, with plots, of the summary that a run wrote to `summary_path`.
+    """Make one HTML page of a run's summary, with plots.
 
-    The page needs no network and no other file.
+    SUMMARY is what a run wrote to `summary_path`. The page needs no network and no other file.
     """
     from target_stitch_import.errors import OutputError  # noqa: PLC0415 - not for --help
     from target_stitch_import.report_page import page, read  # noqa: PLC0415

@@ -204,6 +204,7 @@ def _instructions(job: Job) -> int:
         taken = sum(stream["acknowledged"] for stream in streams)
         if taken != job.records:
             raise UnknownError(f"{what}: took {taken}")
+        print(f"  {what}", flush=True)
         return int(found[1].replace(",", ""))
 
 

@@ -150,8 +150,9 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     batch_root: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         _about(
-            "Directory in which the tap writes its batch files. BATCH messages are taken only "
-            "where it is set, and only files within it are read."
+            "Directory in which the tap writes its batch files, `storage.root` of its "
+            "`batch_config`. BATCH messages are taken only where it is set, and only files within "
+            "it are read."
         ),
     ] = None
     summary_path: Annotated[

@@ -38,9 +38,14 @@ def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[
         InputError: The file is damaged, or holds what has no exact form in JSON.
     """
     with _explained(batch, place):
-        # It reads as little ahead as it can, and in this thread.
+        # It reads as little ahead as it can, and in this thread. Times of the old type INT96 are
+        # read to the microsecond: as nanoseconds, those far from today would wrap around.
         parquet = ParquetFile(
-            file, pre_buffer=False, buffer_size=READ_BYTES, page_checksum_verification=True
+            file,
+            pre_buffer=False,
+            buffer_size=READ_BYTES,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit="us",
         )
         for column in parquet.schema_arrow:
             if not _is_exact(column.type):

@@ -57,3 +57,4 @@ def test_about_shows_every_setting() -> None:
     about = json.loads(shown.output)
     assert set(about["settings"]["properties"]) == set(setting_names())
     assert about["settings"]["properties"]["token"]["secret"] is True
+    assert "batch" in about["capabilities"]

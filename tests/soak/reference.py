@@ -16,7 +16,7 @@ TYPES: dict[str, dict[str, type]] = {
     "SCHEMA": {"stream": str, "schema": object},
     "STATE": {"value": object},
     "ACTIVATE_VERSION": {"stream": str, "version": int},
-    "BATCH": {"stream": str, "encoding": dict, "manifest": list},
+    "BATCH": {"stream": str, "encoding": dict, "manifest": list, "version": int},
 }
 OPTIONAL = {"version", "time_extracted"}
 _WHITE_SPACE = b" \t\n\r\x0b\x0c"
@@ -80,7 +80,7 @@ def _message(number: int, line: bytes) -> Read | None:
 def _fits(message: dict[str, Any], kind: str, name: str) -> bool:
     """Tell whether a member is there and of its type, or need not be there."""
     value = message.get(name)
-    if kind == "RECORD" and name in OPTIONAL and value is None:
+    if kind in {"RECORD", "BATCH"} and name in OPTIONAL and value is None:
         return True
     type_ = TYPES[kind][name]
     if type_ is int and isinstance(value, float):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent.parent / "target_stitch_import"
 HOLE = "…"
-TELLING = ("Error", "Refused", "Notice", "TryAgain", "warning", "note")
+TELLING = ("Error", "Refused", "Advice", "Notice", "TryAgain", "warning", "note")
 """How the names of calls end that are given something to tell."""
 
 COLLECTING = ("warnings", "notes")

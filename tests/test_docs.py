@@ -44,6 +44,7 @@ NOT_RUN = {
     "make demo": "takes minutes; tests/test_demo.py runs it on less",
     "meltano add": "tests/test_meltano.py does it",
     "docker build": "wants a container engine",
+    "make bench": "measures for half an hour",
 }
 """How the first command of a block begins that is not run here, and why."""
 

@@ -1,12 +1,14 @@
 """How a run is getting on, told while it runs: a live line on a terminal, else a line now and then.
 
-Law: the live line is the terminal's last, and nothing else is ever written into it.
+Law: the live line is the terminal's last, nothing of ours is ever written into it, and it never
+holds up the run.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import select
 import unicodedata
 from collections import Counter, deque
 from contextlib import suppress
@@ -46,9 +48,9 @@ class Terminal(logging.StreamHandler[TextIO]):
         """Put `text` in place of the line; without any, there is no line any more."""
         self.acquire()  # as whoever logs does
         try:
-            if text or self._line:
+            if (text or self._line) and self._takes_more():
                 self._line = fitting(text, self._columns() - 1)
-                self._write(_CLEAR + self._line)
+                self._write(_CLEAR + self._shown)
         finally:
             self.release()
 
@@ -58,7 +60,19 @@ class Terminal(logging.StreamHandler[TextIO]):
             self._write(_CLEAR)
         super().emit(record)
         if self._line:
-            self._write(self._line)
+            self._write(self._shown)
+
+    @property
+    def _shown(self) -> str:
+        # Back to the margin: a tap on the same terminal then begins its lines there, as it should.
+        return f"{self._line}\r" if self._line else ""
+
+    def _takes_more(self) -> bool:
+        """Tell whether a write comes back: a terminal that was halted must not halt the run."""
+        try:
+            return bool(select.select([], [self.stream], [], 0)[1])
+        except (OSError, ValueError):  # it is no terminal, or gone
+            return True
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # a terminal that is gone needs no line

@@ -185,11 +185,11 @@ class Reporter:
         if last_state is not self._last_state:
             self._last_state, self._last_state_at = last_state, now
         vitals = self._vitals(now, held_bytes, traffic)
-        if vitals.seconds >= self._history.due_seconds:
+        if now >= self._started + self._history.due_seconds:
             self._history.add(vitals)
         due = [self._started + self._history.due_seconds]
         if self.progress:
-            if vitals.seconds >= self.progress.due_seconds:
+            if now >= self._started + self.progress.due_seconds:
                 state_age = None if last_state is None else now - self._last_state_at
                 self.progress.tell(vitals, state_age)
             due.append(self._started + self.progress.due_seconds)

@@ -127,7 +127,7 @@ def test_what_is_logged_stands_above_the_line() -> None:
     terminal.draw("")
     logger.warning("after")
     assert stream.getvalue() == (
-        f"before\n{CLEAR}line 1{CLEAR}between\nline 1{CLEAR}after\n"  # and no line in between
+        f"before\n{CLEAR}line 1\r{CLEAR}between\nline 1\r{CLEAR}after\n"  # and no line in between
     )
 
 
@@ -246,6 +246,24 @@ def test_a_narrow_terminal_is_not_overrun(target: Target, api: ImportApi) -> Non
     drawn = re.findall(rf"{re.escape(CLEAR)}(\d+:\d\d \| [^\r\x1b\n]*)", screen.written)
     assert drawn
     assert {len(each) for each in drawn} <= set(range(20))
+
+
+def test_a_terminal_that_is_halted_halts_nothing() -> None:
+    """As by Control-S: it is drawn again once the terminal goes on."""
+    screen = Screen()
+    with open(screen.follower, "w", closefd=False) as stream:
+        terminal = Terminal(stream)
+        terminal.draw("before")
+        termios.tcflow(screen.follower, termios.TCOOFF)
+        drawing = threading.Thread(target=terminal.draw, args=["halted"], daemon=True)
+        drawing.start()
+        drawing.join(5)
+        was_held_up = drawing.is_alive()
+        termios.tcflow(screen.follower, termios.TCOON)
+        assert not was_held_up
+        terminal.draw("after")
+    screen.close()
+    assert screen.written == f"{CLEAR}before\r{CLEAR}after\r"
 
 
 def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.figures import History, Latencies, Vitals
+from target_stitch_import.metrics import Metrics
 from target_stitch_import.pipeline import Counts
+from target_stitch_import.progress import Progress
 from target_stitch_import.report import Ending, Reporter
 from target_stitch_import.sender import Traffic
 from target_stitch_import.summary import Series, Summary, log_summary, write_summary
@@ -60,6 +62,7 @@ def test_the_summary_of_a_run(target: Target, api: ImportApi) -> None:
     assert (told["requests"], told["retries"], told["possible_duplicates"]) == (5, 2, 1)
     assert told["bytes"] == sum(len(each["body"]) for each in api.requests()[1:])
     assert told["bytes_sent"] > told["bytes"]
+    assert told["seconds_without_room"] == 0
     assert told["messages_per_second"] == pytest.approx(110 / told["seconds"], rel=0.01)
     latency = told["latency_seconds"]
     assert latency["count"] == 5
@@ -89,6 +92,7 @@ def test_the_series_lead_from_nothing_to_everything(target: Target, api: ImportA
     assert (series["acknowledged"][-1], series["bytes"][-1]) == (110, told["bytes"])
     assert (series["retries"][-1], series["in_flight"][-1], series["held_bytes"][-1]) == (1, 0, 0)
     assert max(series["in_flight"]) >= 1
+    assert told["throttle_changes"] >= 1
     assert max(series["held_bytes"]) > 0
 
 
@@ -111,6 +115,32 @@ def test_what_failed_says_so(target: Target, api: ImportApi) -> None:
     assert told["exit_status"] == 77
     assert "token" in told["error"]
     assert told["last_state"] is None
+
+
+def test_the_clock_is_heard_when_something_is_due(caplog: pytest.LogCaptureFixture) -> None:
+    """Samples, the line and the counts each at their own time, and nobody asked before."""
+    shown: list[str] = []
+    reporter = Reporter(progress=Progress(shown.append, 2.0, 2.0), metrics=Metrics(100.0))
+    reporter._started = 100.0
+    reporter.metrics.delivered("people", 5)  # type: ignore[union-attr]  # it was just given
+    now, times = 100.0, []
+    with caplog.at_level(logging.INFO):
+        while now < 161:
+            reporter.tick(now, 0, Traffic(), b"1" if now > 103 else None)
+            assert reporter.due > now
+            now = reporter.due
+            times.append(round(now - 100, 6))
+    assert times[:3] == [0.1, 0.2, 0.3]
+    assert len(times) < 650
+    ages = [re.search(r"no state yet|state \S+ ago", text) for text in shown[:4]]
+    assert [age and age[0] for age in ages] == [
+        "no state yet",
+        "state 0:00 ago",
+        "state 0:02 ago",
+        "state 0:04 ago",
+    ]
+    assert len(shown) == 30
+    assert sum('"record_count","value":5' in text for text in caplog.messages) == 1
 
 
 def summary_of(streams: dict[str, Counts], traffic: Traffic | None = None) -> Summary:

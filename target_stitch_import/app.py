@@ -72,7 +72,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         TargetError: The run failed; the summary is told all the same.
     """
     with ExitStack() as stack:
-        reporter = _reporter(options, stack)
+        reporter = _reporter(options)
         if options.output_path:
             reporter.output = OutputFile(options.output_path)
             stack.callback(reporter.output.close)
@@ -107,13 +107,12 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         return run.lines_read
 
 
-def _reporter(options: Options, stack: ExitStack) -> Reporter:
+def _reporter(options: Options) -> Reporter:
     if options.terminal is None:
         progress, metrics = Progress.logged(_LOGGER), Metrics(time.monotonic())
     else:
         # People watch; lines for programs to read would only push theirs about.
         progress, metrics = Progress.live(options.terminal), None
-        stack.callback(progress.close)
     return Reporter(progress=progress, metrics=metrics)
 
 
@@ -123,6 +122,8 @@ def _run(run: Run, settings: Settings, reporter: Reporter) -> None:
         run.run()
     except TargetError as error:
         failed = error
+    finally:
+        reporter.close()
     ending = Ending(
         exit_status=failed.exit_status if failed else 0,
         error=str(failed) if failed else None,
@@ -131,7 +132,6 @@ def _run(run: Run, settings: Settings, reporter: Reporter) -> None:
         seconds_without_room=run.seconds_without_room,
     )
     summary = reporter.summary(run.pipeline.counts(), run.sender.traffic, ending)
-    reporter.close()
     log_summary(summary, _LOGGER)
     try:
         if settings.summary_path:

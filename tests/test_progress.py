@@ -223,6 +223,25 @@ def test_a_terminal_has_one_line_that_is_rewritten(target: Target, api: ImportAp
     assert TOKEN not in screen.written
 
 
+def test_the_line_goes_on_while_nothing_happens(target: Target) -> None:
+    screen = Screen()
+    with subprocess.Popen(
+        target.command(),
+        stdin=subprocess.PIPE,
+        stderr=screen.follower,
+        env=os.environ | {"TERM": "xterm"},
+        cwd=target.folder,
+    ) as process:
+        end = time.monotonic() + 10
+        while screen.written.count(CLEAR) < 4 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(10) == 0
+    screen.close()
+    assert screen.written.count(f"{CLEAR}0:0") >= 4
+
+
 @pytest.mark.parametrize(
     ("options", "term"),
     [(("--quiet",), "xterm"), (("--verbose",), "xterm"), ((), "dumb")],

@@ -212,22 +212,32 @@ def test_latencies_take_bounded_room() -> None:
     assert len(latencies._buckets) < 250
 
 
-def test_history_takes_bounded_room_and_keeps_the_ends_and_peaks() -> None:
+@pytest.mark.parametrize("most", [100, 101])
+def test_history_takes_bounded_room_and_keeps_the_ends(most: int) -> None:
     """Three hours, sampled whenever due: under the most, evenly spread, nothing made up."""
-    history = History(0.1, most=100)
-    now, peaks = 0.0, 0
+    history = History(0.1, most)
+    now = 0.0
     while now < 10_800:
         now = max(now + 0.1, history.due_seconds)
-        in_flight = 9 if 5_000 < now < 5_200 else 1
-        peaks += in_flight == 9
-        history.add(Vitals(now, int(now), int(now) * 10, 0, in_flight, 0))
-    assert peaks
-    assert 50 <= len(history.samples) <= 100
+        history.add(Vitals(now, int(now), int(now) * 10))
+        assert (history.samples[-1].seconds, len(history.samples) <= most) == (now, True)
+    assert len(history.samples) >= 50
     times = [each.seconds for each in history.samples]
     gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) > 0
     assert max(gaps) < 10_800 / 100 * 5
-    assert times == sorted(times)
-    assert times[-1] == now
-    assert max(each.in_flight for each in history.samples) == 9
     series = Series.of(history.samples)
     assert series.acknowledged == [int(each) for each in times]
+    assert series.bytes == [int(each) * 10 for each in times]
+
+
+def test_of_samples_put_together_the_later_counts_and_the_peak() -> None:
+    history = History(1.0, most=4)
+    for now, in_flight, held_bytes in ((1, 1, 10), (2, 3, 20), (3, 2, 30), (4, 1, 40), (5, 4, 20)):
+        history.add(Vitals(now, now * 2, now * 3, now * 4, in_flight, held_bytes))
+    assert history.samples == [
+        Vitals(1, 2, 3, 4, 1, 10),
+        Vitals(3, 6, 9, 12, 3, 30),
+        Vitals(5, 10, 15, 20, 4, 40),
+    ]
+    assert history.due_seconds == 7

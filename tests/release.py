@@ -31,7 +31,7 @@ INPUT = b"""\
 {"type":"STATE","value":1}
 """
 TYPED = "from target_stitch_import.config import Settings\nreveal_type(Settings.load({}).region)\n"
-ONLY_EXTRA = ("duckdb", "starlette", "uvicorn", "jinja2")
+ONLY_EXTRA = ("duckdb", "starlette", "uvicorn", "jinja2", "pyarrow")
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,6 @@ from target_stitch_import.payload import MAX_MESSAGES, Batch, BodyPrefix, Fragme
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-FRAGMENT_BYTES = 500
-"""About what a fragment costs in memory beside its text, with what the allocator loses to it."""
-
 
 @dataclass(slots=True)
 class Limits:
@@ -34,7 +31,16 @@ class OpenBatch:
         opened_at: Seconds on the clock of the caller, when its first message came.
     """
 
-    __slots__ = ("count", "fragments", "opened_at", "prefix", "size", "stream", "version")
+    __slots__ = (
+        "count",
+        "fragments",
+        "held_bytes",
+        "opened_at",
+        "prefix",
+        "size",
+        "stream",
+        "version",
+    )
 
     def __init__(
         self, stream: str, prefix: BodyPrefix, version: int | None, opened_at: float
@@ -45,12 +51,8 @@ class OpenBatch:
         self.opened_at = opened_at
         self.count = 0
         self.size = prefix.body_bytes
+        self.held_bytes = 0
         self.fragments: list[Fragment] = []
-
-    @property
-    def held_bytes(self) -> int:
-        """About how much memory its messages take; the prefix is the stream's."""
-        return self.size - self.prefix.body_bytes + FRAGMENT_BYTES * (1 + len(self.fragments))
 
     def fits(self, fragment: Fragment, limits: Limits) -> bool:
         """Tell whether all of `fragment` may join, with the comma before it."""
@@ -61,6 +63,7 @@ class OpenBatch:
         """Take all of `fragment`."""
         self.size += len(fragment.encoded) + bool(self.fragments)
         self.count += fragment.count
+        self.held_bytes += fragment.held_bytes
         self.fragments.append(fragment)
 
     def fill(self, fragment: Fragment, limits: Limits) -> Fragment | None:
@@ -105,7 +108,7 @@ class Buffers:
         ):
             # Nearly always; the rest is for the ends of batches.
             batch.join(fragment)
-            self.held_bytes += len(fragment.encoded) + 1 + FRAGMENT_BYTES
+            self.held_bytes += fragment.held_bytes
             return ()
         completed: list[Batch] = []
         if batch and (batch.prefix is not prefix or batch.version != version):
@@ -115,7 +118,6 @@ class Buffers:
             batch = self._open.get(stream)
             if batch is None:
                 batch = self._open[stream] = OpenBatch(stream, prefix, version, now)
-                self.held_bytes += batch.held_bytes
             before = batch.held_bytes
             rest = batch.fill(rest, self.limits)
             self.held_bytes += batch.held_bytes - before

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from target_stitch_import.places import BatchFile
 
@@ -37,6 +37,10 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
 _CLOSING = b"]}"
+
+FRAGMENT_BYTES = 400
+SPAN_BYTES = 150
+"""About what they cost in memory beside the text, with what the allocator loses to them."""
 
 
 class _Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=True, gc=False):
@@ -73,48 +77,104 @@ class Sequencer:
         return first
 
 
-class Fragment(msgspec.Struct, frozen=True, gc=False):
-    """Encoded messages of consecutive input lines, with consecutive sequences, of one epoch.
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """Messages of consecutive lines, with consecutive sequences, of one epoch.
 
-    `encoded` is the messages joined by commas, without the brackets of a list. The lines are those
-    of `file`, where the records came from one.
+    The lines are those of `file`, where the records came from one, else of the input.
     """
 
-    encoded: bytes
     count: int
     line: int
     sequence: int
     epoch: int
     file: BatchFile | None = None
 
+    @property
+    def sequences(self) -> range:
+        """The sequence of each message."""
+        return range(self.sequence, self.sequence + self.count)
+
+    def each(self) -> Iterator[Span]:
+        """Yield the span of each message."""
+        for at in range(self.count):
+            yield Span(1, self.line + at, self.sequence + at, self.epoch, self.file)
+
+    def joined(self, following: Span) -> Span | None:
+        """Return one span for both, or None where `following` does not follow directly."""
+        if (
+            self.line + self.count == following.line
+            and self.sequence + self.count == following.sequence
+            and self.epoch == following.epoch
+            and self.file is following.file
+        ):
+            count = self.count + following.count
+            return Span(count, self.line, self.sequence, self.epoch, self.file)
+        return None
+
+    def split(self, at: int) -> tuple[Span, Span]:
+        """Return the first `at` messages and the rest; `0 < at < count`."""
+        return (
+            Span(at, self.line, self.sequence, self.epoch, self.file),
+            Span(self.count - at, self.line + at, self.sequence + at, self.epoch, self.file),
+        )
+
+
+class Fragment(msgspec.Struct, frozen=True, gc=False):
+    """Encoded messages of one stream, in the order of the input.
+
+    `encoded` is the messages joined by commas, without the brackets of a list.
+    """
+
+    encoded: bytes
+    count: int
+    spans: tuple[Span, ...]
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory it takes."""
+        return len(self.encoded) + FRAGMENT_BYTES + SPAN_BYTES * len(self.spans)
+
+    def messages(self) -> list[Raw]:
+        """Return each message as text."""
+        return _MESSAGES.decode(b"[%b]" % self.encoded)
+
     def fitting(self, room_bytes: int, room_messages: int) -> int:
         """Return how many of the messages, joined by commas, fit into the room left."""
-        sizes = map(len, _MESSAGES.decode(b"[%b]" % self.encoded))
-        ends = accumulate(sizes, lambda end, size: end + 1 + size)
+        ends = accumulate(map(len, self.messages()), lambda end, size: end + 1 + size)
         return min(bisect_right(list(ends), room_bytes), max(room_messages, 0))
 
     def split(self, at: int) -> tuple[Fragment, Fragment]:
         """Return the first `at` messages and the rest, both unchanged; `0 < at < count`."""
-        messages = _MESSAGES.decode(b"[%b]" % self.encoded)
         # Each message is followed by a comma, and the last by none.
-        cut = sum(map(len, messages[:at])) + at - 1
+        cut = sum(map(len, self.messages()[:at])) + at - 1
+        first, rest = _split(self.spans, at)
         return (
-            msgspec.structs.replace(self, encoded=self.encoded[:cut], count=at),
-            msgspec.structs.replace(
-                self,
-                encoded=self.encoded[cut + 1 :],
-                count=self.count - at,
-                line=self.line + at,
-                sequence=self.sequence + at,
-            ),
+            Fragment(self.encoded[:cut], at, first),
+            Fragment(self.encoded[cut + 1 :], self.count - at, rest),
         )
 
 
+def _split(spans: tuple[Span, ...], at: int) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Return the spans of the first `at` messages and of the rest."""
+    first: list[Span] = []
+    rest: list[Span] = []
+    for span in spans:
+        if span.count <= at:
+            first.append(span)
+        elif at > 0:
+            head, tail = span.split(at)
+            first.append(head)
+            rest.append(tail)
+        else:
+            rest.append(span)
+        at = max(at - span.count, 0)
+    return tuple(first), tuple(rest)
+
+
 def encode_records(
-    records: Sequence[Raw], times_extracted: Sequence[str | None], sequence: int
+    records: Sequence[Raw], times_extracted: Sequence[str | None], sequences: Iterable[int]
 ) -> bytes:
-    """Return the upsert messages of `records` as a JSON list; the first gets `sequence`."""
-    sequences = range(sequence, sequence + len(records))
+    """Return the upsert messages of `records` as a JSON list, each with its sequence."""
     if any(times_extracted):
         times = map(api_time, times_extracted)
         return _ENCODER.encode(list(map(_Upsert, sequences, records, times)))
@@ -193,17 +253,6 @@ class BodyPrefix:
         return len(self.encoded) + len(_CLOSING)
 
 
-class Span(msgspec.Struct, frozen=True, gc=False):
-    """What a fragment was, once its text is part of a body."""
-
-    size: int
-    count: int
-    line: int
-    sequence: int
-    epoch: int
-    file: BatchFile | None
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One request body with what is known of its messages, in spans from first to last.
@@ -214,6 +263,7 @@ class Batch:
     stream: str
     prefix: BodyPrefix
     body: bytes
+    count: int
     spans: tuple[Span, ...]
     version: int | None = None
     barrier: bool = False
@@ -230,22 +280,20 @@ class Batch:
     ) -> Batch:
         """Make a body of `fragments`."""
         messages = b",".join([fragment.encoded for fragment in fragments])
-        spans = tuple(
-            Span(len(each.encoded), each.count, each.line, each.sequence, each.epoch, each.file)
-            for each in fragments
-        )
         body = b"".join((prefix.encoded, messages, _CLOSING))
-        return cls(stream, prefix, body, spans, version, barrier)
-
-    @property
-    def count(self) -> int:
-        """The number of messages."""
-        return sum(span.count for span in self.spans)
+        count = sum(fragment.count for fragment in fragments)
+        spans = tuple(span for fragment in fragments for span in fragment.spans)
+        return cls(stream, prefix, body, count, spans, version, barrier)
 
     @property
     def size(self) -> int:
         """The size of the body in bytes."""
         return len(self.body)
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory it takes."""
+        return self.size + FRAGMENT_BYTES + SPAN_BYTES * len(self.spans)
 
     @property
     def epochs(self) -> Counter[int]:
@@ -255,42 +303,26 @@ class Batch:
             epochs[span.epoch] += span.count
         return epochs
 
-    def fragments(self) -> Iterator[Fragment]:
-        """Yield the fragments that the body was made of."""
-        start = len(self.prefix.encoded)
-        for span in self.spans:
-            encoded = self.body[start : start + span.size]
-            yield Fragment(encoded, span.count, span.line, span.sequence, span.epoch, span.file)
-            start += span.size + 1
+    def _fragment(self) -> Fragment:
+        """Return all its messages."""
+        encoded = self.body[len(self.prefix.encoded) : -len(_CLOSING)]
+        return Fragment(encoded, self.count, self.spans)
 
     def split(self, at: int) -> tuple[Batch, Batch]:
         """Return the first `at` messages and the rest as two batches; `0 < at < count`."""
-        first: list[Fragment] = []
-        rest: list[Fragment] = []
-        left = at
-        for fragment in self.fragments():
-            if left >= fragment.count:
-                first.append(fragment)
-            elif left <= 0:
-                rest.append(fragment)
-            else:
-                head, tail = fragment.split(left)
-                first.append(head)
-                rest.append(tail)
-            left -= fragment.count
-        head_batch, tail_batch = (
-            Batch.of(self.stream, self.prefix, part, self.version, barrier=self.barrier)
-            for part in (first, rest)
+        first, rest = (
+            Batch.of(self.stream, self.prefix, [part], self.version, barrier=self.barrier)
+            for part in self._fragment().split(at)
         )
-        return head_batch, tail_batch
+        return first, rest
 
     def messages(self) -> Iterator[SentMessage]:
         """Yield each message with where it came from."""
-        for fragment in self.fragments():
-            for at, raw in enumerate(_MESSAGES.decode(b"[%b]" % fragment.encoded)):
-                message = _MESSAGE.decode(raw)
-                data = b"" if message.data is UNSET else bytes(message.data)
-                yield SentMessage(fragment.line + at, message.sequence, data, fragment.file)
+        places = (each for span in self.spans for each in span.each())
+        for raw, each in zip(self._fragment().messages(), places, strict=True):
+            message = _MESSAGE.decode(raw)
+            data = b"" if message.data is UNSET else bytes(message.data)
+            yield SentMessage(each.line, message.sequence, data, each.file)
 
 
 @dataclass(frozen=True, slots=True)

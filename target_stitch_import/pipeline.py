@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from target_stitch_import.advice import Advice
-from target_stitch_import.buffers import FRAGMENT_BYTES, Buffers, Limits
+from target_stitch_import.buffers import Buffers, Limits
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.exact import Refused
+from target_stitch_import.gathering import GATHER_SECONDS, Gathered, Gathering
 from target_stitch_import.ledger import Ledger
 from target_stitch_import.messages import (
     ActivateVersion,
@@ -30,14 +31,16 @@ from target_stitch_import.payload import (
     BodyPrefix,
     Fragment,
     Sequencer,
+    Span,
     encode_activation,
-    encode_records,
 )
 from target_stitch_import.places import place
 from target_stitch_import.stream import Stream, StreamRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from msgspec import Raw
 
     from target_stitch_import.places import BatchFile
 
@@ -114,10 +117,13 @@ class Pipeline:
         self._rules = rules
         self._streams: dict[str, Stream] = {}
         self._lanes: dict[str, _Lane] = {}
+        self._gathering = Gathering()
         self._buffers = Buffers(limits)
         self._ledger = Ledger()
         self._sequencer = Sequencer()
         self._closed_bytes = 0
+        self._refusal: tuple[int, str] | None = None
+        """The sequence of the first record that must not be sent, and what to tell of it."""
         self._noticed: set[tuple[str, str, str]] = set()
         self._names: dict[str, str] = {}
 
@@ -131,8 +137,8 @@ class Pipeline:
         """Take one event of the input.
 
         Raises:
-            InputError: The event makes no sense, or holds a record that must not be sent while
-                `on_invalid_record` is `fail`. Everything before it is taken.
+            InputError: The event makes no sense, or a record read up to now must not be sent while
+                `on_invalid_record` is `fail`.
         """
         match event:
             case Records():
@@ -145,49 +151,71 @@ class Pipeline:
                 self._receive_activation(event, clock_ns)
             case MalformedRecord():
                 self._stream_of(event, "RECORD")
-                sequence = self._sequencer.take(1, clock_ns)
-                self._refuse(event, event.line, sequence, event.text, Refused("", event.reason))
+                self._admit(event.stream)  # so that they are set aside in their order
+                span = self._enter(event, 1, clock_ns)
+                refused = Refused("", event.reason)
+                self._refuse(event.stream, event.version, span, event.text, refused)
             case RecordFiles():
                 # Its records follow as events of their own.
                 self._stream_of(event, "BATCH")
+        self._tell_refusal()
 
     def close(self) -> None:
         """Close all batches: the input has ended.
 
         Raises:
-            InputError: An activation is refused; all other batches are closed all the same.
+            InputError: A record or an activation is refused; all others are on their way.
         """
+        self._admit_all()
         refused: InputError | None = None
         for batch in self._buffers.largest_first():
             try:
                 self._enqueue(batch)
             except InputError as error:
                 refused = error
+        self._tell_refusal()
         if refused:
             raise refused
 
     def expire(self, now: float) -> None:
-        """Close the batches that have waited long enough."""
+        """Check the records, and close the batches, that have waited long enough.
+
+        Raises:
+            InputError: As `receive`.
+        """
+        if self._gathering.since + self._gather_seconds <= now:
+            self._admit_all()
         for batch in self._buffers.expired(now):
             self._enqueue(batch)
+        self._tell_refusal()
 
     def next_deadline(self) -> float:
         """Return when `expire` has work to do; infinity for never."""
-        return self._buffers.next_deadline()
+        gathered_until = self._gathering.since + self._gather_seconds
+        return min(gathered_until, self._buffers.next_deadline())
+
+    @property
+    def _gather_seconds(self) -> float:
+        return min(GATHER_SECONDS, self.limits.max_age_seconds)
 
     def has_room(self) -> bool:
         """Tell whether more input may be read.
 
         Where there is none, the largest batches are closed, so that there will be soon.
+
+        Raises:
+            InputError: As `receive`.
         """
         most = self._rules.max_buffer_bytes
         if self.held_bytes < most:
             return True
         if self._closed_bytes < most // 4:
+            self._admit_all()
             # Down to a quarter, then up to a half: finding the largest is not free.
             largest = self._buffers.largest_first()
             while self._closed_bytes < most // 2 and (batch := next(largest, None)):
                 self._enqueue(batch)
+            self._tell_refusal()
         return False
 
     # What comes back.
@@ -215,7 +243,7 @@ class Pipeline:
 
     def released(self, batch: Batch) -> None:
         """Note that nobody holds a batch from `ready` any more."""
-        self._closed_bytes -= _held_bytes(batch)
+        self._closed_bytes -= batch.held_bytes
 
     def earned_state(self) -> bytes | None:
         """Return the newest state that may be written since the last call, or None."""
@@ -228,7 +256,7 @@ class Pipeline:
     @property
     def held_bytes(self) -> int:
         """How many bytes are buffered or in flight."""
-        return self._buffers.held_bytes + self._closed_bytes
+        return self._gathering.size + self._buffers.held_bytes + self._closed_bytes
 
     @property
     def unsettled(self) -> int:
@@ -252,6 +280,7 @@ class Pipeline:
         known = self._streams.get(message.stream)
         if known and known.is_described_by(message):
             return
+        self._admit(message.stream)
         stream = self._streams[message.stream] = Stream(message, self._rules.stream)
         self._lanes.setdefault(message.stream, _Lane())
         if known and known.key_names != stream.key_names:
@@ -267,97 +296,119 @@ class Pipeline:
         for each in stream.advice:
             self._notice(stream.name, each)
 
-    def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
-        stream = self._stream_of(run, "RECORD")
-        sequence = self._sequencer.take(len(run.records), clock_ns)
-        messages = encode_records(run.records, run.times_extracted, sequence)
-        if stream.check.accepts_all(messages, run.records):
-            self._buffer(stream, run, sequence, messages, now)
-            return
-        for good in self._examined(stream, run, sequence):
-            first = sequence + good.line - run.line
-            messages = encode_records(good.records, good.times_extracted, first)
-            self._buffer(stream, good, first, messages, now)
+    def _enter(
+        self, event: Records | MalformedRecord | ActivateVersion, count: int, clock_ns: int
+    ) -> Span:
+        """Count messages just read; return their place in the input."""
+        self._lanes[event.stream].counts.read += count
+        sequence, epoch = self._sequencer.take(count, clock_ns), self._ledger.read(count)
+        file = None if isinstance(event, ActivateVersion) else event.file
+        return Span(count, event.line, sequence, epoch, file)
 
-    def _examined(self, stream: Stream, run: Records, sequence: int) -> Iterator[Records]:
-        """Yield the good records of a run, as the runs between the bad ones."""
-        good: Records | None = None
-        for at, record in enumerate(run.records):
+    def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
+        self._stream_of(run, "RECORD")
+        span = self._enter(run, len(run.records), clock_ns)
+        if run.stream in self._gathering and run.version != self._gathering.version_of(run.stream):
+            self._admit(run.stream)
+        gathered = self._gathering.add(run, span, now)
+        if gathered.is_enough:
+            self._admit(run.stream)
+
+    def _admit_all(self) -> None:
+        for stream in self._gathering.streams():
+            self._admit(stream)
+
+    def _admit(self, name: str) -> None:
+        """Check what is gathered of a stream, and buffer what is good."""
+        if name not in self._gathering:
+            return
+        stream = self._streams[name]
+        since = self._gathering.since
+        gathered = self._gathering.take(name)
+        messages = gathered.encoded()
+        if stream.check.accepts_all(messages, gathered.records):
+            self._buffer(stream, gathered, messages, since)
+            return
+        for good in self._examined(stream, gathered):
+            self._buffer(stream, good, good.encoded(), since)
+
+    def _examined(self, stream: Stream, gathered: Gathered) -> Iterator[Gathered]:
+        """Yield the good records, as what stands between the bad ones."""
+        good = Gathered(gathered.version)
+        for record, time_extracted, span in gathered.each():
             verdict = stream.check.examine(record)
             if isinstance(verdict, Refused):
-                if good:
+                if good.records:
                     yield good
-                    good = None
-                self._refuse(run, run.line + at, sequence + at, bytes(record), verdict)
+                    good = Gathered(gathered.version)
+                self._refuse(stream.name, gathered.version, span, record, verdict)
                 continue
-            if good is None:
-                good = run.empty_from(at)
-            good.records.append(verdict.record)
-            good.times_extracted.append(run.times_extracted[at])
+            good.add(verdict.record, time_extracted, span)
             for name, note in verdict.notes.items():
                 self._notice(stream.name, Advice(f"field {quoted(name)}: {note}"))
-        if good:
+        if good.records:
             yield good
 
     def _refuse(
         self,
-        source: Records | MalformedRecord,
-        line: int,
-        sequence: int,
-        record: bytes,
+        stream: str,
+        version: int | None,
+        span: Span,
+        record: bytes | Raw,
         refused: Refused,
     ) -> None:
+        """Set a record aside, or end the run once those around it are on their way."""
+        self._lanes[stream].tainted_versions.add(version)
         if not self._rules.dead_letter:
-            where = place(line, source.file)
-            raise InputError(
-                f"{where}: a record of stream {quoted(source.stream)} cannot be sent: "
-                f"{refused}. With `on_invalid_record: dead_letter` such records are set aside."
+            text = (
+                f"{place(span.line, span.file)}: a record of stream {quoted(stream)} cannot be "
+                f"sent: {refused}. With `on_invalid_record: dead_letter` such records are set "
+                "aside."
             )
-        lane = self._lanes[source.stream]
-        lane.counts.read += 1
-        lane.tainted_versions.add(source.version)
+            first = self._refusal or (span.sequence, text)
+            self._refusal = min(first, (span.sequence, text))
+            return
         self.to_set_aside.append(
             SetAside(
-                source.stream,
-                source.version,
-                line,
-                sequence,
-                self._ledger.read(1),
+                stream,
+                version,
+                span.line,
+                span.sequence,
+                span.epoch,
                 str(refused),
-                record,
-                self._streams[source.stream].prefix(source.version),
-                source.file,
+                bytes(record),
+                self._streams[stream].prefix(version),
+                span.file,
             )
         )
 
-    def _buffer(
-        self, stream: Stream, run: Records, sequence: int, messages: bytes, now: float
-    ) -> None:
-        """Buffer a run of good records; `messages` is their JSON list from `sequence` on."""
-        count = len(run.records)
-        epoch = self._ledger.read(count)
-        self._lanes[stream.name].counts.read += count
-        fragment = Fragment(messages[1:-1], count, run.line, sequence, epoch, run.file)
-        prefix = stream.prefix(run.version)
-        for batch in self._buffers.add(stream.name, prefix, run.version, fragment, now):
+    def _tell_refusal(self) -> None:
+        if self._refusal:
+            (_, text), self._refusal = self._refusal, None
+            raise InputError(text)
+
+    def _buffer(self, stream: Stream, good: Gathered, messages: bytes, since: float) -> None:
+        """Buffer good records; `messages` is their JSON list."""
+        fragment = good.fragment(messages)
+        prefix = stream.prefix(good.version)
+        for batch in self._buffers.add(stream.name, prefix, good.version, fragment, since):
             self._enqueue(batch)
 
     def _receive_activation(self, message: ActivateVersion, clock_ns: int) -> None:
         stream = self._stream_of(message, "ACTIVATE_VERSION")
         if not self._rules.process_activate_version_messages:
             return
+        self._admit(stream.name)
+        self._tell_refusal()
         if stream.name in self._buffers:
             self._enqueue(self._buffers.close(stream.name))
-        self._lanes[stream.name].counts.read += 1
-        sequence = self._sequencer.take(1, clock_ns)
-        fragment = Fragment(
-            encode_activation(sequence), 1, message.line, sequence, self._ledger.read(1)
-        )
+        span = self._enter(message, 1, clock_ns)
+        fragment = Fragment(encode_activation(span.sequence), 1, (span,))
         prefix = stream.prefix(message.version)
         self._enqueue(Batch.of(stream.name, prefix, [fragment], message.version, barrier=True))
 
     def _enqueue(self, batch: Batch) -> None:
-        self._closed_bytes += _held_bytes(batch)
+        self._closed_bytes += batch.held_bytes
         lane = self._lanes[batch.stream]
         lane.waiting.append(batch)
         self._pump(lane)
@@ -386,7 +437,3 @@ class Pipeline:
             self._noticed |= said
             fresh = tuple(field for field in advice.fields if (stream, advice.text, field) in said)
             self.notices.append(Notice(stream, str(Advice(advice.text, fresh))))
-
-
-def _held_bytes(batch: Batch) -> int:
-    return batch.size + FRAGMENT_BYTES * len(batch.spans)

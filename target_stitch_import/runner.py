@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from target_stitch_import.delivery import LimitLearned, Settled
 from target_stitch_import.errors import (
+    InputError,
     InterruptedRunError,
     OutputError,
     TargetError,
@@ -246,11 +247,13 @@ class Run:
         if isinstance(error, OutputError):
             self._abandon(error)
             return
-        self._error = self._error or error
         self._reading = False
-        # The error that came first is the one to tell.
-        with suppress(TargetError):
+        try:
             self.pipeline.close()
+        except InputError as earlier:
+            # A record read before what ended the reading, unless that is no matter of the input.
+            error = earlier if isinstance(error, InputError) else error
+        self._error = self._error or error
         with suppress(TargetError):
             self._set_aside()
         self._submit()

@@ -152,8 +152,8 @@ MUTATIONS = [
     Mutation(
         "what is before a bad line is left behind",
         "runner",
-        "        with suppress(TargetError):\n            self.pipeline.close()\n",
-        "",
+        "        self._reading = False\n        try:\n            self.pipeline.close()\n",
+        "        self._reading = False\n        try:\n            pass\n",
         DELIVERY,
     ),
     Mutation(
@@ -288,7 +288,7 @@ MUTATIONS = [
     Mutation(
         "a record refused locally does not count as lacking",
         "pipeline",
-        "        lane.tainted_versions.add(source.version)\n",
+        "        self._lanes[stream].tainted_versions.add(version)\n",
         "",
     ),
     Mutation(
@@ -338,7 +338,56 @@ MUTATIONS = [
     Mutation(
         "a split forgets on which line its rest begins",
         "payload",
-        "                line=self.line + at,\n",
+        "Span(self.count - at, self.line + at,",
+        "Span(self.count - at, self.line,",
+    ),
+    # Gathering.
+    Mutation(
+        "records of two versions are gathered together",
+        "pipeline",
+        "run.version != self._gathering.version_of(run.stream)",
+        "False",
+    ),
+    Mutation(
+        "records gathered under one schema are sent under the next",
+        "pipeline",
+        "        self._admit(message.stream)\n",
+        "",
+    ),
+    Mutation(
+        "an activation overtakes what is gathered",
+        "pipeline",
+        "        self._admit(stream.name)\n        self._tell_refusal()\n",
+        "",
+    ),
+    Mutation(
+        "what is gathered waits for more without end",
+        "pipeline",
+        "        if self._gathering.since + self._gather_seconds <= now:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "what is gathered counts as new once it is checked",
+        "pipeline",
+        "        since = self._gathering.since\n",
+        "        since = self._gathering.since + 0.2\n",
+    ),
+    Mutation(
+        "what is gathered takes no room",
+        "pipeline",
+        "return self._gathering.size + self._buffers.held_bytes",
+        "return self._buffers.held_bytes",
+    ),
+    Mutation(
+        "a refused record is passed over",
+        "pipeline",
+        "        if self._refusal:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "spans of two epochs are joined",
+        "payload",
+        "            and self.epoch == following.epoch\n",
         "",
     ),
     # Batch files.
@@ -398,7 +447,7 @@ MUTATIONS = [
     Mutation(
         "held bytes are never released",
         "pipeline",
-        "        self._closed_bytes -= _held_bytes(batch)\n",
+        "        self._closed_bytes -= batch.held_bytes\n",
         "        pass\n",
     ),
     # Reading.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -17,6 +18,7 @@ from target_stitch_import.payload import (
     BodyPrefix,
     Fragment,
     Sequencer,
+    Span,
     api_time,
     encode_records,
 )
@@ -27,8 +29,9 @@ PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 def fragment(texts: list[str], sequence: int, line: int = 1) -> Fragment:
     """Return records with these texts as one fragment."""
     records = [Raw(json.dumps({"v": text}).encode()) for text in texts]
-    encoded = encode_records(records, [None] * len(records), sequence)
-    return Fragment(encoded[1:-1], len(records), line, sequence, epoch=0)
+    encoded = encode_records(records, [None] * len(records), itertools.count(sequence))
+    span = Span(len(records), line, sequence, epoch=0)
+    return Fragment(encoded[1:-1], len(records), (span,))
 
 
 def packed(runs: list[list[str]], limits: Limits) -> list[Batch]:
@@ -149,8 +152,9 @@ def test_time_extracted_goes_out_as_the_service_writes_it(text: str, expected: o
 def test_a_body_has_the_documented_members_and_no_others() -> None:
     schema = b'{"properties":{"id":{"type":"integer","multipleOf":1.0}}}'
     data = Raw(b'{"id":1.10,"b": 1e400}')
-    encoded = encode_records([data], ["2024-01-01T00:00:00.000000Z"], 1_700_000_000_000_000_000)
-    part = Fragment(encoded[1:-1], 1, 7, 1_700_000_000_000_000_000, 0)
+    sequence = 1_700_000_000_000_000_000
+    encoded = encode_records([data], ["2024-01-01T00:00:00.000000Z"], [sequence])
+    part = Fragment(encoded[1:-1], 1, (Span(1, 7, sequence, 0),))
     prefix = BodyPrefix.of("täble", schema, ["id"], 3, ["updated_at"])
     assert Batch.of("täble", prefix, [part], 3).body.decode() == (
         '{"table_name":"täble","schema":{"properties":{"id":{"type":"integer","multipleOf":1.0}}},'

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from target_stitch_import.gathering import GATHER_SECONDS
 from tests.simulation.tap import Kind
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ class Laws:
     lacking: frozenset[tuple[str, int]] = frozenset()
     known: dict[int, Known] = field(default_factory=dict)
     written: list[Line] = field(default_factory=list)
+    _has_failed: bool = False
     _lines_read: int = 0
     _frontier: int = 0
     _newest_earned: Line | None = None
+    _untold: list[Known] = field(default_factory=list)
     _waiting: dict[int, Known] = field(default_factory=dict)
     _open_activations: dict[str, set[int]] = field(default_factory=dict)
     _tainted: dict[tuple[str, int | None], int] = field(default_factory=dict)
@@ -79,14 +82,12 @@ class Laws:
 
     # What the world tells.
 
-    def read(self, end: int, now: float, *, failed_line: int | None = None) -> None:
+    def read(self, end: int, now: float, *, last_line: int | None = None) -> None:
         """Note that the input was read as far as `end`, or to the line that ended the reading."""
         lines = self.given.lines
         while self._lines_read < len(lines) and lines[self._lines_read].end <= end:
             line = lines[self._lines_read]
-            if failed_line is not None and line.number >= failed_line:
-                if line.number == failed_line and line.message.kind is Kind.ACTIVATE:
-                    self._read(line, now)
+            if last_line is not None and line.number > last_line:
                 return
             self._lines_read += 1
             self._read(line, now)
@@ -94,11 +95,6 @@ class Laws:
     def _read(self, line: Line, now: float) -> None:
         message = line.message
         self._largest_line = max(self._largest_line, len(message.text))
-        demand(
-            self.settings.dead_letter or message.kind is not Kind.REFUSED,
-            "a record that cannot be sent was read over, line",
-            line.number,
-        )
         demand(message.kind is not Kind.JUNK, "junk was read over, line", line.number)
         if message.stream:
             self._counts.setdefault(message.stream, Counter())
@@ -112,8 +108,14 @@ class Laws:
             self._open_activations.setdefault(message.stream, set()).add(line.number)
         if message.kind is Kind.REFUSED:
             self._taint(known)
+            if not self.settings.dead_letter:
+                self._untold.append(known)
         else:
             self._waiting[line.number] = known
+
+    def failed(self) -> None:
+        """Note that the run has an error to end with."""
+        self._has_failed = True
 
     def handed(self, batch: Batch) -> None:
         """Note that the pipeline handed a batch to the sender."""
@@ -201,6 +203,7 @@ class Laws:
         self._check_counts()
         self._check_states_are_not_late()
         self._check_delay(now)
+        self._check_errors_are_told(now)
         most = self.settings.max_buffer_bytes + self.settings.chunk_bytes + self._largest_line
         demand(self._unsettled_bytes <= most, "memory is over its bound:", self._unsettled_bytes)
         demand(held_bytes >= 0, "less than nothing is held")
@@ -316,6 +319,15 @@ class Laws:
         if self._newest_earned:
             written = self.written[-1] if self.written else None
             demand(written == self._newest_earned, "a state earned is not written")
+
+    def _check_errors_are_told(self, now: float) -> None:
+        latest = now - GATHER_SECONDS - 1e-6
+        for known in self._untold[:1]:
+            demand(
+                self._has_failed or known.read_at >= latest,
+                "a record that cannot be sent was read over: line",
+                known.line.number,
+            )
 
     def _check_delay(self, now: float) -> None:
         latest = now - self.settings.delay_seconds - 1e-6

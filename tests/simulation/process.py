@@ -26,7 +26,12 @@ from target_stitch_import.delivery import (
     deliver,
 )
 from target_stitch_import.errors import InputError, InterruptedRunError, OutputError, TargetError
-from target_stitch_import.messages import MessageReader
+from target_stitch_import.messages import (
+    ActivateVersion,
+    MalformedRecord,
+    MessageReader,
+    Records,
+)
 from target_stitch_import.pipeline import Pipeline, PipelineRules
 from target_stitch_import.retry import TryAgain, judge
 from target_stitch_import.throttle import Throttle
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from random import Random
 
+    from target_stitch_import.messages import Event
     from target_stitch_import.payload import Batch
     from target_stitch_import.pipeline import SetAside
     from tests.simulation.clock import Clock
@@ -52,7 +58,8 @@ class Referee(Protocol):
 
     @property
     def known(self) -> Collection[int]: ...
-    def read(self, end: int, now: float, *, failed_line: int | None = None) -> None: ...
+    def read(self, end: int, now: float, *, last_line: int | None = None) -> None: ...
+    def failed(self) -> None: ...
     def handed(self, batch: Batch) -> None: ...
     def sent(self, part: Batch, body: bytes) -> None: ...
     def acknowledged(self, part: Batch) -> None: ...
@@ -160,7 +167,7 @@ class Process:
     @property
     def held_bytes(self) -> int:
         """How much the pipeline says it holds."""
-        return self.pipeline._buffers.held_bytes + self.pipeline._closed_bytes
+        return self.pipeline.held_bytes
 
     def step(self, action: Callable[[], None]) -> None:
         """Do one thing, and everything that it makes possible; then look at the laws."""
@@ -172,7 +179,10 @@ class Process:
             self._set_aside()
         except TargetError as error:
             self._finish(error)
-        self._resume_reading()
+        try:
+            self._resume_reading()
+        except TargetError as error:
+            self._finish(error)
         self._submit()
         state = self.pipeline.earned_state()
         if state is not None:
@@ -214,11 +224,17 @@ class Process:
         events = self._reader.feed(chunk) if chunk else self._reader.close()
         now = self.clock.now
         clock_ns = int(WALL_CLOCK * 1e9) + int(now * 1e9) - self._clock_back_ns
+        failed: Event | None = None
+        last_line = 0
         try:
             for event in events:
+                failed = event
                 self.pipeline.receive(event, now, clock_ns)
+                last_line, failed = _last_line(event), None
         except InputError as error:
-            self.laws.read(self._end_read(chunk), now, failed_line=_line_named(error))
+            if failed and _is_taken(failed, error):
+                last_line = _last_line(failed)
+            self.laws.read(self._end_read(chunk), now, last_line=last_line)
             raise
         self.laws.read(self._end_read(chunk), now)
         if chunk:
@@ -250,6 +266,7 @@ class Process:
             return
         self.error = self.error or error
         self._reading = False
+        self.laws.failed()
         with suppress(TargetError):
             self.pipeline.close()
             self._set_aside()
@@ -257,6 +274,7 @@ class Process:
     def _abandon(self, error: TargetError) -> None:
         self.error = self.error or error
         self._reading = False
+        self.laws.failed()
         self._stopped = True
         self._give_up_at = min(self._give_up_at, self.clock.now + GRACE_SECONDS)
         for sending, _ in self._at_the_gate:
@@ -373,6 +391,17 @@ class Process:
         self._go_on(sending, Outcome(verdict, now))
         demand(not fate.ends_the_run or self._stopped, "the run goes on after", fate.name)
         self._open_gate()
+
+
+def _last_line(event: Event) -> int:
+    return event.line + (len(event.records) - 1 if isinstance(event, Records) else 0)
+
+
+def _is_taken(event: Event, error: TargetError) -> bool:
+    """Tell whether an event that led to an error was taken: it may be of an earlier one."""
+    if isinstance(event, ActivateVersion):
+        return event.line <= _line_named(error)
+    return isinstance(event, Records | MalformedRecord)
 
 
 def _line_named(error: TargetError) -> int:

@@ -88,6 +88,10 @@ class Records(msgspec.Struct):
     times_extracted: list[str | None]
     file: BatchFile | None = None
 
+    def empty_from(self, at: int) -> Records:
+        """Return a run without records, for some of these from `records[at]` on."""
+        return Records(self.line + at, self.stream, self.version, [], [], self.file)
+
 
 @dataclass(frozen=True, slots=True)
 class MalformedRecord:

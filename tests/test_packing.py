@@ -92,6 +92,19 @@ def test_splitting_keeps_every_message_with_its_line_and_sequence(
         assert both == json.loads(batch.body)["messages"]
 
 
+@pytest.mark.parametrize(
+    ("following", "joined"),
+    [
+        (Span(3, 12, 102, 7), Span(5, 10, 100, 7)),
+        (Span(3, 13, 102, 7), None),
+        (Span(3, 12, 103, 7), None),
+        (Span(3, 12, 102, 8), None),
+    ],
+)
+def test_only_what_follows_directly_is_one_span(following: Span, joined: Span | None) -> None:
+    assert Span(2, 10, 100, 7).joined(following) == joined
+
+
 def test_a_body_fills_to_the_very_byte() -> None:
     records = ["x" * 20] * 3
     exact = PREFIX.body_bytes + len(fragment(records, 10**18).encoded)

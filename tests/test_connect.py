@@ -336,6 +336,26 @@ def test_what_answers_mean(status: int, body: str, kind: type[TargetError]) -> N
                 call(ConnectApi(url, CONNECT_TOKEN, "test"), 5)
             assert CONNECT_TOKEN not in str(raised.value)
     assert asked(seen) == ["POST /v4/sources/5/tokens", "GET /v4/sources/5"]
+    assert all(b"Content-Type: application/json\r\n" in each for each in seen)
+
+
+def test_sources_of_other_kinds_and_deleted_ones_are_left_out(tmp_path: Path) -> None:
+    """Nor is anything shown of their properties, which may hold secrets."""
+    kinds = [
+        {"id": 1, "type": "postgres"},
+        {"id": 2, "type": "import_api", "deleted_at": CREATED},
+        {"id": 3, "type": "import_api", "properties": {"token": {"7": "at_old"}}},
+    ]
+    body = json.dumps([{"name": f"s{each['id']}"} | each for each in kinds])
+    environment = {"STITCH_CONNECT_TOKEN": CONNECT_TOKEN}
+    for option in ([], ["--json"]):
+        with server([answer(200, body)]) as (url, _):
+            outcome = tool(
+                tmp_path, "source", "show", *option, environment=environment, api_url=url
+            )
+        text = "\n".join(outcome.states)
+        assert ("s1" in text, "s2" in text, "s3" in text) == (False, False, True)
+        assert "at_old" not in text
 
 
 def test_nobody_answers() -> None:

@@ -214,6 +214,28 @@ def test_a_region_given_counts_for_every_url(tmp_path: Path) -> None:
     assert {endpoint.url, endpoint.big_url} == {f"{REGION_URLS['eu']}/v2/import/batch"}
 
 
+@pytest.mark.parametrize(
+    ("fault", "status", "hint"),
+    [
+        ({"kind": "down"}, 69, "Run the command again later."),
+        ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, '{"error":"no"}.'),
+    ],
+)
+def test_replay_gives_the_hints_of_a_tool(
+    api: ImportApi, tmp_path: Path, fault: Any, status: int, hint: str
+) -> None:
+    """Not those of a run, which has a state and dead letters."""
+    api.set_faults([fault | {"times": "always"}])
+    message = {"action": "upsert", "sequence": 1, "data": {"id": 1}}
+    body = {"table_name": "t", "schema": {"properties": {}}, "messages": [message]}
+    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "max_retry_seconds": 0}
+    outcome = tool(tmp_path, "replay", "-", stdin=json.dumps(body), **config)
+    assert outcome.status == status
+    assert f"{hint} Line 1 of the file" in outcome.log
+    assert "dead_letter" not in outcome.log
+    assert "state" not in outcome.log
+
+
 def test_replay_and_tables_as_documents(api: ImportApi, tmp_path: Path) -> None:
     message = '{"action":"upsert","sequence":1,"data":{"id":1,"cost":1.10}}'
     schema = '{"properties":{"id":{"type":"integer"},"cost":{"type":"number","multipleOf":0.01}}}'

@@ -116,6 +116,14 @@ def test_a_service_that_stays_away(api: ImportApi, tmp_path: Path) -> None:
     assert len(pushed(api)) == 1
 
 
+def test_it_is_not_tried_for_ever(api: ImportApi, tmp_path: Path) -> None:
+    api.set_faults([{"kind": "down", "times": "always"}])
+    outcome = send(tmp_path, api, lines([{"id": 1}]), max_retry_seconds=0.5)
+    assert outcome.status == 69
+    assert "No record has arrived.\nThe Import API did not take" in outcome.log
+    assert outcome.log.endswith(" Run the command again later.\n")
+
+
 WRONG_LINES = [
     ("junk", "it is not a JSON object"),
     ('{"id":NaN}', "it is not a JSON object"),

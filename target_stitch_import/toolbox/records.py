@@ -20,7 +20,7 @@ from target_stitch_import.toolbox.common import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_stitch_import.push import Push
+    from target_stitch_import.push import Push, Report
     from target_stitch_import.toolbox.common import Where
 
 _EX_DATAERR = 65
@@ -160,8 +160,12 @@ def _send(  # noqa: PLR0913 - each is an option
         push.send(requests_of(file, form, limits))
     except (TargetError, KeyboardInterrupt):
         if max_faults == 1:
-            report = push.report
-            arrived = counted(report.records, "record")
-            say(f"{arrived} arrived, the last one of line {report.last_line}.")
+            say(_arrived(push.report))
         raise
     return push
+
+
+def _arrived(report: Report) -> str:
+    if not report.records:
+        return "No record has arrived."
+    return f"{counted(report.records, 'record')} arrived, the last one of line {report.last_line}."

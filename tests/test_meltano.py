@@ -184,5 +184,7 @@ def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) ->
     current = """select "ID", trim("NAME") from import_api.people order by 1"""
     assert project.query(current) == [(1, "Finn"), (2, "Jake")]
     write_dbase(tmp_path / "people.dbf", [(2, "Jake the Dog"), (3, "Bubblegum")])
-    project.meltano("run", "tap-dbf", TARGET)
+    project.meltano("job", "add", "people", "--tasks", f"tap-dbf {TARGET}")
+    project.meltano("schedule", "add", "people", "--job", "people", "--interval", "@hourly")
+    project.meltano("schedule", "run", "people")
     assert project.query(current) == [(2, "Jake the Dog"), (3, "Bubblegum")]

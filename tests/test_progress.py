@@ -177,7 +177,12 @@ class Screen:
 
 
 def run_on(
-    screen: Screen, target: Target, *options: str, term: str = "xterm", **settings: object
+    screen: Screen,
+    target: Target,
+    *options: str,
+    term: str = "xterm",
+    pause_seconds: float = 0.4,
+    **settings: object,
 ) -> int:
     """Run over some records that take a second to arrive; return the exit status."""
     with subprocess.Popen(
@@ -192,7 +197,7 @@ def run_on(
         assert pipe is not None
         names = ("people", "people", "日本")
         feed(pipe, [schema("people", ()), schema("日本"), *map(record, range(3), names), state(1)])
-        time.sleep(0.4)
+        time.sleep(pause_seconds)
         feed(pipe, [record(3), state(2)])
         pipe.close()
         return process.wait(30)
@@ -206,7 +211,8 @@ def feed(pipe: IO[bytes], messages: list[object]) -> None:
 def test_a_terminal_has_one_line_that_is_rewritten(target: Target, api: ImportApi) -> None:
     api.set_faults([{"kind": "down"}, {"kind": "latency", "seconds": 0.4, "times": 4}])
     screen = Screen()
-    status = run_on(screen, target)
+    # Long enough for the records before it to be on their way: what is read together is sorted.
+    status = run_on(screen, target, pause_seconds=1.5)
     rows = screen.close()
     assert status == 0
     drawn = re.findall(rf"{re.escape(CLEAR)}(\d+:\d\d \| [^\r\x1b]*)", screen.written)

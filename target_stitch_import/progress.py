@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from target_stitch_import.figures import Vitals
 
+    _Handler = logging.StreamHandler[TextIO]
+else:
+    _Handler = logging.StreamHandler  # says of what from Python 3.11 on
+
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 30.0
 _LIVE_WINDOW_SECONDS = 5.0
@@ -39,7 +43,7 @@ def wants_live_line(stream: TextIO | None, environment: Mapping[str, str]) -> bo
         return False
 
 
-class Terminal(logging.StreamHandler[TextIO]):
+class Terminal(_Handler):
     """A log on a terminal, with one line below it that is rewritten in place; from any thread."""
 
     _line = ""

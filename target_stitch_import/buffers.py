@@ -56,12 +56,12 @@ class OpenBatch:
 
     def fits(self, fragment: Fragment, limits: Limits) -> bool:
         """Tell whether all of `fragment` may join, with the comma before it."""
-        size = self.size + len(fragment.encoded) + bool(self.fragments)
+        size = self.size + fragment.joined_bytes + bool(self.fragments)
         return size <= limits.max_bytes and self.count + fragment.count <= limits.max_rows
 
     def join(self, fragment: Fragment) -> None:
         """Take all of `fragment`."""
-        self.size += len(fragment.encoded) + bool(self.fragments)
+        self.size += fragment.joined_bytes + bool(self.fragments)
         self.count += fragment.count
         self.held_bytes += fragment.held_bytes
         self.fragments.append(fragment)

@@ -180,7 +180,9 @@ class RecordCheck:
 
     def accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
         """Tell at once whether all `records` are right; `messages` is their JSON list."""
-        if len(messages) > SMALL_RECORD_BYTES and any(map(self._may_be_too_large, records)):
+        if max(map(len, records)) > SMALL_RECORD_BYTES and any(
+            map(self._may_be_too_large, records)
+        ):
             return False
         return self._quick.accepts_all(messages)
 

@@ -64,7 +64,7 @@ class Gathered:
 
     def fragment(self, encoded: bytes) -> Fragment:
         """Return the records as a fragment; `encoded` is what `encoded` returned."""
-        return Fragment(encoded[1:-1], len(self.records), tuple(self.spans))
+        return Fragment(encoded, len(self.records), tuple(self.spans))
 
 
 class Gathering:

@@ -30,15 +30,16 @@ class WholeLines:
         self._partial: list[bytes] = []
         self._partial_bytes = 0
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Return the lines that `chunk` completes, each with its line break."""
-        end = chunk.rfind(b"\n") + 1
-        if not end:
-            self._keep(chunk)
-            return b""
-        lines = b"".join((*self._partial, chunk[:end]))
-        self._partial, self._partial_bytes = [], 0
-        self._keep(chunk[end:])
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that `chunk` completes, without their line breaks."""
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if lines and self._partial:
+            lines[0] = b"".join((*self._partial, lines[0]))
+            self._partial, self._partial_bytes = [], 0
+        if rest:
+            self._partial.append(rest)
+            self._partial_bytes += len(rest)
         return lines
 
     def close(self) -> bytes:
@@ -51,11 +52,6 @@ class WholeLines:
         """Tell whether the line that waits for its end has grown past `MAX_LINE_BYTES`."""
         return self._partial_bytes > MAX_LINE_BYTES
 
-    def _keep(self, rest: bytes) -> None:
-        if rest:
-            self._partial.append(rest)
-            self._partial_bytes += len(rest)
-
 
 def is_utf8(text: bytes) -> bool:
     """Tell whether `text` is UTF-8: the decoder leaves that open inside records."""
@@ -66,6 +62,11 @@ def is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def are_utf8(texts: list[bytes]) -> bool:
+    """Tell whether all of `texts` are UTF-8."""
+    return all(map(bytes.isascii, texts)) or is_utf8(b"\n".join(texts))
 
 
 def decoded(texts: list[bytes], decode: Callable[[bytes], _Decoded]) -> list[_Decoded] | None:

@@ -18,6 +18,7 @@ from target_stitch_import.lines import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
     WholeLines,
+    are_utf8,
     decoded,
     is_utf8,
     outline,
@@ -174,7 +175,7 @@ class MessageReader:
         if not last:
             return
         try:
-            yield from self._events(last + b"\n")
+            yield from self._events([last])
         except InputError as error:
             if outline(last) is None:
                 raise InputError(
@@ -183,16 +184,14 @@ class MessageReader:
                 ) from None
             raise error from None
 
-    def _events(self, lines: bytes) -> Iterator[Event]:
+    def _events(self, lines: list[bytes]) -> Iterator[Event]:
         """Yield the events of whole `lines`."""
         if self.lines_read == 0:
-            lines = lines.removeprefix(BYTE_ORDER_MARK)
-        texts = lines.split(b"\n")
-        texts.pop()
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         first_line = self.lines_read + 1
-        messages = decoded(texts, _MESSAGES.decode) if is_utf8(lines) else None
+        messages = decoded(lines, _MESSAGES.decode) if are_utf8(lines) else None
         if messages is None:
-            yield from self._events_one_by_one(texts)
+            yield from self._events_one_by_one(lines)
             return
         self.lines_read += len(messages)
         run: Records | None = None

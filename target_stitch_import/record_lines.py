@@ -15,6 +15,7 @@ from target_stitch_import.lines import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
     WholeLines,
+    are_utf8,
     decoded,
     is_utf8,
     outline,
@@ -67,17 +68,15 @@ class RecordReader:
                 f"{place(self._lines_read + 1, self._file)} is cut off: the file ends in the "
                 "middle of a record. Look for what stopped the tap, then run again."
             )
-        yield from self._events(last + b"\n")
+        yield from self._events([last])
 
-    def _events(self, lines: bytes) -> Iterator[Event]:
+    def _events(self, lines: list[bytes]) -> Iterator[Event]:
         """Yield the records of whole `lines`."""
         if self._lines_read == 0:
-            lines = lines.removeprefix(BYTE_ORDER_MARK)
-        texts = lines.split(b"\n")
-        texts.pop()
-        records = decoded(texts, _RAW.decode) if is_utf8(lines) else None
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+        records = decoded(lines, _RAW.decode) if are_utf8(lines) else None
         if records is None:
-            yield from self._events_one_by_one(texts)
+            yield from self._events_one_by_one(lines)
             return
         yield self._run(records)
         self._lines_read += len(records)

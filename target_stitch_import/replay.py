@@ -162,7 +162,7 @@ def _batches(file: IO[bytes]) -> Iterator[Batch]:
         verdict = check.examine(letter.record)
         if isinstance(verdict, Refused):
             raise InputError(f"Line {line} is not repaired: {verdict}.")
-        encoded = encode_records([letter.record], [None], [letter.sequence])[1:-1]
+        encoded = encode_records([letter.record], [None], [letter.sequence])
         fragment = Fragment(encoded, 1, (Span(1, line, letter.sequence, 0),))
         version = letter.request.table_version
         yield from buffers.add(letter.request.table_name, prefix, version, fragment, 0.0)
@@ -193,7 +193,9 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
     for group, barrier in ((records, False), (rest, True)):
         if group:
             # One fragment each, so that each keeps the line of the file that it stands in.
-            fragments = [Fragment(bytes(each), 1, (Span(1, line, 0, 0),)) for each in group]
+            fragments = [
+                Fragment(b"[%b]" % bytes(each), 1, (Span(1, line, 0, 0),)) for each in group
+            ]
             table, version = request.table_name, request.table_version
             yield Batch.of(table, request.prefix(), fragments, version, barrier=barrier)
 

@@ -31,7 +31,7 @@ def fragment(texts: list[str], sequence: int, line: int = 1) -> Fragment:
     records = [Raw(json.dumps({"v": text}).encode()) for text in texts]
     encoded = encode_records(records, [None] * len(records), itertools.count(sequence))
     span = Span(len(records), line, sequence, epoch=0)
-    return Fragment(encoded[1:-1], len(records), (span,))
+    return Fragment(encoded, len(records), (span,))
 
 
 def packed(runs: list[list[str]], limits: Limits) -> list[Batch]:
@@ -107,7 +107,7 @@ def test_only_what_follows_directly_is_one_span(following: Span, joined: Span | 
 
 def test_a_body_fills_to_the_very_byte() -> None:
     records = ["x" * 20] * 3
-    exact = PREFIX.body_bytes + len(fragment(records, 10**18).encoded)
+    exact = PREFIX.body_bytes + fragment(records, 10**18).joined_bytes
     buffers = Buffers(Limits(max_bytes=exact))
     assert [b.count for b in buffers.add("t", PREFIX, None, fragment(records, 10**18), 0.0)] == [3]
     buffers = Buffers(Limits(max_bytes=exact - 1))
@@ -167,7 +167,7 @@ def test_a_body_has_the_documented_members_and_no_others() -> None:
     data = Raw(b'{"id":1.10,"b": 1e400}')
     sequence = 1_700_000_000_000_000_000
     encoded = encode_records([data], ["2024-01-01T00:00:00.000000Z"], [sequence])
-    part = Fragment(encoded[1:-1], 1, (Span(1, 7, sequence, 0),))
+    part = Fragment(encoded, 1, (Span(1, 7, sequence, 0),))
     prefix = BodyPrefix.of("täble", schema, ["id"], 3, ["updated_at"])
     assert Batch.of("täble", prefix, [part], 3).body.decode() == (
         '{"table_name":"täble","schema":{"properties":{"id":{"type":"integer","multipleOf":1.0}}},'

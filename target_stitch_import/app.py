@@ -85,7 +85,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         sender = Sender(
             _transports(settings, options, stack),
             SenderRules(
-                settings.turbo_boost_factor or settings.max_in_flight_requests,
+                settings.requests_at_once,
                 settings.max_retry_seconds,
             ),
             dead_letters,
@@ -157,6 +157,7 @@ def _pipeline(settings: Settings, dead_letters: DeadLetters | None) -> Pipeline:
         dead_letter=settings.on_invalid_record == "dead_letter",
         process_activate_version_messages=settings.process_activate_version_messages,
         max_buffer_bytes=settings.max_buffer_bytes,
+        max_in_flight_requests=settings.requests_at_once,
     )
     limits = Limits(
         max_bytes=settings.batch_size_bytes,

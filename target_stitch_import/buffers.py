@@ -146,8 +146,6 @@ class Buffers:
             return batch.opened_at + self.limits.max_age_seconds
         return float("inf")
 
-    def largest_first(self) -> Iterator[Batch]:
-        """Close and yield the batches, the largest first."""
-        by_size = sorted(self._open, key=lambda stream: -self._open[stream].size)
-        for stream in by_size:
-            yield self.close(stream)
+    def sizes(self) -> dict[str, int]:
+        """Return the streams with an open batch, with how much memory each takes."""
+        return {stream: batch.held_bytes for stream, batch in self._open.items()}

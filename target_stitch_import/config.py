@@ -240,6 +240,11 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             )
 
     @property
+    def requests_at_once(self) -> int:
+        """How many requests may be in flight, by whichever name that was set."""
+        return self.turbo_boost_factor or self.max_in_flight_requests
+
+    @property
     def starts_local_api(self) -> bool:
         """Tell whether a local Import API is to be started inside the run."""
         return self.region == "local" and not (self.api_url or self.small_batch_url)

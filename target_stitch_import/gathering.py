@@ -38,11 +38,6 @@ class Gathered:
         self.spans: list[Span] = []
         self.size = 0
 
-    @property
-    def is_enough(self) -> bool:
-        """Tell whether waiting for more would save little."""
-        return len(self.records) >= ENOUGH_RECORDS or self.size >= ENOUGH_BYTES
-
     def add(self, record: Raw, time_extracted: str | None, span: Span) -> None:
         """Add one record; `span` says where it stood."""
         self.records.append(record)
@@ -78,8 +73,13 @@ class Gathering:
         self.since = float("inf")
         self._of_streams: dict[str, Gathered] = {}
 
-    def add(self, run: Records, span: Span, now: float) -> Gathered:
-        """Add a run of records; return what is gathered of their stream, not `take`n yet."""
+    def differs(self, run: Records) -> bool:
+        """Tell whether another version of the run's stream is being gathered."""
+        gathered = self._of_streams.get(run.stream)
+        return gathered is not None and gathered.version != run.version
+
+    def add(self, run: Records, span: Span, now: float) -> bool:
+        """Add a run of records; tell whether waiting for more of their stream would save little."""
         gathered = self._of_streams.get(run.stream)
         if gathered is None:
             if not self._of_streams:
@@ -91,15 +91,12 @@ class Gathering:
             gathered.records += run.records
             gathered.times_extracted += run.times_extracted
         gathered.spans.append(span)
-        if len(run.records) < ENOUGH_RECORDS:  # more than that will be taken at once
-            size = sum(map(len, run.records)) + RECORD_BYTES * len(run.records)
-            gathered.size += size
-            self.size += size
-        return gathered
-
-    def version_of(self, stream: str) -> int | None:
-        """Return the version that is being gathered of a stream."""
-        return self._of_streams[stream].version
+        if len(gathered.records) >= ENOUGH_RECORDS:
+            return True  # it will be taken at once, so its size is of no interest
+        size = sum(map(len, run.records)) + RECORD_BYTES * span.count
+        gathered.size += size
+        self.size += size
+        return gathered.size >= ENOUGH_BYTES
 
     def take(self, stream: str) -> Gathered:
         """Return what is gathered of a stream, which must be some, and forget it."""
@@ -115,3 +112,8 @@ class Gathering:
     def streams(self) -> list[str]:
         """Return the streams of which something is gathered, the longest waiting first."""
         return list(self._of_streams)
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield those streams with how much memory each takes."""
+        for stream, gathered in self._of_streams.items():
+            yield stream, gathered.size

@@ -7,6 +7,7 @@ when it is. What is held stays within `max_buffer_bytes` plus one chunk of input
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ class PipelineRules:
     dead_letter: bool = False
     process_activate_version_messages: bool = True
     max_buffer_bytes: int = 64_000_000
+    max_in_flight_requests: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class Pipeline:
         self._ledger = Ledger()
         self._sequencer = Sequencer()
         self._closed_bytes = 0
+        self._handed = 0
+        """Batches that are ready or in the caller's hands."""
         self._refusal: tuple[int, str] | None = None
         """The sequence of the first record that must not be sent, and what to tell of it."""
         self._noticed: set[tuple[str, str, str]] = set()
@@ -152,13 +156,14 @@ class Pipeline:
             case MalformedRecord():
                 self._stream_of(event, "RECORD")
                 self._admit(event.stream)  # so that they are set aside in their order
-                span = self._enter(event, 1, clock_ns)
+                span = self._enter(event.stream, 1, event.line, event.file, clock_ns)
                 refused = Refused("", event.reason)
                 self._refuse(event.stream, event.version, span, event.text, refused)
             case RecordFiles():
                 # Its records follow as events of their own.
                 self._stream_of(event, "BATCH")
-        self._tell_refusal()
+        if self._refusal:
+            self._tell_refusal()
 
     def close(self) -> None:
         """Close all batches: the input has ended.
@@ -166,11 +171,10 @@ class Pipeline:
         Raises:
             InputError: A record or an activation is refused; all others are on their way.
         """
-        self._admit_all()
         refused: InputError | None = None
-        for batch in self._buffers.largest_first():
+        for stream in self._largest():
             try:
-                self._enqueue(batch)
+                self._close(stream)
             except InputError as error:
                 refused = error
         self._tell_refusal()
@@ -206,15 +210,13 @@ class Pipeline:
         Raises:
             InputError: As `receive`.
         """
-        most = self._rules.max_buffer_bytes
-        if self.held_bytes < most:
+        if self.held_bytes < self._rules.max_buffer_bytes:
             return True
-        if self._closed_bytes < most // 4:
-            self._admit_all()
-            # Down to a quarter, then up to a half: finding the largest is not free.
-            largest = self._buffers.largest_first()
-            while self._closed_bytes < most // 2 and (batch := next(largest, None)):
-                self._enqueue(batch)
+        at_once = self._rules.max_in_flight_requests
+        if self._handed < at_once:
+            # The fewer are closed early, the larger those get that stay open.
+            for stream in self._largest(2 * at_once - self._handed):
+                self._close(stream)
             self._tell_refusal()
         return False
 
@@ -244,6 +246,7 @@ class Pipeline:
     def released(self, batch: Batch) -> None:
         """Note that nobody holds a batch from `ready` any more."""
         self._closed_bytes -= batch.held_bytes
+        self._handed -= 1
 
     def earned_state(self) -> bytes | None:
         """Return the newest state that may be written since the last call, or None."""
@@ -297,22 +300,35 @@ class Pipeline:
             self._notice(stream.name, each)
 
     def _enter(
-        self, event: Records | MalformedRecord | ActivateVersion, count: int, clock_ns: int
+        self, stream: str, count: int, line: int, file: BatchFile | None, clock_ns: int
     ) -> Span:
         """Count messages just read; return their place in the input."""
-        self._lanes[event.stream].counts.read += count
-        sequence, epoch = self._sequencer.take(count, clock_ns), self._ledger.read(count)
-        file = None if isinstance(event, ActivateVersion) else event.file
-        return Span(count, event.line, sequence, epoch, file)
+        self._lanes[stream].counts.read += count
+        sequence = self._sequencer.take(count, clock_ns)
+        return Span(count, line, sequence, self._ledger.read(count), file)
 
     def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
-        self._stream_of(run, "RECORD")
-        span = self._enter(run, len(run.records), clock_ns)
-        if run.stream in self._gathering and run.version != self._gathering.version_of(run.stream):
-            self._admit(run.stream)
-        gathered = self._gathering.add(run, span, now)
-        if gathered.is_enough:
-            self._admit(run.stream)
+        stream = run.stream
+        if stream not in self._streams:
+            self._stream_of(run, "RECORD")
+        span = self._enter(stream, len(run.records), run.line, run.file, clock_ns)
+        if self._gathering.differs(run):
+            self._admit(stream)
+        if self._gathering.add(run, span, now):
+            self._admit(stream)
+
+    def _largest(self, count: int | None = None) -> list[str]:
+        """Return the streams that hold the most, at most `count` of them, the largest first."""
+        sizes = self._buffers.sizes()
+        for stream, size in self._gathering.sizes():
+            sizes[stream] = sizes.get(stream, 0) + size
+        return heapq.nlargest(len(sizes) if count is None else count, sizes, key=sizes.__getitem__)
+
+    def _close(self, stream: str) -> None:
+        """Close what there is of a stream."""
+        self._admit(stream)
+        if stream in self._buffers:
+            self._enqueue(self._buffers.close(stream))
 
     def _admit_all(self) -> None:
         for stream in self._gathering.streams():
@@ -398,11 +414,9 @@ class Pipeline:
         stream = self._stream_of(message, "ACTIVATE_VERSION")
         if not self._rules.process_activate_version_messages:
             return
-        self._admit(stream.name)
+        self._close(stream.name)
         self._tell_refusal()
-        if stream.name in self._buffers:
-            self._enqueue(self._buffers.close(stream.name))
-        span = self._enter(message, 1, clock_ns)
+        span = self._enter(message.stream, 1, message.line, None, clock_ns)
         fragment = Fragment(encode_activation(span.sequence), 1, (span,))
         prefix = stream.prefix(message.version)
         self._enqueue(Batch.of(stream.name, prefix, [fragment], message.version, barrier=True))
@@ -428,6 +442,7 @@ class Pipeline:
                 )
             lane.activating = batch.barrier
             lane.counts.in_flight += batch.count
+            self._handed += 1
             self.ready.append(lane.waiting.popleft())
 
     def _notice(self, stream: str, advice: Advice) -> None:

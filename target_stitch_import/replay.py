@@ -166,7 +166,7 @@ def _batches(file: IO[bytes]) -> Iterator[Batch]:
         fragment = Fragment(encoded, 1, (Span(1, line, letter.sequence, 0),))
         version = letter.request.table_version
         yield from buffers.add(letter.request.table_name, prefix, version, fragment, 0.0)
-    yield from buffers.largest_first()
+    yield from map(buffers.close, buffers.sizes())
 
 
 def _read_body(text: bytes) -> _Request | None:

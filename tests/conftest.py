@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from target_stitch_import.local import ImportApi
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN = "at_a-token-that-must-show-up-nowhere"  # noqa: S105 - a test's own
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 TARGET = [sys.executable, "-m", "target_stitch_import"]
 
 

@@ -345,8 +345,8 @@ MUTATIONS = [
     Mutation(
         "records of two versions are gathered together",
         "pipeline",
-        "run.version != self._gathering.version_of(run.stream)",
-        "False",
+        "        if self._gathering.differs(run):\n",
+        "        if False:\n",
     ),
     Mutation(
         "records gathered under one schema are sent under the next",
@@ -357,7 +357,7 @@ MUTATIONS = [
     Mutation(
         "an activation overtakes what is gathered",
         "pipeline",
-        "        self._admit(stream.name)\n        self._tell_refusal()\n",
+        "        self._close(stream.name)\n        self._tell_refusal()\n",
         "",
     ),
     Mutation(
@@ -381,8 +381,9 @@ MUTATIONS = [
     Mutation(
         "a refused record is passed over",
         "pipeline",
-        "        if self._refusal:\n",
-        "        if False:\n",
+        "            (_, text), self._refusal = self._refusal, None\n"
+        "            raise InputError(text)\n",
+        "            self._refusal = None\n",
     ),
     Mutation(
         "spans of two epochs are joined",
@@ -440,7 +441,7 @@ MUTATIONS = [
     Mutation(
         "memory without bound",
         "pipeline",
-        "        if self.held_bytes < most:\n",
+        "        if self.held_bytes < self._rules.max_buffer_bytes:\n",
         "        if True:\n",
         SIMULATION,
     ),
@@ -454,13 +455,13 @@ MUTATIONS = [
     Mutation(
         "a chunk's end loses a byte",
         "lines",
-        "        self._keep(chunk[end:])\n",
-        "        self._keep(chunk[end + 1 :])\n",
+        "            self._partial.append(rest)\n",
+        "            self._partial.append(rest[1:])\n",
     ),
     Mutation(
         "the last line is lost without a line break",
         "messages",
-        '            yield from self._events(last + b"\\n")\n',
+        "            yield from self._events([last])\n",
         "            return\n",
     ),
     Mutation(

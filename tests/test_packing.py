@@ -42,7 +42,7 @@ def packed(runs: list[list[str]], limits: Limits) -> list[Batch]:
     for run in runs:
         batches += buffers.add("t", PREFIX, None, fragment(run, sequence, sequence), 0.0)
         sequence += len(run)
-    batches += buffers.largest_first()
+    batches += map(buffers.close, buffers.sizes())
     assert buffers.held_bytes == 0
     return batches
 

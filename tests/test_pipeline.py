@@ -214,30 +214,43 @@ def test_another_version_closes_the_batch() -> None:
 
 
 def test_memory_is_bounded_by_closing_the_largest() -> None:
-    of = pipeline(max_buffer_bytes=100_000)
-    feed(of, [schema(name) for name in ("small", "large")])
-    feed_on = MessageReader()
-    feed(of, [schema("small"), record(1, "small")])
+    """As many as keep the requests busy, so that the others can grow."""
+    of = pipeline(max_buffer_bytes=100_000, max_in_flight_requests=1)
+    feed(of, [schema(name) for name in "abc"])
+    reader = MessageReader()
+    number = 0
 
-    def fill() -> int:
-        number = 0
+    def fill() -> None:
+        nonlocal number
         while of.has_room():
             number += 1
-            for event in feed_on.feed(lines([record(number, "large", name="x" * 1_000)])):
+            stream = "abbccc"[number % 6]
+            for event in reader.feed(lines([record(number, stream, name="x" * 1_000)])):
                 of.receive(event, 0.0, 0)
-        return number
 
-    assert 55 < fill() < 100
-    (batch,) = take(of)
-    assert batch.stream == "large"
-    assert fill() < 30, "what is closed still counts"
-    assert not of.has_room()
-    assert not take(of), "what is closed is enough, so that the others can grow"
-    settle(of, batch)
+    fill()
+    assert 55 < number < 100
+    assert of.held_bytes < 102_000
+    first, second = take(of)
+    assert (first.stream, second.stream) == ("c", "b")
+    fill()
+    assert not take(of), "two are enough for one request at a time"
+    settle(of, first)
+    fill()
+    assert not take(of), "while one is sent, one is waiting"
+    settle(of, second)
     assert of.has_room()
+    fill()
+    assert len(take(of)) == 2
+
+
+def test_all_that_is_held_is_released() -> None:
+    of = pipeline()
+    feed(of, [schema(), record(1), record(2)])
     of.close()
+    assert of.held_bytes > 0
     settle(of, *take(of))
-    assert of._closed_bytes == 0
+    assert of.held_bytes == 0
 
 
 def test_versions_that_are_gone_leave_nothing_behind() -> None:

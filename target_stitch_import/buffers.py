@@ -68,13 +68,16 @@ class OpenBatch:
 
     def fill(self, fragment: Fragment, limits: Limits) -> Fragment | None:
         """Take as much of `fragment` as fits; return the rest. A lone message always fits."""
+        if self.fits(fragment, limits):
+            self.join(fragment)
+            return None
         room = limits.max_bytes - self.size - bool(self.fragments)
         fitting = fragment.fitting(room, limits.max_rows - self.count)
         if fitting == 0 and not self.fragments:
             fitting = 1
         if fitting == 0:
             return fragment
-        if fitting == fragment.count:
+        if fitting == fragment.count:  # a lone one that is over the limit by itself
             self.join(fragment)
             return None
         head, tail = fragment.split(fitting)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.messages import Records
 
-GATHER_SECONDS = 0.25
+GATHER_SECONDS = 0.5
 ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
 RECORD_BYTES = 500
@@ -54,7 +54,11 @@ class Gathered:
 
     def encoded(self) -> bytes:
         """Return the records as a JSON list of messages."""
-        sequences = chain.from_iterable([span.sequences for span in self.spans])
+        if len(self.spans) == len(self.records):
+            sequences = [span.sequence for span in self.spans]
+        else:
+            ranges = [range(span.sequence, span.sequence + span.count) for span in self.spans]
+            sequences = list(chain.from_iterable(ranges))
         return encode_records(self.records, self.times_extracted, sequences)
 
     def fragment(self, encoded: bytes) -> Fragment:

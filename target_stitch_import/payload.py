@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import accumulate
@@ -88,11 +87,6 @@ class Span(msgspec.Struct, frozen=True, gc=False):
     sequence: int
     epoch: int
     file: BatchFile | None = None
-
-    @property
-    def sequences(self) -> range:
-        """The sequence of each message."""
-        return range(self.sequence, self.sequence + self.count)
 
     def each(self) -> Iterator[Span]:
         """Yield the span of each message."""
@@ -305,11 +299,11 @@ class Batch:
         return self.size + FRAGMENT_BYTES + SPAN_BYTES * len(self.spans)
 
     @property
-    def epochs(self) -> Counter[int]:
+    def epochs(self) -> dict[int, int]:
         """How many messages of each epoch the ledger is owed."""
-        epochs: Counter[int] = Counter()
+        epochs: dict[int, int] = {}
         for span in self.spans:
-            epochs[span.epoch] += span.count
+            epochs[span.epoch] = epochs.get(span.epoch, 0) + span.count
         return epochs
 
     def _fragment(self) -> Fragment:

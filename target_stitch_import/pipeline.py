@@ -7,7 +7,6 @@ when it is. What is held stays within `max_buffer_bytes` plus one chunk of input
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -212,11 +211,8 @@ class Pipeline:
         """
         if self.held_bytes < self._rules.max_buffer_bytes:
             return True
-        at_once = self._rules.max_in_flight_requests
-        if self._handed < at_once:
-            # The fewer are closed early, the larger those get that stay open.
-            for stream in self._largest(2 * at_once - self._handed):
-                self._close(stream)
+        if self._handed < self._rules.max_in_flight_requests:
+            self._close_largest()
             self._tell_refusal()
         return False
 
@@ -317,12 +313,24 @@ class Pipeline:
         if self._gathering.add(run, span, now):
             self._admit(stream)
 
-    def _largest(self, count: int | None = None) -> list[str]:
-        """Return the streams that hold the most, at most `count` of them, the largest first."""
+    def _largest(self) -> list[str]:
+        """Return the streams of which something is held, those that hold the most first."""
         sizes = self._buffers.sizes()
         for stream, size in self._gathering.sizes():
             sizes[stream] = sizes.get(stream, 0) + size
-        return heapq.nlargest(len(sizes) if count is None else count, sizes, key=sizes.__getitem__)
+        return sorted(sizes, key=sizes.__getitem__, reverse=True)
+
+    def _close_largest(self) -> None:
+        """Close enough to keep the requests busy; the fewer, the larger the others can get.
+
+        As finding the largest is not free, small ones are closed by the dozen.
+        """
+        enough = 2 * self._rules.max_in_flight_requests
+        enough_bytes = self._rules.max_buffer_bytes // 16
+        for stream in self._largest():
+            if self._handed >= enough and self._closed_bytes >= enough_bytes:
+                break
+            self._close(stream)
 
     def _close(self, stream: str) -> None:
         """Close what there is of a stream."""

@@ -42,7 +42,7 @@ class Stream:
         schema = self._enforced(rules)
         self.check = RecordCheck(
             schema,
-            self.key_names,
+            self.key_names if rules.validate_records else (),
             naive_datetimes=rules.naive_datetimes,
             max_record_bytes=self.prefix(0).max_record_bytes,
         )

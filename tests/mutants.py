@@ -99,8 +99,8 @@ MUTATIONS = [
     Mutation(
         "an epoch's count is lost where its batch holds two fragments",
         "payload",
-        "            epochs[span.epoch] += span.count\n",
-        "            epochs[span.epoch] = span.count\n",
+        "epochs.get(span.epoch, 0) + span.count\n",
+        "span.count\n",
     ),
     # Acknowledgements.
     Mutation(

@@ -7,12 +7,15 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 import yaml
 
 from target_stitch_import import errors
@@ -20,14 +23,18 @@ from target_stitch_import.cli import command
 from target_stitch_import.config import Settings, setting_names
 from tests.conftest import record, schema, state
 from tests.console import blocks, run
+from tests.programs import require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from target_stitch_import.local import ImportApi
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 MIGRATION = (DOCS / "migration.md").read_text()
+GUIDE = (DOCS / "guide.md").read_text()
 COOKBOOK = (DOCS / "cookbook.md").read_text()
 TOP = [ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")]
 RUN_ELSEWHERE = {"stitch-import.md": "tests/test_toolbox_page.py runs it, failures included"}
@@ -96,9 +103,13 @@ def shell(api: ImportApi, tmp_path: Path) -> dict[str, str]:
 def test_commands_run_and_print_what_is_said(
     page: Path, shell: dict[str, str], tmp_path: Path
 ) -> None:
-    """An account is played by the local Import API; all else is as the reader types it."""
+    """An account is played by the local Import API; all else is as the reader types it.
+
+    A file that is given a token is for its owner alone.
+    """
     account = ('"region": "us"', f'"api_url": "{shell["API_URL"]}"')
     old = _migrated()[0].replace("https://api.stitchdata.com", shell["API_URL"])
+    (tmp_path / "target-stitch.json").touch(mode=0o600)
     (tmp_path / "target-stitch.json").write_text(old)
     for block in blocks(page):
         if block[0].text.startswith(tuple(NOT_RUN)):
@@ -106,6 +117,8 @@ def test_commands_run_and_print_what_is_said(
         for line in block:
             line.text = line.text.replace(*account)
             run(line, tmp_path, shell)
+    secret = [path for path in tmp_path.glob("*.json") if "YOUR-TOKEN" in path.read_text()]
+    assert not [path.name for path in secret if path.stat().st_mode & 0o077]
 
 
 def _migrated() -> list[str]:
@@ -146,13 +159,14 @@ class Folder:
     """
 
     def __init__(self, folder: Path, shell: dict[str, str]) -> None:
+        require("flock")
         self.folder = folder
         self.shell = shell
         [script] = recipe("bash")
         for name, text in {"sync.sh": script, "bin/tap-spreadsheets": self.TAP}.items():
             (folder / name).write_text(text)
             (folder / name).chmod(0o700)
-        config = {"api_url": shell["API_URL"], "token": "T1"}
+        config = {"api_url": shell["API_URL"], "token": "T1", "batch_delay_seconds": 0.1}
         (folder / "config.json").write_text(json.dumps(config))
 
     def sync(self, *messages: Any) -> int:
@@ -189,8 +203,46 @@ def test_the_script_runs_once_at_a_time(shell: dict[str, str], tmp_path: Path) -
     folder = Folder(tmp_path, shell)
     (tmp_path / "work").mkdir()
     with subprocess.Popen(["flock", tmp_path / "work" / "lock", "cat"], stdin=subprocess.PIPE):
-        assert folder.sync(schema(), record(1), state(1)) == 0
+        assert folder.sync(schema(), record(1), state(1)) == 75
     assert not (tmp_path / "work" / "states.jsonl").exists()
+
+
+def test_the_script_does_not_run_without_a_lock(shell: dict[str, str], tmp_path: Path) -> None:
+    """A machine without `flock` must not look like one on which a run is always at work."""
+    folder = Folder(tmp_path, shell)
+    (tmp_path / "bin" / "flock").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "bin" / "flock").chmod(0o700)
+    assert folder.sync(schema(), record(1), state(1)) == 78
+    assert not (tmp_path / "work" / "states.jsonl").exists()
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait for something that happens within seconds."""
+    end = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_script_waits_for_the_target_after_a_signal(
+    api: ImportApi, shell: dict[str, str], tmp_path: Path
+) -> None:
+    """`docker stop` ends the container as soon as the script ends, so that must be last."""
+    Folder(tmp_path, shell)
+    os.mkfifo(tmp_path / "messages")
+    states = tmp_path / "work" / "states.jsonl"
+    with (
+        subprocess.Popen([tmp_path / "sync.sh"], env=shell, start_new_session=True) as script,
+        (tmp_path / "messages").open("w", buffering=1) as messages,
+    ):
+        messages.writelines(f"{json.dumps(each)}\n" for each in (schema(), record(1), state(1)))
+        wait_until(lambda: states.exists() and states.read_text() == "1\n")
+        api.set_faults([{"kind": "latency", "seconds": 1}])
+        messages.writelines(f"{json.dumps(each)}\n" for each in (record(2), state(2)))
+        wait_until(lambda: requests.get(f"{api.url}/_local/faults", timeout=5).json() == [])
+        os.killpg(script.pid, signal.SIGTERM)
+        assert script.wait(20) == 143
+        assert states.read_text() == "1\n2\n"
 
 
 def test_the_tap_s_failure_is_not_hidden(shell: dict[str, str], tmp_path: Path) -> None:
@@ -203,13 +255,16 @@ def test_the_tap_s_failure_is_not_hidden(shell: dict[str, str], tmp_path: Path) 
 def test_programs_for_schedulers_are_python(program: str) -> None:
     tree = ast.parse(program)
     assert ast.get_docstring(tree)
-    # What cures itself is the same everywhere, and what the README says of it.
+    # What needs a person is the same everywhere, and every other status is tried again.
     [statuses] = [
         ast.literal_eval(each.value)
         for each in tree.body
-        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "CURES_ITSELF"
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "NEEDS_A_PERSON"
     ]
-    assert statuses == {69, 74, 130, 143}
+    assert statuses == {65, 70, 74, 76, 77, 78}
+    told = ", ".join(map(str, sorted(statuses)))
+    assert f"needs a person ({told})" in re.sub(r"\s+", " ", COOKBOOK)
+    assert f"Wake somebody on {told[:-4]} and 78:" in re.sub(r"\s+", " ", GUIDE)
 
 
 def test_the_workflow_runs_the_script_and_keeps_the_state() -> None:
@@ -218,7 +273,8 @@ def test_the_workflow_runs_the_script_and_keeps_the_state() -> None:
     steps = job["steps"]
     assert "./sync.sh" in [step.get("run") for step in steps]
     caches = [step["with"] for step in steps if "cache" in step.get("uses", "")]
-    assert [each["path"] for each in caches] == ["work", "work"]
+    kept = ["work/states.jsonl", "work/state.json"]
+    assert [each["path"].split() for each in caches] == [kept, kept]
     assert caches[0]["key"] == caches[1]["key"]
 
 
@@ -257,5 +313,8 @@ def test_every_module_is_in_the_architecture() -> None:
 def test_every_exit_status_is_in_the_readme() -> None:
     kinds = [each for each in vars(errors).values() if isinstance(each, type)]
     statuses = {each.exit_status for each in kinds if issubclass(each, errors.TargetError)}
+    assert 70 in statuses
     readme = README.read_text()
-    assert not [status for status in statuses - {70} if f"\n| {status} |" not in readme]
+    assert not [status for status in statuses if f"\n| {status} |" not in readme]
+    tool = (DOCS / "stitch-import.md").read_text()
+    assert not [status for status in statuses if f"\n    {status}   " not in tool]

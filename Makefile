@@ -1,5 +1,5 @@
 # Two commands: `make demo` shows it at work, `make test` checks everything.
-# Each makes its own .venv from the Python it finds; PYTHON=python3.12 picks another.
+# Each makes its own .venv from the Python it finds; after `make clean`, PYTHON=python3.12 picks another.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

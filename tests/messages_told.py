@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent.parent / "target_stitch_import"
 HOLE = "…"
-TELLING = ("Error", "Refused", "Advice", "Notice", "TryAgain", "warning", "note")
+TELLING = ("Error", "Refused", "Advice", "Notice", "TryAgain", "warning", "note", "_say")
 """How the names of calls end that are given something to tell."""
 
 COLLECTING = ("warnings", "notes")
 """Names of what is told later."""
+
+OF_SERVE = ("local/accounts.py", "local/extra.py", "local/serving.py")
+"""What `stitch-import serve` tells by itself; all else in `local/` is an answer to a request."""
 
 SHORTEST = 12
 """Characters; a shorter part of a message is too common to look for."""
@@ -28,7 +31,7 @@ def messages() -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
-        if name.startswith("local/"):
+        if name.startswith("local/") and name not in OF_SERVE:
             continue  # another program, described in docs/local-import-api.md
         for told in _told(ast.parse(path.read_text())):
             for text in _texts(told):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from target_stitch_import.report_page import page, read
 from tests.conftest import Outcome, Target, lines, record, schema, state
 from tests.local.browser import Browser, chromium
+from tests.programs import missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,10 +59,7 @@ def test_a_browser_shows_it(summary: Path, tmp_path: Path, *, dark: bool) -> Non
     """Six plots that are drawn, names as text, no complaint, and nothing fetched."""
     program = chromium()
     if program is None:
-        why = "there is no Chromium on PATH: install it, such as by `apt-get install chromium`"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
+        missing("Chromium")
     path = tmp_path / "run.html"
     outcome = report(str(summary), "--output", str(path))
     assert (outcome.status, outcome.states, outcome.log) == (0, [], "")

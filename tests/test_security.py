@@ -15,6 +15,7 @@ import pytest
 from target_stitch_import.api import Endpoint, ImportApi
 from target_stitch_import.retry import Failure
 from tests.conftest import TOKEN, Target, record, schema, state
+from tests.programs import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,7 @@ def receive(wire: socket.socket) -> bytes:
 
 def certificate(folder: Path, *, host: str = "127.0.0.1") -> ssl.SSLContext:
     """Make a server's context with a certificate of its own, which nobody trusts."""
+    require("openssl")
     command = [
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}"),
         *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),

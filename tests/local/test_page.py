@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +10,7 @@ import requests
 from target_stitch_import.local.plot import POINTS, plot
 from tests.local.browser import Browser, chromium
 from tests.local.calls import CUSTOMERS, batch, call, customers, send, upsert
+from tests.programs import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,10 +134,7 @@ def browser() -> Iterator[Browser]:
     """One tab for the module's tests."""
     program = chromium()
     if program is None:
-        why = "there is no Chromium on PATH: install it, such as by `apt-get install chromium`"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
+        missing("Chromium")
     with Browser(program) as tab:
         tab.size(1280, 1000)
         yield tab

@@ -214,6 +214,8 @@ class RecordCheck:
             if fields and self._naive == "utc":
                 record = candidate
                 notes = dict.fromkeys(fields, _NOTE_UTC)
+                if len(record) > self._max_record_bytes:  # by the few bytes that were added
+                    return self._too_large(record) or Passed(record, notes)
             if fields and self._quick.accepts(candidate):
                 return Passed(record, notes)
         refused, key_notes = self._exactly(candidate)

@@ -118,8 +118,10 @@ def complete(text: Raw, completion: Completion, place: str, fields: list[str]) -
         elif opening == b"{" and (completion.members or completion.rest):
             members = _MEMBERS.decode(text)
             for name, value in members.items():
-                if below := completion.members.get(name, completion.rest):
-                    members[name] = complete(value, below, f"{place}/{name}", fields)
+                if known := completion.members.get(name):
+                    members[name] = complete(value, known, f"{place}/{name}", fields)
+                elif completion.rest:  # its name is the data's, and so not told
+                    members[name] = complete(value, completion.rest, f"{place}/*", fields)
             return Raw(msgspec.json.encode(members)) if len(fields) > before else text
         elif opening == b"[" and completion.items:
             items = [complete(i, completion.items, place, fields) for i in _ITEMS.decode(text)]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from target_stitch_import.messages import Records
 
 GATHER_SECONDS = 0.5
+GATHERED_SHARE = 8
+"""Gathered lines lie scattered in memory and leave holes, so they get but a share of what may be
+buffered."""
 ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
 RECORD_BYTES = 500

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +29,9 @@ MAX_DATA_POINTS = 10_000
 MAX_KEY_CHARACTERS = 1_024
 
 _ENCODER = msgspec.json.Encoder()
+_ENCODED = bytearray()
+"""Messages are encoded here and copied: what `encode` returns has up to half as much room again
+behind it, for as long as it lives. One thread at a time encodes records."""
 _OPENING = b',"messages":['
 _ENVELOPE_BYTES = 128
 """More than a message needs around its record: action, sequence and time extracted."""
@@ -174,10 +177,9 @@ def encode_records(
     records: Sequence[Raw], times_extracted: Sequence[str | None], sequences: Iterable[int]
 ) -> bytes:
     """Return the upsert messages of `records` as a JSON list, each with its sequence."""
-    if any(times_extracted):
-        times = map(api_time, times_extracted)
-        return _ENCODER.encode(list(map(_Upsert, sequences, records, times)))
-    return _ENCODER.encode(list(map(_Upsert, sequences, records)))
+    times = map(api_time, times_extracted) if any(times_extracted) else repeat(UNSET)
+    _ENCODER.encode_into(list(map(_Upsert, sequences, records, times)), _ENCODED)
+    return bytes(_ENCODED)
 
 
 def encode_activation(sequence: int) -> bytes:
@@ -192,7 +194,8 @@ def api_time(text: str | None) -> str | UnsetType:
     """
     if not text:
         return UNSET
-    # Two spellings cover nearly all taps: the API's own, and Python's for UTC.
+    # Two spellings cover nearly all taps: the API's own, and Python's for UTC. Only their shape is
+    # looked at, as every record has one.
     if len(text) == 27 and text[10] == "T" and text[19] == "." and text[26] == "Z":
         return text
     if len(text) == 32 and text[10] == "T" and text[19] == "." and text[26:] == "+00:00":

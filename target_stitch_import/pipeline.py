@@ -1,8 +1,7 @@
 """The machine between the tap's messages and the Import API: no clock, no network, no threads.
 
-Laws: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. An
-activation is ready only when every earlier message of its stream is settled, and later ones only
-when it is. What is held stays within `max_buffer_bytes` plus one chunk of input.
+Laws: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. What is
+held stays within `max_buffer_bytes` plus one chunk of input.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from target_stitch_import.advice import Advice
 from target_stitch_import.buffers import Buffers, Limits
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.exact import Refused
-from target_stitch_import.gathering import GATHER_SECONDS, Gathered, Gathering
+from target_stitch_import.gathering import GATHER_SECONDS, GATHERED_SHARE, Gathered, Gathering
+from target_stitch_import.lanes import Counts, Lane
 from target_stitch_import.ledger import Ledger
 from target_stitch_import.messages import (
     ActivateVersion,
@@ -81,26 +81,6 @@ class SetAside:
     """Where `line` is; None for the tap's output."""
 
 
-@dataclass(slots=True)
-class Counts:
-    """How far the messages of one stream have come; activations count as messages."""
-
-    read: int = 0
-    acknowledged: int = 0
-    set_aside: int = 0
-    in_flight: int = 0
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One stream's way to the sender."""
-
-    counts: Counts = field(default_factory=Counts)
-    waiting: deque[Batch] = field(default_factory=deque)
-    activating: bool = False
-    tainted_versions: set[int | None] = field(default_factory=set)
-
-
 class Pipeline:
     """Takes events with `receive`, and says what to send in `ready` and what to set aside.
 
@@ -117,7 +97,7 @@ class Pipeline:
         self.notices: deque[Notice] = deque()
         self._rules = rules
         self._streams: dict[str, Stream] = {}
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._gathering = Gathering()
         self._buffers = Buffers(limits)
         self._ledger = Ledger()
@@ -125,14 +105,15 @@ class Pipeline:
         self._closed_bytes = 0
         self._handed = 0
         """Batches that are ready or in the caller's hands."""
+        self._is_closing = False
         self._refusal: tuple[int, str] | None = None
-        """The sequence of the first record that must not be sent, and what to tell of it."""
+        """The sequence of the first message that must not be sent, and what to tell of it."""
         self._noticed: set[tuple[str, str, str]] = set()
         self._names: dict[str, str] = {}
 
     def taint(self, stream: str, version: int) -> None:
         """Note that a version lacks a record that an earlier run set aside."""
-        self._lanes.setdefault(stream, _Lane()).tainted_versions.add(version)
+        self._lanes.setdefault(stream, Lane()).tainted_versions.add(version)
 
     # What comes in.
 
@@ -165,20 +146,15 @@ class Pipeline:
             self._tell_refusal()
 
     def close(self) -> None:
-        """Close all batches: the input has ended.
+        """Close all batches, a few at a time: the input has ended.
 
         Raises:
             InputError: A record or an activation is refused; all others are on their way.
         """
-        refused: InputError | None = None
-        for stream in self._largest():
-            try:
-                self._close(stream)
-            except InputError as error:
-                refused = error
+        self._admit_all()
+        self._is_closing = True
+        self._close_largest()
         self._tell_refusal()
-        if refused:
-            raise refused
 
     def expire(self, now: float) -> None:
         """Check the records, and close the batches, that have waited long enough.
@@ -186,7 +162,10 @@ class Pipeline:
         Raises:
             InputError: As `receive`.
         """
-        if self._gathering.since + self._gather_seconds <= now:
+        if (
+            self._gathering.since + self._gather_seconds <= now
+            or self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE
+        ):
             self._admit_all()
         for batch in self._buffers.expired(now):
             self._enqueue(batch)
@@ -226,12 +205,7 @@ class Pipeline:
         lane = self._lanes[part.stream]
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)
-        lane.counts.in_flight -= part.count
-        lane.counts.set_aside += len(set_aside)
-        lane.counts.acknowledged += part.count - len(set_aside)
-        lane.tainted_versions.update(each.version for each in set_aside)
-        if lane.counts.in_flight == 0:
-            lane.activating = False
+        lane.settled(part.count, [each.version for each in set_aside])
         self._pump(lane)
 
     def set_aside(self, record: SetAside) -> None:
@@ -243,6 +217,8 @@ class Pipeline:
         """Note that nobody holds a batch from `ready` any more."""
         self._closed_bytes -= batch.held_bytes
         self._handed -= 1
+        if self._is_closing and self._handed < self._rules.max_in_flight_requests:
+            self._close_largest()
 
     def earned_state(self) -> bytes | None:
         """Return the newest state that may be written since the last call, or None."""
@@ -281,7 +257,7 @@ class Pipeline:
             return
         self._admit(message.stream)
         stream = self._streams[message.stream] = Stream(message, self._rules.stream)
-        self._lanes.setdefault(message.stream, _Lane())
+        self._lanes.setdefault(message.stream, Lane())
         if known and known.key_names != stream.key_names:
             stream.advice.append(Advice("the key properties changed in mid-stream"))
         like = self._names.setdefault(stream.name.lower(), stream.name)
@@ -384,13 +360,11 @@ class Pipeline:
         """Set a record aside, or end the run once those around it are on their way."""
         self._lanes[stream].tainted_versions.add(version)
         if not self._rules.dead_letter:
-            text = (
-                f"{place(span.line, span.file)}: a record of stream {quoted(stream)} cannot be "
-                f"sent: {refused}. With `on_invalid_record: dead_letter` such records are set "
-                "aside."
+            self._note_refusal(
+                span,
+                f"a record of stream {quoted(stream)} cannot be sent: {refused}. With "
+                "`on_invalid_record: dead_letter` such records are set aside.",
             )
-            first = self._refusal or (span.sequence, text)
-            self._refusal = min(first, (span.sequence, text))
             return
         self.to_set_aside.append(
             SetAside(
@@ -432,26 +406,27 @@ class Pipeline:
     def _enqueue(self, batch: Batch) -> None:
         self._closed_bytes += batch.held_bytes
         lane = self._lanes[batch.stream]
-        lane.waiting.append(batch)
+        lane.join(batch)
         self._pump(lane)
 
-    def _pump(self, lane: _Lane) -> None:
-        """Make ready what may go: an activation lets nothing pass in either direction."""
-        while lane.waiting and not lane.activating:
-            batch = lane.waiting[0]
-            if batch.barrier and lane.counts.in_flight:
-                break
-            if batch.barrier and batch.version in lane.tainted_versions:
-                raise InputError(
-                    f"Line {batch.spans[0].line}: version {batch.version} of stream "
-                    f"{quoted(batch.stream)} is not activated, as records of it were set aside: "
-                    "activating would delete their earlier rows. Repair and replay them, take "
-                    "their lines out of the dead-letter file, then run again."
-                )
-            lane.activating = batch.barrier
-            lane.counts.in_flight += batch.count
+    def _pump(self, lane: Lane) -> None:
+        """Make ready what may go."""
+        for batch in lane.ready():
             self._handed += 1
-            self.ready.append(lane.waiting.popleft())
+            self.ready.append(batch)
+        if lane.refused:
+            (span, *_), stream = lane.refused.spans, quoted(lane.refused.stream)
+            self._note_refusal(
+                span,
+                f"version {lane.refused.version} of stream {stream} is not activated, as records "
+                "of it were set aside: activating would delete their earlier rows. Repair and "
+                "replay them, take their lines out of the dead-letter file, then run again.",
+            )
+
+    def _note_refusal(self, span: Span, text: str) -> None:
+        """Keep what ends the run until those around it are on their way; the first one counts."""
+        refusal = span.sequence, f"{place(span.line, span.file)}: {text}"
+        self._refusal = min(self._refusal or refusal, refusal)
 
     def _notice(self, stream: str, advice: Advice) -> None:
         """Tell what was not told before of the stream, or of each of the fields."""

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from target_stitch_import.figures import Latencies
+    from target_stitch_import.lanes import Counts
     from target_stitch_import.metrics import Metrics
     from target_stitch_import.payload import Batch
-    from target_stitch_import.pipeline import Counts, Notice
+    from target_stitch_import.pipeline import Notice
     from target_stitch_import.progress import Progress
     from target_stitch_import.sender import Traffic
 

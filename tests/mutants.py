@@ -263,26 +263,26 @@ MUTATIONS = [
     # Activations.
     Mutation(
         "an activation overtakes records",
-        "pipeline",
-        "            if batch.barrier and lane.counts.in_flight:\n",
+        "lanes",
+        "            if batch.barrier and self.counts.in_flight:\n",
         "            if False:\n",
     ),
     Mutation(
         "records overtake an activation",
-        "pipeline",
-        "            lane.activating = batch.barrier\n",
+        "lanes",
+        "            self._is_activating = batch.barrier\n",
         "",
     ),
     Mutation(
         "a version that lacks a record is activated",
-        "pipeline",
-        "            if batch.barrier and batch.version in lane.tainted_versions:\n",
+        "lanes",
+        "            if batch.barrier and batch.version in self.tainted_versions:\n",
         "            if False:\n",
     ),
     Mutation(
         "a record refused by the service does not count as lacking",
-        "pipeline",
-        "        lane.tainted_versions.update(each.version for each in set_aside)\n",
+        "lanes",
+        "        self.tainted_versions.update(lacking)\n",
         "",
     ),
     Mutation(
@@ -294,8 +294,8 @@ MUTATIONS = [
     Mutation(
         "what an earlier run set aside does not count as lacking",
         "pipeline",
-        "        self._lanes.setdefault(stream, _Lane()).tainted_versions.add(version)\n",
-        "        self._lanes.setdefault(stream, _Lane())\n",
+        "        self._lanes.setdefault(stream, Lane()).tainted_versions.add(version)\n",
+        "        self._lanes.setdefault(stream, Lane())\n",
         SIMULATION,
     ),
     # Bodies.
@@ -363,8 +363,8 @@ MUTATIONS = [
     Mutation(
         "what is gathered waits for more without end",
         "pipeline",
-        "        if self._gathering.since + self._gather_seconds <= now:\n",
-        "        if False:\n",
+        "            self._gathering.since + self._gather_seconds <= now\n",
+        "            False\n",
     ),
     Mutation(
         "what is gathered counts as new once it is checked",
@@ -424,6 +424,18 @@ MUTATIONS = [
         "                pass\n"
         "            except (_UnreadableError, OSError, zlib.error) as error:\n",
         BATCH_FILES,
+    ),
+    Mutation(
+        "what is open at the end is closed but for the first few",
+        "pipeline",
+        "        if self._is_closing and self._handed < self._rules.max_in_flight_requests:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a lane goes on behind a refused activation",
+        "lanes",
+        "                self.refused = batch\n                return\n",
+        "                self.refused = self._waiting.popleft()\n                continue\n",
     ),
     # Time and memory.
     Mutation(

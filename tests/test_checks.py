@@ -381,3 +381,27 @@ def test_a_refusal_holds_no_value(record: dict[str, Any], field: Any) -> None:
     words = verdict(exactly(check(schema, ("c/d",))), json.dumps(record))
     assert "S3CRET" not in words
     assert "x" * 300 not in words
+
+
+def test_names_that_are_data_are_not_told() -> None:
+    schema = {
+        "properties": {
+            "seen": {"additionalProperties": {"type": "string", "format": "date-time"}},
+        }
+    }
+    check = RecordCheck(
+        enforced(json.dumps(schema).encode()).schema, (), max_record_bytes=MAX_RECORD_BYTES
+    )
+    passed = check.examine(Raw(b'{"seen":{"somebody@example.com":"2024-01-01T00:00:00"}}'))
+    assert isinstance(passed, Passed)
+    assert list(passed.notes) == ["/seen/*"]
+    assert bytes(passed.record) == b'{"seen":{"somebody@example.com":"2024-01-01T00:00:00Z"}}'
+
+
+def test_a_record_is_measured_again_once_its_date_times_are_complete() -> None:
+    schema = {"properties": {"at": {"type": "string", "format": "date-time"}}}
+    record = Raw(b'{"at":"2024-01-01T00:00:00","x":"%b"}' % (b"x" * 30_000))
+    check = RecordCheck(
+        enforced(json.dumps(schema).encode()).schema, (), max_record_bytes=len(record)
+    )
+    assert isinstance(check.examine(record), Refused)

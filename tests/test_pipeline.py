@@ -282,8 +282,9 @@ def test_activation_is_refused_where_a_record_of_its_version_was_set_aside() -> 
     feed(of, [activate])
     (batch,) = take(of)
     of.set_aside(of.to_set_aside.popleft())
+    of.settled(batch)
     with pytest.raises(InputError, match=r"version 7 of stream `people` is not activated"):
-        of.settled(batch)
+        of.expire(0.0)
 
 
 def test_activation_can_be_switched_off() -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.figures import History, Latencies, Vitals
+from target_stitch_import.lanes import Counts
 from target_stitch_import.metrics import Metrics
-from target_stitch_import.pipeline import Counts
 from target_stitch_import.progress import Progress
 from target_stitch_import.report import Ending, Reporter
 from target_stitch_import.sender import Traffic

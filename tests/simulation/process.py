@@ -332,10 +332,7 @@ class Process:
                 self.sometimes("set aside by the service")
                 self.laws.set_aside(step.records)
             case Settled(part, set_aside):
-                try:
-                    self.pipeline.settled(part, set_aside)
-                except TargetError as error:
-                    self._finish(error)
+                self.pipeline.settled(part, set_aside)
             case LimitLearned(max_bytes):
                 limits = self.pipeline.limits
                 limits.max_bytes = min(limits.max_bytes, max_bytes)

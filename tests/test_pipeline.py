@@ -244,6 +244,25 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
     assert len(take(of)) == 2
 
 
+def test_what_is_open_at_the_end_is_closed_as_it_can_be_sent() -> None:
+    """Closed all at once, it would take as much memory again."""
+    of = pipeline(max_buffer_bytes=1_000_000, max_in_flight_requests=1)
+    streams = [f"s{number}" for number in range(9)]
+    feed(of, [schema(name) for name in streams])
+    feed(of, [record(1, name, name="x" * 40_000) for name in streams])
+    of.close()
+    ready = take(of)
+    assert len(ready) == 2
+    sent: list[str] = []
+    while ready:
+        batch = ready.pop(0)
+        sent.append(batch.stream)
+        settle(of, batch)
+        ready += take(of)
+        assert len(ready) <= 2
+    assert sorted(sent) == streams
+
+
 def test_all_that_is_held_is_released() -> None:
     of = pipeline()
     feed(of, [schema(), record(1), record(2)])

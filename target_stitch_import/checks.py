@@ -169,6 +169,7 @@ class RecordCheck:
         naive_datetimes: `utc` completes a date-time without offset, `fail` refuses it, `keep`
             lets it through.
         max_record_bytes: The longest text that still fits a request.
+        quick: What `quick_check` made of schema and keys, where somebody has it.
     """
 
     def __init__(
@@ -178,12 +179,13 @@ class RecordCheck:
         *,
         naive_datetimes: str = "utc",
         max_record_bytes: int,
+        quick: QuickCheck | None = None,
     ) -> None:
         self._schema = schema
         self._keys = tuple(keys)
         self._max_record_bytes = max_record_bytes
         self._naive = naive_datetimes
-        self._quick = quick_check(schema, keys)
+        self._quick = quick or quick_check(schema, keys)
 
     @cached_property
     def _completion(self) -> Completion | None:

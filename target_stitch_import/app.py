@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from target_stitch_import.api import ImportApi
 from target_stitch_import.batch_files import BatchFiles
 from target_stitch_import.buffers import Limits
-from target_stitch_import.dead_letter import DeadLetters
+from target_stitch_import.dead_letter import DeadLetters, DryDeadLetters
 from target_stitch_import.errors import (
     ConfigurationError,
     ServiceUnavailableError,
@@ -30,12 +30,18 @@ from target_stitch_import.retry import Answer
 from target_stitch_import.runner import Run, StateWriter, Wakeup
 from target_stitch_import.sender import Sender, SenderRules
 from target_stitch_import.stream import StreamRules
-from target_stitch_import.summary import log_summary, write_summary
+from target_stitch_import.summary import (
+    ACKNOWLEDGED,
+    WOULD_BE_SENT,
+    log_summary,
+    write_summary,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.config import Settings
+    from target_stitch_import.dead_letter import Shelf
     from target_stitch_import.progress import Terminal
     from target_stitch_import.sender import Transport
 
@@ -76,10 +82,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         if options.output_path:
             reporter.output = OutputFile(options.output_path)
             stack.callback(reporter.output.close)
-        dead_letters = None
-        if settings.on_invalid_record == "dead_letter" and settings.dead_letter_path:
-            dead_letters = DeadLetters(settings.dead_letter_path, settings.dead_letter_limit)
-            stack.callback(dead_letters.close)
+        shelf, versions = _shelf(settings, options, stack, reporter)
         wakeup = Wakeup()
         stack.callback(wakeup.close)
         sender = Sender(
@@ -88,35 +91,51 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
                 settings.requests_at_once,
                 settings.max_retry_seconds,
             ),
-            dead_letters,
+            shelf,
             wakeup.wake,
             reporter.trouble,
         )
         run = Run(
             intake=Intake(Source(source), BatchFiles(settings.batch_root)),
-            pipeline=_pipeline(settings, dead_letters),
+            pipeline=_pipeline(settings, versions),
             states=StateWriter(states, wakeup.wake),
             observer=reporter,
             wakeup=wakeup,
             sender=sender,
-            dead_letters=dead_letters,
+            dead_letters=shelf,
             mapper=_mapper(settings),
             writes_states=not options.dry_run,
         )
-        _run(run, settings, reporter)
+        _run(run, settings, reporter, dry_run=options.dry_run)
         return run.lines_read
 
 
 def _reporter(options: Options) -> Reporter:
+    done = WOULD_BE_SENT if options.dry_run else ACKNOWLEDGED
     if options.terminal is None:
-        progress, metrics = Progress.logged(_LOGGER), Metrics(time.monotonic())
+        progress, metrics = Progress.logged(_LOGGER, done), Metrics(time.monotonic())
     else:
         # People watch; lines for programs to read would only push theirs about.
-        progress, metrics = Progress.live(options.terminal), None
+        progress, metrics = Progress.live(options.terminal, done), None
     return Reporter(progress=progress, metrics=metrics)
 
 
-def _run(run: Run, settings: Settings, reporter: Reporter) -> None:
+def _shelf(
+    settings: Settings, options: Options, stack: ExitStack, reporter: Reporter
+) -> tuple[Shelf | None, set[tuple[str, int]]]:
+    """Return where bad records go, and the streams and table versions that lack some already."""
+    path, limit = settings.dead_letter_path, settings.dead_letter_limit
+    if settings.on_invalid_record != "dead_letter" or not path:
+        return None, set()
+    if options.dry_run:
+        # Nothing of it is delivered, so nothing of it may stand in a later run's way.
+        return DryDeadLetters(path, limit, reporter.trouble), set()
+    letters = DeadLetters(path, limit)
+    stack.callback(letters.close)
+    return letters, letters.versions()
+
+
+def _run(run: Run, settings: Settings, reporter: Reporter, *, dry_run: bool) -> None:
     failed: TargetError | None = None
     try:
         run.run()
@@ -132,7 +151,7 @@ def _run(run: Run, settings: Settings, reporter: Reporter) -> None:
         seconds_without_room=run.seconds_without_room,
     )
     summary = reporter.summary(run.pipeline.counts(), run.sender.traffic, ending)
-    log_summary(summary, _LOGGER)
+    log_summary(summary, _LOGGER, dry_run=dry_run)
     try:
         if settings.summary_path:
             write_summary(settings.summary_path, summary)
@@ -147,7 +166,7 @@ def _mapper(settings: Settings) -> StreamMapper | None:
     return StreamMapper(config) if mapping_is_wanted(config) else None
 
 
-def _pipeline(settings: Settings, dead_letters: DeadLetters | None) -> Pipeline:
+def _pipeline(settings: Settings, lacking: set[tuple[str, int]]) -> Pipeline:
     rules = PipelineRules(
         stream=StreamRules(
             validate_records=settings.validate_records,
@@ -165,7 +184,7 @@ def _pipeline(settings: Settings, dead_letters: DeadLetters | None) -> Pipeline:
         max_age_seconds=settings.batch_delay_seconds,
     )
     pipeline = Pipeline(rules, limits)
-    for stream, table_version in dead_letters.versions() if dead_letters else ():
+    for stream, table_version in lacking:
         pipeline.taint(stream, table_version)
     return pipeline
 

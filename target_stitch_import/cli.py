@@ -50,7 +50,11 @@ own 700 has it look through the schemas of all streams again and again."""
 @click.option("--input", "input_file", type=click.File("rb"), help="Read from a file, not stdin.")
 @click.option("-n", "--dry-run", is_flag=True, help="Check everything, send nothing.")
 @click.option(
-    "-o", "--output-file", metavar="FILE", help="Save the request bodies delivered, one a line."
+    "-o",
+    "--output-file",
+    metavar="FILE",
+    help="Save the request bodies, one a line: those delivered, or those a dry run would send. "
+    "Every run begins the file anew.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log every batch.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")

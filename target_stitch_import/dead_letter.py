@@ -10,18 +10,25 @@ import os
 import stat
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec import Raw
 
-from target_stitch_import.errors import InputError, OutputError
+from target_stitch_import.errors import InputError, OutputError, quoted
 from target_stitch_import.places import place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from target_stitch_import.pipeline import SetAside
+
+
+class Shelf(Protocol):
+    """Where records go that are set aside; from any thread."""
+
+    def write(self, records: Sequence[SetAside]) -> None:
+        """Put `records` where they are safe."""
 
 
 class DeadLetters:
@@ -74,12 +81,7 @@ class DeadLetters:
 
     def _write(self, records: Sequence[SetAside]) -> None:
         self._count += len(records)
-        if self._count > self._limit:
-            last = records[-1]
-            raise InputError(
-                f"More than {self._limit:,} records were set aside (`dead_letter_limit`). The last "
-                f"one: {place(last.line, last.file)}: {last.reason}. See {self._path}."
-            )
+        _check_limit(self._count, self._limit, records[-1], self._path)
         # A line that was cut off, by a kill or a full disk, must not spoil the next one.
         text = b"\n" * self._is_in_mid_line + b"".join(map(_line, records))
         self._is_in_mid_line = True
@@ -95,6 +97,41 @@ class DeadLetters:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+class DryDeadLetters:
+    """Tells of records that would be set aside, and leaves every file alone; from any thread."""
+
+    def __init__(self, path: str, limit: int, tell: Callable[[str], None]) -> None:
+        self._path = path
+        self._limit = limit
+        self._tell = tell
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def write(self, records: Sequence[SetAside]) -> None:
+        """Tell of `records`.
+
+        Raises:
+            InputError: There are too many.
+        """
+        with self._lock:
+            for record in records:
+                self._count += 1
+                _check_limit(self._count, self._limit, record, self._path)
+                text = (
+                    f"{place(record.line, record.file)}: a record of stream "
+                    f"{quoted(record.stream)} would be set aside: {record.reason}"
+                )
+                self._tell(text)
+
+
+def _check_limit(count: int, limit: int, last: SetAside, path: str) -> None:
+    if count > limit:
+        raise InputError(
+            f"More than {limit:,} records were set aside (`dead_letter_limit`). The last one: "
+            f"{place(last.line, last.file)}: {last.reason}. See {path}."
+        )
 
 
 def _sync_folder(path: str) -> None:
@@ -138,6 +175,8 @@ def _line(record: SetAside) -> bytes:
         "reason": record.reason,
         "request": Raw(record.prefix.arguments),
     }
+    if not record.mapped:
+        entry["mapped"] = False
     try:
         msgspec.json.decode(record.record, type=Raw)
         entry["record"] = Raw(record.record)

@@ -80,7 +80,7 @@ class StreamMapper:
                         yield from self._map_records(event, stream_map)
                 case MalformedRecord() | RecordFiles() if self._is_known(event.stream):
                     for stream_map in self._maps(event.stream):
-                        yield replace(event, stream=stream_map.stream_alias)
+                        yield _renamed(event, stream_map.stream_alias)
                 case ActivateVersion():
                     for stream_map in self._maps(event.stream):
                         yield ActivateVersion(event.line, stream_map.stream_alias, event.version)
@@ -158,7 +158,16 @@ class StreamMapper:
         except Exception as error:  # noqa: BLE001 - expressions can raise anything
             detail = type(error.__cause__ or error).__name__
             reason = f"its stream map failed with {detail}"
-            return MalformedRecord(line, alias, event.version, bytes(raw), reason, event.file)
+            # It goes aside as the tap sent it, with what the map may be there to hide.
+            return MalformedRecord(
+                line, alias, event.version, bytes(raw), reason, event.file, mapped=False
+            )
+
+
+def _renamed(event: MalformedRecord | RecordFiles, stream: str) -> Event:
+    if isinstance(event, MalformedRecord):
+        return replace(event, stream=stream, mapped=False)
+    return replace(event, stream=stream)
 
 
 def _write(value: Any) -> bytes:

@@ -104,6 +104,8 @@ class MalformedRecord:
     text: bytes
     reason: str
     file: BatchFile | None = None
+    mapped: bool = True
+    """Whether a stream map has had its say, where the stream has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,8 @@ class SetAside:
     """How a request that carries it opens, so that it can be sent once it is repaired."""
     file: BatchFile | None = None
     """Where `line` is; None for the tap's output."""
+    mapped: bool = True
+    """False for a record as the tap sent it, though its stream has a map."""
 
 
 class Pipeline:
@@ -138,7 +140,9 @@ class Pipeline:
                 self._admit(event.stream)  # so that they are set aside in their order
                 span = self._enter(event.stream, 1, event.line, event.file, clock_ns)
                 refused = Refused("", event.reason)
-                self._refuse(event.stream, event.version, span, event.text, refused)
+                self._refuse(
+                    event.stream, event.version, span, event.text, refused, mapped=event.mapped
+                )
             case RecordFiles():
                 # Its records follow as events of their own.
                 self._stream_of(event, "BATCH")
@@ -349,13 +353,15 @@ class Pipeline:
         if good.records:
             yield good
 
-    def _refuse(
+    def _refuse(  # noqa: PLR0913 - what is known of the record
         self,
         stream: str,
         version: int | None,
         span: Span,
         record: bytes | Raw,
         refused: Refused,
+        *,
+        mapped: bool = True,
     ) -> None:
         """Set a record aside, or end the run once those around it are on their way."""
         self._lanes[stream].tainted_versions.add(version)
@@ -377,6 +383,7 @@ class Pipeline:
                 bytes(record),
                 self._streams[stream].prefix(version),
                 span.file,
+                mapped,
             )
         )
 

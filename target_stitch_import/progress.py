@@ -106,6 +106,7 @@ class Progress:
 
     Args:
         show: Puts a line before people's eyes.
+        done: What became of the messages that count.
         window_seconds: The time that rates are taken over.
         close: Called once the run is over, before its summary is told.
     """
@@ -116,10 +117,12 @@ class Progress:
         interval_seconds: float,
         window_seconds: float,
         close: Callable[[], None] = lambda: None,
+        done: str = "acknowledged",
     ) -> None:
         self.due_seconds = interval_seconds
         self.close = close
         self._show = show
+        self._done = done
         self._interval_seconds = interval_seconds
         self._window_seconds = window_seconds
         self._recent: Counter[str] = Counter()
@@ -129,14 +132,16 @@ class Progress:
         self._past: deque[Vitals] = deque()
 
     @classmethod
-    def live(cls, terminal: Terminal) -> Progress:
+    def live(cls, terminal: Terminal, done: str = "acknowledged") -> Progress:
         """Return the one for a terminal."""
-        return cls(terminal.draw, LIVE_SECONDS, _LIVE_WINDOW_SECONDS, lambda: terminal.draw(""))
+        close = lambda: terminal.draw("")  # noqa: E731 - short
+        return cls(terminal.draw, LIVE_SECONDS, _LIVE_WINDOW_SECONDS, close, done)
 
     @classmethod
-    def logged(cls, logger: logging.Logger) -> Progress:
+    def logged(cls, logger: logging.Logger, done: str = "acknowledged") -> Progress:
         """Return the one for a log."""
-        return cls(lambda text: logger.info("%s", text), LOG_SECONDS, LOG_SECONDS)
+        show = lambda text: logger.info("%s", text)  # noqa: E731 - short
+        return cls(show, LOG_SECONDS, LOG_SECONDS, done=done)
 
     def delivered(self, stream: str, messages: int) -> None:
         """Count messages that were acknowledged."""
@@ -153,16 +158,19 @@ class Progress:
         self._past.append(vitals)
         while vitals.seconds - self._past[0].seconds >= self._window_seconds:
             self._past.popleft()
-        self._show(line(vitals, since, len(self._streams), self._busiest, state_age_seconds))
+        streams = len(self._streams)
+        self._show(line(vitals, since, streams, self._busiest, state_age_seconds, done=self._done))
         self.due_seconds = vitals.seconds + self._interval_seconds
 
 
-def line(
+def line(  # noqa: PLR0913 - what is told of a run
     now: Vitals,
     since: Vitals | None,
     streams: int,
     busiest: str,
     state_age_seconds: float | None,
+    *,
+    done: str = "acknowledged",
 ) -> str:
     """Return one line on how a run stands `now`, its rates those since `since` or the beginning."""
     seconds = now.seconds - (since.seconds if since else 0.0)
@@ -170,7 +178,7 @@ def line(
     byte_rate = (now.bytes - (since.bytes if since else 0)) / seconds if seconds else 0.0
     parts = [
         elapsed(now.seconds),
-        f"{now.acknowledged:,} acknowledged",
+        f"{now.acknowledged:,} {done}",
         f"{rate:,.0f}/s",
         f"{byte_rate / 1e6:,.1f} MB/s",
         f"{now.in_flight} in flight",

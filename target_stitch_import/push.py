@@ -232,11 +232,12 @@ class Push:
             try:
                 step = conversation.send(outcome)
             except StopIteration as end:
-                verdict: Acknowledged | Rejected | TooLarge = end.value
-                return verdict
+                final: Acknowledged | Rejected | TooLarge = end.value
+                return final
             if isinstance(step, Attempt):
-                answer = self._post(step.body)
-                outcome = Outcome(judge(answer, time.time()), time.monotonic())
+                body = step.body
+                verdict = judge(self._post(body), time.time(), body)
+                outcome = Outcome(verdict, time.monotonic())
             else:
                 outcome = None
                 if step.note:

@@ -58,6 +58,7 @@ class _DeadLetter(msgspec.Struct):
     sequence: int
     request: _Request
     record: Raw
+    mapped: bool = True
 
 
 class _Message(msgspec.Struct):
@@ -77,19 +78,33 @@ class Replayed:
     requests: int = 0
 
 
-def replay(file: IO[bytes], connect: Callable[[], Transport], rules: SenderRules) -> Replayed:
+def replay(
+    file: IO[bytes],
+    connect: Callable[[], Transport],
+    rules: SenderRules,
+    naive_datetimes: str,
+    note: Callable[[str], None],
+) -> Replayed:
     """Send everything in `file`, one body or dead letter a line, and wait until it is taken.
+
+    Args:
+        file: What to send.
+        connect: Makes a transport; each of the sender's threads has its own.
+        rules: Those of the sender.
+        naive_datetimes: As the setting; for dead letters, as bodies are sent as they are.
+        note: Told, from any thread, what a person should know about trouble on the way.
 
     Raises:
         TargetError: Something was not taken; the text names the first line of the file that must
             be sent again.
     """
     wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
-    sender = Sender(connect, rules, None, lambda: wakeups.put(None), lambda _: None)
+    sender = Sender(connect, rules, None, lambda: wakeups.put(None), note)
     replayed = Replayed()
     in_flight: dict[int, int] = {}
+    lines = _Lines(naive_datetimes, note)
     try:
-        for batch in _batches(file):
+        for batch in lines.batches(file):
             while len(in_flight) >= 2 * rules.max_in_flight_requests or (
                 batch.barrier and in_flight
             ):
@@ -100,15 +115,24 @@ def replay(file: IO[bytes], connect: Callable[[], Transport], rules: SenderRules
                 _drain(sender, wakeups, in_flight, replayed)
         _drain(sender, wakeups, in_flight, replayed)
     except TargetError as error:
-        first = min(in_flight.values(), default=None)
-        hint = (
-            f" Line {first} of the file and those behind it may not have arrived." if first else ""
-        )
-        raise type(error)(f"{error}{hint}") from None
+        hint = _words_on_the_rest(in_flight, lines)
+        raise type(error)(f"{error} {hint}".rstrip()) from None
+    except KeyboardInterrupt:
+        if hint := _words_on_the_rest(in_flight, lines):
+            note(hint)
+        raise
     finally:
         sender.stop()
         sender.close()
     return replayed
+
+
+def _words_on_the_rest(in_flight: dict[int, int], lines: _Lines) -> str:
+    """Tell from which line on the file is to be sent again."""
+    first = min([*in_flight.values(), *lines.waiting.values()], default=None)
+    if first is None:
+        return ""
+    return f"Line {first} of the file and those behind it may not have arrived."
 
 
 def _drain(
@@ -142,31 +166,56 @@ def _take(
             pass
 
 
-def _batches(file: IO[bytes]) -> Iterator[Batch]:
-    """Yield what the lines of `file` come to; dead letters of one table go together."""
-    buffers = Buffers(Limits())
-    # One table's letters share what their requests say, so it is worked out once.
-    tables: dict[bytes, tuple[BodyPrefix, RecordCheck]] = {}
-    for line, text in enumerate(file, 1):
-        if text.isspace():
-            continue
-        request = _read_body(text)
-        if request is not None and request.messages is not UNSET:
-            yield from _saved_body(line, request, request.messages)
-            continue
-        letter = _read_letter(line, text)
-        opening = letter.request.prefix()
-        if opening.encoded not in tables:
-            tables[opening.encoded] = opening, _check(line, letter.request, opening)
-        prefix, check = tables[opening.encoded]
+class _Lines:
+    """Reads a file; `waiting` tells, by table, the first line that is read and not handed on."""
+
+    def __init__(self, naive_datetimes: str, note: Callable[[str], None]) -> None:
+        self.waiting: dict[str, int] = {}
+        self._naive_datetimes = naive_datetimes
+        self._note = note
+        self._noted: set[tuple[str, str, str]] = set()
+        self._buffers = Buffers(Limits())
+        # One table's letters share what their requests say, so it is worked out once.
+        self._tables: dict[bytes, tuple[BodyPrefix, RecordCheck]] = {}
+
+    def batches(self, file: IO[bytes]) -> Iterator[Batch]:
+        """Yield what the lines of `file` come to; dead letters of one table go together."""
+        for line, text in enumerate(file, 1):
+            if text.isspace():
+                continue
+            request = _read_body(text)
+            if request is not None and request.messages is not UNSET:
+                yield from _saved_body(line, request, request.messages)
+            else:
+                yield from self._add(line, _read_letter(line, text))
+        for table in self._buffers.sizes():
+            yield self._buffers.close(table)
+            self.waiting.pop(table, None)
+
+    def _add(self, line: int, letter: _DeadLetter) -> Iterator[Batch]:
+        """Buffer a repaired record; yield the batches that it completes."""
+        table, version = letter.request.table_name, letter.request.table_version
+        prefix, check = self._table(line, letter.request)
         verdict = check.examine(letter.record)
         if isinstance(verdict, Refused):
             raise InputError(f"Line {line} is not repaired: {verdict}.")
-        encoded = encode_records([letter.record], [None], [letter.sequence])
+        for name, said in verdict.notes.items():
+            if (table, name, said) not in self._noted:
+                self._noted.add((table, name, said))
+                self._note(f"Table {quoted(table)}: field {quoted(name)}: {said}")
+        encoded = encode_records([verdict.record], [None], [letter.sequence])
         fragment = Fragment(encoded, 1, (Span(1, line, letter.sequence, 0),))
-        version = letter.request.table_version
-        yield from buffers.add(letter.request.table_name, prefix, version, fragment, 0.0)
-    yield from map(buffers.close, buffers.sizes())
+        self.waiting.setdefault(table, line)
+        for batch in self._buffers.add(table, prefix, version, fragment, 0.0):
+            yield batch
+            self.waiting[table] = line
+
+    def _table(self, line: int, request: _Request) -> tuple[BodyPrefix, RecordCheck]:
+        prefix = request.prefix()
+        if prefix.encoded not in self._tables:
+            check = _check(line, request, prefix, self._naive_datetimes)
+            self._tables[prefix.encoded] = prefix, check
+        return self._tables[prefix.encoded]
 
 
 def _read_body(text: bytes) -> _Request | None:
@@ -178,18 +227,33 @@ def _read_body(text: bytes) -> _Request | None:
 
 def _read_letter(line: int, text: bytes) -> _DeadLetter:
     try:
-        return _LETTER.decode(text)
+        letter = _LETTER.decode(text)
     except (ValueError, RecursionError) as error:
+        raise InputError(_words_on_neither(line, error)) from None
+    if not letter.mapped:
         raise InputError(
-            f"Line {line} is neither a request body nor a dead letter with its `record` as JSON: "
-            f"{quoted(str(error), mark='')}."
-        ) from None
+            f"Line {line} holds a record as the tap sent it, also what its stream map drops or "
+            "masks. Mend the tap or the map, and run again; or bring the record into the form that "
+            "the map gives it, and take `mapped` out of the line."
+        )
+    return letter
+
+
+def _words_on_neither(line: int, error: Exception) -> str:
+    return (
+        f"Line {line} is neither a request body nor a dead letter with its `record` as JSON: "
+        f"{quoted(str(error), mark='')}."
+    )
 
 
 def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[Batch]:
     """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
-    records = [each for each in messages if _MESSAGE.decode(each).action == "upsert"]
-    rest = [each for each in messages if _MESSAGE.decode(each).action != "upsert"]
+    try:
+        actions = [_MESSAGE.decode(each).action for each in messages]
+    except (ValueError, RecursionError) as error:
+        raise InputError(_words_on_neither(line, error)) from None
+    records = [each for each, action in zip(messages, actions, strict=True) if action == "upsert"]
+    rest = [each for each, action in zip(messages, actions, strict=True) if action != "upsert"]
     for group, barrier in ((records, False), (rest, True)):
         if group:
             # One fragment each, so that each keeps the line of the file that it stands in.
@@ -200,7 +264,7 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
             yield Batch.of(table, request.prefix(), fragments, version, barrier=barrier)
 
 
-def _check(line: int, request: _Request, prefix: BodyPrefix) -> RecordCheck:
+def _check(line: int, request: _Request, prefix: BodyPrefix, naive: str) -> RecordCheck:
     try:
         schema = enforced(bytes(request.schema)).schema
     except SchemaDefectError as defect:
@@ -208,6 +272,6 @@ def _check(line: int, request: _Request, prefix: BodyPrefix) -> RecordCheck:
     return RecordCheck(
         schema,
         request.key_names,
-        naive_datetimes="keep",
+        naive_datetimes=naive,
         max_record_bytes=prefix.max_record_bytes,
     )

@@ -19,6 +19,7 @@ from target_stitch_import.errors import (
     TargetError,
     quoted,
 )
+from target_stitch_import.redaction import without_values
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
@@ -96,8 +97,11 @@ class Stop:
 Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | Rejected | Stop
 
 
-def judge(answer: Answer, wall_clock_seconds: float) -> Verdict:
-    """Return what an answer means for its request; `wall_clock_seconds` is since 1970."""
+def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
+    """Return what an answer means for its request; `wall_clock_seconds` is since 1970.
+
+    `body` is what was sent: no value of its records is in the words of the verdict.
+    """
     if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
             ProtocolError(
@@ -111,11 +115,12 @@ def judge(answer: Answer, wall_clock_seconds: float) -> Verdict:
         detail = f" ({quoted(answer.text, mark='')})" if answer.text else ""
         return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)
     status = answer.status
-    said = f"{status} {quoted(answer.text.strip(), mark='', limit=1000)}".strip()
-    if 200 <= status < 300:
-        if _says_error(answer.text):
-            return TryAgain(f"an acknowledgement that says error: {said}")
+    if 200 <= status < 300 and not _says_error(answer.text):
         return Acknowledged()
+    words = without_values(answer.text.strip(), body)
+    said = f"{status} {quoted(words, mark='', limit=1000)}".strip()
+    if 200 <= status < 300:
+        return TryAgain(f"an acknowledgement that says error: {said}")
     if status in _TRY_AGAIN:
         wait = retry_after_seconds(answer.retry_after, wall_clock_seconds)
         return TryAgain(said, wait)

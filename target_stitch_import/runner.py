@@ -29,7 +29,7 @@ from target_stitch_import.sender import Failed, Released, Sender
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from target_stitch_import.dead_letter import DeadLetters
+    from target_stitch_import.dead_letter import Shelf
     from target_stitch_import.intake import Intake
     from target_stitch_import.mapping import StreamMapper
     from target_stitch_import.payload import Batch
@@ -149,7 +149,7 @@ class Run:
     observer: Observer
     wakeup: Wakeup
     sender: Sender
-    dead_letters: DeadLetters | None = None
+    dead_letters: Shelf | None = None
     mapper: StreamMapper | None = None
     writes_states: bool = True
     seconds_without_room: float = 0.0

@@ -34,7 +34,7 @@ from target_stitch_import.throttle import Throttle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_stitch_import.dead_letter import DeadLetters
+    from target_stitch_import.dead_letter import Shelf
     from target_stitch_import.payload import Batch
     from target_stitch_import.retry import Answer
 
@@ -111,7 +111,7 @@ class Sender:
         self,
         connect: Callable[[], Transport],
         rules: SenderRules,
-        dead_letters: DeadLetters | None,
+        dead_letters: Shelf | None,
         wake: Callable[[], None],
         note: Callable[[str], None],
     ) -> None:
@@ -219,8 +219,10 @@ class Sender:
             self._throttle.enter()
             self.traffic.in_flight += 1
         started = time.monotonic()
-        verdict = judge(transport.send_batch(attempt.body, attempt.part.stream), time.time())
+        body = attempt.body
+        answer = transport.send_batch(body, attempt.part.stream)
         seconds = time.monotonic() - started
+        verdict = judge(answer, time.time(), body)
         with self._changed:
             allowed = self._throttle.allowed
             self._throttle.leave(well=not isinstance(verdict, TryAgain), seconds=seconds)

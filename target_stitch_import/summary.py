@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from target_stitch_import.figures import Vitals
 
 _MOST_STREAMS_TOLD = 20
+ACKNOWLEDGED = "acknowledged"
+WOULD_BE_SENT = "would be sent"
+"""What is told of messages in a dry run: nobody acknowledged them."""
 
 
 class StreamSummary(Struct, frozen=True):
@@ -116,13 +119,14 @@ def write_summary(path: str, summary: Summary) -> None:
         raise OutputError(f"The summary {path} cannot be written: {error.strerror}.") from None
 
 
-def log_summary(summary: Summary, logger: logging.Logger) -> None:
+def log_summary(summary: Summary, logger: logging.Logger, *, dry_run: bool = False) -> None:
     """Tell people what the run did: the streams with the most to tell, then all together."""
+    done = WOULD_BE_SENT if dry_run else ACKNOWLEDGED
     streams = sorted(
         summary.streams.items(), key=lambda each: (-each[1].set_aside, -each[1].read, each[0])
     )
     for stream, told in streams[:_MOST_STREAMS_TOLD]:
-        logger.info("Stream %s: %s", quoted(stream), _counts(told))
+        logger.info("Stream %s: %s", quoted(stream), _counts(told, done))
     if rest := [told for _, told in streams[_MOST_STREAMS_TOLD:]]:
         together = StreamSummary(
             sum(each.read for each in rest),
@@ -131,17 +135,26 @@ def log_summary(summary: Summary, logger: logging.Logger) -> None:
             sum(each.batches for each in rest),
             sum(each.bytes for each in rest),
         )
-        logger.info("And %s smaller streams: %s", f"{len(rest):,}", _counts(together))
-    for text in overview(summary):
+        logger.info("And %s smaller streams: %s", f"{len(rest):,}", _counts(together, done))
+    for text in dry_overview(summary) if dry_run else overview(summary):
         logger.info("%s", text)
 
 
-def _counts(stream: StreamSummary) -> str:
+def _counts(stream: StreamSummary, done: str) -> str:
     repeated = f", requests repeated: {stream.retries:,}" if stream.retries else ""
     return (
-        f"{stream.read:,} read, {stream.acknowledged:,} acknowledged, {stream.set_aside:,} set "
+        f"{stream.read:,} read, {stream.acknowledged:,} {done}, {stream.set_aside:,} set "
         f"aside; {size(stream.bytes)} in batches: {stream.batches:,}{repeated}"
     )
+
+
+def dry_overview(summary: Summary) -> list[str]:
+    """Return what is to be said of a dry run: nothing was on its way, so no times and no rates."""
+    told = (
+        f"{summary.acknowledged:,} messages would be sent, {size(summary.bytes)} in batches: "
+        f"{summary.batches:,}. Nothing was sent: this run was dry"
+    )
+    return [told]
 
 
 def overview(summary: Summary) -> list[str]:

@@ -406,6 +406,30 @@ def test_a_dry_run_sends_nothing_and_writes_no_state(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_dry_run_sets_nothing_aside(target: Target, tmp_path: Path) -> None:
+    """It tells of the records, and no later run finds a version that lacks them."""
+    path = tmp_path / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    version = {"version": 7}
+    good, bad = record(1, message=version), record(2, name=5, message=version)
+    outcome = target.run([schema(), good, bad], "--dry-run", **settings)
+    assert (outcome.status, path.exists()) == (0, False)
+    assert "Line 3: a record of stream `people` would be set aside: field `/name`" in outcome.log
+    assert "2 read, 1 would be sent, 1 set aside" in outcome.log
+    assert "1 messages would be sent" in outcome.log
+    assert "acknowledged" not in outcome.log
+    assert "answered" not in outcome.log
+    too_many = target.run([schema(), good, bad], "--dry-run", dead_letter_limit=0, **settings)
+    assert (too_many.status, path.exists()) == (65, False)
+    activation = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 7}
+    assert target.run([schema(), good, bad], **settings).status == 0
+    text = path.read_text()
+    outcome = target.run([schema(), good, activation], "--dry-run", **settings)
+    assert (outcome.status, path.read_text()) == (0, text)
+    path.unlink()
+    assert target.run([schema(), good, activation, state(1)], **settings).states == ["1"]
+
+
 def test_the_output_file_holds_the_bodies_delivered(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:

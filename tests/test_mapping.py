@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import Target, bodies, delivered, record, schema, state
+from tests.conftest import TOKEN, Target, bodies, delivered, record, schema, state
+from tests.test_toolbox import tool
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from target_stitch_import.local import ImportApi
 
 COLUMNS = schema(
@@ -123,6 +126,34 @@ def test_a_record_that_is_no_json_goes_where_its_stream_goes(
     outcome = target.run(messages, stream_maps={"people": people})
     assert outcome.status == status
     assert words in outcome.log
+
+
+@pytest.mark.parametrize("bad", ['{"id":1,"name":"S3CRET"}', '{"id":1,"name":NaN}'])
+def test_a_record_that_its_map_failed_on_is_not_replayed_as_it_is(
+    target: Target, api: ImportApi, tmp_path: Path, bad: str
+) -> None:
+    """Its columns are the tap's, also those that the map drops; until somebody says otherwise."""
+    path = tmp_path / "dead.jsonl"
+    settings = {
+        "on_invalid_record": "dead_letter",
+        "dead_letter_path": str(path),
+        "stream_maps": {"people": {"name": None, "twice": "2 * int(name)"}},
+    }
+    messages = [schema(), f'{{"type":"RECORD","stream":"people","record":{bad}}}']
+    assert target.run(messages, **settings).status == 0
+    (line,) = path.read_text().splitlines()
+    letter = json.loads(line)
+    assert letter.pop("mapped") is False
+    letter.pop("record_text", None)
+    repaired = letter | {"record": {"id": 1, "twice": "4"}}
+    path.write_text(json.dumps(repaired | {"mapped": False}))
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert outcome.status == 65
+    assert "Line 1 holds a record as the tap sent it" in outcome.log
+    assert bodies(api) == []
+    path.write_text(json.dumps(repaired))
+    assert tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN).status == 0
+    assert delivered(api) == [{"id": 1, "twice": "4"}]
 
 
 def test_settings_that_flattening_lacks_are_named(target: Target) -> None:

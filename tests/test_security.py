@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.api import Endpoint, ImportApi
-from target_stitch_import.retry import Failure
+from target_stitch_import.local import ImportApi as LocalApi
+from target_stitch_import.local.batch import Strictness
+from target_stitch_import.retry import Acknowledged, Answer, Failure, Rejected, Stop, judge
 from tests.conftest import TOKEN, Target, record, schema, state
 from tests.programs import require
+from tests.test_toolbox import tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from target_stitch_import.local import ImportApi as LocalApi
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 MESSAGES = [schema(), record(1), state(1)]
@@ -278,3 +279,78 @@ def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
     assert not [each for each in letters if "S3CRET" in each["reason"]]
     modes = {(tmp_path / name).stat().st_mode & 0o777 for name in left if name != "config.json"}
     assert modes == {0o600}
+
+
+LIVE_WORDS = [
+    "#/at: [S3CRET-1] is not a valid date-time. Expected [yyyy-MM-dd'T'HH:mm:ssZ]",
+    "#/name: S3CRET-1 is not a valid enum value",
+    "#/name: string [S3CRET-1] does not match pattern ^a",
+    r"#/name: string [S3CRET \"2\" \u00fc] does not match pattern ^a",
+    "#/cost: 90210.50 is not less or equal to 3",
+    "#/cost: 90210.5 is not a multiple of 7",
+    "#/n: 5 is not a valid enum value",
+    "#/code: [X] is not a valid date-time.",
+    "#/long: S3CRET, and more of it that the answer bre",
+]
+RECORD_DATA = (
+    r'{"id":17,"at":"S3CRET-1","name":"S3CRET \"2\" \u00fc","cost":90210.5,"n":5,"code":"X",'
+    '"deep":[{"S3CRET":"S3CRET-1"}],"long":"S3CRET, and more of it that the answer breaks off in"}'
+)
+
+
+@pytest.mark.parametrize("words", LIVE_WORDS)
+@pytest.mark.parametrize("status", [400, 413, 422, 500, 404])
+def test_no_value_comes_back_in_the_service_s_words(words: str, status: int) -> None:
+    """Whatever becomes of the request; of a whole batch, too. Names and rules stay."""
+    other = '{"action":"upsert","sequence":1,"data":{"id":1,"name":"other"}}'
+    message = f'{{"action":"upsert","sequence":2,"data":{RECORD_DATA}}}'
+    text = f'{{"error":"Record 1 did not conform to schema: {words}"}}'
+    bodies = f'{{"table_name":"t","messages":[{other},{message}]}}', f"[{message}]"
+    for body in bodies:
+        verdict = judge(Answer(status, text), 0.0, body.encode())
+        assert not isinstance(verdict, Acknowledged)
+        told = str(verdict.error if isinstance(verdict, Stop) else verdict.reason)
+        assert not [each for each in ("S3CRET", "90210", " 5 ", "[X]") if each in told]
+        assert f"{words.partition(':')[0]}: " in told
+        assert "[value]" in told
+        assert "Record 1 did not conform to schema" in told
+        assert not isinstance(verdict, Rejected) or verdict.record == 1
+
+
+def test_a_request_that_cannot_be_read_has_its_answer_left_out() -> None:
+    verdict = judge(Answer(400, "S3CRET"), 0.0, b'{"messages":[{"data":{"a":tru}}]}')
+    assert isinstance(verdict, Rejected)
+    assert "S3CRET" not in verdict.reason
+
+
+@pytest.mark.parametrize("on_invalid_record", ["fail", "dead_letter"])
+def test_what_the_live_service_says_of_a_record_holds_no_value(
+    target: Target, tmp_path: Path, on_invalid_record: str
+) -> None:
+    """In its own wording, which tells values; found by asking for ever smaller parts."""
+    columns: dict[str, Any] = {
+        "at": {"type": "string", "format": "date-time"},
+        "kind": {"type": "string", "enum": ["a", "b"]},
+    }
+    rows = [record(n, at="2024-01-31T23:59:59Z") for n in range(20)]
+    bad = [record(77, at="S3CRET-at"), record(78, kind="S3CRET-kind")]
+    settings = {
+        "validate_records": False,
+        "on_invalid_record": on_invalid_record,
+        "dead_letter_path": str(tmp_path / "dead.jsonl"),
+        "summary_path": str(tmp_path / "summary.json"),
+    }
+    with LocalApi(strictness=Strictness(live_messages=True)) as api:
+        messages = [schema(**columns), *rows, *bad, state(1)]
+        outcome = target.run(messages, "-v", api_url=api.url, **settings)
+        letters = tmp_path / "dead.jsonl"
+        reasons = ""
+        if on_invalid_record == "dead_letter":
+            assert outcome.status == 0
+            reasons = str([json.loads(each)["reason"] for each in letters.read_text().splitlines()])
+            assert reasons.count("[value]") == 2
+            replayed = tool(tmp_path, "replay", str(letters), api_url=api.url, token=TOKEN)
+            assert (replayed.status, "S3CRET" in replayed.log) == (65, False)
+        else:
+            assert (outcome.status, "[value]" in outcome.log) == (65, True)
+    assert "S3CRET" not in outcome.log + reasons + (tmp_path / "summary.json").read_text()

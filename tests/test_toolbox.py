@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -154,6 +155,8 @@ def test_repaired_dead_letters_are_replayed_under_their_sequence(
         ("junk\n", "Line 1 is neither a request body nor a dead letter"),
         ('{"table_name":"t"}\n', "Line 1 is neither"),
         ('\n{"sequence":1,"record":{}}\n', "Line 2 is neither"),
+        ('{"table_name":"t","schema":{},"messages":[{"sequence":1}]}\n', "Line 1 is neither"),
+        ('{"table_name":"t","schema":{},"messages":[5]}\n', "Line 1 is neither"),
     ],
 )
 def test_a_file_that_cannot_be_replayed(
@@ -175,6 +178,64 @@ def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
     assert outcome.status == 77
     assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
+
+
+def letter(number: int, **given: Any) -> dict[str, Any]:
+    """Return a dead letter with an `at` that is a date-time."""
+    columns = {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}
+    request = {"table_name": "t", "schema": {"properties": columns}, "key_names": ["id"]} | given
+    record = {"id": number, "at": "2024-01-31T23:59:59"}
+    return {"sequence": number, "request": request, "record": record}
+
+
+@pytest.mark.parametrize(
+    ("naive", "status", "words"),
+    [
+        ("utc", 0, "field `/at`: date-times without an offset are taken as UTC"),
+        ("keep", 65, "the Import API refuses a record"),
+        ("fail", 65, "Line 1 is not repaired: field `/at`: expected a date-time with an offset"),
+    ],
+)
+def test_replay_treats_naive_date_times_as_a_run_does(
+    api: ImportApi, tmp_path: Path, naive: str, status: int, words: str
+) -> None:
+    text = json.dumps(letter(1))
+    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "naive_datetimes": naive}
+    outcome = tool(tmp_path, "replay", "-", stdin=text, **config)
+    assert (outcome.status, words in outcome.log) == (status, True)
+    sent = ["2024-01-31T23:59:59Z"] if naive == "utc" else []
+    assert [each["at"] for each in delivered(api, "t")] == sent
+
+
+def test_replay_tells_what_it_waits_for(api: ImportApi, tmp_path: Path) -> None:
+    api.set_faults([{"kind": "down"}])
+    text = json.dumps(letter(1))
+    outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
+    assert outcome.status == 0
+    assert "The Import API did not take a batch of stream `t`: 503" in outcome.log
+
+
+def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: Path) -> None:
+    lines = [json.dumps(letter(1)), json.dumps(letter(2)), "junk"]
+    outcome = tool(tmp_path, "replay", "-", stdin="\n".join(lines), api_url=api.url, token=TOKEN)
+    assert outcome.status == 65
+    assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
+
+
+def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
+    api.set_faults([{"kind": "down", "times": "always"}])
+    path = tmp_path / "letters.jsonl"
+    path.write_text(json.dumps(letter(1)))
+    command = [*TOOL, "replay", str(path), "--api-url", api.url, "-c", "ENV"]
+    environment = os.environ | {"TARGET_STITCH_IMPORT_TOKEN": TOKEN}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "did not take" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        assert "Line 1 of the file and those behind it" in process.stderr.read()
+    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("option", ["--json", ""])

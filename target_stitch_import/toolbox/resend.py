@@ -14,6 +14,7 @@ from target_stitch_import.toolbox.common import (
     connection,
     counted,
     examples,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def replay(file: IO[bytes], where: Where) -> Result:
     endpoint = settings.endpoint(USER_AGENT)
     hints = Hints(refused="", unavailable="Run the command again later.")
     rules = SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds, hints)
-    replayed = send_again(file, lambda: connection(endpoint), rules)
+    naive = settings.naive_datetimes
+    replayed = send_again(file, lambda: connection(endpoint), rules, naive, say)
     return Result(
         {"messages": replayed.messages, "requests": replayed.requests},
         f"{counted(replayed.messages, 'message')} delivered in "

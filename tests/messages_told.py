@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent.parent / "target_stitch_import"
 HOLE = "…"
-TELLING = ("Error", "Refused", "Advice", "Notice", "TryAgain", "warning", "note", "_say")
+TELLING = (
+    "Error",
+    "Refused",
+    "Advice",
+    "Notice",
+    "TryAgain",
+    "warning",
+    "note",
+    "_note_refusal",
+    "_say",
+)
 """How the names of calls end that are given something to tell."""
 
 COLLECTING = ("warnings", "notes")

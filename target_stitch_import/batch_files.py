@@ -6,8 +6,8 @@ changed or deleted: the state behind it may not be written yet, and it may be re
 
 from __future__ import annotations
 
-import gzip
 import os
+import re
 import stat
 import zlib
 from dataclasses import replace
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from target_stitch_import.messages import Event, RecordFiles
 
 CHUNK_BYTES = 1 << 18
+ZIPPED_CHUNK_BYTES = 1 << 15
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WINDOW = zlib.MAX_WBITS | 16
+"""For `zlib`: what comes is gzip, its checksums included."""
 _COMPRESSIONS = (None, "none", "gzip")
 _FORMATS = ("jsonl", "parquet")
 
@@ -62,10 +65,12 @@ class BatchFiles:
             try:
                 path = _path_within(Path(self._root).resolve(), entry)
                 with _opened(path) as file:
-                    yield from _portions(file, batch, BatchFile(str(path), batch.line))
+                    # A name need not be UTF-8, but it goes into JSON and logs.
+                    name = os.fsencode(path).decode(errors="replace")
+                    yield from _portions(file, batch, BatchFile(name, batch.line))
             except (_UnreadableError, OSError, EOFError, zlib.error) as error:
                 raise InputError(
-                    f"{where} names the file {quoted(entry)}, which {_reason(error)}."
+                    f"{where} names the file {quoted(_shown(entry))}, which {_reason(error)}."
                 ) from None
 
 
@@ -80,6 +85,14 @@ def _check_encoding(where: str, batch: RecordFiles) -> None:
         raise InputError(
             f"{where} has the compression {quoted(str(compression))}. Known are gzip and none."
         )
+
+
+def _shown(entry: str) -> str:
+    """Return a manifest's `entry` for a message: URLs can hold passwords and signatures."""
+    scheme, mark, rest = entry.partition("://")
+    if not mark or scheme == "file":
+        return entry
+    return scheme + mark + re.split("[?#]", rest, maxsplit=1)[0].rpartition("@")[2]
 
 
 def _path_within(root: Path, entry: str) -> Path:
@@ -122,13 +135,12 @@ def _portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator
         yield from portions(file, batch, replace(place, unit="Row"))
         return
     reader = RecordReader(batch.stream, batch.version, place)
-    with _decompressed(file, batch.encoding.get("compression")) as text:
-        while chunk := text.read(CHUNK_BYTES):
-            yield reader.feed(chunk)
+    for chunk in _decompressed(file, batch.encoding.get("compression")):
+        yield reader.feed(chunk)
     yield reader.close()
 
 
-def _decompressed(file: IO[bytes], compression: str | None) -> IO[bytes] | gzip.GzipFile:
+def _decompressed(file: IO[bytes], compression: str | None) -> Iterator[bytes]:
     """Return the text of `file`. It says itself whether it is gzip, as no JSON begins like that.
 
     The Singer SDK's own taps write gzip whatever they call it.
@@ -136,10 +148,31 @@ def _decompressed(file: IO[bytes], compression: str | None) -> IO[bytes] | gzip.
     is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
     if is_gzip:
-        return gzip.open(file)
+        return _unzipped(file)
     if compression == "gzip":
         raise _UnreadableError("is not gzip, or is cut off at its beginning")
-    return file
+    return iter(lambda: file.read(CHUNK_BYTES), b"")
+
+
+def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the text of a gzip file, a bounded portion at a time, whatever the file holds.
+
+    A portion is empty where much was read for little: headers, members without text, or the zeros
+    that may stand behind the last member. So a run can look around in any file.
+    """
+    member = zlib.decompressobj(_GZIP_WINDOW)
+    while data := file.read(ZIPPED_CHUNK_BYTES):
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")
+                if not data:
+                    yield b""
+                    break
+                member = zlib.decompressobj(_GZIP_WINDOW)
+            yield member.decompress(data, CHUNK_BYTES)
+            data = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise EOFError
 
 
 def _reason(error: Exception) -> str:
@@ -148,7 +181,7 @@ def _reason(error: Exception) -> str:
             return str(error)
         case EOFError():
             return "is cut off. Look for what stopped the tap, then run again"
-        case gzip.BadGzipFile() | zlib.error():
+        case zlib.error():
             return "is damaged: it cannot be decompressed"
         case FileNotFoundError():
             return "does not exist"

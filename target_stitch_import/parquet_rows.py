@@ -22,6 +22,8 @@ from target_stitch_import.messages import MalformedRecord, Records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from pyarrow import RecordBatch
+
     from target_stitch_import.messages import Event, RecordFiles
     from target_stitch_import.places import BatchFile
 
@@ -29,6 +31,9 @@ PORTION_BYTES = 1 << 18
 MAX_PORTION_ROWS = 100
 """More are no faster, and what is short in the file, by a dictionary, can be long outside of it."""
 READ_BYTES = 1 << 20
+MAX_UNPACKED_BYTES = 100_000_000
+MAX_UNPACKED_TIMES = 100
+"""A page is decompressed in one go, so one that swells past both could take all the memory."""
 
 
 def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[Iterable[Event]]:
@@ -47,18 +52,49 @@ def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[
             page_checksum_verification=True,
             coerce_int96_timestamp_unit="us",
         )
-        for column in parquet.schema_arrow:
-            if not _is_exact(column.type):
-                raise _InexactError(f"has a column {quoted(column.name)} of type {column.type}")
+        _check_columns(parquet)
         rows_at_once = _rows_at_once(parquet.metadata)
         row = 1
         for rows in parquet.iter_batches(rows_at_once, use_threads=False):
-            yield list(_events(rows.to_pylist(maps_as_pydicts="strict"), row, batch, place))
+            yield list(_events(_values(rows), row, batch, place))
             row += rows.num_rows
 
 
-class _InexactError(Exception):
-    """A column or value has no exact form in JSON; the text says which."""
+class _UnfitError(Exception):
+    """A file is whole, and yet is not to be read; the text says why, as the end of a sentence."""
+
+
+def _check_columns(parquet: ParquetFile) -> None:
+    """Refuse columns that would be lost, changed, or too much, before a row is read."""
+    seen = set()
+    for column in parquet.schema_arrow:
+        if column.name in seen:
+            raise _UnfitError(f"has two columns {quoted(column.name)}, of which one would be lost")
+        seen.add(column.name)
+        if not _is_exact(column.type):
+            kind = quoted(str(column.type), mark="")  # it holds the names of what is nested
+            raise _UnfitError(
+                f"has a column {quoted(column.name)} of type {kind}, "
+                "which has no exact form in JSON"
+            )
+    metadata = parquet.metadata
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            size, packed = chunk.total_uncompressed_size, chunk.total_compressed_size
+            if size > MAX_UNPACKED_BYTES and size > MAX_UNPACKED_TIMES * packed:
+                raise _UnfitError(
+                    f"has a column {quoted(chunk.path_in_schema)} that takes {packed:,} bytes in "
+                    f"the file and {size:,} in memory: write it with smaller row groups"
+                )
+
+
+def _values(rows: RecordBatch) -> list[dict[str, Any]]:
+    try:
+        return list(rows.to_pylist(maps_as_pydicts="strict"))
+    except ArrowException:
+        raise _UnfitError(
+            "holds a value that this machine cannot read, such as a time in a zone it does not know"
+        ) from None
 
 
 @contextmanager
@@ -66,10 +102,10 @@ def _explained(batch: RecordFiles, place: BatchFile) -> Iterator[None]:
     """Say what is wrong with a file; pyarrow's own words could hold a value."""
     try:
         yield
-    except _InexactError as error:
-        reason = f"{error}, which has no exact form in JSON"
+    except _UnfitError as error:
+        reason = str(error)
     except (ArrowException, OSError):
-        reason = "cannot be read: it is damaged or cut off, or is not Parquet"
+        reason = "cannot be read: it is damaged or cut off, nested too deeply, or is not Parquet"
     except (ValueError, OverflowError, KeyError):
         reason = (
             "holds a value that has no exact form in JSON, such as a time finer than a "
@@ -142,7 +178,7 @@ def _as_text(value: Any) -> str:
         case uuid.UUID():
             return str(value)
         case _:
-            raise _InexactError(f"holds a {type(value).__name__}")
+            raise _UnfitError(f"holds a {type(value).__name__}, which has no exact form in JSON")
 
 
 def _encoder(*, allow_nan: bool) -> simplejson.JSONEncoder:

@@ -61,9 +61,10 @@ class RecordReader:
     def close(self) -> Iterator[Event]:
         """Yield the record of a last line without a line break."""
         last = self._lines.close()
-        if not last:
+        text = last if self._lines_read else last.removeprefix(BYTE_ORDER_MARK)
+        if not text or text.isspace():
             return
-        if record_defect(last) and outline(last) is None:
+        if record_defect(text) and outline(text) is None:
             raise InputError(
                 f"{place(self._lines_read + 1, self._file)} is cut off: the file ends in the "
                 "middle of a record. Look for what stopped the tap, then run again."

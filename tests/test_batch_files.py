@@ -105,7 +105,10 @@ def test_batches_of_the_sdk_arrive_in_their_place(
         (zipped(JSONL), "gzip"),
         (zipped(JSONL), None),
         (zipped(JSONL[:20]) + zipped(JSONL[20:]), "gzip"),
+        (zipped(JSONL[:20]) + zipped(b"") + zipped(JSONL[20:]) + b"\0" * 70_000, "gzip"),
         (JSONL.removesuffix(b"\n"), None),
+        (JSONL + b"  ", None),
+        (JSONL + b"\r", None),
         (b"\xef\xbb\xbf\n" + JSONL.replace(b"\n", b"\r\n\r\n  \n"), None),
     ],
 )
@@ -173,9 +176,10 @@ def test_records_of_files_take_the_way_of_all_records(
 
 def test_batches_without_records(target: Target, api: ImportApi, root: Path) -> None:
     (root / "a").write_bytes(b"")
+    (root / "d").write_bytes(b"\xef\xbb\xbf")
     (root / "b").write_bytes(zipped(b""))
     write_parquet(root / "c", id=pa.array([], pa.int64()))
-    files = [batch(), batch("a"), batch("b", compression="gzip"), batch("c", format="parquet")]
+    files = [batch(), batch("a", "d"), batch("b", compression="gzip"), batch("c", format="parquet")]
     outcome = target.run([schema(), *files, state(1)])
     assert (outcome.status, outcome.states, bodies(api)) == (0, ["1"], [])
 
@@ -240,6 +244,28 @@ def test_a_large_parquet_file_comes_in_portions(tmp_path: Path) -> None:
     assert starts == [1 + sum(sizes[:at]) for at in range(len(sizes))]
 
 
+def test_a_byte_order_mark_before_a_lone_record(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b'\xef\xbb\xbf{"id":2}')
+    (run,) = events(tmp_path, "a")
+    assert [bytes(each) for each in run.records] == [b'{"id":2}']
+
+
+@pytest.mark.parametrize(
+    "text",
+    [zipped(JSONL) + bytes(10_000_000), zipped(JSONL) + zipped(b"") * 200],
+    ids=["zeros behind it", "members without text"],
+)
+def test_gzip_that_yields_nothing_is_read_in_portions_too(tmp_path: Path, text: bytes) -> None:
+    """Between any two of them, a run hears signals."""
+    (tmp_path / "a").write_bytes(text)
+    files = BatchFiles(str(tmp_path)).portions(
+        RecordFiles(4, "people", {"format": "jsonl"}, ("a",))
+    )
+    portions = [list(each) for each in files]
+    assert sum(map(len, portions)) == 1
+    assert len(portions) > 200
+
+
 def events(root: Path, *manifest: str, form: str = "jsonl") -> list[Any]:
     """Return all events of a BATCH on line 4."""
     message = RecordFiles(4, "people", {"format": form}, manifest)
@@ -289,6 +315,28 @@ def columns(**values: Any) -> Callable[[Path], Any]:
     return make
 
 
+def two_columns(root: Path) -> Any:
+    parquet.write_table(pa.table([pa.array([1]), pa.array([2])], names=["v", "v"]), root / "a")
+    return batch("a", format="parquet")
+
+
+def swelling(root: Path) -> Any:
+    """A page of 110 MB in a few kilobytes."""
+    table = pa.table({"v": ["x" * 10_000] * 11_000})
+    parquet.write_table(
+        table, root / "a", compression="zstd", use_dictionary=False, data_page_size=1 << 30
+    )
+    return batch("a", format="parquet")
+
+
+def deep(root: Path) -> Any:
+    value = pa.array([1])
+    for _ in range(150):
+        value = pa.StructArray.from_arrays([value], names=["x"])
+    write_parquet(root / "a", v=value)
+    return batch("a", format="parquet")
+
+
 def cut_parquet(root: Path) -> Any:
     """Its end is whole, so that it is the pages that are found damaged."""
     path = write_parquet(root / "a", id=pa.array(range(1_000)))
@@ -309,6 +357,7 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     (entry("link.jsonl"), "is not in `batch_root`"),
     (entry("folder/out.jsonl"), "is not in `batch_root`"),
     (entry("s3://bucket/a"), "`s3://bucket/a`, which is not on this machine"),
+    (entry("https://u:secret@h/a?X-Sig=secret@"), "`https://h/a`, which is not on this machine"),
     (entry("none.jsonl"), "`none.jsonl`, which does not exist"),
     (entry(""), "is not a regular file"),
     (entry("a\0b"), "leads nowhere"),
@@ -328,6 +377,11 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     (cut_parquet, "damaged"),
     (columns(b=pa.array([b"secret"])), "has a column `b` of type binary"),
     (columns(b=pa.array([[{"x": b"secret"}]])), "has a column `b` of type list"),
+    (columns(b=pa.array([{"\x1b[2J": b"secret"}])), "has a column `b` of type struct<\\x1b[2J:"),
+    (columns(t=pa.array([1], pa.timestamp("us", "Mars/Base"))), "a zone it does not know"),
+    (two_columns, "has two columns `v`"),
+    (swelling, "has a column `v` that takes "),
+    (deep, "nested too deeply"),
     (columns(t=NANOSECONDS), "a time finer than a microsecond"),
     (columns(m=TWICE), "a map that has a key twice"),
 ]
@@ -345,6 +399,7 @@ def test_files_that_cannot_be_taken(
         list(chain.from_iterable(BatchFiles(str(root)).portions(files)))
     assert words.format(root=root) in str(caught.value)
     assert "secret" not in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -358,7 +413,8 @@ def test_what_is_before_a_damaged_place_arrives_and_its_state_is_not_written(
     assert (outcome.status, outcome.states) == (65, ["1"])
     assert "BATCH" in outcome.log
     assert delivered(api)[0] == {"id": 1}
-    assert delivered(api)[1:] in ([], ROWS)
+    rest = delivered(api)[1:]
+    assert rest == ROWS[: len(rest)]
 
 
 @pytest.mark.parametrize("root_setting", [None, "elsewhere"])
@@ -438,6 +494,16 @@ def test_bad_records_are_named_by_file_and_line(
     assert (letter["file"], letter["line"], letter["batch_line"]) == (f"{root}/a", at, 4)
     assert reason in letter["reason"]
     assert "secret" in str(letter) or "NaN" in letter["record_text"]
+
+
+def test_a_dead_letter_names_a_file_whose_name_is_no_utf8(target: Target, root: Path) -> None:
+    (root / "a").symlink_to(os.fsdecode(b"\xff.jsonl"))
+    (root / "a").resolve().write_bytes(b'{"id":"bad"}\n')
+    path = target.folder / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    outcome = target.run(around(batch("a")), **settings)
+    assert (outcome.status, outcome.states[-1:]) == (0, ["2"])
+    assert json.loads(path.read_text())["file"] == f"{root}/\N{REPLACEMENT CHARACTER}.jsonl"
 
 
 def test_records_that_the_service_refuses_are_named_by_file_and_line(

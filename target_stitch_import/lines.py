@@ -99,43 +99,72 @@ def plain_text(value: bytes) -> str:
     return decoded if isinstance(decoded, str) else str(type(decoded).__name__)
 
 
-_TOKEN = re.compile(
-    rb'\s*(?:(?P<string>"[^"\\]*(?:\\.[^"\\]*)*")|(?P<mark>[{}\[\],:])|(?P<other>[^\s{}\[\],:"]+))'
-)
+_EMPTY = re.compile(rb"\{\s*\}")
+_BEFORE_NAME = re.compile(rb'\s*"')
+_BEFORE_VALUE = re.compile(rb"\s*:")
+_MARK = re.compile(rb'["{}\[\],]')
+_INNER_MARK = re.compile(rb'"|[{\[]+|[}\]]+')
+# A pattern's repeats take memory for each of them, hence their limits.
+_IN_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,1000}', re.DOTALL)
+_STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
+"""As strings are found inside of brackets: without escapes, one behind the other."""
 
 
-def outline(text: bytes) -> dict[str, bytes] | None:  # noqa: C901 - one state machine
+def outline(text: bytes) -> dict[str, bytes] | None:
     """Return the members of a JSON object as text, or None where `text` is no object.
 
     It finds the members of objects that no JSON parser takes, with NaN in them or nested without
     end, by counting brackets alone; what stands inside the members is not looked at.
     """
-    members: dict[str, bytes] = {}
-    name = ""
-    depth = start = position = 0
     text = text.strip()
+    if not text.startswith(b"{"):
+        return None
+    if _EMPTY.fullmatch(text):
+        return {}
+    members: dict[str, bytes] = {}
+    position = 0  # of what stands before a name
+    while text[position : position + 1] != b"}":
+        quote = _BEFORE_NAME.match(text, position + 1)
+        end = _string_end(text, quote.end()) if quote else None
+        colon = _BEFORE_VALUE.match(text, end) if end else None
+        stop = _value_end(text, colon.end()) if colon else None
+        if quote is None or colon is None or stop is None:
+            return None
+        members[plain_text(text[quote.end() - 1 : end])] = text[colon.end() : stop].strip()
+        position = stop
+    return members if position == len(text) - 1 else None
+
+
+def _string_end(text: bytes, position: int) -> int | None:
+    """Return where the string ends that has its first character at `position`, if it does."""
     while position < len(text):
-        token = _TOKEN.match(text, position)
-        if token is None:
+        found = _IN_STRING.match(text, position)
+        position = found.end() if found else position
+        if text[position : position + 1] == b'"':
+            return position + 1
+        if position >= len(text) - 1:  # else there are more escapes than one pattern takes
             return None
-        mark = token["mark"]
-        position = token.end()
-        if depth == 1 and mark in (b",", b"}"):
-            if start:
-                members[name] = text[start : token.start("mark")].strip()
-            elif name or members or mark == b",":
+    return None
+
+
+def _value_end(text: bytes, position: int) -> int | None:
+    """Return where the comma or brace behind the value at `position` is, if there is one."""
+    depth = 0
+    while found := (_INNER_MARK if depth else _MARK).search(text, position):
+        start, mark = found.start(), found[0]
+        if mark == b'"':
+            strings = _STRINGS.match(text, start) if depth else None
+            end = strings.end() if strings else _string_end(text, start + 1)
+            if end is None:
                 return None
-            name, start = "", 0
-        elif depth == 1 and not start:
-            if mark == b":":
-                start = position
-            elif name or not token["string"]:
-                return None
-            else:
-                name = plain_text(token["string"])
-        elif depth == 0 and mark != b"{":
-            return None
-        depth += (mark in (b"{", b"[")) - (mark in (b"}", b"]"))
-        if depth == 0:
-            return members if position == len(text) else None
+            position = end
+        elif mark[0] in b"[{":
+            depth += len(mark)
+            position = start + len(mark)
+        elif depth:
+            closed = min(depth, len(mark))
+            depth -= closed
+            position = start + closed
+        else:
+            return None if mark == b"]" else start
     return None

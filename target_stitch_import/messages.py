@@ -55,9 +55,14 @@ class _ActivateVersionMessage(msgspec.Struct, tag_field="type", tag="ACTIVATE_VE
     version: int
 
 
+class _Encoding(msgspec.Struct):
+    format: str | None = None
+    compression: str | None = None
+
+
 class _BatchMessage(msgspec.Struct, tag_field="type", tag="BATCH"):
     stream: str
-    encoding: dict[str, str | None]
+    encoding: _Encoding
     manifest: list[str]
     version: int | None = None
 
@@ -66,7 +71,9 @@ _Message: TypeAlias = (
     _RecordMessage | _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
 )
 _MESSAGES = msgspec.json.Decoder(_Message)
-_STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.)*")')
+_STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.){0,1000}")')
+_EARLY_BYTES = 4_096
+"""Where the name of a line's stream is looked for; a pattern's repeats take memory, too."""
 _REQUIRED = {
     "RECORD": ("stream", "record"),
     "SCHEMA": ("stream", "schema", "key_properties"),
@@ -179,7 +186,7 @@ class MessageReader:
         try:
             yield from self._events([last])
         except InputError as error:
-            if outline(last) is None:
+            if outline(last.removeprefix(BYTE_ORDER_MARK)) is None:
                 raise InputError(
                     f"Line {self.lines_read}{_of_stream(last)} is cut off: the tap's output ends "
                     "in the middle of a message. Look for what stopped the tap, then run again."
@@ -259,8 +266,9 @@ def _event(line: int, message: _Message) -> Event:
         case _ActivateVersionMessage():
             return ActivateVersion(line, message.stream, message.version)
         case _BatchMessage():
+            encoding = msgspec.structs.asdict(message.encoding)
             manifest = tuple(message.manifest)
-            return RecordFiles(line, message.stream, message.encoding, manifest, message.version)
+            return RecordFiles(line, message.stream, encoding, manifest, message.version)
         case _:
             return _records(line, message)
 
@@ -314,7 +322,7 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
 
 def _of_stream(text: bytes) -> str:
     """Return ` of stream ...` for a line that cannot be read, where it names one early enough."""
-    found = _STREAM.search(text.split(b'"record"', 1)[0])
+    found = _STREAM.search(text[:_EARLY_BYTES].split(b'"record"', 1)[0])
     return f" of stream {quoted(plain_text(found[1]))}" if found else ""
 
 

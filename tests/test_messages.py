@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -206,6 +207,12 @@ def test_a_bad_line_is_named(line: bytes, word: str) -> None:
     assert events == [State(1, b"0")], "what is before the bad line is read, what is behind is not"
 
 
+def test_a_byte_order_mark_is_no_reason_to_call_a_line_cut_off() -> None:
+    _, error = read([b'\xef\xbb\xbf{"type":"RECROD"}'])
+    assert error is not None
+    assert "unknown type `RECROD`" in error
+
+
 def test_a_last_line_cut_off_says_so() -> None:
     _, error = read([STATE + b"\n", RECORD[:20]])
     assert error is not None
@@ -246,6 +253,108 @@ def test_a_large_state_passes() -> None:
     assert (error, events) == (None, [State(1, value)])
 
 
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            '"a"',
+            '"b\\"\\\\"',
+            '"]}"',
+            '"',
+            "\\",
+            "{",
+            "}",
+            "[",
+            "]",
+            "[]",
+            "{}",
+            ":",
+            ",",
+            "1",
+            " ",
+            "NaN",
+        ]
+    ),
+    max_size=10,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=4), st.sampled_from([None, 1]))
+def test_the_outline_of_any_object_is_that_of_a_parser(
+    members: dict[str, Any], indent: int | None
+) -> None:
+    found = outline(json.dumps(members, indent=indent).encode())
+    assert found is not None
+    assert {name: json.loads(text) for name, text in found.items()} == members
+
+
+@given(PIECES)
+def test_whatever_stands_in_brackets_is_passed_over(pieces: list[str]) -> None:
+    """Held against an obvious reader, character by character."""
+    value = "".join(pieces)
+    depth, end, inside, at = 0, None, False, 0
+    text = f"[{value}"
+    while at < len(text) and end is None:
+        character = text[at]
+        if character == '"':
+            inside = not inside
+        elif inside:
+            at += character == "\\"
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+            end = at + 1 if depth == 0 else None
+        at += 1
+    if end is not None:
+        assert outline(b'{"v":%b,"w":NaN}' % text[:end].encode()) == {
+            "v": text[:end].encode(),
+            "w": b"NaN",
+        }
+    else:
+        assert outline(b'{"v":%b' % text.encode()) is None
+
+
+ESCAPES = b'"' + b"\\n" * 1_000_000 + b'"'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [ESCAPES, b"[" + ESCAPES + b"]", b"[" + b'"x",' * 500_000 + b"1]", b"[" * 10**6 + b"]" * 10**6],
+    ids=["escapes", "escapes in brackets", "strings", "brackets"],
+)
+def test_a_bad_line_is_explained_within_a_few_times_its_size(value: bytes) -> None:
+    line = b'{"type":"RECORD","stream":"s","record":{"a":' + value + b',"b":NaN}}'
+    tracemalloc.start()
+    try:
+        assert outline(line) is not None
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(line)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_stream_is_looked_for_in_the_beginning_of_a_line_alone() -> None:
+    """The name of a stream is short; what is very long is not taken for one."""
+    reader = MessageReader()
+    line = b'{"type":"RECORD","stream":"' + b"x" * 3_000_000 + b'\xff"}\n'
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="Line 1 is not UTF-8"):
+            list(reader.feed(line))
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(line)
+    finally:
+        tracemalloc.stop()
+    _, error = read([b'{"type":"RECORD","stream":"s","record":{"a":"\xff"}}\n'])
+    assert error is not None
+    assert error.startswith("Line 1 of stream `s` is not UTF-8")
+
+
+def test_an_encoding_may_say_more() -> None:
+    more = b'{"format":"jsonl","compression":null,"level":6,"more":{}}'
+    line = b'{"type":"BATCH","stream":"s","encoding":' + more + b',"manifest":[]}'
+    encoding: dict[str, str | None] = {"format": "jsonl", "compression": None}
+    assert read([line]) == ([RecordFiles(1, "s", encoding, ())], None)
+
+
 def test_all_kinds_of_messages() -> None:
     text = b"""\
 {"type":"SCHEMA","stream":"s","schema":{"properties":{"a":{}}},"key_properties":["a"],"bookmark_properties":["a"]}
@@ -275,6 +384,14 @@ def test_all_kinds_of_messages() -> None:
         (b'{"a":1}}', None),
         (b'{"a":1} x', None),
         (b'{"a" 1}', None),
+        (b'{"a":1,}', None),
+        (b'{"a":1,"b"}', None),
+        (b'{"a":1]', None),
+        (b"{1:1}", None),
+        (b"{ }", {}),
+        (b'{"a":[}}', {"a": b"[}"}),
+        (b'{"a":[[1,{"b":"]"}],2],"c":3}', {"a": b'[[1,{"b":"]"}],2]', "c": b"3"}),
+        (b'{"a":"\\', None),
         (b"[1]", None),
         (b"", None),
         (b'{"a":"', None),

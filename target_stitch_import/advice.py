@@ -143,8 +143,15 @@ def _on_keys(
 
 
 def _may_be_null(schema: JsonSchema, root: JsonSchema) -> bool:
-    schema = resolve(schema, root)
-    if "type" in schema:
-        return "null" in types_of(schema)
-    alternatives = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
-    return any("null" in resolve(each, root).get("type", ()) for each in alternatives)
+    """Tell whether a `type` names null: the schema's own, or that of an alternative within it."""
+    waiting, seen = [schema], set()
+    while waiting:
+        each = resolve(waiting.pop(), root)
+        if id(each) in seen:
+            continue  # many may refer to one
+        seen.add(id(each))
+        if "type" not in each:
+            waiting += [*each.get("anyOf", ()), *each.get("oneOf", ())]
+        elif "null" in types_of(each):
+            return True
+    return False

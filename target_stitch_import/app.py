@@ -15,6 +15,7 @@ from target_stitch_import.buffers import Limits
 from target_stitch_import.dead_letter import DeadLetters, DryDeadLetters
 from target_stitch_import.errors import (
     ConfigurationError,
+    OutputError,
     ServiceUnavailableError,
     TargetError,
 )
@@ -143,6 +144,11 @@ def _run(run: Run, settings: Settings, reporter: Reporter, *, dry_run: bool) -> 
         failed = error
     finally:
         reporter.close()
+    try:
+        if reporter.output:
+            reporter.output.close()  # what is still in memory is part of how the run ends
+    except OutputError as error:
+        failed = failed or error
     ending = Ending(
         exit_status=failed.exit_status if failed else 0,
         error=str(failed) if failed else None,

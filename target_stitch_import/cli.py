@@ -7,13 +7,12 @@ import logging
 import os
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import click
 
 from target_stitch_import.config import Settings, read_config
-from target_stitch_import.errors import ConfigurationError, OutputError, TargetError
+from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
 from target_stitch_import.report import LOGGER_NAME, set_up_logging
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
@@ -138,11 +137,5 @@ def main() -> NoReturn:
 
 def tell_internal_error(error: Exception) -> int:
     """Tell of an error that should not be, without a value of the data; return the exit status."""
-    frame = error.__traceback__
-    while frame and frame.tb_next:
-        frame = frame.tb_next
-    place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else ""
-    print(  # noqa: T201 - logging may not be set up
-        f"Internal error, please report it: {type(error).__name__} at {place}", file=sys.stderr
-    )
+    print(internal_error(error), file=sys.stderr)  # noqa: T201 - logging may not be set up
     return INTERNAL_ERROR_STATUS

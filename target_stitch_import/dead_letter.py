@@ -43,6 +43,7 @@ class DeadLetters:
         self._limit = limit
         self._lock = threading.Lock()
         self._count = 0
+        self._closed = False
         try:
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
             _sync_folder(path)
@@ -77,6 +78,8 @@ class DeadLetters:
             InputError: There are too many; these were not written.
         """
         with self._lock:
+            if self._closed:  # the run is over, and its file may be another one's by now
+                raise OutputError(f"The dead-letter file {self._path} is closed.")
             self._write(records)
 
     def _write(self, records: Sequence[SetAside]) -> None:
@@ -95,8 +98,10 @@ class DeadLetters:
             raise OutputError(_cannot_write(self._path, error)) from None
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        """Close the file; a thread that outlives the run writes nothing any more."""
+        with self._lock:
+            self._closed = True
+            os.close(self._file)
 
 
 class DryDeadLetters:

@@ -56,6 +56,15 @@ class InterruptedRunError(TargetError):
         self.exit_status = 128 + signal_number
 
 
+def internal_error(error: BaseException) -> TargetError:
+    """Return what is told of an exception that nobody meant: its type and place, and no values."""
+    at = error.__traceback__
+    while at and at.tb_next:
+        at = at.tb_next
+    place = f" at {at.tb_frame.f_code.co_filename.rpartition('/')[2]}:{at.tb_lineno}" if at else ""
+    return TargetError(f"Internal error, please report it: {type(error).__name__}{place}")
+
+
 def quoted(text: str, *, mark: str = "`", limit: int = 200) -> str:
     """Return `text` fit for a message: no control characters, not endless, in quotation marks."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:limit])

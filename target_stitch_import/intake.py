@@ -10,6 +10,7 @@ import io
 import os
 from typing import IO, TYPE_CHECKING, Any
 
+from target_stitch_import.errors import InputError
 from target_stitch_import.messages import MessageReader, RecordFiles
 
 if TYPE_CHECKING:
@@ -35,10 +36,17 @@ class Source:
             self.descriptor = None
 
     def read(self) -> bytes:
-        """Return what there is; nothing at the end."""
-        if self.descriptor is None:
-            return bytes(self._binary.read(CHUNK_BYTES))
-        return os.read(self.descriptor, CHUNK_BYTES)
+        """Return what there is; nothing at the end.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        try:
+            if self.descriptor is None:
+                return bytes(self._binary.read(CHUNK_BYTES))
+            return os.read(self.descriptor, CHUNK_BYTES)
+        except OSError as error:
+            raise InputError(f"The input cannot be read: {error.strerror or error}.") from None
 
 
 class Intake:
@@ -72,6 +80,8 @@ class Intake:
 
     def read(self) -> Iterator[Event]:
         """Yield the events of the next portion: of a file, or what is left of one of stdin.
+
+        Take all of them before the next call: what is left behind is lost.
 
         Raises:
             InputError: Something cannot be read; everything before it was yielded.

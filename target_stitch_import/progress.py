@@ -50,7 +50,10 @@ class Terminal(_Handler):
 
     def draw(self, text: str) -> None:
         """Put `text` in place of the line; without any, there is no line any more."""
-        self.acquire()  # as whoever logs does
+        # Whoever logs holds the lock, perhaps to a terminal that was halted. At the end the summary
+        # is to be logged there, and would wait just the same.
+        if not (self.lock and self.lock.acquire(blocking=not text)):
+            return
         try:
             if (text or self._line) and self._takes_more():
                 self._line = fitting(text, self._columns() - 1)

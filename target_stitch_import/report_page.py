@@ -270,7 +270,7 @@ def _streams(summary: Summary) -> str:
 
 
 def _more(summary: Summary) -> str:
-    state = msgspec.json.format(bytes(summary.last_state), indent=-1).decode()
+    state = msgspec.json.format(bytes(summary.last_state), indent=-1).decode(errors="replace")
     facts = {
         "Started": _safe(summary.started_at),
         "Ended": _safe(summary.ended_at),

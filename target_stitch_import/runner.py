@@ -23,6 +23,7 @@ from target_stitch_import.errors import (
     InterruptedRunError,
     OutputError,
     TargetError,
+    internal_error,
 )
 from target_stitch_import.sender import Failed, Released, Sender
 
@@ -168,11 +169,10 @@ class Run:
         with self.wakeup.on_signals():
             while self._reading or self._is_waiting():
                 try:
-                    self._step(has_input=self._wait())
-                except TargetError as error:
-                    self._finish(error)
-                self._write_states()
-                self._tick()
+                    self._turn()
+                except Exception as error:  # noqa: BLE001 - what is earned is not to be lost by it
+                    self._abandon(internal_error(error))
+                    self._write_states()
         self.sender.close()
         self.states.close()
         if self.states.is_busy:
@@ -186,6 +186,15 @@ class Run:
     def lines_read(self) -> int:
         """How many lines were read."""
         return self.intake.lines_read
+
+    def _turn(self) -> None:
+        """Wait for something to happen, and do what there is to do about it."""
+        try:
+            self._step(has_input=self._wait())
+        except TargetError as error:
+            self._finish(error)
+        self._write_states()
+        self._tick()
 
     def _is_waiting(self) -> bool:
         """Tell whether something is on its way that is still worth waiting for."""
@@ -285,9 +294,11 @@ class Run:
                     self._abandon(error)
 
     def _set_aside(self) -> None:
-        waiting = self.pipeline.to_set_aside
-        if waiting and self.dead_letters:
-            self.dead_letters.write(tuple(waiting))
+        waiting, dead_letters = self.pipeline.to_set_aside, self.dead_letters
+        if waiting and dead_letters:
+            self.dead_letters = None  # should it fail, the same lines are not written once more
+            dead_letters.write(tuple(waiting))
+            self.dead_letters = dead_letters
             while waiting:
                 self.pipeline.set_aside(waiting.popleft())
 

@@ -120,14 +120,17 @@ MUTATIONS = [
     Mutation(
         "a 2xx that says ERROR counts as done",
         "retry",
-        "        if _says_error(answer.text):\n",
-        "        if False:\n",
+        "    if 200 <= status < 300 and not _says_error(answer.text):\n",
+        "    if 200 <= status < 300:\n",
     ),
     Mutation(
         "a 202 is sent again",
         "retry",
-        "    if 200 <= status < 300:\n",
-        "    if status == 202:\n        return TryAgain(said)\n    if 200 <= status < 300:\n",
+        "    status = answer.status\n    if 200 <=",
+        "    status = answer.status\n"
+        "    if status == 202:\n"
+        '        return TryAgain("")\n'
+        "    if 200 <=",
     ),
     Mutation(
         "a redirect is tried again",
@@ -249,7 +252,7 @@ MUTATIONS = [
     Mutation(
         "dead letters are settled without being written",
         "runner",
-        "            self.dead_letters.write(tuple(waiting))\n",
+        "            dead_letters.write(tuple(waiting))\n",
         "",
         STORING,
     ),

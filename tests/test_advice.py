@@ -91,13 +91,21 @@ def test_no_columns_and_no_keys() -> None:
         ({}, False),
         ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, True),
         ({"oneOf": [{"$ref": "#/definitions/0"}]}, True),
+        ({"anyOf": [{"type": "integer"}, {"oneOf": [{"$ref": "#/definitions/0"}]}]}, True),
+        ({"anyOf": [{"anyOf": [{"type": "integer"}]}, {}]}, False),
+        ({"$ref": "#/definitions/2"}, False),
         ({"anyOf": [{"type": "integer"}]}, False),
         ({"$ref": "#/definitions/0"}, True),
         ({"$ref": "#/definitions/1"}, False),
     ],
 )
 def test_keys_that_may_be_null(key: dict[str, Any], *, is_said: bool) -> None:
-    definitions = {"0": {"type": ["null", "string"]}, "1": {"type": "string"}}
+    in_a_circle = {"anyOf": [{"type": "integer"}, {"$ref": "#/definitions/2"}]}
+    definitions = {
+        "0": {"type": ["null", "string"]},
+        "1": {"type": "string"},
+        "2": in_a_circle,
+    }
     schema = {"properties": {"key": key, "other": {"type": "null"}}, "definitions": definitions}
     told = [str(each) for each in advice("people", ("key",), schema)]
     assert told == (

@@ -439,6 +439,21 @@ def test_the_output_file_holds_the_bodies_delivered(
     assert sorted(path.read_text().splitlines()) == sorted(each["body"] for each in api.requests())
 
 
+def test_a_full_disk_under_the_output_file_is_in_the_summary(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    """What is still in memory is written before the run says how it ended."""
+    path = tmp_path / "summary.json"
+    outcome = target.run(HUNDRED, "-o", "/dev/full", summary_path=str(path))
+    assert (outcome.status, outcome.states) == (74, ['{"n": 100}'])
+    assert len(delivered(api)) == 100
+    summary = json.loads(path.read_text())
+    assert summary["exit_status"] == 74
+    assert (
+        summary["error"] == "The output file /dev/full cannot be written: No space left on device."
+    )
+
+
 def test_the_summary_tells_what_was_done(target: Target, api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down"}, {"kind": "reset_after"}])
     path = tmp_path / "summary.json"

@@ -42,11 +42,12 @@ from tests.conftest import Target, bodies, delivered, lines, record, schema, sta
 from tests.test_pipeline import feed, pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from target_stitch_import.local import ImportApi
     from target_stitch_import.payload import Batch
+    from target_stitch_import.pipeline import SetAside
 
 BAD_IN_THE_MIDDLE = [
     schema(name={"type": ["null", "string"], "maxLength": 5}),
@@ -168,16 +169,19 @@ class AtOnce(Sender):
         self._wake()
 
 
-def test_a_refusal_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
-    """The same, whatever the threads are up to: all reports are there at the first look."""
+def ending_of(
+    messages: list[Any],
+    letters: DeadLetters,
+    observer: Reporter | None = None,
+    stdout: io.BytesIO | None = None,
+) -> list[TargetError]:
+    """Run over `messages` with a sender that does all at once; return what it ended with."""
     wakeup = Wakeup()
-    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
-    source = io.BytesIO(lines([*LACKING[:3], ACTIVATION]))  # no state, no wake-up
     run = Run(
-        intake=Intake(Source(source), BatchFiles(None)),
+        intake=Intake(Source(io.BytesIO(lines(messages))), BatchFiles(None)),
         pipeline=pipeline(dead_letter=True),
-        states=StateWriter(io.BytesIO(), wakeup.wake),
-        observer=Reporter(),
+        states=StateWriter(stdout or io.BytesIO(), wakeup.wake),
+        observer=observer or Reporter(),
         wakeup=wakeup,
         sender=AtOnce(DryRun, SenderRules(), letters, wakeup.wake, lambda _: None),
         dead_letters=letters,
@@ -193,7 +197,61 @@ def test_a_refusal_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
     thread = threading.Thread(target=end, daemon=True)
     thread.start()
     thread.join(10)
+    return ended
+
+
+def test_a_refusal_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
+    """The same, whatever the threads are up to: all reports are there at the first look."""
+    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    ended = ending_of([*LACKING[:3], ACTIVATION], letters)  # no state, no wake-up
     assert [error.exit_status for error in ended] == [65]
+
+
+class Unforeseen(Reporter):
+    """Has a defect."""
+
+    def delivered(self, part: Batch) -> None:
+        raise RuntimeError(part.body)
+
+
+def test_what_was_earned_is_written_whatever_goes_wrong(tmp_path: Path) -> None:
+    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    stdout = io.BytesIO()
+    (error,) = ending_of(
+        [schema(), record(1, name="S3CRET"), state(1)], letters, Unforeseen(), stdout
+    )
+    assert error.exit_status == 70
+    assert str(error).startswith("Internal error, please report it: RuntimeError at test_laws.py:")
+    assert "S3CRET" not in str(error)
+    assert stdout.getvalue() == b"1\n"
+
+
+class Unsynced(DeadLetters):
+    """On a disk that says of what it has written that it has not."""
+
+    def write(self, records: Sequence[SetAside]) -> None:
+        super().write(records)
+        raise OutputError("the disk")
+
+
+def test_dead_letters_that_fail_are_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "dead.jsonl"
+    messages = [schema(), record(1), record(0, id="bad"), state(1), "not json"]
+    stdout = io.BytesIO()
+    assert ending_of(messages, Unsynced(str(path), 10), stdout=stdout)
+    assert len(path.read_text().splitlines()) == 1
+    assert stdout.getvalue() == b"", "it does not count as settled either"
+
+
+def test_a_thread_that_outlives_the_run_writes_no_dead_letters(tmp_path: Path) -> None:
+    """What has the file's number by then is another file."""
+    refusing = pipeline(dead_letter=True)
+    feed(refusing, [schema(), record(1, id="bad")])
+    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    letters.close()
+    with (tmp_path / "other").open("wb"), pytest.raises(OutputError, match="is closed"):
+        letters.write(list(refusing.to_set_aside))
+    assert (tmp_path / "other").read_bytes() == b""
 
 
 def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(

@@ -243,6 +243,12 @@ def test_no_stdin_is_a_configuration_error(target: Target) -> None:
     assert b"no stdin" in done.stderr
 
 
+def test_an_input_that_cannot_be_read_is_an_input_error(target: Target) -> None:
+    outcome = target.run(b"", "--input", "/proc/self/mem")
+    assert outcome.status == 65
+    assert "The input cannot be read: Input/output error." in outcome.log
+
+
 def test_a_file_as_input(target: Target, api: ImportApi) -> None:
     path = target.folder / "input.singer"
     path.write_bytes(lines([schema(), record(1), state(1)]))

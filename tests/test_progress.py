@@ -291,6 +291,22 @@ def test_a_terminal_that_is_halted_halts_nothing() -> None:
     assert screen.written == f"{CLEAR}before\r{CLEAR}after\r"
 
 
+def test_a_log_line_to_a_halted_terminal_halts_nothing() -> None:
+    """A sender's thread that logs has the lock until the terminal goes on."""
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    terminal.draw("before")
+    drawing = threading.Thread(target=terminal.draw, args=["halted"], daemon=True)
+    terminal.acquire()
+    drawing.start()
+    drawing.join(5)
+    was_held_up = drawing.is_alive()
+    terminal.release()
+    assert not was_held_up
+    terminal.draw("after")
+    assert stream.getvalue() == f"{CLEAR}before\r{CLEAR}after\r"
+
+
 def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("test")
     progress = Progress.logged(logger)

@@ -81,6 +81,14 @@ def test_a_browser_shows_it(summary: Path, tmp_path: Path, *, dark: bool) -> Non
         assert light is not dark
 
 
+def test_a_state_that_is_no_utf8_is_shown_as_far_as_it_goes(summary: Path) -> None:
+    text = re.sub(
+        rb'("last_state": )\{.*?\}', b'\\1"x\xffy"', summary.read_bytes(), flags=re.DOTALL
+    )
+    assert b"\xff" in text
+    assert "x\N{REPLACEMENT CHARACTER}y" in page(read(text, "summary.json"))
+
+
 def test_it_goes_to_stdout(summary: Path) -> None:
     outcome = report(str(summary))
     assert outcome.status == 0

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 # Longer keys are rare and looked at one by one: they may deserve a warning or a refusal.
 MAX_PLAIN_KEY_CHARACTERS = 255
 
-_KEY_TYPES = {
-    "string": Annotated[str, Meta(min_length=1, max_length=MAX_PLAIN_KEY_CHARACTERS)],
-    "number": float,
-    "integer": int,
-    "boolean": bool,
-}
-_SCALARS: dict[str, Any] = {"boolean": bool, "null": None, "number": float, "integer": int}
-_EXPRESSED = frozenset(
-    {"type", "properties", "required", "items", "format", "additionalProperties", "definitions"}
+_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+_LENGTHS = frozenset({"minLength", "maxLength"})
+_EXPRESSED = (
+    _BOUNDS
+    | _LENGTHS
+    | frozenset(
+        {"type", "properties", "required", "items", "format", "additionalProperties", "definitions"}
+    )
 )
+_INT64 = range(-(2**63), 2**63)
 
 
 class _InexpressibleError(Exception):
@@ -88,8 +88,12 @@ def _key(schema: JsonSchema, root: JsonSchema) -> Any:
     if not schema.keys() <= _EXPRESSED:
         raise _InexpressibleError
     if _is_date_time(schema):
-        return _date_time(types_of(schema))
-    return _union([_KEY_TYPES[name] for name in sorted(types_of(schema) & _KEY_TYPES.keys())])
+        return _date_time(schema)
+    types = types_of(schema)
+    kinds = _numbers_and_booleans(schema, types)
+    if "string" in types:
+        kinds.append(_string(schema, at_least=1, at_most=MAX_PLAIN_KEY_CHARACTERS))
+    return _union(kinds)
 
 
 def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
@@ -102,9 +106,11 @@ def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
             raise _InexpressibleError
         return Raw
     types = types_of(schema)
-    kinds: list[Any] = [_SCALARS[name] for name in sorted(types & _SCALARS.keys())]
+    kinds = _numbers_and_booleans(schema, types)
+    if "null" in types:
+        kinds.append(None)
     if "string" in types:
-        kinds.append(_date_time(types) if _is_date_time(schema) else str)
+        kinds.append(_date_time(schema) if _is_date_time(schema) else _string(schema))
     if "object" in types:
         kinds.append(_struct(schema, root, frozenset(), path))
     if "array" in types:
@@ -115,13 +121,44 @@ def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
     return _union(kinds)
 
 
+def _numbers_and_booleans(schema: JsonSchema, types: frozenset[str]) -> list[Any]:
+    kinds: list[Any] = [bool] if "boolean" in types else []
+    if "number" in types:
+        if _BOUNDS & schema.keys():
+            raise _InexpressibleError  # what is a hair below a bound may be rounded up to it
+        kinds.append(float)
+    if "integer" in types:
+        kinds.append(_integer(schema))
+    return kinds
+
+
+def _integer(schema: JsonSchema) -> Any:
+    bounds: dict[str, Any] = {}
+    for name, keyword, step in (("ge", "minimum", 1), ("le", "maximum", -1)):
+        if keyword in schema:
+            excluded = schema.get(f"exclusive{keyword.capitalize()}", False)
+            bound = schema[keyword]
+            if not isinstance(bound, int) or bound + step not in _INT64 or bound not in _INT64:
+                raise _InexpressibleError
+            bounds[name] = bound + step if excluded else bound
+    return Annotated[int, Meta(**bounds)] if bounds else int
+
+
+def _string(schema: JsonSchema, at_least: int = 0, at_most: int | None = None) -> Any:
+    at_least = max(at_least, schema.get("minLength", 0))
+    lengths = [each for each in (at_most, schema.get("maxLength")) if each is not None]
+    if not at_least and not lengths:
+        return str
+    return Annotated[str, Meta(min_length=at_least, max_length=min(lengths, default=None))]
+
+
 def _is_date_time(schema: JsonSchema) -> bool:
     return "string" in types_of(schema) and schema.get("format") == "date-time"
 
 
-def _date_time(types: frozenset[str]) -> Any:
+def _date_time(schema: JsonSchema) -> Any:
     # A date-time beside numbers would be decoded from those as well.
-    if types & {"number", "integer"}:
+    if types_of(schema) & {"number", "integer"} or _LENGTHS & schema.keys():
         raise _InexpressibleError
     return Annotated[dt.datetime, Meta(tz=True)]
 

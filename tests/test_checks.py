@@ -267,6 +267,7 @@ SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-3, 3),
+    st.sampled_from([2**63 - 1, 2**63, 2**64, -(2**63), -(2**63) - 1, 10**30]),
     st.sampled_from([0.5, -1.5, 1e300]),
     st.sampled_from(["", "a", "ab", "2024-01-31T10:00:00Z", "2024-01-31T10:00:00", "x" * 300]),
 )
@@ -285,7 +286,23 @@ PLAIN = st.one_of(
     ),
     st.just({"type": ["null", "string"], "format": "date-time"}),
     st.just({"type": "number", "multipleOf": 0.5}),
-    st.just({"type": "string", "maxLength": 1}),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["string", ["null", "string"], ["integer", "string"]])},
+        optional={
+            "minLength": st.integers(0, 2),
+            "maxLength": st.integers(0, 2),
+            "format": st.just("date-time"),
+        },
+    ),
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["integer", ["null", "integer"], "number"])},
+        optional={
+            "minimum": st.sampled_from([-1, 0, 1, 0.5, -(2**63), 2**63]),
+            "maximum": st.sampled_from([-1, 0, 1, 0.5, -(2**63), 2**63 - 1, 2**64]),
+            "exclusiveMinimum": st.booleans(),
+            "exclusiveMaximum": st.booleans(),
+        },
+    ),
     st.just({"minimum": 0, "exclusiveMinimum": True}),
     st.just({"enum": [None, 1, "a"]}),
     st.just({"$ref": "#/definitions/tree"}),
@@ -338,13 +355,69 @@ def test_the_quick_checks_pass_nothing_that_the_exact_one_refuses(
         assert not (any(refused) and quick.accepts_all(messages))
 
 
+NEAR_BOUNDS = st.sampled_from([-(2**63), -2, -1, 0, 1, 2, 2**63 - 1])
+
+
+@settings(max_examples=400)
+@given(
+    st.fixed_dictionaries(
+        {"type": st.just(["integer", "string"])},
+        optional={
+            "minimum": NEAR_BOUNDS,
+            "maximum": NEAR_BOUNDS,
+            "exclusiveMinimum": st.booleans(),
+            "exclusiveMaximum": st.booleans(),
+            "minLength": st.integers(0, 3),
+            "maxLength": st.integers(0, 3),
+        },
+    ),
+    st.one_of(
+        NEAR_BOUNDS,
+        st.sampled_from([-(2**63) - 1, 2**63, 10**30]),
+        st.text("aé\U0001f600", max_size=4),
+    ),
+    st.booleans(),
+)
+def test_a_type_has_the_bounds_of_its_schema(
+    field: Any,
+    value: Any,
+    is_key: bool,  # noqa: FBT001
+) -> None:
+    keys = ("a",) if is_key else ()
+    read = enforced(json.dumps(of(a=field)).encode()).schema
+    record = Raw(json.dumps({"a": value}).encode())
+    typed = record_type(read, keys)
+    if typed is not None:
+        refused = isinstance(exactly(check(of(a=field), keys)).examine(record), Refused)
+        says_yes = TypedCheck(typed).accepts(record)
+        # Empty keys pass, with a note that only the exact check makes.
+        assert says_yes == (not refused and not (is_key and value == ""))
+
+
+def test_a_number_a_hair_below_its_bound_is_refused() -> None:
+    """Although a double cannot tell it from the bound."""
+    schema = of(a={"type": "number", "minimum": 0.1})
+    assert "minimum" in verdict(check(schema), '{"a":0.09999999999999999999}')
+    assert verdict(check(schema), '{"a":0.1}') == "ok"
+
+
+@pytest.mark.parametrize("length", ["minLength", "maxLength"])
+def test_a_date_time_has_a_length_too(length: str) -> None:
+    schema = of(a={"type": "string", "format": "date-time", length: 22})
+    texts = {"maxLength": "2024-01-31T10:00:00.000Z", "minLength": "2024-01-31T10:00:00Z"}
+    assert length in verdict(check(schema), json.dumps({"a": texts[length]}))
+
+
 @pytest.mark.parametrize(
     ("schema", "kind"),
     [
         (of(a={"type": ["null", "string"]}, b={"items": {}, "type": "array"}), TypedCheck),
         (of(a={"type": "string", "format": "date-time"}), TypedCheck),
         (of(a=of(b={"type": "integer"})), TypedCheck),
-        (of(a={"type": "number", "multipleOf": 0.01}), CompiledCheck),
+        (of(a={"type": ["null", "string"], "minLength": 1, "maxLength": 60}), TypedCheck),
+        (of(a={"type": ["null", "integer"], "minimum": -(2**31), "maximum": 9}), TypedCheck),
+        (of(a={"type": ["null", "number"], "minimum": 0}), CompiledCheck),
+        (of(a={"type": ["null", "number"], "multipleOf": 0.01}), CompiledCheck),
         (of(a={"anyOf": [{"type": "integer"}, {"type": "null"}]}), CompiledCheck),
         (of(a={"pattern": "^a"}), CompiledCheck),
     ],

@@ -98,13 +98,22 @@ def _key(schema: JsonSchema, root: JsonSchema) -> Any:
 
 def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
     schema = resolve(schema, root)
-    if not schema.keys() <= _EXPRESSED or id(schema) in path:
+    if id(schema) in path:
         raise _InexpressibleError
     path = (*path, id(schema))
-    if "type" not in schema:
-        if schema.keys() - {"definitions"}:
-            raise _InexpressibleError
-        return Raw
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in schema:
+            return _alternatives(schema, keyword, root, path)
+    if not schema.keys() <= _EXPRESSED:
+        raise _InexpressibleError
+    if "type" in schema:
+        return _of_types(schema, root, path)
+    if schema.keys() - {"definitions"}:
+        raise _InexpressibleError
+    return Raw
+
+
+def _of_types(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
     types = types_of(schema)
     kinds = _numbers_and_booleans(schema, types)
     if "null" in types:
@@ -119,6 +128,20 @@ def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
             raise _InexpressibleError
         kinds.append(list[_type(items, root, path)])  # type: ignore[misc]  # made at run time
     return _union(kinds)
+
+
+def _alternatives(schema: JsonSchema, keyword: str, root: JsonSchema, path: tuple[int, ...]) -> Any:
+    """Return a union, where no two alternatives can take the same value."""
+    if schema.keys() - {keyword, "definitions"}:
+        raise _InexpressibleError
+    alternatives = [resolve(each, root) for each in schema[keyword]]
+    seen: set[str] = set()
+    for each in alternatives:
+        types = {"number" if name == "integer" else name for name in types_of(each)}
+        if "type" not in each or types & seen:
+            raise _InexpressibleError
+        seen |= types
+    return _union([_type(each, root, path) for each in alternatives])
 
 
 def _numbers_and_booleans(schema: JsonSchema, types: frozenset[str]) -> list[Any]:

@@ -320,7 +320,8 @@ SCHEMAS = st.recursive(
         st.fixed_dictionaries(
             {"type": st.sampled_from(["array", ["array", "null"]]), "items": inner}
         ),
-        st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)}),
+        st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=3)}),
+        st.fixed_dictionaries({"oneOf": st.lists(inner, min_size=1, max_size=3)}),
         st.fixed_dictionaries({"not": inner}),
     ),
     max_leaves=5,
@@ -418,7 +419,9 @@ def test_a_date_time_has_a_length_too(length: str) -> None:
         (of(a={"type": ["null", "integer"], "minimum": -(2**31), "maximum": 9}), TypedCheck),
         (of(a={"type": ["null", "number"], "minimum": 0}), CompiledCheck),
         (of(a={"type": ["null", "number"], "multipleOf": 0.01}), CompiledCheck),
-        (of(a={"anyOf": [{"type": "integer"}, {"type": "null"}]}), CompiledCheck),
+        (of(a={"anyOf": [{"type": "integer"}, {"type": "null"}]}), TypedCheck),
+        (of(a={"oneOf": [of(c={"type": "string"}), {"type": ["null", "array"]}]}), TypedCheck),
+        (of(a={"anyOf": [{"type": "number"}, {"type": ["null", "integer"]}]}), CompiledCheck),
         (of(a={"pattern": "^a"}), CompiledCheck),
     ],
 )

@@ -17,6 +17,7 @@ from msgspec import Raw
 
 from target_stitch_import.errors import InputError, OutputError, quoted
 from target_stitch_import.places import place
+from target_stitch_import.private_files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ class DeadLetters:
         self._count = 0
         self._closed = False
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = open_private(path, os.O_RDWR | os.O_APPEND)
             _sync_folder(path)
             self._is_in_mid_line = _ends_in_mid_line(self._file)
         except OSError as error:

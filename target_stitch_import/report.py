@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from target_stitch_import.errors import ConfigurationError, OutputError, quoted
 from target_stitch_import.figures import History, Vitals
+from target_stitch_import.private_files import open_private
 from target_stitch_import.progress import Terminal, wants_live_line
 from target_stitch_import.summary import LatencySummary, Series, StreamSummary, Summary
 
@@ -83,7 +84,7 @@ class OutputFile:
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = open_private(path, os.O_WRONLY | os.O_TRUNC)
             self._file = os.fdopen(descriptor, "wb")
         except OSError as error:
             raise OutputError(

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from target_stitch_import.errors import OutputError, quoted
+from target_stitch_import.private_files import open_private
 
 if TYPE_CHECKING:
     import logging
@@ -111,7 +112,7 @@ def write_summary(path: str, summary: Summary) -> None:
     series = msgspec.json.encode(members.pop("series"))
     text = msgspec.json.format(msgspec.json.encode(members), indent=2)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = open_private(path, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(descriptor, "wb") as file:
             # Hundreds of samples, a number a line, would bury the rest.
             file.write(text.removesuffix(b"\n}") + b',\n  "series": ' + series + b"\n}\n")

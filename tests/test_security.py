@@ -266,6 +266,9 @@ def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
         "batch_size_rows": 5,
     }
     rows = [record(n, name=f"S3CRET-{n}") for n in range(20)]
+    for name in ("dead.jsonl", "summary.json", "bodies.jsonl"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o664)  # as something else may have made them
     bad = record(0, id="S3CRET-id")
     messages = [schema(), *rows, bad, state({"at": 1}), '{"type":"RECORD","S3CRET"']
     outcome = target.run(messages, "-v", "-o", str(tmp_path / "bodies.jsonl"), **settings)

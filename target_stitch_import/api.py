@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import json
 import re
 import ssl
 import time
@@ -20,8 +21,8 @@ import requests.adapters
 import requests.auth
 import urllib3
 
-from target_stitch_import.errors import ServiceUnavailableError
-from target_stitch_import.retry import Answer, Failure, Stop, TryAgain, judge
+from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
+from target_stitch_import.retry import Answer, Failure, Rejected, Stop, TryAgain, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,12 @@ class Endpoint:
     @property
     def base_url(self) -> str:
         """The URL below which the service's other paths stand."""
-        return self.url.removesuffix(BATCH_PATH)
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        if path.endswith(BATCH_PATH):
+            return parts._replace(path=path.removesuffix(BATCH_PATH), query="").geturl()
+        # Whatever a batch URL of its own looks like, the other paths are those of its host.
+        return f"{parts.scheme}://{parts.netloc}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +135,11 @@ class ImportApi:
         route = self._route(url, "GET")
         del route.request.headers["Authorization"]
         answer = self._send(route, b"")
-        if answer.status != 200:
-            said = answer.failure.value if answer.failure else f"{answer.status} {answer.text}"
+        text = quoted(answer.text.strip(), mark="", limit=MAX_TEXT_CHARACTERS)
+        if answer.status != 200 or not _is_well(answer.text):
+            said = answer.failure.value if answer.failure else f"{answer.status} {text}"
             raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
-        return answer.text
+        return text
 
     def check(self) -> None:
         """See whether the token is taken, with a batch that holds nothing and so loads nothing.
@@ -145,6 +152,11 @@ class ImportApi:
             raise verdict.error
         if isinstance(verdict, TryAgain):
             raise ServiceUnavailableError(f"The Import API did not answer: {verdict.reason}")
+        if not isinstance(verdict, Rejected):
+            raise ProtocolError(
+                f"What answers at {self._endpoint.base_url} takes a request that holds nothing, "
+                "which the Import API refuses. Check `api_url`, and proxies in between."
+            )
 
     def _send(self, route: _Route, body: bytes) -> Answer:
         endpoint = self._endpoint
@@ -160,7 +172,8 @@ class ImportApi:
                 verify=route.verify,
                 proxies=route.proxies,
             ) as response:
-                text = self._read(response, give_up_at)
+                read = read_bounded(response, MAX_ANSWER_BYTES, give_up_at)
+                text = self._redacted(read.decode("utf-8", "replace"))
                 if _headers_are_cut_off(response):
                     return Answer(failure=Failure.CUT_OFF)
                 retry_after = response.headers.get("Retry-After")
@@ -170,25 +183,48 @@ class ImportApi:
         finally:
             route.request.body = None
 
-    def _read(self, response: requests.Response, give_up_at: float) -> str:
-        """Read an answer's body: all of it, but no more than makes sense, and not for ever."""
-        read = bytearray()
-        while chunk := response.raw.read1(MAX_ANSWER_BYTES, decode_content=True):
-            read += chunk
-            if len(read) > MAX_ANSWER_BYTES:
-                break
-            if time.monotonic() > give_up_at:
-                raise requests.ReadTimeout("the answer did not end")
-        return self._redacted(read.decode("utf-8", "replace"))
-
     def _redacted(self, text: str) -> str:
-        """Return `text` without the token, and without the password of a proxy's URL."""
-        text = _USER_INFO.sub("//", text)
-        return text.replace(self._endpoint.token, "[token]")[:MAX_TEXT_CHARACTERS]
+        return redacted(text, self._endpoint.token)[:MAX_TEXT_CHARACTERS]
 
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+
+def read_bounded(response: requests.Response, max_bytes: int, give_up_at: float) -> bytes:
+    """Read an answer's body: all of it, but not much more than `max_bytes`, and not for ever.
+
+    Args:
+        response: An answer that is not read yet.
+        max_bytes: Where there are more, some more are returned, and the rest is left.
+        give_up_at: On the clock of `time.monotonic`.
+
+    Raises:
+        requests.ReadTimeout: The answer did not end in time.
+    """
+    read = bytearray()
+    while chunk := response.raw.read1(MAX_ANSWER_BYTES, decode_content=True):
+        read += chunk
+        if len(read) > max_bytes:
+            break
+        if time.monotonic() > give_up_at:
+            raise requests.ReadTimeout("the answer did not end")
+    return bytes(read)
+
+
+def redacted(text: str, token: str) -> str:
+    """Return `text` without the token, and without the password of a proxy's URL."""
+    return _USER_INFO.sub("//", text).replace(token, "[token]")
+
+
+def _is_well(text: str) -> bool:
+    """Tell whether a 200 is the service's own word for being well, and no page of somebody else."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    said = body.get("status") if isinstance(body, dict) else None
+    return isinstance(said, str) and said.upper() != "ERROR"
 
 
 def _headers_are_cut_off(response: requests.Response) -> bool:

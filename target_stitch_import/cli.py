@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -11,12 +12,13 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from target_stitch_import.config import Settings, read_config
+from target_stitch_import.config import Settings, misspelt, read_config
 from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
 from target_stitch_import.report import LOGGER_NAME, set_up_logging
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 INTERNAL_ERROR_STATUS = 70
+_STDOUT_FAILS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF})
 GC_THRESHOLD = 50_000
 """Objects between two collections of cyclic garbage, of which a run makes next to none. Python's
 own 700 has it look through the schemas of all streams again and again."""
@@ -80,10 +82,13 @@ def command(  # noqa: PLR0913 - one argument an option
         from target_stitch_import.target import TargetStitchImport  # noqa: PLC0415 - slow
 
         TargetStitchImport.print_about(about_format)
+        sys.stdout.flush()
         return
     try:
         terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
         config = read_config(config_paths)
+        for note in misspelt(config):
+            _LOGGER.warning("%s", note)
         config |= {
             setting: overrides[option]
             for option, setting in _OVERRIDES.items()
@@ -131,8 +136,18 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - the last resort: no value of the data may get out
-        sys.exit(tell_internal_error(error))
+        sys.exit(tell_unforeseen(error))
     sys.exit(status or 0)
+
+
+def tell_unforeseen(error: Exception) -> int:
+    """Tell of an error that nobody else did, and return the exit status."""
+    if not isinstance(error, OSError) or error.errno not in _STDOUT_FAILS:
+        return tell_internal_error(error)
+    # It was --help or the like. Python would try once more as it ends, and tell of it.
+    sys.stdout = None
+    print(f"Stdout cannot be written to: {error.strerror}.", file=sys.stderr)  # noqa: T201 - as below
+    return OutputError.exit_status
 
 
 def tell_internal_error(error: Exception) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ import requests
 from msgspec import Meta, Struct
 
 from target_stitch_import.api import BATCH_PATH, REGION_URLS, Endpoint, is_loopback
-from target_stitch_import.errors import ConfigurationError
+from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.payload import MAX_BODY_BYTES, MAX_MESSAGES
 
 if TYPE_CHECKING:
@@ -223,8 +224,9 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
                 "Setting `batch_size_preferences` must have a list of names as its "
                 "`full_table_streams`."
             )
-        if isinstance(self.client_id, str) and not self.client_id.isdecimal():
-            raise ConfigurationError("Setting `client_id` must be an integer or digits.")
+        given = "1" if self.client_id is None else str(self.client_id)
+        if not (given.isascii() and given.isdigit() and int(given) > 0):
+            raise ConfigurationError("Setting `client_id` must be an integer above 0, or digits.")
         for name in ("api_url", "small_batch_url", "big_batch_url"):
             if url := getattr(self, name):
                 _check_url(name, url)
@@ -384,6 +386,18 @@ def _flat(setting: dict[str, Any]) -> dict[str, Any]:
     elif "enum" in setting:
         setting["type"] = "string"
     return setting
+
+
+def misspelt(config: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each name in `config` that is nearly that of a setting."""
+    known = setting_names()
+    told: list[str] = []
+    for name in config:
+        near = [] if name in known else difflib.get_close_matches(name.lower(), known, 1, 0.8)
+        if near:
+            note = f"Setting {quoted(name)} is not known, and does nothing. Is `{near[0]}` meant?"
+            told.append(note)
+    return told
 
 
 def setting_names() -> tuple[str, ...]:

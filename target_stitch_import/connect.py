@@ -6,6 +6,7 @@ only as `NewToken.access_token`, and in no error.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,14 @@ import msgspec
 import requests
 import urllib3
 
-from target_stitch_import.api import Bearer, failure_of, is_loopback, root_text
+from target_stitch_import.api import (
+    Bearer,
+    failure_of,
+    is_loopback,
+    read_bounded,
+    redacted,
+    root_text,
+)
 from target_stitch_import.errors import (
     ConfigurationError,
     CredentialsError,
@@ -31,6 +39,9 @@ TOKEN_VARIABLE = "STITCH_CONNECT_TOKEN"  # noqa: S105 - a variable's name
 SOURCE_TYPE = "import_api"
 MAX_TOKENS = 2
 """A source has at most so many active tokens, which is what makes rotation possible."""
+
+MAX_ANSWER_BYTES = 10_000_000
+"""An account's sources, all in one answer, with what Stitch knows of each."""
 
 _TRY_LATER = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -147,6 +158,7 @@ class ConnectApi:
         self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
 
     def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:
+        give_up_at = time.monotonic() + 3 * self._timeout_seconds
         try:
             response = self._session.request(
                 method,
@@ -155,13 +167,19 @@ class ConnectApi:
                 timeout=self._timeout_seconds,
                 allow_redirects=False,
                 verify=True,
+                stream=True,
             )
+            with response:
+                content = read_bounded(response, MAX_ANSWER_BYTES, give_up_at)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unanswered(method, error) from None
         if not 200 <= response.status_code < 300:
-            raise self._refused(response.status_code, response.text)
+            raise self._refused(response.status_code, path, content.decode("utf-8", "replace"))
+        if method == "DELETE":
+            # A 2xx says all there is to say, with whatever body or none.
+            content = b"null"
         try:
-            return msgspec.json.decode(response.content, type=type_)
+            return msgspec.json.decode(content, type=type_)
         except (ValueError, RecursionError):
             raise ProtocolError(
                 f"The answer to {method} {path} is not Stitch Connect's. Check `region`, `api_url` "
@@ -183,7 +201,7 @@ class ConnectApi:
             f"Stitch Connect at {self._base_url} did not answer: {text}.{doubt if unclear else ''}"
         )
 
-    def _refused(self, status: int, text: str) -> TargetError:
+    def _refused(self, status: int, path: str, text: str) -> TargetError:
         said = f"{status} {self._shown(text)}".strip()
         if status in {401, 403}:
             return CredentialsError(
@@ -195,6 +213,11 @@ class ConnectApi:
         try:
             refusal = msgspec.json.decode(text, type=_Refusal)
         except (ValueError, RecursionError):
+            if status == 404 and path.startswith("/v4/sources/"):
+                return InputError(
+                    f"Stitch Connect knows nothing at {path}: {said}. Check the IDs, `region` and "
+                    "`api_url`."
+                )
             return ProtocolError(
                 f"The answer is not Stitch Connect's: {said}. Check `region`, `api_url` and "
                 "proxies; redirects are never followed."
@@ -205,4 +228,4 @@ class ConnectApi:
         )
 
     def _shown(self, text: str) -> str:
-        return quoted(text.replace(self._token, "[token]").strip(), mark="", limit=500)
+        return quoted(redacted(text, self._token).strip(), mark="", limit=500)

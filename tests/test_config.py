@@ -52,6 +52,11 @@ REFUSED = [
     ({"on_invalid_record": "dead_letter"}, "dead_letter_path"),
     ({"naive_datetimes": "local"}, "naive_datetimes"),
     ({"load_method": "overwrite"}, "load_method"),
+    ({"client_id": -5}, "client_id"),
+    ({"client_id": 0}, "client_id"),
+    ({"client_id": "0"}, "client_id"),
+    ({"client_id": "\u0667"}, "client_id"),
+    ({"client_id": "-5"}, "client_id"),
     ({"turbo_boost_factor": 0}, "turbo_boost_factor"),
     ({"batch_size_preferences": 5}, "batch_size_preferences"),
     ({"batch_size_preferences": {"full_table_streams": "x"}}, "batch_size_preferences"),
@@ -103,6 +108,45 @@ def test_a_dry_run_needs_no_token() -> None:
 def test_where_batches_go(config: dict[str, Any], url: str, big_url: str) -> None:
     endpoint = Settings.load({"token": "t"} | config).endpoint("agent")
     assert (endpoint.url, endpoint.big_url) == (url, big_url or url)
+
+
+@pytest.mark.parametrize(
+    ("url", "base_url"),
+    [
+        ("https://a.example/v2/import/batch", "https://a.example"),
+        ("https://a.example/v2/import/batch/", "https://a.example"),
+        ("https://a.example/in/v2/import/batch", "https://a.example/in"),
+        ("https://a.example/v2/import/batch?x=1", "https://a.example"),
+        ("https://a.example:8443/other", "https://a.example:8443"),
+    ],
+)
+def test_where_the_other_paths_are(url: str, base_url: str) -> None:
+    assert Settings.load({"token": "t", "small_batch_url": url}).endpoint("").base_url == base_url
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "--about"])
+def test_a_full_stdout_is_an_output_error(tmp_path: Path, option: str) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [*TARGET, option],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+        )
+    assert (done.returncode, "Internal" in done.stderr) == (74, False)
+    assert "Stdout cannot be written to: No space left on device." in done.stderr
+
+
+def test_a_misspelt_setting_is_told(target: Target) -> None:
+    """And no more than told; what is like no setting is another program's."""
+    outcome = target.run([], api_ulr="x", MAX_RETRY_SECONDS=1, something_else=2)
+    assert outcome.status == 0
+    assert "`api_ulr` is not known, and does nothing. Is `api_url` meant?" in outcome.log
+    assert "Is `max_retry_seconds` meant?" in outcome.log
+    assert "something_else" not in outcome.log
 
 
 def test_a_target_stitch_configuration_works_unchanged(target: Target, api: ImportApi) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from target_stitch_import.errors import (
 )
 from target_stitch_import.local import ImportApi
 from tests.conftest import Outcome
-from tests.test_security import server
+from tests.serving import server
 from tests.test_toolbox import TOOL, document, tool
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def accepted(folder: Path, api: ImportApi, secret: str) -> bool:
 def test_a_source_is_created_and_shown(connect: ImportApi, tmp_path: Path) -> None:
     outcome = run(tmp_path, connect, "source", "create", "My Shop", "--json")
     made = document(outcome)
-    assert outcome.log == f"Create a token for it: stitch-import token create {made['id']}\n"
+    again = f"token create {made['id']} -c {tmp_path / 'tool.json'}"
+    assert outcome.log == f"Create a token for it: stitch-import {again}\n"
     assert (made["name"], made["display_name"], made["state"]) == ("my_shop", "My Shop", "active")
     assert made["client_id"] == 7723
     assert document(run(tmp_path, connect, "source", "show", str(made["id"]), "--json")) == made
@@ -198,7 +200,6 @@ def test_a_script_rotates_by_deploying(connect: ImportApi, tmp_path: Path) -> No
     [
         ("false", "ended with status 1. The new token 33 is revoked again"),
         ("/no/such/program", "cannot be run"),
-        ("'", "cannot be run"),
     ],
 )
 def test_a_deployment_that_fails_changes_nothing(
@@ -322,7 +323,9 @@ def test_both_forms_of_a_new_token(body: str, number: int | None) -> None:
         (400, "<html>", ProtocolError),
         (401, "", CredentialsError),
         (403, CONNECT_TOKEN, CredentialsError),
-        (404, '{"status":"ERROR"}', ProtocolError),
+        (404, '{"status":"ERROR"}', InputError),
+        (404, "", InputError),
+        (200, "[" + " " * 11_000_000 + "]", ProtocolError),
         (429, "", ServiceUnavailableError),
         (500, CONNECT_TOKEN, ServiceUnavailableError),
         (502, "", ServiceUnavailableError),
@@ -380,3 +383,80 @@ def test_json_is_one_document_with_the_secret_in_one_place(
     text = "\n".join(outcome.states)
     assert len(SECRET.findall(text)) == 1
     json.loads(text)
+
+
+@pytest.mark.parametrize("command", ["", " ", "'"])
+def test_a_command_that_is_none_is_told_before_a_token_is_made(
+    connect: ImportApi, tmp_path: Path, command: str
+) -> None:
+    outcome = run(tmp_path, connect, "token", "rotate", "2", "--deploy", command)
+    assert (outcome.status, "The command of --deploy" in outcome.log) == (78, True)
+    assert tokens(connect, 2) == [21]
+
+
+ONE = answer(200, "[21]")
+NEW = answer(200, '{"id":33,"access_token":"at_new"}')
+AWAY = answer(503, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (
+            "true",
+            "Token 33 is deployed. Token 21 may still be active: stitch-import token revoke 2 21 ",
+        ),
+        ("false", "Token 33 may still be active: stitch-import token revoke 2 33 "),
+    ],
+)
+def test_a_revocation_that_fails_says_how_things_are(
+    tmp_path: Path, command: str, words: str
+) -> None:
+    environment = {"STITCH_CONNECT_TOKEN": CONNECT_TOKEN}
+    with server([ONE, NEW, AWAY]) as (url, seen):
+        arguments = ("token", "rotate", "2", "--deploy", command, "--api-url", url)
+        outcome = tool(tmp_path, *arguments, environment=environment)
+    assert (outcome.status, len(seen)) == (69, 3)
+    assert f"{words.format('stitch-import')}--api-url {url}" in outcome.log
+
+
+def test_an_interrupted_deployment_says_how_things_are(connect: ImportApi) -> None:
+    """Nobody knows then which of the two is used."""
+    arguments = ["token", "rotate", "2", "--deploy", "sh -c 'echo on; exec sleep 30'"]
+    child = subprocess.Popen(
+        [*TOOL, *arguments, "--api-url", connect.url],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "STITCH_CONNECT_TOKEN": CONNECT_TOKEN},
+        start_new_session=True,
+    )
+    with child:
+        assert child.stderr
+        for line in child.stderr:
+            if line == "on\n":
+                break
+        os.killpg(child.pid, signal.SIGINT)
+        log = child.stderr.read()
+    assert child.returncode == 130
+    assert "Nobody knows whether token 33 is deployed" in log
+    assert f"stitch-import token revoke 2 ID --api-url {connect.url}" in log
+
+
+def test_the_command_does_not_get_the_connect_token(connect: ImportApi, tmp_path: Path) -> None:
+    command = "sh -c 'test -z \"$STITCH_CONNECT_TOKEN\"'"
+    assert run(tmp_path, connect, "token", "rotate", "2", "--deploy", command).status == 0
+
+
+@pytest.mark.parametrize("said", [b"204 No Content\r\n", b"200 OK\r\nContent-Length: 0\r\n"])
+def test_a_revocation_needs_no_body(said: bytes) -> None:
+    with server([b"HTTP/1.1 " + said + b"Connection: close\r\n\r\n"]) as (url, _):
+        ConnectApi(url, CONNECT_TOKEN, "test").revoke_token(2, 21)
+
+
+def test_a_proxy_s_password_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:S3CRET@127.0.0.1:99999")
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(TargetError) as raised:
+        ConnectApi("https://connect.example.com", CONNECT_TOKEN, "test").sources()
+    assert "//127.0.0.1:99999" in str(raised.value)
+    assert "S3CRET" not in str(raised.value)

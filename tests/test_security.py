@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,57 +17,14 @@ from target_stitch_import.local.batch import Strictness
 from target_stitch_import.retry import Acknowledged, Answer, Failure, Rejected, Stop, judge
 from tests.conftest import TOKEN, Target, record, schema, state
 from tests.programs import require
+from tests.serving import receive, server
 from tests.test_toolbox import tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 MESSAGES = [schema(), record(1), state(1)]
-
-
-@contextmanager
-def server(
-    answers: list[bytes], context: ssl.SSLContext | None = None
-) -> Iterator[tuple[str, list[bytes]]]:
-    """Answer each connection's first request with the next of `answers`, byte for byte."""
-    seen: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(20)
-
-        def serve() -> None:
-            for answer in answers:
-                try:
-                    connection, _ = listener.accept()
-                    with (
-                        connection
-                        if not context
-                        else context.wrap_socket(connection, server_side=True) as wire
-                    ):
-                        wire.settimeout(10)
-                        seen.append(receive(wire))
-                        wire.sendall(answer)
-                except OSError:
-                    continue
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        scheme = "https" if context else "http"
-        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", seen
-
-
-def receive(wire: socket.socket) -> bytes:
-    """Read one whole request."""
-    request = b""
-    while b"\r\n\r\n" not in request:
-        request += wire.recv(65_536) or b"\r\n\r\n"
-    head, _, body = request.partition(b"\r\n\r\n")
-    for line in head.lower().splitlines():
-        if line.startswith(b"content-length:"):
-            while len(body) < int(line.split(b":")[1]):
-                body += wire.recv(65_536)
-    return head + b"\r\n\r\n" + body
 
 
 def certificate(folder: Path, *, host: str = "127.0.0.1") -> ssl.SSLContext:

@@ -17,6 +17,7 @@ from target_stitch_import.api import REGION_URLS
 from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.common import Where
 from tests.conftest import TOKEN, Outcome, Target, bodies, delivered, record, schema, state
+from tests.serving import server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -335,3 +336,63 @@ def test_it_runs_as_a_program(api: ImportApi) -> None:
 def test_local_is_not_for_the_tool(tmp_path: Path) -> None:
     outcome = tool(tmp_path, "check", region="local")
     assert (outcome.status, "stitch-import serve" in outcome.log) == (78, True)
+
+
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
+
+
+@pytest.mark.parametrize("body", ["{}", "<html>\x1b[31mhello", "[]", '{"status":"ERROR"}', ""])
+def test_a_page_is_no_import_api(tmp_path: Path, body: str) -> None:
+    page = PAGE % (len(body), body.encode())
+    with server([page]) as (url, _):
+        outcome = tool(tmp_path, "status", api_url=url)
+    assert (outcome.status, "is not well: 200" in outcome.log) == (69, True)
+    assert "\x1b" not in outcome.log
+    with server([page]) as (url, _):
+        outcome = tool(tmp_path, "check", api_url=url, token=TOKEN, max_retry_seconds=0)
+    assert outcome.status == (69 if "ERROR" in body else 76)
+
+
+def test_status_shows_no_control_characters(tmp_path: Path) -> None:
+    body = b'{"status":"OK","name":"\x7f\xc2\x9b31m"}'
+    with server([PAGE % (len(body), body)]) as (url, _):
+        outcome = tool(tmp_path, "status", api_url=url)
+    assert (outcome.status, outcome.states[0].isprintable()) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "--version", "check --help", "status --json --api-url http://127.0.0.1:9"]
+)
+def test_a_full_stdout_is_told(command: str) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [*TOOL, *command.split()],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert (done.returncode, "Internal" in done.stderr) == (74, False)
+    assert "Stdout cannot be written to: No space left on device." in done.stderr
+
+
+@pytest.mark.parametrize("command", ["push --table t --key id -", "replay -", "report -"])
+def test_no_stdin_is_told(command: str) -> None:
+    shell = f"exec {' '.join(TOOL)} {command} <&-"
+    done = subprocess.run(["sh", "-c", shell], check=False, capture_output=True, timeout=60)
+    assert (done.returncode, b"there is no stdin" in done.stderr) == (78, True)
+
+
+@pytest.mark.parametrize("command", ["", "token", "source"])
+def test_who_asks_for_nothing_sees_what_there_is(tmp_path: Path, command: str) -> None:
+    outcome = tool(tmp_path, *command.split())
+    assert (outcome.status, "Commands:" in outcome.states) == (0, True)
+
+
+def test_a_misspelt_setting_is_told(api: ImportApi, tmp_path: Path) -> None:
+    outcome = tool(tmp_path, "status", api_url=api.url, batch_size_row=1, something=2)
+    assert outcome.status == 0
+    assert outcome.log == (
+        "Setting `batch_size_row` is not known, and does nothing. Is `batch_size_rows` meant?\n"
+    )

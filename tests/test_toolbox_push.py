@@ -112,7 +112,7 @@ def test_a_service_that_stays_away(api: ImportApi, tmp_path: Path) -> None:
     assert outcome.status == 69
     assert "after 1 tries" in outcome.log
     assert document(outcome)["exit_status"] == 69
-    assert "1 record arrived, the last one of line 1." in outcome.log
+    assert "1 record acknowledged, the last one of line 1." in outcome.log
     assert len(pushed(api)) == 1
 
 
@@ -120,7 +120,7 @@ def test_it_is_not_tried_for_ever(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down", "times": "always"}])
     outcome = send(tmp_path, api, lines([{"id": 1}]), max_retry_seconds=0.5)
     assert outcome.status == 69
-    assert "No record has arrived.\nThe Import API did not take" in outcome.log
+    assert "No record is acknowledged.\nThe Import API did not take" in outcome.log
     assert outcome.log.endswith(" Run the command again later.\n")
 
 

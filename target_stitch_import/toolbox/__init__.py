@@ -37,6 +37,10 @@ Examples:
 """
 
 
+# Before 8.2, click ends with 0 by itself.
+_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 class _Tool(click.Group):
     """A group that ends with the statuses that `target-stitch-import` has."""
 
@@ -46,14 +50,18 @@ class _Tool(click.Group):
         try:
             status = super().main(*args, **options)
         except click.ClickException as error:
+            if isinstance(error, click.UsageError) and isinstance(error, _NO_ARGUMENTS):
+                # Who asks for nothing gets to see what there is.
+                click.echo(error.format_message())
+                sys.exit(0)
             error.show()
             sys.exit(78)
         except click.Abort:
             sys.exit(130)
         except Exception as error:  # noqa: BLE001 - the last resort: no value may get out
-            from target_stitch_import.cli import tell_internal_error  # noqa: PLC0415 - rarely
+            from target_stitch_import.cli import tell_unforeseen  # noqa: PLC0415 - rarely
 
-            sys.exit(tell_internal_error(error))
+            sys.exit(tell_unforeseen(error))
         sys.exit(status if isinstance(status, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

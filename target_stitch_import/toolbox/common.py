@@ -7,6 +7,7 @@ A command returns a `Result` and leaves the printing to `answering`: words for p
 from __future__ import annotations
 
 import functools
+import shlex
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,16 +42,26 @@ class Where:
     region: str | None
     api_url: str | None
 
+    @property
+    def options(self) -> str:
+        """The options again, each after a space, for a command that somebody is told to run."""
+        given = [("-c", path) for path in self.config_paths]
+        given += [("--region", self.region)] if self.region else []
+        given += [("--api-url", self.api_url)] if self.api_url else []
+        return "".join(f" {name} {shlex.quote(value)}" for name, value in given)
+
     def settings(self, *, needs_token: bool = True) -> Settings:
         """Return the settings of the configuration, with the options over them.
 
         Raises:
             ConfigurationError: One cannot work, or would start a service inside the command.
         """
-        from target_stitch_import.config import Settings, read_config  # noqa: PLC0415 - slow
+        from target_stitch_import.config import Settings, misspelt, read_config  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
 
         config = read_config(self.config_paths)
+        for note in misspelt(config):
+            say(note)
         if self.region:
             # What the region stands for must not be hidden behind a URL of the configuration.
             config = {**config, **dict.fromkeys(_URLS), "region": self.region}
@@ -63,6 +74,19 @@ class Where:
                 "its URL as `api_url`."
             )
         return settings
+
+
+class _Input(click.File):
+    """A file to read, or stdin where there is one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Open what was given."""
+        if value == "-" and sys.stdin is None:
+            self.fail("there is no stdin. Pipe something in, or name a file.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+INPUT = _Input("rb")
 
 
 def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,7 +157,8 @@ def telling_errors(*, as_json: bool = False) -> Iterator[None]:
     except TargetError as error:
         say(str(error))
         if as_json and not isinstance(error, OutputError):
-            click.echo(_encoded({"error": str(error), "exit_status": error.exit_status}))
+            with telling_errors():
+                show(_encoded({"error": str(error), "exit_status": error.exit_status}))
         sys.exit(error.exit_status)
 
 

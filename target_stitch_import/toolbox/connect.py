@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,7 +56,7 @@ def create(where: Where, display_name: str) -> Result:
     Its tables land in a schema with a name made from NAME: `Import API` becomes `import_api`.
     """
     created = _connect(where).create_source(display_name)
-    say(f"Create a token for it: stitch-import token create {created.id}")
+    say(f"Create a token for it: stitch-import token create {created.id}{where.options}")
     return Result(_document(created), _table([created]))
 
 
@@ -108,7 +109,7 @@ def create_token(where: Where, source_id: int) -> Result:
     It is shown this once: Stitch keeps it from then on to itself.
     """
     api = _connect(where)
-    _require_room(source_id, _active(api, source_id))
+    _require_room(where, source_id, _active(api, source_id))
     new = _created(api, source_id)
     say("The token on stdout is shown this once: store it now.")
     document = {"source_id": source_id, "id": new.id, "access_token": new.access_token}
@@ -166,60 +167,131 @@ def rotate(where: Where, source_id: int, deploy: str | None) -> Result | None:
         if click.get_current_context().params["as_json"]:
             raise click.UsageError("--json needs --deploy here, as nobody can be asked.")
         _require_terminal("give --deploy COMMAND")
+    command = _split(deploy)
     api = _connect(where)
     tokens = _active(api, source_id)
-    _require_room(source_id, tokens)
-    _require_one(source_id, tokens)
+    _require_room(where, source_id, tokens)
+    _require_one(where, source_id, tokens)
     (old_id,) = tokens
     new = _created(api, source_id)
-    if deploy is not None:
-        _deploy(api, source_id, new, deploy)
-        api.revoke_token(source_id, old_id)
+    swap = _Swap(api, where, source_id, old_id, new)
+    if command:
+        swap.deploy(command)
+        swap.revoke_old()
         document = {"source_id": source_id, "id": new.id, "revoked_id": old_id}
         return Result(document, f"Token {old_id} is revoked.")
-    _rotate_by_hand(api, source_id, new, old_id)
+    swap.by_hand()
     return None
 
 
-def _rotate_by_hand(api: ConnectApi, source_id: int, new: NewToken, old_id: int) -> None:
-    later = (
-        f"Token {old_id} stays active. Once the new one is deployed: "
-        f"stitch-import token revoke {source_id} {old_id}"
-    )
+def _split(deploy: str | None) -> list[str]:
+    """Return the words of the command of --deploy, before anything is changed."""
+    if deploy is None:
+        return []
     try:
-        show(new.access_token)
-        say("It is shown this once. Put it in place wherever the old one is used, then answer.")
-        deployed = click.confirm(f"Is it deployed? Then token {old_id} is revoked", err=True)
-    except click.Abort:
-        say(f"\n{later}")
-        raise
-    if not deployed:
-        say(later)
-        return
-    api.revoke_token(source_id, old_id)
-    say(f"Token {old_id} is revoked. What was refused on its way: send it again.")
+        words = shlex.split(deploy)
+    except ValueError as error:
+        raise click.UsageError(f"The command of --deploy cannot be run: {error}.") from None
+    if not words:
+        raise click.UsageError("The command of --deploy is empty.")
+    return words
 
 
-def _deploy(api: ConnectApi, source_id: int, new: NewToken, command: str) -> None:
-    """Hand the new token to `command`; if that fails, revoke it. Raises InputError."""
-    from target_stitch_import.errors import InputError  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """A new token on its way into the place of an old one; whatever happens, it says how it is."""
 
-    try:
-        # Its stdout goes to stderr, so that stdout holds the answer alone.
-        done = subprocess.run(  # noqa: S603 - the user's own command, as it was given
-            shlex.split(command), input=new.access_token.encode(), stdout=2, check=False
+    api: ConnectApi
+    where: Where
+    source_id: int
+    old_id: int
+    new: NewToken
+
+    @property
+    def _new_name(self) -> str:
+        return "of unknown ID" if self.new.id is None else str(self.new.id)
+
+    def _revoke_command(self, token_id: int | None) -> str:
+        shown = "ID" if token_id is None else token_id
+        return f"stitch-import token revoke {self.source_id} {shown}{self.where.options}"
+
+    def deploy(self, command: list[str]) -> None:
+        """Hand the new token to `command`; if that fails, revoke it. Raises InputError."""
+        from target_stitch_import.connect import TOKEN_VARIABLE  # noqa: PLC0415 - slow to import
+        from target_stitch_import.errors import InputError  # noqa: PLC0415
+
+        environment = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+        try:
+            # Its stdout goes to stderr, so that stdout holds the answer alone.
+            done = subprocess.run(  # noqa: S603 - the user's own command, as it was given
+                command,
+                input=self.new.access_token.encode(),
+                stdout=2,
+                check=False,
+                env=environment,
+            )
+            problem = f"ended with status {done.returncode}" if done.returncode else ""
+        except (OSError, ValueError) as error:
+            problem = f"cannot be run: {error}"
+        except KeyboardInterrupt:
+            say(
+                f"\nNobody knows whether token {self._new_name} is deployed. It is active, and so "
+                f"is token {self.old_id}. Revoke the one that is not used: "
+                f"{self._revoke_command(None)}"
+            )
+            raise
+        if not problem:
+            return
+        if self.new.id is None:
+            left = "The new token's ID is not known: revoke it in Stitch"
+        else:
+            self._revoke(
+                self.new.id,
+                f"The command of --deploy {problem}, and token {self.old_id} is still the one in "
+                f"use. Token {self.new.id} may still be active:",
+            )
+            left = f"The new token {self.new.id} is revoked again"
+        raise InputError(f"The command of --deploy {problem}. {left}; the old one stays active.")
+
+    def by_hand(self) -> None:
+        """Show the new token, ask whether it is in place, and revoke the old one."""
+        later = (
+            f"Token {self.old_id} stays active. Once the new one is deployed: "
+            f"{self._revoke_command(self.old_id)}"
         )
-        problem = f"ended with status {done.returncode}" if done.returncode else ""
-    except (OSError, ValueError) as error:
-        problem = f"cannot be run: {error}"
-    if not problem:
-        return
-    if new.id is None:
-        left = "The new token's ID is not known: revoke it in Stitch"
-    else:
-        api.revoke_token(source_id, new.id)
-        left = f"The new token {new.id} is revoked again"
-    raise InputError(f"The command of --deploy {problem}. {left}; the old one stays active.")
+        try:
+            show(self.new.access_token)
+            say("It is shown this once. Put it in place wherever the old one is used, then answer.")
+            deployed = click.confirm(
+                f"Is it deployed? Then token {self.old_id} is revoked", err=True
+            )
+        except click.Abort:
+            say(f"\n{later}")
+            raise
+        if not deployed:
+            say(later)
+            return
+        self.revoke_old()
+        say(f"Token {self.old_id} is revoked. What was refused on its way: send it again.")
+
+    def revoke_old(self) -> None:
+        """Revoke the token that was replaced."""
+        self._revoke(
+            self.old_id,
+            f"Token {self._new_name} is deployed. Token {self.old_id} may still be active:",
+        )
+
+    def _revoke(self, token_id: int, otherwise: str) -> None:
+        from target_stitch_import.errors import TargetError  # noqa: PLC0415
+
+        note = f"{otherwise} {self._revoke_command(token_id)}"
+        try:
+            self.api.revoke_token(self.source_id, token_id)
+        except TargetError as error:
+            raise type(error)(f"{error} {note}") from None
+        except KeyboardInterrupt:
+            say(f"\n{note}")
+            raise
 
 
 def _connect(where: Where) -> ConnectApi:
@@ -240,7 +312,7 @@ def _active(api: ConnectApi, source_id: int) -> list[int]:
     return [each.token_id for each in api.tokens(source_id)]
 
 
-def _require_room(source_id: int, tokens: list[int]) -> None:
+def _require_room(where: Where, source_id: int, tokens: list[int]) -> None:
     from target_stitch_import.connect import MAX_TOKENS  # noqa: PLC0415 - slow to import
     from target_stitch_import.errors import InputError  # noqa: PLC0415
 
@@ -248,17 +320,17 @@ def _require_room(source_id: int, tokens: list[int]) -> None:
         raise InputError(
             f"Source {source_id} has {len(tokens)} active tokens already, "
             f"{' and '.join(map(str, tokens))}, and Stitch allows {MAX_TOKENS}. Revoke the one "
-            f"that is not used: stitch-import token revoke {source_id} ID"
+            f"that is not used: stitch-import token revoke {source_id} ID{where.options}"
         )
 
 
-def _require_one(source_id: int, tokens: list[int]) -> None:
+def _require_one(where: Where, source_id: int, tokens: list[int]) -> None:
     from target_stitch_import.errors import InputError  # noqa: PLC0415
 
     if not tokens:
         raise InputError(
             f"Source {source_id} has no active token that could be replaced. Create one: "
-            f"stitch-import token create {source_id}"
+            f"stitch-import token create {source_id}{where.options}"
         )
 
 

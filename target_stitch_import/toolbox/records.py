@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from target_stitch_import.toolbox.common import (
+    INPUT,
     USER_AGENT,
     Result,
     answering,
@@ -48,7 +49,7 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Field that identifies a record; repeat it for a key of several.",
         ),
         click.option("--table", required=True, metavar="NAME", help="Table of all the records."),
-        click.argument("file", type=click.File("rb")),
+        click.argument("file", type=INPUT),
     ):
         command = decorate(command)
     return command
@@ -167,5 +168,6 @@ def _send(  # noqa: PLR0913 - each is an option
 
 def _arrived(report: Report) -> str:
     if not report.records:
-        return "No record has arrived."
-    return f"{counted(report.records, 'record')} arrived, the last one of line {report.last_line}."
+        return "No record is acknowledged."
+    records = counted(report.records, "record")
+    return f"{records} acknowledged, the last one of line {report.last_line}."

@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from target_stitch_import.toolbox.common import examples, show, telling_errors
+from target_stitch_import.toolbox.common import INPUT, examples, show, telling_errors
 
 
 @click.command(
@@ -16,7 +16,7 @@ from target_stitch_import.toolbox.common import examples, show, telling_errors
         "stitch-import report summary.json > run.html",
     )
 )
-@click.argument("summary", type=click.File("rb"))
+@click.argument("summary", type=INPUT)
 @click.option(
     "-o",
     "--output",

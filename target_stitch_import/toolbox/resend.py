@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from target_stitch_import.toolbox.common import (
+    INPUT,
     USER_AGENT,
     Result,
     answering,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         "stitch-import replay -c config.json bodies.jsonl --json",
     )
 )
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=INPUT)
 @connecting
 @answering
 def replay(file: IO[bytes], where: Where) -> Result:

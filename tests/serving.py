@@ -1,0 +1,55 @@
+"""A server that answers byte for byte what a test says."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+
+@contextmanager
+def server(
+    answers: list[bytes], context: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Answer each connection's first request with the next of `answers`, byte for byte."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve() -> None:
+            for answer in answers:
+                try:
+                    connection, _ = listener.accept()
+                    with (
+                        connection
+                        if not context
+                        else context.wrap_socket(connection, server_side=True) as wire
+                    ):
+                        wire.settimeout(10)
+                        seen.append(receive(wire))
+                        wire.sendall(answer)
+                except OSError:
+                    continue
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        scheme = "https" if context else "http"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", seen
+
+
+def receive(wire: socket.socket) -> bytes:
+    """Read one whole request."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += wire.recv(65_536) or b"\r\n\r\n"
+    head, _, body = request.partition(b"\r\n\r\n")
+    for line in head.lower().splitlines():
+        if line.startswith(b"content-length:"):
+            while len(body) < int(line.split(b":")[1]):
+                body += wire.recv(65_536)
+    return head + b"\r\n\r\n" + body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ TOKEN = "at_a-token-that-must-show-up-nowhere"  # noqa: S105 - a test's own
 # How long an example takes says nothing on a busy machine.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+# A shell that runs the tests in the background has them ignore SIGINT, and so all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 TARGET = [sys.executable, "-m", "target_stitch_import"]
 
 

@@ -293,12 +293,15 @@ class Process:
     # What the sender does.
 
     def _submit(self) -> None:
+        while self._queue and self._stopped:
+            self.pipeline.released(self._queue.popleft())
         while self.pipeline.ready:
             batch = self.pipeline.ready.popleft()
             self.laws.handed(batch)
-            self._queue.append(batch)
-        while self._queue and self._stopped:
-            self.pipeline.released(self._queue.popleft())
+            if self._stopped:
+                self.pipeline.released(batch)  # which may make more ready
+            else:
+                self._queue.append(batch)
         while self._queue and self._under_way < self.settings.max_in_flight:
             batch = self._queue.popleft()
             self._under_way += 1

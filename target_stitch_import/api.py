@@ -51,7 +51,7 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-class Bearer(requests.auth.AuthBase):
+class _Bearer(requests.auth.AuthBase):
     """Sets the token; that it is set also keeps `requests` from looking into `.netrc`."""
 
     def __init__(self, token: str) -> None:
@@ -61,6 +61,19 @@ class Bearer(requests.auth.AuthBase):
         """Set the token, on the way out."""
         request.headers["Authorization"] = self._value
         return request
+
+
+def session_with(
+    url: str, token: str, user_agent: str, media_type: str = "application/json"
+) -> requests.Session:
+    """Return a session for requests to `url`, all of which carry `token`."""
+    session = requests.Session()
+    session.auth = _Bearer(token)
+    session.headers["User-Agent"] = user_agent
+    session.headers["Content-Type"] = media_type
+    # Proxies and certificate bundles of the environment count, but for this machine itself.
+    session.trust_env = not is_loopback(url)
+    return session
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +117,9 @@ class ImportApi:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._session = requests.Session()
-        self._session.auth = Bearer(endpoint.token)
-        self._session.headers["User-Agent"] = endpoint.user_agent
-        self._session.headers["Content-Type"] = endpoint.media_type
-        # Proxies and certificate bundles of the environment count, but for this machine itself.
-        self._session.trust_env = not is_loopback(endpoint.url)
+        self._session = session_with(
+            endpoint.url, endpoint.token, endpoint.user_agent, endpoint.media_type
+        )
         self._routes = {url: self._route(url) for url in (endpoint.url, endpoint.big_url)}
 
     def _route(self, url: str, method: str = "POST") -> _Route:

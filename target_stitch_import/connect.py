@@ -15,12 +15,11 @@ import requests
 import urllib3
 
 from target_stitch_import.api import (
-    Bearer,
     failure_of,
-    is_loopback,
     read_bounded,
     redacted,
     root_text,
+    session_with,
 )
 from target_stitch_import.errors import (
     ConfigurationError,
@@ -121,12 +120,7 @@ class ConnectApi:
         self._base_url = base_url
         self._token = token
         self._timeout_seconds = timeout_seconds
-        self._session = requests.Session()
-        self._session.auth = Bearer(token)
-        self._session.headers["User-Agent"] = user_agent
-        self._session.headers["Content-Type"] = "application/json"
-        # Proxies and certificate bundles of the environment count, but for this machine itself.
-        self._session.trust_env = not is_loopback(base_url)
+        self._session = session_with(base_url, token, user_agent)
 
     def sources(self) -> list[Source]:
         """Return the account's sources of every kind."""

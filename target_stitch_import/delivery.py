@@ -119,6 +119,8 @@ class Hints:
 
 
 RUN_HINTS = Hints()
+COMMAND_HINTS = Hints(refused="", unavailable="Run the command again later.")
+"""For what people start by hand: it has no states, and sets nothing aside."""
 
 
 @dataclass(frozen=True, slots=True)

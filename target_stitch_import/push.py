@@ -14,7 +14,13 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
-from target_stitch_import.delivery import Attempt, DeliveryRules, Hints, Outcome, until_answered
+from target_stitch_import.delivery import (
+    COMMAND_HINTS,
+    Attempt,
+    DeliveryRules,
+    Outcome,
+    until_answered,
+)
 from target_stitch_import.errors import quoted
 from target_stitch_import.payload import MAX_BODY_BYTES, Sequencer
 from target_stitch_import.retry import Acknowledged, Rejected, TooLarge, judge
@@ -190,9 +196,8 @@ class Push:
         self._post = post
         self._max_faults = max_faults
         self._note = note
-        hints = Hints(refused="", unavailable="Run the command again later.")
         self._rules = DeliveryRules(
-            max_retry_seconds, dead_letter=False, chance=random.random, hints=hints
+            max_retry_seconds, dead_letter=False, chance=random.random, hints=COMMAND_HINTS
         )
 
     def send(self, items: Iterable[Request | Fault]) -> None:

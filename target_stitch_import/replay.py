@@ -122,7 +122,6 @@ def replay(
             note(hint)
         raise
     finally:
-        sender.stop()
         sender.close()
     return replayed
 

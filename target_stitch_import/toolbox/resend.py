@@ -38,14 +38,13 @@ def replay(file: IO[bytes], where: Where) -> Result:
     dead-letter file with their `record` put right. Sequences stay as they are, so that no newer
     row is lost.
     """
-    from target_stitch_import.delivery import Hints  # noqa: PLC0415 - slow to import
+    from target_stitch_import.delivery import COMMAND_HINTS  # noqa: PLC0415 - slow to import
     from target_stitch_import.replay import replay as send_again  # noqa: PLC0415
     from target_stitch_import.sender import SenderRules  # noqa: PLC0415
 
     settings = where.settings()
     endpoint = settings.endpoint(USER_AGENT)
-    hints = Hints(refused="", unavailable="Run the command again later.")
-    rules = SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds, hints)
+    rules = SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS)
     naive = settings.naive_datetimes
     replayed = send_again(file, lambda: connection(endpoint), rules, naive, say)
     return Result(

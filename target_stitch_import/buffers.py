@@ -101,19 +101,8 @@ class Buffers:
         self, stream: str, prefix: BodyPrefix, version: int | None, fragment: Fragment, now: float
     ) -> Sequence[Batch]:
         """Buffer `fragment`; return the batches that this completes."""
-        batch = self._open.get(stream)
-        if (
-            batch
-            and batch.prefix is prefix
-            and batch.version == version
-            and batch.fits(fragment, self.limits)
-            and batch.count + fragment.count < self.limits.max_rows
-        ):
-            # Nearly always; the rest is for the ends of batches.
-            batch.join(fragment)
-            self.held_bytes += fragment.held_bytes
-            return ()
         completed: list[Batch] = []
+        batch = self._open.get(stream)
         if batch and (batch.prefix is not prefix or batch.version != version):
             completed.append(self.close(stream))
         rest: Fragment | None = fragment

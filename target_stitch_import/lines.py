@@ -24,9 +24,10 @@ _RAW = msgspec.json.Decoder(Raw)
 
 
 class WholeLines:
-    """Puts chunks of bytes together to whole lines."""
+    """Puts chunks of bytes together to whole lines; a byte-order mark before them is left out."""
 
     def __init__(self) -> None:
+        self._is_first = True
         self._partial: list[bytes] = []
         self._partial_bytes = 0
 
@@ -37,6 +38,9 @@ class WholeLines:
         if lines and self._partial:
             lines[0] = b"".join((*self._partial, lines[0]))
             self._partial, self._partial_bytes = [], 0
+        if lines and self._is_first:
+            self._is_first = False
+            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         if rest:
             self._partial.append(rest)
             self._partial_bytes += len(rest)
@@ -45,7 +49,7 @@ class WholeLines:
     def close(self) -> bytes:
         """Return a last line that has no line break; nothing where there is none."""
         last, self._partial, self._partial_bytes = b"".join(self._partial), [], 0
-        return last
+        return last.removeprefix(BYTE_ORDER_MARK) if self._is_first else last
 
     @property
     def is_too_long(self) -> bool:

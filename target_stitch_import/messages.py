@@ -195,8 +195,6 @@ class MessageReader:
 
     def _events(self, lines: list[bytes]) -> Iterator[Event]:
         """Yield the events of whole `lines`."""
-        if self.lines_read == 0:
-            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         first_line = self.lines_read + 1
         messages = decoded(lines, _MESSAGES.decode) if are_utf8(lines) else None
         if messages is None:

@@ -12,7 +12,6 @@ from msgspec import Raw
 
 from target_stitch_import.errors import InputError
 from target_stitch_import.lines import (
-    BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
     WholeLines,
     are_utf8,
@@ -61,10 +60,9 @@ class RecordReader:
     def close(self) -> Iterator[Event]:
         """Yield the record of a last line without a line break."""
         last = self._lines.close()
-        text = last if self._lines_read else last.removeprefix(BYTE_ORDER_MARK)
-        if not text or text.isspace():
+        if not last or last.isspace():
             return
-        if record_defect(text) and outline(text) is None:
+        if record_defect(last) and outline(last) is None:
             raise InputError(
                 f"{place(self._lines_read + 1, self._file)} is cut off: the file ends in the "
                 "middle of a record. Look for what stopped the tap, then run again."
@@ -73,8 +71,6 @@ class RecordReader:
 
     def _events(self, lines: list[bytes]) -> Iterator[Event]:
         """Yield the records of whole `lines`."""
-        if self._lines_read == 0:
-            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
         records = decoded(lines, _RAW.decode) if are_utf8(lines) else None
         if records is None:
             yield from self._events_one_by_one(lines)

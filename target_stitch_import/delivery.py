@@ -237,7 +237,7 @@ def _refused(
 ) -> SetAside:
     """Return the one record of `part` to be set aside, unless that ends the run."""
     message = next(part.messages())
-    where = place(message.line, message.file)
+    where = place(message.place.line, message.place.file)
     stream = quoted(part.stream)
     if part.barrier:
         raise InputError(
@@ -258,13 +258,13 @@ def _refused(
     return SetAside(
         part.stream,
         part.version,
-        message.line,
-        message.sequence,
-        part.spans[0].epoch,
+        message.place.line,
+        message.place.sequence,
+        message.place.epoch,
         f"refused by the Import API: {verdict.reason}",
         message.data,
         part.prefix,
-        message.file,
+        message.place.file,
     )
 
 

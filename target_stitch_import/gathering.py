@@ -1,23 +1,25 @@
 """Records that wait until there are enough of them to be worth checking and encoding in one call.
 
-A tap that takes turns between its streams writes runs of a record or two, and work per run would be
-work per record. Law: nothing waits longer than `GATHER_SECONDS`, and what is gathered of a stream
-is of one schema and one version.
+A tap that takes turns between its streams writes a record or two of each at a time, and work per
+turn would be work per record. Law: nothing waits longer than `GATHER_SECONDS`, and what is gathered
+of a stream is of one schema and one version.
 """
 
 from __future__ import annotations
 
-from itertools import chain
+from array import array
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from target_stitch_import.payload import Fragment, Span, encode_records
+from target_stitch_import.payload import Fragment, Span, Upsert, api_time, encode_upserts, upserts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from msgspec import Raw
 
-    from target_stitch_import.messages import Records
+    from target_stitch_import.messages import RecordMessage
 
 GATHER_SECONDS = 0.5
 GATHERED_SHARE = 8
@@ -29,44 +31,61 @@ RECORD_BYTES = 500
 """About what a gathered record costs in memory beside its text."""
 
 
-class Gathered:
-    """Records of one stream and version, in the order of the input."""
+_VERSION = attrgetter("version")
+_RECORD = attrgetter("record")
+_TIME = attrgetter("time_extracted")
+_DATA = attrgetter("data")
 
-    __slots__ = ("records", "size", "spans", "times_extracted", "version")
+
+class Gathered:
+    """Records of one stream and version, in the order of the input.
+
+    `sequences` and `spans` say of each what it gets and where it is from; `size` is about how much
+    memory they take.
+    """
+
+    __slots__ = ("sequences", "size", "spans", "upserts", "version")
 
     def __init__(self, version: int | None) -> None:
         self.version = version
-        self.records: list[Raw] = []
-        self.times_extracted: list[str | None] = []
+        self.upserts: list[Upsert] = []
+        self.sequences = array("q")
         self.spans: list[Span] = []
         self.size = 0
 
-    def add(self, record: Raw, time_extracted: str | None, span: Span) -> None:
-        """Add one record; `span` says where it stood."""
-        self.records.append(record)
-        self.times_extracted.append(time_extracted)
-        if self.spans and (joined := self.spans[-1].joined(span)):
-            self.spans[-1] = joined
-        else:
-            self.spans.append(span)
+    def add(self, upsert: Upsert, span: Span) -> bool:
+        """Add one record; tell whether waiting for more would save little."""
+        self.upserts.append(upsert)
+        self.sequences.append(upsert.sequence)
+        self.spans.append(span)
+        self.size += len(upsert.data) + RECORD_BYTES
+        return self.size >= ENOUGH_BYTES or len(self.spans) >= ENOUGH_RECORDS
 
-    def each(self) -> Iterator[tuple[Raw, str | None, Span]]:
-        """Yield each record with its time and where it stood."""
-        places = (place for span in self.spans for place in span.each())
-        yield from zip(self.records, self.times_extracted, places, strict=True)
+    def extend(self, messages: list[RecordMessage], span: Span) -> bool:
+        """Add all that was read as `span`, as `add` would one by one."""
+        count = len(messages)
+        sequences = range(span.sequence, span.sequence + count)
+        times = list(map(_TIME, messages))
+        self.upserts += upserts(sequences, map(_RECORD, messages), times)
+        self.sequences.extend(sequences)
+        self.spans += [span] * count
+        if len(self.spans) >= ENOUGH_RECORDS:
+            return True  # it will be taken at once, so its size is of no interest
+        self.size += sum(map(len, map(_RECORD, messages))) + RECORD_BYTES * count
+        return self.size >= ENOUGH_BYTES
+
+    @property
+    def records(self) -> list[Raw]:
+        """The records alone."""
+        return list(map(_DATA, self.upserts))
 
     def encoded(self) -> bytes:
         """Return the records as a JSON list of messages."""
-        if len(self.spans) == len(self.records):
-            sequences = [span.sequence for span in self.spans]
-        else:
-            ranges = [range(span.sequence, span.sequence + span.count) for span in self.spans]
-            sequences = list(chain.from_iterable(ranges))
-        return encode_records(self.records, self.times_extracted, sequences)
+        return encode_upserts(self.upserts)
 
     def fragment(self, encoded: bytes) -> Fragment:
         """Return the records as a fragment; `encoded` is what `encoded` returned."""
-        return Fragment(encoded, len(self.records), tuple(self.spans))
+        return Fragment(encoded, self.sequences, self.spans)
 
 
 class Gathering:
@@ -80,30 +99,39 @@ class Gathering:
         self.since = float("inf")
         self._of_streams: dict[str, Gathered] = {}
 
-    def differs(self, run: Records) -> bool:
-        """Tell whether another version of the run's stream is being gathered."""
-        gathered = self._of_streams.get(run.stream)
-        return gathered is not None and gathered.version != run.version
+    def add(
+        self, messages: list[RecordMessage], streams: AbstractSet[str], span: Span, now: float
+    ) -> Iterator[str]:
+        """Add records of `streams`, all read as `span`; yield those that are to be taken at once.
 
-    def add(self, run: Records, span: Span, now: float) -> bool:
-        """Add a run of records; tell whether waiting for more of their stream would save little."""
-        gathered = self._of_streams.get(run.stream)
-        if gathered is None:
-            if not self._of_streams:
-                self.since = now
-            gathered = self._of_streams[run.stream] = Gathered(run.version)
-            gathered.records = run.records
-            gathered.times_extracted = run.times_extracted
-        else:
-            gathered.records += run.records
-            gathered.times_extracted += run.times_extracted
-        gathered.spans.append(span)
-        if len(gathered.records) >= ENOUGH_RECORDS:
-            return True  # it will be taken at once, so its size is of no interest
-        size = sum(map(len, run.records)) + RECORD_BYTES * span.count
-        gathered.size += size
-        self.size += size
-        return gathered.size >= ENOUGH_BYTES
+        There is enough of these, or they go on with another version.
+        """
+        # Most taps write one stream after the other: all that is alike goes in by one call.
+        are_alike = len(streams) == len(set(map(_VERSION, messages))) == 1
+        sequence = span.sequence
+        for message in messages[:1] if are_alike else messages:
+            stream = message.stream
+            gathered = self._of_streams.get(stream)
+            if gathered is None or gathered.version != message.version:
+                if gathered is not None:
+                    yield stream
+                gathered = self._open(stream, message.version, now)
+            size = gathered.size
+            if are_alike:
+                is_enough = gathered.extend(messages, span)
+            else:
+                time = api_time(message.time_extracted)
+                is_enough = gathered.add(Upsert(sequence, message.record, time), span)
+                sequence += 1
+            self.size += gathered.size - size
+            if is_enough:
+                yield stream
+
+    def _open(self, stream: str, version: int | None, now: float) -> Gathered:
+        if not self._of_streams:
+            self.since = now
+        gathered = self._of_streams[stream] = Gathered(version)
+        return gathered
 
     def take(self, stream: str) -> Gathered:
         """Return what is gathered of a stream, which must be some, and forget it."""
@@ -120,7 +148,6 @@ class Gathering:
         """Return the streams of which something is gathered, the longest waiting first."""
         return list(self._of_streams)
 
-    def sizes(self) -> Iterator[tuple[str, int]]:
-        """Yield those streams with how much memory each takes."""
-        for stream, gathered in self._of_streams.items():
-            yield stream, gathered.size
+    def items(self) -> Iterable[tuple[str, Gathered]]:
+        """Return those streams with what is gathered of each."""
+        return self._of_streams.items()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import simplejson
 from msgspec import Raw
+from msgspec.structs import replace as replaced
 
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.messages import (
@@ -20,6 +21,7 @@ from target_stitch_import.messages import (
     Event,
     MalformedRecord,
     RecordFiles,
+    RecordMessage,
     Records,
     Schema,
 )
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from singer_sdk.mapper import StreamMap
+
+    from target_stitch_import.places import BatchFile
 
 SETTINGS = (
     "stream_maps",
@@ -76,8 +80,7 @@ class StreamMapper:
                 case Schema():
                     yield from self._map_schema(event)
                 case Records():
-                    for stream_map in self._maps(event.stream):
-                        yield from self._map_records(event, stream_map)
+                    yield from self._map_records(event)
                 case MalformedRecord() | RecordFiles() if self._is_known(event.stream):
                     for stream_map in self._maps(event.stream):
                         yield _renamed(event, stream_map.stream_alias)
@@ -86,7 +89,7 @@ class StreamMapper:
                         yield ActivateVersion(event.line, stream_map.stream_alias, event.version)
                 case _:
                     yield event
-            if isinstance(event, Records | ActivateVersion) and not self._is_known(event.stream):
+            if isinstance(event, ActivateVersion) and not self._is_known(event.stream):
                 yield event  # the pipeline says that its SCHEMA is missing
 
     def _is_known(self, stream: str) -> bool:
@@ -125,43 +128,39 @@ class StreamMapper:
                 tuple(bookmarks),
             )
 
-    def _map_records(self, event: Records, stream_map: StreamMap) -> Iterator[Event]:
-        """Yield the mapped records as runs of consecutive lines: filters leave gaps."""
-        run: Records | None = None
-        for at, raw in enumerate(event.records):
-            line = event.line + at
-            mapped = self._map_record(raw, stream_map, line, event)
-            if run and (mapped is None or isinstance(mapped, MalformedRecord)):
-                yield run
-                run = None
-            if isinstance(mapped, MalformedRecord):
-                yield mapped
-            elif mapped is not None:
-                if run is None:
-                    run = event.empty_from(at)
-                    run.stream = stream_map.stream_alias
-                run.records.append(mapped)
-                run.times_extracted.append(event.times_extracted[at])
-        if run:
-            yield run
+    def _map_records(self, event: Records) -> Iterator[Event]:
+        """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""
+        for line, message in enumerate(event.messages, event.line):
+            if not self._is_known(message.stream):
+                yield Records(line, [message], event.file)  # as above
+            for stream_map in self._maps(message.stream):
+                mapped = _mapped(message, stream_map, line, event.file)
+                if isinstance(mapped, MalformedRecord):
+                    yield mapped
+                elif mapped is not None:
+                    yield Records(line, [mapped], event.file)
 
-    def _map_record(
-        self, raw: Raw, stream_map: StreamMap, line: int, event: Records
-    ) -> Raw | MalformedRecord | None:
-        alias = stream_map.stream_alias
-        try:
-            record = simplejson.loads(bytes(raw), use_decimal=True, allow_nan=False)
-            if not isinstance(record, dict):
-                return raw  # the check says that it is no object
-            mapped = stream_map.transform(record)
-            return None if mapped is None else Raw(_write(mapped))
-        except Exception as error:  # noqa: BLE001 - expressions can raise anything
-            detail = type(error.__cause__ or error).__name__
-            reason = f"its stream map failed with {detail}"
-            # It goes aside as the tap sent it, with what the map may be there to hide.
-            return MalformedRecord(
-                line, alias, event.version, bytes(raw), reason, event.file, mapped=False
-            )
+
+def _mapped(
+    message: RecordMessage, stream_map: StreamMap, line: int, file: BatchFile | None
+) -> RecordMessage | MalformedRecord | None:
+    """Return what a map makes of a record; None where it drops it."""
+    alias = stream_map.stream_alias
+    try:
+        record = simplejson.loads(bytes(message.record), use_decimal=True, allow_nan=False)
+        if isinstance(record, dict):  # else the check says that it is no object
+            record = stream_map.transform(record)
+            if record is None:
+                return None
+            message = replaced(message, record=Raw(_write(record)))
+        return replaced(message, stream=alias)
+    except Exception as error:  # noqa: BLE001 - expressions can raise anything
+        detail = type(error.__cause__ or error).__name__
+        reason = f"its stream map failed with {detail}"
+        # It goes aside as the tap sent it, with what the map may be there to hide.
+        return MalformedRecord(
+            line, alias, message.version, bytes(message.record), reason, file, mapped=False
+        )
 
 
 def _renamed(event: MalformedRecord | RecordFiles, stream: str) -> Event:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import count, groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from target_stitch_import.places import BatchFile
 
 
-class _RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
+class RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
+    """A record, its text as the tap wrote it."""
+
     stream: str
     record: Raw
     version: int | None = None
@@ -68,7 +71,7 @@ class _BatchMessage(msgspec.Struct, tag_field="type", tag="BATCH"):
 
 
 _Message: TypeAlias = (
-    _RecordMessage | _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
+    RecordMessage | _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
 )
 _MESSAGES = msgspec.json.Decoder(_Message)
 _STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.){0,1000}")')
@@ -83,22 +86,16 @@ _REQUIRED = {
 }
 
 
-class Records(msgspec.Struct):
-    """Records of one stream and version on consecutive lines; `records[i]` is on line + i.
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of any streams on consecutive lines; `messages[i]` is on line + i.
 
     The lines are those of `file`, where the records came from one.
     """
 
     line: int
-    stream: str
-    version: int | None
-    records: list[Raw]
-    times_extracted: list[str | None]
+    messages: list[RecordMessage]
     file: BatchFile | None = None
-
-    def empty_from(self, at: int) -> Records:
-        """Return a run without records, for some of these from `records[at]` on."""
-        return Records(self.line + at, self.stream, self.version, [], [], self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,23 +198,14 @@ class MessageReader:
             yield from self._events_one_by_one(lines)
             return
         self.lines_read += len(messages)
-        run: Records | None = None
-        for line, message in enumerate(messages, first_line):
-            if type(message) is _RecordMessage:
-                if run and run.stream == message.stream and run.version == message.version:
-                    run.records.append(message.record)
-                    run.times_extracted.append(message.time_extracted)
-                    continue
-                if run:
-                    yield run
-                run = _records(line, message)
+        line = first_line
+        for kind, group in groupby(messages, type):
+            run = list(group)
+            if kind is RecordMessage:
+                yield Records(line, run)
             else:
-                if run:
-                    yield run
-                    run = None
-                yield _event(line, message)
-        if run:
-            yield run
+                yield from map(_event, count(line), run)
+            line += len(run)
 
     def _events_one_by_one(self, texts: list[bytes]) -> Iterator[Event]:
         """Yield each line's event: for blank lines, and whatever else cannot be read at once."""
@@ -240,13 +228,7 @@ def _read_line(line: int, text: bytes) -> Event:
         message = _MESSAGES.decode(text)
     except (msgspec.MsgspecError, RecursionError) as error:
         return _explain(line, text, error)
-    return _records(line, message) if type(message) is _RecordMessage else _event(line, message)
-
-
-def _records(line: int, message: _RecordMessage) -> Records:
-    return Records(
-        line, message.stream, message.version, [message.record], [message.time_extracted]
-    )
+    return _event(line, message)
 
 
 def _event(line: int, message: _Message) -> Event:
@@ -268,7 +250,7 @@ def _event(line: int, message: _Message) -> Event:
             manifest = tuple(message.manifest)
             return RecordFiles(line, message.stream, encoding, manifest, message.version)
         case _:
-            return _records(line, message)
+            return Records(line, [message])
 
 
 def _key_properties(line: int, message: _SchemaMessage) -> tuple[str, ...]:

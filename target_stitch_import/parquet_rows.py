@@ -17,7 +17,7 @@ from pyarrow import ArrowException, BaseExtensionType, types
 from pyarrow.parquet import ParquetFile
 
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.messages import MalformedRecord, Records
+from target_stitch_import.messages import MalformedRecord, RecordMessage, Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -162,9 +162,8 @@ def _events(
             yield MalformedRecord(row, batch.stream, batch.version, text, reason, place)
             continue
         if run is None:
-            run = Records(row, batch.stream, batch.version, [], [], place)
-        run.records.append(record)
-        run.times_extracted.append(None)
+            run = Records(row, [], place)
+        run.messages.append(RecordMessage(batch.stream, record, batch.version))
     if run:
         yield run
 

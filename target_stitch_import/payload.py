@@ -7,10 +7,13 @@ the input and stay with their record through every retry and split.
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import accumulate, repeat
+from itertools import accumulate, chain, repeat
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,11 +44,13 @@ _TIME = re.compile(
 _CLOSING = b"]}"
 
 FRAGMENT_BYTES = 400
-SPAN_BYTES = 150
+MESSAGE_BYTES = 16
 """About what they cost in memory beside the text, with what the allocator loses to them."""
 
 
-class _Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=True, gc=False):
+class Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=True, gc=False):
+    """The message that carries a record."""
+
     sequence: int
     data: Raw
     time_extracted: str | UnsetType = UNSET
@@ -56,10 +61,10 @@ class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version
 
 
 class _SavedMessage(msgspec.Struct):
-    sequence: int
     data: Raw | UnsetType = UNSET
 
 
+_EPOCH = attrgetter("epoch")
 _MESSAGES = msgspec.json.Decoder(list[Raw])
 _MESSAGE = msgspec.json.Decoder(_SavedMessage)
 
@@ -80,56 +85,47 @@ class Sequencer:
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
-    """Messages of consecutive lines, with consecutive sequences, of one epoch.
+    """Where messages come from that were read together: the first one's line, and their epoch.
 
-    The lines are those of `file`, where the records came from one, else of the input.
+    Their sequences count up with the lines, so that a message's sequence tells its line. The lines
+    are those of `file`, where the records came from one, else of the input.
     """
 
-    count: int
     line: int
     sequence: int
     epoch: int
     file: BatchFile | None = None
 
-    def each(self) -> Iterator[Span]:
-        """Yield the span of each message."""
-        for at in range(self.count):
-            yield Span(1, self.line + at, self.sequence + at, self.epoch, self.file)
-
-    def joined(self, following: Span) -> Span | None:
-        """Return one span for both, or None where `following` does not follow directly."""
-        if (
-            self.line + self.count == following.line
-            and self.sequence + self.count == following.sequence
-            and self.epoch == following.epoch
-            and self.file is following.file
-        ):
-            count = self.count + following.count
-            return Span(count, self.line, self.sequence, self.epoch, self.file)
-        return None
-
-    def split(self, at: int) -> tuple[Span, Span]:
-        """Return the first `at` messages and the rest; `0 < at < count`."""
-        return (
-            Span(at, self.line, self.sequence, self.epoch, self.file),
-            Span(self.count - at, self.line + at, self.sequence + at, self.epoch, self.file),
-        )
+    def at(self, sequence: int) -> Span:
+        """Return the span of the one message that has this `sequence`."""
+        return Span(self.line + sequence - self.sequence, sequence, self.epoch, self.file)
 
 
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """Encoded messages of one stream, in the order of the input.
 
-    `encoded` is a JSON list of the messages.
+    `encoded` is a JSON list of the messages; `sequences` and `spans` say of each what it has and
+    where it is from.
     """
 
     encoded: bytes
-    count: int
-    spans: tuple[Span, ...]
+    sequences: array[int]
+    spans: list[Span]
+
+    @classmethod
+    def of(cls, encoded: bytes, sequences: Iterable[int], spans: list[Span]) -> Fragment:
+        """Return a fragment with its sequences in little room."""
+        return cls(encoded, array("q", sequences), spans)
+
+    @property
+    def count(self) -> int:
+        """How many messages it has."""
+        return len(self.spans)
 
     @property
     def held_bytes(self) -> int:
         """About how much memory it takes."""
-        return len(self.encoded) + FRAGMENT_BYTES + SPAN_BYTES * len(self.spans)
+        return len(self.encoded) + FRAGMENT_BYTES + MESSAGE_BYTES * len(self.spans)
 
     @property
     def joined_bytes(self) -> int:
@@ -149,36 +145,23 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
         """Return the first `at` messages and the rest, both unchanged; `0 < at < count`."""
         # Each message has a bracket or a comma before it.
         cut = sum(map(len, self.messages()[:at])) + at
-        first, rest = _split(self.spans, at)
         return (
-            Fragment(self.encoded[:cut] + b"]", at, first),
-            Fragment(b"[" + self.encoded[cut + 1 :], self.count - at, rest),
+            Fragment(self.encoded[:cut] + b"]", self.sequences[:at], self.spans[:at]),
+            Fragment(b"[" + self.encoded[cut + 1 :], self.sequences[at:], self.spans[at:]),
         )
 
 
-def _split(spans: tuple[Span, ...], at: int) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Return the spans of the first `at` messages and of the rest."""
-    first: list[Span] = []
-    rest: list[Span] = []
-    for span in spans:
-        if span.count <= at:
-            first.append(span)
-        elif at > 0:
-            head, tail = span.split(at)
-            first.append(head)
-            rest.append(tail)
-        else:
-            rest.append(span)
-        at = max(at - span.count, 0)
-    return tuple(first), tuple(rest)
-
-
-def encode_records(
-    records: Sequence[Raw], times_extracted: Sequence[str | None], sequences: Iterable[int]
-) -> bytes:
-    """Return the upsert messages of `records` as a JSON list, each with its sequence."""
+def upserts(
+    sequences: Iterable[int], records: Iterable[Raw], times_extracted: Sequence[str | None]
+) -> Iterator[Upsert]:
+    """Return the messages for `records`, each with its sequence and its time."""
     times = map(api_time, times_extracted) if any(times_extracted) else repeat(UNSET)
-    _ENCODER.encode_into(list(map(_Upsert, sequences, records, times)), _ENCODED)
+    return map(Upsert, sequences, records, times)
+
+
+def encode_upserts(upserts: list[Upsert]) -> bytes:
+    """Return messages as a JSON list."""
+    _ENCODER.encode_into(upserts, _ENCODED)
     return bytes(_ENCODED)
 
 
@@ -257,7 +240,7 @@ class BodyPrefix:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One request body with what is known of its messages, in spans from first to last.
+    """One request body with what is known of its messages, from first to last.
 
     `barrier` marks an activation: earlier batches of its stream first, later ones after it.
     """
@@ -265,8 +248,8 @@ class Batch:
     stream: str
     prefix: BodyPrefix
     body: bytes
-    count: int
-    spans: tuple[Span, ...]
+    sequences: array[int]
+    spans: list[Span]
     version: int | None = None
     barrier: bool = False
 
@@ -287,9 +270,14 @@ class Batch:
             pieces += (b",", memoryview(fragment.encoded)[1:-1])
         pieces[0] = prefix.encoded
         body = b"".join((*pieces, _CLOSING))
-        count = sum(fragment.count for fragment in fragments)
-        spans = tuple(span for fragment in fragments for span in fragment.spans)
-        return cls(stream, prefix, body, count, spans, version, barrier)
+        sequences = array("q", b"".join(fragment.sequences for fragment in fragments))
+        spans = list(chain.from_iterable(fragment.spans for fragment in fragments))
+        return cls(stream, prefix, body, sequences, spans, version, barrier)
+
+    @property
+    def count(self) -> int:
+        """How many messages it has."""
+        return len(self.spans)
 
     @property
     def size(self) -> int:
@@ -299,21 +287,18 @@ class Batch:
     @property
     def held_bytes(self) -> int:
         """About how much memory it takes."""
-        return self.size + FRAGMENT_BYTES + SPAN_BYTES * len(self.spans)
+        return self.size + FRAGMENT_BYTES + MESSAGE_BYTES * len(self.spans)
 
     @property
     def epochs(self) -> dict[int, int]:
         """How many messages of each epoch the ledger is owed."""
-        epochs: dict[int, int] = {}
-        for span in self.spans:
-            epochs[span.epoch] = epochs.get(span.epoch, 0) + span.count
-        return epochs
+        return Counter(map(_EPOCH, self.spans))
 
     def _fragment(self) -> Fragment:
         """Return all its messages."""
         # From the bracket that the prefix ends with to the one that the closing begins with.
         encoded = self.body[len(self.prefix.encoded) - 1 : -len(_CLOSING) + 1]
-        return Fragment(encoded, self.count, self.spans)
+        return Fragment(encoded, self.sequences, self.spans)
 
     def split(self, at: int) -> tuple[Batch, Batch]:
         """Return the first `at` messages and the rest as two batches; `0 < at < count`."""
@@ -325,18 +310,15 @@ class Batch:
 
     def messages(self) -> Iterator[SentMessage]:
         """Yield each message with where it came from."""
-        places = (each for span in self.spans for each in span.each())
-        for raw, each in zip(self._fragment().messages(), places, strict=True):
-            message = _MESSAGE.decode(raw)
-            data = b"" if message.data is UNSET else bytes(message.data)
-            yield SentMessage(each.line, message.sequence, data, each.file)
+        places = map(Span.at, self.spans, self.sequences)
+        for raw, place in zip(self._fragment().messages(), places, strict=True):
+            data = _MESSAGE.decode(raw).data
+            yield SentMessage(place, b"" if data is UNSET else bytes(data))
 
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """One message of a batch: its line, of `file` where it came from one; and the record's text."""
+    """One message of a batch: where it came from, and the record's text."""
 
-    line: int
-    sequence: int
+    place: Span
     data: bytes
-    file: BatchFile | None

@@ -7,7 +7,9 @@ held stays within `max_buffer_bytes` plus one chunk of input.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from target_stitch_import.advice import Advice
@@ -83,6 +85,9 @@ class SetAside:
     """False for a record as the tap sent it, though its stream has a map."""
 
 
+_STREAM = attrgetter("stream")
+
+
 class Pipeline:
     """Takes events with `receive`, and says what to send in `ready` and what to set aside.
 
@@ -138,7 +143,8 @@ class Pipeline:
             case MalformedRecord():
                 self._stream_of(event, "RECORD")
                 self._admit(event.stream)  # so that they are set aside in their order
-                span = self._enter(event.stream, 1, event.line, event.file, clock_ns)
+                span = self._enter(1, event.line, event.file, clock_ns)
+                self._lanes[event.stream].counts.read += 1
                 refused = Refused("", event.reason)
                 self._refuse(
                     event.stream, event.version, span, event.text, refused, mapped=event.mapped
@@ -230,7 +236,11 @@ class Pipeline:
 
     def counts(self) -> dict[str, Counts]:
         """Return how far each stream has come."""
-        return {stream: lane.counts for stream, lane in self._lanes.items()}
+        counts = {stream: lane.counts for stream, lane in self._lanes.items()}
+        for stream, gathered in self._gathering.items():
+            read = counts[stream].read + len(gathered.spans)
+            counts[stream] = replace(counts[stream], read=read)
+        return counts
 
     @property
     def held_bytes(self) -> int:
@@ -245,15 +255,11 @@ class Pipeline:
     # How it works.
 
     def _stream_of(
-        self, event: Records | MalformedRecord | ActivateVersion | RecordFiles, kind: str
+        self, event: MalformedRecord | ActivateVersion | RecordFiles, kind: str
     ) -> Stream:
-        stream = self._streams.get(event.stream)
-        if stream is None:
-            raise InputError(
-                f"Line {event.line}: {kind} of stream {quoted(event.stream)} came before its "
-                "SCHEMA. Check that the tap writes a SCHEMA first."
-            )
-        return stream
+        if event.stream not in self._streams:
+            raise _unknown(kind, event.stream, event.line)
+        return self._streams[event.stream]
 
     def _receive_schema(self, message: Schema) -> None:
         known = self._streams.get(message.stream)
@@ -275,29 +281,28 @@ class Pipeline:
         for each in stream.advice:
             self._notice(stream.name, each)
 
-    def _enter(
-        self, stream: str, count: int, line: int, file: BatchFile | None, clock_ns: int
-    ) -> Span:
-        """Count messages just read; return their place in the input."""
-        self._lanes[stream].counts.read += count
+    def _enter(self, count: int, line: int, file: BatchFile | None, clock_ns: int) -> Span:
+        """Give messages just read their sequences; return where they are from."""
         sequence = self._sequencer.take(count, clock_ns)
-        return Span(count, line, sequence, self._ledger.read(count), file)
+        return Span(line, sequence, self._ledger.read(count), file)
 
     def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
-        stream = run.stream
-        if stream not in self._streams:
-            self._stream_of(run, "RECORD")
-        span = self._enter(stream, len(run.records), run.line, run.file, clock_ns)
-        if self._gathering.differs(run):
+        messages, streams = run.messages, set(map(_STREAM, run.messages))
+        unknown = streams - self._streams.keys()
+        if unknown:
+            messages = list(takewhile(lambda each: each.stream not in unknown, messages))
+        span = self._enter(len(messages), run.line, run.file, clock_ns)
+        for stream in self._gathering.add(messages, streams, span, now):
             self._admit(stream)
-        if self._gathering.add(run, span, now):
-            self._admit(stream)
+        if unknown:
+            message = run.messages[len(messages)]
+            raise _unknown("RECORD", message.stream, run.line + len(messages))
 
     def _largest(self) -> list[str]:
         """Return the streams of which something is held, those that hold the most first."""
         sizes = self._buffers.sizes()
-        for stream, size in self._gathering.sizes():
-            sizes[stream] = sizes.get(stream, 0) + size
+        for stream, gathered in self._gathering.items():
+            sizes[stream] = sizes.get(stream, 0) + gathered.size
         return sorted(sizes, key=sizes.__getitem__, reverse=True)
 
     def _close_largest(self) -> None:
@@ -329,6 +334,7 @@ class Pipeline:
         stream = self._streams[name]
         since = self._gathering.since
         gathered = self._gathering.take(name)
+        self._lanes[name].counts.read += len(gathered.spans)
         messages = gathered.encoded()
         if stream.check.accepts_all(messages, gathered.records):
             self._buffer(stream, gathered, messages, since)
@@ -339,18 +345,20 @@ class Pipeline:
     def _examined(self, stream: Stream, gathered: Gathered) -> Iterator[Gathered]:
         """Yield the good records, as what stands between the bad ones."""
         good = Gathered(gathered.version)
-        for record, time_extracted, span in gathered.each():
-            verdict = stream.check.examine(record)
+        for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
+            verdict = stream.check.examine(upsert.data)
             if isinstance(verdict, Refused):
-                if good.records:
+                if good.spans:
                     yield good
                     good = Gathered(gathered.version)
-                self._refuse(stream.name, gathered.version, span, record, verdict)
+                place = span.at(upsert.sequence)
+                self._refuse(stream.name, gathered.version, place, upsert.data, verdict)
                 continue
-            good.add(verdict.record, time_extracted, span)
+            upsert.data = verdict.record
+            good.add(upsert, span)
             for name, note in verdict.notes.items():
                 self._notice(stream.name, Advice(f"field {quoted(name)}: {note}"))
-        if good.records:
+        if good.spans:
             yield good
 
     def _refuse(  # noqa: PLR0913 - what is known of the record
@@ -405,8 +413,9 @@ class Pipeline:
             return
         self._close(stream.name)
         self._tell_refusal()
-        span = self._enter(message.stream, 1, message.line, None, clock_ns)
-        fragment = Fragment(encode_activation(span.sequence), 1, (span,))
+        span = self._enter(1, message.line, None, clock_ns)
+        self._lanes[message.stream].counts.read += 1
+        fragment = Fragment.of(encode_activation(span.sequence), [span.sequence], [span])
         prefix = stream.prefix(message.version)
         self._enqueue(Batch.of(stream.name, prefix, [fragment], message.version, barrier=True))
 
@@ -442,3 +451,10 @@ class Pipeline:
             self._noticed |= said
             fresh = tuple(field for field in advice.fields if (stream, advice.text, field) in said)
             self.notices.append(Notice(stream, str(Advice(advice.text, fresh))))
+
+
+def _unknown(kind: str, stream: str, line: int) -> InputError:
+    return InputError(
+        f"Line {line}: {kind} of stream {quoted(stream)} came before its SCHEMA. Check that the "
+        "tap writes a SCHEMA first."
+    )

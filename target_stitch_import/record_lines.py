@@ -20,7 +20,7 @@ from target_stitch_import.lines import (
     outline,
     record_defect,
 )
-from target_stitch_import.messages import MalformedRecord, Records
+from target_stitch_import.messages import MalformedRecord, RecordMessage, Records
 from target_stitch_import.places import place
 
 if TYPE_CHECKING:
@@ -80,9 +80,8 @@ class RecordReader:
 
     def _run(self, records: list[Raw]) -> Records:
         """Return a run of the `records` on the next lines."""
-        times: list[str | None] = [None] * len(records)
-        line = self._lines_read + 1
-        return Records(line, self._stream, self._version, records, times, self._file)
+        messages = [RecordMessage(self._stream, each, self._version) for each in records]
+        return Records(self._lines_read + 1, messages, self._file)
 
     def _events_one_by_one(self, texts: list[bytes]) -> Iterator[Event]:
         for text in texts:

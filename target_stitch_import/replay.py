@@ -23,7 +23,8 @@ from target_stitch_import.payload import (
     BodyPrefix,
     Fragment,
     Span,
-    encode_records,
+    Upsert,
+    encode_upserts,
 )
 from target_stitch_import.sender import Failed, Released, Sender
 
@@ -202,8 +203,9 @@ class _Lines:
             if (table, name, said) not in self._noted:
                 self._noted.add((table, name, said))
                 self._note(f"Table {quoted(table)}: field {quoted(name)}: {said}")
-        encoded = encode_records([verdict.record], [None], [letter.sequence])
-        fragment = Fragment(encoded, 1, (Span(1, line, letter.sequence, 0),))
+        encoded = encode_upserts([Upsert(letter.sequence, verdict.record)])
+        spans = [Span(line, letter.sequence, epoch=0)]
+        fragment = Fragment.of(encoded, [letter.sequence], spans)
         self.waiting.setdefault(table, line)
         for batch in self._buffers.add(table, prefix, version, fragment, 0.0):
             yield batch
@@ -255,12 +257,12 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
     rest = [each for each, action in zip(messages, actions, strict=True) if action != "upsert"]
     for group, barrier in ((records, False), (rest, True)):
         if group:
-            # One fragment each, so that each keeps the line of the file that it stands in.
-            fragments = [
-                Fragment(b"[%b]" % bytes(each), 1, (Span(1, line, 0, 0),)) for each in group
-            ]
+            count = len(group)
+            # All of them stand in one line; the sequences in their texts are of no interest here.
+            encoded = b"[%b]" % b",".join(map(bytes, group))
+            fragment = Fragment.of(encoded, [0] * count, [Span(line, 0, epoch=0)] * count)
             table, version = request.table_name, request.table_version
-            yield Batch.of(table, request.prefix(), fragments, version, barrier=barrier)
+            yield Batch.of(table, request.prefix(), [fragment], version, barrier=barrier)
 
 
 def _check(line: int, request: _Request, prefix: BodyPrefix, naive: str) -> RecordCheck:

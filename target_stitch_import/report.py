@@ -163,8 +163,7 @@ class Reporter:
         entry = self._delivered.setdefault(part.stream, _Delivered())
         entry.batches += 1
         entry.bytes += size
-        first = part.spans[0].sequence
-        last = part.spans[-1].sequence + part.spans[-1].count - 1
+        first, last = part.sequences[0], part.sequences[-1]
         entry.first_sequence = min(first, entry.first_sequence or first)
         entry.last_sequence = max(last, entry.last_sequence or last)
         _LOGGER.debug(

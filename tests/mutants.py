@@ -97,10 +97,10 @@ MUTATIONS = [
         "True and",
     ),
     Mutation(
-        "an epoch's count is lost where its batch holds two fragments",
+        "of each chunk, one record alone counts in its epoch",
         "payload",
-        "epochs.get(span.epoch, 0) + span.count\n",
-        "span.count\n",
+        "        return Counter(map(_EPOCH, self.spans))\n",
+        "        return Counter(map(_EPOCH, dict.fromkeys(self.spans)))\n",
     ),
     # Acknowledgements.
     Mutation(
@@ -191,7 +191,7 @@ MUTATIONS = [
         "        outcome = yield Attempt(part, again=tries > 0)\n",
         "        if tries:\n"
         """            body = part.body.replace(b'"sequence":17', b'"sequence":18')\n"""
-        "            part = type(part)(part.stream, part.prefix, body, part.spans)\n"
+        "            part = type(part)(part.stream, part.prefix, body, [], part.spans)\n"
         "        outcome = yield Attempt(part, again=tries > 0)\n",
     ),
     Mutation(
@@ -339,17 +339,17 @@ MUTATIONS = [
         "        first = clock_ns\n",
     ),
     Mutation(
-        "a split forgets on which line its rest begins",
+        "a split gives its rest the lines of others",
         "payload",
-        "Span(self.count - at, self.line + at,",
-        "Span(self.count - at, self.line,",
+        "self.sequences[at:], self.spans[at:])",
+        "self.sequences[at:], self.spans[: self.count - at])",
     ),
     # Gathering.
     Mutation(
         "records of two versions are gathered together",
-        "pipeline",
-        "        if self._gathering.differs(run):\n",
-        "        if False:\n",
+        "gathering",
+        "if gathered is None or gathered.version != message.version:\n",
+        "if gathered is None:\n",
     ),
     Mutation(
         "records gathered under one schema are sent under the next",
@@ -389,10 +389,28 @@ MUTATIONS = [
         "            self._refusal = None\n",
     ),
     Mutation(
-        "spans of two epochs are joined",
+        "a record is said to stand where the first of its chunk stands",
         "payload",
-        "            and self.epoch == following.epoch\n",
-        "",
+        "        return Span(self.line + sequence - self.sequence, ",
+        "        return Span(self.line, ",
+    ),
+    Mutation(
+        "records go to the stream of the first of their chunk",
+        "gathering",
+        "        are_alike = len(streams) == len(set(map(_VERSION, messages))) == 1\n",
+        "        are_alike = len(set(map(_VERSION, messages))) == 1\n",
+    ),
+    Mutation(
+        "records of one stream and two versions go in as one",
+        "gathering",
+        "        are_alike = len(streams) == len(set(map(_VERSION, messages))) == 1\n",
+        "        are_alike = len(streams) == 1\n",
+    ),
+    Mutation(
+        "what was read before a record of an unknown stream is lost",
+        "pipeline",
+        "            messages = list(takewhile(",
+        "            messages = list(() and takewhile(",
     ),
     # Batch files.
     Mutation(
@@ -486,12 +504,6 @@ MUTATIONS = [
         "            if not text or text.isspace():\n                continue\n",
         "            if not text or text.isspace():\n                continue\n"
         "            self.lines_read += 1\n",
-    ),
-    Mutation(
-        "records of two versions come as one run",
-        "messages",
-        "run.stream == message.stream and run.version == message.version:",
-        "run.stream == message.stream:",
     ),
     Mutation(
         "the quick check accepts everything",

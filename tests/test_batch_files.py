@@ -139,7 +139,7 @@ def test_names_of_files_within_the_root(tmp_path: Path, entry: str) -> None:
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "up").symlink_to("..")
     (run,) = events(tmp_path, entry.format(root=tmp_path))
-    assert [json.loads(bytes(each)) for each in run.records] == ROWS
+    assert [json.loads(bytes(each.record)) for each in run.messages] == ROWS
     assert run.file == BatchFile(str(tmp_path / "a b%.jsonl"), 4)
 
 
@@ -217,7 +217,7 @@ def test_parquet_values_are_exact(tmp_path: Path, column: Any, text: str) -> Non
     write_parquet(tmp_path / "a", v=column)
     (run,) = events(tmp_path, "a", form="parquet")
     assert isinstance(run, Records)
-    assert [bytes(each).decode() for each in run.records] == [f'{{"v":{text}}}']
+    assert [bytes(each.record).decode() for each in run.messages] == [f'{{"v":{text}}}']
 
 
 def test_times_of_parquet_far_from_today_are_exact(tmp_path: Path) -> None:
@@ -225,21 +225,21 @@ def test_times_of_parquet_far_from_today_are_exact(tmp_path: Path) -> None:
     table = pa.table({"v": pa.array([dt.datetime(3024, 7, 1)], pa.timestamp("us"))})  # noqa: DTZ001
     parquet.write_table(table, tmp_path / "a", use_deprecated_int96_timestamps=True)
     (run,) = events(tmp_path, "a", form="parquet")
-    assert [bytes(each) for each in run.records] == [b'{"v":"3024-07-01T00:00:00"}']
+    assert [bytes(each.record) for each in run.messages] == [b'{"v":"3024-07-01T00:00:00"}']
 
 
 def test_a_large_parquet_file_comes_in_portions(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a", id=pa.array(range(1_000)), text=pa.array(["x" * 10_000] * 1_000))
     runs = events(tmp_path, "a", form="parquet")
     ids = [
-        json.loads(bytes(each))["id"]
+        json.loads(bytes(each.record))["id"]
         for run in runs
         if isinstance(run, Records)
-        for each in run.records
+        for each in run.messages
     ]
     assert ids == list(range(1_000))
     starts = [run.line for run in runs if isinstance(run, Records)]
-    sizes = [len(run.records) for run in runs if isinstance(run, Records)]
+    sizes = [len(run.messages) for run in runs if isinstance(run, Records)]
     assert max(sizes) <= 100
     assert starts == [1 + sum(sizes[:at]) for at in range(len(sizes))]
 
@@ -247,7 +247,7 @@ def test_a_large_parquet_file_comes_in_portions(tmp_path: Path) -> None:
 def test_a_byte_order_mark_before_a_lone_record(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b'\xef\xbb\xbf{"id":2}')
     (run,) = events(tmp_path, "a")
-    assert [bytes(each) for each in run.records] == [b'{"id":2}']
+    assert [bytes(each.record) for each in run.messages] == [b'{"id":2}']
 
 
 @pytest.mark.parametrize(
@@ -547,10 +547,12 @@ def test_any_cut_of_a_file_gives_the_same_records(size: int) -> None:
         return [each for event in [*found, *reader.close()] for each in flat(event)]
 
     def flat(event: Any) -> list[tuple[int, bytes]]:
-        assert (event.stream, event.version, event.file) == ("people", 7, BatchFile("a", 3))
+        assert event.file == BatchFile("a", 3)
+        whose = [event] if isinstance(event, MalformedRecord) else event.messages
+        assert {(each.stream, each.version) for each in whose} == {("people", 7)}
         if isinstance(event, MalformedRecord):
             return [(event.line, event.text)]
-        return [(event.line + at, bytes(raw)) for at, raw in enumerate(event.records)]
+        return [(line, bytes(each.record)) for line, each in enumerate(event.messages, event.line)]
 
     assert read(text[at : at + size] for at in range(0, len(text), size)) == [
         (1, b'{"id":1}'),

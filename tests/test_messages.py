@@ -44,10 +44,8 @@ def flatten(event: Event) -> list[Any]:
     """Return an event as comparable values: a run's records each by itself."""
     if isinstance(event, Records):
         return [
-            ("record", event.line + at, event.stream, event.version, bytes(each), time)
-            for at, (each, time) in enumerate(
-                zip(event.records, event.times_extracted, strict=True)
-            )
+            ("record", line, each.stream, each.version, bytes(each.record), each.time_extracted)
+            for line, each in enumerate(event.messages, event.line)
         ]
     return [event]
 
@@ -138,16 +136,16 @@ def test_records_and_states_keep_their_text() -> None:
     assert events[1] == State(2, b'{"n": 1.50}')
 
 
-def test_consecutive_records_of_one_stream_come_as_one_run() -> None:
+def test_consecutive_records_come_as_one_run() -> None:
     other = RECORD.replace(b'"s"', b'"t"')
-    runs = list(MessageReader().feed(b"\n".join([RECORD, RECORD, other, RECORD, b""])))
+    lines = [RECORD, other, STATE.strip(), RECORD, STATE.strip(), STATE.strip(), other, other, b""]
+    events = list(MessageReader().feed(b"\n".join(lines)))
     assert [
-        (run.line, run.stream, len(run.records)) for run in runs if isinstance(run, Records)
-    ] == [
-        (1, "s", 2),
-        (3, "t", 1),
-        (4, "s", 1),
-    ]
+        (event.line, [each.stream for each in event.messages])
+        if isinstance(event, Records)
+        else type(event)
+        for event in events
+    ] == [(1, ["s", "t"]), State, (4, ["s"]), State, State, (7, ["t", "t"])]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from typing import Any
@@ -20,8 +19,10 @@ from target_stitch_import.payload import (
     Fragment,
     Sequencer,
     Span,
+    Upsert,
     api_time,
-    encode_records,
+    encode_upserts,
+    upserts,
 )
 
 PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
@@ -30,9 +31,9 @@ PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 def fragment(texts: list[str], sequence: int, line: int = 1) -> Fragment:
     """Return records with these texts as one fragment."""
     records = [Raw(json.dumps({"v": text}).encode()) for text in texts]
-    encoded = encode_records(records, [None] * len(records), itertools.count(sequence))
-    span = Span(len(records), line, sequence, epoch=0)
-    return Fragment(encoded, len(records), (span,))
+    sequences = range(sequence, sequence + len(texts))
+    encoded = encode_upserts(list(upserts(sequences, records, [None] * len(texts))))
+    return Fragment.of(encoded, sequences, [Span(line, sequence, epoch=0)] * len(texts))
 
 
 def packed(runs: list[list[str]], limits: Limits) -> list[Batch]:
@@ -87,23 +88,10 @@ def test_splitting_keeps_every_message_with_its_line_and_sequence(
         assert first.count == at
         whole = list(batch.messages())
         assert [*first.messages(), *rest.messages()] == whole
-        assert [each.line for each in whole] == [each.sequence for each in whole]
+        assert [each.place.line for each in whole] == [each.place.sequence for each in whole]
         assert Counter(first.epochs) + Counter(rest.epochs) == batch.epochs
         both = json.loads(first.body)["messages"] + json.loads(rest.body)["messages"]
         assert both == json.loads(batch.body)["messages"]
-
-
-@pytest.mark.parametrize(
-    ("following", "joined"),
-    [
-        (Span(3, 12, 102, 7), Span(5, 10, 100, 7)),
-        (Span(3, 13, 102, 7), None),
-        (Span(3, 12, 103, 7), None),
-        (Span(3, 12, 102, 8), None),
-    ],
-)
-def test_only_what_follows_directly_is_one_span(following: Span, joined: Span | None) -> None:
-    assert Span(2, 10, 100, 7).joined(following) == joined
 
 
 def test_a_body_fills_to_the_very_byte() -> None:
@@ -167,8 +155,8 @@ def test_a_body_has_the_documented_members_and_no_others() -> None:
     schema = b'{"properties":{"id":{"type":"integer","multipleOf":1.0}}}'
     data = Raw(b'{"id":1.10,"b": 1e400}')
     sequence = 1_700_000_000_000_000_000
-    encoded = encode_records([data], ["2024-01-01T00:00:00.000000Z"], [sequence])
-    part = Fragment(encoded, 1, (Span(1, 7, sequence, 0),))
+    encoded = encode_upserts([Upsert(sequence, data, "2024-01-01T00:00:00.000000Z")])
+    part = Fragment.of(encoded, [sequence], [Span(7, sequence, epoch=0)])
     prefix = BodyPrefix.of("täble", schema, ["id"], 3, ["updated_at"])
     assert Batch.of("täble", prefix, [part], 3).body.decode() == (
         '{"table_name":"täble","schema":{"properties":{"id":{"type":"integer","multipleOf":1.0}}},'

@@ -117,7 +117,7 @@ class Watcher:
 
     def settle(self, part: Batch) -> None:
         for message in part.messages():
-            del self.unsettled[message.line]
+            del self.unsettled[message.place.line]
         self.pipeline.settled(part)
 
     def set_aside(self) -> None:
@@ -145,7 +145,7 @@ class Watcher:
         assert self.pipeline.unsettled == len(self.unsettled)
 
     def check_barrier(self, batch: Batch) -> None:
-        messages = [message.line for message in batch.messages()]
+        messages = [message.place.line for message in batch.messages()]
         assert messages == sorted(messages)
         first = messages[0]
         of_stream = [each for each, stream in self.unsettled.items() if stream == batch.stream]

@@ -119,7 +119,7 @@ class Laws:
 
     def handed(self, batch: Batch) -> None:
         """Note that the pipeline handed a batch to the sender."""
-        lines = [message.line for message in batch.messages()]
+        lines = [message.place.line for message in batch.messages()]
         demand(lines == sorted(lines), "a batch is out of order:", lines)
         for number in lines:
             known = self.known[number]
@@ -133,7 +133,7 @@ class Laws:
         said = json.loads(body)
         sent = list(part.messages())
         demand(len(sent) == len(said["messages"]), "a body holds other messages than its batch")
-        known = [self.known[each.line] for each in sent]
+        known = [self.known[each.place.line] for each in sent]
         self._check_size(body, known)
         for each, message in zip(known, said["messages"], strict=True):
             self._check_message(each, message, body)
@@ -152,8 +152,8 @@ class Laws:
     def acknowledged(self, part: Batch) -> None:
         """Note that a complete acknowledgement of `part` came in."""
         for message in part.messages():
-            known = self.known[message.line]
-            demand(not known.settled, "settled twice: line", message.line)
+            known = self.known[message.place.line]
+            demand(not known.settled, "settled twice: line", message.place.line)
             known.acknowledged = True
             self._settle(known, "acknowledged")
             self._counts[part.stream]["in flight"] -= 1

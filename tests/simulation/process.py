@@ -394,7 +394,7 @@ class Process:
 
 
 def _last_line(event: Event) -> int:
-    return event.line + (len(event.records) - 1 if isinstance(event, Records) else 0)
+    return event.line + (len(event.messages) - 1 if isinstance(event, Records) else 0)
 
 
 def _is_taken(event: Event, error: TargetError) -> bool:

@@ -133,8 +133,8 @@ def single(event: Any) -> list[Any]:
     if not isinstance(event, Records):
         return [event]
     return [
-        Records(event.line + at, event.stream, event.version, [record], [time])
-        for at, (record, time) in enumerate(zip(event.records, event.times_extracted, strict=True))
+        Records(line, [message], event.file)
+        for line, message in enumerate(event.messages, event.line)
     ]
 
 
@@ -144,8 +144,9 @@ def comparable(found: list[Any]) -> list[reference.Read]:
     for event in found:
         match event:
             case Records():
-                value = [json.loads(bytes(event.records[0])), event.version]
-                messages.append(reference.Read(event.line, "RECORD", event.stream, value))
+                (message,) = event.messages
+                value = [json.loads(bytes(message.record)), message.version]
+                messages.append(reference.Read(event.line, "RECORD", message.stream, value))
             case State():
                 messages.append(reference.Read(event.line, "STATE", "", json.loads(event.text)))
             case ActivateVersion():

@@ -33,7 +33,7 @@ PURE = (
 """The fast part of the suite: without network, threads or processes."""
 SIMULATION = PURE[-1:]
 STORING = ("tests/test_laws.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",)
-ENDING = ("tests/test_laws.py::test_a_refusal_among_the_reports_leaves_none_behind",)
+ENDING = ("tests/test_laws.py::test_an_error_among_the_reports_leaves_none_behind",)
 HINTS = ("tests/test_laws.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",)
 LEARNING = (
     "tests/test_laws.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",

@@ -226,6 +226,14 @@ def test_what_was_earned_is_written_whatever_goes_wrong(tmp_path: Path) -> None:
     assert stdout.getvalue() == b"1\n"
 
 
+def test_an_error_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
+    """What is left of them is taken although nobody wakes the run again, nor asks for its time."""
+    observer = Unforeseen()
+    observer.due = float("inf")
+    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    assert len(ending_of([schema(), record(1)], letters, observer)) == 1
+
+
 class Unsynced(DeadLetters):
     """On a disk that says of what it has written that it has not."""
 

@@ -74,7 +74,8 @@ class Watcher:
         self.activations: dict[int, str] = {}
         self.states: dict[str, int] = {}
         self.written: list[int] = []
-        self.in_flight: list[Batch] = []
+        self.in_flight: list[tuple[Batch, Batch]] = []
+        """Each batch with what of it is still to be settled."""
         for stream in STREAMS:
             self.give(schema(stream))
 
@@ -107,13 +108,14 @@ class Watcher:
         elif name == "set aside":
             self.set_aside()
         elif self.in_flight:
-            batch = self.in_flight.pop(number % len(self.in_flight))
-            if name == "settle half" and batch.count > 1:
-                first, rest = batch.split(batch.count // 2)
+            batch, part = self.in_flight.pop(number % len(self.in_flight))
+            if name == "settle half" and part.count > 1:
+                first, rest = part.split(part.count // 2)
                 self.settle(first)
-                self.in_flight.append(rest)
+                self.in_flight.append((batch, rest))
             else:
-                self.settle(batch)
+                self.settle(part)
+                self.pipeline.released(batch)
 
     def settle(self, part: Batch) -> None:
         for message in part.messages():
@@ -130,7 +132,7 @@ class Watcher:
     def check(self) -> None:
         for batch in take(self.pipeline):
             self.check_barrier(batch)
-            self.in_flight.append(batch)
+            self.in_flight.append((batch, batch))
         earned = self.pipeline.earned_state()
         if earned is not None:
             line = int(earned) + 1
@@ -161,11 +163,14 @@ class Watcher:
         self.pipeline.close()
         self.check()
         while self.in_flight:
-            self.settle(self.in_flight.pop())
+            batch, part = self.in_flight.pop()
+            self.settle(part)
+            self.pipeline.released(batch)
             self.check()
         self.set_aside()
         self.check()
         assert self.unsettled == {}
+        assert self.pipeline.held_bytes == 0
         newest = max(self.states.values(), default=None)
         assert (self.written[-1] if self.written else None) == newest
 
@@ -357,6 +362,16 @@ def test_messages_that_make_no_sense(message: Any, words: str) -> None:
     with pytest.raises(InputError, match=r"^Line 2") as caught:
         feed(pipeline(), [schema(), message])
     assert words in str(caught.value)
+
+
+def test_what_stands_before_a_record_of_an_unknown_stream_is_taken() -> None:
+    of = pipeline()
+    lines = [schema(), schema("b"), record(1), record(2, "b"), record(3, "other"), record(4)]
+    with pytest.raises(InputError, match=r"^Line 5: RECORD of stream `other` came before"):
+        feed(of, lines)
+    of.close()
+    assert [(batch.stream, batch.count) for batch in take(of)] == [("people", 1), ("b", 1)]
+    assert of.unsettled == 2
 
 
 def test_notices_are_told_once() -> None:

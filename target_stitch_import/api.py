@@ -13,7 +13,7 @@ import re
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -102,38 +102,62 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    request: requests.PreparedRequest
-    adapter: requests.adapters.BaseAdapter
-    verify: bool | str
-    proxies: Any
+    """How requests get to one URL: through `pool`, proxies and certificates settled."""
+
+    pool: urllib3.HTTPConnectionPool
+    target: str
+    """What stands in the request's first line."""
+    headers: dict[str, str]
+
+
+class _Routes(requests.adapters.HTTPAdapter):
+    """Prepares once what `requests` prepares for each request.
+
+    With many small batches, it would take longer for that than for sending them.
+    """
+
+    def to(self, request: requests.PreparedRequest, *, verify: bool | str, proxies: Any) -> _Route:
+        """Return the way that requests like this one take.
+
+        Raises:
+            RequestException, OSError: The environment's proxies or certificates are of no use.
+        """
+        pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
+        self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
+        target = self.request_url(request, proxies)
+        return _Route(cast("urllib3.HTTPConnectionPool", pool), target, dict(request.headers))
 
 
 class ImportApi:
-    """One connection to the Import API; it is used by one thread at a time.
-
-    What is the same for every request is prepared once: with many small batches, `requests` would
-    take longer to prepare them than the service to answer.
-    """
+    """One connection to the Import API; it is used by one thread at a time."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._session = session_with(
             endpoint.url, endpoint.token, endpoint.user_agent, endpoint.media_type
         )
-        self._routes = {url: self._route(url) for url in (endpoint.url, endpoint.big_url)}
+        self._routes = _Routes()
+        self._known_routes: dict[str, _Route] = {}
 
-    def _route(self, url: str, method: str = "POST") -> _Route:
-        prepared = self._session.prepare_request(requests.Request(method, url))
-        settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
-        # An empty or false setting of the environment must not switch verification off.
-        verify = settings["verify"] or True
-        return _Route(prepared, self._session.get_adapter(url), verify, settings["proxies"])
+    def _route(self, method: str, url: str) -> _Route:
+        route = self._known_routes.get(url)
+        if route is None:
+            prepared = self._session.prepare_request(requests.Request(method, url))
+            settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
+            # An empty or false setting of the environment must not switch verification off.
+            verify = settings["verify"] or True
+            route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
+            route.headers.pop("Content-Length", None)  # each body has its own
+            if method == "GET":
+                del route.headers["Authorization"]  # whoever asks how the service is
+            self._known_routes[url] = route
+        return route
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:
         """Post one batch body and return the answer. Redirects are answers like any other."""
         endpoint = self._endpoint
         is_big = len(body) > BIG_BODY_BYTES or stream in endpoint.big_streams
-        return self._send(self._routes[endpoint.big_url if is_big else endpoint.url], body)
+        return self._send("POST", endpoint.big_url if is_big else endpoint.url, body)
 
     def status(self) -> str:
         """Return what the service says of its own health.
@@ -142,9 +166,7 @@ class ImportApi:
             ServiceUnavailableError: It is not well, or does not answer.
         """
         url = self._endpoint.base_url + STATUS_PATH
-        route = self._route(url, "GET")
-        del route.request.headers["Authorization"]
-        answer = self._send(route, b"")
+        answer = self._send("GET", url)
         text = quoted(answer.text.strip(), mark="", limit=MAX_TEXT_CHARACTERS)
         if answer.status != 200 or not _is_well(answer.text):
             said = answer.failure.value if answer.failure else f"{answer.status} {text}"
@@ -168,40 +190,42 @@ class ImportApi:
                 "which the Import API refuses. Check `api_url`, and proxies in between."
             )
 
-    def _send(self, route: _Route, body: bytes) -> Answer:
-        endpoint = self._endpoint
-        route.request.body = body or None
-        route.request.headers["Content-Length"] = str(len(body))
-        give_up_at = time.monotonic() + 3 * endpoint.read_timeout_seconds
+    def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        timeout = self._endpoint.read_timeout_seconds
+        give_up_at = time.monotonic() + 3 * timeout
         try:
-            with route.adapter.send(
-                route.request,
-                stream=True,
+            route = self._route(method, url)
+            response = route.pool.urlopen(
+                method,
+                route.target,
+                body,
+                route.headers,
+                retries=self._routes.max_retries,  # none
+                redirect=False,
+                assert_same_host=False,
                 # Of connecting too: the time to send the body on a new connection is cut by it.
-                timeout=endpoint.read_timeout_seconds,
-                verify=route.verify,
-                proxies=route.proxies,
-            ) as response:
+                timeout=urllib3.Timeout(connect=timeout, read=timeout),
+                preload_content=False,
+                decode_content=False,
+            )
+            with response:
                 read = read_bounded(response, MAX_ANSWER_BYTES, give_up_at)
-                text = self._redacted(read.decode("utf-8", "replace"))
-                if _headers_are_cut_off(response):
-                    return Answer(failure=Failure.CUT_OFF)
-                retry_after = response.headers.get("Retry-After")
-                return Answer(response.status_code, text, retry_after)
+            text = self._redacted(read.decode("utf-8", "replace"))
+            if _headers_are_cut_off(response):
+                return Answer(failure=Failure.CUT_OFF)
+            return Answer(response.status, text, response.headers.get("Retry-After"))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return Answer(failure=failure_of(error), text=self._redacted(root_text(error)))
-        finally:
-            route.request.body = None
 
     def _redacted(self, text: str) -> str:
         return redacted(text, self._endpoint.token)[:MAX_TEXT_CHARACTERS]
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        self._routes.close()
 
 
-def read_bounded(response: requests.Response, max_bytes: int, give_up_at: float) -> bytes:
+def read_bounded(response: urllib3.BaseHTTPResponse, max_bytes: int, give_up_at: float) -> bytes:
     """Read an answer's body: all of it, but not much more than `max_bytes`, and not for ever.
 
     Args:
@@ -213,7 +237,7 @@ def read_bounded(response: requests.Response, max_bytes: int, give_up_at: float)
         requests.ReadTimeout: The answer did not end in time.
     """
     read = bytearray()
-    while chunk := response.raw.read1(MAX_ANSWER_BYTES, decode_content=True):
+    while chunk := response.read1(MAX_ANSWER_BYTES, decode_content=True):
         read += chunk
         if len(read) > max_bytes:
             break
@@ -237,9 +261,9 @@ def _is_well(text: str) -> bool:
     return isinstance(said, str) and said.upper() != "ERROR"
 
 
-def _headers_are_cut_off(response: requests.Response) -> bool:
+def _headers_are_cut_off(response: urllib3.BaseHTTPResponse) -> bool:
     """Tell whether the connection broke off among the headers, which passes for their end."""
-    message = getattr(getattr(response.raw, "_original_response", None), "msg", None)
+    message = getattr(getattr(response, "_original_response", None), "msg", None)
     return bool(getattr(message, "defects", None))
 
 

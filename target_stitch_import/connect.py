@@ -164,7 +164,7 @@ class ConnectApi:
                 stream=True,
             )
             with response:
-                content = read_bounded(response, MAX_ANSWER_BYTES, give_up_at)
+                content = read_bounded(response.raw, MAX_ANSWER_BYTES, give_up_at)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unanswered(method, error) from None
         if not 200 <= response.status_code < 300:

@@ -99,71 +99,80 @@ def replay(
         TargetError: Something was not taken; the text names the first line of the file that must
             be sent again.
     """
-    wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
-    sender = Sender(connect, rules, None, lambda: wakeups.put(None), note)
-    replayed = Replayed()
-    in_flight: dict[int, int] = {}
+    sending = _Sending(connect, rules, note)
     lines = _Lines(naive_datetimes, note)
     try:
         for batch in lines.batches(file):
-            while len(in_flight) >= 2 * rules.max_in_flight_requests or (
-                batch.barrier and in_flight
-            ):
-                _take(sender, wakeups, in_flight, replayed)
-            in_flight[id(batch)] = batch.spans[0].line
-            sender.submit(batch)
+            sending.wait_for_all_but(0 if batch.barrier else 2 * rules.max_in_flight_requests - 1)
+            sending.submit(batch)
             if batch.barrier:
-                _drain(sender, wakeups, in_flight, replayed)
-        _drain(sender, wakeups, in_flight, replayed)
+                sending.wait_for_all_but(0)
+        sending.wait_for_all_but(0)
     except TargetError as error:
-        hint = _words_on_the_rest(in_flight, lines)
+        hint = _words_on_the_rest(sending, lines)
         raise type(error)(f"{error} {hint}".rstrip()) from None
     except KeyboardInterrupt:
-        if hint := _words_on_the_rest(in_flight, lines):
+        if hint := _words_on_the_rest(sending, lines):
             note(hint)
         raise
     finally:
-        sender.close()
-    return replayed
+        sending.close()
+    return sending.replayed
 
 
-def _words_on_the_rest(in_flight: dict[int, int], lines: _Lines) -> str:
+def _words_on_the_rest(sending: _Sending, lines: _Lines) -> str:
     """Tell from which line on the file is to be sent again."""
-    first = min([*in_flight.values(), *lines.waiting.values()], default=None)
+    first = min([*sending.lines.values(), *lines.waiting.values()], default=None)
     if first is None:
         return ""
     return f"Line {first} of the file and those behind it may not have arrived."
 
 
-def _drain(
-    sender: Sender,
-    wakeups: queue.SimpleQueue[None],
-    in_flight: dict[int, int],
-    replayed: Replayed,
-) -> None:
-    while in_flight:
-        _take(sender, wakeups, in_flight, replayed)
+class _Sending:
+    """What is on its way; `lines` has the line of the file that each batch of it begins with."""
 
+    def __init__(
+        self,
+        connect: Callable[[], Transport],
+        rules: SenderRules,
+        note: Callable[[str], None],
+    ) -> None:
+        self.replayed = Replayed()
+        self.lines: dict[int, int] = {}
+        self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._sender = Sender(connect, rules, None, lambda: self._wakeups.put(None), note)
 
-def _take(
-    sender: Sender,
-    wakeups: queue.SimpleQueue[None],
-    in_flight: dict[int, int],
-    replayed: Replayed,
-) -> None:
-    """Wait for one report and note what it says."""
-    wakeups.get()
-    report: Report = sender.reports.popleft()
-    match report:
-        case Settled(part):
-            replayed.messages += part.count
-            replayed.requests += 1
-        case Released(batch):
-            in_flight.pop(id(batch))
-        case Failed(error):
-            raise error
-        case _:
-            pass
+    def submit(self, batch: Batch) -> None:
+        """Send a batch."""
+        self.lines[id(batch)] = batch.spans[0].line
+        self._sender.submit(batch)
+
+    def wait_for_all_but(self, count: int) -> None:
+        """Wait until no more than `count` batches are on their way.
+
+        Raises:
+            TargetError: One was not taken.
+        """
+        while len(self.lines) > count:
+            self._wakeups.get()
+            while self._sender.reports:
+                self._take(self._sender.reports.popleft())
+
+    def _take(self, report: Report) -> None:
+        match report:
+            case Settled(part):
+                self.replayed.messages += part.count
+                self.replayed.requests += 1
+            case Released(batch):
+                self.lines.pop(id(batch))
+            case Failed(error):
+                raise error
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Send no more."""
+        self._sender.close()
 
 
 class _Lines:

@@ -200,6 +200,12 @@ class Sender:
             except StopIteration:
                 return
             reply = None
+            if isinstance(step, Settled | LimitLearned):
+                # Heard of together with what follows: to wake others is most of what it costs.
+                self.reports.append(step)
+                continue
+            if self.reports:
+                self._wake()
             match step:
                 case Attempt():
                     reply = Outcome(self._attempt(step, transport), time.monotonic())
@@ -207,8 +213,6 @@ class Sender:
                     self._wait(step)
                 case Store():
                     self._store(step)
-                case _:
-                    self._report(step)
 
     def _attempt(self, attempt: Attempt[Batch], transport: Transport) -> Verdict:
         with self._changed:

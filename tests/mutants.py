@@ -34,6 +34,7 @@ PURE = (
 SIMULATION = PURE[-1:]
 STORING = ("tests/test_laws.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",)
 ENDING = ("tests/test_laws.py::test_an_error_among_the_reports_leaves_none_behind",)
+HEARING = ("tests/test_laws.py::test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits",)
 HINTS = ("tests/test_laws.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",)
 LEARNING = (
     "tests/test_laws.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
@@ -141,9 +142,16 @@ MUTATIONS = [
     Mutation(
         "redirects are followed",
         "api",
-        "            with route.adapter.send(\n",
-        "            with self._session.send(\n",
+        "                redirect=False,\n",
+        "                redirect=True,\n",
         DELIVERY,
+    ),
+    Mutation(
+        "what settles is heard of only with all of its batch",
+        "sender",
+        "            if self.reports:\n                self._wake()\n",
+        "",
+        HEARING,
     ),
     Mutation(
         "the run goes on after a fatal answer",

@@ -11,6 +11,7 @@ import os
 import resource
 import subprocess
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from target_stitch_import.delivery import deliver as deliver_batch
 from target_stitch_import.errors import OutputError, TargetError
 from target_stitch_import.intake import Intake, Source
 from target_stitch_import.report import Reporter
-from target_stitch_import.retry import Acknowledged, Rejected, TooLarge, Verdict
+from target_stitch_import.retry import Acknowledged, Answer, Rejected, TooLarge, Verdict
 from target_stitch_import.runner import Run, StateWriter, Wakeup
 from target_stitch_import.sender import Released, Sender, SenderRules
 from tests.conftest import Target, bodies, delivered, lines, record, schema, state
@@ -232,6 +233,44 @@ def test_an_error_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
     observer.due = float("inf")
     letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
     assert len(ending_of([schema(), record(1)], letters, observer)) == 1
+
+
+class Half(DryRun):
+    """Takes no two records at once; the second one only once the state behind the first is out."""
+
+    def __init__(self, stdout: io.BytesIO) -> None:
+        self.stdout = stdout
+        self.written_before_the_second = b""
+
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:
+        records = [message["data"]["id"] for message in json.loads(body)["messages"]]
+        if len(records) > 1:
+            return Answer(413)
+        if records == [2]:
+            until = time.monotonic() + 5
+            while time.monotonic() < until and not self.stdout.getvalue():
+                time.sleep(0.01)
+            self.written_before_the_second = self.stdout.getvalue()
+        return super().send_batch(body, stream)
+
+
+def test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits() -> None:
+    stdout, wakeup, observer = io.BytesIO(), Wakeup(), Reporter()
+    observer.due = float("inf")  # the clock wakes nobody
+    transport = Half(stdout)
+    source = io.BytesIO(lines([schema(), record(1), state(1), record(2), state(2)]))
+    run = Run(
+        intake=Intake(Source(source), BatchFiles(None)),
+        pipeline=pipeline(),
+        states=StateWriter(stdout, wakeup.wake),
+        observer=observer,
+        wakeup=wakeup,
+        sender=Sender(lambda: transport, SenderRules(), None, wakeup.wake, lambda _: None),
+    )
+    run.run()
+    wakeup.close()
+    assert transport.written_before_the_second == b"1\n"
+    assert stdout.getvalue() == b"1\n2\n"
 
 
 class Unsynced(DeadLetters):

@@ -149,7 +149,7 @@ def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.Monk
     url = "https://api.example.com/v2/import/batch"
     api = ImportApi(Endpoint(url, url, "the-token"))
     assert api._session.trust_env
-    assert api._routes[url].request.headers["Authorization"] == "Bearer the-token"
+    assert api._route("POST", url).headers["Authorization"] == "Bearer the-token"
 
 
 def answer_of(text: bytes, **settings: Any) -> Any:

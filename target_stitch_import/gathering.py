@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from target_stitch_import.messages import RecordMessage
 
 GATHER_SECONDS = 0.5
-GATHERED_SHARE = 8
+GATHERED_SHARE = 6
 """Gathered lines lie scattered in memory and leave holes, so they get but a share of what may be
 buffered."""
 ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
-RECORD_BYTES = 500
+RECORD_BYTES = 400
 """About what a gathered record costs in memory beside its text."""
 
 

@@ -16,6 +16,8 @@ from msgspec import Raw
 from target_stitch_import.json_schema import resolve, types_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from target_stitch_import.json_schema import JsonSchema
 
 _DATE_TIME = re.compile(
@@ -32,37 +34,74 @@ def is_date_time(text: object) -> bool:
     return bool(match and match["offset"] and _is_on_the_calendar(match))
 
 
-def _is_naive(text: str) -> bool:
-    match = _DATE_TIME.fullmatch(text)
-    return bool(match and not match["offset"] and _is_on_the_calendar(match))
-
-
 def _is_on_the_calendar(match: re.Match[str]) -> bool:
     offset = match["offset"]
-    if offset and offset not in "Zz" and (int(offset[1:3]) > 23 or int(offset[-2:]) > 59):
+    if offset not in "Zz" and (int(offset[1:3]) > 23 or int(offset[-2:]) > 59):
         return False
+    return _is_a_day(match[1])
+
+
+def _is_a_day(text: str) -> bool:
     try:
-        date.fromisoformat(match[1])
+        date.fromisoformat(text)
     except ValueError:
         return False
     return True
 
 
+# As JSON. No writer escapes digits.
+_NAIVE = re.compile(rb'"(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d+)?)"')
+
+
+def _completed(text: Raw) -> Raw | None:
+    """Return a date-time without offset as one of UTC; None for any other text."""
+    match = _NAIVE.fullmatch(text)
+    if match is None or not _is_a_day(str(match[1], "ascii")):
+        return None
+    return Raw(b'"%bT%bZ"' % match.groups())
+
+
 @dataclass(slots=True)
 class Completion:
-    """Where date-times stand in a value: it is one itself, or its members and items hold some."""
+    """Where date-times stand in a value: it is one itself, or its members and items hold some.
+
+    `rest` is that of members with a name that is not among those `named`.
+    """
 
     is_date_time: bool = False
     members: dict[str, Completion] = field(default_factory=dict)
     rest: Completion | None = None
     items: Completion | None = None
+    named: frozenset[str] = frozenset()
+
+    def leads_to(self, wanted: Collection[int]) -> bool:
+        """Tell whether one of those right below is `wanted`, by its `id`."""
+        below = [*self.members.values(), self.rest, self.items]
+        return any(id(each) in wanted for each in below)
 
 
 def completion_of(schema: JsonSchema) -> Completion | None:
     """Return where an enforced schema has date-times, or None where it has none."""
     if "'date-time'" not in repr(schema):
         return None
-    return _completion_in(schema, schema, {})
+    known: dict[int, Completion] = {}
+    completion = _completion_in(schema, schema, known)
+    _prune(known.values())
+    return completion
+
+
+def _prune(completions: Collection[Completion]) -> None:
+    """Leave out what leads to no date-time: records have far more members than date-times."""
+    useful = {id(each) for each in completions if each.is_date_time}
+    while more := {
+        id(each) for each in completions if id(each) not in useful and each.leads_to(useful)
+    }:
+        useful |= more
+    for each in completions:
+        each.named = frozenset(each.members)
+        each.members = {name: below for name, below in each.members.items() if id(below) in useful}
+        each.rest = each.rest if id(each.rest) in useful else None
+        each.items = each.items if id(each.items) in useful else None
 
 
 def _completion_in(
@@ -102,7 +141,6 @@ def _alternatives(schema: JsonSchema) -> list[JsonSchema]:
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])
-_STRING = msgspec.json.Decoder(str)
 
 
 def complete(text: Raw, completion: Completion, place: str, fields: list[str]) -> Raw:
@@ -111,17 +149,18 @@ def complete(text: Raw, completion: Completion, place: str, fields: list[str]) -
     before = len(fields)
     try:
         if opening == b'"' and completion.is_date_time:
-            if _is_naive(_STRING.decode(text)):
+            if completed := _completed(text):
                 fields.append(place)
-                # The day is ten characters long; some write a space behind it.
-                return Raw(bytes(text)[:11] + b"T" + bytes(text)[12:-1] + b'Z"')
+                return completed
         elif opening == b"{" and (completion.members or completion.rest):
             members = _MEMBERS.decode(text)
-            for name, value in members.items():
-                if known := completion.members.get(name):
-                    members[name] = complete(value, known, f"{place}/{name}", fields)
-                elif completion.rest:  # its name is the data's, and so not told
-                    members[name] = complete(value, completion.rest, f"{place}/*", fields)
+            for name, known in completion.members.items():
+                if name in members:
+                    members[name] = complete(members[name], known, f"{place}/{name}", fields)
+            if completion.rest:
+                for name in members.keys() - completion.named:
+                    # The name is the data's, and so not told.
+                    members[name] = complete(members[name], completion.rest, f"{place}/*", fields)
             return Raw(msgspec.json.encode(members)) if len(fields) > before else text
         elif opening == b"[" and completion.items:
             items = [complete(i, completion.items, place, fields) for i in _ITEMS.decode(text)]

@@ -345,6 +345,7 @@ class Pipeline:
     def _examined(self, stream: Stream, gathered: Gathered) -> Iterator[Gathered]:
         """Yield the good records, as what stands between the bad ones."""
         good = Gathered(gathered.version)
+        notes: set[tuple[str, str]] = set()
         for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
             verdict = stream.check.examine(upsert.data)
             if isinstance(verdict, Refused):
@@ -356,8 +357,9 @@ class Pipeline:
                 continue
             upsert.data = verdict.record
             good.add(upsert, span)
-            for name, note in verdict.notes.items():
-                self._notice(stream.name, Advice(f"field {quoted(name)}: {note}"))
+            notes |= verdict.notes.items()
+        for name, note in sorted(notes):
+            self._notice(stream.name, Advice(f"field {quoted(name)}: {note}"))
         if good.spans:
             yield good
 

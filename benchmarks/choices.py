@@ -110,7 +110,10 @@ def _checking() -> list[Way]:
     schema_line, *_ = lines(WORKLOADS["wide"], 1)
     schema = enforced(json.dumps(json.loads(schema_line)["schema"]).encode()).schema
     keys = key_type(("id",))
-    typed = TypedCheck(record_type(schema, ("id",)))
+    record = record_type(schema, ("id",))
+    if record is None:
+        raise AssertionError
+    typed = TypedCheck(record.type)
     compiled = CompiledCheck(schema, TypedCheck(keys))
     exact = RecordCheck(schema, ("id",), max_record_bytes=10**7)
     decoder = msgspec.json.Decoder(_Line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import msgspec
 from msgspec import Raw
@@ -26,7 +26,7 @@ from target_stitch_import.fast_types import key_type, record_type
 from target_stitch_import.payload import MAX_DATA_POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from decimal import Decimal
 
     from target_stitch_import.json_schema import JsonSchema
@@ -35,6 +35,7 @@ SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
 
 _DOUBLE_DIGITS = 15
+_OF_THE_WHOLE = frozenset({"required", "additionalProperties"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +76,18 @@ class TypedCheck:
         return _decodes(self._record, record)
 
 
-class _DataOnly(msgspec.Struct, gc=False):
-    data: Any
-
-
 class CompiledCheck:
-    """A quick check by `jsonschema-rs`, for schemas that no type can express.
+    """A quick check by `jsonschema-rs`, for what no type can express.
 
     Args:
-        keys: Checks the key properties, of which a schema says nothing.
+        beside: Checks all else: the key properties, of which a schema says nothing, and what is not
+            in `columns`.
+        columns: The columns to look at; None for the whole record.
     """
 
-    def __init__(self, schema: JsonSchema, keys: QuickCheck) -> None:
+    def __init__(
+        self, schema: JsonSchema, beside: QuickCheck, columns: Collection[str] | None = None
+    ) -> None:
         import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
 
         # The linear engine cannot be made to hang; what it lacks goes to the exact check.
@@ -97,15 +98,18 @@ class CompiledCheck:
             pattern_options=jsonschema_rs.RegexOptions(),
             offline=True,
         ).is_valid
-        self._keys = keys
+        self._beside = beside
         # It is exact in multiples only as far as a double is.
         number = _short_decimal if "'multipleOf'" in repr(schema) else exact_decimal
-        self._record = msgspec.json.Decoder(Any, float_hook=number)
-        self._messages = msgspec.json.Decoder(list[_DataOnly], float_hook=number)
+        record = Any if columns is None else _members(columns)
+        message = msgspec.defstruct("Message", [("data", record)], gc=False)
+        self._record = msgspec.json.Decoder(record, float_hook=number)
+        messages: Any = list[message]  # type: ignore[valid-type]
+        self._messages = msgspec.json.Decoder(messages, float_hook=number)
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
-        if not self._keys.accepts_all(messages):
+        if not self._beside.accepts_all(messages):
             return False
         try:
             return all(self._is_valid(each.data) for each in self._messages.decode(messages))
@@ -115,9 +119,14 @@ class CompiledCheck:
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
         try:
-            return self._keys.accepts(record) and self._is_valid(self._record.decode(record))
+            return self._beside.accepts(record) and self._is_valid(self._record.decode(record))
         except (ValueError, RecursionError):
             return False
+
+
+def _members(names: Collection[str]) -> Any:
+    """Return a type for objects of which these members alone are read, whatever they are."""
+    return TypedDict("Columns", dict.fromkeys(names, Any), total=False)  # type: ignore[operator]
 
 
 class NothingToCheck:
@@ -148,14 +157,20 @@ def quick_check(schema: JsonSchema | None, keys: Sequence[str]) -> QuickCheck:
     """Return the fastest check for an enforced schema, or for the keys alone without one."""
     if schema is None and not keys:
         return NothingToCheck()
-    record = key_type(keys) if schema is None else record_type(schema, keys)
-    if record is not None:
-        return TypedCheck(record)
     key_record = key_type(keys)
-    if schema is None or key_record is None:
+    if key_record is None:
         return NoQuickCheck()
+    if schema is None:
+        return TypedCheck(key_record)
+    record = record_type(schema, keys)
+    if record is not None and not record.left_open:
+        return TypedCheck(record.type)
     try:
-        return CompiledCheck(schema, TypedCheck(key_record))
+        if record is None:
+            return CompiledCheck(schema, TypedCheck(key_record))
+        # What else a schema says of the record as a whole, its type has expressed.
+        columns = {name: schema[name] for name in schema.keys() - _OF_THE_WHOLE}
+        return CompiledCheck(columns, TypedCheck(record.type), record.left_open)
     except ValueError:
         return NoQuickCheck()
 

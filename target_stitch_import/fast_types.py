@@ -1,13 +1,13 @@
 """A stream's schema as a `msgspec` type, which a decoder checks while it parses.
 
-Law: the type accepts nothing that the schema refuses. It may refuse what the schema accepts; a
-schema that it cannot express at all has no type.
+Law: the type accepts nothing that the schema refuses, but in the columns that it leaves open. It
+may refuse what the schema accepts; a schema that it cannot express at all has no type.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -38,26 +38,45 @@ class _InexpressibleError(Exception):
     pass
 
 
-def record_type(schema: JsonSchema, keys: Sequence[str]) -> Any | None:
+class RecordType(NamedTuple):
+    """A type for records; what is in the columns `left_open` is to be checked by other means."""
+
+    type: Any
+    left_open: frozenset[str]
+
+
+def record_type(schema: JsonSchema, keys: Sequence[str]) -> RecordType | None:
     """Return a type for records under an enforced schema, or None where it has none."""
     root = schema
     schema = resolve(schema, root)
     if not schema.keys() <= _EXPRESSED or "object" not in types_of(schema):
         return None
+    # Behind a reference, columns cannot be told from the whole.
+    left_open: set[str] | None = set() if schema is root else None
     try:
-        return _struct(schema, root, frozenset(keys), (id(schema),))
+        record = _struct(schema, root, frozenset(keys), (id(schema),), left_open)
     except _InexpressibleError:
         return None
+    return RecordType(record, frozenset(left_open or ()))
 
 
 def key_type(keys: Sequence[str]) -> Any | None:
     """Return a type for objects whose `keys` are there, plain scalars and not null."""
-    return record_type({}, keys)
+    record = record_type({}, keys)
+    return record and record.type
 
 
 def _struct(
-    schema: JsonSchema, root: JsonSchema, keys: frozenset[str], path: tuple[int, ...]
+    schema: JsonSchema,
+    root: JsonSchema,
+    keys: frozenset[str],
+    path: tuple[int, ...],
+    left_open: set[str] | None = None,
 ) -> Any:
+    """Return a type for objects.
+
+    What it cannot express of a member is left open, and its name put there; or an error.
+    """
     required = keys.union(schema.get("required", ()))
     properties = schema.get("properties", {})
     rest = schema.get("additionalProperties", True)
@@ -71,7 +90,13 @@ def _struct(
         if not name.isprintable() or '"' in name or "\\" in name:
             raise _InexpressibleError  # such names cannot be those of fields
         below = properties.get(name, {})
-        kind = _key(below, root) if name in keys else _type(below, root, path)
+        try:
+            kind = _key(below, root) if name in keys else _type(below, root, path)
+        except _InexpressibleError:
+            if left_open is None or name in keys:
+                raise
+            left_open.add(name)
+            kind = Raw
         names[f"f{at}"] = name
         if name in required:
             fields.append((f"f{at}", kind))
@@ -104,6 +129,8 @@ def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
     for keyword in ("anyOf", "oneOf"):
         if keyword in schema:
             return _alternatives(schema, keyword, root, path)
+    if "enum" in schema:
+        return _enumeration(schema)
     if not schema.keys() <= _EXPRESSED:
         raise _InexpressibleError
     if "type" in schema:
@@ -121,13 +148,32 @@ def _of_types(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> An
     if "string" in types:
         kinds.append(_date_time(schema) if _is_date_time(schema) else _string(schema))
     if "object" in types:
-        kinds.append(_struct(schema, root, frozenset(), path))
+        kinds.append(_object(schema, root, path))
     if "array" in types:
         items = schema.get("items", {})
         if isinstance(items, list):
             raise _InexpressibleError
         kinds.append(list[_type(items, root, path)])  # type: ignore[misc]  # made at run time
     return _union(kinds)
+
+
+def _object(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
+    rest = schema.get("additionalProperties")
+    if isinstance(rest, dict) and not schema.keys() & {"properties", "required"}:
+        return dict[str, _type(rest, root, path)]  # type: ignore[misc]  # made at run time
+    return _struct(schema, root, frozenset(), path)
+
+
+def _enumeration(schema: JsonSchema) -> Any:
+    if schema.keys() - {"type", "enum", "definitions"}:
+        raise _InexpressibleError
+    kinds = {str: "string", int: "integer", type(None): "null"}
+    types = types_of(schema)
+    for value in schema["enum"]:
+        is_large = isinstance(value, int) and value not in _INT64
+        if kinds.get(type(value)) not in types or is_large:
+            raise _InexpressibleError
+    return Literal[tuple(schema["enum"])]
 
 
 def _alternatives(schema: JsonSchema, keyword: str, root: JsonSchema, path: tuple[int, ...]) -> Any:

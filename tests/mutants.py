@@ -40,6 +40,7 @@ LEARNING = (
     "tests/test_laws.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
     "tests/test_laws.py::test_what_is_learned_counts_for_the_rest_of_the_run",
 )
+CHECKS = ("tests/test_checks.py",)
 DELIVERY = ("tests/test_delivery.py",)
 BATCH_FILES = (
     "tests/test_batch_files.py::test_json_lines_as_they_are_written",
@@ -518,6 +519,20 @@ MUTATIONS = [
         "checks",
         "        return _decodes(self._messages, messages)\n",
         "        return True\n",
+    ),
+    Mutation(
+        "what a type leaves open nobody checks",
+        "checks",
+        "    if record is not None and not record.left_open:\n",
+        "    if record is not None:\n",
+        CHECKS,
+    ),
+    Mutation(
+        "a date-time behind an array is forgotten",
+        "date_times",
+        "        below = [*self.members.values(), self.rest, self.items]\n",
+        "        below = [*self.members.values(), self.rest]\n",
+        CHECKS,
     ),
 ]
 

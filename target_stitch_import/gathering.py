@@ -116,16 +116,17 @@ class Gathering:
                 if gathered is not None:
                     yield stream
                 gathered = self._open(stream, message.version, now)
-            size = gathered.size
             if are_alike:
                 is_enough = gathered.extend(messages, span)
             else:
                 time = api_time(message.time_extracted)
                 is_enough = gathered.add(Upsert(sequence, message.record, time), span)
                 sequence += 1
-            self.size += gathered.size - size
             if is_enough:
                 yield stream
+        if self._of_streams:
+            # A record that waits keeps all of the chunk that it was read in.
+            self.size += sum(map(len, map(_RECORD, messages))) + RECORD_BYTES * len(messages)
 
     def _open(self, stream: str, version: int | None, now: float) -> Gathered:
         if not self._of_streams:
@@ -136,9 +137,9 @@ class Gathering:
     def take(self, stream: str) -> Gathered:
         """Return what is gathered of a stream, which must be some, and forget it."""
         gathered = self._of_streams.pop(stream)
-        self.size -= gathered.size
         if not self._of_streams:
             self.since = float("inf")
+            self.size = 0
         return gathered
 
     def __contains__(self, stream: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -19,6 +19,7 @@ MAX_LINE_BYTES = 64_000_000
 """A longer line is no Singer message of use: a record may reach 20 MB, a state is far smaller."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+Line: TypeAlias = "bytes | memoryview"
 _Decoded = TypeVar("_Decoded")
 _RAW = msgspec.json.Decoder(Raw)
 
@@ -31,16 +32,23 @@ class WholeLines:
         self._partial: list[bytes] = []
         self._partial_bytes = 0
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the lines that `chunk` completes, without their line breaks."""
-        lines = chunk.split(b"\n")
-        rest = lines.pop()
+    def feed(self, chunk: bytes) -> list[Line]:
+        """Return the lines that `chunk` completes, without their line breaks.
+
+        They are views into it, as copying a line costs as much as finding the record in it.
+        """
+        lines: list[Line] = []
+        view, start = memoryview(chunk), 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            lines.append(view[start:end])
+            start = end + 1
+        rest = chunk[start:]
         if lines and self._partial:
             lines[0] = b"".join((*self._partial, lines[0]))
             self._partial, self._partial_bytes = [], 0
         if lines and self._is_first:
             self._is_first = False
-            lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+            lines[0] = bytes(lines[0]).removeprefix(BYTE_ORDER_MARK)
         if rest:
             self._partial.append(rest)
             self._partial_bytes += len(rest)
@@ -68,12 +76,15 @@ def is_utf8(text: bytes) -> bool:
     return True
 
 
-def are_utf8(texts: list[bytes]) -> bool:
-    """Tell whether all of `texts` are UTF-8."""
-    return all(map(bytes.isascii, texts)) or is_utf8(b"\n".join(texts))
+def are_utf8(lines: list[Line], chunk: bytes) -> bool:
+    """Tell whether all `lines`, which are those that `chunk` completed, are UTF-8."""
+    # But for the first one, they are parts of it.
+    if chunk.isascii() and bytes(lines[0]).isascii():
+        return True
+    return is_utf8(b"\n".join(lines))
 
 
-def decoded(texts: list[bytes], decode: Callable[[bytes], _Decoded]) -> list[_Decoded] | None:
+def decoded(texts: list[Line], decode: Callable[[Line], _Decoded]) -> list[_Decoded] | None:
     """Return what lines that hold one JSON value each are decoded to, or None."""
     try:
         return list(map(decode, texts))

@@ -18,6 +18,7 @@ from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.lines import (
     BYTE_ORDER_MARK,
     MAX_LINE_BYTES,
+    Line,
     WholeLines,
     are_utf8,
     decoded,
@@ -168,7 +169,7 @@ class MessageReader:
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Yield the events of every line that `chunk` completes."""
         if lines := self._lines.feed(chunk):
-            yield from self._events(lines)
+            yield from self._events(lines, chunk)
         if self._lines.is_too_long:
             raise InputError(
                 f"Line {self.lines_read + 1} is longer than {MAX_LINE_BYTES:,} bytes: "
@@ -181,7 +182,7 @@ class MessageReader:
         if not last:
             return
         try:
-            yield from self._events([last])
+            yield from self._events([last], last)
         except InputError as error:
             if outline(last.removeprefix(BYTE_ORDER_MARK)) is None:
                 raise InputError(
@@ -190,10 +191,10 @@ class MessageReader:
                 ) from None
             raise error from None
 
-    def _events(self, lines: list[bytes]) -> Iterator[Event]:
-        """Yield the events of whole `lines`."""
+    def _events(self, lines: list[Line], chunk: bytes) -> Iterator[Event]:
+        """Yield the events of the `lines` that `chunk` completed."""
         first_line = self.lines_read + 1
-        messages = decoded(lines, _MESSAGES.decode) if are_utf8(lines) else None
+        messages = decoded(lines, _MESSAGES.decode) if are_utf8(lines, chunk) else None
         if messages is None:
             yield from self._events_one_by_one(lines)
             return
@@ -207,9 +208,9 @@ class MessageReader:
                 yield from map(_event, count(line), run)
             line += len(run)
 
-    def _events_one_by_one(self, texts: list[bytes]) -> Iterator[Event]:
+    def _events_one_by_one(self, lines: list[Line]) -> Iterator[Event]:
         """Yield each line's event: for blank lines, and whatever else cannot be read at once."""
-        for text in texts:
+        for text in map(bytes, lines):
             self.lines_read += 1
             if not text or text.isspace():
                 continue

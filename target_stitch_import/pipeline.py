@@ -1,7 +1,7 @@
 """The machine between the tap's messages and the Import API: no clock, no network, no threads.
 
 Laws: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. What is
-held stays within `max_buffer_bytes` plus one chunk of input.
+held stays within `max_buffer_bytes`, one chunk of input, and the share for what is gathered.
 """
 
 from __future__ import annotations
@@ -172,10 +172,7 @@ class Pipeline:
         Raises:
             InputError: As `receive`.
         """
-        if (
-            self._gathering.since + self._gather_seconds <= now
-            or self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE
-        ):
+        if self._gathering.since + self._gather_seconds <= now:
             self._admit_all()
         for batch in self._buffers.expired(now):
             self._enqueue(batch)
@@ -294,6 +291,8 @@ class Pipeline:
         span = self._enter(len(messages), run.line, run.file, clock_ns)
         for stream in self._gathering.add(messages, streams, span, now):
             self._admit(stream)
+        if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE:
+            self._admit_all()
         if unknown:
             message = run.messages[len(messages)]
             raise _unknown("RECORD", message.stream, run.line + len(messages))

@@ -13,6 +13,7 @@ from msgspec import Raw
 from target_stitch_import.errors import InputError
 from target_stitch_import.lines import (
     MAX_LINE_BYTES,
+    Line,
     WholeLines,
     are_utf8,
     decoded,
@@ -49,7 +50,7 @@ class RecordReader:
     def feed(self, chunk: bytes) -> Iterator[Event]:
         """Yield the records of every line that `chunk` completes."""
         if lines := self._lines.feed(chunk):
-            yield from self._events(lines)
+            yield from self._events(lines, chunk)
         if self._lines.is_too_long:
             where = place(self._lines_read + 1, self._file)
             raise InputError(
@@ -67,11 +68,11 @@ class RecordReader:
                 f"{place(self._lines_read + 1, self._file)} is cut off: the file ends in the "
                 "middle of a record. Look for what stopped the tap, then run again."
             )
-        yield from self._events([last])
+        yield from self._events([last], last)
 
-    def _events(self, lines: list[bytes]) -> Iterator[Event]:
-        """Yield the records of whole `lines`."""
-        records = decoded(lines, _RAW.decode) if are_utf8(lines) else None
+    def _events(self, lines: list[Line], chunk: bytes) -> Iterator[Event]:
+        """Yield the records of the `lines` that `chunk` completed."""
+        records = decoded(lines, _RAW.decode) if are_utf8(lines, chunk) else None
         if records is None:
             yield from self._events_one_by_one(lines)
             return
@@ -83,8 +84,8 @@ class RecordReader:
         messages = [RecordMessage(self._stream, each, self._version) for each in records]
         return Records(self._lines_read + 1, messages, self._file)
 
-    def _events_one_by_one(self, texts: list[bytes]) -> Iterator[Event]:
-        for text in texts:
+    def _events_one_by_one(self, lines: list[Line]) -> Iterator[Event]:
+        for text in map(bytes, lines):
             if not text or text.isspace():
                 pass
             elif not is_utf8(text):

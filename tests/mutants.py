@@ -375,14 +375,20 @@ MUTATIONS = [
     Mutation(
         "what is gathered waits for more without end",
         "pipeline",
-        "            self._gathering.since + self._gather_seconds <= now\n",
-        "            False\n",
+        "        if self._gathering.since + self._gather_seconds <= now:\n",
+        "        if False:\n",
     ),
     Mutation(
         "what is gathered counts as new once it is checked",
         "pipeline",
         "        since = self._gathering.since\n",
         "        since = self._gathering.since + 0.2\n",
+    ),
+    Mutation(
+        "a record that waits takes its own room alone",
+        "gathering",
+        "            self.size += sum(",
+        "            self.size = sum(",
     ),
     Mutation(
         "what is gathered takes no room",
@@ -503,7 +509,7 @@ MUTATIONS = [
     Mutation(
         "the last line is lost without a line break",
         "messages",
-        "            yield from self._events([last])\n",
+        "            yield from self._events([last], last)\n",
         "            return\n",
     ),
     Mutation(

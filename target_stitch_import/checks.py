@@ -153,18 +153,13 @@ class NoQuickCheck:
         return False
 
 
-def quick_check(schema: JsonSchema | None, keys: Sequence[str]) -> QuickCheck:
-    """Return the fastest check for an enforced schema, or for the keys alone without one."""
-    if schema is None and not keys:
-        return NothingToCheck()
-    key_record = key_type(keys)
-    if key_record is None:
-        return NoQuickCheck()
-    if schema is None:
-        return TypedCheck(key_record)
-    record = record_type(schema, keys)
+def quick_check(schema: JsonSchema, keys: Sequence[str]) -> QuickCheck:
+    """Return the fastest check for an enforced schema."""
+    record, key_record = record_type(schema, keys), key_type(keys)
     if record is not None and not record.left_open:
         return TypedCheck(record.type)
+    if key_record is None:
+        return NoQuickCheck()
     try:
         if record is None:
             return CompiledCheck(schema, TypedCheck(key_record))
@@ -179,17 +174,18 @@ class RecordCheck:
     """What records of one stream must be.
 
     Args:
-        schema: As `json_schema.enforced` returns it; None checks keys and sizes alone.
+        schema: As `json_schema.enforced` returns it.
         keys: The key properties.
         naive_datetimes: `utc` completes a date-time without offset, `fail` refuses it, `keep`
             lets it through.
         max_record_bytes: The longest text that still fits a request.
-        quick: What `quick_check` made of schema and keys, where somebody has it.
+        quick: What `quick_check` made of schema and keys, where somebody has it; `NothingToCheck`
+            leaves all but the size to the service.
     """
 
     def __init__(
         self,
-        schema: JsonSchema | None,
+        schema: JsonSchema,
         keys: Sequence[str],
         *,
         naive_datetimes: str = "utc",
@@ -205,7 +201,7 @@ class RecordCheck:
     @cached_property
     def _completion(self) -> Completion | None:
         """Where naive date-times are completed; most streams never need to know."""
-        if self._schema is None or self._naive == "fail":
+        if self._naive == "fail":
             return None
         return completion_of(self._schema)
 
@@ -265,8 +261,6 @@ class RecordCheck:
         for key in self._keys:
             if refused := refused_key(key, value, notes):
                 return refused, {}
-        if self._schema is None:
-            return None, notes
         return refused_by_schema(self._schema, value), notes
 
 

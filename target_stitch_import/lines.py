@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES = 64_000_000
 """A longer line is no Singer message of use: a record may reach 20 MB, a state is far smaller."""
 
+LONG_LINE_BYTES = 512
+"""From here on Python keeps objects in memory of the system's, which takes longer to get."""
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Line: TypeAlias = "bytes | memoryview"
 _Decoded = TypeVar("_Decoded")
@@ -33,16 +36,8 @@ class WholeLines:
         self._partial_bytes = 0
 
     def feed(self, chunk: bytes) -> list[Line]:
-        """Return the lines that `chunk` completes, without their line breaks.
-
-        They are views into it, as copying a line costs as much as finding the record in it.
-        """
-        lines: list[Line] = []
-        view, start = memoryview(chunk), 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            lines.append(view[start:end])
-            start = end + 1
-        rest = chunk[start:]
+        """Return the lines that `chunk` completes, without their line breaks."""
+        lines, rest = _cut(chunk)
         if lines and self._partial:
             lines[0] = b"".join((*self._partial, lines[0]))
             self._partial, self._partial_bytes = [], 0
@@ -63,6 +58,22 @@ class WholeLines:
     def is_too_long(self) -> bool:
         """Tell whether the line that waits for its end has grown past `MAX_LINE_BYTES`."""
         return self._partial_bytes > MAX_LINE_BYTES
+
+
+def _cut(chunk: bytes) -> tuple[list[Line], bytes]:
+    """Return the lines of `chunk`, and what stands behind its last line break.
+
+    Long lines are views into it: to copy one costs as much as to find the record in it.
+    """
+    lines: list[Line] = []
+    if chunk.count(b"\n", 0, 8 * LONG_LINE_BYTES) >= 8:  # the others will be like them
+        lines += chunk.split(b"\n")
+        return lines, bytes(lines.pop())
+    view, start = memoryview(chunk), 0
+    while (end := chunk.find(b"\n", start)) >= 0:
+        lines.append(view[start:end])
+        start = end + 1
+    return lines, chunk[start:]
 
 
 def is_utf8(text: bytes) -> bool:

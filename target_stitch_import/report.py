@@ -7,6 +7,7 @@ import logging.config
 import os
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from target_stitch_import.progress import Terminal, wants_live_line
 from target_stitch_import.summary import LatencySummary, Series, StreamSummary, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from target_stitch_import.figures import Latencies
     from target_stitch_import.lanes import Counts
@@ -83,27 +84,23 @@ class OutputFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        try:
-            descriptor = open_private(path, os.O_WRONLY | os.O_TRUNC)
-            self._file = os.fdopen(descriptor, "wb")
-        except OSError as error:
-            raise OutputError(
-                f"The output file {path} cannot be written: {error.strerror}."
-            ) from None
+        with self._told():
+            self._file = os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "wb")
 
     def write(self, body: bytes) -> None:
         """Append one body."""
-        try:
+        with self._told():
             self._file.write(body + b"\n")
-        except OSError as error:
-            raise OutputError(
-                f"The output file {self._path} cannot be written: {error.strerror}."
-            ) from None
 
     def close(self) -> None:
         """Write what is still in memory."""
-        try:
+        with self._told():
             self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise OutputError(
                 f"The output file {self._path} cannot be written: {error.strerror}."

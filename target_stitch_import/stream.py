@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from target_stitch_import.advice import Advice, advice
-from target_stitch_import.checks import RecordCheck, quick_check
+from target_stitch_import.checks import NothingToCheck, QuickCheck, RecordCheck, quick_check
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.json_schema import Enforced, SchemaDefectError, enforced, resolve
 from target_stitch_import.payload import BodyPrefix
 
 if TYPE_CHECKING:
-    from target_stitch_import.checks import QuickCheck
+    from target_stitch_import.json_schema import JsonSchema
     from target_stitch_import.messages import Schema
 
 
@@ -41,17 +41,19 @@ class Stream:
         self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
         self.advice: list[Advice] = []
-        schema = self._enforced(rules)
-        keys = self.key_names if rules.validate_records else ()
+        schema = self._enforced()
+        quick: QuickCheck = NothingToCheck()
+        if rules.validate_records:
+            quick = _quick_check(message.schema, self.key_names)
         self.check = RecordCheck(
             schema,
-            keys,
+            self.key_names,
             naive_datetimes=rules.naive_datetimes,
             max_record_bytes=self.prefix(0).max_record_bytes,
-            quick=_quick_check(message.schema, keys) if rules.validate_records else None,
+            quick=quick,
         )
 
-    def _enforced(self, rules: StreamRules) -> dict[str, object] | None:
+    def _enforced(self) -> JsonSchema:
         where = f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
         if not self.name:
             raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
@@ -70,7 +72,7 @@ class Stream:
                 )
         self.advice = [Advice(f"schema {warning}") for warning in read.warnings]
         self.advice += advice(self.name, self.key_names, read.schema)
-        return read.schema if rules.validate_records else None
+        return read.schema
 
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return how this stream's bodies open for records of `version`."""

@@ -513,6 +513,12 @@ MUTATIONS = [
         "            return\n",
     ),
     Mutation(
+        "of many short lines the last is lost at each cut",
+        "lines",
+        "        return lines, bytes(lines.pop())\n",
+        "        return lines[:-1], b''\n",
+    ),
+    Mutation(
         "blank lines are not counted",
         "messages",
         "            self.lines_read += 1\n"

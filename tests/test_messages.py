@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_stitch_import.errors import InputError
-from target_stitch_import.lines import outline
+from target_stitch_import.lines import WholeLines, outline
 from target_stitch_import.messages import (
     ActivateVersion,
     Event,
@@ -134,6 +134,17 @@ def test_records_and_states_keep_their_text() -> None:
     assert error is None
     assert events[0][4] == b'{"a": 1.10 , "b":1e400}'
     assert events[1] == State(2, b'{"n": 1.50}')
+
+
+@given(
+    st.lists(st.sampled_from([b"", b"\r", b"{}", b"x" * 30, b"y" * 600]), max_size=30),
+    st.lists(st.integers(0, 10_000), max_size=3),
+)
+def test_lines_are_found_however_long_they_are(texts: list[bytes], places: list[int]) -> None:
+    found = WholeLines()
+    whole = b"\n".join([*texts, b""])
+    lines = [bytes(line) for chunk in cut(whole, places) for line in found.feed(chunk)]
+    assert [*lines, found.close()] == [*texts, b""]
 
 
 def test_consecutive_records_come_as_one_run() -> None:

@@ -7,8 +7,6 @@ of a stream is of one schema and one version.
 
 from __future__ import annotations
 
-from array import array
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from target_stitch_import.payload import Fragment, Span, Upsert, api_time, encode_upserts, upserts
@@ -31,32 +29,23 @@ RECORD_BYTES = 400
 """About what a gathered record costs in memory beside its text."""
 
 
-_VERSION = attrgetter("version")
-_RECORD = attrgetter("record")
-_TIME = attrgetter("time_extracted")
-_DATA = attrgetter("data")
-
-
 class Gathered:
     """Records of one stream and version, in the order of the input.
 
-    `sequences` and `spans` say of each what it gets and where it is from; `size` is about how much
-    memory they take.
+    `spans` says where each is from; `size` is about how much memory they take.
     """
 
-    __slots__ = ("sequences", "size", "spans", "upserts", "version")
+    __slots__ = ("size", "spans", "upserts", "version")
 
     def __init__(self, version: int | None) -> None:
         self.version = version
         self.upserts: list[Upsert] = []
-        self.sequences = array("q")
         self.spans: list[Span] = []
         self.size = 0
 
     def add(self, upsert: Upsert, span: Span) -> bool:
         """Add one record; tell whether waiting for more would save little."""
         self.upserts.append(upsert)
-        self.sequences.append(upsert.sequence)
         self.spans.append(span)
         self.size += len(upsert.data) + RECORD_BYTES
         return self.size >= ENOUGH_BYTES or len(self.spans) >= ENOUGH_RECORDS
@@ -64,20 +53,19 @@ class Gathered:
     def extend(self, messages: list[RecordMessage], span: Span) -> bool:
         """Add all that was read as `span`, as `add` would one by one."""
         count = len(messages)
-        sequences = range(span.sequence, span.sequence + count)
-        times = list(map(_TIME, messages))
-        self.upserts += upserts(sequences, map(_RECORD, messages), times)
-        self.sequences.extend(sequences)
+        records = [message.record for message in messages]
+        times = [message.time_extracted for message in messages]
+        self.upserts += upserts(span.sequence, records, times)
         self.spans += [span] * count
         if len(self.spans) >= ENOUGH_RECORDS:
             return True  # it will be taken at once, so its size is of no interest
-        self.size += sum(map(len, map(_RECORD, messages))) + RECORD_BYTES * count
+        self.size += sum(map(len, records)) + RECORD_BYTES * count
         return self.size >= ENOUGH_BYTES
 
     @property
     def records(self) -> list[Raw]:
         """The records alone."""
-        return list(map(_DATA, self.upserts))
+        return [upsert.data for upsert in self.upserts]
 
     def encoded(self) -> bytes:
         """Return the records as a JSON list of messages."""
@@ -85,7 +73,7 @@ class Gathered:
 
     def fragment(self, encoded: bytes) -> Fragment:
         """Return the records as a fragment; `encoded` is what `encoded` returned."""
-        return Fragment(encoded, self.sequences, self.spans)
+        return Fragment(encoded, self.spans, self.upserts[0].sequence, self.upserts[-1].sequence)
 
 
 class Gathering:
@@ -107,7 +95,7 @@ class Gathering:
         There is enough of these, or they go on with another version.
         """
         # Most taps write one stream after the other: all that is alike goes in by one call.
-        are_alike = len(streams) == len(set(map(_VERSION, messages))) == 1
+        are_alike = len(streams) == 1 and len({message.version for message in messages}) == 1
         sequence = span.sequence
         for message in messages[:1] if are_alike else messages:
             stream = message.stream
@@ -126,7 +114,8 @@ class Gathering:
                 yield stream
         if self._of_streams:
             # A record that waits keeps all of the chunk that it was read in.
-            self.size += sum(map(len, map(_RECORD, messages))) + RECORD_BYTES * len(messages)
+            text_bytes = sum([len(message.record) for message in messages])
+            self.size += text_bytes + RECORD_BYTES * len(messages)
 
     def _open(self, stream: str, version: int | None, now: float) -> Gathered:
         if not self._of_streams:

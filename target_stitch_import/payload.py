@@ -7,20 +7,18 @@ the input and stay with their record through every retry and split.
 from __future__ import annotations
 
 import re
-from array import array
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import accumulate, chain, repeat
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from target_stitch_import.places import BatchFile
 
@@ -44,7 +42,7 @@ _TIME = re.compile(
 _CLOSING = b"]}"
 
 FRAGMENT_BYTES = 400
-MESSAGE_BYTES = 16
+MESSAGE_BYTES = 8
 """About what they cost in memory beside the text, with what the allocator loses to them."""
 
 
@@ -61,10 +59,10 @@ class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version
 
 
 class _SavedMessage(msgspec.Struct):
+    sequence: int
     data: Raw | UnsetType = UNSET
 
 
-_EPOCH = attrgetter("epoch")
 _MESSAGES = msgspec.json.Decoder(list[Raw])
 _MESSAGE = msgspec.json.Decoder(_SavedMessage)
 
@@ -104,18 +102,14 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """Encoded messages of one stream, in the order of the input.
 
-    `encoded` is a JSON list of the messages; `sequences` and `spans` say of each what it has and
-    where it is from.
+    `encoded` is a JSON list of the messages, `spans` says where each is from; `first` and `last`
+    are the sequences of its ends.
     """
 
     encoded: bytes
-    sequences: array[int]
     spans: list[Span]
-
-    @classmethod
-    def of(cls, encoded: bytes, sequences: Iterable[int], spans: list[Span]) -> Fragment:
-        """Return a fragment with its sequences in little room."""
-        return cls(encoded, array("q", sequences), spans)
+    first: int
+    last: int
 
     @property
     def count(self) -> int:
@@ -143,20 +137,22 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 
     def split(self, at: int) -> tuple[Fragment, Fragment]:
         """Return the first `at` messages and the rest, both unchanged; `0 < at < count`."""
+        messages = self.messages()
         # Each message has a bracket or a comma before it.
-        cut = sum(map(len, self.messages()[:at])) + at
+        cut = sum(map(len, messages[:at])) + at
+        last, first = (_MESSAGE.decode(each).sequence for each in messages[at - 1 : at + 1])
         return (
-            Fragment(self.encoded[:cut] + b"]", self.sequences[:at], self.spans[:at]),
-            Fragment(b"[" + self.encoded[cut + 1 :], self.sequences[at:], self.spans[at:]),
+            Fragment(self.encoded[:cut] + b"]", self.spans[:at], self.first, last),
+            Fragment(b"[" + self.encoded[cut + 1 :], self.spans[at:], first, self.last),
         )
 
 
 def upserts(
-    sequences: Iterable[int], records: Iterable[Raw], times_extracted: Sequence[str | None]
+    sequence: int, records: Sequence[Raw], times_extracted: Sequence[str | None]
 ) -> Iterator[Upsert]:
-    """Return the messages for `records`, each with its sequence and its time."""
+    """Return the messages for `records`, which count up from `sequence`."""
     times = map(api_time, times_extracted) if any(times_extracted) else repeat(UNSET)
-    return map(Upsert, sequences, records, times)
+    return map(Upsert, range(sequence, sequence + len(records)), records, times)
 
 
 def encode_upserts(upserts: list[Upsert]) -> bytes:
@@ -248,8 +244,9 @@ class Batch:
     stream: str
     prefix: BodyPrefix
     body: bytes
-    sequences: array[int]
     spans: list[Span]
+    first_sequence: int
+    last_sequence: int
     version: int | None = None
     barrier: bool = False
 
@@ -270,9 +267,9 @@ class Batch:
             pieces += (b",", memoryview(fragment.encoded)[1:-1])
         pieces[0] = prefix.encoded
         body = b"".join((*pieces, _CLOSING))
-        sequences = array("q", b"".join(fragment.sequences for fragment in fragments))
         spans = list(chain.from_iterable(fragment.spans for fragment in fragments))
-        return cls(stream, prefix, body, sequences, spans, version, barrier)
+        first, last = fragments[0].first, fragments[-1].last
+        return cls(stream, prefix, body, spans, first, last, version, barrier)
 
     @property
     def count(self) -> int:
@@ -292,13 +289,13 @@ class Batch:
     @property
     def epochs(self) -> dict[int, int]:
         """How many messages of each epoch the ledger is owed."""
-        return Counter(map(_EPOCH, self.spans))
+        return Counter([span.epoch for span in self.spans])
 
     def _fragment(self) -> Fragment:
         """Return all its messages."""
         # From the bracket that the prefix ends with to the one that the closing begins with.
         encoded = self.body[len(self.prefix.encoded) - 1 : -len(_CLOSING) + 1]
-        return Fragment(encoded, self.sequences, self.spans)
+        return Fragment(encoded, self.spans, self.first_sequence, self.last_sequence)
 
     def split(self, at: int) -> tuple[Batch, Batch]:
         """Return the first `at` messages and the rest as two batches; `0 < at < count`."""
@@ -310,10 +307,10 @@ class Batch:
 
     def messages(self) -> Iterator[SentMessage]:
         """Yield each message with where it came from."""
-        places = map(Span.at, self.spans, self.sequences)
-        for raw, place in zip(self._fragment().messages(), places, strict=True):
-            data = _MESSAGE.decode(raw).data
-            yield SentMessage(place, b"" if data is UNSET else bytes(data))
+        for raw, span in zip(self._fragment().messages(), self.spans, strict=True):
+            message = _MESSAGE.decode(raw)
+            data = b"" if message.data is UNSET else bytes(message.data)
+            yield SentMessage(span.at(message.sequence), data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from target_stitch_import.advice import Advice
@@ -83,9 +82,6 @@ class SetAside:
     """Where `line` is; None for the tap's output."""
     mapped: bool = True
     """False for a record as the tap sent it, though its stream has a map."""
-
-
-_STREAM = attrgetter("stream")
 
 
 class Pipeline:
@@ -284,7 +280,7 @@ class Pipeline:
         return Span(line, sequence, self._ledger.read(count), file)
 
     def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
-        messages, streams = run.messages, set(map(_STREAM, run.messages))
+        messages, streams = run.messages, {message.stream for message in run.messages}
         unknown = streams - self._streams.keys()
         if unknown:
             messages = list(takewhile(lambda each: each.stream not in unknown, messages))
@@ -416,7 +412,8 @@ class Pipeline:
         self._tell_refusal()
         span = self._enter(1, message.line, None, clock_ns)
         self._lanes[message.stream].counts.read += 1
-        fragment = Fragment.of(encode_activation(span.sequence), [span.sequence], [span])
+        message_text = encode_activation(span.sequence)
+        fragment = Fragment(message_text, [span], span.sequence, span.sequence)
         prefix = stream.prefix(message.version)
         self._enqueue(Batch.of(stream.name, prefix, [fragment], message.version, barrier=True))
 

@@ -64,6 +64,7 @@ class _DeadLetter(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     action: str
+    sequence: int = 0
 
 
 _BODY = msgspec.json.Decoder(_Request)
@@ -214,7 +215,7 @@ class _Lines:
                 self._note(f"Table {quoted(table)}: field {quoted(name)}: {said}")
         encoded = encode_upserts([Upsert(letter.sequence, verdict.record)])
         spans = [Span(line, letter.sequence, epoch=0)]
-        fragment = Fragment.of(encoded, [letter.sequence], spans)
+        fragment = Fragment(encoded, spans, letter.sequence, letter.sequence)
         self.waiting.setdefault(table, line)
         for batch in self._buffers.add(table, prefix, version, fragment, 0.0):
             yield batch
@@ -259,18 +260,17 @@ def _words_on_neither(line: int, error: Exception) -> str:
 def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[Batch]:
     """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
     try:
-        actions = [_MESSAGE.decode(each).action for each in messages]
+        read = [_MESSAGE.decode(each) for each in messages]
     except (ValueError, RecursionError) as error:
         raise InputError(_words_on_neither(line, error)) from None
-    records = [each for each, action in zip(messages, actions, strict=True) if action == "upsert"]
-    rest = [each for each, action in zip(messages, actions, strict=True) if action != "upsert"]
-    for group, barrier in ((records, False), (rest, True)):
+    table, version = request.table_name, request.table_version
+    for barrier in (False, True):
+        group = [at for at, each in enumerate(read) if (each.action != "upsert") == barrier]
         if group:
-            count = len(group)
-            # All of them stand in one line; the sequences in their texts are of no interest here.
-            encoded = b"[%b]" % b",".join(map(bytes, group))
-            fragment = Fragment.of(encoded, [0] * count, [Span(line, 0, epoch=0)] * count)
-            table, version = request.table_name, request.table_version
+            encoded = b"[%b]" % b",".join(bytes(messages[at]) for at in group)
+            # All of them stand in the same line.
+            spans = [Span(line, read[at].sequence, epoch=0) for at in group]
+            fragment = Fragment(encoded, spans, spans[0].sequence, spans[-1].sequence)
             yield Batch.of(table, request.prefix(), [fragment], version, barrier=barrier)
 
 

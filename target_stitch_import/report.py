@@ -160,7 +160,7 @@ class Reporter:
         entry = self._delivered.setdefault(part.stream, _Delivered())
         entry.batches += 1
         entry.bytes += size
-        first, last = part.sequences[0], part.sequences[-1]
+        first, last = part.first_sequence, part.last_sequence
         entry.first_sequence = min(first, entry.first_sequence or first)
         entry.last_sequence = max(last, entry.last_sequence or last)
         _LOGGER.debug(

@@ -101,8 +101,8 @@ MUTATIONS = [
     Mutation(
         "of each chunk, one record alone counts in its epoch",
         "payload",
-        "        return Counter(map(_EPOCH, self.spans))\n",
-        "        return Counter(map(_EPOCH, dict.fromkeys(self.spans)))\n",
+        "        return Counter([span.epoch for span in self.spans])\n",
+        "        return Counter([span.epoch for span in set(self.spans)])\n",
     ),
     # Acknowledgements.
     Mutation(
@@ -200,7 +200,7 @@ MUTATIONS = [
         "        outcome = yield Attempt(part, again=tries > 0)\n",
         "        if tries:\n"
         """            body = part.body.replace(b'"sequence":17', b'"sequence":18')\n"""
-        "            part = type(part)(part.stream, part.prefix, body, [], part.spans)\n"
+        "            part = type(part)(part.stream, part.prefix, body, part.spans, 0, 0)\n"
         "        outcome = yield Attempt(part, again=tries > 0)\n",
     ),
     Mutation(
@@ -350,8 +350,8 @@ MUTATIONS = [
     Mutation(
         "a split gives its rest the lines of others",
         "payload",
-        "self.sequences[at:], self.spans[at:])",
-        "self.sequences[at:], self.spans[: self.count - at])",
+        "self.spans[at:], first, self.last)",
+        "self.spans[: self.count - at], first, self.last)",
     ),
     # Gathering.
     Mutation(
@@ -387,8 +387,8 @@ MUTATIONS = [
     Mutation(
         "a record that waits takes its own room alone",
         "gathering",
-        "            self.size += sum(",
-        "            self.size = sum(",
+        "            self.size += text_bytes",
+        "            self.size = text_bytes",
     ),
     Mutation(
         "what is gathered takes no room",
@@ -412,14 +412,14 @@ MUTATIONS = [
     Mutation(
         "records go to the stream of the first of their chunk",
         "gathering",
-        "        are_alike = len(streams) == len(set(map(_VERSION, messages))) == 1\n",
-        "        are_alike = len(set(map(_VERSION, messages))) == 1\n",
+        "        are_alike = len(streams) == 1 and ",
+        "        are_alike = ",
     ),
     Mutation(
         "records of one stream and two versions go in as one",
         "gathering",
-        "        are_alike = len(streams) == len(set(map(_VERSION, messages))) == 1\n",
-        "        are_alike = len(streams) == 1\n",
+        " and len({message.version for message in messages}) == 1\n",
+        "\n",
     ),
     Mutation(
         "what was read before a record of an unknown stream is lost",

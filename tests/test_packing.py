@@ -31,9 +31,9 @@ PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 def fragment(texts: list[str], sequence: int, line: int = 1) -> Fragment:
     """Return records with these texts as one fragment."""
     records = [Raw(json.dumps({"v": text}).encode()) for text in texts]
-    sequences = range(sequence, sequence + len(texts))
-    encoded = encode_upserts(list(upserts(sequences, records, [None] * len(texts))))
-    return Fragment.of(encoded, sequences, [Span(line, sequence, epoch=0)] * len(texts))
+    encoded = encode_upserts(list(upserts(sequence, records, [None] * len(texts))))
+    spans = [Span(line, sequence, epoch=0)] * len(texts)
+    return Fragment(encoded, spans, sequence, sequence + len(texts) - 1)
 
 
 def packed(runs: list[list[str]], limits: Limits) -> list[Batch]:
@@ -89,6 +89,9 @@ def test_splitting_keeps_every_message_with_its_line_and_sequence(
         whole = list(batch.messages())
         assert [*first.messages(), *rest.messages()] == whole
         assert [each.place.line for each in whole] == [each.place.sequence for each in whole]
+        for part, messages in ((first, whole[:at]), (rest, whole[at:]), (batch, whole)):
+            assert part.first_sequence == messages[0].place.sequence
+            assert part.last_sequence == messages[-1].place.sequence
         assert Counter(first.epochs) + Counter(rest.epochs) == batch.epochs
         both = json.loads(first.body)["messages"] + json.loads(rest.body)["messages"]
         assert both == json.loads(batch.body)["messages"]
@@ -156,7 +159,7 @@ def test_a_body_has_the_documented_members_and_no_others() -> None:
     data = Raw(b'{"id":1.10,"b": 1e400}')
     sequence = 1_700_000_000_000_000_000
     encoded = encode_upserts([Upsert(sequence, data, "2024-01-01T00:00:00.000000Z")])
-    part = Fragment.of(encoded, [sequence], [Span(7, sequence, epoch=0)])
+    part = Fragment(encoded, [Span(7, sequence, epoch=0)], sequence, sequence)
     prefix = BodyPrefix.of("täble", schema, ["id"], 3, ["updated_at"])
     assert Batch.of("täble", prefix, [part], 3).body.decode() == (
         '{"table_name":"täble","schema":{"properties":{"id":{"type":"integer","multipleOf":1.0}}},'

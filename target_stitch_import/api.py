@@ -1,4 +1,4 @@
-"""The Import API over `requests`. An answer is a value, never an exception.
+"""The Import API over `requests` and its `urllib3`. An answer is a value, never an exception.
 
 Law: the token goes to the configured host alone, over verified TLS or to this machine, and comes
 back in no text.
@@ -137,10 +137,10 @@ class ImportApi:
             endpoint.url, endpoint.token, endpoint.user_agent, endpoint.media_type
         )
         self._routes = _Routes()
-        self._known_routes: dict[str, _Route] = {}
+        self._known_routes: dict[tuple[str, str], _Route] = {}
 
     def _route(self, method: str, url: str) -> _Route:
-        route = self._known_routes.get(url)
+        route = self._known_routes.get((method, url))
         if route is None:
             prepared = self._session.prepare_request(requests.Request(method, url))
             settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
@@ -150,7 +150,7 @@ class ImportApi:
             route.headers.pop("Content-Length", None)  # each body has its own
             if method == "GET":
                 del route.headers["Authorization"]  # whoever asks how the service is
-            self._known_routes[url] = route
+            self._known_routes[method, url] = route
         return route
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:
@@ -272,8 +272,14 @@ _UNSENDABLE = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidHeader,
-    urllib3.exceptions.LocationParseError,
+    urllib3.exceptions.LocationValueError,
     FileNotFoundError,
+)
+_UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
+_UNREACHABLE = (
+    requests.ConnectTimeout,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
 )
 
 
@@ -284,16 +290,14 @@ def failure_of(error: Exception) -> Failure:
         return Failure.UNSENDABLE
     if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
         return Failure.LOST
-    if any(isinstance(cause, requests.exceptions.SSLError | ssl.SSLError) for cause in causes):
+    if any(isinstance(cause, _UNTRUSTED) for cause in causes):
         return Failure.UNTRUSTED
-    if isinstance(error, requests.ConnectTimeout):
+    if any(isinstance(cause, _UNREACHABLE) for cause in causes):
         return Failure.UNREACHABLE
     if isinstance(error, requests.Timeout):
         return Failure.TIMED_OUT
     if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
         return Failure.CUT_OFF
-    if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
-        return Failure.UNREACHABLE
     if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
         return Failure.TIMED_OUT
     return Failure.LOST

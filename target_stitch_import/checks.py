@@ -100,7 +100,7 @@ class CompiledCheck:
         ).is_valid
         self._beside = beside
         # It is exact in multiples only as far as a double is.
-        number = _short_decimal if "'multipleOf'" in repr(schema) else exact_decimal
+        number = _short_decimal if "'multipleOf'" in repr(schema) else _plain_decimal
         record = Any if columns is None else _members(columns)
         message = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record, float_hook=number)
@@ -156,17 +156,17 @@ class NoQuickCheck:
 def quick_check(schema: JsonSchema, keys: Sequence[str]) -> QuickCheck:
     """Return the fastest check for an enforced schema."""
     record, key_record = record_type(schema, keys), key_type(keys)
-    if record is not None and not record.left_open:
-        return TypedCheck(record.type)
     if key_record is None:
         return NoQuickCheck()
     try:
+        if record is not None and not record.left_open:
+            return TypedCheck(record.type)
         if record is None:
             return CompiledCheck(schema, TypedCheck(key_record))
         # What else a schema says of the record as a whole, its type has expressed.
         columns = {name: schema[name] for name in schema.keys() - _OF_THE_WHOLE}
         return CompiledCheck(columns, TypedCheck(record.type), record.left_open)
-    except ValueError:
+    except (ValueError, TypeError):  # text or a number in it that a decoder cannot be made with
         return NoQuickCheck()
 
 
@@ -275,7 +275,14 @@ def _decodes(decoder: msgspec.json.Decoder[Any], text: bytes | Raw) -> bool:
     return True
 
 
+def _plain_decimal(text: str) -> Decimal:
+    number = exact_decimal(text)
+    if ("e" in text or "E" in text) and str(number).lstrip("-").isdigit():
+        raise ValueError("written like this it would pass for an integer")
+    return number
+
+
 def _short_decimal(text: str) -> Decimal:
     if len(text) > _DOUBLE_DIGITS:
         raise ValueError("beyond the precision of a double")
-    return exact_decimal(text)
+    return _plain_decimal(text)

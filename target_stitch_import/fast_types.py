@@ -218,6 +218,8 @@ def _string(schema: JsonSchema, at_least: int = 0, at_most: int | None = None) -
     lengths = [each for each in (at_most, schema.get("maxLength")) if each is not None]
     if not at_least and not lengths:
         return str
+    if any(length not in _INT64 for length in (at_least, *lengths)):
+        raise _InexpressibleError
     return Annotated[str, Meta(min_length=at_least, max_length=min(lengths, default=None))]
 
 

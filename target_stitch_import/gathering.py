@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from target_stitch_import.messages import RECORD_BYTES
 from target_stitch_import.payload import Fragment, Span, Upsert, api_time, encode_upserts, upserts
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
 
 GATHER_SECONDS = 0.5
 GATHERED_SHARE = 6
-"""Gathered lines lie scattered in memory and leave holes, so they get but a share of what may be
-buffered."""
+"""What is gathered lies scattered over all that was read meanwhile, so it gets but a share of what
+may be buffered."""
 ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
-RECORD_BYTES = 400
-"""About what a gathered record costs in memory beside its text."""
 
 
 class Gathered:
@@ -113,7 +112,8 @@ class Gathering:
             if is_enough:
                 yield stream
         if self._of_streams:
-            # A record that waits keeps all of the chunk that it was read in.
+            # Those that wait keep what was read with them; the reader sees to it that this is not
+            # much more than the records themselves.
             text_bytes = sum([len(message.record) for message in messages])
             self.size += text_bytes + RECORD_BYTES * len(messages)
 

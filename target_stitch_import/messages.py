@@ -17,6 +17,7 @@ from msgspec import Raw
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.lines import (
     BYTE_ORDER_MARK,
+    LONG_LINE_BYTES,
     MAX_LINE_BYTES,
     Line,
     WholeLines,
@@ -76,6 +77,8 @@ _Message: TypeAlias = (
 )
 _MESSAGES = msgspec.json.Decoder(_Message)
 _STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.){0,1000}")')
+RECORD_BYTES = 400
+"""About what a record costs in memory beside its text while it waits."""
 _EARLY_BYTES = 4_096
 """Where the name of a line's stream is looked for; a pattern's repeats take memory, too."""
 _REQUIRED = {
@@ -199,6 +202,8 @@ class MessageReader:
             yield from self._events_one_by_one(lines)
             return
         self.lines_read += len(messages)
+        if len(chunk) > LONG_LINE_BYTES * len(lines):
+            _let_go_of(len(chunk) + len(lines[0]), messages)
         line = first_line
         for kind, group in groupby(messages, type):
             run = list(group)
@@ -215,6 +220,18 @@ class MessageReader:
             if not text or text.isspace():
                 continue
             yield _read_line(self.lines_read, text)
+
+
+def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
+    """Copy the records of a chunk where they are a small part of what they would keep in memory.
+
+    Long states, say, or members that nobody knows stand between them.
+    """
+    records = [message for message in messages if isinstance(message, RecordMessage)]
+    kept = sum([len(message.record) for message in records]) + RECORD_BYTES * len(records)
+    if chunk_bytes > 2 * kept:
+        for message in records:
+            message.record = Raw(bytes(message.record))
 
 
 def _read_line(line: int, text: bytes) -> Event:

@@ -251,7 +251,7 @@ class Batch:
     barrier: bool = False
 
     @classmethod
-    def of(  # what a batch is, and what it holds
+    def of(
         cls,
         stream: str,
         prefix: BodyPrefix,

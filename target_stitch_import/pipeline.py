@@ -347,8 +347,8 @@ class Pipeline:
                 if good.spans:
                     yield good
                     good = Gathered(gathered.version)
-                place = span.at(upsert.sequence)
-                self._refuse(stream.name, gathered.version, place, upsert.data, verdict)
+                its_own = span.at(upsert.sequence)
+                self._refuse(stream.name, gathered.version, its_own, upsert.data, verdict)
                 continue
             upsert.data = verdict.record
             good.add(upsert, span)

@@ -64,7 +64,7 @@ class _DeadLetter(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     action: str
-    sequence: int = 0
+    sequence: int
 
 
 _BODY = msgspec.json.Decoder(_Request)

@@ -103,7 +103,7 @@ class Sender:
 
     Args:
         connect: Makes a transport; each thread has its own.
-        wake: Called from any thread when `reports` has grown.
+        wake: Called from any thread when `reports` has grown and nothing follows at once.
         note: Told, from any thread, what a person should know about trouble on the way.
     """
 

@@ -391,6 +391,12 @@ MUTATIONS = [
         "            self.size = text_bytes",
     ),
     Mutation(
+        "a small record keeps a large chunk",
+        "messages",
+        "    if chunk_bytes > 2 * kept:\n",
+        "    if False:\n",
+    ),
+    Mutation(
         "what is gathered takes no room",
         "pipeline",
         "return self._gathering.size + self._buffers.held_bytes",

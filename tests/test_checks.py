@@ -403,6 +403,20 @@ def test_a_type_has_the_bounds_of_its_schema(
         assert says_yes == (not refused and not (is_key and value == ""))
 
 
+@pytest.mark.parametrize("text", ["1e0", "12E0", "1.5e1", "-0e0", "1.0", "1e2"])
+def test_a_number_with_an_exponent_is_no_integer(text: str) -> None:
+    schema = of(a={"type": "integer", "not": {"enum": [5]}})
+    assert "expected integer, found number" in verdict(check(schema), f'{{"a": {text}}}')
+
+
+@pytest.mark.parametrize(
+    "field", [{"enum": ["\ud800", "x"]}, {"type": "string", "maxLength": 2**70}]
+)
+def test_what_no_decoder_can_be_made_with_goes_to_the_exact_check(field: Any) -> None:
+    assert verdict(check(of(a=field)), '{"a": "x"}') == "ok"
+    assert verdict(check(of(a=field)), '{"a": 5}') != "ok"
+
+
 def test_a_number_a_hair_below_its_bound_is_refused() -> None:
     """Although a double cannot tell it from the bound."""
     schema = of(a={"type": "number", "minimum": 0.1})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tracemalloc
 from typing import Any
 
@@ -145,6 +146,21 @@ def test_lines_are_found_however_long_they_are(texts: list[bytes], places: list[
     whole = b"\n".join([*texts, b""])
     lines = [bytes(line) for chunk in cut(whole, places) for line in found.feed(chunk)]
     assert [*lines, found.close()] == [*texts, b""]
+
+
+@pytest.mark.parametrize(
+    ("text", "keeps"), [(b"x" * 100_000, True), (b"x" * 1_000, False)], ids=["large", "small"]
+)
+def test_a_small_record_does_not_keep_a_large_chunk(text: bytes, keeps: bool) -> None:  # noqa: FBT001
+    """As one that waits among long states would; a large one is not worth a copy."""
+    record = b'{"type":"RECORD","stream":"s","record":{"x":"%b"}}' % text
+    chunk = b"\n".join(
+        [STATE.strip(), record, b'{"type":"STATE","value":"%b"}' % (b"y" * 100_000), b""]
+    )
+    before = sys.getrefcount(chunk)
+    events = list(MessageReader().feed(chunk))
+    assert len(events) == 3
+    assert (sys.getrefcount(chunk) > before) == keeps
 
 
 def test_consecutive_records_come_as_one_run() -> None:

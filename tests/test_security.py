@@ -10,8 +10,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
-from target_stitch_import.api import Endpoint, ImportApi
+from target_stitch_import.api import Endpoint, ImportApi, failure_of
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local.batch import Strictness
 from target_stitch_import.retry import Acknowledged, Answer, Failure, Rejected, Stop, judge
@@ -313,3 +314,25 @@ def test_what_the_live_service_says_of_a_record_holds_no_value(
         else:
             assert (outcome.status, "[value]" in outcome.log) == (65, True)
     assert "S3CRET" not in outcome.log + reasons + (tmp_path / "summary.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (urllib3.exceptions.ConnectTimeoutError("t"), Failure.UNREACHABLE),
+        (urllib3.exceptions.SSLError(PermissionError(13, "x")), Failure.UNTRUSTED),
+        (urllib3.exceptions.ProxySchemeUnknown("ftp"), Failure.UNSENDABLE),
+        (urllib3.exceptions.ReadTimeoutError(None, "/", "t"), Failure.TIMED_OUT),  # type: ignore[arg-type]
+        (urllib3.exceptions.ProtocolError("gone", ConnectionResetError()), Failure.LOST),
+    ],
+)
+def test_what_an_error_means_however_it_is_wrapped(error: Exception, failure: Failure) -> None:
+    pool = urllib3.HTTPConnectionPool("localhost")
+    assert failure_of(error) == failure
+    assert failure_of(urllib3.exceptions.MaxRetryError(pool, "/", error)) == failure
+
+
+def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://127.0.0.1:1")
+    url = "https://api.example.com/v2/import/batch"
+    assert ImportApi(Endpoint(url, url, TOKEN)).send_batch(b"{}").failure == Failure.UNSENDABLE

@@ -17,7 +17,6 @@ from msgspec import Raw
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.lines import (
     BYTE_ORDER_MARK,
-    LONG_LINE_BYTES,
     MAX_LINE_BYTES,
     Line,
     WholeLines,
@@ -202,8 +201,8 @@ class MessageReader:
             yield from self._events_one_by_one(lines)
             return
         self.lines_read += len(messages)
-        if len(chunk) > LONG_LINE_BYTES * len(lines):
-            _let_go_of(len(chunk) + len(lines[0]), messages)
+        if isinstance(lines[-1], memoryview):
+            _let_go_of(len(chunk), messages)
         line = first_line
         for kind, group in groupby(messages, type):
             run = list(group)

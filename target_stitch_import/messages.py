@@ -226,7 +226,7 @@ def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
 
     Long states, say, or members that nobody knows stand between them.
     """
-    records = [message for message in messages if isinstance(message, RecordMessage)]
+    records = [message for message in messages if type(message) is RecordMessage]
     kept = sum([len(message.record) for message in records]) + RECORD_BYTES * len(records)
     if chunk_bytes > 2 * kept:
         for message in records:

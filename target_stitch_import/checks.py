@@ -155,17 +155,19 @@ class NoQuickCheck:
 
 def quick_check(schema: JsonSchema, keys: Sequence[str]) -> QuickCheck:
     """Return the fastest check for an enforced schema."""
-    record, key_record = record_type(schema, keys), key_type(keys)
-    if key_record is None:
-        return NoQuickCheck()
+    record = record_type(schema, keys)
     try:
-        if record is not None and not record.left_open:
-            return TypedCheck(record.type)
         if record is None:
+            key_record = key_type(keys)
+            if key_record is None:
+                return NoQuickCheck()
             return CompiledCheck(schema, TypedCheck(key_record))
+        typed = TypedCheck(record.type)
+        if not record.left_open:
+            return typed
         # What else a schema says of the record as a whole, its type has expressed.
         columns = {name: schema[name] for name in schema.keys() - _OF_THE_WHOLE}
-        return CompiledCheck(columns, TypedCheck(record.type), record.left_open)
+        return CompiledCheck(columns, typed, record.left_open)
     except (ValueError, TypeError):  # text or a number in it that a decoder cannot be made with
         return NoQuickCheck()
 

@@ -195,7 +195,7 @@ class MessageReader:
 
     def _events(self, lines: list[Line], chunk: bytes) -> Iterator[Event]:
         """Yield the events of the `lines` that `chunk` completed."""
-        first_line = self.lines_read + 1
+        line = self.lines_read + 1
         messages = decoded(lines, _MESSAGES.decode) if are_utf8(lines, chunk) else None
         if messages is None:
             yield from self._events_one_by_one(lines)
@@ -203,7 +203,6 @@ class MessageReader:
         self.lines_read += len(messages)
         if isinstance(lines[-1], memoryview):
             _let_go_of(len(chunk), messages)
-        line = first_line
         for kind, group in groupby(messages, type):
             run = list(group)
             if kind is RecordMessage:

@@ -541,8 +541,8 @@ MUTATIONS = [
     Mutation(
         "what a type leaves open nobody checks",
         "checks",
-        "    if record is not None and not record.left_open:\n",
-        "    if record is not None:\n",
+        "        if not record.left_open:\n",
+        "        if True:\n",
         CHECKS,
     ),
     Mutation(

@@ -43,7 +43,7 @@ $(TAP_READY): demo/requirements.txt
 	touch $@
 
 # What the tests of Meltano run: itself, and a tap that sends versions; and what installs a release.
-$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY): .tools/%/.ready: tests/%-requirements.txt
+$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY): .tools/%/.ready: tests/requirements/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) -r $<
 	touch $@
@@ -75,7 +75,7 @@ soak-kill: $(READY)
 	$(BIN)/python -m tests.soak.kill $(KILLS) $(SEED)
 
 mutants: $(READY)
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tools.mutants
 
 fuzz: $(FUZZ_READY)
 	.tools/fuzz/bin/python -m tests.soak.fuzz $(FUZZ_SECONDS)
@@ -107,7 +107,7 @@ dist: $(READY)
 
 # Wheel and source package, installed as users do, on the oldest and the newest Python there is.
 release-check: $(READY) $(RELEASE_READY)
-	$(BIN)/python -m tests.release
+	$(BIN)/python -m tools.release
 
 # Renew the locked environments, for every supported Python at once.
 COMPILE := .tools/uv/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
@@ -117,9 +117,9 @@ lock:
 	.tools/uv/bin/python $(INSTALL) uv
 	$(COMPILE) --extra local --extra parquet --group dev pyproject.toml --output-file requirements-dev.txt
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
-	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/release-requirements.txt
-	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/tap-dbf-requirements.txt
-	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/meltano-requirements.txt
+	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
+	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt
+	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/requirements/meltano.txt
 
 clean:
 	rm -rf $(VENV) .tools .demo build dist .mypy_cache .pytest_cache .ruff_cache

@@ -19,9 +19,9 @@ import simplejson
 from throughput import markdown
 from workloads import WORKLOADS, lines
 
-from target_stitch_import.checks import CompiledCheck, RecordCheck, TypedCheck
-from target_stitch_import.fast_types import key_type, record_type
-from target_stitch_import.json_schema import enforced
+from target_stitch_import.schema.checks import CompiledCheck, RecordCheck, TypedCheck
+from target_stitch_import.schema.draft4 import enforced
+from target_stitch_import.schema.record_type import key_type, record_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable

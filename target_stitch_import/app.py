@@ -9,42 +9,45 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
 
-from target_stitch_import.api import ImportApi
-from target_stitch_import.batch_files import BatchFiles
-from target_stitch_import.buffers import Limits
-from target_stitch_import.dead_letter import DeadLetters, DryDeadLetters
+from target_stitch_import.batching.buffers import Limits
+from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
+from target_stitch_import.batching.stream import StreamRules
+from target_stitch_import.delivery.verdict import Answer
 from target_stitch_import.errors import (
     ConfigurationError,
     OutputError,
     ServiceUnavailableError,
     TargetError,
 )
-from target_stitch_import.intake import Intake, Source
-from target_stitch_import.mapping import SETTINGS as MAPPING_SETTINGS
-from target_stitch_import.mapping import StreamMapper
-from target_stitch_import.mapping import is_wanted as mapping_is_wanted
-from target_stitch_import.metrics import Metrics
-from target_stitch_import.pipeline import Pipeline, PipelineRules
-from target_stitch_import.progress import Progress
-from target_stitch_import.report import DISTRIBUTION, LOGGER_NAME, Ending, OutputFile, Reporter
-from target_stitch_import.retry import Answer
-from target_stitch_import.runner import Run, StateWriter, Wakeup
-from target_stitch_import.sender import Sender, SenderRules
-from target_stitch_import.stream import StreamRules
-from target_stitch_import.summary import (
+from target_stitch_import.report.live import Progress
+from target_stitch_import.report.metrics import Metrics
+from target_stitch_import.report.observer import DISTRIBUTION, LOGGER_NAME, Ending, Reporter
+from target_stitch_import.report.summary import (
     ACKNOWLEDGED,
     WOULD_BE_SENT,
     log_summary,
     write_summary,
 )
+from target_stitch_import.run.batch_files import BatchFiles
+from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters
+from target_stitch_import.run.http import ImportApi
+from target_stitch_import.run.intake import Intake, Source
+from target_stitch_import.run.loop import Run
+from target_stitch_import.run.maps import SETTINGS as MAPPING_SETTINGS
+from target_stitch_import.run.maps import StreamMapper
+from target_stitch_import.run.maps import is_wanted as mapping_is_wanted
+from target_stitch_import.run.output_file import OutputFile
+from target_stitch_import.run.sender import Sender, SenderRules
+from target_stitch_import.run.states import StateWriter
+from target_stitch_import.run.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.config import Settings
-    from target_stitch_import.dead_letter import Shelf
-    from target_stitch_import.progress import Terminal
-    from target_stitch_import.sender import Transport
+    from target_stitch_import.report.live import Terminal
+    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.sender import Transport
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 
@@ -80,9 +83,9 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
     """
     with ExitStack() as stack:
         reporter = _reporter(options)
-        if options.output_path:
-            reporter.output = OutputFile(options.output_path)
-            stack.callback(reporter.output.close)
+        output = OutputFile(options.output_path) if options.output_path else None
+        if output:
+            stack.callback(output.close)
         shelf, versions = _shelf(settings, options, stack, reporter)
         wakeup = Wakeup()
         stack.callback(wakeup.close)
@@ -105,6 +108,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
             sender=sender,
             dead_letters=shelf,
             mapper=_mapper(settings),
+            output=output,
             writes_states=not options.dry_run,
         )
         _run(run, settings, reporter, dry_run=options.dry_run)
@@ -145,8 +149,8 @@ def _run(run: Run, settings: Settings, reporter: Reporter, *, dry_run: bool) -> 
     finally:
         reporter.close()
     try:
-        if reporter.output:
-            reporter.output.close()  # what is still in memory is part of how the run ends
+        if run.output:
+            run.output.close()  # what is still in memory is part of how the run ends
     except OutputError as error:
         failed = failed or error
     ending = Ending(

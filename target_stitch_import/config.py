@@ -13,9 +13,9 @@ import msgspec
 import requests
 from msgspec import Meta, Struct
 
-from target_stitch_import.api import BATCH_PATH, REGION_URLS, Endpoint, is_loopback
 from target_stitch_import.errors import ConfigurationError, quoted
-from target_stitch_import.payload import MAX_BODY_BYTES, MAX_MESSAGES
+from target_stitch_import.limits import MAX_BODY_BYTES, MAX_MESSAGES
+from target_stitch_import.run.http import BATCH_PATH, REGION_URLS, Endpoint, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
-from target_stitch_import.local.process import ImportApiProcess, StartError
+from target_stitch_import.local.server.process import ImportApiProcess, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from target_stitch_import.local.runtime import LocalApi
+    from target_stitch_import.local.server.runtime import LocalApi
 
 __all__ = ["ImportApi", "ImportApiProcess", "LocalExtraMissingError", "StartError"]
 
@@ -57,7 +57,7 @@ class ImportApi:
     def start(self) -> None:
         """Start serving. Raises LocalExtraMissingError before anything is started."""
         require_extra()
-        from target_stitch_import.local.runtime import LocalApi, Options  # noqa: PLC0415 - heavy
+        from target_stitch_import.local.server.runtime import LocalApi, Options  # noqa: PLC0415 - heavy
 
         self._api = LocalApi(Options(**self._given))
         self._api.start()

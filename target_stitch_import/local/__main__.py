@@ -43,7 +43,7 @@ def main() -> int:
     except LocalExtraMissingError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command's way to speak
         return 69
-    from target_stitch_import.local.serving import run, usable_options  # noqa: PLC0415 - heavy
+    from target_stitch_import.local.server.serving import run, usable_options  # noqa: PLC0415 - heavy
 
     try:
         options = usable_options(vars(given))

@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 
 import click
 
-from target_stitch_import.toolbox.connect import source, token
-from target_stitch_import.toolbox.local_api import serve, tables
-from target_stitch_import.toolbox.records import push, validate
-from target_stitch_import.toolbox.report import report
-from target_stitch_import.toolbox.resend import replay
-from target_stitch_import.toolbox.service import check, status
+from target_stitch_import.toolbox.connect_command import source, token
+from target_stitch_import.toolbox.local_command import serve, tables
+from target_stitch_import.toolbox.push_command import push, validate
+from target_stitch_import.toolbox.replay_command import replay
+from target_stitch_import.toolbox.report_command import report
+from target_stitch_import.toolbox.service_command import check, status
 
 _STATUSES = """\b
 Exit status:

@@ -18,8 +18,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from target_stitch_import.api import Endpoint, ImportApi
     from target_stitch_import.config import Settings
+    from target_stitch_import.run.http import Endpoint, ImportApi
 
 USER_AGENT = "stitch-import"
 _URLS = ("api_url", "small_batch_url", "big_batch_url")
@@ -171,7 +171,7 @@ def _encoded(document: Any) -> str:
 
 def connection(endpoint: Endpoint) -> ImportApi:
     """Return a connection to the Import API at `endpoint`."""
-    from target_stitch_import.api import ImportApi  # noqa: PLC0415 - slow to import
+    from target_stitch_import.run.http import ImportApi  # noqa: PLC0415 - slow to import
 
     return ImportApi(endpoint)
 

@@ -1,364 +1,225 @@
-"""`source` and `token`: Import API sources and their access tokens, through Stitch Connect."""
+"""Stitch Connect over `requests`: Import API sources, and the access tokens that write to them.
+
+Law: what changes something is sent once, and never again by itself; a secret comes out of here
+only as `NewToken.access_token`, and in no error.
+"""
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
-import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
+import msgspec
+import requests
+import urllib3
 
-from target_stitch_import.toolbox.common import (
-    USER_AGENT,
-    Result,
-    answering,
-    connecting,
-    examples,
-    say,
-    show,
-    table,
+from target_stitch_import.delivery.verdict import Failure
+from target_stitch_import.errors import (
+    ConfigurationError,
+    CredentialsError,
+    InputError,
+    ProtocolError,
+    ServiceUnavailableError,
+    quoted,
+)
+from target_stitch_import.run.http import (
+    failure_of,
+    read_bounded,
+    redacted,
+    root_text,
+    session_with,
 )
 
 if TYPE_CHECKING:
-    from target_stitch_import.connect import ConnectApi, NewToken, Source
-    from target_stitch_import.toolbox.common import Where
+    from target_stitch_import.errors import TargetError
 
-_ID = click.IntRange(1)
+TOKEN_VARIABLE = "STITCH_CONNECT_TOKEN"  # noqa: S105 - a variable's name
+SOURCE_TYPE = "import_api"
+MAX_TOKENS = 2
+"""A source has at most so many active tokens, which is what makes rotation possible."""
 
+MAX_ANSWER_BYTES = 10_000_000
+"""An account's sources, all in one answer, with what Stitch knows of each."""
 
-@click.group()
-def source() -> None:
-    """Create and show Import API sources.
-
-    The Connect API token is taken from the environment variable STITCH_CONNECT_TOKEN.
-    """
-
-
-@click.group()
-def token() -> None:
-    """Create, list, revoke and rotate access tokens.
-
-    They are the tokens that `target-stitch-import` writes with. A source has at most two active
-    ones. The Connect API token is taken from the environment variable STITCH_CONNECT_TOKEN.
-    """
+_TRY_LATER = frozenset({408, 429, 500, 502, 503, 504})
 
 
-@source.command(epilog=examples('stitch-import source create "Import API"'))
-@click.argument("display_name", metavar="NAME")
-@connecting
-@answering
-def create(where: Where, display_name: str) -> Result:
-    """Create an Import API source.
+class Source(msgspec.Struct, frozen=True):
+    """A source. `name` is the schema that its tables land in; times are RFC 3339."""
 
-    Its tables land in a schema with a name made from NAME: `Import API` becomes `import_api`.
-    """
-    created = _connect(where).create_source(display_name)
-    say(f"Create a token for it: stitch-import token create {created.id}{where.options}")
-    return Result(_document(created), _table([created]))
+    id: int
+    name: str
+    display_name: str = ""
+    type: str = SOURCE_TYPE
+    stitch_client_id: int | None = None
+    created_at: str | None = None
+    paused_at: str | None = None
+    system_paused_at: str | None = None
+    deleted_at: str | None = None
 
-
-@source.command(
-    "show",
-    epilog=examples("stitch-import source show", "stitch-import source show 126890 --json"),
-)
-@click.argument("source_id", metavar="[ID]", required=False, type=_ID)
-@connecting
-@answering
-def show_sources(where: Where, source_id: int | None) -> Result:
-    """Show one source, or all Import API sources of the account that are not deleted."""
-    from target_stitch_import.connect import SOURCE_TYPE  # noqa: PLC0415 - slow to import
-
-    api = _connect(where)
-    if source_id is not None:
-        found = api.source(source_id)
-        return Result(_document(found), _table([found]))
-    sources = [
-        each for each in api.sources() if each.type == SOURCE_TYPE and each.state != "deleted"
-    ]
-    return Result([_document(each) for each in sources], _table(sources))
+    @property
+    def state(self) -> str:
+        """What it is: active, paused or deleted."""
+        if self.deleted_at:
+            return "deleted"
+        return "paused" if self.paused_at or self.system_paused_at else "active"
 
 
-@token.command("list", epilog=examples("stitch-import token list 126890"))
-@click.argument("source_id", metavar="SOURCE", type=_ID)
-@connecting
-@answering
-def list_tokens(where: Where, source_id: int) -> Result:
-    """List a source's active tokens, without their secrets."""
-    tokens = _connect(where).tokens(source_id)
-    rows = [(str(each.token_id), each.created_at or "-") for each in tokens]
-    document = [{"id": each.token_id, "created_at": each.created_at} for each in tokens]
-    return Result(document, table(("ID", "CREATED"), rows))
+class Token(msgspec.Struct, frozen=True):
+    """An active token, without its secret; `created_at` is RFC 3339, where it is told."""
 
-
-@token.command(
-    "create",
-    epilog=examples(
-        "stitch-import token create 126890",
-        "stitch-import token create 126890 --json | jq -r .access_token",
-    ),
-)
-@click.argument("source_id", metavar="SOURCE", type=_ID)
-@connecting
-@answering
-def create_token(where: Where, source_id: int) -> Result:
-    """Create an access token, and show it on stdout.
-
-    It is shown this once: Stitch keeps it from then on to itself.
-    """
-    api = _connect(where)
-    _require_room(where, source_id, _active(api, source_id))
-    new = _created(api, source_id)
-    say("The token on stdout is shown this once: store it now.")
-    document = {"source_id": source_id, "id": new.id, "access_token": new.access_token}
-    return Result(document, new.access_token)
-
-
-@token.command(
-    epilog=examples(
-        "stitch-import token revoke 126890 544973525",
-        "stitch-import token revoke 126890 544973525 --yes",
-    )
-)
-@click.argument("source_id", metavar="SOURCE", type=_ID)
-@click.argument("token_id", metavar="TOKEN", type=_ID)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@connecting
-@answering
-def revoke(where: Where, source_id: int, token_id: int, *, yes: bool) -> Result:
-    """Revoke an access token, named by its ID.
-
-    Whoever still uses it is refused with 401 from then on.
-    """
-    api = _connect(where)
-    if not yes:
-        _require_terminal("give --yes")
-        click.confirm(f"Revoke token {token_id} of source {source_id}?", abort=True, err=True)
-    api.revoke_token(source_id, token_id)
-    return Result({"source_id": source_id, "revoked_id": token_id}, f"Token {token_id} is revoked.")
-
-
-@token.command(
-    epilog=examples(
-        "stitch-import token rotate 126890",
-        "stitch-import token rotate 126890 --deploy 'vault kv put kv/stitch token=-'",
-    )
-)
-@click.argument("source_id", metavar="SOURCE", type=_ID)
-@click.option(
-    "--deploy",
-    metavar="COMMAND",
-    help="Gets the new token on its stdin and puts it in place; no shell is involved.",
-)
-@connecting
-@answering
-def rotate(where: Where, source_id: int, deploy: str | None) -> Result | None:
-    """Replace the access token of a source without an interruption.
-
-    Creates a second token and shows it once, on stdout; asks whether it is deployed; and then
-    revokes the first. Until you say so, both are good.
-
-    In scripts, --deploy takes the place of the question. The first token is revoked when COMMAND
-    ends with status 0; otherwise the new one is revoked, so that all is as it was.
-    """
-    if deploy is None:
-        if click.get_current_context().params["as_json"]:
-            raise click.UsageError("--json needs --deploy here, as nobody can be asked.")
-        _require_terminal("give --deploy COMMAND")
-    command = _split(deploy)
-    api = _connect(where)
-    tokens = _active(api, source_id)
-    _require_room(where, source_id, tokens)
-    _require_one(where, source_id, tokens)
-    (old_id,) = tokens
-    new = _created(api, source_id)
-    swap = _Swap(api, where, source_id, old_id, new)
-    if command:
-        swap.deploy(command)
-        swap.revoke_old()
-        document = {"source_id": source_id, "id": new.id, "revoked_id": old_id}
-        return Result(document, f"Token {old_id} is revoked.")
-    swap.by_hand()
-    return None
-
-
-def _split(deploy: str | None) -> list[str]:
-    """Return the words of the command of --deploy, before anything is changed."""
-    if deploy is None:
-        return []
-    try:
-        words = shlex.split(deploy)
-    except ValueError as error:
-        raise click.UsageError(f"The command of --deploy cannot be run: {error}.") from None
-    if not words:
-        raise click.UsageError("The command of --deploy is empty.")
-    return words
+    token_id: int
+    created_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Swap:
-    """A new token on its way into the place of an old one; whatever happens, it says how it is."""
+class NewToken:
+    """A token just created, with the secret that is shown this once."""
 
-    api: ConnectApi
-    where: Where
-    source_id: int
-    old_id: int
-    new: NewToken
+    access_token: str = field(repr=False)
+    id: int | None = None
 
-    @property
-    def _new_name(self) -> str:
-        return "of unknown ID" if self.new.id is None else str(self.new.id)
 
-    def _revoke_command(self, token_id: int | None) -> str:
-        shown = "ID" if token_id is None else token_id
-        return f"stitch-import token revoke {self.source_id} {shown}{self.where.options}"
+class _Detail(msgspec.Struct):
+    message: str
 
-    def deploy(self, command: list[str]) -> None:
-        """Hand the new token to `command`; if that fails, revoke it. Raises InputError."""
-        from target_stitch_import.connect import TOKEN_VARIABLE  # noqa: PLC0415 - slow to import
-        from target_stitch_import.errors import InputError  # noqa: PLC0415
 
-        environment = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+class _Refusal(msgspec.Struct):
+    """A 400 as documented, such as `{"error": "InvalidId", "data": {"message": "..."}}`."""
+
+    error: str
+    data: _Detail
+
+
+_Answer = TypeVar("_Answer")
+
+
+class ConnectApi:
+    """Stitch Connect at `base_url`, as whom `token` belongs to.
+
+    Raises:
+        ConfigurationError: The token cannot be one.
+
+    Each request raises these:
+
+        InputError: Connect refuses what was asked for, in its own words.
+        CredentialsError: It refuses the token.
+        ServiceUnavailableError: It does not answer, or is not well.
+        ProtocolError: What answers is not Connect.
+    """
+
+    def __init__(
+        self, base_url: str, token: str, user_agent: str, timeout_seconds: float = 60.0
+    ) -> None:
+        if not (token.isascii() and token.isprintable() and token and " " not in token):
+            raise ConfigurationError(
+                f"The environment variable {TOKEN_VARIABLE} is missing, or holds a space or other "
+                "characters that no token has. Set it to a Stitch Connect API token."
+            )
+        self._base_url = base_url
+        self._token = token
+        self._timeout_seconds = timeout_seconds
+        self._session = session_with(base_url, token, user_agent)
+
+    def sources(self) -> list[Source]:
+        """Return the account's sources of every kind."""
+        return self._call("GET", "/v4/sources", list[Source])
+
+    def source(self, source_id: int) -> Source:
+        """Return one source."""
+        return self._call("GET", f"/v4/sources/{source_id}", Source)
+
+    def create_source(self, display_name: str) -> Source:
+        """Create an Import API source; its name is made from `display_name`."""
+        body = {"type": SOURCE_TYPE, "display_name": display_name}
+        return self._call("POST", "/v4/sources", Source, body)
+
+    def tokens(self, source_id: int) -> list[Token]:
+        """Return a source's active tokens.
+
+        The documentation shows two forms of the list: bare IDs, and objects with their times.
+        """
+        listed = self._call("GET", f"/v4/sources/{source_id}/tokens", list[int | Token])
+        return [Token(each) if isinstance(each, int) else each for each in listed]
+
+    def create_token(self, source_id: int) -> NewToken:
+        """Create a token."""
+        return self._call("POST", f"/v4/sources/{source_id}/tokens", NewToken)
+
+    def revoke_token(self, source_id: int, token_id: int) -> None:
+        """Revoke a token: whoever still uses it is refused from now on."""
+        self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
+
+    def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:
+        give_up_at = time.monotonic() + 3 * self._timeout_seconds
         try:
-            # Its stdout goes to stderr, so that stdout holds the answer alone.
-            done = subprocess.run(  # noqa: S603 - the user's own command, as it was given
-                command,
-                input=self.new.access_token.encode(),
-                stdout=2,
-                check=False,
-                env=environment,
+            response = self._session.request(
+                method,
+                self._base_url + path,
+                json=body,
+                timeout=self._timeout_seconds,
+                allow_redirects=False,
+                verify=True,
+                stream=True,
             )
-            problem = f"ended with status {done.returncode}" if done.returncode else ""
-        except (OSError, ValueError) as error:
-            problem = f"cannot be run: {error}"
-        except KeyboardInterrupt:
-            say(
-                f"\nNobody knows whether token {self._new_name} is deployed. It is active, and so "
-                f"is token {self.old_id}. Revoke the one that is not used: "
-                f"{self._revoke_command(None)}"
-            )
-            raise
-        if not problem:
-            return
-        if self.new.id is None:
-            left = "The new token's ID is not known: revoke it in Stitch"
-        else:
-            self._revoke(
-                self.new.id,
-                f"The command of --deploy {problem}, and token {self.old_id} is still the one in "
-                f"use. Token {self.new.id} may still be active:",
-            )
-            left = f"The new token {self.new.id} is revoked again"
-        raise InputError(f"The command of --deploy {problem}. {left}; the old one stays active.")
-
-    def by_hand(self) -> None:
-        """Show the new token, ask whether it is in place, and revoke the old one."""
-        later = (
-            f"Token {self.old_id} stays active. Once the new one is deployed: "
-            f"{self._revoke_command(self.old_id)}"
-        )
+            with response:
+                content = read_bounded(response.raw, MAX_ANSWER_BYTES, give_up_at)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unanswered(method, error) from None
+        if not 200 <= response.status_code < 300:
+            raise self._refused(response.status_code, path, content.decode("utf-8", "replace"))
+        if method == "DELETE":
+            # A 2xx says all there is to say, with whatever body or none.
+            content = b"null"
         try:
-            show(self.new.access_token)
-            say("It is shown this once. Put it in place wherever the old one is used, then answer.")
-            deployed = click.confirm(
-                f"Is it deployed? Then token {self.old_id} is revoked", err=True
+            return msgspec.json.decode(content, type=type_)
+        except (ValueError, RecursionError):
+            raise ProtocolError(
+                f"The answer to {method} {path} is not Stitch Connect's. Check `region`, `api_url` "
+                "and proxies in between."
+            ) from None
+
+    def _unanswered(self, method: str, error: Exception) -> TargetError:
+        failure = failure_of(error)
+        text = f"{failure.value} ({self._shown(root_text(error))})"
+        if failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
+            return ProtocolError(
+                f"Stitch Connect at {self._base_url} cannot be talked to: {text}. Check `api_url`, "
+                "the machine's clock and certificates, and the environment's proxies."
             )
-        except click.Abort:
-            say(f"\n{later}")
-            raise
-        if not deployed:
-            say(later)
-            return
-        self.revoke_old()
-        say(f"Token {self.old_id} is revoked. What was refused on its way: send it again.")
-
-    def revoke_old(self) -> None:
-        """Revoke the token that was replaced."""
-        self._revoke(
-            self.old_id,
-            f"Token {self._new_name} is deployed. Token {self.old_id} may still be active:",
+        # Nobody knows, and doing it once more could do it twice.
+        doubt = " It may be done all the same: see what is there, before trying again."
+        unclear = method != "GET" and failure.is_ambiguous
+        return ServiceUnavailableError(
+            f"Stitch Connect at {self._base_url} did not answer: {text}.{doubt if unclear else ''}"
         )
 
-    def _revoke(self, token_id: int, otherwise: str) -> None:
-        from target_stitch_import.errors import TargetError  # noqa: PLC0415
-
-        note = f"{otherwise} {self._revoke_command(token_id)}"
+    def _refused(self, status: int, path: str, text: str) -> TargetError:
+        said = f"{status} {self._shown(text)}".strip()
+        if status in {401, 403}:
+            return CredentialsError(
+                f"Stitch Connect refused the token: {said}. Check {TOKEN_VARIABLE}: it is a "
+                "Connect API token, not an Import API access token; and `region`."
+            )
+        if status in _TRY_LATER:
+            return ServiceUnavailableError(f"Stitch Connect is not well: {said}. Try again later.")
         try:
-            self.api.revoke_token(self.source_id, token_id)
-        except TargetError as error:
-            raise type(error)(f"{error} {note}") from None
-        except KeyboardInterrupt:
-            say(f"\n{note}")
-            raise
-
-
-def _connect(where: Where) -> ConnectApi:
-    from target_stitch_import.connect import TOKEN_VARIABLE, ConnectApi  # noqa: PLC0415 - slow
-
-    base_url = where.settings(needs_token=False).endpoint(USER_AGENT).base_url
-    return ConnectApi(base_url, os.environ.get(TOKEN_VARIABLE, ""), USER_AGENT)
-
-
-def _created(api: ConnectApi, source_id: int) -> NewToken:
-    new = api.create_token(source_id)
-    # Said before anything else can go wrong, so that it can be revoked.
-    say(f"Token {'of unknown ID' if new.id is None else new.id} of source {source_id} is created.")
-    return new
-
-
-def _active(api: ConnectApi, source_id: int) -> list[int]:
-    return [each.token_id for each in api.tokens(source_id)]
-
-
-def _require_room(where: Where, source_id: int, tokens: list[int]) -> None:
-    from target_stitch_import.connect import MAX_TOKENS  # noqa: PLC0415 - slow to import
-    from target_stitch_import.errors import InputError  # noqa: PLC0415
-
-    if len(tokens) >= MAX_TOKENS:
-        raise InputError(
-            f"Source {source_id} has {len(tokens)} active tokens already, "
-            f"{' and '.join(map(str, tokens))}, and Stitch allows {MAX_TOKENS}. Revoke the one "
-            f"that is not used: stitch-import token revoke {source_id} ID{where.options}"
+            refusal = msgspec.json.decode(text, type=_Refusal)
+        except (ValueError, RecursionError):
+            if status == 404 and path.startswith("/v4/sources/"):
+                return InputError(
+                    f"Stitch Connect knows nothing at {path}: {said}. Check the IDs, `region` and "
+                    "`api_url`."
+                )
+            return ProtocolError(
+                f"The answer is not Stitch Connect's: {said}. Check `region`, `api_url` and "
+                "proxies; redirects are never followed."
+            )
+        return InputError(
+            f"Stitch Connect refuses: {self._shown(refusal.data.message)} "
+            f"({self._shown(refusal.error)})."
         )
 
-
-def _require_one(where: Where, source_id: int, tokens: list[int]) -> None:
-    from target_stitch_import.errors import InputError  # noqa: PLC0415
-
-    if not tokens:
-        raise InputError(
-            f"Source {source_id} has no active token that could be replaced. Create one: "
-            f"stitch-import token create {source_id}{where.options}"
-        )
-
-
-def _require_terminal(otherwise: str) -> None:
-    """See that somebody can be asked. Raises ConfigurationError."""
-    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
-
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise ConfigurationError(
-            f"This asks before it goes on, and stdin is no terminal: {otherwise}."
-        )
-
-
-def _document(found: Source) -> dict[str, Any]:
-    """Return what is known of a source; its properties, which may hold secrets, are not."""
-    return {
-        "id": found.id,
-        "name": found.name,
-        "display_name": found.display_name,
-        "state": found.state,
-        "client_id": found.stitch_client_id,
-        "created_at": found.created_at,
-    }
-
-
-def _table(sources: list[Source]) -> str:
-    rows = [
-        (str(each.id), each.name, each.display_name, each.state, each.created_at or "-")
-        for each in sources
-    ]
-    return table(("ID", "SCHEMA", "NAME", "STATE", "CREATED"), rows)
+    def _shown(self, text: str) -> str:
+        return quoted(redacted(text, self._token).strip(), mark="", limit=500)

@@ -21,7 +21,7 @@ from target_stitch_import.local import ImportApi
 from tests.local.calls import ACCOUNTS, CUSTOMERS, PUSHED
 
 OPENAPI: dict[str, Any] = json.loads(
-    files("target_stitch_import.local").joinpath("openapi.json").read_bytes()
+    files("target_stitch_import.local.api").joinpath("openapi.json").read_bytes()
 )
 PATHS = ["/v2/import/batch", "/v2/import/push", "/v2/import/validate"]
 NAMES = st.sampled_from(

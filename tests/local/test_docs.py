@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from target_stitch_import import toolbox
-from target_stitch_import.local.accounts import read_accounts
-from target_stitch_import.local.faults import FaultList, Kind
-from target_stitch_import.local.profiles import profiles
+from target_stitch_import.local.api.accounts import read_accounts
+from target_stitch_import.local.api.faults import FaultList, Kind
+from target_stitch_import.local.warehouse.profiles import profiles
 
 TEXT = (Path(__file__).parents[2] / "docs" / "local-import-api.md").read_text()
 

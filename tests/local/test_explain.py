@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_stitch_import.local.schemas import RecordSchema, is_date_time, is_strict_date_time
+from target_stitch_import.local.api.schemas import RecordSchema, is_date_time, is_strict_date_time
 
 FORMS = "[yyyy-MM-dd'T'HH:mm:ssZ, yyyy-MM-dd'T'HH:mm:ss.[0-9]{1,9}Z]"
 DEFINED = {"definitions": {"name": {"type": "string", "maxLength": 3}}}

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_stitch_import.local import ImportApi
-from target_stitch_import.local.batch import Load
-from target_stitch_import.local.digits import extent, survives_double
-from target_stitch_import.local.profiles import profiles
-from target_stitch_import.local.warehouse import Warehouse
+from target_stitch_import.local.api.batch import Load
+from target_stitch_import.local.api.digits import extent, survives_double
+from target_stitch_import.local.warehouse.profiles import profiles
+from target_stitch_import.local.warehouse.warehouse import Warehouse
 from tests.local.calls import batch, send, upsert
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_a_record_that_only_the_database_refuses(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Is found by halving and rejected with the database's words; its neighbours are stored."""
-    monkeypatch.setattr("target_stitch_import.local.plan.INT64", range(-(10**30), 10**30))
+    monkeypatch.setattr("target_stitch_import.local.warehouse.plan.INT64", range(-(10**30), 10**30))
     warehouse.reset()
     values = [1, 2, 10**20, 4, 5, 10**21, 7]
     load = Load("t", ("n",), 0, [{"n": each} for each in values], list(range(7)), None, {})
@@ -287,7 +287,7 @@ def test_wide_integers_where_the_destination_takes_them() -> None:
     ],
 )
 def test_strictness(option: dict[str, bool], body: dict[str, Any], status: int) -> None:
-    from target_stitch_import.local.batch import Strictness  # noqa: PLC0415 - inside
+    from target_stitch_import.local.api.batch import Strictness  # noqa: PLC0415 - inside
 
     with ImportApi(strictness=Strictness(**option)) as api:
         answer = requests.post(
@@ -300,7 +300,7 @@ def test_strictness(option: dict[str, bool], body: dict[str, Any], status: int) 
 
 
 def test_live_messages() -> None:
-    from target_stitch_import.local.batch import Strictness  # noqa: PLC0415 - inside
+    from target_stitch_import.local.api.batch import Strictness  # noqa: PLC0415 - inside
 
     with ImportApi(strictness=Strictness(live_messages=True)) as api:
         answer = requests.post(

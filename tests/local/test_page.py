@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from target_stitch_import.local.plot import POINTS, plot
-from tests.local.browser import Browser, chromium
+from target_stitch_import.local.server.plot import POINTS, plot
 from tests.local.calls import CUSTOMERS, batch, call, customers, send, upsert
-from tests.programs import missing
+from tests.support.browser import Browser, chromium
+from tests.support.programs import missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +102,8 @@ def test_addresses(api: ImportApi, path: str, status: int) -> None:
 @pytest.mark.parametrize("name", ["a/b", "a b", "a?b#c", 'a"b', "a%2fb", "..", "é"])
 def test_any_table_name_has_an_address(name: str) -> None:
     """Under rules that keep every character, as a wide profile might."""
-    from target_stitch_import.local.catalog import Table  # noqa: PLC0415 - inside
-    from target_stitch_import.local.page import _link  # noqa: PLC0415 - inside
+    from target_stitch_import.local.server.page import _link  # noqa: PLC0415 - inside
+    from target_stitch_import.local.warehouse.catalog import Table  # noqa: PLC0415 - inside
 
     link = _link(Table("s", name, name))
     assert link.startswith("/table/s/")

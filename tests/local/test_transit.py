@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from transit.transit_types import Keyword, Symbol  # type: ignore[import-untyped]
 from transit.writer import Writer  # type: ignore[import-untyped]
 
-from target_stitch_import.local.transit import read_transit
-from target_stitch_import.local.values import MalformedError, Moment
+from target_stitch_import.local.api.transit import read_transit
+from target_stitch_import.local.api.values import MalformedError, Moment
 from tests.local.calls import PUSHED, call
 
 if TYPE_CHECKING:

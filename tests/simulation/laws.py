@@ -12,14 +12,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.gathering import GATHER_SECONDS
+from target_stitch_import.batching.gathering import GATHER_SECONDS
 from tests.simulation.tap import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from target_stitch_import.payload import Batch
-    from target_stitch_import.pipeline import Pipeline, SetAside
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.pipeline import Pipeline
+    from target_stitch_import.batching.set_aside import SetAside
     from tests.simulation.settings import Settings
     from tests.simulation.tap import Input, Line, Message
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from target_stitch_import.retry import Answer, Failure
+from target_stitch_import.delivery.verdict import Answer, Failure
 from tests.simulation.clock import Clock
 from tests.simulation.process import DeadLetterFile, Process
 from tests.simulation.service import Fate, Service
@@ -16,8 +16,8 @@ from tests.simulation.tap import Input, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from target_stitch_import.payload import Batch
-    from target_stitch_import.pipeline import SetAside
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.set_aside import SetAside
     from tests.simulation.settings import Settings
 
 BEGINS, ENDS, WATCHED_UNTIL = 30.0, 630.0, 720.0

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from target_stitch_import.buffers import Limits
-from target_stitch_import.delivery import (
+from target_stitch_import.batching.buffers import Limits
+from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
+from target_stitch_import.delivery.deliver import (
     Attempt,
     Delivery,
     DeliveryRules,
@@ -25,16 +26,15 @@ from target_stitch_import.delivery import (
     Wait,
     deliver,
 )
+from target_stitch_import.delivery.throttle import Throttle
+from target_stitch_import.delivery.verdict import TryAgain, judge
 from target_stitch_import.errors import InputError, InterruptedRunError, OutputError, TargetError
-from target_stitch_import.messages import (
+from target_stitch_import.singer.messages import (
     ActivateVersion,
     MalformedRecord,
     MessageReader,
     Records,
 )
-from target_stitch_import.pipeline import Pipeline, PipelineRules
-from target_stitch_import.retry import TryAgain, judge
-from target_stitch_import.throttle import Throttle
 from tests.simulation.laws import Laws, demand
 from tests.simulation.service import WALL_CLOCK, Fate
 
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from random import Random
 
-    from target_stitch_import.messages import Event
-    from target_stitch_import.payload import Batch
-    from target_stitch_import.pipeline import SetAside
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.singer.messages import Event
     from tests.simulation.clock import Clock
     from tests.simulation.service import Service
     from tests.simulation.settings import Settings

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.retry import Answer, Failure
+from target_stitch_import.delivery.verdict import Answer, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

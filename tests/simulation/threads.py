@@ -15,15 +15,17 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from target_stitch_import.batch_files import BatchFiles
-from target_stitch_import.buffers import Limits
-from target_stitch_import.dead_letter import DeadLetters
+from target_stitch_import.batching.buffers import Limits
+from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.errors import TargetError
-from target_stitch_import.intake import Intake, Source
-from target_stitch_import.pipeline import Pipeline, PipelineRules
-from target_stitch_import.report import Reporter
-from target_stitch_import.runner import Run, StateWriter, Wakeup
-from target_stitch_import.sender import Sender, SenderRules
+from target_stitch_import.report.observer import Reporter
+from target_stitch_import.run.batch_files import BatchFiles
+from target_stitch_import.run.dead_letter import DeadLetters
+from target_stitch_import.run.intake import Intake, Source
+from target_stitch_import.run.loop import Run
+from target_stitch_import.run.sender import Sender, SenderRules
+from target_stitch_import.run.states import StateWriter
+from target_stitch_import.run.wakeup import Wakeup
 from tests.simulation.laws import demand
 from tests.simulation.service import Service, Weather
 from tests.simulation.tap import Kind, Tap
@@ -31,7 +33,7 @@ from tests.simulation.tap import Kind, Tap
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from target_stitch_import.retry import Answer
+    from target_stitch_import.delivery.verdict import Answer
     from tests.simulation.tap import Input
 
 EXPECTED_ENDS = {0, 65, 76, 77}

@@ -16,9 +16,9 @@ from typing import Any
 
 import atheris  # type: ignore[import-untyped] # has an environment of its own
 
-with atheris.instrument_imports(include=["target_stitch_import.messages"]):
+with atheris.instrument_imports(include=["target_stitch_import.singer.messages"]):
     from target_stitch_import.errors import InputError
-    from target_stitch_import.messages import (
+    from target_stitch_import.singer.messages import (
         ActivateVersion,
         MalformedRecord,
         MessageReader,

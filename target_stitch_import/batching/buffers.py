@@ -1,0 +1,144 @@
+"""One stream's open batch: it closes on bytes, rows, age, a changed schema or version.
+
+Law: a batch never exceeds its limits, but for a message that is larger than them by itself, which
+goes alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from target_stitch_import.batching.payload import Batch, BodyPrefix, Fragment
+from target_stitch_import.limits import MAX_MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(slots=True)
+class Limits:
+    """What one batch may hold. `max_bytes` sinks when the service refuses a body as too large."""
+
+    max_bytes: int = 4_000_000
+    max_rows: int = MAX_MESSAGES
+    max_age_seconds: float = 60.0
+
+
+class OpenBatch:
+    """Messages of one stream, schema and version that wait for more.
+
+    Args:
+        opened_at: Seconds on the clock of the caller, when its first message came.
+    """
+
+    __slots__ = (
+        "count",
+        "fragments",
+        "held_bytes",
+        "opened_at",
+        "prefix",
+        "size",
+        "stream",
+        "version",
+    )
+
+    def __init__(
+        self, stream: str, prefix: BodyPrefix, version: int | None, opened_at: float
+    ) -> None:
+        self.stream = stream
+        self.prefix = prefix
+        self.version = version
+        self.opened_at = opened_at
+        self.count = 0
+        self.size = prefix.body_bytes
+        self.held_bytes = 0
+        self.fragments: list[Fragment] = []
+
+    def fits(self, fragment: Fragment, limits: Limits) -> bool:
+        """Tell whether all of `fragment` may join, with the comma before it."""
+        size = self.size + fragment.joined_bytes + bool(self.fragments)
+        return size <= limits.max_bytes and self.count + fragment.count <= limits.max_rows
+
+    def join(self, fragment: Fragment) -> None:
+        """Take all of `fragment`."""
+        self.size += fragment.joined_bytes + bool(self.fragments)
+        self.count += fragment.count
+        self.held_bytes += fragment.held_bytes
+        self.fragments.append(fragment)
+
+    def fill(self, fragment: Fragment, limits: Limits) -> Fragment | None:
+        """Take as much of `fragment` as fits; return the rest. A lone message always fits."""
+        if self.fits(fragment, limits):
+            self.join(fragment)
+            return None
+        room = limits.max_bytes - self.size - bool(self.fragments)
+        fitting = fragment.fitting(room, limits.max_rows - self.count)
+        if fitting == 0 and not self.fragments:
+            fitting = 1
+        if fitting == 0:
+            return fragment
+        if fitting == fragment.count:  # a lone one that is over the limit by itself
+            self.join(fragment)
+            return None
+        head, tail = fragment.split(fitting)
+        self.join(head)
+        return tail
+
+    def close(self) -> Batch:
+        """Return its messages as a batch that no longer changes."""
+        return Batch.of(self.stream, self.prefix, self.fragments, self.version)
+
+
+class Buffers:
+    """The open batches of all streams, the oldest first."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.held_bytes = 0
+        self._open: dict[str, OpenBatch] = {}
+
+    def add(
+        self, stream: str, prefix: BodyPrefix, version: int | None, fragment: Fragment, now: float
+    ) -> Sequence[Batch]:
+        """Buffer `fragment`; return the batches that this completes."""
+        completed: list[Batch] = []
+        batch = self._open.get(stream)
+        if batch and (batch.prefix is not prefix or batch.version != version):
+            completed.append(self.close(stream))
+        rest: Fragment | None = fragment
+        while rest:
+            batch = self._open.get(stream)
+            if batch is None:
+                batch = self._open[stream] = OpenBatch(stream, prefix, version, now)
+            before = batch.held_bytes
+            rest = batch.fill(rest, self.limits)
+            self.held_bytes += batch.held_bytes - before
+            is_full = batch.size >= self.limits.max_bytes or batch.count >= self.limits.max_rows
+            if rest or is_full:
+                completed.append(self.close(stream))
+        return completed
+
+    def close(self, stream: str) -> Batch:
+        """Close the open batch of `stream`, which must have one."""
+        batch = self._open.pop(stream)
+        self.held_bytes -= batch.held_bytes
+        return batch.close()
+
+    def __contains__(self, stream: str) -> bool:
+        return stream in self._open
+
+    def expired(self, now: float) -> Iterator[Batch]:
+        """Close and yield the batches that have waited long enough."""
+        while self._open and self.next_deadline() <= now:
+            yield self.close(next(iter(self._open)))
+
+    def next_deadline(self) -> float:
+        """Return when the oldest batch has waited long enough; infinity without one."""
+        for batch in self._open.values():
+            return batch.opened_at + self.limits.max_age_seconds
+        return float("inf")
+
+    def sizes(self) -> dict[str, int]:
+        """Return the streams with an open batch, with how much memory each takes."""
+        return {stream: batch.held_bytes for stream, batch in self._open.items()}

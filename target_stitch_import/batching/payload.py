@@ -1,0 +1,316 @@
+"""Request bodies for `POST /v2/import/batch`, measured in bytes before a record joins.
+
+Law: a body fills up to its limit and never over it; sequences strictly increase in the order of
+the input and stay with their record through every retry and split.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import accumulate, chain, repeat
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from target_stitch_import.limits import MAX_BODY_BYTES, MAX_SEQUENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from target_stitch_import.singer.origin import BatchFile
+
+_ENCODER = msgspec.json.Encoder()
+_ENCODED = bytearray()
+"""Messages are encoded here and copied: what `encode` returns has up to half as much room again
+behind it, for as long as it lives. One thread at a time encodes records."""
+_OPENING = b',"messages":['
+_ENVELOPE_BYTES = 128
+"""More than a message needs around its record: action, sequence and time extracted."""
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+_CLOSING = b"]}"
+
+FRAGMENT_BYTES = 400
+MESSAGE_BYTES = 8
+"""About what they cost in memory beside the text, with what the allocator loses to them."""
+
+
+class Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=True, gc=False):
+    """The message that carries a record."""
+
+    sequence: int
+    data: Raw
+    time_extracted: str | UnsetType = UNSET
+
+
+class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version"):
+    sequence: int
+
+
+class _SavedMessage(msgspec.Struct):
+    sequence: int
+    data: Raw | UnsetType = UNSET
+
+
+_MESSAGES = msgspec.json.Decoder(list[Raw])
+_MESSAGE = msgspec.json.Decoder(_SavedMessage)
+
+
+class Sequencer:
+    """Gives out sequence numbers: nanoseconds of the wall clock, but never one twice or back."""
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+
+    def take(self, count: int, clock_ns: int) -> int:
+        """Return the first of `count` consecutive numbers; `clock_ns` is nanoseconds since 1970."""
+        first = max(self.last + 1, clock_ns)
+        self.last = first + count - 1
+        if self.last > MAX_SEQUENCE:
+            raise OverflowError("the clock is past the year 2262: sequences would not fit")
+        return first
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """Where messages come from that were read together: the first one's line, and their epoch.
+
+    Their sequences count up with the lines, so that a message's sequence tells its line. The lines
+    are those of `file`, where the records came from one, else of the input.
+    """
+
+    line: int
+    sequence: int
+    epoch: int
+    file: BatchFile | None = None
+
+    def at(self, sequence: int) -> Span:
+        """Return the span of the one message that has this `sequence`."""
+        return Span(self.line + sequence - self.sequence, sequence, self.epoch, self.file)
+
+
+class Fragment(msgspec.Struct, frozen=True, gc=False):
+    """Encoded messages of one stream, in the order of the input.
+
+    `encoded` is a JSON list of the messages, `spans` says where each is from; `first` and `last`
+    are the sequences of its ends.
+    """
+
+    encoded: bytes
+    spans: list[Span]
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        """How many messages it has."""
+        return len(self.spans)
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory it takes."""
+        return len(self.encoded) + FRAGMENT_BYTES + MESSAGE_BYTES * len(self.spans)
+
+    @property
+    def joined_bytes(self) -> int:
+        """The size of the messages joined by commas."""
+        return len(self.encoded) - 2
+
+    def messages(self) -> list[Raw]:
+        """Return each message as text."""
+        return _MESSAGES.decode(self.encoded)
+
+    def fitting(self, room_bytes: int, room_messages: int) -> int:
+        """Return how many of the messages, joined by commas, fit into the room left."""
+        ends = accumulate(map(len, self.messages()), lambda end, size: end + 1 + size)
+        return min(bisect_right(list(ends), room_bytes), max(room_messages, 0))
+
+    def split(self, at: int) -> tuple[Fragment, Fragment]:
+        """Return the first `at` messages and the rest, both unchanged; `0 < at < count`."""
+        messages = self.messages()
+        # Each message has a bracket or a comma before it.
+        cut = sum(map(len, messages[:at])) + at
+        last, first = (_MESSAGE.decode(each).sequence for each in messages[at - 1 : at + 1])
+        return (
+            Fragment(self.encoded[:cut] + b"]", self.spans[:at], self.first, last),
+            Fragment(b"[" + self.encoded[cut + 1 :], self.spans[at:], first, self.last),
+        )
+
+
+def upserts(
+    sequence: int, records: Sequence[Raw], times_extracted: Sequence[str | None]
+) -> Iterator[Upsert]:
+    """Return the messages for `records`, which count up from `sequence`."""
+    times = map(api_time, times_extracted) if any(times_extracted) else repeat(UNSET)
+    return map(Upsert, range(sequence, sequence + len(records)), records, times)
+
+
+def encode_upserts(upserts: list[Upsert]) -> bytes:
+    """Return messages as a JSON list."""
+    _ENCODER.encode_into(upserts, _ENCODED)
+    return bytes(_ENCODED)
+
+
+def encode_activation(sequence: int) -> bytes:
+    """Return the message that activates the table version of its body, as a JSON list."""
+    return _ENCODER.encode([_ActivateVersion(sequence)])
+
+
+def api_time(text: str | None) -> str | UnsetType:
+    """Return `time_extracted` in UTC as the API writes it, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
+
+    What cannot be read as a time is left out rather than sent: it would cost the whole batch.
+    """
+    if not text:
+        return UNSET
+    # Two spellings cover nearly all taps: the API's own, and Python's for UTC. Only their shape is
+    # looked at, as every record has one.
+    if len(text) == 27 and text[10] == "T" and text[19] == "." and text[26] == "Z":
+        return text
+    if len(text) == 32 and text[10] == "T" and text[19] == "." and text[26:] == "+00:00":
+        return f"{text[:26]}Z"
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return UNSET
+    day, time, fraction, offset = match.groups()
+    offset = "+00:00" if offset in {None, "Z", "z"} else f"{offset[:3]}:{offset[-2:]}"
+    try:
+        parsed = datetime.fromisoformat(f"{day}T{time}.{(fraction or '')[:6]:0<6}{offset}")
+        return f"{parsed.astimezone(timezone.utc).isoformat(timespec='microseconds')[:26]}Z"
+    except (ValueError, OverflowError):
+        return UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPrefix:
+    """What every body of a stream opens with, up to its messages."""
+
+    encoded: bytes
+
+    @classmethod
+    def of(
+        cls,
+        table_name: str,
+        schema: bytes,
+        key_names: Sequence[str],
+        table_version: int | None = None,
+        bookmark_names: Sequence[str] = (),
+    ) -> BodyPrefix:
+        """Encode the arguments; `schema` goes in as the JSON text that it is."""
+        arguments: dict[str, object] = {
+            "table_name": table_name,
+            "schema": Raw(schema),
+            "key_names": list(key_names),
+        }
+        if table_version is not None:
+            arguments["table_version"] = table_version
+        if bookmark_names:
+            arguments["bookmark_names"] = list(bookmark_names)
+        return cls(_ENCODER.encode(arguments)[:-1] + _OPENING)
+
+    @property
+    def arguments(self) -> bytes:
+        """The arguments of a request but for its messages, as a JSON object."""
+        return self.encoded.removesuffix(_OPENING) + b"}"
+
+    @property
+    def max_record_bytes(self) -> int:
+        """The longest text of a record that still fits a body of the service's limit."""
+        return MAX_BODY_BYTES - self.body_bytes - _ENVELOPE_BYTES
+
+    @property
+    def body_bytes(self) -> int:
+        """The size of a body without messages."""
+        return len(self.encoded) + len(_CLOSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One request body with what is known of its messages, from first to last.
+
+    `barrier` marks an activation: earlier batches of its stream first, later ones after it.
+    """
+
+    stream: str
+    prefix: BodyPrefix
+    body: bytes
+    spans: list[Span]
+    first_sequence: int
+    last_sequence: int
+    version: int | None = None
+    barrier: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        stream: str,
+        prefix: BodyPrefix,
+        fragments: Sequence[Fragment],
+        version: int | None = None,
+        *,
+        barrier: bool = False,
+    ) -> Batch:
+        """Make a body of `fragments`."""
+        # Without copying a byte twice: bodies are large, and each copy falls out of the cache.
+        pieces: list[bytes | memoryview] = []
+        for fragment in fragments:
+            pieces += (b",", memoryview(fragment.encoded)[1:-1])
+        pieces[0] = prefix.encoded
+        body = b"".join((*pieces, _CLOSING))
+        spans = list(chain.from_iterable(fragment.spans for fragment in fragments))
+        first, last = fragments[0].first, fragments[-1].last
+        return cls(stream, prefix, body, spans, first, last, version, barrier)
+
+    @property
+    def count(self) -> int:
+        """How many messages it has."""
+        return len(self.spans)
+
+    @property
+    def size(self) -> int:
+        """The size of the body in bytes."""
+        return len(self.body)
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory it takes."""
+        return self.size + FRAGMENT_BYTES + MESSAGE_BYTES * len(self.spans)
+
+    @property
+    def epochs(self) -> dict[int, int]:
+        """How many messages of each epoch the ledger is owed."""
+        return Counter([span.epoch for span in self.spans])
+
+    def _fragment(self) -> Fragment:
+        """Return all its messages."""
+        # From the bracket that the prefix ends with to the one that the closing begins with.
+        encoded = self.body[len(self.prefix.encoded) - 1 : -len(_CLOSING) + 1]
+        return Fragment(encoded, self.spans, self.first_sequence, self.last_sequence)
+
+    def split(self, at: int) -> tuple[Batch, Batch]:
+        """Return the first `at` messages and the rest as two batches; `0 < at < count`."""
+        first, rest = (
+            Batch.of(self.stream, self.prefix, [part], self.version, barrier=self.barrier)
+            for part in self._fragment().split(at)
+        )
+        return first, rest
+
+    def messages(self) -> Iterator[SentMessage]:
+        """Yield each message with where it came from."""
+        for raw, span in zip(self._fragment().messages(), self.spans, strict=True):
+            message = _MESSAGE.decode(raw)
+            data = b"" if message.data is UNSET else bytes(message.data)
+            yield SentMessage(span.at(message.sequence), data)
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """One message of a batch: where it came from, and the record's text."""
+
+    place: Span
+    data: bytes

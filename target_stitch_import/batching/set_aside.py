@@ -1,0 +1,29 @@
+"""Records that are not sent, and are settled all the same once they are safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from target_stitch_import.batching.payload import BodyPrefix
+    from target_stitch_import.singer.origin import BatchFile
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A record that will not be sent; it is settled once it is safe in the dead-letter file."""
+
+    stream: str
+    version: int | None
+    line: int
+    sequence: int
+    epoch: int
+    reason: str
+    record: bytes
+    prefix: BodyPrefix
+    """How a request that carries it opens, so that it can be sent once it is repaired."""
+    file: BatchFile | None = None
+    """Where `line` is; None for the tap's output."""
+    mapped: bool = True
+    """False for a record as the tap sent it, though its stream has a map."""

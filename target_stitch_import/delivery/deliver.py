@@ -1,0 +1,280 @@
+"""How one batch gets through: retries, halving, finding the record at fault. Pure.
+
+Law: a part is settled only for an acknowledgement of the very request that carried it, or once its
+record is safe in the dead-letter file; repeated requests are the same to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+
+from target_stitch_import.batching.set_aside import SetAside
+from target_stitch_import.delivery.verdict import (
+    Acknowledged,
+    Rejected,
+    Stop,
+    TooLarge,
+    TryAgain,
+    Verdict,
+    wait_seconds,
+)
+from target_stitch_import.errors import InputError, ServiceUnavailableError, quoted
+from target_stitch_import.singer.origin import place
+
+if TYPE_CHECKING:
+    from target_stitch_import.batching.payload import Batch
+
+LONE_REFUSALS_IN_A_ROW = 8
+REFUSED_SHARE = 0.01
+REFUSED_SHARE_OF_AT_LEAST = 1_000
+LEAST_LEARNED_BYTES = 1_000
+
+
+class Part(Protocol):
+    """What can be sent: a body, and the stream or table that it belongs to."""
+
+    @property
+    def stream(self) -> str:
+        """The name that people know it by."""
+
+    @property
+    def body(self) -> bytes:
+        """What is sent."""
+
+    @property
+    def size(self) -> int:
+        """The size of the body in bytes."""
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
+# What a delivery asks for. Each is answered through the generator's `send`.
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[AnyPart]):
+    """Send the body of `part`; answer with an `Outcome`."""
+
+    part: AnyPart
+    again: bool
+
+    @property
+    def body(self) -> bytes:
+        """What is sent, the same bytes each time."""
+        return self.part.body
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let this time pass; tell people why, where there is a `note`."""
+
+    seconds: float
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write these records to the dead-letter file, and on only once they are on the disk."""
+
+    records: tuple[SetAside, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A batch, or a part of one, arrived but for the records set aside."""
+
+    part: Batch
+    set_aside: tuple[SetAside, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLearned:
+    """The service takes no bodies larger than this."""
+
+    max_bytes: int
+
+
+Step: TypeAlias = "Attempt[Batch] | Wait | Store | Settled | LimitLearned"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt came to, and when, in seconds on a clock that never steps back."""
+
+    verdict: Verdict
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What to do about a refused record, and about a service that stays away; of a run."""
+
+    refused: str = "With `on_invalid_record: dead_letter` such records are set aside."
+    unavailable: str = (
+        "What is not acknowledged is read again by the next run, from the last state."
+    )
+
+
+RUN_HINTS = Hints()
+COMMAND_HINTS = Hints(refused="", unavailable="Run the command again later.")
+"""For what people start by hand: it has no states, and sets nothing aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRules:
+    """What the user decided, and where chance comes from: a function that gives 0 to 1."""
+
+    max_retry_seconds: float
+    dead_letter: bool
+    chance: Callable[[], float]
+    hints: Hints = RUN_HINTS
+
+
+class Judgement:
+    """Tells bad records from a service that refuses everything; one for all deliveries of a run."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self._refused = 0
+        self._messages = 0
+
+    def accepted(self, count: int) -> None:
+        """Note that the service took `count` messages."""
+        self._in_a_row = 0
+        self._messages += count
+
+    def __str__(self) -> str:
+        return f"{self._refused:,} of {self._messages:,}"
+
+    def condemns_all(self) -> bool:
+        """Note one more lone record refused; tell whether that is too many."""
+        self._in_a_row += 1
+        self._refused += 1
+        self._messages += 1
+        return self._in_a_row >= LONE_REFUSALS_IN_A_ROW or (
+            self._messages >= REFUSED_SHARE_OF_AT_LEAST
+            and self._refused > REFUSED_SHARE * self._messages
+        )
+
+
+Delivery: TypeAlias = Generator[Step, Outcome | None, None]
+
+
+def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Delivery:
+    """See `batch` through: whole where the service takes it, else in ever smaller parts.
+
+    Raises:
+        TargetError: The run cannot go on. What was not yielded as `Settled` is not settled.
+    """
+    refused: list[tuple[Batch, SetAside]] = []
+    waiting = [batch]
+    suspect: Batch | None = None
+    hints_are_right = True
+    while waiting:
+        part = waiting.pop()
+        verdict = yield from until_answered(part, rules)
+        if isinstance(verdict, Acknowledged):
+            hints_are_right &= part is not suspect
+            judgement.accepted(part.count)
+            yield Settled(part)
+        elif part.count == 1:
+            refused.append((part, _refused(part, verdict, rules, judgement)))
+        elif isinstance(verdict, TooLarge):
+            yield LimitLearned(max(part.size // 2, LEAST_LEARNED_BYTES))
+            waiting.extend(reversed(part.split(part.count // 2)))
+        elif hints_are_right and verdict.record is not None and verdict.record < part.count:
+            suspect, *rest = _single_out(part, verdict.record)
+            waiting.extend([*reversed(rest), suspect])
+        else:
+            waiting.extend(reversed(part.split(part.count // 2)))
+    if refused:
+        yield Store(tuple(record for _, record in refused))
+        for part, record in refused:
+            yield Settled(part, (record,))
+
+
+def until_answered(
+    part: AnyPart, rules: DeliveryRules
+) -> Generator[Attempt[AnyPart] | Wait, Outcome | None, Acknowledged | Rejected | TooLarge]:
+    """Send one body until there is a final verdict.
+
+    Raises:
+        TargetError: No verdict can come: the service stayed away, or refuses the credentials.
+    """
+    first_failure: float | None = None
+    tries = 0
+    while True:
+        outcome = yield Attempt(part, again=tries > 0)
+        if outcome is None:
+            raise TypeError("an attempt is answered with an outcome")
+        verdict = outcome.verdict
+        if isinstance(verdict, Stop):
+            raise verdict.error
+        if not isinstance(verdict, TryAgain):
+            return verdict
+        tries += 1
+        first_failure = outcome.now if first_failure is None else first_failure
+        wait = wait_seconds(tries, verdict.at_least_seconds, rules.chance())
+        spent = outcome.now - first_failure
+        where = f"a batch of stream {quoted(part.stream)}"
+        if spent + wait > rules.max_retry_seconds:
+            raise ServiceUnavailableError(
+                f"The Import API did not take {where} after {tries} tries in {spent:.0f} seconds: "
+                f"{verdict.reason}. {rules.hints.unavailable}"
+            )
+        told = tries == 1 or wait > 1
+        note = (
+            f"The Import API did not take {where}: {verdict.reason}. Trying again in {wait:.1f} s."
+        )
+        yield Wait(wait, note if told else None)
+
+
+def _refused(
+    part: Batch, verdict: Rejected | TooLarge, rules: DeliveryRules, judgement: Judgement
+) -> SetAside:
+    """Return the one record of `part` to be set aside, unless that ends the run."""
+    message = next(part.messages())
+    where = place(message.place.line, message.place.file)
+    stream = quoted(part.stream)
+    if part.barrier:
+        raise InputError(
+            f"{where}: the Import API refuses to activate version {part.version} of "
+            f"stream {stream}: {verdict.reason}"
+        )
+    if not rules.dead_letter:
+        raise InputError(
+            f"{where}: the Import API refuses a record of stream {stream}: "
+            f"{verdict.reason}. {rules.hints.refused}".rstrip()
+        )
+    if judgement.condemns_all():
+        raise InputError(
+            f"{where}: the Import API refuses record after record, {judgement} so far; the "
+            f"last one of stream {stream}: {verdict.reason}. Something is wrong with them "
+            "altogether, so the run stops instead of setting them aside."
+        )
+    return SetAside(
+        part.stream,
+        part.version,
+        message.place.line,
+        message.place.sequence,
+        message.place.epoch,
+        f"refused by the Import API: {verdict.reason}",
+        message.data,
+        part.prefix,
+        message.place.file,
+    )
+
+
+def _single_out(part: Batch, record: int) -> list[Batch]:
+    """Return the message at index `record` by itself, then what stands before and behind it."""
+    rest: list[Batch] = []
+    if record > 0:
+        before, part = part.split(record)
+        rest.append(before)
+    if part.count > 1:
+        part, behind = part.split(1)
+        rest.append(behind)
+    return [part, *rest]

@@ -1,0 +1,208 @@
+"""A verdict for every answer of the Import API, and the wait before the next try. Pure.
+
+Law: nothing but a complete 2xx counts as an acknowledgement, and what was acknowledged, or may
+never be, is not sent again.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import TypeAlias
+
+from target_stitch_import.delivery.redaction import without_values
+from target_stitch_import.errors import (
+    CredentialsError,
+    ProtocolError,
+    TargetError,
+    quoted,
+)
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+RETRY_AFTER_SPREAD_SECONDS = 1.0
+
+_TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REFUSED_CONTENT = frozenset({400, 422})
+
+
+class Failure(Enum):
+    """Why there is no answer. The value tells a user."""
+
+    UNREACHABLE = "no connection"
+    LOST = "the connection broke off"
+    TIMED_OUT = "no answer in time"
+    CUT_OFF = "the answer was cut off"
+    UNTRUSTED = "TLS failed"
+    UNSENDABLE = "the request cannot be sent at all"
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Tell whether the request may have been carried out all the same."""
+        return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one request: a status with its text, or a failure with its detail.
+
+    `text` is cut to a few kilobytes and holds no token.
+    """
+
+    status: int | None = None
+    text: str = ""
+    retry_after: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The request arrived, and is never sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The same bytes are to be sent again, not before `at_least_seconds` from now."""
+
+    reason: str
+    at_least_seconds: float = 0.0
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The body is over the service's limit."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The service refuses what the body holds; `record` is the index that it names, if any."""
+
+    reason: str
+    record: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No later request can fare better: the run ends."""
+
+    error: TargetError
+
+
+Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | Rejected | Stop
+
+
+def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
+    """Return what an answer means for its request; `wall_clock_seconds` is since 1970.
+
+    `body` is what was sent: no value of its records is in the words of the verdict.
+    """
+    if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
+        return Stop(
+            ProtocolError(
+                f"The Import API cannot be talked to, {answer.failure.value}: "
+                f"{quoted(answer.text, mark='')}. Check `api_url`, the machine's clock and "
+                "certificates, and the environment's proxies and certificate bundle."
+            )
+        )
+    if answer.failure is not None or answer.status is None:
+        failure = answer.failure or Failure.LOST
+        detail = f" ({quoted(answer.text, mark='')})" if answer.text else ""
+        return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)
+    status = answer.status
+    if 200 <= status < 300 and not _says_error(answer.text):
+        return Acknowledged()
+    words = without_values(answer.text.strip(), body)
+    said = f"{status} {quoted(words, mark='', limit=1000)}".strip()
+    if 200 <= status < 300:
+        return TryAgain(f"an acknowledgement that says error: {said}")
+    if status in _TRY_AGAIN:
+        wait = retry_after_seconds(answer.retry_after, wall_clock_seconds)
+        return TryAgain(said, wait)
+    if status == 413:
+        return TooLarge(said)
+    if status in _REFUSED_CONTENT:
+        return Rejected(said, _named_record(answer.text))
+    return Stop(_final_error(status, said, answer.text))
+
+
+def _says_error(text: str) -> bool:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(body, dict) and body.get("status") == "ERROR"
+
+
+def _named_record(text: str) -> int | None:
+    """Return the index in `Record 17 did not conform ...`: a hint, to be confirmed."""
+    _, found, rest = text.partition("Record ")
+    index = rest.split(" ", 1)[0]
+    return int(index) if found and index.isdecimal() and len(index) < 6 else None
+
+
+def _final_error(status: int, said: str, text: str) -> TargetError:
+    if status in {401, 403}:
+        if "Invalid region" in text:
+            return CredentialsError(
+                f"The Import API answered {said}: the token belongs to the other region. "
+                "Set `region` to `eu` where it is `us`, and to `us` where it is `eu`."
+            )
+        if "not active" in text:
+            return CredentialsError(
+                f"The Import API answered {said}: the integration that the token belongs to is "
+                "paused or deleted in Stitch. Resume it there, then run again."
+            )
+        if "not associated with this client" in text:
+            return CredentialsError(
+                f"The Import API answered {said}: the token belongs to another client. "
+                "Check `client_id` and `token`."
+            )
+        return CredentialsError(
+            f"The Import API refused the token: {said}. Check `token`, or create a new one in "
+            "the Import API integration's settings."
+        )
+    if 300 <= status < 400:
+        return ProtocolError(
+            f"The Import API answered with a redirect ({status}), which is never followed. "
+            "Check `api_url` and whether a proxy or login page stands in between."
+        )
+    return ProtocolError(
+        f"The answer is not the Import API's: {said}. Check `api_url`, and proxies in between."
+    )
+
+
+def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
+    """Return the wait that a `Retry-After` header asks for; 0 where it makes no sense."""
+    if not value:
+        return 0.0
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (ValueError, IndexError, TypeError):
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    now = datetime.fromtimestamp(wall_clock_seconds, tz=timezone.utc)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def wait_seconds(tries: int, at_least_seconds: float, chance: float) -> float:
+    """Return the wait before the next try.
+
+    Args:
+        tries: How many have failed so far, at least 1.
+        at_least_seconds: What `Retry-After` asked for, or 0.
+        chance: A random number from 0 to 1: full jitter, so that clients do not come in step.
+    """
+    if at_least_seconds > 0:
+        return at_least_seconds + chance * RETRY_AFTER_SPREAD_SECONDS
+    longest: float = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(tries - 1, 10))
+    return chance * longest

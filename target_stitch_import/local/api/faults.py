@@ -1,0 +1,165 @@
+"""The list of faults that answer the next matching requests; pure, nothing waits or sleeps here.
+
+`latency` only delays; the request then goes on to the next fault, or to be handled.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any, Literal
+
+import msgspec
+
+from target_stitch_import.local.api import answers
+from target_stitch_import.local.api.answers import Answer
+
+Kind = Literal[
+    "status",
+    "down",
+    "queue",
+    "latency",
+    "reset_before",
+    "reset_after",
+    "redirect",
+    "truncate",
+]
+STATUS_PATH = "/v2/import/status"
+VALIDATE_PATH = "/v2/import/validate"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_TEXT = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
+_LOADING = ("/v2/import/batch", "/v2/import/push")
+
+
+class FaultsError(ValueError):
+    """A fault list that cannot be used; the text says what is wrong."""
+
+
+class Fault(msgspec.Struct, forbid_unknown_fields=True):
+    """One entry of the list, as `PUT /_local/faults` takes it."""
+
+    kind: Kind
+    times: int | Literal["always"] = 1
+    path: str | None = None
+    """Answer only requests to this path, such as `/v2/import/batch`."""
+    table: str | None = None
+    """Answer only batches and pushes for this table."""
+    status: int = 503
+    headers: dict[str, str] = {}
+    body: Any = msgspec.UNSET
+    seconds: float = 0.0
+    location: str = "/"
+
+    @property
+    def spent(self) -> bool:
+        """Whether it has answered as often as it was to."""
+        return self.times == 0
+
+    def matches(self, path: str, tables: frozenset[str]) -> bool:
+        """Whether this entry is for such a request."""
+        if self.spent or (self.path is not None and self.path != path):
+            return False
+        if self.table is not None and self.table not in tables:
+            return False
+        if self.kind == "queue":
+            return path in _LOADING
+        # Validate never answers 503, whatever the API's health.
+        unwell = self.kind == "down" or (self.kind == "status" and self.status == 503)
+        return not (unwell and path == VALIDATE_PATH)
+
+    def use(self) -> None:
+        """Count one use."""
+        if isinstance(self.times, int):
+            self.times -= 1
+
+    def answer(self, path: str) -> Answer | None:
+        """Give the answer this fault makes by itself, if it does."""
+        if self.kind == "down":
+            reason = "The API is down (fault)."
+            return answers.health(reason) if path == STATUS_PATH else answers.unavailable()
+        if self.kind == "redirect":
+            status = self.status if 300 <= self.status < 400 else 307
+            return Answer(status, b"", headers={"location": self.location, **self.headers})
+        if self.kind != "status":
+            return None
+        if self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            return Answer(self.status, b"", headers=self.headers)  # HTTP allows them no body
+        if self.body is msgspec.UNSET:
+            general = answers.unavailable(self.status)
+            return Answer(self.status, general.body, general.media_type, self.headers)
+        if isinstance(self.body, str):
+            return answers.as_text(self.status, self.body, self.headers)
+        return answers.as_json(self.status, self.body, self.headers)
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What is to happen to one request: wait, then answer by `fault` or handle it."""
+
+    delay_seconds: float = 0.0
+    fault: Fault | None = None
+
+
+class FaultList:
+    """The faults in order; used from one thread."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def put(self, entries: Any) -> None:
+        """Replace the list by `entries`, a JSON list. Raises FaultsError."""
+        try:
+            faults = msgspec.convert(entries, list[Fault])
+        except msgspec.ValidationError as error:
+            raise FaultsError(str(error)) from None
+        for fault in faults:
+            if isinstance(fault.times, int) and fault.times < 1:
+                raise FaultsError('times: a number from 1, or "always"')
+            if not 0 <= fault.seconds <= 3600:
+                raise FaultsError("seconds: from 0 to 3600")
+            if not 200 <= fault.status <= 599:
+                raise FaultsError("status: from 200 to 599")
+            for name, text in (*fault.headers.items(), ("location", fault.location)):
+                if not _sendable(name, text):
+                    raise FaultsError(f"headers: {name!r} cannot be sent as that")
+        self._faults = faults
+
+    def entries(self) -> list[Any]:
+        """Give what is left of the list, as JSON."""
+        self._faults = [fault for fault in self._faults if not fault.spent]
+        return [msgspec.to_builtins(fault) for fault in self._faults]
+
+    @property
+    def by_table(self) -> bool:
+        """Whether an entry asks for a table, so that bodies must be read before deciding."""
+        return any(fault.table is not None and not fault.spent for fault in self._faults)
+
+    def decide(self, path: str, tables: frozenset[str] = frozenset()) -> Decision:
+        """Use up the entries that answer a request to `path` for `tables`."""
+        delay = 0.0
+        for fault in self._faults:
+            if not fault.matches(path, tables):
+                continue
+            fault.use()
+            if fault.kind != "latency":
+                return Decision(delay, fault)
+            delay += fault.seconds
+        return Decision(delay)
+
+
+def _sendable(name: str, text: str) -> bool:
+    """Whether a header may be set; those that frame the body are the server's own."""
+    framing = name.lower() in ("content-length", "transfer-encoding")
+    return not framing and bool(_HEADER_NAME.fullmatch(name) and _HEADER_TEXT.fullmatch(text))
+
+
+class _Named(msgspec.Struct):
+    table_name: str
+
+
+def tables_of(body: bytes) -> frozenset[str]:
+    """Read which tables a batch or push body names; none if it cannot be read."""
+    try:
+        named = msgspec.json.decode(body, type=_Named | list[_Named])
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return frozenset()
+    return frozenset(each.table_name for each in (named if isinstance(named, list) else [named]))

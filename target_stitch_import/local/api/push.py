@@ -1,0 +1,200 @@
+"""The legacy push and validate requests: an array of records, each checked by itself.
+
+A record's reasons are told as the API tells them: `{"reason": {field: [texts]}}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from target_stitch_import.local.api import answers
+from target_stitch_import.local.api.batch import STRICT_KEY_CHARACTERS, Load, Strictness
+from target_stitch_import.local.api.transit import read_transit
+from target_stitch_import.local.api.values import (
+    INT64,
+    MAX_DATA_POINTS,
+    MAX_KEY_CHARACTERS,
+    MAX_RECORDS,
+    MAX_SEQUENCE,
+    MalformedError,
+    data_points,
+    parse,
+)
+
+if TYPE_CHECKING:
+    from target_stitch_import.local.api.accounts import Source
+    from target_stitch_import.local.api.answers import Answer
+
+MAX_ERRORS = 100
+_BLANK = "can't be blank"
+_KNOWN = frozenset(
+    {"client_id", "table_name", "sequence", "action", "key_names", "data", "table_version"}
+)
+
+
+@dataclass(slots=True)
+class _Group:
+    """Records that land in one table the same way."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    sequences: list[int] = field(default_factory=list)
+
+
+def read_push(
+    body: bytes, source: Source, strictness: Strictness, *, transit: bool, any_client: bool
+) -> list[Load] | Answer:
+    """Check a push body in the API's order; give what to load, or the refusal."""
+    try:
+        records = read_transit(body) if transit else parse(body)
+    except MalformedError as error:
+        return answers.malformed(str(error))
+    if not isinstance(records, list) or not records:
+        return answers.NOT_AN_ARRAY
+    if len(records) > MAX_RECORDS:
+        text = f"A maximum of {MAX_RECORDS} records is allowed"
+        return answers.as_json(400, {"status": "ERROR", "message": text})
+    refused = _check_clients(records, source, any_client=any_client)
+    if refused is not None:
+        return refused
+    errors: list[Any] = []
+    groups: dict[tuple[str, tuple[str, ...], int], _Group] = {}
+    for record in records:
+        reasons = _reasons(record, strictness)
+        if reasons:
+            errors.append({"reason": reasons})
+            if len(errors) == MAX_ERRORS:
+                break
+            continue
+        where = record["table_name"], tuple(record["key_names"]), record.get("table_version") or 0
+        group = groups.setdefault(where, _Group())
+        group.records.append(record["data"])
+        group.sequences.append(record["sequence"])
+    if errors:
+        return answers.unprocessable(errors)
+    return [
+        Load(table_name, key_names, version, group.records, group.sequences)
+        for (table_name, key_names, version), group in groups.items()
+    ]
+
+
+def _check_clients(records: list[Any], source: Source, *, any_client: bool) -> Answer | None:
+    clients = [
+        record.get("client_id") if isinstance(record, dict) else source.client_id
+        for record in records
+    ]
+    if any(client is None for client in clients):
+        return answers.NOT_AUTHENTICATED
+    first = clients[0]
+    if not any_client and first != source.client_id and not isinstance(first, str):
+        return answers.CLIENT_MISMATCH
+    if any(client != first for client in clients):
+        text = (
+            "The batch contains data points for multiple clients."
+            f" Only client_id {first} is allowed"
+        )
+        return answers.unprocessable([{"reason": text}])
+    return None
+
+
+def _reasons(record: Any, strictness: Strictness) -> Any:
+    """Say what is wrong with one record, by field; empty when nothing is."""
+    if not isinstance(record, dict):
+        return "record must be an object"
+    found: dict[str, list[str]] = {}
+    for name, check in _CHECKS.items():
+        texts = check(record.get(name))
+        if texts:
+            found[name] = texts
+    if "data" not in found:
+        text = _data_reason(record["data"], record["key_names"], strictness) if not found else ""
+        if text:
+            found["data"] = [text]
+    for name in record:
+        if name not in _KNOWN:
+            found[name] = ["unknown key"]
+    return found
+
+
+def _data_reason(data: dict[str, Any], key_names: list[str], strictness: Strictness) -> str:
+    longest = STRICT_KEY_CHARACTERS if strictness.strict_keys else MAX_KEY_CHARACTERS
+    for name in key_names:
+        if name not in data or isinstance(data[name], dict | list):
+            return "data must include keys"
+        value = data[name]
+        if value is None:
+            return "keys cannot not be null in data"
+        if isinstance(value, str) and len(value) > longest:
+            return f"String keys cannot be longer than {longest} characters"
+    # A data point takes a byte or more, so few members without nesting need no count.
+    if strictness.count_data_points and data_points(data) > MAX_DATA_POINTS:
+        return "data has too many data points"
+    return ""
+
+
+def _client_id(value: Any) -> list[str]:
+    return _whole_number(value)
+
+
+def _table_name(value: Any) -> list[str]:
+    if value is None or value == "":
+        return [_BLANK]
+    return [] if isinstance(value, str) else ["should be a string"]
+
+
+def _sequence(value: Any) -> list[str]:
+    if value is None:
+        return [_BLANK]
+    wrong = _whole_number(value)
+    if not wrong and value > MAX_SEQUENCE:
+        return [f"can not be above {MAX_SEQUENCE}"]
+    if not wrong and value < INT64.start:
+        return [f"can not be below {INT64.start}"]
+    return wrong
+
+
+def _whole_number(value: Any) -> list[str]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return []
+    if isinstance(value, Decimal):
+        return ["should be an integer"]
+    return ["should be an integer", "should be a number"]
+
+
+def _action(value: Any) -> list[str]:
+    if value is None or value == "":
+        return [_BLANK]
+    return [] if value == "upsert" else ["is not a valid action"]
+
+
+def _key_names(value: Any) -> list[str]:
+    if value is None or value == []:
+        return [_BLANK]
+    if not isinstance(value, list):
+        return ["should be an array"]
+    return [] if all(isinstance(name, str) for name in value) else ["should be strings"]
+
+
+def _data(value: Any) -> list[str]:
+    if value is None:
+        return [_BLANK]
+    return [] if isinstance(value, dict) else ["data must be an object"]
+
+
+def _table_version(value: Any) -> list[str]:
+    if value is None:
+        return []
+    wrong = _whole_number(value)
+    return wrong or ([] if value in INT64 else ["is out of range"])
+
+
+_CHECKS = {
+    "client_id": _client_id,
+    "table_name": _table_name,
+    "sequence": _sequence,
+    "action": _action,
+    "key_names": _key_names,
+    "data": _data,
+    "table_version": _table_version,
+}

@@ -1,0 +1,177 @@
+"""Requests to answers, in the API's order of checks; no sockets, no waiting.
+
+`route` needs the request's head alone, `handle` the whole; a 201 is given only after the
+warehouse has the data for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Protocol
+
+from target_stitch_import.local.api import answers, connect
+from target_stitch_import.local.api.accounts import Accounts, Denied, Source, bearer
+from target_stitch_import.local.api.answers import Answer
+from target_stitch_import.local.api.batch import Load, RefusedError, Strictness, read_batch
+from target_stitch_import.local.api.faults import tables_of
+from target_stitch_import.local.api.push import read_push
+from target_stitch_import.local.api.values import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STATUS = "/v2/import/status"
+BATCH = "/v2/import/batch"
+PUSH = "/v2/import/push"
+VALIDATE = "/v2/import/validate"
+METHODS = {STATUS: "GET", BATCH: "POST", PUSH: "POST", VALIDATE: "POST"}
+MAX_BODY_BYTES = 20_000_000  # 20MB, taken as decimal: the safe reading
+JSON = "application/json"
+TRANSIT = "application/transit+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request; header names are lower-case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def media_type(self) -> str:
+        """The media type without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer, and what it was about for those who watch."""
+
+    answer: Answer
+    tables: tuple[str, ...] = ()
+    records: int = 0
+    rejected: int = 0
+    faked: bool = False
+    """Whether a fault gave the answer, so that the request was neither checked nor stored."""
+
+
+class Loaded(Protocol):
+    """What became of one load."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that arrived, those of subtables included."""
+
+    @property
+    def rejected(self) -> int:
+        """Rows written to `_sdc_rejected`."""
+
+
+class Loader(Protocol):
+    """Where accepted requests go."""
+
+    def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
+        """Store durably and all at once, or raise."""
+
+
+class Service:
+    """The Import API over accounts and a warehouse."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        loader: Loader,
+        strictness: Strictness | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self.accounts = accounts
+        self.max_body_bytes = max_body_bytes
+        self._loader = loader
+        self._strictness = strictness or Strictness()
+
+    def route(self, method: str, path: str) -> Answer | None:
+        """Refuse an unknown path or a wrong method; None for a request to go on with."""
+        if path not in METHODS:
+            return answers.NOT_FOUND
+        return None if METHODS[path] == method else answers.METHOD_NOT_ALLOWED
+
+    def media(self, request: Request) -> Answer | None:
+        """Refuse a media type the endpoint does not take."""
+        if request.path == STATUS:
+            return None
+        if request.path == BATCH:
+            return None if request.media_type == JSON else answers.BATCH_MEDIA_TYPE
+        if request.media_type in (JSON, TRANSIT):
+            return None
+        return answers.push_media_type(request.media_type)
+
+    def handle(self, request: Request) -> Outcome:
+        """Answer a routed request of a fitting media type and size."""
+        try:
+            outcome = self._outcome(request)
+        except RecursionError:  # readable, but too deep to be laid out; nothing is stored yet
+            outcome = Outcome(answers.malformed("nested too deeply"))
+        if outcome.answer.accepted or request.path == STATUS:
+            return outcome
+        return Outcome(outcome.answer, tuple(sorted(tables_of(request.body))))
+
+    def _outcome(self, request: Request) -> Outcome:
+        if request.path == STATUS:
+            return Outcome(answers.health())
+        source = self._source(request)
+        if isinstance(source, Answer):
+            return Outcome(source)
+        if request.path == BATCH:
+            return self._batch(request, source)
+        return self._push(request, source)
+
+    def connect(self, request: Request) -> Outcome:
+        """Answer a request to Stitch Connect."""
+        authorization = request.headers.get("authorization")
+        return Outcome(
+            connect.handle(self.accounts, request.method, request.path, authorization, request.body)
+        )
+
+    def _source(self, request: Request) -> Source | Answer:
+        found = self.accounts.find(bearer(request.headers.get("authorization")))
+        if not isinstance(found, Denied):
+            return found
+        if found.reason == "region":
+            return answers.INVALID_REGION
+        if found.reason == "inactive":
+            return answers.CONNECTION_NOT_ACTIVE
+        return answers.NOT_AUTHORIZED if request.path == BATCH else answers.NOT_AUTHENTICATED
+
+    def _batch(self, request: Request, source: Source) -> Outcome:
+        received_at = datetime.now(timezone.utc)
+        try:
+            load = read_batch(request.body, self._strictness)
+        except MalformedError as error:
+            return Outcome(answers.malformed(str(error)))
+        except RefusedError as error:
+            return Outcome(answers.batch_error(str(error)))
+        loaded = self._loader.load(source.name, [load], received_at)
+        return Outcome(
+            answers.BATCH_ACCEPTED, (load.table_name,), len(load.records), loaded.rejected
+        )
+
+    def _push(self, request: Request, source: Source) -> Outcome:
+        received_at = datetime.now(timezone.utc)
+        loads = read_push(
+            request.body,
+            source,
+            self._strictness,
+            transit=request.media_type == TRANSIT,
+            any_client=self.accounts.is_open,
+        )
+        if isinstance(loads, Answer):
+            return Outcome(loads)
+        tables = tuple(dict.fromkeys(load.table_name for load in loads))
+        records = sum(len(load.records) for load in loads)
+        if request.path == VALIDATE:
+            return Outcome(answers.BATCH_VALID, tables, records)
+        loaded = self._loader.load(source.name, loads, received_at)
+        return Outcome(answers.BATCH_ACCEPTED, tables, records, loaded.rejected)

@@ -1,0 +1,102 @@
+"""The endpoints under `/_local/`: faults, requests, reset, tables.
+
+Control is for this machine alone: a request from elsewhere, or one that a browser sends on behalf
+of another site, gets 403.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.routing import Route
+
+from target_stitch_import.local.api import answers
+from target_stitch_import.local.api.faults import FaultList, FaultsError
+from target_stitch_import.local.api.values import MalformedError, parse
+from target_stitch_import.local.server.http import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+    from target_stitch_import.local.api.answers import Answer
+    from target_stitch_import.local.api.journal import Journal
+    from target_stitch_import.local.warehouse.warehouse import Warehouse
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the control endpoints act on; `reset` brings the accounts back too."""
+
+    faults: FaultList
+    journal: Journal
+    warehouse: Warehouse
+    reset: Callable[[], None]
+
+    def routes(self) -> list[Route]:
+        """Give the endpoints."""
+        return [
+            Route("/_local/faults", self._faults, methods=["GET", "PUT"]),
+            Route("/_local/requests", self._requests, methods=["GET"]),
+            Route("/_local/reset", self._reset, methods=["POST"]),
+            Route("/_local/tables", self._tables, methods=["GET"]),
+            Route("/_local/openapi.json", self._openapi, methods=["GET"]),
+        ]
+
+    async def _faults(self, request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                self.faults.put(parse(await request.body()))
+            except (FaultsError, MalformedError) as error:
+                return response(answers.batch_error(str(error)))
+        return response(answers.as_json(200, self.faults.entries()))
+
+    async def _requests(self, _request: Request) -> Response:
+        kept = self.journal.requests()
+        dropped = {"x-dropped-requests": str(self.journal.dropped)}
+        return response(
+            await run_in_threadpool(
+                lambda: answers.as_json(200, [each.as_json() for each in kept], dropped)
+            )
+        )
+
+    async def _reset(self, _request: Request) -> Response:
+        await run_in_threadpool(self.reset)
+        return response(answers.as_json(200, {"status": "OK"}))
+
+    async def _tables(self, _request: Request) -> Response:
+        tables = await run_in_threadpool(self.warehouse.summary)
+        return response(answers.as_json(200, tables))
+
+    async def _openapi(self, _request: Request) -> Response:
+        body = files("target_stitch_import.local.api").joinpath("openapi.json").read_bytes()
+        return Response(body, 200, media_type=answers.JSON_MEDIA_TYPE)
+
+
+def response(answer: Answer) -> Response:
+    """Turn an answer into the framework's."""
+    return Response(answer.body, answer.status, dict(answer.headers), answer.media_type)
+
+
+def is_local(scope: Scope) -> bool:
+    """Whether a request is this machine's own: by peer, by host name, and by origin.
+
+    The host name is looked at because a page of another site may point its own name at the
+    loopback address.
+    """
+    if not is_loopback(scope):
+        return False
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    hosts = [urlsplit("//" + headers.get(b"host", "")).hostname]
+    if b"origin" in headers:
+        hosts.append(urlsplit(headers[b"origin"]).hostname or "null")
+    return all((host or "") in _LOOPBACK_NAMES for host in hosts)

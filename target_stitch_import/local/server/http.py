@@ -1,0 +1,289 @@
+"""The service on a socket: bodies read within bounds, faults played, answers written.
+
+Requests are checked and loaded in threads, so that the event loop stays free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from dataclasses import replace
+from datetime import datetime, timezone
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from target_stitch_import.local.api import answers
+from target_stitch_import.local.api.faults import Fault, FaultList, tables_of
+from target_stitch_import.local.api.journal import Entry, Journal, Kept
+from target_stitch_import.local.api.service import Outcome, Request, Service
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from target_stitch_import.local.api.answers import Answer
+
+MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
+MAX_CONNECT_BYTES = 1_000_000
+UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+_log = logging.getLogger(__name__)
+DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
+FAKED = "Answered by a fault; nothing is stored."
+
+TRANSPORT = "target_stitch_import.transport"
+"""Where a request's scope has its connection, so that a fault can break it."""
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 whose requests know the transport they came on."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let the application see the connection."""
+        super().connection_made(transport)
+        application = self.app
+
+        async def knowing(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[TRANSPORT] = transport
+            await application(scope, receive, send)
+
+        self.app = knowing
+
+
+class ImportApp:
+    """The Import API's endpoints as an ASGI application."""
+
+    def __init__(self, service: Service, faults: FaultList, journal: Journal) -> None:
+        self._service = service
+        self._faults = faults
+        self._journal = journal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange = _Exchange(scope, receive, send)
+        started = datetime.now(timezone.utc)
+        number = self._journal.arrive()
+        request = exchange.request()
+        try:
+            outcome, fault = await self._outcome(request, exchange)
+        except ConnectionResetError:
+            return  # the peer left before its request was whole
+        except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
+            _log.exception("%s %s could not be answered", request.method, request.path)
+            outcome, fault = Outcome(answers.unavailable(500)), None
+        # Noted before it is answered, so that whoever has the answer can see the request.
+        self._note(number, started, exchange.request(), outcome)
+        kind = fault.kind if fault is not None else None
+        if kind in ("reset_before", "reset_after"):
+            await exchange.reset()
+        elif kind == "truncate":
+            await exchange.truncate(outcome.answer)
+        else:
+            await exchange.send(outcome.answer)
+
+    async def _outcome(self, request: Request, exchange: _Exchange) -> tuple[Outcome, Fault | None]:
+        """Give the outcome, and a fault that is to befall its answer."""
+        service = self._service
+        if request.path.startswith("/v4/"):
+            return await self._connect(exchange), None
+        refused = service.route(request.method, request.path)
+        if refused is not None:
+            return Outcome(refused), None
+        fault, answer = await self._fault(request, exchange)
+        if fault is not None and fault.kind == "reset_before":
+            return Outcome(DROPPED), fault
+        if answer is not None:
+            await exchange.drain()
+            return Outcome(answer, faked=True), None
+        return await self._handle(request, exchange, fault), fault
+
+    async def _connect(self, exchange: _Exchange) -> Outcome:
+        if await exchange.body(MAX_CONNECT_BYTES) is None:
+            return Outcome(answers.too_large(await exchange.drain()))
+        return await run_in_threadpool(self._service.connect, exchange.request())
+
+    async def _fault(
+        self, request: Request, exchange: _Exchange
+    ) -> tuple[Fault | None, Answer | None]:
+        """Play what the fault list has for this request, as far as it comes before handling."""
+        tables: frozenset[str] = frozenset()
+        if self._faults.by_table:
+            tables = tables_of(await exchange.body(self._service.max_body_bytes) or b"")
+        decision = self._faults.decide(request.path, tables)
+        if decision.delay_seconds:
+            await asyncio.sleep(decision.delay_seconds)
+        fault = decision.fault
+        return fault, fault.answer(request.path) if fault is not None else None
+
+    async def _handle(self, request: Request, exchange: _Exchange, fault: Fault | None) -> Outcome:
+        service = self._service
+        refused = service.media(request)
+        if refused is not None:
+            await exchange.drain()
+            return Outcome(refused)
+        if await exchange.body(service.max_body_bytes) is None:
+            return Outcome(answers.too_large(await exchange.drain()))
+        outcome = await run_in_threadpool(service.handle, exchange.request())
+        if fault is not None and fault.kind == "queue" and outcome.answer.accepted:
+            return replace(outcome, answer=answers.BATCH_QUEUED)
+        return outcome
+
+    def _note(self, number: int, started: datetime, request: Request, outcome: Outcome) -> None:
+        status = outcome.answer.status
+        accepted = outcome.answer.accepted and not outcome.faked
+        seconds = (datetime.now(timezone.utc) - started).total_seconds()
+        self._journal.note(
+            Entry(
+                number,
+                started,
+                request.method,
+                request.path,
+                outcome.tables,
+                outcome.records,
+                outcome.rejected,
+                len(request.body),
+                status,
+                accepted,
+                FAKED
+                if outcome.faked and not outcome.answer.reason
+                else outcome.answer.reason[:2000],
+                seconds,
+            )
+        )
+        imported = request.method == "POST" and request.path.startswith("/v2/")
+        if accepted and imported:
+            headers = {
+                name: value for name, value in request.headers.items() if name not in UNKEPT_HEADERS
+            }
+            self._journal.keep(
+                Kept(number, started, request.method, request.path, headers, request.body, status)
+            )
+
+
+class _Exchange:
+    """One request being read and answered."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        self._headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+
+    def request(self) -> Request:
+        """Give the request with what was read of its body."""
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        body = self._chunks[0] if self._chunks else b""
+        return Request(self._scope["method"], self._scope["path"], self._headers, body)
+
+    async def body(self, max_bytes: int) -> bytes | None:
+        """Read the body; None as soon as it is known to be over `max_bytes`."""
+        if self._announced() > max_bytes:
+            return None
+        while not self._ended:
+            chunk = await self._next()
+            if self._size > max_bytes:
+                self._chunks = []
+                return None
+            self._chunks.append(chunk)
+        return None if self._size > max_bytes else self.request().body
+
+    async def drain(self) -> int:
+        """Read and throw away the rest, within a bound, so that the peer can read the answer.
+
+        A peer that asked whether to go on (`Expect: 100-continue`) is told by the answer alone.
+        """
+        if self._announced() <= MAX_DRAINED_BYTES and not self._awaits_word():
+            while not self._ended and self._size <= MAX_DRAINED_BYTES:
+                await self._next()
+        return max(self._size, self._announced())
+
+    async def send(self, answer: Answer) -> None:
+        """Write the answer."""
+        await self._start(answer)
+        await self._send({"type": "http.response.body", "body": answer.body})
+
+    async def truncate(self, answer: Answer) -> None:
+        """Write the head and half the body of the answer, and end the connection."""
+        await self._start(answer)
+        half = answer.body[: len(answer.body) // 2]
+        await self._send({"type": "http.response.body", "body": half, "more_body": True})
+        transport = self._transport()
+        if transport is not None:
+            transport.close()
+            await self._disconnected()
+
+    async def reset(self) -> None:
+        """Drop the connection with a TCP reset."""
+        transport = self._transport()
+        if transport is None:
+            return
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+        await self._disconnected()
+
+    async def _disconnected(self) -> None:
+        """Wait until the server has noticed that the connection is gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _awaits_word(self) -> bool:
+        expects = self._headers.get("expect", "").lower() == "100-continue"
+        return expects and not self._size
+
+    def _announced(self) -> int:
+        length = self._headers.get("content-length", "")
+        return int(length) if length.isdigit() else 0
+
+    async def _next(self) -> bytes:
+        message: MutableMapping[str, Any] = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        self._ended = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        self._size += len(chunk)
+        return chunk
+
+    async def _start(self, answer: Answer) -> None:
+        headers = {
+            "content-type": answer.media_type,
+            "content-length": str(len(answer.body)),
+            **{name.lower(): value for name, value in answer.headers.items()},
+        }
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [
+                    (name.encode("latin-1"), value.encode("latin-1", "replace"))
+                    for name, value in headers.items()
+                ],
+            }
+        )
+
+    def _transport(self) -> asyncio.Transport | None:
+        transport: asyncio.Transport | None = self._scope.get(TRANSPORT)
+        return transport
+
+
+def is_loopback(scope: Scope) -> bool:
+    """Whether the request comes from this machine."""
+    client = scope.get("client")
+    try:
+        return client is not None and ip_address(client[0]).is_loopback
+    except ValueError:
+        return False

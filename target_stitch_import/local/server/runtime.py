@@ -1,0 +1,181 @@
+"""Puts the parts together and runs them: application, socket, server thread.
+
+Everything heavy is imported here, so that importing the package stays cheap.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from target_stitch_import.local.api import answers
+from target_stitch_import.local.api.accounts import Accounts
+from target_stitch_import.local.api.batch import Strictness
+from target_stitch_import.local.api.faults import FaultList
+from target_stitch_import.local.api.journal import DEFAULT_KEPT_BYTES, Journal
+from target_stitch_import.local.api.service import MAX_BODY_BYTES, Service
+from target_stitch_import.local.server.control import Control, is_local, response
+from target_stitch_import.local.server.http import ImportApp, Protocol
+from target_stitch_import.local.server.page import About, Page
+from target_stitch_import.local.warehouse.profiles import DEFAULT_PROFILE, profiles
+from target_stitch_import.local.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a local Import API is to run; see `docs/local-import-api.md`."""
+
+    database: Path | None = None
+    accounts: Path | str | Mapping[str, Any] | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    region: str | None = None
+    destination: str = DEFAULT_PROFILE
+    nested: str | None = None
+    kept_bytes: int | None = DEFAULT_KEPT_BYTES
+    max_body_bytes: int = MAX_BODY_BYTES
+    public_page: bool = False
+    strictness: Strictness = Strictness()  # noqa: RUF009 - frozen
+
+
+class LocalApi:
+    """One running local Import API."""
+
+    def __init__(self, options: Options) -> None:
+        profile = profiles()[options.destination]
+        flatten = (options.nested or profile.nested) == "flatten"
+        self._options = options
+        accounts = Accounts.load(options.accounts, options.region)
+        # The socket first: a port already taken is told before a file is made.
+        self._socket = _listen(options.host, options.port)
+        try:
+            self.warehouse = Warehouse(options.database, profile, flatten=flatten)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.faults = FaultList()
+        self.journal = Journal(options.kept_bytes)
+        self.service = Service(accounts, self.warehouse, options.strictness, options.max_body_bytes)
+        self._server = _Server(
+            uvicorn.Config(
+                self._application(),
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL it listens on."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Serve in a thread; when this returns, requests are answered."""
+        self._thread = threading.Thread(target=self.run, name="local-import-api", daemon=True)
+        self._thread.start()
+        self._server.ready.wait()
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._server.ready.set()
+
+    def request_stop(self) -> None:
+        """Ask the server to finish; returns at once."""
+        self._server.should_exit = True
+
+    def close(self) -> None:
+        """Finish what is being answered, then close socket and database."""
+        self.request_stop()
+        if self._thread is not None:
+            self._thread.join()
+        self._socket.close()
+        self.warehouse.close()
+
+    def reset(self) -> None:
+        """Go back to the fresh state: no tables, no faults, no requests, accounts as given."""
+        self.warehouse.reset()
+        self.faults.put([])
+        self.journal.reset()
+        self.service.accounts = Accounts.load(self._options.accounts, self._options.region)
+
+    def _about(self) -> About:
+        options = self._options
+        title = profiles()[options.destination].title
+        return About(
+            self.url,
+            self.service.accounts.region,
+            f"{title} rules",
+            str(options.database) if options.database is not None else "in memory",
+            "any is accepted" if self.service.accounts.is_open else "of the accounts file",
+        )
+
+    def _application(self) -> ASGIApp:
+        imports = ImportApp(self.service, self.faults, self.journal)
+        control = Control(self.faults, self.journal, self.warehouse, self.reset)
+        page = Page(self._about(), self.journal, self.faults, self.warehouse)
+        local = Starlette(routes=[*control.routes(), *page.routes()])
+        public_page = self._options.public_page
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            path: str = scope["path"]
+            is_page = path == "/" or path.startswith(("/_page/", "/table/"))
+            if not is_page and not path.startswith("/_local/"):
+                await imports(scope, receive, send)
+            elif is_local(scope) or (is_page and public_page):
+                await local(scope, receive, send)
+            else:
+                refusal = answers.as_text(403, "Only from this machine.")
+                await response(refusal)(scope, receive, send)
+
+        return application
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it serves."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start serving."""
+        await super().startup(sockets=sockets)
+        self.ready.set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named, since asyncio sets TCP_NODELAY only on sockets that say TCP: without
+    # it each answer waits 40 ms for the peer's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(256)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,118 @@
+"""What the warehouse knows of its tables: names, keys, versions, and one type a column.
+
+Plain values without a database; a load works on copies, kept only once it is committed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from target_stitch_import.local.warehouse.profiles import Kind, Profile
+
+RECEIVED_AT = "_sdc_received_at"
+BATCHED_AT = "_sdc_batched_at"
+SEQUENCE = "_sdc_sequence"
+TABLE_VERSION = "_sdc_table_version"
+EXTRACTED_AT = "_sdc_extracted_at"
+PRIMARY_KEY = "__sdc_primary_key"
+SOURCE_KEY = "_sdc_source_key_"
+SYSTEM_NAME = re.compile("_?_sdc_")
+"""How the name of a system column begins."""
+
+TYPES: dict[Kind, str] = {
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "string": "VARCHAR",
+    "timestamp": "TIMESTAMP",
+    "json": "VARCHAR",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `raw_name` is the property path it comes from, empty for a system column."""
+
+    name: str
+    raw_name: str
+    kind: Kind
+    sql_type: str
+
+
+@dataclass(slots=True)
+class Table:
+    """One table; `root` names the table whose records it belongs to, if it is a subtable."""
+
+    schema: str
+    name: str
+    raw_name: str
+    root: str | None = None
+    key_names: tuple[str, ...] = ()
+    append_only: bool = False
+    version: int = 0
+    new_version: bool = False
+    staged: bool = False
+    """Whether rows of later versions wait in a table of their own."""
+    columns: dict[str, Column] = field(default_factory=dict)
+    """By lower-case name, in the order they appeared."""
+
+    def copy(self) -> Table:
+        """Give a copy that can change without this one changing."""
+        return replace(self, columns=dict(self.columns))
+
+    def key_columns(self) -> list[Column]:
+        """Give the columns that hold the key, splits included; none when append-only."""
+        if self.append_only:
+            return []
+        return [each for each in self.columns.values() if each.raw_name in self.key_names]
+
+    def add(self, column: Column) -> None:
+        """Add a column, or put another type in its place."""
+        self.columns[column.name.lower()] = column
+
+
+class UnusableColumnError(ValueError):
+    """A column that cannot be loaded at all: its values are left out, and the text says why."""
+
+
+class CollisionError(ValueError):
+    """A name already taken by another property: the records are rejected."""
+
+
+def place(
+    table: Table, raw_name: str, kind: Kind, profile: Profile, reserved: str | None = None
+) -> Column:
+    """Find the column for a property's values of one type, new or not (not added yet).
+
+    `reserved` says why the client may not use the name at all, if so. Raises UnusableColumnError
+    for a name the destination does not take, and CollisionError for one that is not free.
+    """
+    if reserved is not None:
+        raise CollisionError(reserved)
+    base = profile.name(raw_name)
+    if not base:
+        raise UnusableColumnError(
+            f"Column name [{raw_name}] has no character that {profile.title} allows"
+        )
+    if profile.column_characters and len(base) > profile.column_characters:
+        raise UnusableColumnError(f"Column name [{raw_name}] is too long for {profile.title}")
+    if base.lower() == PRIMARY_KEY:
+        raise CollisionError(f"Field collision on [{raw_name}]")
+    taken = table.columns.get(base.lower())
+    if taken is None:
+        return Column(base, raw_name, kind, TYPES[kind])
+    if taken.raw_name != raw_name:
+        raise CollisionError(f"Field collision on [{raw_name}]")
+    if taken.kind == kind:
+        return taken
+    suffix = profile.suffix(kind)
+    name = base + (suffix.upper() if profile.case == "upper" else suffix)
+    split = table.columns.get(name.lower())
+    if split is None:
+        return Column(name, raw_name, kind, TYPES[kind])
+    if split.raw_name != raw_name or split.kind != kind:
+        raise CollisionError(f"Field collision on [{raw_name}]")
+    return split

@@ -1,0 +1,227 @@
+"""One load planned without a database: which rows go to which columns, and which are rejected.
+
+A record that any of its values keeps out is taken out whole, and the rest is planned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from target_stitch_import.local.api import digits
+from target_stitch_import.local.api.values import INT64
+from target_stitch_import.local.warehouse.catalog import (
+    CollisionError,
+    Column,
+    Table,
+    UnusableColumnError,
+    place,
+)
+from target_stitch_import.local.warehouse.shape import Rows, Series, shape
+
+if TYPE_CHECKING:
+    from target_stitch_import.local.api.batch import Load
+    from target_stitch_import.local.warehouse.profiles import Profile
+
+HUGE_INTEGER = "HUGEINT"
+MAX_TIMESTAMP_YEAR = 9999
+
+Measure = Callable[[Table, Column], digits.Extent]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row for `_sdc_rejected`: why, and the record it is about."""
+
+    reason: str
+    record: Any
+
+
+@dataclass(slots=True)
+class TablePlan:
+    """What to do with one table: its new shape, and its rows column by column."""
+
+    table: Table
+    rows: Rows
+    columns: list[tuple[Column, list[Any]]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one load does: tables with their rows (root first), and what is rejected."""
+
+    load: Load
+    tables: list[TablePlan] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Bad:
+    """Records found unfit, by position, with the first reason for each."""
+
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    def add(self, at: int, reason: str) -> None:
+        self.reasons.setdefault(at, reason)
+
+    def all(self, positions: Iterable[int], reason: str) -> None:
+        for at in positions:
+            self.add(at, reason)
+
+
+class Planner:
+    """Plans loads by one destination's rules; `measure` asks what a column holds already."""
+
+    def __init__(self, profile: Profile, measure: Measure, *, flatten: bool) -> None:
+        self._profile = profile
+        self._measure = measure
+        self._flatten = flatten
+
+    def plan(self, load: Load, tables: dict[str, Table], schema: str) -> Plan:
+        """Plan `load`; `tables` holds copies of the schema's tables by lower-case name."""
+        reason = self._table_reason(load, tables)
+        if reason is not None:
+            rejected = [Rejection(reason, record) for record in load.records]
+            return Plan(replace(load, records=[], sequences=[], extracted_at=None), [], rejected)
+        rejections: list[Rejection] = []
+        while True:
+            working = {name: table.copy() for name, table in tables.items()}
+            plan = Plan(load, [], list(rejections))
+            bad = _Bad()
+            for rows in shape(load.table_name, load.records, load.schema, flatten=self._flatten):
+                self._table(plan, rows, working, schema, bad)
+            if not bad.reasons:
+                return plan
+            rejections += [
+                Rejection(reason, load.records[at]) for at, reason in sorted(bad.reasons.items())
+            ]
+            load = without(load, set(bad.reasons))
+
+    def _table_reason(self, load: Load, tables: dict[str, Table]) -> str | None:
+        """Say why nothing of the load can be stored, or None."""
+        name = self._profile.name(load.table_name)
+        if not name:
+            return (
+                f"Table name [{load.table_name}] has no character that {self._profile.title} allows"
+            )
+        if len(name) > self._profile.table_characters:
+            return f"Table name [{load.table_name}] is too long for {self._profile.title}"
+        reserved = self._profile.reserved_prefix(load.table_name, table=True)
+        if reserved is not None:
+            return reserved
+        known = tables.get(name.lower())
+        if known is not None and known.raw_name != load.table_name:
+            return f"Table [{load.table_name}] collides with [{known.raw_name}]"
+        stops = self._profile.on_key_change == "stop"
+        stored = known is not None and known.columns and load.records
+        if known is not None and stored and stops and not _same_keys(known, load):
+            return f"primary keys changed on [{load.table_name}]"
+        return None
+
+    def _table(
+        self, plan: Plan, rows: Rows, tables: dict[str, Table], schema: str, bad: _Bad
+    ) -> None:
+        load, profile = plan.load, self._profile
+        name = profile.name(rows.raw_name)
+        root = plan.tables[0].table if rows.levels is not None else None
+        table = tables.get(name.lower())
+        if root is not None and (
+            len(name) > profile.table_characters
+            or (table is not None and table.raw_name != rows.raw_name)
+        ):
+            bad.all(rows.roots, f"Table name [{rows.raw_name}] is too long for {profile.title}")
+            return
+        if table is None:
+            table = Table(schema, name, rows.raw_name, version=load.version)
+            if root is None:
+                table.key_names = load.key_names
+                table.append_only = not load.key_names
+            else:
+                table.root = root.name
+            tables[name.lower()] = table
+        elif root is None and rows.roots and not _same_keys(table, load):
+            table.append_only = True
+        each = TablePlan(table, rows)
+        for series in rows.series:
+            self._series(plan, each, series, bad)
+        if profile.max_columns and len(table.columns) > profile.max_columns:
+            bad.all(rows.roots, "ERROR: too many columns")
+        plan.tables.append(each)
+
+    def _series(self, plan: Plan, each: TablePlan, series: Series, bad: _Bad) -> None:
+        rows, table = each.rows, each.table
+        profile = self._profile
+        reserved = profile.reserved_prefix(series.raw_name) or profile.reserved_suffix(series.leaf)
+        try:
+            column = place(table, series.raw_name, series.kind, self._profile, reserved)
+        except UnusableColumnError as error:
+            if rows.levels is None and series.raw_name in plan.load.key_names:
+                bad.all(rows.roots, str(error))
+                return
+            if not any(str(error) == known.reason for known in plan.rejections):
+                at = next(at for at, value in enumerate(series.values) if value is not None)
+                plan.rejections.append(Rejection(str(error), plan.load.records[rows.roots[at]]))
+            return
+        except CollisionError as error:
+            for at, value in enumerate(series.values):
+                if value is not None:
+                    bad.add(rows.roots[at], str(error))
+            return
+        column, outside = self._fitted(table, column, series)
+        for at in outside:
+            what = {"number": "decimal"}.get(series.kind, series.kind)
+            bad.add(
+                rows.roots[at],
+                f"{what} out of range for {self._profile.title} on [{series.values[at]}]"[:500],
+            )
+        table.add(column)
+        each.columns.append((column, series.values))
+
+    def _fitted(self, table: Table, column: Column, series: Series) -> tuple[Column, list[int]]:
+        """Give the column with the type its values need, and where values fit no type."""
+        known = table.columns.get(column.name.lower())
+        if series.kind == "number":
+            fitted = digits.fit(
+                series.values,
+                known.sql_type if known else None,
+                series.scale,
+                lambda: self._measure(table, column),
+            )
+            return replace(column, sql_type=fitted.sql_type), list(fitted.outside)
+        if series.kind == "integer":
+            return self._integers(column, series.values)
+        if series.kind == "timestamp":
+            least = f"{self._profile.min_year:04d}"
+            return column, [
+                at
+                for at, value in enumerate(series.values)
+                if value is not None and value[:4] < least
+            ]
+        return column, []
+
+    def _integers(self, column: Column, values: list[Any]) -> tuple[Column, list[int]]:
+        present = [value for value in values if value is not None]
+        if column.sql_type != HUGE_INTEGER and min(present) in INT64 and max(present) in INT64:
+            return column, []
+        digits = self._profile.integer_digits
+        room = range(-(10**digits) + 1, 10**digits) if digits else INT64
+        outside = [at for at, each in enumerate(values) if each is not None and each not in room]
+        huge = digits and any(each in room and each not in INT64 for each in present)
+        return (replace(column, sql_type=HUGE_INTEGER) if huge else column), outside
+
+
+def _same_keys(table: Table, load: Load) -> bool:
+    return set(table.key_names) == set(load.key_names)
+
+
+def without(load: Load, positions: set[int]) -> Load:
+    """Give the load without the records at `positions`."""
+    kept = [at for at in range(len(load.records)) if at not in positions]
+    times = load.extracted_at
+    return replace(
+        load,
+        records=[load.records[at] for at in kept],
+        sequences=[load.sequences[at] for at in kept],
+        extracted_at=None if times is None else [times[at] for at in kept],
+    )

@@ -1,0 +1,301 @@
+"""The warehouse a destination would hold, in DuckDB: one load is one transaction.
+
+When `load` returns, its rows are committed to the file; when it raises, nothing has changed.
+Names that come from data are always quoted.
+"""
+
+# ruff: noqa: S608 - every name that comes from data goes through `quoted`
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+
+from target_stitch_import.local.api.digits import Extent, extent
+from target_stitch_import.local.warehouse import store
+from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without
+from target_stitch_import.local.warehouse.store import quoted
+from target_stitch_import.local.warehouse.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from target_stitch_import.local.api.batch import Load
+    from target_stitch_import.local.warehouse.catalog import Column, Table
+    from target_stitch_import.local.warehouse.profiles import Profile
+
+# What a value in the data can cause; any other error is the service's own, and answers 500.
+VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
+MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
+MAX_CULPRITS = 20  # where so many records fail by themselves, or all of several, it is not them
+
+
+@dataclass(slots=True)
+class _Job:
+    """What one request's attempts to load have in common."""
+
+    schema: str
+    received_at: datetime
+    rejected: list[tuple[str, Rejection]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What became of one load."""
+
+    rows: int
+    rejected: int
+
+
+class Warehouse:
+    """DuckDB as a Stitch destination; safe to call from several threads.
+
+    `database` is a file, made readable by its owner alone, or None for memory.
+    """
+
+    def __init__(self, database: Path | None, profile: Profile, *, flatten: bool) -> None:
+        self._lock = threading.Lock()
+        self._profile = profile
+        self._flatten = flatten
+        self._scratch = tempfile.TemporaryDirectory(prefix="stitch-import-")
+        self._connection = _open(database)
+        self._journal_file = Path(f"{database}.wal") if database is not None else None
+        self._tables: dict[str, dict[str, Table]] = store.read_catalog(self._connection)
+
+    def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
+        """Store one accepted request in `schema`, durably and all at once."""
+        schema = store.schema_name(schema)
+        with self._lock:
+            job = _Job(schema, received_at)
+            while True:
+                try:
+                    with self._transaction():
+                        tables, loaded = self._apply(job, loads)
+                    break
+                except VALUE_ERRORS as error:
+                    # A value that the plan thought would fit: reject its record, load the rest.
+                    loads = self._without_culprits(job, loads, _first_line(error))
+            self._tables[schema] = tables
+            return loaded
+
+    def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement apart from the loads and give its rows."""
+        with self._lock:
+            cursor = self._connection.cursor()
+        try:
+            return cursor.execute(store.USE).execute(sql, parameters or []).fetchall()
+        finally:
+            cursor.close()
+
+    def tables(self) -> list[Table]:
+        """Give copies of the tables that exist, in the order they were made."""
+        with self._lock:
+            return [
+                table.copy()
+                for tables in self._tables.values()
+                for table in tables.values()
+                if table.columns
+            ]
+
+    def counts(self) -> list[tuple[Table, int]]:
+        """Give each table with its number of visible rows."""
+        tables = self.tables()
+        if not tables:
+            return []
+        parts = [
+            f"(SELECT {at}, count(*) FROM {store.main_relation(table)})"
+            for at, table in enumerate(tables)
+        ]
+        counted = dict(self.query(" UNION ALL ".join(parts)))
+        return [(table, counted[at]) for at, table in enumerate(tables)]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Give each table with its number of rows, columns and types, as JSON."""
+        return [
+            {
+                "schema": table.schema,
+                "table": table.name,
+                "rows": count,
+                "columns": {column.name: column.sql_type for column in table.columns.values()},
+            }
+            for table, count in self.counts()
+        ]
+
+    def page(
+        self, schema: str, name: str, limit: int, offset: int
+    ) -> tuple[Table, int, list[tuple[Any, ...]]] | None:
+        """Give a table, its number of rows, and some of them as text; None if there is none."""
+        with self._lock:
+            known = self._tables.get(schema, {}).get(name.lower())
+        if known is None or not known.columns:
+            return None
+        relation = store.main_relation(known)
+        [(total,)] = self.query(f"SELECT count(*) FROM {relation}")
+        names = ", ".join(
+            f"left({quoted(column.name)}::VARCHAR, 2000)" for column in known.columns.values()
+        )
+        return (
+            known,
+            total,
+            self.query(f"SELECT {names} FROM {relation} LIMIT ? OFFSET ?", [limit, offset]),
+        )
+
+    def rejected(self, limit: int) -> tuple[list[tuple[Any, ...]], int]:
+        """Give the newest rejected records (time, table, reason, text), and how many there are."""
+        with self._lock:
+            schemas = list(self._tables)
+        parts = [f"FROM {store.within(schema, store.REJECTED)}" for schema in schemas]
+        if not parts:
+            return [], 0
+        every = " UNION ALL ".join(f"({part})" for part in parts)
+        [(count,)] = self.query(f"SELECT count(*) FROM ({every})")
+        return self.query(f"FROM ({every}) ORDER BY _sdc_rejected_at DESC LIMIT {limit}"), count
+
+    def reset(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            with self._transaction():
+                store.drop_everything(self._connection)
+            self._tables = {}
+
+    def close(self) -> None:
+        """Close the database; nothing may be called afterwards."""
+        with self._lock:
+            self._connection.close()
+            self._scratch.cleanup()
+
+    def _apply(self, job: _Job, loads: list[Load]) -> tuple[dict[str, Table], Loaded]:
+        """Write loads inside a transaction; give the schema's tables as they then are."""
+        if job.schema not in self._tables:
+            store.ensure_schema(self._connection, job.schema)
+        tables = dict(self._tables.get(job.schema, {}))
+        rows = 0
+        rejected = list(job.rejected)
+        for load in loads:
+            root = tables.get(self._profile.name(load.table_name).lower())
+            if root is not None and load.version < root.version:
+                continue  # rows of a version already replaced are never visible
+            planner = Planner(self._profile, self._measure, flatten=self._flatten)
+            plan = planner.plan(load, tables, job.schema)
+            rejected += [(load.table_name, each) for each in plan.rejections]
+            if plan.tables:
+                changed, stored = self._write(plan, tables, job.received_at)
+                tables.update(changed)
+                rows += stored
+        store.write_rejections(
+            self._connection,
+            job.schema,
+            [(table, each.reason, _text(each.record)) for table, each in rejected],
+        )
+        known = self._tables.get(job.schema, {})
+        store.write_catalog(
+            self._connection,
+            [table for name, table in tables.items() if known.get(name) != table],
+        )
+        return tables, Loaded(rows, len(rejected))
+
+    def _write(
+        self, plan: Plan, known: dict[str, Table], received_at: datetime
+    ) -> tuple[dict[str, Table], int]:
+        root = plan.tables[0].table
+        changed = {name: table.copy() for name, table in known.items() if table.root == root.name}
+        writer = Writer(self._connection, Path(self._scratch.name), received_at)
+        rows = writer.rows(plan, known, changed)
+        planned = [each.table for each in plan.tables if each.table.columns]
+        changed.update({table.name.lower(): table for table in [root, *planned]})
+        if plan.load.activate:
+            writer.activate(root, plan.load.version, list(changed.values()))
+        return changed, rows
+
+    def _without_culprits(self, job: _Job, loads: list[Load], reason: str) -> list[Load]:
+        """Halve each load until the records that fail by themselves are known, and reject them.
+
+        Raises RuntimeError where no record is at fault, or so many that the warehouse must be.
+        """
+        kept: list[Load] = []
+        found = 0
+        for load in loads:
+            culprits: set[int] = set()
+            pending = [range(len(load.records))]
+            while pending:
+                part = pending.pop()
+                if not part or not self._fails(
+                    job, without(load, set(range(len(load.records))) - set(part))
+                ):
+                    continue
+                if len(part) == 1:
+                    culprits.update(part)
+                    if len(culprits) == min(MAX_CULPRITS, max(len(load.records), 2)):
+                        raise RuntimeError(f"the warehouse cannot load: {reason}")
+                else:
+                    middle = len(part) // 2
+                    pending += [part[:middle], part[middle:]]
+            job.rejected += [
+                (load.table_name, Rejection(reason, load.records[at])) for at in sorted(culprits)
+            ]
+            found += len(culprits)
+            kept.append(without(load, culprits))
+        if not found:
+            raise RuntimeError(f"the warehouse cannot load: {reason}")
+        return kept
+
+    def _fails(self, job: _Job, load: Load) -> bool:
+        try:
+            with self._transaction(keep=False):
+                self._apply(job, [load])
+        except VALUE_ERRORS:
+            return True
+        return False
+
+    def _measure(self, table: Table, column: Column) -> Extent:
+        """Measure the digits a number column holds, in every relation of its table."""
+        total = Extent()
+        present = table.columns[column.name.lower()]
+        name = quoted(present.name)
+        for relation in store.relations(table):
+            for (value,) in self._connection.execute(
+                f"SELECT DISTINCT {name}::VARCHAR FROM {relation} WHERE {name} IS NOT NULL"
+            ).fetchall():
+                total |= extent(Decimal(value))
+        return total
+
+    @contextmanager
+    def _transaction(self, *, keep: bool = True) -> Iterator[None]:
+        self._connection.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            with suppress(duckdb.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT" if keep else "ROLLBACK")
+        if self._journal_file is not None:
+            with suppress(FileNotFoundError):
+                self._journal_file.chmod(0o600)  # DuckDB makes it anew after each checkpoint
+
+
+def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
+    before = os.umask(0o077)  # a file is made readable by its owner alone
+    try:
+        return store.open_database(database)
+    finally:
+        os.umask(before)
+
+
+def _text(record: Any) -> str:
+    encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+    return encoder.encode(record).decode()[:MAX_REJECTED_CHARACTERS]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:500]

@@ -1,0 +1,351 @@
+"""Writes one load to the warehouse: bulk rows, upserts, subtables, versions.
+
+Everything here runs inside the transaction of its caller.
+"""
+
+# ruff: noqa: S608 - every name that comes from data goes through `quoted`
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from target_stitch_import.local.warehouse.catalog import (
+    BATCHED_AT,
+    EXTRACTED_AT,
+    PRIMARY_KEY,
+    RECEIVED_AT,
+    SEQUENCE,
+    SOURCE_KEY,
+    TABLE_VERSION,
+    Column,
+    Table,
+)
+from target_stitch_import.local.warehouse.plan import HUGE_INTEGER, Plan, TablePlan
+from target_stitch_import.local.warehouse.store import (
+    main_relation,
+    quoted,
+    relations,
+    staged_relation,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from target_stitch_import.local.api.batch import Load
+
+MAX_LINE_BYTES = 100_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
+_ENCODER = msgspec.json.Encoder(enc_hook=str)  # Moment is a str of its own
+# The types that JSON lines are read as; all others come as text and are cast.
+_READ_AS = {"BIGINT": "BIGINT", "BOOLEAN": "BOOLEAN", "DOUBLE": "DOUBLE"}
+
+
+class Writer:
+    """Writes one load. `scratch` is a directory for the file that bulk rows pass through."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, scratch: Path, received_at: datetime
+    ) -> None:
+        self._sql = connection.execute
+        self._scratch = scratch
+        self._received_at = received_at
+        self._batched_at = datetime.now(timezone.utc)
+
+    def rows(self, plan: Plan, known: dict[str, Table], family: dict[str, Table]) -> int:
+        """Store the planned rows: upserted by key, or appended. Gives how many arrived.
+
+        `known` holds the tables as they are; `family` the root's subtables so far, whose rows
+        for an upserted key are replaced.
+        """
+        root = plan.tables[0]
+        if not plan.load.records or not any(each.table.columns for each in plan.tables):
+            return 0
+        version = plan.load.version
+        staged = version > root.table.version
+        stored = [each for each in plan.tables if each is root or each.columns]
+        for each in stored:
+            self._reshape(each, root.table, known.get(each.table.name.lower()), plan.load, staged)
+        names = self._incoming(plan, root)
+        if root.table.key_columns():
+            match = _Match(root.table, names, version if staged else None)
+            self._sql(match.drop_losers(root.table, _target(root.table, staged)))
+            self._sql(match.delete_old(root.table, _target(root.table, staged), ""))
+            present = {each.table.name.lower(): each.table for each in stored[1:]}
+            for table in {**family, **present}.values():
+                if table.columns and (table.staged or not staged):
+                    self._sql(match.delete_old(table, _target(table, staged), SOURCE_KEY))
+        self._insert_root(root, names, _target(root.table, staged), plan.load)
+        for each in stored[1:]:
+            self._insert_sub(plan, each, root, names, _target(each.table, staged))
+        self._sql("DROP TABLE incoming")
+        return sum(len(each.rows.roots) for each in stored)
+
+    def activate(self, root: Table, version: int, tables: list[Table]) -> None:
+        """Make `version` the visible one: earlier rows go, its staged rows take their place."""
+        if version == root.version:
+            return
+        for table in tables:
+            if table.columns:
+                main = main_relation(table)
+                self._sql(f"DELETE FROM {main}")
+                if table.staged:
+                    staged = staged_relation(table)
+                    self._sql(
+                        f"INSERT INTO {main} BY NAME FROM {staged} WHERE {TABLE_VERSION} = ?",
+                        [version],
+                    )
+                    self._sql(f"DELETE FROM {staged} WHERE {TABLE_VERSION} <= ?", [version])
+            table.version = version
+            table.new_version = True
+
+    def _reshape(
+        self,
+        each: TablePlan,
+        root: Table,
+        known: Table | None,
+        load: Load,
+        staged: bool,  # noqa: FBT001
+    ) -> None:
+        """Make or alter the relations of a table, so that the planned columns are there."""
+        table = each.table
+        for column in _system_columns(each, root, load):
+            present = table.columns.get(column.name.lower())
+            if present is None or present.sql_type != column.sql_type:
+                table.add(column)  # a subtable's copy of a key widens with the key
+        exists = known is not None and bool(known.columns)
+        had = known.columns if known is not None else {}
+        definition = ", ".join(
+            f"{quoted(column.name)} {column.sql_type}" for column in table.columns.values()
+        )
+        for relation in relations(known) if known is not None else []:
+            for name, column in table.columns.items():
+                before = had.get(name)
+                if before is None:
+                    change = f"ADD COLUMN {quoted(column.name)} {column.sql_type}"
+                elif before.sql_type != column.sql_type:
+                    via = "::VARCHAR" if before.sql_type == "DOUBLE" else ""
+                    change = (
+                        f"ALTER COLUMN {quoted(column.name)} SET DATA TYPE {column.sql_type}"
+                        f" USING {quoted(column.name)}{via}::{column.sql_type}"
+                    )
+                else:
+                    continue
+                self._sql(f"ALTER TABLE {relation} {change}")
+        if not exists:
+            self._sql(f"CREATE TABLE {main_relation(table)} ({definition})")
+        if staged and not table.staged:
+            table.staged = True
+            self._sql(f"CREATE TABLE {staged_relation(table)} ({definition})")
+
+    def _incoming(self, plan: Plan, root: TablePlan) -> dict[str, str]:
+        """Bring the root's rows in as the temporary table `incoming`, one winner a key.
+
+        Gives the temporary name of each column that the load brings.
+        """
+        names = {column.name: f"c{at}" for at, (column, _) in enumerate(root.columns)}
+        fields: dict[str, tuple[str, list[Any]]] = {
+            "r": ("BIGINT", list(root.rows.roots)),
+            "s": ("BIGINT", plan.load.sequences),
+        }
+        if plan.load.extracted_at is not None:
+            fields["x"] = ("VARCHAR", plan.load.extracted_at)
+        fields.update(_fields(root, "c"))
+        extra = []
+        if PRIMARY_KEY in root.table.columns:
+            extra.append("uuid()::VARCHAR AS k")
+        winners = ""
+        if root.table.key_columns() and not _unique_keys(root):
+            parts = [names[key.name] for key in root.table.key_columns() if key.name in names]
+            winners = (
+                f" QUALIFY row_number() OVER (PARTITION BY {', '.join(parts)}"
+                " ORDER BY s DESC, r) = 1 ORDER BY r"
+            )
+        self._read("incoming", fields, extra, winners)
+        return names
+
+    def _read(
+        self, name: str, fields: dict[str, tuple[str, list[Any]]], extra: list[str], tail: str
+    ) -> None:
+        """Bring columns of values in as a temporary table, through a file of JSON lines."""
+        keys = list(fields)
+        rows = zip(*(values for _, values in fields.values()), strict=True)
+        lines = _ENCODER.encode_lines([dict(zip(keys, row, strict=True)) for row in rows])
+        handle, path = tempfile.mkstemp(dir=self._scratch, suffix=".jsonl")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(lines)
+            read = {key: _READ_AS.get(type_, "VARCHAR") for key, (type_, _) in fields.items()}
+            columns = ", ".join(f"'{key}': '{type_}'" for key, type_ in read.items())
+            casts = [
+                key if read[key] == type_ else f"{_cast(key, type_)} AS {key}"
+                for key, (type_, _) in fields.items()
+            ]
+            self._sql(
+                f"CREATE TEMP TABLE {name} AS FROM (SELECT {', '.join([*casts, *extra])}"
+                f" FROM read_json(?, format = 'newline_delimited', compression = 'uncompressed',"
+                f" maximum_object_size = {MAX_LINE_BYTES}, columns = {{{columns}}})){tail}",
+                [path],
+            )
+        finally:
+            Path(path).unlink()
+
+    def _insert_root(self, root: TablePlan, names: dict[str, str], target: str, load: Load) -> None:
+        values = {quoted(name): short for name, short in names.items()}
+        values.update(self._system_values(load))
+        if PRIMARY_KEY in root.table.columns:
+            values[PRIMARY_KEY] = "k"
+        self._sql(
+            f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"
+            " FROM incoming"
+        )
+
+    def _insert_sub(
+        self, plan: Plan, each: TablePlan, root: TablePlan, names: dict[str, str], target: str
+    ) -> None:
+        """Store a subtable's rows for the root rows that were stored."""
+        levels = each.rows.levels or []
+        depth = len(levels[0])
+        fields: dict[str, tuple[str, list[Any]]] = {"r": ("BIGINT", list(each.rows.roots))}
+        for level in range(depth):
+            fields[f"l{level}"] = ("BIGINT", [place[level] for place in levels])
+        fields.update(_fields(each, "e"))
+        self._read("incoming_sub", fields, [], "")
+        values = {quoted(column.name): f"e{at}" for at, (column, _) in enumerate(each.columns)}
+        values.update({f"_sdc_level_{level}_id": f"l{level}" for level in range(depth)})
+        values.update(self._system_values(plan.load))
+        for column, source in _source_keys(root.table, names):
+            values[quoted(column.name)] = source
+        order = ", ".join(["r", *(f"l{level}" for level in range(depth))])
+        self._sql(
+            f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"
+            f" FROM incoming_sub JOIN incoming USING (r) ORDER BY {order}"
+        )
+        self._sql("DROP TABLE incoming_sub")
+
+    def _system_values(self, load: Load) -> dict[str, str]:
+        """Give the system columns' expressions; literals are ours, never from data."""
+        values = {
+            RECEIVED_AT: f"TIMESTAMP '{_moment(self._received_at)}'",
+            BATCHED_AT: f"TIMESTAMP '{_moment(self._batched_at)}'",
+            SEQUENCE: "s",
+            TABLE_VERSION: str(int(load.version)),
+        }
+        if load.extracted_at is not None:
+            values[EXTRACTED_AT] = "try_cast(try_cast(x AS TIMESTAMPTZ) AS TIMESTAMP)"
+        return values
+
+
+class _Match:
+    """The SQL that finds the rows of the keys in `incoming`.
+
+    Every column is qualified: a table's own may well be called `s` or `c0`.
+    """
+
+    def __init__(self, root: Table, names: dict[str, str], version: int | None) -> None:
+        keys = root.key_columns()
+        split = len(keys) > len(root.key_names)
+        self._same = "IS NOT DISTINCT FROM" if split else "="
+        self._keys = [
+            (key.name, f"incoming.{names[key.name]}" if key.name in names else "NULL")
+            for key in keys
+        ]
+        self._version = "" if version is None else f" AND t.{TABLE_VERSION} = {int(version)}"
+
+    def drop_losers(self, root: Table, target: str) -> str:
+        """Drop incoming rows that are not newer than the stored ones."""
+        return (
+            f"DELETE FROM incoming USING {target} t"
+            f" WHERE {self._where(root, '')} AND t.{SEQUENCE} >= incoming.s"
+        )
+
+    def delete_old(self, table: Table, target: str, prefix: str) -> str:
+        """Delete the stored rows that incoming ones replace; `prefix` leads the key's name."""
+        return f"DELETE FROM {target} t USING incoming WHERE {self._where(table, prefix)}"
+
+    def _where(self, table: Table, prefix: str) -> str:
+        same = " AND ".join(
+            f"{self._column(table, prefix + name)} {self._same} {value}"
+            for name, value in self._keys
+        )
+        return same + self._version
+
+    @staticmethod
+    def _column(table: Table, name: str) -> str:
+        # A subtable learns of a key column's split only with its next row.
+        return f"t.{quoted(name)}" if name.lower() in table.columns else "NULL"
+
+
+def _target(table: Table, staged: bool) -> str:  # noqa: FBT001 - which of two
+    return staged_relation(table) if staged else main_relation(table)
+
+
+def _fields(each: TablePlan, prefix: str) -> dict[str, tuple[str, list[Any]]]:
+    """Give a table's columns under temporary names, as JSON can carry them."""
+    fields: dict[str, tuple[str, list[Any]]] = {}
+    for at, (column, values) in enumerate(each.columns):
+        if column.sql_type == HUGE_INTEGER:
+            values = [None if value is None else str(value) for value in values]  # noqa: PLW2901
+        fields[f"{prefix}{at}"] = (column.sql_type, values)
+    return fields
+
+
+def _unique_keys(root: TablePlan) -> bool:
+    """Whether it is plain that no key occurs twice; points in time have several spellings."""
+    keys = {key.name for key in root.table.key_columns()}
+    columns = [(column.kind, values) for column, values in root.columns if column.name in keys]
+    if any(kind == "timestamp" for kind, _ in columns):
+        return False
+    found = set(zip(*(values for _, values in columns), strict=True))
+    return len(found) == len(root.rows.roots)
+
+
+def _cast(key: str, sql_type: str) -> str:
+    # A cast to TIMESTAMP alone would ignore the offset; the session's time zone is UTC.
+    text = f"{key}::TIMESTAMPTZ" if sql_type == "TIMESTAMP" else key
+    return f"{text}::{sql_type}"
+
+
+def _root_keys(root: Table) -> list[Column]:
+    """Give the columns that subtables repeat of their root."""
+    own = root.columns.get(PRIMARY_KEY)
+    if own is not None:
+        return [own]
+    return [each for each in root.columns.values() if each.raw_name in root.key_names]
+
+
+def _source_keys(root: Table, names: dict[str, str]) -> list[tuple[Column, str]]:
+    """Give the columns of a subtable that repeat the root's key, and where values come from."""
+    found = []
+    for key in _root_keys(root):
+        source = "k" if key.name == PRIMARY_KEY else names.get(key.name, "NULL")
+        found.append((Column(SOURCE_KEY + key.name, "", key.kind, key.sql_type), source))
+    return found
+
+
+def _system_columns(each: TablePlan, root: Table, load: Load) -> list[Column]:
+    """Give the system columns a table needs for this load."""
+    columns: list[Column] = []
+    if each.rows.levels is not None:
+        columns += [column for column, _ in _source_keys(root, {})]
+        depth = len(each.rows.levels[0]) if each.rows.levels else 0
+        columns += [
+            Column(f"_sdc_level_{level}_id", "", "integer", "BIGINT") for level in range(depth)
+        ]
+    elif not each.table.key_names:
+        columns.append(Column(PRIMARY_KEY, "", "string", "VARCHAR"))
+    columns.append(Column(RECEIVED_AT, "", "timestamp", "TIMESTAMP"))
+    columns.append(Column(BATCHED_AT, "", "timestamp", "TIMESTAMP"))
+    columns.append(Column(SEQUENCE, "", "integer", "BIGINT"))
+    columns.append(Column(TABLE_VERSION, "", "integer", "BIGINT"))
+    if load.extracted_at is not None:
+        columns.append(Column(EXTRACTED_AT, "", "timestamp", "TIMESTAMP"))
+    return columns
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

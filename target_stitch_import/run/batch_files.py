@@ -1,0 +1,189 @@
+"""The files that BATCH messages name, read a bounded portion at a time.
+
+Law: only regular files within one directory are read, wherever links and `..` lead. No file is
+changed or deleted: the state behind it may not be written yet, and it may be read again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import unquote
+
+from target_stitch_import.errors import ConfigurationError, InputError, quoted
+from target_stitch_import.singer.origin import BatchFile
+from target_stitch_import.singer.record_lines import RecordReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from target_stitch_import.singer.messages import Event, RecordFiles
+
+CHUNK_BYTES = 1 << 18
+ZIPPED_CHUNK_BYTES = 1 << 15
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WINDOW = zlib.MAX_WBITS | 16
+"""For `zlib`: what comes is gzip, its checksums included."""
+_COMPRESSIONS = (None, "none", "gzip")
+_FORMATS = ("jsonl", "parquet")
+
+
+class _UnreadableError(Exception):
+    """A file cannot be read; the text says why, as the end of a sentence."""
+
+
+class BatchFiles:
+    """Opens the files that BATCH messages name.
+
+    Args:
+        root: The directory that they must be in, or None to refuse them all.
+    """
+
+    def __init__(self, root: str | None) -> None:
+        self._root = root
+
+    def portions(self, batch: RecordFiles) -> Iterator[Iterable[Event]]:
+        """Yield the records of all files of `batch`, in order.
+
+        Raises:
+            InputError: A file is not to be read, or cannot be read to its end.
+            ConfigurationError: The format is one that this installation cannot read.
+        """
+        where = f"Line {batch.line}: BATCH of stream {quoted(batch.stream)}"
+        if self._root is None:
+            raise InputError(
+                f"{where} is not taken, as `batch_root` is not set. Set it to the directory in "
+                "which the tap writes its batch files, or switch off the tap's `batch_config`."
+            )
+        _check_encoding(where, batch)
+        for entry in batch.manifest:
+            try:
+                path = _path_within(Path(self._root).resolve(), entry)
+                with _opened(path) as file:
+                    # A name need not be UTF-8, but it goes into JSON and logs.
+                    name = os.fsencode(path).decode(errors="replace")
+                    yield from _portions(file, batch, BatchFile(name, batch.line))
+            except (_UnreadableError, OSError, EOFError, zlib.error) as error:
+                raise InputError(
+                    f"{where} names the file {quoted(_shown(entry))}, which {_reason(error)}."
+                ) from None
+
+
+def _check_encoding(where: str, batch: RecordFiles) -> None:
+    form, compression = batch.encoding.get("format"), batch.encoding.get("compression")
+    if form not in _FORMATS:
+        raise InputError(
+            f"{where} has the format {quoted(str(form))}. Known are {', '.join(_FORMATS)}."
+        )
+    # Inside Parquet, each column says for itself how it is compressed.
+    if form == "jsonl" and compression not in _COMPRESSIONS:
+        raise InputError(
+            f"{where} has the compression {quoted(str(compression))}. Known are gzip and none."
+        )
+
+
+def _shown(entry: str) -> str:
+    """Return a manifest's `entry` for a message: URLs can hold passwords and signatures."""
+    scheme, mark, rest = entry.partition("://")
+    if not mark or scheme == "file":
+        return entry
+    return scheme + mark + re.split("[?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+
+
+def _path_within(root: Path, entry: str) -> Path:
+    """Return where the file of a manifest's `entry` really is.
+
+    Some taps write a URL without escapes, so a name counts as it stands where it is none decoded.
+    """
+    scheme, mark, rest = entry.partition("://")
+    if mark and scheme != "file":
+        raise _UnreadableError("is not on this machine: only files are read")
+    names = [unquote(rest), rest] if mark else [entry]
+    try:
+        paths = [(root / name).resolve() for name in names]
+        path = next((each for each in paths if each.exists()), paths[0])
+    except (ValueError, RuntimeError):
+        raise _UnreadableError("has a name that leads nowhere") from None
+    if not path.is_relative_to(root):
+        raise _UnreadableError(f"is not in `batch_root`, {root}")
+    return path
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a regular file; anything else could keep a run waiting for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _UnreadableError("is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[Iterable[Event]]:
+    if batch.encoding["format"] == "parquet":
+        try:
+            from target_stitch_import.run.parquet_rows import portions  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise ConfigurationError(
+                f"Line {batch.line}: BATCH of stream {quoted(batch.stream)} has the format "
+                "parquet, which needs pyarrow: pip install 'target-stitch-import[parquet]'."
+            ) from None
+        yield from portions(file, batch, replace(place, unit="Row"))
+        return
+    reader = RecordReader(batch.stream, batch.version, place)
+    for chunk in _decompressed(file, batch.encoding.get("compression")):
+        yield reader.feed(chunk)
+    yield reader.close()
+
+
+def _decompressed(file: IO[bytes], compression: str | None) -> Iterator[bytes]:
+    """Return the text of `file`. It says itself whether it is gzip, as no JSON begins like that.
+
+    The Singer SDK's own taps write gzip whatever they call it.
+    """
+    is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    file.seek(0)
+    if is_gzip:
+        return _unzipped(file)
+    if compression == "gzip":
+        raise _UnreadableError("is not gzip, or is cut off at its beginning")
+    return iter(lambda: file.read(CHUNK_BYTES), b"")
+
+
+def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the text of a gzip file, a bounded portion at a time, whatever the file holds.
+
+    A portion is empty where much was read for little: headers, members without text, or the zeros
+    that may stand behind the last member. So a run can look around in any file.
+    """
+    member = zlib.decompressobj(_GZIP_WINDOW)
+    while data := file.read(ZIPPED_CHUNK_BYTES):
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")
+                if not data:
+                    yield b""
+                    break
+                member = zlib.decompressobj(_GZIP_WINDOW)
+            yield member.decompress(data, CHUNK_BYTES)
+            data = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise EOFError
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case _UnreadableError():
+            return str(error)
+        case EOFError():
+            return "is cut off. Look for what stopped the tap, then run again"
+        case zlib.error():
+            return "is damaged: it cannot be decompressed"
+        case FileNotFoundError():
+            return "does not exist"
+        case _:
+            return f"cannot be read: {getattr(error, 'strerror', None) or type(error).__name__}"

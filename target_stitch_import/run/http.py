@@ -1,0 +1,322 @@
+"""The Import API over `requests` and its `urllib3`. An answer is a value, never an exception.
+
+Law: the token goes to the configured host alone, over verified TLS or to this machine, and comes
+back in no text.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import re
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import requests.auth
+import urllib3
+
+from target_stitch_import.delivery.verdict import Answer, Failure, Rejected, Stop, TryAgain, judge
+from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REGION_URLS: Mapping[str, str] = {
+    "us": "https://api.stitchdata.com",
+    "eu": "https://api.eu-central-1.stitchdata.com",
+}
+BATCH_PATH = "/v2/import/batch"
+STATUS_PATH = "/v2/import/status"
+MAX_ANSWER_BYTES = 64_000
+MAX_TEXT_CHARACTERS = 4_000
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+BIG_BODY_BYTES = 4_000_000
+"""Larger bodies go to `big_url`, as target-stitch sends them."""
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether `url` names this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Sets the token; that it is set also keeps `requests` from looking into `.netrc`."""
+
+    def __init__(self, token: str) -> None:
+        self._value = f"Bearer {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the token, on the way out."""
+        request.headers["Authorization"] = self._value
+        return request
+
+
+def session_with(
+    url: str, token: str, user_agent: str, media_type: str = "application/json"
+) -> requests.Session:
+    """Return a session for requests to `url`, all of which carry `token`."""
+    session = requests.Session()
+    session.auth = _Bearer(token)
+    session.headers["User-Agent"] = user_agent
+    session.headers["Content-Type"] = media_type
+    # Proxies and certificate bundles of the environment count, but for this machine itself.
+    session.trust_env = not is_loopback(url)
+    return session
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where batches go, and as whom."""
+
+    url: str
+    big_url: str
+    token: str
+    read_timeout_seconds: float = 120.0
+    user_agent: str = "target-stitch-import"
+    big_streams: frozenset[str] = frozenset()
+    """Streams whose bodies of any size go to `big_url`."""
+    media_type: str = "application/json"
+
+    @property
+    def base_url(self) -> str:
+        """The URL below which the service's other paths stand."""
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/")
+        if path.endswith(BATCH_PATH):
+            return parts._replace(path=path.removesuffix(BATCH_PATH), query="").geturl()
+        # Whatever a batch URL of its own looks like, the other paths are those of its host.
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How requests get to one URL: through `pool`, proxies and certificates settled."""
+
+    pool: urllib3.HTTPConnectionPool
+    target: str
+    """What stands in the request's first line."""
+    headers: dict[str, str]
+
+
+class _Routes(requests.adapters.HTTPAdapter):
+    """Prepares once what `requests` prepares for each request.
+
+    With many small batches, it would take longer for that than for sending them.
+    """
+
+    def to(self, request: requests.PreparedRequest, *, verify: bool | str, proxies: Any) -> _Route:
+        """Return the way that requests like this one take.
+
+        Raises:
+            RequestException, OSError: The environment's proxies or certificates are of no use.
+        """
+        pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
+        self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
+        target = self.request_url(request, proxies)
+        return _Route(cast("urllib3.HTTPConnectionPool", pool), target, dict(request.headers))
+
+
+class ImportApi:
+    """One connection to the Import API; it is used by one thread at a time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._session = session_with(
+            endpoint.url, endpoint.token, endpoint.user_agent, endpoint.media_type
+        )
+        self._routes = _Routes()
+        self._known_routes: dict[tuple[str, str], _Route] = {}
+
+    def _route(self, method: str, url: str) -> _Route:
+        route = self._known_routes.get((method, url))
+        if route is None:
+            prepared = self._session.prepare_request(requests.Request(method, url))
+            settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
+            # An empty or false setting of the environment must not switch verification off.
+            verify = settings["verify"] or True
+            route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
+            route.headers.pop("Content-Length", None)  # each body has its own
+            if method == "GET":
+                del route.headers["Authorization"]  # whoever asks how the service is
+            self._known_routes[method, url] = route
+        return route
+
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:
+        """Post one batch body and return the answer. Redirects are answers like any other."""
+        endpoint = self._endpoint
+        is_big = len(body) > BIG_BODY_BYTES or stream in endpoint.big_streams
+        return self._send("POST", endpoint.big_url if is_big else endpoint.url, body)
+
+    def status(self) -> str:
+        """Return what the service says of its own health.
+
+        Raises:
+            ServiceUnavailableError: It is not well, or does not answer.
+        """
+        url = self._endpoint.base_url + STATUS_PATH
+        answer = self._send("GET", url)
+        text = quoted(answer.text.strip(), mark="", limit=MAX_TEXT_CHARACTERS)
+        if answer.status != 200 or not _is_well(answer.text):
+            said = answer.failure.value if answer.failure else f"{answer.status} {text}"
+            raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
+        return text
+
+    def check(self) -> None:
+        """See whether the token is taken, with a batch that holds nothing and so loads nothing.
+
+        Raises:
+            TargetError: It is not, or the service does not answer.
+        """
+        verdict = judge(self.send_batch(b"{}"), time.time())
+        if isinstance(verdict, Stop):
+            raise verdict.error
+        if isinstance(verdict, TryAgain):
+            raise ServiceUnavailableError(f"The Import API did not answer: {verdict.reason}")
+        if not isinstance(verdict, Rejected):
+            raise ProtocolError(
+                f"What answers at {self._endpoint.base_url} takes a request that holds nothing, "
+                "which the Import API refuses. Check `api_url`, and proxies in between."
+            )
+
+    def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        timeout = self._endpoint.read_timeout_seconds
+        give_up_at = time.monotonic() + 3 * timeout
+        try:
+            route = self._route(method, url)
+            response = route.pool.urlopen(
+                method,
+                route.target,
+                body,
+                route.headers,
+                retries=self._routes.max_retries,  # none
+                redirect=False,
+                assert_same_host=False,
+                # Of connecting too: the time to send the body on a new connection is cut by it.
+                timeout=urllib3.Timeout(connect=timeout, read=timeout),
+                preload_content=False,
+                decode_content=False,
+            )
+            with response:
+                read = read_bounded(response, MAX_ANSWER_BYTES, give_up_at)
+            text = self._redacted(read.decode("utf-8", "replace"))
+            if _headers_are_cut_off(response):
+                return Answer(failure=Failure.CUT_OFF)
+            return Answer(response.status, text, response.headers.get("Retry-After"))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return Answer(failure=failure_of(error), text=self._redacted(root_text(error)))
+
+    def _redacted(self, text: str) -> str:
+        return redacted(text, self._endpoint.token)[:MAX_TEXT_CHARACTERS]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._routes.close()
+
+
+def read_bounded(response: urllib3.BaseHTTPResponse, max_bytes: int, give_up_at: float) -> bytes:
+    """Read an answer's body: all of it, but not much more than `max_bytes`, and not for ever.
+
+    Args:
+        response: An answer that is not read yet.
+        max_bytes: Where there are more, some more are returned, and the rest is left.
+        give_up_at: On the clock of `time.monotonic`.
+
+    Raises:
+        requests.ReadTimeout: The answer did not end in time.
+    """
+    read = bytearray()
+    while chunk := response.read1(MAX_ANSWER_BYTES, decode_content=True):
+        read += chunk
+        if len(read) > max_bytes:
+            break
+        if time.monotonic() > give_up_at:
+            raise requests.ReadTimeout("the answer did not end")
+    return bytes(read)
+
+
+def redacted(text: str, token: str) -> str:
+    """Return `text` without the token, and without the password of a proxy's URL."""
+    return _USER_INFO.sub("//", text).replace(token, "[token]")
+
+
+def _is_well(text: str) -> bool:
+    """Tell whether a 200 is the service's own word for being well, and no page of somebody else."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    said = body.get("status") if isinstance(body, dict) else None
+    return isinstance(said, str) and said.upper() != "ERROR"
+
+
+def _headers_are_cut_off(response: urllib3.BaseHTTPResponse) -> bool:
+    """Tell whether the connection broke off among the headers, which passes for their end."""
+    message = getattr(getattr(response, "_original_response", None), "msg", None)
+    return bool(getattr(message, "defects", None))
+
+
+_UNSENDABLE = (
+    requests.exceptions.InvalidURL,  # also that of a proxy
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidHeader,
+    urllib3.exceptions.LocationValueError,
+    FileNotFoundError,
+)
+_UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
+_UNREACHABLE = (
+    requests.ConnectTimeout,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what an exception of `requests` or `urllib3` means for a request."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, _UNSENDABLE) for cause in causes) or "TLS CA cert" in str(error):
+        return Failure.UNSENDABLE
+    if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
+        return Failure.LOST
+    if any(isinstance(cause, _UNTRUSTED) for cause in causes):
+        return Failure.UNTRUSTED
+    if any(isinstance(cause, _UNREACHABLE) for cause in causes):
+        return Failure.UNREACHABLE
+    if isinstance(error, requests.Timeout):
+        return Failure.TIMED_OUT
+    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
+        return Failure.CUT_OFF
+    if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
+        return Failure.TIMED_OUT
+    return Failure.LOST
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error with what lies behind it: `requests` and `urllib3` wrap theirs."""
+    found: list[BaseException] = []
+    waiting: list[BaseException] = [error]
+    while waiting and len(found) < 20:
+        cause = waiting.pop(0)
+        found.append(cause)
+        behind = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+        waiting.extend(each for each in behind if isinstance(each, BaseException))
+    return found
+
+
+def root_text(error: Exception) -> str:
+    """Return the words of the innermost cause, without the addresses of Python objects."""
+    innermost = _causes(error)[-1]
+    text = str(innermost)
+    return text.rsplit(">: ", 1)[-1] or type(innermost).__name__

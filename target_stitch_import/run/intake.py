@@ -1,0 +1,103 @@
+"""What a run reads: the tap's output, and in the place of a BATCH message its files.
+
+Law: `read` takes in a bounded portion, so that a run can look around, and wait for room, between
+any two of them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import IO, TYPE_CHECKING, Any
+
+from target_stitch_import.errors import InputError
+from target_stitch_import.singer.messages import MessageReader, RecordFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from target_stitch_import.run.batch_files import BatchFiles
+    from target_stitch_import.singer.messages import Event
+
+CHUNK_BYTES = 1 << 18
+
+
+class Source:
+    """The tap's output, as bytes; anything that was opened for reading will do."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        binary: IO[Any] = getattr(stream, "buffer", stream)
+        if isinstance(stream, io.StringIO):
+            binary = io.BytesIO(stream.getvalue().encode())
+        self._binary = binary
+        try:
+            self.descriptor: int | None = binary.fileno()
+        except (OSError, AttributeError):
+            self.descriptor = None
+
+    def read(self) -> bytes:
+        """Return what there is; nothing at the end.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        try:
+            if self.descriptor is None:
+                return bytes(self._binary.read(CHUNK_BYTES))
+            return os.read(self.descriptor, CHUNK_BYTES)
+        except OSError as error:
+            raise InputError(f"The input cannot be read: {error.strerror or error}.") from None
+
+
+class Intake:
+    """Reads events, portion by portion, from `source` and the files that it names.
+
+    What stands behind a BATCH message waits until its files are through.
+    """
+
+    def __init__(self, source: Source, files: BatchFiles) -> None:
+        self._source = source
+        self._files = files
+        self._reader = MessageReader()
+        self._source_ended = False
+        self._waiting: Iterator[Event] | None = None
+        self._portions: Iterator[Iterable[Event]] = iter(())
+
+    @property
+    def lines_read(self) -> int:
+        """How many lines of the tap's output were read."""
+        return self._reader.lines_read
+
+    @property
+    def is_at_end(self) -> bool:
+        """Tell whether everything was read."""
+        return self._source_ended and self._waiting is None
+
+    @property
+    def descriptor(self) -> int | None:
+        """What must become readable before the next `read`; None where it need not wait."""
+        return self._source.descriptor if self._waiting is None else None
+
+    def read(self) -> Iterator[Event]:
+        """Yield the events of the next portion: of a file, or what is left of one of stdin.
+
+        Take all of them before the next call: what is left behind is lost.
+
+        Raises:
+            InputError: Something cannot be read; everything before it was yielded.
+            ConfigurationError: Files cannot be read as this target is set up.
+        """
+        portion = next(self._portions, None)
+        if portion is not None:
+            yield from portion
+            return
+        if self._waiting is None:
+            chunk = self._source.read()
+            self._source_ended = not chunk
+            self._waiting = self._reader.feed(chunk) if chunk else self._reader.close()
+        for event in self._waiting:
+            yield event
+            if isinstance(event, RecordFiles):
+                self._portions = self._files.portions(event)
+                return
+        self._waiting = None

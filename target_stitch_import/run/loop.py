@@ -1,0 +1,244 @@
+"""One run: stdin, clock, signals and stdout. The only owner of the pipeline.
+
+Law: the main thread alone touches the pipeline; it never waits but for input, reports, signals and
+deadlines together. Signal handlers set a flag, nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from target_stitch_import.delivery.deliver import LimitLearned, Settled
+from target_stitch_import.errors import (
+    InputError,
+    InterruptedRunError,
+    OutputError,
+    TargetError,
+    internal_error,
+)
+from target_stitch_import.run.sender import Failed, Released, Sender
+
+if TYPE_CHECKING:
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.pipeline import Notice, Pipeline
+    from target_stitch_import.report.stats import Traffic
+    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.intake import Intake
+    from target_stitch_import.run.maps import StreamMapper
+    from target_stitch_import.run.output_file import OutputFile
+    from target_stitch_import.run.states import StateWriter
+    from target_stitch_import.run.wakeup import Wakeup
+
+_NEVER = float("inf")
+_LONGEST_WAIT_SECONDS = 3600.0
+GRACE_SECONDS = 20.0
+"""After a signal, or once the run has failed, requests on their way get this long."""
+
+
+class Observer(Protocol):
+    """Is told what happens, on the main thread."""
+
+    due: float
+    """When it wants its next `tick`, on the monotonic clock."""
+
+    def notice(self, notice: Notice) -> None:
+        """Hear something that the user should know about a stream."""
+
+    def delivered(self, part: Batch) -> None:
+        """Hear that a part was acknowledged."""
+
+    def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
+        """Hear that the sender is done with `batch`, which it had for `seconds`."""
+
+    def tick(self, now: float, held_bytes: int, traffic: Traffic, last_state: bytes | None) -> None:
+        """Hear how the run stands, and set `due` to a later time."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Moves everything from `intake` to the sender, and the states earned to `states`."""
+
+    intake: Intake
+    pipeline: Pipeline
+    states: StateWriter
+    observer: Observer
+    wakeup: Wakeup
+    sender: Sender
+    dead_letters: Shelf | None = None
+    mapper: StreamMapper | None = None
+    output: OutputFile | None = None
+    """Where the bodies that were acknowledged are saved."""
+    writes_states: bool = True
+    seconds_without_room: float = 0.0
+    _error: TargetError | None = None
+    _reading: bool = True
+    _interrupted: bool = False
+    _in_flight: int = 0
+    _give_up_at: float = _NEVER
+
+    def run(self) -> None:
+        """Run to the end of the input.
+
+        Raises:
+            TargetError: The run failed. What was earned until then is written all the same.
+        """
+        with self.wakeup.on_signals():
+            while self._reading or self._is_waiting():
+                try:
+                    self._turn()
+                except Exception as error:  # noqa: BLE001 - what is earned is not to be lost by it
+                    self._abandon(internal_error(error))
+                    self._write_states()
+        self.sender.close()
+        self.states.close()
+        if self.states.is_busy:
+            self._error = self._error or OutputError(
+                "Stdout takes no more: the last states earned could not be written."
+            )
+        if failed := self._error or self.states.error:
+            raise failed
+
+    @property
+    def lines_read(self) -> int:
+        """How many lines were read."""
+        return self.intake.lines_read
+
+    def _turn(self) -> None:
+        """Wait for something to happen, and do what there is to do about it."""
+        try:
+            self._step(has_input=self._wait())
+        except TargetError as error:
+            self._finish(error)
+        self._write_states()
+        self._tick()
+
+    def _is_waiting(self) -> bool:
+        """Tell whether something is on its way that is still worth waiting for."""
+        on_its_way = self._in_flight > 0 or self.states.is_busy
+        return on_its_way and time.monotonic() < self._give_up_at
+
+    def _wait(self) -> bool:
+        """Wait for input, reports, signals or the next deadline; tell whether there is input."""
+        poll = select.poll()
+        poll.register(self.wakeup.descriptor, select.POLLIN)
+        wants_input = self._reading and self.pipeline.has_room()
+        self._submit()
+        now = time.monotonic()
+        timeout = min(self.pipeline.next_deadline(), self.observer.due, self._give_up_at) - now
+        if wants_input and self.intake.descriptor is not None:
+            poll.register(self.intake.descriptor, select.POLLIN)
+        elif wants_input:
+            timeout = 0.0
+        if self.sender.reports:
+            timeout = 0.0  # an error left them behind, and their wake-up is over
+        seconds = min(max(timeout, 0.0), _LONGEST_WAIT_SECONDS)
+        readable = {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
+        if self.wakeup.descriptor in readable:
+            self.wakeup.clear()
+        if self._reading and not wants_input:
+            self.seconds_without_room += time.monotonic() - now
+        return wants_input and (
+            self.intake.descriptor is None or self.intake.descriptor in readable
+        )
+
+    def _step(self, *, has_input: bool) -> None:
+        """Do everything that there is to do, in the order in which it became possible."""
+        if self.wakeup.signals and not self._interrupted:
+            self._interrupted = True
+            self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
+            raise InterruptedRunError(self.wakeup.signals[0])
+        self._take_reports()
+        if self.states.error:
+            self._abandon(self.states.error)
+        if has_input and self._reading:
+            self._read()
+        self.pipeline.expire(time.monotonic())
+        self._set_aside()
+        self._submit()
+
+    def _read(self) -> None:
+        events = self.intake.read()
+        if self.mapper:
+            events = self.mapper.map(events)
+        now, clock_ns = time.monotonic(), time.time_ns()
+        for event in events:
+            self.pipeline.receive(event, now, clock_ns)
+        if self.intake.is_at_end:
+            self._reading = False
+            self.pipeline.close()
+
+    def _finish(self, error: TargetError) -> None:
+        """Read no more, but let what was read arrive: the input is at fault, or a signal came."""
+        if isinstance(error, OutputError):
+            self._abandon(error)
+            return
+        self._reading = False
+        try:
+            self.pipeline.close()
+        except InputError as earlier:
+            # A record read before what ended the reading, unless that is no matter of the input.
+            error = earlier if isinstance(error, InputError) else error
+        self._error = self._error or error
+        with suppress(TargetError):
+            self._set_aside()
+        self._submit()
+
+    def _abandon(self, error: TargetError) -> None:
+        """Read and send no more, as nothing can be saved; wait for what is on its way."""
+        self._error = self._error or error
+        self._reading = False
+        self.sender.stop()
+        self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
+
+    def _take_reports(self) -> None:
+        reports = self.sender.reports
+        while reports:
+            match reports.popleft():
+                case Settled(part, set_aside):
+                    self.pipeline.settled(part, set_aside)
+                    if not set_aside:
+                        self.observer.delivered(part)
+                        if self.output:
+                            self.output.write(part.body)
+                case Released(batch, seconds, succeeded):
+                    self._in_flight -= 1
+                    self.pipeline.released(batch)
+                    if succeeded is not None:
+                        self.observer.processed(batch, seconds, succeeded=succeeded)
+                case LimitLearned(max_bytes):
+                    limits = self.pipeline.limits
+                    limits.max_bytes = min(limits.max_bytes, max_bytes)
+                case Failed(error):
+                    self._abandon(error)
+
+    def _set_aside(self) -> None:
+        waiting, dead_letters = self.pipeline.to_set_aside, self.dead_letters
+        if waiting and dead_letters:
+            self.dead_letters = None  # should it fail, the same lines are not written once more
+            dead_letters.write(tuple(waiting))
+            self.dead_letters = dead_letters
+            while waiting:
+                self.pipeline.set_aside(waiting.popleft())
+
+    def _submit(self) -> None:
+        while self.pipeline.ready:
+            self._in_flight += 1
+            self.sender.submit(self.pipeline.ready.popleft())
+        while self.pipeline.notices:
+            self.observer.notice(self.pipeline.notices.popleft())
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if now >= self.observer.due:
+            held_bytes = self.pipeline.held_bytes
+            self.observer.tick(now, held_bytes, self.sender.traffic, self.states.last_written)
+
+    def _write_states(self) -> None:
+        state = self.pipeline.earned_state()
+        if state is not None and self.writes_states:
+            self.states.write(state)

@@ -1,0 +1,188 @@
+"""The SDK's stream maps and flattening, as an optional stage in front of the pipeline.
+
+Law: numbers stay exact. Records are parsed with decimals and written with `simplejson`, which keeps
+their digits; what a map leaves alone keeps its value, if not its spacing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import simplejson
+from msgspec import Raw
+from msgspec.structs import replace as replaced
+
+from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.singer.messages import (
+    ActivateVersion,
+    Event,
+    MalformedRecord,
+    RecordFiles,
+    RecordMessage,
+    Records,
+    Schema,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from singer_sdk.mapper import StreamMap
+
+    from target_stitch_import.singer.origin import BatchFile
+
+SETTINGS = (
+    "stream_maps",
+    "stream_map_config",
+    "faker_config",
+    "flattening_enabled",
+    "flattening_max_depth",
+    "flattening_max_key_length",
+    "flattening_separator",
+)
+
+
+def is_wanted(config: Mapping[str, Any]) -> bool:
+    """Tell whether a configuration maps anything; the SDK is imported only then."""
+    return bool(config.get("stream_maps") or config.get("flattening_enabled"))
+
+
+class StreamMapper:
+    """Turns the tap's events into those of the mapped streams.
+
+    Args:
+        config: The settings named in `SETTINGS`, as the SDK knows them.
+
+    Raises:
+        ConfigurationError: The maps cannot work.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        from singer_sdk.exceptions import SingerSDKError  # noqa: PLC0415 - slow, rarely needed
+        from singer_sdk.mapper import PluginMapper  # noqa: PLC0415
+
+        try:
+            self._mapper = PluginMapper(
+                plugin_config={name: config[name] for name in SETTINGS if name in config},
+                logger=logging.getLogger("target-stitch-import"),
+            )
+        except SingerSDKError as error:
+            raise ConfigurationError(
+                f"Stream maps or flattening cannot be set up like this: {error}"
+            ) from None
+
+    def map(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Yield what becomes of `events`."""
+        for event in events:
+            match event:
+                case Schema():
+                    yield from self._map_schema(event)
+                case Records():
+                    yield from self._map_records(event)
+                case MalformedRecord() | RecordFiles() if self._is_known(event.stream):
+                    for stream_map in self._maps(event.stream):
+                        yield _renamed(event, stream_map.stream_alias)
+                case ActivateVersion():
+                    for stream_map in self._maps(event.stream):
+                        yield ActivateVersion(event.line, stream_map.stream_alias, event.version)
+                case _:
+                    yield event
+            if isinstance(event, ActivateVersion) and not self._is_known(event.stream):
+                yield event  # the pipeline says that its SCHEMA is missing
+
+    def _is_known(self, stream: str) -> bool:
+        return stream in self._mapper.stream_maps
+
+    def _maps(self, stream: str) -> Sequence[StreamMap]:
+        from singer_sdk.mapper import RemoveRecordTransform  # noqa: PLC0415 - loaded by now
+
+        maps: Sequence[StreamMap] = self._mapper.stream_maps.get(stream, ())
+        return [each for each in maps if not isinstance(each, RemoveRecordTransform)]
+
+    def _map_schema(self, event: Schema) -> Iterator[Event]:
+        where = f"Line {event.line}: SCHEMA of stream {quoted(event.stream)}"
+        schema = simplejson.loads(event.schema, use_decimal=True)
+        if not isinstance(schema, dict) or "properties" not in schema:
+            yield event  # the pipeline says what is wrong with it
+            return
+        try:
+            self._mapper.register_raw_stream_schema(
+                event.stream, schema, list(event.key_properties)
+            )
+        except Exception as error:  # noqa: BLE001 - expressions can raise anything
+            raise ConfigurationError(
+                f"{where} cannot be mapped by `stream_maps`: {type(error).__name__}: {error}"
+            ) from None
+        for stream_map in self._maps(event.stream):
+            columns = stream_map.transformed_schema
+            bookmarks = [
+                each for each in event.bookmark_properties if each in columns["properties"]
+            ]
+            yield Schema(
+                event.line,
+                stream_map.stream_alias,
+                _write(columns),
+                tuple(stream_map.transformed_key_properties or ()),
+                tuple(bookmarks),
+            )
+
+    def _map_records(self, event: Records) -> Iterator[Event]:
+        """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""
+        for line, message in enumerate(event.messages, event.line):
+            if not self._is_known(message.stream):
+                yield Records(line, [message], event.file)  # as above
+            for stream_map in self._maps(message.stream):
+                mapped = _mapped(message, stream_map, line, event.file)
+                if isinstance(mapped, MalformedRecord):
+                    yield mapped
+                elif mapped is not None:
+                    yield Records(line, [mapped], event.file)
+
+
+def _mapped(
+    message: RecordMessage, stream_map: StreamMap, line: int, file: BatchFile | None
+) -> RecordMessage | MalformedRecord | None:
+    """Return what a map makes of a record; None where it drops it."""
+    alias = stream_map.stream_alias
+    try:
+        record = simplejson.loads(bytes(message.record), use_decimal=True, allow_nan=False)
+        if isinstance(record, dict):  # else the check says that it is no object
+            record = stream_map.transform(record)
+            if record is None:
+                return None
+            message = replaced(message, record=Raw(_write(record)))
+        return replaced(message, stream=alias)
+    except Exception as error:  # noqa: BLE001 - expressions can raise anything
+        detail = type(error.__cause__ or error).__name__
+        reason = f"its stream map failed with {detail}"
+        # It goes aside as the tap sent it, with what the map may be there to hide.
+        return MalformedRecord(
+            line, alias, message.version, bytes(message.record), reason, file, mapped=False
+        )
+
+
+def _renamed(event: MalformedRecord | RecordFiles, stream: str) -> Event:
+    if isinstance(event, MalformedRecord):
+        return replace(event, stream=stream, mapped=False)
+    return replace(event, stream=stream)
+
+
+def _write(value: Any) -> bytes:
+    """Return JSON; a map may have made dates, but nothing that JSON has no number for."""
+    text: str = simplejson.dumps(
+        value,
+        use_decimal=True,
+        allow_nan=False,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=_iso_format,
+    )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _iso_format(value: Any) -> str:
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    raise ValueError(f"a {type(value).__name__} is no JSON")

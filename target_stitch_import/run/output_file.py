@@ -1,0 +1,41 @@
+"""The file of request bodies that `--output-file` asks for."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from target_stitch_import.errors import OutputError
+from target_stitch_import.private_files import open_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class OutputFile:
+    """Saves the request bodies that were delivered, one a line; only its owner may read it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with self._told():
+            self._file = os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "wb")
+
+    def write(self, body: bytes) -> None:
+        """Append one body."""
+        with self._told():
+            self._file.write(body + b"\n")
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        with self._told():
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"The output file {self._path} cannot be written: {error.strerror}."
+            ) from None

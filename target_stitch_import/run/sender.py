@@ -1,0 +1,245 @@
+"""A bounded number of requests in flight: the threads, clock and chance that deliveries need.
+
+Law: one delivery is one batch in one thread; when the run fails, no thread sends anything new.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from target_stitch_import.delivery.deliver import (
+    RUN_HINTS,
+    Attempt,
+    DeliveryRules,
+    Hints,
+    Judgement,
+    LimitLearned,
+    Outcome,
+    Settled,
+    Store,
+    Wait,
+    deliver,
+)
+from target_stitch_import.delivery.throttle import Throttle
+from target_stitch_import.delivery.verdict import TryAgain, Verdict, judge
+from target_stitch_import.errors import TargetError
+from target_stitch_import.report.stats import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.run.dead_letter import Shelf
+
+
+class Transport(Protocol):
+    """What carries a body to the Import API and brings the answer back."""
+
+    def send_batch(self, body: bytes, stream: str) -> Answer:
+        """Send one body, which is of `stream`; never raise."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRules:
+    """What the user decided; the names are those of the settings."""
+
+    max_in_flight_requests: int = 4
+    max_retry_seconds: float = 3600.0
+    hints: Hints = RUN_HINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A submitted batch that the sender is done with, for better or worse, after `seconds`.
+
+    `succeeded` is None where the run ended before that was known.
+    """
+
+    batch: Batch
+    seconds: float = 0.0
+    succeeded: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run cannot go on."""
+
+    error: TargetError
+
+
+Report: TypeAlias = Settled | Released | LimitLearned | Failed
+
+
+class _StoppedError(Exception):
+    """The sender was stopped while a request waited for its next try."""
+
+
+class Sender:
+    """Sends batches from its own threads.
+
+    Args:
+        connect: Makes a transport; each thread has its own.
+        wake: Called from any thread when `reports` has grown and nothing follows at once.
+        note: Told, from any thread, what a person should know about trouble on the way.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Transport],
+        rules: SenderRules,
+        dead_letters: Shelf | None,
+        wake: Callable[[], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self.reports: deque[Report] = deque()
+        self.traffic = Traffic()
+        self._connect = connect
+        self._rules = rules
+        self._wake = wake
+        self._note = note
+        self._dead_letters = dead_letters
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._throttle = Throttle(rules.max_in_flight_requests)
+        self._changed = threading.Condition()
+        # Deliveries share the judgement, so one decides at a time.
+        self._deciding = threading.Lock()
+        self._judgement = Judgement()
+        self._delivery_rules = DeliveryRules(
+            rules.max_retry_seconds, dead_letters is not None, random.random, rules.hints
+        )
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, batch: Batch) -> None:
+        """Send `batch` as soon as a request is free; threads start as they are needed."""
+        if len(self._threads) < self._rules.max_in_flight_requests:
+            thread = threading.Thread(target=self._work, name="sender", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._batches.put(batch)
+
+    def stop(self) -> None:
+        """Try nothing again and send nothing new; requests on their way are waited for."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the threads; those in a request end with it, and nobody waits for them."""
+        self.stop()
+        for _ in self._threads:
+            self._batches.put(None)
+
+    # Runs in the threads.
+
+    def _work(self) -> None:
+        transport: Transport | None = None
+        while (batch := self._batches.get()) is not None:
+            started = time.monotonic()
+            succeeded: bool | None = None
+            try:
+                transport = transport or self._connect()
+                if not self._stop.is_set():
+                    self._deliver(batch, transport)
+                    succeeded = True
+            except _StoppedError:
+                pass
+            except TargetError as error:
+                succeeded = False
+                self._fail(error)
+            except Exception as error:  # noqa: BLE001 - a thread must not die in silence
+                succeeded = False
+                self._fail(TargetError(f"Internal error while sending: {type(error).__name__}"))
+            finally:
+                self._report(Released(batch, time.monotonic() - started, succeeded))
+            del batch  # an idle thread must hold no memory
+        if transport:
+            transport.close()
+
+    def _fail(self, error: TargetError) -> None:
+        """End the run: from here on, no thread sends anything new."""
+        self.stop()
+        self._report(Failed(error))
+
+    def _report(self, report: Report) -> None:
+        self.reports.append(report)
+        self._wake()
+
+    def _deliver(self, batch: Batch, transport: Transport) -> None:
+        """Do what the delivery of `batch` asks for, until it is through."""
+        delivery = deliver(batch, self._delivery_rules, self._judgement)
+        reply: Outcome | None = None
+        while True:
+            try:
+                with self._deciding:
+                    step = delivery.send(reply)
+            except StopIteration:
+                return
+            reply = None
+            if isinstance(step, Settled | LimitLearned):
+                # Heard of together with what follows: to wake others is most of what it costs.
+                self.reports.append(step)
+                continue
+            if self.reports:
+                self._wake()
+            match step:
+                case Attempt():
+                    reply = Outcome(self._attempt(step, transport), time.monotonic())
+                case Wait():
+                    self._wait(step)
+                case Store():
+                    self._store(step)
+
+    def _attempt(self, attempt: Attempt[Batch], transport: Transport) -> Verdict:
+        with self._changed:
+            while not self._throttle.may_enter() and not self._stop.is_set():
+                self._changed.wait()
+            if self._stop.is_set():
+                raise _StoppedError
+            self._throttle.enter()
+            self.traffic.in_flight += 1
+        started = time.monotonic()
+        body = attempt.body
+        answer = transport.send_batch(body, attempt.part.stream)
+        seconds = time.monotonic() - started
+        verdict = judge(answer, time.time(), body)
+        with self._changed:
+            allowed = self._throttle.allowed
+            self._throttle.leave(well=not isinstance(verdict, TryAgain), seconds=seconds)
+            self._changed.notify_all()
+            self.traffic.throttle_changes += self._throttle.allowed != allowed
+            self._count(attempt, verdict, seconds)
+        return verdict
+
+    def _count(self, attempt: Attempt[Batch], verdict: Verdict, seconds: float) -> None:
+        traffic = self.traffic
+        traffic.in_flight -= 1
+        traffic.bytes_sent += attempt.part.size
+        traffic.latencies.add(seconds)
+        if attempt.again:
+            traffic.retries += 1
+            traffic.retries_by_stream[attempt.part.stream] += 1
+        if isinstance(verdict, TryAgain) and verdict.ambiguous:
+            traffic.possible_duplicates += 1
+            traffic.possible_duplicates_by_stream[attempt.part.stream] += 1
+
+    def _wait(self, wait: Wait) -> None:
+        if wait.note:
+            self._note(wait.note)
+        if self._stop.wait(wait.seconds):
+            raise _StoppedError
+
+    def _store(self, store: Store) -> None:
+        if self._dead_letters is None:
+            raise TargetError("Internal error: there is no dead-letter file.")
+        self._dead_letters.write(store.records)

@@ -1,0 +1,93 @@
+"""States on stdout.
+
+Law: a state is written whole, after every state before it, and never twice.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from typing import IO, TYPE_CHECKING
+
+from target_stitch_import.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class StateWriter:
+    """Writes states from a thread of its own, so that a slow reader of stdout holds up nothing.
+
+    While one is being written, only the newest waits: an older checkpoint has lost its use.
+
+    Args:
+        wake: Called from the thread whenever a state was written, or cannot be.
+    """
+
+    def __init__(self, stream: IO[bytes], wake: Callable[[], None]) -> None:
+        self.error: OutputError | None = None
+        self.last_written: bytes | None = None
+        self._stream = stream
+        self._wake = wake
+        self._changed = threading.Condition()
+        self._next: bytes | None = None
+        self._unwritten = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a state is still to be written."""
+        return self._unwritten > 0 and self.error is None
+
+    def write(self, state: bytes) -> None:
+        """Write `state` as a line, unless a newer one comes first."""
+        with self._changed:
+            self._unwritten += self._next is None
+            self._next = state
+            self._changed.notify()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="states", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, once it has written what it is writing; nobody waits for it."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def _work(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    while self._next is None and not self._closed:
+                        self._changed.wait()
+                    state, self._next = self._next, None
+                if state is None:
+                    return
+                self._put(state + b"\n")
+                self.last_written = state
+                with self._changed:
+                    self._unwritten -= 1
+                self._wake()
+        except (OSError, ValueError) as error:
+            self.error = OutputError(
+                f"Stdout cannot be written, so no state can be saved: {error}."
+            )
+            self._wake()
+
+    def _put(self, line: bytes) -> None:
+        """Write all of `line`, past any buffer: nothing must wait there when the process ends."""
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, AttributeError):
+            self._stream.write(line)
+            self._stream.flush()
+            return
+        rest = memoryview(line)
+        while rest:
+            try:
+                rest = rest[os.write(descriptor, rest) :]
+            except BlockingIOError:  # somebody made it so; it is full until it is read
+                select.select([], [descriptor], [])

@@ -1,0 +1,75 @@
+"""What interrupts the wait for input: other threads, and signals.
+
+Law: a signal handler sets a flag, nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Wakeup:
+    """A pipe to one's own `poll`: written by other threads and by signals."""
+
+    def __init__(self) -> None:
+        self.descriptor, self._write_end = os.pipe()
+        os.set_blocking(self.descriptor, False)
+        os.set_blocking(self._write_end, False)
+        self.signals: deque[int] = deque()
+        self._is_awake = False
+        self._closing = threading.Lock()
+        self._closed = False
+
+    def wake(self) -> None:
+        """Make `poll` return; from any thread, also from one that outlives the run."""
+        if self._is_awake:
+            return  # whoever waits will look at everything once it is `clear`ed
+        with self._closing, suppress(BlockingIOError):  # where it is full, `poll` returns anyway
+            if not self._closed:
+                self._is_awake = True
+                os.write(self._write_end, b"\0")
+
+    def clear(self) -> None:
+        """Take notice of everything that woke us so far: what it was is to be looked at now."""
+        with suppress(BlockingIOError):
+            while os.read(self.descriptor, 4096):
+                pass
+        # Only now: a wake-up between the two would be read away and yet keep later ones silent.
+        self._is_awake = False
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM wake us; a second one ends the process at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {each: signal.signal(each, self._flag) for each in _SIGNALS}
+        descriptor_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(descriptor_before)
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def _flag(self, number: int, _: object) -> None:
+        if self.signals:
+            os._exit(128 + number)
+        self.signals.append(number)
+
+    def close(self) -> None:
+        """Close both ends."""
+        with self._closing:
+            self._closed = True
+            os.close(self.descriptor)
+            os.close(self._write_end)

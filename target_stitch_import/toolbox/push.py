@@ -1,0 +1,263 @@
+"""Records to the push and validate endpoints: without a schema, in order, a request at a time.
+
+Law: what is refused is told by its line; of a push, nothing behind a refused record is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from dataclasses import dataclass, field, replace
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw
+
+from target_stitch_import.batching.payload import Sequencer
+from target_stitch_import.delivery.deliver import (
+    COMMAND_HINTS,
+    Attempt,
+    DeliveryRules,
+    Outcome,
+    until_answered,
+)
+from target_stitch_import.delivery.verdict import Acknowledged, Rejected, TooLarge, judge
+from target_stitch_import.errors import quoted
+from target_stitch_import.limits import MAX_BODY_BYTES
+from target_stitch_import.toolbox.transit import integer, text, to_transit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from target_stitch_import.batching.buffers import Limits
+    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.run.http import Endpoint
+
+PUSH_PATH = "/v2/import/push"
+VALIDATE_PATH = "/v2/import/validate"
+MAX_FAULTS = 20
+"""After so many, a file is wrong altogether, and finding each takes a dozen requests."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the records of a push have in common."""
+
+    table_name: str
+    key_names: tuple[str, ...]
+    client_id: int
+    transit: bool = False
+
+    def encode(self, record: bytes, sequence: int) -> bytes:
+        """Return what is sent for one record, a line of JSON; in JSON its text stays as it is.
+
+        Raises:
+            ValueError: It is not a JSON object; the text says why.
+        """
+        try:
+            record.decode()
+            _OBJECT.decode(record)
+        except UnicodeDecodeError:
+            raise ValueError("it is not UTF-8") from None
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        except msgspec.MsgspecError as error:
+            raise ValueError(f"it is not a JSON object: {error}") from None
+        if self.transit:
+            return self._around(to_transit(record), integer(sequence))
+        return self._around(record, sequence)
+
+    def _around(self, data: bytes, sequence: int | str) -> bytes:
+        names = [self.table_name, *self.key_names]
+        table_name, *key_names = map(text, names) if self.transit else names
+        envelope = {
+            "client_id": self.client_id,
+            "table_name": table_name,
+            "action": "upsert",
+            "key_names": key_names,
+            "sequence": sequence,
+            "data": Raw(data),
+        }
+        return msgspec.json.encode(envelope)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Records that are sent together, with the lines they stand in."""
+
+    stream: str
+    records: tuple[bytes, ...]
+    lines: tuple[int, ...]
+
+    @property
+    def body(self) -> bytes:
+        """What is sent, the same bytes each time."""
+        return b"[%b]" % b",".join(self.records)
+
+    @property
+    def size(self) -> int:
+        """The size of the body in bytes."""
+        return len(self.body)
+
+    def halves(self) -> tuple[Request, Request]:
+        """Return the first and the second half; it has two records or more."""
+        at = len(self.records) // 2
+        return (
+            Request(self.stream, self.records[:at], self.lines[:at]),
+            Request(self.stream, self.records[at:], self.lines[at:]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line that cannot be sent, or that the service refuses, and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Report:
+    """How far it came. `is_complete`: every line was looked at."""
+
+    records: int = 0
+    requests: int = 0
+    last_line: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    is_complete: bool = False
+
+
+def endpoint_of(endpoint: Endpoint, path: str, *, transit: bool) -> Endpoint:
+    """Return where pushes go, given where batches go."""
+    url = endpoint.base_url + path
+    media_type = "application/transit+json" if transit else "application/json"
+    return replace(endpoint, url=url, big_url=url, media_type=media_type)
+
+
+def requests_of(file: IO[bytes], form: Form, limits: Limits) -> Iterator[Request | Fault]:
+    """Yield the records of `file`, one a line, as requests filled to the limits, in order."""
+    sequencer = Sequencer()
+    records: list[bytes] = []
+    lines: list[int] = []
+    size = 0
+
+    def closed() -> Request:
+        request = Request(form.table_name, tuple(records), tuple(lines))
+        records.clear()
+        lines.clear()
+        return request
+
+    for line, given in enumerate(file, 1):
+        if not given.strip():
+            continue
+        fault = None
+        try:
+            record = form.encode(given.strip(), sequencer.take(1, time.time_ns()))
+            if len(record) + 2 > MAX_BODY_BYTES:
+                fault = Fault(line, f"it is larger than {MAX_BODY_BYTES:,} bytes")
+        except ValueError as error:
+            fault = Fault(line, str(error))
+        if fault:
+            if records:
+                yield closed()
+            yield fault
+            continue
+        if records and (
+            size + len(record) + 3 > limits.max_bytes or len(records) >= limits.max_rows
+        ):
+            yield closed()
+        size = (size + 1 if records else 0) + len(record)
+        records.append(record)
+        lines.append(line)
+    if records:
+        yield closed()
+
+
+class Push:
+    """Sends requests one after the other, and finds the lines at fault.
+
+    Args:
+        post: Sends one body, and returns the answer.
+        max_retry_seconds: How long one request is tried again.
+        max_faults: After so many lines at fault, the rest is left alone.
+        note: Told what a person should know about trouble on the way.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[bytes], Answer],
+        max_retry_seconds: float,
+        max_faults: int,
+        note: Callable[[str], None],
+    ) -> None:
+        self.report = Report()
+        self._post = post
+        self._max_faults = max_faults
+        self._note = note
+        self._rules = DeliveryRules(
+            max_retry_seconds, dead_letter=False, chance=random.random, hints=COMMAND_HINTS
+        )
+
+    def send(self, items: Iterable[Request | Fault]) -> None:
+        """Send everything; `report` tells how far it came, also after an error.
+
+        Raises:
+            TargetError: The service stayed away, or refuses the credentials.
+        """
+        for item in items:
+            waiting: list[Request | Fault] = [item]
+            while waiting:
+                part = waiting.pop()
+                if isinstance(part, Request):
+                    waiting.extend(reversed(self._send(part)))
+                    continue
+                self.report.faults.append(part)
+                if len(self.report.faults) >= self._max_faults:
+                    return
+        self.report.is_complete = True
+
+    def _send(self, request: Request) -> tuple[Request | Fault, ...]:
+        """Send one request; return what there is to do yet."""
+        verdict = self._verdict(request)
+        self.report.requests += 1
+        if isinstance(verdict, Acknowledged):
+            self.report.records += len(request.records)
+            self.report.last_line = request.lines[-1]
+            return ()
+        if len(request.records) == 1:
+            return (Fault(request.lines[0], _words(verdict.reason)),)
+        return request.halves()
+
+    def _verdict(self, request: Request) -> Acknowledged | Rejected | TooLarge:
+        conversation = until_answered(request, self._rules)
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = conversation.send(outcome)
+            except StopIteration as end:
+                final: Acknowledged | Rejected | TooLarge = end.value
+                return final
+            if isinstance(step, Attempt):
+                body = step.body
+                verdict = judge(self._post(body), time.time(), body)
+                outcome = Outcome(verdict, time.monotonic())
+            else:
+                outcome = None
+                if step.note:
+                    self._note(step.note)
+                time.sleep(step.seconds)
+
+
+def _words(reason: str) -> str:
+    """Return what the service says of one record, in words where it has the documented form."""
+    status, _, said = reason.partition(" ")
+    try:
+        ((fault,),) = (json.loads(said)["errors"],)
+        fields = fault["reason"].items()
+        words = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields)
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return reason
+    return f"{quoted(words, mark='', limit=1000)} ({status})"

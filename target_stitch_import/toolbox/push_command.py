@@ -1,0 +1,173 @@
+"""`push` and `validate`: a file's records to the endpoints that take them without a schema."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from target_stitch_import.toolbox.common import (
+    INPUT,
+    USER_AGENT,
+    Result,
+    answering,
+    connecting,
+    connection,
+    counted,
+    examples,
+    say,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_stitch_import.toolbox.common import Where
+    from target_stitch_import.toolbox.push import Push, Report
+
+_EX_DATAERR = 65
+
+
+def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the file of records, and the options that say what they are."""
+    for decorate in (
+        click.option(
+            "--transit",
+            is_flag=True,
+            help="Send Transit: date-times with an offset become points in time.",
+        ),
+        click.option(
+            "--client-id",
+            type=click.IntRange(1),
+            help="Stitch client ID; otherwise the setting `client_id`.",
+        ),
+        click.option(
+            "--key",
+            "keys",
+            multiple=True,
+            required=True,
+            metavar="NAME",
+            help="Field that identifies a record; repeat it for a key of several.",
+        ),
+        click.option("--table", required=True, metavar="NAME", help="Table of all the records."),
+        click.argument("file", type=INPUT),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command(
+    epilog=examples(
+        "stitch-import validate -c config.json --table customers --key id customers.jsonl",
+        "head -100 big.jsonl | stitch-import validate -c config.json --table big --key id -",
+    )
+)
+@_taking_records
+@connecting
+@answering
+def validate(where: Where, **given: Any) -> Result:
+    """Ask the Import API whether it would take the records of FILE.
+
+    FILE holds one JSON object a line; - is stdin. Nothing is loaded. Lines that are refused are
+    listed with the service's reason, up to 20 of them; the exit status is 65 then.
+    """
+    from target_stitch_import.toolbox.push import MAX_FAULTS, VALIDATE_PATH  # noqa: PLC0415 - slow
+
+    report = _send(where, VALIDATE_PATH, MAX_FAULTS, **given).report
+    document = {
+        "valid": report.records,
+        "refused": [{"line": each.line, "reason": each.reason} for each in report.faults],
+        "complete": report.is_complete,
+    }
+    if not report.faults:
+        return Result(document, f"Valid: {counted(report.records, 'record')}.")
+    words = [f"Line {each.line}: {each.reason}." for each in report.faults]
+    words.append(
+        f"{len(report.faults)} of {counted(len(report.faults) + report.records, 'record')} refused."
+        if report.is_complete
+        else f"Stopped looking after {len(report.faults)} refused records."
+    )
+    return Result(document, "\n".join(words), _EX_DATAERR)
+
+
+@click.command(
+    epilog=examples(
+        "stitch-import push -c config.json --table customers --key id customers.jsonl",
+        "stitch-import push -c config.json --table items --key order --key line items.jsonl",
+        "tail -n +42 customers.jsonl | stitch-import push -c config.json --table customers \\",
+        "    --key id --transit -",
+    )
+)
+@_taking_records
+@connecting
+@answering
+def push(where: Where, **given: Any) -> Result:
+    """Send the records of FILE to Stitch, without a schema.
+
+    FILE holds one JSON object a line; - is stdin. They are sent in order, and each gets a higher
+    sequence than the one before, so that of several records of one key the last one stays. At the
+    first record that is refused it stops with status 65 and names the line: those before it have
+    arrived, and it can be mended and pushed from there.
+
+    In JSON, records go as they are, digit for digit, and types follow from each value: Stitch
+    loads a date-time as text. With --transit, each string that is a whole date-time with an
+    offset, such as 2024-01-31T23:59:59Z, is a point in time, at any depth of the record; all other
+    strings stay strings. Numbers that a double would change go as exact decimals.
+    """
+    from target_stitch_import.toolbox.push import PUSH_PATH  # noqa: PLC0415 - slow
+
+    report = _send(where, PUSH_PATH, 1, **given).report
+    document = {
+        "table": given["table"],
+        "records": report.records,
+        "requests": report.requests,
+        "refused": [{"line": each.line, "reason": each.reason} for each in report.faults],
+    }
+    for fault in report.faults:
+        say(f"Line {fault.line} is refused: {fault.reason}.")
+    status = _EX_DATAERR if report.faults else 0
+    words = f"{counted(report.records, 'record')} pushed to table {given['table']}."
+    if report.faults:
+        words += f" Go on with line {report.faults[0].line}, once it is mended."
+    return Result(document, words, status)
+
+
+def _send(  # noqa: PLR0913 - each is an option
+    where: Where,
+    path: str,
+    max_faults: int,
+    *,
+    file: IO[bytes],
+    table: str,
+    keys: tuple[str, ...],
+    client_id: int | None,
+    transit: bool,
+) -> Push:
+    from target_stitch_import.batching.buffers import Limits  # noqa: PLC0415 - slow to import
+    from target_stitch_import.errors import ConfigurationError, TargetError  # noqa: PLC0415
+    from target_stitch_import.toolbox.push import Form, Push, endpoint_of, requests_of  # noqa: PLC0415
+
+    settings = where.settings()
+    client_id = client_id or int(settings.client_id or 0)
+    if not client_id:
+        raise ConfigurationError(
+            "Setting `client_id` is missing: records are pushed under the client ID of the Stitch "
+            "account. Give it in the configuration, or as --client-id."
+        )
+    form = Form(table, keys, client_id, transit)
+    limits = Limits(settings.batch_size_bytes, settings.batch_size_rows)
+    api = connection(endpoint_of(settings.endpoint(USER_AGENT), path, transit=transit))
+    push = Push(api.send_batch, settings.max_retry_seconds, max_faults, say)
+    try:
+        push.send(requests_of(file, form, limits))
+    except (TargetError, KeyboardInterrupt):
+        if max_faults == 1:
+            say(_arrived(push.report))
+        raise
+    return push
+
+
+def _arrived(report: Report) -> str:
+    if not report.records:
+        return "No record is acknowledged."
+    records = counted(report.records, "record")
+    return f"{records} acknowledged, the last one of line {report.last_line}."

@@ -1,0 +1,100 @@
+"""A JSON record written as Transit, its date-times as points in time. Pure.
+
+Follows the verbose JSON form of the Transit format 0.8, which every reader of its JSON form takes.
+Law: no number loses a digit, and every other text arrives as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from target_stitch_import.schema.date_times import is_date_time
+
+_ESCAPED = ("~", "^", "`")
+_PLAIN_INTEGERS = range(-(2**53) + 1, 2**53)
+"""Those that every JSON reader keeps; others travel as tagged text."""
+_INT64 = range(-(2**63), 2**63)
+
+
+class _Number(str):
+    """A number's own text."""
+
+    __slots__ = ()
+
+
+def to_transit(record: bytes) -> bytes:
+    """Return the JSON object `record` as Transit.
+
+    A string is a point in time where it is a whole RFC 3339 date-time with an offset, wherever it
+    stands in the record. It is written in UTC, with the fraction it has.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply; the text holds nothing of it.
+    """
+    try:
+        value = json.loads(
+            record, parse_int=_Number, parse_float=_Number, parse_constant=_not_a_number
+        )
+        return json.dumps(_transit(value), ensure_ascii=False, separators=(",", ":")).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON at column {error.colno}: {error.msg}") from None
+    except ArithmeticError:
+        raise ValueError("it holds a number with an exponent beyond measure") from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a surrogate pair, which is no text") from None
+
+
+def integer(number: int) -> Any:
+    """Return an integer as Transit has it in JSON."""
+    if number in _PLAIN_INTEGERS:
+        return number
+    return f"~i{number}" if number in _INT64 else f"~n{number}"
+
+
+def text(value: str) -> str:
+    """Return a string as Transit has it in JSON: what looks like its own marks is escaped."""
+    return f"~{value}" if value.startswith(_ESCAPED) else value
+
+
+def _not_a_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _transit(value: Any) -> Any:
+    if isinstance(value, _Number):
+        return _number(value)
+    if isinstance(value, str):
+        return _point_in_time(value) if is_date_time(value) else text(value)
+    if isinstance(value, dict):
+        return {text(name): _transit(member) for name, member in value.items()}
+    return [_transit(item) for item in value] if isinstance(value, list) else value
+
+
+def _number(digits: _Number) -> Any:
+    if digits.lstrip("-").isdigit():
+        # Python refuses to convert thousands of digits, and Transit has no need of it.
+        return integer(int(digits)) if len(digits) <= 20 else f"~n{digits}"
+    nearest = float(digits)
+    # What a double holds is a plain number; what it would change is an exact decimal.
+    same = Decimal(repr(nearest)) == Decimal(digits)
+    return nearest if same else f"~f{digits}"
+
+
+def _point_in_time(date_time: str) -> str:
+    """Return a date-time as a point in time, in UTC, its fraction as it is."""
+    seconds, offset = date_time[:19], date_time[19:].lstrip(".0123456789")
+    fraction = date_time[19 : len(date_time) - len(offset)]
+    if offset in ("Z", "z"):
+        return f"~t{seconds[:10]}T{seconds[11:]}{fraction}Z"
+    sign = -1 if offset[0] == "-" else 1
+    shift = timedelta(hours=int(offset[1:3]), minutes=int(offset[-2:]))
+    try:
+        moment = datetime.fromisoformat(f"{seconds[:10]}T{seconds[11:]}") - sign * shift
+    except (ValueError, OverflowError):
+        return text(date_time)  # outside of the years that a calendar has
+    return f"~t{moment.isoformat()}{fraction}Z"

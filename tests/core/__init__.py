@@ -1,0 +1,1 @@
+"""The pure wings: no network, no threads, no waiting."""

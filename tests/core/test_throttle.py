@@ -1,0 +1,63 @@
+"""The throttle: bounded, backing off, and back again."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_stitch_import.delivery.throttle import FAILURES_BEFORE_PROBING, Throttle
+
+
+def answer(throttle: Throttle, *, well: bool, seconds: float = 0.1) -> None:
+    throttle.enter()
+    throttle.leave(well=well, seconds=seconds)
+
+
+@given(st.integers(1, 16), st.lists(st.tuples(st.booleans(), st.floats(0, 60)), max_size=80))
+def test_between_one_and_the_users_limit(most: int, answers: list[tuple[bool, float]]) -> None:
+    throttle = Throttle(most)
+    for well, seconds in answers:
+        assert throttle.may_enter(), "with nothing in flight one may always go"
+        answer(throttle, well=well, seconds=seconds)
+        assert 1 <= throttle.allowed <= most
+
+
+def test_no_more_enter_than_allowed() -> None:
+    throttle = Throttle(2)
+    throttle.enter()
+    assert throttle.may_enter()
+    throttle.enter()
+    assert not throttle.may_enter()
+    throttle.leave(well=True, seconds=0)
+    assert throttle.may_enter()
+
+
+def test_pushback_halves_and_good_answers_bring_it_back() -> None:
+    throttle = Throttle(16)
+    answer(throttle, well=False)
+    assert throttle.allowed == 8
+    answer(throttle, well=False)
+    assert throttle.allowed == 4
+    answer(throttle, well=True)
+    assert throttle.allowed == 4, "slowly: about as many answers as it allows for one more"
+    for _ in range(120):
+        answer(throttle, well=True)
+    assert throttle.allowed == 16
+
+
+def test_after_a_run_of_failures_one_probes_until_one_is_answered() -> None:
+    throttle = Throttle(64)
+    for _ in range(FAILURES_BEFORE_PROBING):
+        answer(throttle, well=False)
+    assert throttle.allowed == 1
+    answer(throttle, well=True)
+    assert throttle.allowed == 8
+
+
+def test_answers_far_slower_than_usual_shrink_it() -> None:
+    throttle = Throttle(10)
+    for _ in range(20):
+        answer(throttle, well=True, seconds=0.5)
+    for _ in range(3):
+        answer(throttle, well=True, seconds=30)
+    assert throttle.allowed < 10

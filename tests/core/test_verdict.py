@@ -1,0 +1,143 @@
+"""Verdicts and waits, as tables."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_stitch_import.delivery.verdict import (
+    Acknowledged,
+    Answer,
+    Failure,
+    Rejected,
+    Stop,
+    TooLarge,
+    TryAgain,
+    judge,
+    retry_after_seconds,
+    wait_seconds,
+)
+from target_stitch_import.errors import CredentialsError, ProtocolError
+
+NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+@pytest.mark.parametrize("text", ["", "Accepted", '{"status":"OK"}', "[1]", '{"status":1}'])
+def test_a_2xx_acknowledges_whatever_it_says(status: int, text: str) -> None:
+    assert judge(Answer(status, text), NOW) == Acknowledged()
+
+
+def test_but_not_when_it_says_error() -> None:
+    assert isinstance(judge(Answer(200, '{"status":"ERROR"}'), NOW), TryAgain)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_passing_trouble_is_tried_again(status: int) -> None:
+    verdict = judge(Answer(status, "later", retry_after="7"), NOW)
+    assert verdict == TryAgain(f"{status} later", 7.0)
+
+
+PASSING = [Failure.UNREACHABLE, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
+
+
+@pytest.mark.parametrize("failure", PASSING)
+def test_no_answer_is_tried_again(failure: Failure) -> None:
+    verdict = judge(Answer(failure=failure), NOW)
+    assert isinstance(verdict, TryAgain)
+    assert verdict.ambiguous == (failure is not Failure.UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "error", "words"),
+    [
+        (301, "", ProtocolError, "redirect"),
+        (302, "", ProtocolError, "redirect"),
+        (303, "", ProtocolError, "redirect"),
+        (307, "", ProtocolError, "redirect"),
+        (308, "", ProtocolError, "redirect"),
+        (401, '{"message":"Not Authorized"}', CredentialsError, "Check `token`"),
+        (401, '{"message":"Invalid region."}', CredentialsError, "the other region"),
+        (401, '{"error":"Forbidden"}Connection is not active.', CredentialsError, "Resume it"),
+        (403, "", CredentialsError, "refused the token"),
+        (404, "Not Found", ProtocolError, "not the Import API's: 404 Not Found"),
+        (405, "", ProtocolError, "not the Import API's"),
+        (415, "", ProtocolError, "not the Import API's"),
+        (418, "", ProtocolError, "not the Import API's"),
+        (501, "", ProtocolError, "not the Import API's"),
+        (100, "", ProtocolError, "not the Import API's"),
+    ],
+)
+def test_what_ends_the_run(status: int, text: str, error: type, words: str) -> None:
+    verdict = judge(Answer(status, text), NOW)
+    assert isinstance(verdict, Stop)
+    assert type(verdict.error) is error
+    assert words in str(verdict.error)
+
+
+def test_an_untrusted_certificate_ends_the_run() -> None:
+    verdict = judge(Answer(failure=Failure.UNTRUSTED, text="self-signed certificate"), NOW)
+    assert isinstance(verdict, Stop)
+    assert "self-signed certificate" in str(verdict.error)
+
+
+@pytest.mark.parametrize(
+    ("text", "record"),
+    [
+        ("Record 17 did not conform to schema: #/a", 17),
+        ("Record 0 for table t did not conform", 0),
+        ("Record is missing key property id", None),
+        ("Record 99999999999 did", None),
+        ("no", None),
+    ],
+)
+def test_refused_content_names_its_record(text: str, record: int | None) -> None:
+    for status in (400, 422):
+        assert judge(Answer(status, text), NOW) == Rejected(f"{status} {text}", record)
+
+
+def test_too_large() -> None:
+    assert judge(Answer(413, "big"), NOW) == TooLarge("413 big")
+
+
+def test_control_characters_of_an_answer_reach_no_terminal() -> None:
+    verdict = judge(Answer(400, "\x1b[31mred\n"), NOW)
+    assert isinstance(verdict, Rejected)
+    assert "\x1b" not in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, 0),
+        ("", 0),
+        ("120", 120),
+        (" 7 ", 7),
+        ("0", 0),
+        ("-5", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("1000000000", 1_000_000_000),
+        ("9" * 400, 999_999_999_999),
+        ("٣", 0),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30),
+        ("Tue, 14 Nov 2023 22:13:50", 30),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", 0),
+        ("Tue, 99 Nov 2023 22:00:00 GMT", 0),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float) -> None:
+    assert retry_after_seconds(value, NOW) == seconds
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1))
+def test_waits_have_full_jitter_up_to_thirty_seconds(tries: int, chance: float) -> None:
+    wait = wait_seconds(tries, 0, chance)
+    assert 0 <= wait <= min(30, 0.5 * 2 ** min(tries - 1, 50))
+    assert wait_seconds(tries, 0, 1) == min(30, 0.5 * 2 ** min(tries - 1, 50))
+
+
+@given(st.integers(1, 100), st.floats(0.1, 1e6), st.floats(0, 1))
+def test_retry_after_is_the_least_wait(tries: int, asked: float, chance: float) -> None:
+    assert asked <= wait_seconds(tries, asked, chance) <= asked + 1

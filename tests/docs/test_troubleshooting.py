@@ -1,0 +1,36 @@
+"""Whatever the program can say when something is wrong has its entry in the documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.support.messages_told import messages, stable_part
+
+PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
+
+
+def entries() -> set[str]:
+    """Return the messages that the page explains."""
+    blocks = re.findall(r"```text\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return {line for block in blocks for line in block.splitlines()}
+
+
+def test_every_message_has_its_entry() -> None:
+    """Paste what is missing, as it stands here, into a group of the page, and say what to do."""
+    found = messages()
+    missing = [f"{text}   ({place})" for text, place in found.items() if text not in entries()]
+    assert not missing
+
+
+def test_no_entry_is_of_the_past() -> None:
+    """Take out, or bring up to date, what the program does not say any more."""
+    assert sorted(entries() - set(messages())) == []
+
+
+def test_the_messages_are_found() -> None:
+    """The two above would hold of a search that finds nothing."""
+    found = messages()
+    assert len(found) > 90
+    assert "no connection" in found
+    assert stable_part("Line …: the key … is wrong.") == "is wrong"

@@ -1,0 +1,1 @@
+"""Settings, command line, packaging, and the programs around the target."""

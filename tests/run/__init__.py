@@ -1,0 +1,1 @@
+"""The target as a process, against the local Import API."""

@@ -1,0 +1,169 @@
+"""Stream maps and flattening: the SDK's, with exact numbers and the target's own guarantees."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import TOKEN, Target, bodies, delivered, record, schema, state
+from tests.toolbox.test_toolbox import tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_stitch_import.local import ImportApi
+
+COLUMNS = schema(
+    email={"type": "string"},
+    amount={"type": "number"},
+    address={"type": "object", "properties": {"city": {"type": "string"}}},
+)
+ROW = (
+    '{"type":"RECORD","stream":"people","record":{"id":%d,"name":"n","email":"e@x",'
+    '"amount":12345678901234567.10,"address":{"city":"Bern"}}}'
+)
+MESSAGES = [COLUMNS, *(ROW % number for number in range(4)), state(1)]
+
+
+@pytest.mark.parametrize(
+    ("maps", "table", "expected"),
+    [
+        pytest.param({"people": {"__alias__": "persons"}}, "persons", None, id="alias"),
+        pytest.param({"people": {"__filter__": "id > 1"}}, "people", {"ids": [2, 3]}, id="filter"),
+        pytest.param(
+            {"people": {"email": None, "twice": "int(id * 2)", "__else__": None, "id": "id"}},
+            "people",
+            {"columns": {"id", "twice"}},
+            id="computed, and all others dropped",
+        ),
+        pytest.param({"people": {"email": None}}, "people", {"without": "email"}, id="dropped"),
+        pytest.param({"people": {}, "__else__": None}, "people", None, id="others removed"),
+        pytest.param(
+            {"copy": {"__source__": "people", "__filter__": "id == 3"}},
+            "copy",
+            {"ids": [3]},
+            id="a second stream from one",
+        ),
+    ],
+)
+def test_stream_maps(
+    target: Target, api: ImportApi, maps: Any, table: str, expected: dict[str, Any] | None
+) -> None:
+    other = [schema("other"), record(1, "other")]
+    outcome = target.run([*MESSAGES[:-1], *other, state(1)], stream_maps=maps)
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    rows = delivered(api, table)
+    expected = expected or {}
+    assert [row["id"] for row in rows] == expected.get("ids", [0, 1, 2, 3])
+    assert "columns" not in expected or set(rows[0]) == expected["columns"]
+    assert expected.get("without") not in rows[0]
+    assert bool(delivered(api, "other")) == ("__else__" not in maps)
+    (body,) = [each for each in bodies(api) if each["table_name"] == table]
+    assert set(body["schema"]["properties"]) >= set(rows[0])
+
+
+def test_mapped_records_keep_exact_decimals(target: Target, api: ImportApi) -> None:
+    assert target.run(MESSAGES, stream_maps={"people": {"email": None}}).status == 0
+    (request,) = api.requests()
+    assert '"amount":12345678901234567.10' in request["body"]
+
+
+def test_flattening(target: Target, api: ImportApi) -> None:
+    outcome = target.run(MESSAGES, flattening_enabled=True, flattening_max_depth=2)
+    assert outcome.status == 0
+    assert delivered(api)[0]["address__city"] == "Bern"
+    assert "address__city" in bodies(api)[0]["schema"]["properties"]
+
+
+def test_errors_keep_line_and_stream_through_a_map(target: Target) -> None:
+    """The line is the tap's, also behind records that a filter dropped."""
+    maps = {"people": {"__filter__": "id != 1"}}
+    messages = [*MESSAGES[:4], '{"type":"RECORD","stream":"people","record":{"id":null}}']
+    outcome = target.run(messages, stream_maps=maps)
+    assert outcome.status == 65
+    assert "Line 5: a record of stream `people`" in outcome.log
+
+
+@pytest.mark.parametrize(
+    ("maps", "status"),
+    [
+        ({"people": "what"}, 78),
+        ({"people": {"x": "no_such_function("}}, 78),
+        ({"people": {"x": "1 / 0"}}, 65),
+        ({"people": {"x": "name + 1"}}, 65),
+    ],
+)
+def test_maps_that_cannot_work(target: Target, maps: Any, status: int) -> None:
+    outcome = target.run(MESSAGES, stream_maps=maps)
+    assert (outcome.status, outcome.states) == (status, [])
+    assert "Line" in outcome.log
+    assert "e@x" not in outcome.log
+
+
+def test_versions_follow_their_stream(target: Target, api: ImportApi) -> None:
+    messages = [
+        COLUMNS,
+        record(1, message={"version": 5}),
+        {"type": "ACTIVATE_VERSION", "stream": "people", "version": 5},
+        state(1),
+    ]
+    outcome = target.run(messages, stream_maps={"people": {"__alias__": "persons"}})
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    sent = [(body["table_name"], body["table_version"]) for body in bodies(api)]
+    assert sent == [("persons", 5)] * 2
+
+
+@pytest.mark.parametrize(
+    ("people", "status", "words"),
+    [({"__alias__": "persons"}, 65, "stream `persons`"), (None, 0, "0 messages acknowledged")],
+)
+def test_a_record_that_is_no_json_goes_where_its_stream_goes(
+    target: Target, people: Any, status: int, words: str
+) -> None:
+    messages = [COLUMNS, '{"type":"RECORD","stream":"people","record":{"id":NaN}}']
+    outcome = target.run(messages, stream_maps={"people": people})
+    assert outcome.status == status
+    assert words in outcome.log
+
+
+@pytest.mark.parametrize("bad", ['{"id":1,"name":"S3CRET"}', '{"id":1,"name":NaN}'])
+def test_a_record_that_its_map_failed_on_is_not_replayed_as_it_is(
+    target: Target, api: ImportApi, tmp_path: Path, bad: str
+) -> None:
+    """Its columns are the tap's, also those that the map drops; until somebody says otherwise."""
+    path = tmp_path / "dead.jsonl"
+    settings = {
+        "on_invalid_record": "dead_letter",
+        "dead_letter_path": str(path),
+        "stream_maps": {"people": {"name": None, "twice": "2 * int(name)"}},
+    }
+    messages = [schema(), f'{{"type":"RECORD","stream":"people","record":{bad}}}']
+    assert target.run(messages, **settings).status == 0
+    (line,) = path.read_text().splitlines()
+    letter = json.loads(line)
+    assert letter.pop("mapped") is False
+    letter.pop("record_text", None)
+    repaired = letter | {"record": {"id": 1, "twice": "4"}}
+    path.write_text(json.dumps(repaired | {"mapped": False}))
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert outcome.status == 65
+    assert "Line 1 holds a record as the tap sent it" in outcome.log
+    assert bodies(api) == []
+    path.write_text(json.dumps(repaired))
+    assert tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN).status == 0
+    assert delivered(api) == [{"id": 1, "twice": "4"}]
+
+
+def test_settings_that_flattening_lacks_are_named(target: Target) -> None:
+    outcome = target.run([], flattening_enabled=True)
+    assert outcome.status == 78
+    assert "flattening_max_depth" in outcome.log
+
+
+def test_without_a_schema_the_words_are_the_same(target: Target) -> None:
+    outcome = target.run([record(1)], flattening_enabled=True, flattening_max_depth=1)
+    assert outcome.status == 65
+    assert "came before its SCHEMA" in outcome.log
+    assert json.dumps(schema()) not in outcome.log

@@ -1,0 +1,345 @@
+"""The token goes to the configured host alone, over TLS, and shows up nowhere."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import urllib3
+
+from target_stitch_import.delivery.verdict import (
+    Acknowledged,
+    Answer,
+    Failure,
+    Rejected,
+    Stop,
+    judge,
+)
+from target_stitch_import.local import ImportApi as LocalApi
+from target_stitch_import.local.api.batch import Strictness
+from target_stitch_import.run.http import Endpoint, ImportApi, failure_of
+from tests.conftest import TOKEN, Target, record, schema, state
+from tests.support.programs import require
+from tests.support.serving import receive, server
+from tests.toolbox.test_toolbox import tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+MESSAGES = [schema(), record(1), state(1)]
+
+
+def certificate(folder: Path, *, host: str = "127.0.0.1") -> ssl.SSLContext:
+    """Make a server's context with a certificate of its own, which nobody trusts."""
+    require("openssl")
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}"),
+        *("-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")),
+        *("-days", "2", "-addext", f"subjectAltName=IP:{host}"),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def test_an_untrusted_certificate_ends_the_run_before_the_token_is_sent(
+    target: Target, tmp_path: Path
+) -> None:
+    with server([OK], certificate(tmp_path)) as (url, seen):
+        outcome = target.run(MESSAGES, api_url=url)
+    assert (outcome.status, outcome.states) == (76, [])
+    assert "certificate" in outcome.log
+    assert seen == []
+
+
+def test_a_trusted_certificate_for_another_host_is_refused(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = certificate(tmp_path, host="127.0.0.2")
+    # Not this machine by name, so that the environment's certificates count.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "cert.pem"))
+    with server([OK], context) as (url, seen):
+        host = socket.gethostname()
+        outcome = target.run(MESSAGES, api_url=url.replace("127.0.0.1", host), max_retry_seconds=1)
+    assert outcome.states == []
+    assert seen == []
+
+
+@pytest.mark.parametrize("variable", ["CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "PYTHONHTTPSVERIFY"])
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_no_variable_switches_verification_off(
+    target: Target,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("TARGET_STITCH_SSL_VERIFY", "false")
+    with server([OK], certificate(tmp_path)) as (url, seen):
+        outcome = target.run(MESSAGES, api_url=url, max_retry_seconds=1)
+    assert outcome.states == []
+    assert seen == []
+
+
+def test_tls_to_a_port_without_it_ends_the_run(target: Target) -> None:
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                heard.append(connection.recv(65_536))
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        outcome = target.run(MESSAGES, api_url=url)
+    assert (outcome.status, outcome.states) == (76, [])
+    assert heard
+    assert TOKEN.encode() not in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "http://someone:S3CRET@127.0.0.1:99999"),
+        ("REQUESTS_CA_BUNDLE", "/nowhere.pem"),
+    ],
+)
+def test_an_environment_that_cannot_work_ends_the_run(
+    target: Target, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    outcome = target.run(MESSAGES, api_url="https://api.example.com")
+    assert (outcome.status, outcome.states) == (76, [])
+    assert "S3CRET" not in outcome.log
+
+
+def test_redirects_are_not_followed_and_the_other_host_sees_nothing(target: Target) -> None:
+    with server([OK, OK]) as (other, seen_there):
+        for status in (301, 302, 303, 307, 308):
+            answer = b"HTTP/1.1 %d X\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n"
+            with server([answer % (status, other.encode())]) as (url, _):
+                outcome = target.run(MESSAGES, api_url=url)
+            assert (outcome.status, outcome.states) == (76, [])
+        assert seen_there == []
+
+
+def test_netrc_and_proxies_stay_out_of_the_way_to_this_machine(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with server([OK]) as (url, seen):
+        outcome = target.run(MESSAGES, api_url=url)
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    assert f"authorization: bearer {TOKEN}".encode() in seen[0].lower()
+
+
+def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the environment counts: a session for another host, asked what it would send."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("default login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    url = "https://api.example.com/v2/import/batch"
+    api = ImportApi(Endpoint(url, url, "the-token"))
+    assert api._session.trust_env
+    assert api._route("POST", url).headers["Authorization"] == "Bearer the-token"
+
+
+def answer_of(text: bytes, **settings: Any) -> Any:
+    """Return what the client makes of one answer."""
+    with server([text]) as (url, _):
+        settings = {"read_timeout_seconds": 1.0} | settings
+        return ImportApi(Endpoint(url, url, TOKEN, **settings)).send_batch(b"{}")
+
+
+def test_an_endless_answer_is_read_no_further_than_makes_sense() -> None:
+    text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1_000_000
+    answer = answer_of(text)
+    assert answer.status == 200
+    assert len(answer.text) <= 4_000
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", Failure.CUT_OFF),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n{}", Failure.CUT_OFF),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", Failure.CUT_OFF),
+        (b"", Failure.LOST),
+        (b"SSH-2.0-OpenSSH\r\n", Failure.LOST),
+    ],
+)
+def test_what_is_no_whole_answer_is_no_acknowledgement(text: bytes, failure: Failure) -> None:
+    answer = answer_of(text)
+    assert answer.status is None or not 200 <= answer.status < 300
+    assert answer.failure is failure
+
+
+def test_an_answer_byte_by_byte_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                receive(connection)
+                for at in range(len(OK)):
+                    connection.sendall(OK[at : at + 1])
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert ImportApi(Endpoint(url, url, TOKEN)).send_batch(b"{}").status == 200
+
+
+def test_the_token_is_cut_out_of_answers() -> None:
+    body = b'{"message":"no such token ' + TOKEN.encode() + b'"}'
+    answer = answer_of(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    assert answer.text == '{"message":"no such token [token]"}'
+
+
+def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
+    target: Target, api: LocalApi, tmp_path: Path
+) -> None:
+    """A run with everything going wrong, at the chattiest: then every byte it wrote is searched."""
+    echo = {"error": f"Record 1 is bad, token {TOKEN}"}
+    api.set_faults(
+        [
+            {"kind": "status", "status": 500, "body": echo},
+            {"kind": "reset_after"},
+            {"kind": "status", "status": 400, "body": echo, "times": 2},
+        ]
+    )
+    settings = {
+        "on_invalid_record": "dead_letter",
+        "dead_letter_path": str(tmp_path / "dead.jsonl"),
+        "summary_path": str(tmp_path / "summary.json"),
+        "batch_size_rows": 5,
+    }
+    rows = [record(n, name=f"S3CRET-{n}") for n in range(20)]
+    for name in ("dead.jsonl", "summary.json", "bodies.jsonl"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o664)  # as something else may have made them
+    bad = record(0, id="S3CRET-id")
+    messages = [schema(), *rows, bad, state({"at": 1}), '{"type":"RECORD","S3CRET"']
+    outcome = target.run(messages, "-v", "-o", str(tmp_path / "bodies.jsonl"), **settings)
+    assert outcome.status == 65
+    assert "S3CRET" not in outcome.log
+    left = {path.name: path.read_text() for path in tmp_path.iterdir() if path.is_file()}
+    assert set(left) == {"config.json", "dead.jsonl", "summary.json", "bodies.jsonl"}
+    assert [name for name, text in left.items() if TOKEN in text] == ["config.json"]
+    assert "S3CRET" not in left["summary.json"]
+    letters = [json.loads(line) for line in left["dead.jsonl"].splitlines()]
+    assert not [each for each in letters if "S3CRET" in each["reason"]]
+    modes = {(tmp_path / name).stat().st_mode & 0o777 for name in left if name != "config.json"}
+    assert modes == {0o600}
+
+
+LIVE_WORDS = [
+    "#/at: [S3CRET-1] is not a valid date-time. Expected [yyyy-MM-dd'T'HH:mm:ssZ]",
+    "#/name: S3CRET-1 is not a valid enum value",
+    "#/name: string [S3CRET-1] does not match pattern ^a",
+    r"#/name: string [S3CRET \"2\" \u00fc] does not match pattern ^a",
+    "#/cost: 90210.50 is not less or equal to 3",
+    "#/cost: 90210.5 is not a multiple of 7",
+    "#/n: 5 is not a valid enum value",
+    "#/code: [X] is not a valid date-time.",
+    "#/long: S3CRET, and more of it that the answer bre",
+]
+RECORD_DATA = (
+    r'{"id":17,"at":"S3CRET-1","name":"S3CRET \"2\" \u00fc","cost":90210.5,"n":5,"code":"X",'
+    '"deep":[{"S3CRET":"S3CRET-1"}],"long":"S3CRET, and more of it that the answer breaks off in"}'
+)
+
+
+@pytest.mark.parametrize("words", LIVE_WORDS)
+@pytest.mark.parametrize("status", [400, 413, 422, 500, 404])
+def test_no_value_comes_back_in_the_service_s_words(words: str, status: int) -> None:
+    """Whatever becomes of the request; of a whole batch, too. Names and rules stay."""
+    other = '{"action":"upsert","sequence":1,"data":{"id":1,"name":"other"}}'
+    message = f'{{"action":"upsert","sequence":2,"data":{RECORD_DATA}}}'
+    text = f'{{"error":"Record 1 did not conform to schema: {words}"}}'
+    bodies = f'{{"table_name":"t","messages":[{other},{message}]}}', f"[{message}]"
+    for body in bodies:
+        verdict = judge(Answer(status, text), 0.0, body.encode())
+        assert not isinstance(verdict, Acknowledged)
+        told = str(verdict.error if isinstance(verdict, Stop) else verdict.reason)
+        assert not [each for each in ("S3CRET", "90210", " 5 ", "[X]") if each in told]
+        assert f"{words.partition(':')[0]}: " in told
+        assert "[value]" in told
+        assert "Record 1 did not conform to schema" in told
+        assert not isinstance(verdict, Rejected) or verdict.record == 1
+
+
+def test_a_request_that_cannot_be_read_has_its_answer_left_out() -> None:
+    verdict = judge(Answer(400, "S3CRET"), 0.0, b'{"messages":[{"data":{"a":tru}}]}')
+    assert isinstance(verdict, Rejected)
+    assert "S3CRET" not in verdict.reason
+
+
+@pytest.mark.parametrize("on_invalid_record", ["fail", "dead_letter"])
+def test_what_the_live_service_says_of_a_record_holds_no_value(
+    target: Target, tmp_path: Path, on_invalid_record: str
+) -> None:
+    """In its own wording, which tells values; found by asking for ever smaller parts."""
+    columns: dict[str, Any] = {
+        "at": {"type": "string", "format": "date-time"},
+        "kind": {"type": "string", "enum": ["a", "b"]},
+    }
+    rows = [record(n, at="2024-01-31T23:59:59Z") for n in range(20)]
+    bad = [record(77, at="S3CRET-at"), record(78, kind="S3CRET-kind")]
+    settings = {
+        "validate_records": False,
+        "on_invalid_record": on_invalid_record,
+        "dead_letter_path": str(tmp_path / "dead.jsonl"),
+        "summary_path": str(tmp_path / "summary.json"),
+    }
+    with LocalApi(strictness=Strictness(live_messages=True)) as api:
+        messages = [schema(**columns), *rows, *bad, state(1)]
+        outcome = target.run(messages, "-v", api_url=api.url, **settings)
+        letters = tmp_path / "dead.jsonl"
+        reasons = ""
+        if on_invalid_record == "dead_letter":
+            assert outcome.status == 0
+            reasons = str([json.loads(each)["reason"] for each in letters.read_text().splitlines()])
+            assert reasons.count("[value]") == 2
+            replayed = tool(tmp_path, "replay", str(letters), api_url=api.url, token=TOKEN)
+            assert (replayed.status, "S3CRET" in replayed.log) == (65, False)
+        else:
+            assert (outcome.status, "[value]" in outcome.log) == (65, True)
+    assert "S3CRET" not in outcome.log + reasons + (tmp_path / "summary.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (urllib3.exceptions.ConnectTimeoutError("t"), Failure.UNREACHABLE),
+        (urllib3.exceptions.SSLError(PermissionError(13, "x")), Failure.UNTRUSTED),
+        (urllib3.exceptions.ProxySchemeUnknown("ftp"), Failure.UNSENDABLE),
+        (urllib3.exceptions.ReadTimeoutError(None, "/", "t"), Failure.TIMED_OUT),  # type: ignore[arg-type]
+        (urllib3.exceptions.ProtocolError("gone", ConnectionResetError()), Failure.LOST),
+    ],
+)
+def test_what_an_error_means_however_it_is_wrapped(error: Exception, failure: Failure) -> None:
+    pool = urllib3.HTTPConnectionPool("localhost")
+    assert failure_of(error) == failure
+    assert failure_of(urllib3.exceptions.MaxRetryError(pool, "/", error)) == failure
+
+
+def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://127.0.0.1:1")
+    url = "https://api.example.com/v2/import/batch"
+    assert ImportApi(Endpoint(url, url, TOKEN)).send_batch(b"{}").failure == Failure.UNSENDABLE

@@ -1,0 +1,106 @@
+"""Finds, in the source, what the program can say when something is wrong."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(__file__).parents[2] / "target_stitch_import"
+HOLE = "…"
+TELLING = (
+    "Error",
+    "Refused",
+    "Advice",
+    "Notice",
+    "TryAgain",
+    "warning",
+    "note",
+    "_note_refusal",
+    "_say",
+)
+"""How the names of calls end that are given something to tell."""
+
+COLLECTING = ("warnings", "notes")
+"""Names of what is told later."""
+
+OF_SERVE = ("local/api/accounts.py", "local/extra.py", "local/server/serving.py")
+"""What `stitch-import serve` tells by itself; all else in `local/` is an answer to a request."""
+
+SHORTEST = 12
+"""Characters; a shorter part of a message is too common to look for."""
+
+INTERNAL = ("NotImplementedError", "TypeError", "ValueError", "OverflowError", "ValidationError")
+
+
+def messages() -> dict[str, str]:
+    """Return each message with `…` for what differs, and where it is in the source."""
+    found: dict[str, str] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith("local/") and name not in OF_SERVE:
+            continue  # another program, described in docs/local-import-api.md
+        for told in _told(ast.parse(path.read_text())):
+            for text in _texts(told):
+                if len(stable_part(text)) >= SHORTEST:
+                    found[text] = f"{name}:{told.lineno}"
+    return found
+
+
+def stable_part(text: str) -> str:
+    """Return the longest piece of a message that is always the same."""
+    return max((part.strip(" .:;,()") for part in text.split(HOLE)), key=len)
+
+
+def _told(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=function, args=args) if _is_given_something_to_tell(function):
+                yield from args
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value):
+                if name in COLLECTING:
+                    yield value
+            case ast.Assign(targets=[ast.Name(id="note" | "text")], value=value):
+                yield value
+            case ast.FunctionDef(returns=ast.Name(id="str"), name=name):
+                if "words" in name or "cannot" in name:
+                    returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
+                    yield from (each.value for each in returns if each.value)
+            case ast.ClassDef(name="Failure"):
+                yield from (each.value for each in node.body if isinstance(each, ast.Assign))
+
+
+def _is_given_something_to_tell(function: ast.expr) -> bool:
+    match function:
+        case ast.Attribute(value=ast.Attribute(attr=name), attr="append"):
+            return name.strip("_") in COLLECTING
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return _tells(name)
+    return False
+
+
+def _tells(name: str) -> bool:
+    return name.endswith(TELLING) and name not in INTERNAL
+
+
+def _texts(node: ast.expr) -> list[str]:
+    """Return what a string expression can be; nothing for another expression."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text.strip()]
+        case ast.JoinedStr(values=values):
+            parts = [each.value if isinstance(each, ast.Constant) else HOLE for each in values]
+            return ["".join(map(str, parts)).strip()]
+        case ast.IfExp(body=body, orelse=orelse):
+            return _texts(body) + _texts(orelse)
+        case ast.Call(func=ast.Attribute(value=value)):
+            return _texts(value)
+    return []
+
+
+if __name__ == "__main__":
+    for text, place in messages().items():
+        print(f"{place}\t{text}")  # noqa: T201 - for whoever writes the page

@@ -1,0 +1,1 @@
+"""`stitch-import`, the tool for people."""

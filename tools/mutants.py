@@ -1,0 +1,639 @@
+"""Breaks each law by hand, in a copy of the package, and shows that the tests notice.
+
+`make mutants`, or `python -m tools.mutants [WORD...]` for those whose name holds one of the words.
+Each mutation replaces a text that must be there exactly once; a test run that fails kills it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "target_stitch_import"
+JOBS = 2
+TIMEOUT_SECONDS = 300
+
+PURE = (
+    "tests/core/test_ledger.py",
+    "tests/core/test_verdict.py",
+    "tests/core/test_throttle.py",
+    "tests/core/test_packing.py",
+    "tests/core/test_pipeline.py",
+    "tests/core/test_messages.py",
+    "tests/simulation/test_simulation.py::test_the_laws_hold_through_everything_that_can_happen",
+)
+"""The fast part of the suite: without network, threads or processes."""
+SIMULATION = PURE[-1:]
+STORING = (
+    "tests/run/test_laws.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",
+)
+ENDING = ("tests/run/test_laws.py::test_an_error_among_the_reports_leaves_none_behind",)
+HEARING = (
+    "tests/run/test_laws.py::test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits",
+)
+HINTS = ("tests/run/test_laws.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",)
+LEARNING = (
+    "tests/run/test_laws.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
+    "tests/run/test_laws.py::test_what_is_learned_counts_for_the_rest_of_the_run",
+)
+CHECKS = ("tests/core/test_checks.py",)
+DELIVERY = ("tests/run/test_delivery.py",)
+BATCH_FILES = (
+    "tests/run/test_batch_files.py::test_json_lines_as_they_are_written",
+    "tests/run/test_batch_files.py::test_files_that_cannot_be_taken",
+    "tests/run/test_batch_files.py::test_a_signal_is_heard_in_the_middle_of_a_file",
+)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One way to break a law; `tests` must notice."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = PURE
+
+
+MUTATIONS = [
+    # States.
+    Mutation(
+        "one acknowledgement settles everything",
+        "batching/ledger",
+        "        entry.unsettled -= count\n",
+        "        for entry in self._epochs:\n            entry.unsettled = 0\n",
+    ),
+    Mutation(
+        "no prefix rule: any settled epoch earns its state",
+        "batching/ledger",
+        "        while self._epochs[0].unsettled == 0:\n",
+        "        for epoch in self._epochs:\n"
+        "            if epoch.unsettled == 0 and epoch.state is not None:\n"
+        "                earned, epoch.state = epoch.state, None\n"
+        "                self._pending_bytes -= len(earned)\n"
+        "        while self._epochs[0].unsettled == 0:\n",
+    ),
+    Mutation(
+        "of states earned at once the oldest is written",
+        "batching/ledger",
+        "                earned, epoch.state = epoch.state, None\n"
+        "                self._pending_bytes -= len(earned)\n",
+        "                self._pending_bytes -= len(epoch.state)\n"
+        "                earned, epoch.state = earned or epoch.state, None\n",
+    ),
+    Mutation(
+        "a state waits for records behind it",
+        "batching/ledger",
+        "        if newest.state is not None and (\n",
+        "        if newest.state is None and (\n",
+    ),
+    Mutation(
+        "epochs without bound",
+        "batching/ledger",
+        "len(self._epochs) < self._max_epochs and",
+        "True and",
+    ),
+    Mutation(
+        "of each chunk, one record alone counts in its epoch",
+        "batching/payload",
+        "        return Counter([span.epoch for span in self.spans])\n",
+        "        return Counter([span.epoch for span in set(self.spans)])\n",
+    ),
+    # Acknowledgements.
+    Mutation(
+        "a fatal answer counts as done",
+        "delivery/deliver",
+        "            raise verdict.error\n",
+        "            return Acknowledged()\n",
+    ),
+    Mutation(
+        "an unclear answer counts as done",
+        "delivery/verdict",
+        '        return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)\n',
+        "        if failure.is_ambiguous:\n"
+        "            return Acknowledged()\n"
+        '        return TryAgain(f"{failure.value}{detail}")\n',
+    ),
+    Mutation(
+        "a 2xx that says ERROR counts as done",
+        "delivery/verdict",
+        "    if 200 <= status < 300 and not _says_error(answer.text):\n",
+        "    if 200 <= status < 300:\n",
+    ),
+    Mutation(
+        "a 202 is sent again",
+        "delivery/verdict",
+        "    status = answer.status\n    if 200 <=",
+        "    status = answer.status\n"
+        "    if status == 202:\n"
+        '        return TryAgain("")\n'
+        "    if 200 <=",
+    ),
+    Mutation(
+        "a redirect is tried again",
+        "delivery/verdict",
+        "_TRY_AGAIN = frozenset({",
+        "_TRY_AGAIN = frozenset({302, ",
+    ),
+    Mutation(
+        "redirects are followed",
+        "run/http",
+        "                redirect=False,\n",
+        "                redirect=True,\n",
+        DELIVERY,
+    ),
+    Mutation(
+        "what settles is heard of only with all of its batch",
+        "run/sender",
+        "            if self.reports:\n                self._wake()\n",
+        "",
+        HEARING,
+    ),
+    Mutation(
+        "the run goes on after a fatal answer",
+        "run/sender",
+        "        self._stop.set()\n",
+        "",
+        DELIVERY,
+    ),
+    Mutation(
+        "what is before a bad line is left behind",
+        "run/loop",
+        "        self._reading = False\n        try:\n            self.pipeline.close()\n",
+        "        self._reading = False\n        try:\n            pass\n",
+        DELIVERY,
+    ),
+    Mutation(
+        "what an error left among the reports is forgotten",
+        "run/loop",
+        "        if self.sender.reports:\n            timeout = 0.0",
+        "        if False:\n            timeout = 0.0",
+        ENDING,
+    ),
+    # Trying again.
+    Mutation(
+        "`Retry-After` is ignored",
+        "delivery/verdict",
+        "        return TryAgain(said, wait)\n",
+        "        return TryAgain(said)\n",
+    ),
+    Mutation(
+        "`Retry-After` is a maximum",
+        "delivery/verdict",
+        "        return at_least_seconds + chance * RETRY_AFTER_SPREAD_SECONDS\n",
+        "        return at_least_seconds * chance\n",
+    ),
+    Mutation(
+        "tried for ever",
+        "delivery/deliver",
+        "        if spent + wait > rules.max_retry_seconds:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "sequences are stamped again on a retry",
+        "delivery/deliver",
+        "        outcome = yield Attempt(part, again=tries > 0)\n",
+        "        if tries:\n"
+        """            body = part.body.replace(b'"sequence":17', b'"sequence":18')\n"""
+        "            part = type(part)(part.stream, part.prefix, body, part.spans, 0, 0)\n"
+        "        outcome = yield Attempt(part, again=tries > 0)\n",
+    ),
+    Mutation(
+        "the throttle lets everything through",
+        "delivery/throttle",
+        "        return 1 if self._failures >= FAILURES_BEFORE_PROBING else int(self._limit)\n",
+        "        return int(self._most)\n",
+    ),
+    # Halving and setting aside.
+    Mutation(
+        "halving drops the middle",
+        "delivery/deliver",
+        "        else:\n            waiting.extend(reversed(part.split(part.count // 2)))\n",
+        "        else:\n"
+        "            first, rest = part.split(part.count // 2)\n"
+        "            waiting.extend([rest.split(1)[1] if rest.count > 1 else rest, first])\n",
+    ),
+    Mutation(
+        "what stands before a record at fault is dropped",
+        "delivery/deliver",
+        "        rest.append(before)\n",
+        "",
+    ),
+    Mutation(
+        "a wrong hint is believed again",
+        "delivery/deliver",
+        "            hints_are_right &= part is not suspect\n",
+        "",
+        HINTS,
+    ),
+    Mutation(
+        "a service that refuses everything is believed",
+        "delivery/deliver",
+        "        return self._in_a_row >= LONE_REFUSALS_IN_A_ROW or (\n",
+        "        return (\n",
+        (*PURE, *DELIVERY),
+    ),
+    Mutation(
+        "a learned limit is forgotten",
+        "delivery/deliver",
+        "            yield LimitLearned(max(part.size // 2, LEAST_LEARNED_BYTES))\n",
+        "",
+        LEARNING,
+    ),
+    Mutation(
+        "a learned limit is not kept to",
+        "run/loop",
+        "                    limits.max_bytes = min(limits.max_bytes, max_bytes)\n",
+        "",
+        LEARNING,
+    ),
+    Mutation(
+        "refused records are settled without being stored",
+        "delivery/deliver",
+        "        yield Store(tuple(record for _, record in refused))\n",
+        "",
+    ),
+    Mutation(
+        "dead letters are settled without being written",
+        "run/loop",
+        "            dead_letters.write(tuple(waiting))\n",
+        "",
+        STORING,
+    ),
+    Mutation(
+        "states before dead letters are synced",
+        "run/dead_letter",
+        "            os.fsync(self._file)\n",
+        "",
+        STORING,
+    ),
+    # Activations.
+    Mutation(
+        "an activation overtakes records",
+        "batching/lanes",
+        "            if batch.barrier and self.counts.in_flight:\n",
+        "            if False:\n",
+    ),
+    Mutation(
+        "records overtake an activation",
+        "batching/lanes",
+        "            self._is_activating = batch.barrier\n",
+        "",
+    ),
+    Mutation(
+        "a version that lacks a record is activated",
+        "batching/lanes",
+        "            if batch.barrier and batch.version in self.tainted_versions:\n",
+        "            if False:\n",
+    ),
+    Mutation(
+        "a record refused by the service does not count as lacking",
+        "batching/lanes",
+        "        self.tainted_versions.update(lacking)\n",
+        "",
+    ),
+    Mutation(
+        "a record refused locally does not count as lacking",
+        "batching/pipeline",
+        "        self._lanes[stream].tainted_versions.add(version)\n",
+        "",
+    ),
+    Mutation(
+        "what an earlier run set aside does not count as lacking",
+        "batching/pipeline",
+        "        self._lanes.setdefault(stream, Lane()).tainted_versions.add(version)\n",
+        "        self._lanes.setdefault(stream, Lane())\n",
+        SIMULATION,
+    ),
+    # Bodies.
+    Mutation(
+        "a body may be a byte over the limit",
+        "batching/payload",
+        "bisect_right(list(ends), room_bytes)",
+        "bisect_right(list(ends), room_bytes + 1)",
+    ),
+    Mutation(
+        "the comma between fragments is not measured",
+        "batching/buffers",
+        "        room = limits.max_bytes - self.size - bool(self.fragments)\n",
+        "        room = limits.max_bytes - self.size\n",
+    ),
+    Mutation(
+        "a body may hold a row too many",
+        "batching/buffers",
+        "        fitting = fragment.fitting(room, limits.max_rows - self.count)\n",
+        "        fitting = fragment.fitting(room, limits.max_rows + 1 - self.count)\n",
+    ),
+    Mutation(
+        "another schema or version joins the open batch",
+        "batching/buffers",
+        "        if batch and (batch.prefix is not prefix or batch.version != version):\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a changed schema is no event",
+        "batching/pipeline",
+        "        if known and known.is_described_by(message):\n",
+        "        if known:\n",
+    ),
+    Mutation(
+        "sequences follow a clock that steps back",
+        "batching/payload",
+        "        first = max(self.last + 1, clock_ns)\n",
+        "        first = clock_ns\n",
+    ),
+    Mutation(
+        "a split gives its rest the lines of others",
+        "batching/payload",
+        "self.spans[at:], first, self.last)",
+        "self.spans[: self.count - at], first, self.last)",
+    ),
+    # Gathering.
+    Mutation(
+        "records of two versions are gathered together",
+        "batching/gathering",
+        "if gathered is None or gathered.version != message.version:\n",
+        "if gathered is None:\n",
+    ),
+    Mutation(
+        "records gathered under one schema are sent under the next",
+        "batching/pipeline",
+        "        self._admit(message.stream)\n",
+        "",
+    ),
+    Mutation(
+        "an activation overtakes what is gathered",
+        "batching/pipeline",
+        "        self._close(stream.name)\n        self._tell_refusal()\n",
+        "",
+    ),
+    Mutation(
+        "what is gathered waits for more without end",
+        "batching/pipeline",
+        "        if self._gathering.since + self._gather_seconds <= now:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "what is gathered counts as new once it is checked",
+        "batching/pipeline",
+        "        since = self._gathering.since\n",
+        "        since = self._gathering.since + 0.2\n",
+    ),
+    Mutation(
+        "a record that waits takes its own room alone",
+        "batching/gathering",
+        "            self.size += text_bytes",
+        "            self.size = text_bytes",
+    ),
+    Mutation(
+        "a small record keeps a large chunk",
+        "singer/messages",
+        "    if chunk_bytes > 2 * kept:\n",
+        "    if False:\n",
+    ),
+    Mutation(
+        "what is gathered takes no room",
+        "batching/pipeline",
+        "return self._gathering.size + self._buffers.held_bytes",
+        "return self._buffers.held_bytes",
+    ),
+    Mutation(
+        "a refused record is passed over",
+        "batching/pipeline",
+        "            (_, text), self._refusal = self._refusal, None\n"
+        "            raise InputError(text)\n",
+        "            self._refusal = None\n",
+    ),
+    Mutation(
+        "a record is said to stand where the first of its chunk stands",
+        "batching/payload",
+        "        return Span(self.line + sequence - self.sequence, ",
+        "        return Span(self.line, ",
+    ),
+    Mutation(
+        "records go to the stream of the first of their chunk",
+        "batching/gathering",
+        "        are_alike = len(streams) == 1 and ",
+        "        are_alike = ",
+    ),
+    Mutation(
+        "records of one stream and two versions go in as one",
+        "batching/gathering",
+        " and len({message.version for message in messages}) == 1\n",
+        "\n",
+    ),
+    Mutation(
+        "what was read before a record of an unknown stream is lost",
+        "batching/pipeline",
+        "            messages = list(takewhile(",
+        "            messages = list(() and takewhile(",
+    ),
+    # Batch files.
+    Mutation(
+        "what stands behind a BATCH does not wait for its files",
+        "run/intake",
+        "                self._portions = self._files.portions(event)\n                return\n",
+        "                self._portions = self._files.portions(event)\n",
+        BATCH_FILES,
+    ),
+    Mutation(
+        "all of a file is read at once",
+        "run/intake",
+        "            yield from portion\n            return\n",
+        "            yield from portion\n"
+        "            for portion in self._portions:\n"
+        "                yield from portion\n"
+        "            return\n",
+        BATCH_FILES,
+    ),
+    Mutation(
+        "files outside of the root are read",
+        "run/batch_files",
+        "    if not path.is_relative_to(root):\n",
+        "    if False:\n",
+        BATCH_FILES,
+    ),
+    Mutation(
+        "a file that was cut off passes for a whole one",
+        "run/batch_files",
+        "            except (_UnreadableError, OSError, EOFError, zlib.error) as error:\n",
+        "            except EOFError:\n"
+        "                pass\n"
+        "            except (_UnreadableError, OSError, zlib.error) as error:\n",
+        BATCH_FILES,
+    ),
+    Mutation(
+        "what is open at the end is closed but for the first few",
+        "batching/pipeline",
+        "        if self._is_closing and self._handed < self._rules.max_in_flight_requests:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a lane goes on behind a refused activation",
+        "batching/lanes",
+        "                self.refused = batch\n                return\n",
+        "                self.refused = self._waiting.popleft()\n                continue\n",
+    ),
+    # Time and memory.
+    Mutation(
+        "age is ignored",
+        "batching/buffers",
+        "        while self._open and self.next_deadline() <= now:\n",
+        "        while False:\n",
+    ),
+    Mutation(
+        "a batch is thought younger than it is",
+        "batching/buffers",
+        "OpenBatch(stream, prefix, version, now)\n",
+        "OpenBatch(stream, prefix, version, now + 0.25)\n",
+    ),
+    Mutation(
+        "memory without bound",
+        "batching/pipeline",
+        "        if self.held_bytes < self._rules.max_buffer_bytes:\n",
+        "        if True:\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "held bytes are never released",
+        "batching/pipeline",
+        "        self._closed_bytes -= batch.held_bytes\n",
+        "        pass\n",
+    ),
+    # Reading.
+    Mutation(
+        "a chunk's end loses a byte",
+        "singer/lines",
+        "            self._partial.append(rest)\n",
+        "            self._partial.append(rest[1:])\n",
+    ),
+    Mutation(
+        "the last line is lost without a line break",
+        "singer/messages",
+        "            yield from self._events([last], last)\n",
+        "            return\n",
+    ),
+    Mutation(
+        "of many short lines the last is lost at each cut",
+        "singer/lines",
+        "        return lines, bytes(lines.pop())\n",
+        "        return lines[:-1], b''\n",
+    ),
+    Mutation(
+        "blank lines are not counted",
+        "singer/messages",
+        "            self.lines_read += 1\n"
+        "            if not text or text.isspace():\n                continue\n",
+        "            if not text or text.isspace():\n                continue\n"
+        "            self.lines_read += 1\n",
+    ),
+    Mutation(
+        "the quick check accepts everything",
+        "schema/checks",
+        "        return _decodes(self._messages, messages)\n",
+        "        return True\n",
+    ),
+    Mutation(
+        "what a type leaves open nobody checks",
+        "schema/checks",
+        "        if not record.left_open:\n",
+        "        if True:\n",
+        CHECKS,
+    ),
+    Mutation(
+        "a date-time behind an array is forgotten",
+        "schema/date_times",
+        "        below = [*self.members.values(), self.rest, self.items]\n",
+        "        below = [*self.members.values(), self.rest]\n",
+        CHECKS,
+    ),
+]
+
+
+def main(words: list[str]) -> int:
+    """Try the mutations whose name holds one of `words`, or all; return 1 if one survives."""
+    chosen = [each for each in MUTATIONS if not words or any(word in each.name for word in words)]
+    tests = {test for mutation in chosen for test in mutation.tests}
+    say(f"Without a mutation: {tried(None, tuple(sorted(tests)))}")
+    survivors = 0
+    with ThreadPoolExecutor(JOBS) as pool:
+        outcomes = pool.map(lambda mutation: tried(mutation, mutation.tests), chosen)
+        for mutation, outcome in zip(chosen, outcomes, strict=True):
+            survivors += outcome.startswith("SURVIVED")
+            say(f"{mutation.module + '.py':15} {mutation.name:62} {outcome}")
+    say(f"{len(chosen)} mutations, {survivors} survived")
+    return 1 if survivors else 0
+
+
+def tried(mutation: Mutation | None, tests: tuple[str, ...]) -> str:
+    """Run `tests` over a copy of the package with `mutation` in it; say what came of it.
+
+    Raises:
+        ValueError: The text to replace is not there exactly once.
+        RuntimeError: The tests fail without a mutation, so that they show nothing.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in (PACKAGE, "tests"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        if mutation:
+            mutate(folder / PACKAGE / f"{mutation.module}.py", mutation)
+        started = time.monotonic()
+        status, output = run(folder, tests)
+        seconds = time.monotonic() - started
+    if mutation is None:
+        if status != 0:
+            raise RuntimeError(f"the tests fail without a mutation:\n{output}")
+        return f"all tests pass ({seconds:.0f} s)"
+    if status == 0:
+        return f"SURVIVED ({seconds:.0f} s)"
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    by = failed[0].split(" ")[1].split("::")[-1].split("[")[0] if failed else f"status {status}"
+    return f"killed by {by} ({seconds:.0f} s)"
+
+
+def mutate(path: Path, mutation: Mutation) -> None:
+    """Replace the mutation's text in a file."""
+    text = path.read_text()
+    if (times := text.count(mutation.old)) != 1:
+        raise ValueError(f"{mutation.name}: its text is in {path.name} {times} times, not once")
+    path.write_text(text.replace(mutation.old, mutation.new))
+
+
+def run(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    """Run tests in `folder`, to the first that fails; the package is the one beside them."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+    try:
+        done = subprocess.run(
+            [*command, *tests],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder)},  # also for the processes they start
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return -1, ""
+    return done.returncode, done.stdout + done.stderr
+
+
+def say(text: str) -> None:
+    """Tell a person at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

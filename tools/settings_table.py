@@ -1,0 +1,213 @@
+"""Writes what repeats the settings: `python -m tools.settings_table`.
+
+`config.Settings` is the source; the README's short table, `docs/settings.md`, the plugin definition
+for Meltano and the loader in `meltano.yml` follow it. The tests check that they are current.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from target_stitch_import.config import ENVIRONMENT_PREFIX, SECRETS, json_schema
+from target_stitch_import.target import TargetStitchImport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parent.parent
+NAME = "target-stitch-import"
+
+MAIN = (
+    "token",
+    "region",
+    "api_url",
+    "batch_delay_seconds",
+    "max_retry_seconds",
+    "on_invalid_record",
+    "dead_letter_path",
+    "naive_datetimes",
+    "load_method",
+    "stream_maps",
+    "summary_path",
+)
+"""The settings in the README: those that most people touch."""
+
+WRITTEN = ": written by `python -m tools.settings_table`, checked by the tests"
+ACRONYMS = {"api": "API", "id": "ID", "url": "URL"}
+OPTION_LABELS = {
+    ("region", "us"): "North America",
+    ("region", "local"): "Local Import API",
+    ("region", "eu"): "Europe",
+    ("on_invalid_record", "fail"): "End the run",
+    ("on_invalid_record", "dead_letter"): "Set aside",
+    ("naive_datetimes", "utc"): "Append Z",
+    ("naive_datetimes", "fail"): "Refuse the record",
+    ("load_method", "overwrite"): "Overwrite (refused)",
+}
+LIMITS = {
+    "minimum": "less than {}",
+    "exclusiveMinimum": "{} or less",
+    "maximum": "more than {}",
+}
+
+
+def settings() -> dict[str, dict[str, Any]]:
+    """Return each setting's JSON Schema, by name."""
+    properties: dict[str, dict[str, Any]] = json_schema()["properties"]
+    return properties
+
+
+def short_table() -> str:
+    """Return the README's table, as Markdown."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    known = settings()
+    rows += [
+        f"| `{each}` | {default(known[each])} | {known[each]['description']} |" for each in MAIN
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def reference() -> str:
+    """Return a section for each setting, as Markdown."""
+    return "\n".join(_section(name, setting) for name, setting in settings().items())
+
+
+def _section(name: str, setting: dict[str, Any]) -> str:
+    facts = [
+        f"- Kind: {kind(setting)}{', secret' if name in SECRETS else ''}",
+        f"- Default: {default(setting) or 'none'}",
+        f"- Environment: `{ENVIRONMENT_PREFIX}{name.upper()}`",
+    ]
+    limits = [text.format(f"{setting[key]:,}") for key, text in LIMITS.items() if key in setting]
+    if "enum" in setting:
+        limits = ["anything but " + ", ".join(f"`{each}`" for each in setting["enum"])]
+    if limits:
+        facts.append(f"- Refused: {', '.join(limits)}")
+    return f"### `{name}`\n\n{setting['description']}\n\n" + "\n".join(facts) + "\n"
+
+
+def default(setting: dict[str, Any]) -> str:
+    """Return a setting's default as a reader writes it; nothing where there is none."""
+    if "default" not in setting:
+        return ""
+    value = setting["default"]
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def kind(setting: dict[str, Any]) -> str:
+    """Return what Meltano calls the type of a setting in JSON Schema."""
+    if "enum" in setting:
+        return "options"
+    types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
+    alternatives = [each for each in types if each != "null"]
+    if len(alternatives) > 1:
+        return "string"  # the target takes the digits for the number
+    return "decimal" if alternatives == ["number"] else str(alternatives[0])
+
+
+def label(name: str) -> str:
+    """Return a setting's name as people write it."""
+    words = name.split("_")
+    first, *rest = [ACRONYMS.get(word, word) for word in words]
+    return " ".join([first[0].upper() + first[1:], *rest])
+
+
+def meltano_settings() -> list[dict[str, Any]]:
+    """Return the settings as a plugin definition of Meltano lists them."""
+    listed = []
+    for name, setting in settings().items():
+        entry: dict[str, Any] = {"name": name, "label": label(name), "kind": kind(setting)}
+        if "default" in setting:
+            entry["value"] = setting["default"]
+        if name in SECRETS:
+            entry["sensitive"] = True
+        if "enum" in setting:
+            entry["options"] = [
+                {
+                    "label": OPTION_LABELS.get((name, value), value.replace("-", " ").capitalize()),
+                    "value": value,
+                }
+                for value in setting["enum"]
+            ]
+        listed.append(entry | {"description": setting["description"]})
+    return listed
+
+
+def capabilities() -> list[str]:
+    """Return what the target says it can do."""
+    return sorted(each.value for each in TargetStitchImport.capabilities)
+
+
+def plugin_definition() -> str:
+    """Return the plugin's definition as Meltano Hub keeps it, as YAML."""
+    definition = {
+        "name": NAME,
+        "namespace": NAME.replace("-", "_"),
+        "variant": "stitch-import",
+        "label": "Stitch Import API",
+        "description": "Delivers what any tap reads to Stitch through the Import API.",
+        "pip_url": NAME,
+        "executable": NAME,
+        "capabilities": capabilities(),
+        "keywords": ["meltano_sdk", "api"],
+        "maintenance_status": "active",
+        "domain_url": "https://www.stitchdata.com/docs/developers/import-api/",
+        # One of these sets has to be complete: a token for the service, nothing for a local one.
+        "settings_group_validation": [["region", "token"], ["region", "local_database"]],
+        "settings": meltano_settings(),
+    }
+    return f"# For Meltano Hub and `meltano add --from-ref`{WRITTEN}.\n" + dump(definition)
+
+
+def dump(value: Any) -> str:
+    """Return `value` as YAML."""
+    return yaml.safe_dump(value, sort_keys=False, width=96)
+
+
+def loader() -> str:
+    """Return what of the loader in `meltano.yml` follows from the settings, as YAML."""
+    text = dump({"capabilities": capabilities(), "settings": meltano_settings()})
+    return "".join(f"    {line}\n" for line in text.splitlines())
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A file, or the part of one between two lines, that repeats the settings."""
+
+    path: Path
+    content: Callable[[], str]
+    begin: str = ""
+    end: str = ""
+
+    def current(self) -> str:
+        """Return the whole file as it should be."""
+        if not self.begin:
+            return self.content()
+        before, rest = self.path.read_text().split(self.begin)
+        _, after = rest.split(self.end)
+        return f"{before}{self.begin}{self.content()}{self.end}{after}"
+
+
+PLUGIN = ROOT / "plugins" / "loaders" / f"{NAME}.yml"
+COPIES = (
+    Copy(ROOT / "README.md", short_table, f"<!-- settings{WRITTEN} -->\n", "<!-- /settings -->"),
+    Copy(
+        ROOT / "docs" / "settings.md",
+        reference,
+        f"<!-- settings{WRITTEN} -->\n",
+        "<!-- /settings -->",
+    ),
+    Copy(PLUGIN, plugin_definition),
+    Copy(ROOT / "meltano.yml", loader, f"    # settings{WRITTEN}\n", "    # /settings\n"),
+)
+
+
+if __name__ == "__main__":
+    for copy in COPIES:
+        copy.path.parent.mkdir(exist_ok=True, parents=True)
+        copy.path.write_text(copy.current())

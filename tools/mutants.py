@@ -45,6 +45,7 @@ LEARNING = (
     "tests/run/test_laws.py::test_what_is_learned_counts_for_the_rest_of_the_run",
 )
 CHECKS = ("tests/core/test_checks.py",)
+ANSWERS = ("tests/run/test_answers.py",)
 DELIVERY = ("tests/run/test_delivery.py",)
 BATCH_FILES = (
     "tests/run/test_batch_files.py::test_json_lines_as_they_are_written",
@@ -126,17 +127,70 @@ MUTATIONS = [
     Mutation(
         "a 2xx that says ERROR counts as done",
         "delivery/verdict",
-        "    if 200 <= status < 300 and not _says_error(answer.text):\n",
-        "    if 200 <= status < 300:\n",
+        "        return Content.ERROR\n",
+        "        return Content.ACKNOWLEDGEMENT\n",
+    ),
+    Mutation(
+        "any 2xx of another service counts as done",
+        "delivery/verdict",
+        "        return _FOREIGN.get(opening, Content.TEXT)",
+        "        return Content.ACKNOWLEDGEMENT",
+        SIMULATION,
+    ),
+    Mutation(
+        "what cannot be read whole counts as done",
+        "delivery/verdict",
+        "    if members is None:\n        return Content.UNCLEAR\n",
+        "    if members is None:\n        return Content.ACKNOWLEDGEMENT\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "what is shown of an answer is judged",
+        "delivery/verdict",
+        "content_of(answer.body, answer.end) if is_success",
+        "content_of(answer.text.encode(), answer.end) if is_success",
+        SIMULATION,
+    ),
+    Mutation(
+        "an answer of which nothing came counts as empty",
+        "delivery/verdict",
+        "        return Content.ACKNOWLEDGEMENT if end is End.FRAMED else Content.UNCLEAR\n",
+        "        return Content.ACKNOWLEDGEMENT\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "an answer ends where its lines do",
+        "run/wire",
+        "        raise http.client.IncompleteRead(line)\n",
+        "        return line\n",
+        ANSWERS,
+    ),
+    Mutation(
+        "connections read answers as `http.client` does",
+        "run/wire",
+        "        pool.ConnectionCls = _reading_whole_answers(pool.ConnectionCls)\n",
+        "",
+        ANSWERS,
+    ),
+    Mutation(
+        "gzip without its end counts as whole",
+        "run/wire",
+        "        if not decoder.eof:\n",
+        "        if False:\n",
+        ANSWERS,
+    ),
+    Mutation(
+        "the connection of an odd answer is used again",
+        "run/http",
+        "        if _is_success(answer) and not _is_acknowledgement(answer):\n",
+        "        if False:\n",
+        ANSWERS,
     ),
     Mutation(
         "a 202 is sent again",
         "delivery/verdict",
-        "    status = answer.status\n    if 200 <=",
-        "    status = answer.status\n"
-        "    if status == 202:\n"
-        '        return TryAgain("")\n'
-        "    if 200 <=",
+        "    status = answer.status\n",
+        '    status = answer.status\n    if status == 202:\n        return TryAgain("")\n',
     ),
     Mutation(
         "a redirect is tried again",

@@ -1,7 +1,7 @@
 """A verdict for every answer of the Import API, and the wait before the next try. Pure.
 
-Law: nothing but a complete 2xx counts as an acknowledgement, and what was acknowledged, or may
-never be, is not sent again.
+Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and what
+was acknowledged, or may never be, is not sent again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from target_stitch_import.delivery.redaction import without_values
 from target_stitch_import.errors import (
@@ -45,17 +45,41 @@ class Failure(Enum):
         return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
 
 
+class End(Enum):
+    """How far an answer's body was read, where that is no failure."""
+
+    FRAMED = "to the end that its headers announce"
+    CLOSED = "to the end of the connection, which need not be its own"
+    NOT_READ = "as far as an answer is read at all"
+
+
+class Content(Enum):
+    """What the body of a 2xx is; the value tells a user."""
+
+    ACKNOWLEDGEMENT = "an acknowledgement"
+    ERROR = "an error"
+    UNCLEAR = "unclear"
+    ERROR_MEMBER = "a JSON object with an `error`"
+    OTHER_STATUS = "a JSON object whose `status` is not text"
+    LIST = "a JSON list"
+    PAGE = "a web page"
+    TEXT = "text"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back for one request: a status with its text, or a failure with its detail.
 
-    `text` is cut to a few kilobytes and holds no token.
+    `text` is cut to a few kilobytes and holds no token: it is shown, and `body`, which is as it
+    came, is judged.
     """
 
     status: int | None = None
     text: str = ""
     retry_after: str | None = None
     failure: Failure | None = None
+    body: bytes = b""
+    end: End = End.FRAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +139,14 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
         detail = f" ({quoted(answer.text, mark='')})" if answer.text else ""
         return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)
     status = answer.status
-    if 200 <= status < 300 and not _says_error(answer.text):
+    is_success = 200 <= status < 300
+    content = content_of(answer.body, answer.end) if is_success else None
+    if content is Content.ACKNOWLEDGEMENT:
         return Acknowledged()
     words = without_values(answer.text.strip(), body)
     said = f"{status} {quoted(words, mark='', limit=1000)}".strip()
-    if 200 <= status < 300:
-        return TryAgain(f"an acknowledgement that says error: {said}")
+    if content is not None:
+        return _no_acknowledgement(content, status, said)
     if status in _TRY_AGAIN:
         wait = retry_after_seconds(answer.retry_after, wall_clock_seconds)
         return TryAgain(said, wait)
@@ -131,12 +157,61 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
     return Stop(_final_error(status, said, answer.text))
 
 
-def _says_error(text: str) -> bool:
+def _no_acknowledgement(content: Content, status: int, said: str) -> TryAgain | Stop:
+    if content is Content.ERROR:
+        return TryAgain(f"an acknowledgement that says error: {said}")
+    if content is Content.UNCLEAR:
+        return TryAgain(f"an acknowledgement that cannot be read whole: {said}", ambiguous=True)
+    return Stop(
+        ProtocolError(
+            f"The answer with status {status} is {content.value}, which is not the Import API's, "
+            "so nothing counts as delivered. Check `api_url`, and whether a proxy or login page "
+            "stands in between."
+        )
+    )
+
+
+def content_of(body: bytes, end: End) -> Content:
+    """Return what the whole body of a 2xx says."""
+    if not body:
+        # Where only the connection's end ends an answer, its body may be what is missing.
+        return Content.ACKNOWLEDGEMENT if end is End.FRAMED else Content.UNCLEAR
+    opening = body.lstrip(_BEFORE_TEXT)[:1]
+    if opening != b"{":
+        if not opening and end is not End.FRAMED:
+            return Content.UNCLEAR
+        return _FOREIGN.get(opening, Content.TEXT)  # whatever else there is to it
+    members = _members(body) if end is not End.NOT_READ else None
+    if members is None:
+        return Content.UNCLEAR
+    # A name may stand there twice.
+    statuses = [value for name, value in members if name == "status"]
+    if any(isinstance(each, str) and each.strip().upper() == "ERROR" for each in statuses):
+        return Content.ERROR
+    if any(name == "error" for name, _ in members):
+        return Content.ERROR_MEMBER
+    if not all(isinstance(each, str) for each in statuses):
+        return Content.OTHER_STATUS
+    return Content.ACKNOWLEDGEMENT
+
+
+def _members(body: bytes) -> tuple[tuple[str, Any], ...] | None:
+    """Return the members of a JSON object; None if it is none, or cannot be read whole."""
     try:
-        body = json.loads(text)
+        read = _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return False
-    return isinstance(body, dict) and body.get("status") == "ERROR"
+        return None
+    return read if isinstance(read, tuple) else None
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_no_number)
+_BEFORE_TEXT = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+"""White space and byte-order marks, also of the wider Unicode encodings."""
+_FOREIGN = {b"<": Content.PAGE, b"[": Content.LIST}
 
 
 def _named_record(text: str) -> int | None:

@@ -13,7 +13,7 @@ import re
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
@@ -21,8 +21,18 @@ import requests.adapters
 import requests.auth
 import urllib3
 
-from target_stitch_import.delivery.verdict import Answer, Failure, Rejected, Stop, TryAgain, judge
+from target_stitch_import.delivery.verdict import (
+    Answer,
+    Content,
+    Failure,
+    Rejected,
+    Stop,
+    TryAgain,
+    content_of,
+    judge,
+)
 from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
+from target_stitch_import.run.wire import CONTENT_CODING, WholeAnswers, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +81,9 @@ def session_with(
     session.auth = _Bearer(token)
     session.headers["User-Agent"] = user_agent
     session.headers["Content-Type"] = media_type
+    session.headers["Accept-Encoding"] = CONTENT_CODING
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, WholeAnswers())
     # Proxies and certificate bundles of the environment count, but for this machine itself.
     session.trust_env = not is_loopback(url)
     return session
@@ -110,7 +123,7 @@ class _Route:
     headers: dict[str, str]
 
 
-class _Routes(requests.adapters.HTTPAdapter):
+class _Routes(WholeAnswers):
     """Prepares once what `requests` prepares for each request.
 
     With many small batches, it would take longer for that than for sending them.
@@ -125,7 +138,7 @@ class _Routes(requests.adapters.HTTPAdapter):
         pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
         self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
         target = self.request_url(request, proxies)
-        return _Route(cast("urllib3.HTTPConnectionPool", pool), target, dict(request.headers))
+        return _Route(pool, target, dict(request.headers))
 
 
 class ImportApi:
@@ -164,11 +177,14 @@ class ImportApi:
 
         Raises:
             ServiceUnavailableError: It is not well, or does not answer.
+            ProtocolError: What answers is not the Import API.
         """
         url = self._endpoint.base_url + STATUS_PATH
         answer = self._send("GET", url)
         text = quoted(answer.text.strip(), mark="", limit=MAX_TEXT_CHARACTERS)
-        if answer.status != 200 or not _is_well(answer.text):
+        if _is_success(answer) and isinstance(verdict := judge(answer, time.time()), Stop):
+            raise verdict.error
+        if answer.status != 200 or not _is_well(answer):
             said = answer.failure.value if answer.failure else f"{answer.status} {text}"
             raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
         return text
@@ -209,13 +225,21 @@ class ImportApi:
                 decode_content=False,
             )
             with response:
-                read = read_bounded(response, MAX_ANSWER_BYTES, give_up_at)
-            text = self._redacted(read.decode("utf-8", "replace"))
-            if _headers_are_cut_off(response):
-                return Answer(failure=Failure.CUT_OFF)
-            return Answer(response.status, text, response.headers.get("Retry-After"))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                read = read_body(response, MAX_ANSWER_BYTES, give_up_at)
+        except NO_ANSWER as error:
+            self._hang_up()
             return Answer(failure=failure_of(error), text=self._redacted(root_text(error)))
+        text = self._redacted(read.content.decode("utf-8", "replace"))
+        retry_after = response.headers.get("Retry-After")
+        answer = Answer(response.status, text, retry_after, body=read.content, end=read.end)
+        if _is_success(answer) and not _is_acknowledgement(answer):
+            self._hang_up()
+        return answer
+
+    def _hang_up(self) -> None:
+        """Close the connection: nobody knows what else comes over it."""
+        self._known_routes.clear()
+        self._routes.close()
 
     def _redacted(self, text: str) -> str:
         return redacted(text, self._endpoint.token)[:MAX_TEXT_CHARACTERS]
@@ -225,48 +249,31 @@ class ImportApi:
         self._routes.close()
 
 
-def read_bounded(response: urllib3.BaseHTTPResponse, max_bytes: int, give_up_at: float) -> bytes:
-    """Read an answer's body: all of it, but not much more than `max_bytes`, and not for ever.
-
-    Args:
-        response: An answer that is not read yet.
-        max_bytes: Where there are more, some more are returned, and the rest is left.
-        give_up_at: On the clock of `time.monotonic`.
-
-    Raises:
-        requests.ReadTimeout: The answer did not end in time.
-    """
-    read = bytearray()
-    while chunk := response.read1(MAX_ANSWER_BYTES, decode_content=True):
-        read += chunk
-        if len(read) > max_bytes:
-            break
-        if time.monotonic() > give_up_at:
-            raise requests.ReadTimeout("the answer did not end")
-    return bytes(read)
-
-
 def redacted(text: str, token: str) -> str:
     """Return `text` without the token, and without the password of a proxy's URL."""
     return _USER_INFO.sub("//", text).replace(token, "[token]")
 
 
-def _is_well(text: str) -> bool:
-    """Tell whether a 200 is the service's own word for being well, and no page of somebody else."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    said = body.get("status") if isinstance(body, dict) else None
-    return isinstance(said, str) and said.upper() != "ERROR"
+def _is_success(answer: Answer) -> bool:
+    return answer.status is not None and 200 <= answer.status < 300
 
 
-def _headers_are_cut_off(response: urllib3.BaseHTTPResponse) -> bool:
-    """Tell whether the connection broke off among the headers, which passes for their end."""
-    message = getattr(getattr(response, "_original_response", None), "msg", None)
-    return bool(getattr(message, "defects", None))
+def _is_acknowledgement(answer: Answer) -> bool:
+    return content_of(answer.body, answer.end) is Content.ACKNOWLEDGEMENT
 
 
+def _is_well(answer: Answer) -> bool:
+    """Tell whether a 200 is the service's own word for being well, which has a `status`."""
+    return _is_acknowledgement(answer) and "status" in json.loads(answer.body or b"{}")
+
+
+NO_ANSWER = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+)
+"""What is raised where there is no complete answer."""
 _UNSENDABLE = (
     requests.exceptions.InvalidURL,  # also that of a proxy
     requests.exceptions.InvalidSchema,

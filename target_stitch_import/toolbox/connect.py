@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import requests
-import urllib3
 
-from target_stitch_import.delivery.verdict import Failure
+from target_stitch_import.delivery.verdict import Content, Failure, content_of
 from target_stitch_import.errors import (
     ConfigurationError,
     CredentialsError,
@@ -24,12 +22,13 @@ from target_stitch_import.errors import (
     quoted,
 )
 from target_stitch_import.run.http import (
+    NO_ANSWER,
     failure_of,
-    read_bounded,
     redacted,
     root_text,
     session_with,
 )
+from target_stitch_import.run.wire import read_body
 
 if TYPE_CHECKING:
     from target_stitch_import.errors import TargetError
@@ -164,14 +163,16 @@ class ConnectApi:
                 stream=True,
             )
             with response:
-                content = read_bounded(response.raw, MAX_ANSWER_BYTES, give_up_at)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                read = read_body(response.raw, MAX_ANSWER_BYTES, give_up_at)
+        except NO_ANSWER as error:
             raise self._unanswered(method, error) from None
         if not 200 <= response.status_code < 300:
-            raise self._refused(response.status_code, path, content.decode("utf-8", "replace"))
+            raise self._refused(response.status_code, path, read.content.decode("utf-8", "replace"))
+        content = read.content
         if method == "DELETE":
-            # A 2xx says all there is to say, with whatever body or none.
-            content = b"null"
+            # That it is done is all there is to say, with a body or none.
+            is_done = content_of(content, read.end) is Content.ACKNOWLEDGEMENT
+            content = b"null" if is_done else b""
         try:
             return msgspec.json.decode(content, type=type_)
         except (ValueError, RecursionError):

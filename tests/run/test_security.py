@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import ssl
@@ -15,6 +16,7 @@ import urllib3
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
     Answer,
+    End,
     Failure,
     Rejected,
     Stop,
@@ -170,8 +172,17 @@ def answer_of(text: bytes, **settings: Any) -> Any:
 def test_an_endless_answer_is_read_no_further_than_makes_sense() -> None:
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1_000_000
     answer = answer_of(text)
-    assert answer.status == 200
+    assert (answer.status, answer.end) == (200, End.NOT_READ)
     assert len(answer.text) <= 4_000
+    assert len(answer.body) <= 200_000
+
+
+def test_nor_unpacked_any_further() -> None:
+    packed = gzip.compress(b" " * 100_000_000)[:60_000]
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    answer = answer_of(head % len(packed) + packed)
+    assert (answer.status, answer.end) == (200, End.NOT_READ)
+    assert len(answer.body) == 64_001
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,33 @@ def server(
         yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", seen
 
 
+@contextmanager
+def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
+    """Answer one request after the other, and leave it to the client to close a connection.
+
+    Yields the URL, and a list of how many requests came over each connection.
+    """
+    requests: list[int] = []
+    waiting = list(answers)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve() -> None:
+            while waiting:
+                wire, _ = listener.accept()
+                requests.append(0)
+                with wire:
+                    wire.settimeout(10)
+                    while waiting and wire.recv(1, socket.MSG_PEEK):
+                        receive(wire)
+                        requests[-1] += 1
+                        wire.sendall(waiting.pop(0))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+
+
 def receive(wire: socket.socket) -> bytes:
     """Read one whole request."""
     request = b""

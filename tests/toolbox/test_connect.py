@@ -453,6 +453,22 @@ def test_a_revocation_needs_no_body(said: bytes) -> None:
         ConnectApi(url, CONNECT_TOKEN, "test").revoke_token(2, 21)
 
 
+@pytest.mark.parametrize("said", ["<html>", "[1]", '{"error":"x"}', '{"status":"ERROR"}', "{"])
+def test_a_revocation_is_not_what_another_server_says(said: str) -> None:
+    with server([answer(200, said)]) as (url, _), pytest.raises(ProtocolError):
+        ConnectApi(url, CONNECT_TOKEN, "test").revoke_token(2, 21)
+
+
+def test_a_cut_answer_is_none() -> None:
+    whole = answer(200, "[21]")
+    cuts = [whole[:at] for at in range(len(whole))]
+    with server(cuts) as (url, _):
+        api = ConnectApi(url, CONNECT_TOKEN, "test")
+        for _cut in cuts:
+            with pytest.raises(ServiceUnavailableError):
+                api.tokens(5)
+
+
 def test_a_proxy_s_password_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:S3CRET@127.0.0.1:99999")
     monkeypatch.setenv("NO_PROXY", "")

@@ -341,16 +341,29 @@ def test_local_is_not_for_the_tool(tmp_path: Path) -> None:
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 
 
-@pytest.mark.parametrize("body", ["{}", "<html>\x1b[31mhello", "[]", '{"status":"ERROR"}', ""])
-def test_a_page_is_no_import_api(tmp_path: Path, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "status", "said", "check"),
+    [
+        ("{}", 69, "is not well: 200", 76),
+        ("<html>\x1b[31mhello", 76, "is a web page, which is not the Import API's", 76),
+        ("[]", 76, "is a JSON list, which is not the Import API's", 76),
+        ('{"status":"ERROR"}', 69, "is not well: 200", 69),
+        ('{"status":"OK"', 69, "is not well: 200", 69),
+        ("", 69, "is not well: 200", 76),
+    ],
+)
+def test_a_page_is_no_import_api(
+    tmp_path: Path, body: str, status: int, said: str, check: int
+) -> None:
     page = PAGE % (len(body), body.encode())
     with server([page]) as (url, _):
         outcome = tool(tmp_path, "status", api_url=url)
-    assert (outcome.status, "is not well: 200" in outcome.log) == (69, True)
+    assert (outcome.status, said in outcome.log) == (status, True)
     assert "\x1b" not in outcome.log
     with server([page]) as (url, _):
         outcome = tool(tmp_path, "check", api_url=url, token=TOKEN, max_retry_seconds=0)
-    assert outcome.status == (69 if "ERROR" in body else 76)
+    assert outcome.status == check
+    assert "which is not the Import API's" not in said or said in outcome.log
 
 
 def test_status_shows_no_control_characters(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,9 +20,25 @@ from target_stitch_import.errors import (
     ServiceUnavailableError,
     TargetError,
 )
+from target_stitch_import.files import (
+    BODIES,
+    LETTERS,
+    SUMMARY,
+    Files,
+    Use,
+    configurations,
+    database,
+    output_streams,
+)
 from target_stitch_import.report.live import Progress
 from target_stitch_import.report.metrics import Metrics
-from target_stitch_import.report.observer import DISTRIBUTION, LOGGER_NAME, Ending, Reporter
+from target_stitch_import.report.observer import (
+    DISTRIBUTION,
+    LOGGER_NAME,
+    Ending,
+    Reporter,
+    log_files,
+)
 from target_stitch_import.report.summary import (
     ACKNOWLEDGED,
     WOULD_BE_SENT,
@@ -58,6 +75,7 @@ class Options:
 
     dry_run: bool = False
     output_path: str | None = None
+    config_paths: tuple[str, ...] = ()
     terminal: Terminal | None = None
 
 
@@ -72,25 +90,31 @@ class DryRun:
         """Do nothing."""
 
 
-def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[bytes]) -> int:
-    """Deliver everything that `source` holds; write the states earned to `states`.
+def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: IO[bytes]) -> int:
+    """Deliver everything that `tap_output` holds; write the states earned to `states`.
 
     Returns:
         The number of lines read.
 
     Raises:
-        TargetError: The run failed; the summary is told all the same.
+        TargetError: The run failed; once it has begun to read, the summary is told all the same.
     """
+    source = Source(tap_output)
+    files = _files(settings, options, source, states)
+    files.check()
     with ExitStack() as stack:
+        # What may refuse to work comes first, and last what empties a file.
+        mapper = _mapper(settings)
+        transports = _transports(settings, options, stack)
         reporter = _reporter(options)
+        shelf, versions = _shelf(settings, options, stack, reporter)
         output = OutputFile(options.output_path) if options.output_path else None
         if output:
             stack.callback(output.close)
-        shelf, versions = _shelf(settings, options, stack, reporter)
         wakeup = Wakeup()
         stack.callback(wakeup.close)
         sender = Sender(
-            _transports(settings, options, stack),
+            transports,
             SenderRules(
                 settings.requests_at_once,
                 settings.max_retry_seconds,
@@ -100,19 +124,40 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
             reporter.trouble,
         )
         run = Run(
-            intake=Intake(Source(source), BatchFiles(settings.batch_root)),
+            intake=Intake(source, BatchFiles(settings.batch_root, files.written_as)),
             pipeline=_pipeline(settings, versions),
             states=StateWriter(states, wakeup.wake),
             observer=reporter,
             wakeup=wakeup,
             sender=sender,
             dead_letters=shelf,
-            mapper=_mapper(settings),
+            mapper=mapper,
             output=output,
             writes_states=not options.dry_run,
         )
         _run(run, settings, reporter, dry_run=options.dry_run)
         return run.lines_read
+
+
+def _files(settings: Settings, options: Options, source: Source, states: IO[bytes]) -> Files:
+    """Return all files that the run uses; a dry one is refused what a real one would be."""
+    uses = [
+        *configurations(options.config_paths),
+        *log_files(os.environ),
+        Use("the input", source.descriptor),
+        *output_streams(states),
+    ]
+    if settings.batch_root:
+        uses.append(Use("setting `batch_root`", settings.batch_root))
+    if settings.on_invalid_record == "dead_letter" and settings.dead_letter_path:
+        uses.append(Use("setting `dead_letter_path`", settings.dead_letter_path, LETTERS))
+    if settings.summary_path:
+        uses.append(Use("setting `summary_path`", settings.summary_path, SUMMARY))
+    if options.output_path:
+        uses.append(Use("option `--output-file`", options.output_path, BODIES))
+    if settings.starts_local_api:
+        uses += database("setting `local_database`", settings.local_database)
+    return Files(uses)
 
 
 def _reporter(options: Options) -> Reporter:

@@ -55,7 +55,7 @@ own 700 has it look through the schemas of all streams again and again."""
     "--output-file",
     metavar="FILE",
     help="Save the request bodies, one a line: those delivered, or those a dry run would send. "
-    "Every run begins the file anew.",
+    "Every run begins the file anew, and refuses one that holds anything else.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log every batch.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
@@ -100,6 +100,7 @@ def command(  # noqa: PLR0913 - one argument an option
             input_file,
             dry_run=dry_run,
             output_path=output_file,
+            config_paths=config_paths,
             terminal=terminal,
         )
     except TargetError as error:

@@ -26,6 +26,13 @@ hypothesis.settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 TARGET = [sys.executable, "-m", "target_stitch_import"]
 
+_LIMITED = """
+import os, resource, sys
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -38,11 +45,15 @@ class Outcome:
 
 @dataclass
 class Target:
-    """Runs `target-stitch-import` with a configuration that points to the test's Import API."""
+    """Runs `target-stitch-import` with a configuration that points to the test's Import API.
+
+    No file of a run gets larger than `max_file_bytes`, as on a disk that is full.
+    """
 
     folder: Path
     config: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
+    max_file_bytes: int | None = None
 
     def command(self, *options: str, **settings: Any) -> list[str]:
         """Return the command line, its configuration written to a file."""
@@ -52,8 +63,11 @@ class Target:
 
     def run(self, messages: bytes | list[Any], *options: str, **settings: Any) -> Outcome:
         """Run over `messages`: bytes as they are, or values, one a line."""
+        command = self.command(*options, **settings)
+        if self.max_file_bytes is not None:
+            command = [sys.executable, "-c", _LIMITED, str(self.max_file_bytes), *command]
         done = subprocess.run(
-            self.command(*options, **settings),
+            command,
             input=messages if isinstance(messages, bytes) else lines(messages),
             capture_output=True,
             check=False,

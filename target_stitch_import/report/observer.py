@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.files import Use
 from target_stitch_import.report.live import Terminal, wants_live_line
 from target_stitch_import.report.stats import History, Vitals
 from target_stitch_import.report.summary import LatencySummary, Series, StreamSummary, Summary
@@ -73,6 +74,16 @@ def _configure_logging(path: str) -> None:
         raise ConfigurationError(
             f"The logging configuration {path} (SINGER_SDK_LOG_CONFIG) cannot be used: {error}."
         ) from None
+
+
+def log_files(environment: Mapping[str, str]) -> list[Use]:
+    """Return the files that the log needs: its configuration, and those that it is written to."""
+    handlers = (*logging.getLogger().handlers, *_LOGGER.handlers)
+    paths = [each.baseFilename for each in handlers if isinstance(each, logging.FileHandler)]
+    uses = [Use("the log", path, is_output_stream=True) for path in paths]
+    if path := environment.get("SINGER_SDK_LOG_CONFIG"):
+        uses.append(Use("the logging configuration", path))
+    return uses
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -58,8 +57,6 @@ class DeadLetters:
         A version lacks these records until they are repaired and sent, whichever run set them
         aside.
         """
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            return set()
         found: set[tuple[str, int]] = set()
         try:
             with open(self._path, "rb") as file:  # noqa: PTH123 - beside the descriptor
@@ -146,7 +143,7 @@ def _sync_folder(path: str) -> None:
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # not every file system can, such as that of /dev
+        if error.errno != errno.EINVAL:  # not every file system can
             raise
     finally:
         os.close(folder)
@@ -165,10 +162,8 @@ def _read(line: bytes) -> _Entry | None:
 
 
 def _ends_in_mid_line(file: int) -> bool:
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
-        return False
-    return os.pread(file, 1, status.st_size - 1) != b"\n"
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
 def _line(record: SetAside) -> bytes:

@@ -11,7 +11,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from target_stitch_import.config import Settings
+    from target_stitch_import.files import Use
     from target_stitch_import.run.http import Endpoint, ImportApi
 
 USER_AGENT = "stitch-import"
@@ -50,15 +51,25 @@ class Where:
         given += [("--api-url", self.api_url)] if self.api_url else []
         return "".join(f" {name} {shlex.quote(value)}" for name, value in given)
 
-    def settings(self, *, needs_token: bool = True) -> Settings:
+    def settings(self, *, needs_token: bool = True, file: IO[bytes] | None = None) -> Settings:
         """Return the settings of the configuration, with the options over them.
+
+        Args:
+            needs_token: Whether there must be a token.
+            file: What the command reads, which must not be where its answer goes.
 
         Raises:
             ConfigurationError: One cannot work, or would start a service inside the command.
         """
         from target_stitch_import.config import Settings, misspelt, read_config  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
+        from target_stitch_import.files import (  # noqa: PLC0415
+            Use,
+            configurations,
+            descriptor_of,
+        )
 
+        check_files(*configurations(self.config_paths), Use("FILE", descriptor_of(file)))
         config = read_config(self.config_paths)
         for note in misspelt(config):
             say(note)
@@ -74,6 +85,17 @@ class Where:
                 "its URL as `api_url`."
             )
         return settings
+
+
+def check_files(*uses: Use) -> None:
+    """Refuse files that a command cannot use, together with where its answer goes.
+
+    Raises:
+        ConfigurationError: Two are one file, or one is none that may be written.
+    """
+    from target_stitch_import.files import Files, output_streams  # noqa: PLC0415
+
+    Files([*uses, *output_streams(sys.stdout)]).check()
 
 
 class _Input(click.File):

@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from target_stitch_import.toolbox.common import Result, answering, examples, telling_errors
+from target_stitch_import.toolbox.common import (
+    Result,
+    answering,
+    check_files,
+    examples,
+    telling_errors,
+)
 
 
 @click.command(
@@ -77,8 +83,16 @@ def serve(**given: Any) -> None:
     Prints `listening on URL` once it answers, and goes on until it is interrupted. Stitch Connect's
     requests for sources and tokens are answered too.
     """
+    from target_stitch_import.files import Use, database  # noqa: PLC0415 - not for --help
+
     with telling_errors():
         _require_local()
+        uses = []
+        if given["database"]:
+            uses += database("option `--database`", str(given["database"]))
+        if given["accounts"]:
+            uses.append(Use("option `--accounts`", str(given["accounts"]), must_be_regular=True))
+        check_files(*uses)
     from target_stitch_import.local.server.serving import run, usable_options  # noqa: PLC0415 - heavy
 
     try:
@@ -110,8 +124,10 @@ def tables(database: Path, rows: int) -> Result:
     Each table with its rows, its columns and their types, and its first rows.
     """
     from target_stitch_import.errors import InputError  # noqa: PLC0415
+    from target_stitch_import.files import Use  # noqa: PLC0415
 
     _require_local()
+    check_files(Use("option `--database`", str(database)))
     from target_stitch_import.local.warehouse.listing import (  # noqa: PLC0415 - heavy
         ListingError,
         document,

@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from target_stitch_import.toolbox.common import INPUT, examples, show, telling_errors
+from target_stitch_import.toolbox.common import INPUT, check_files, examples, show, telling_errors
 
 
 @click.command(
@@ -29,9 +29,12 @@ def report(summary: IO[bytes], output: Path | None) -> None:
     SUMMARY is what a run wrote to `summary_path`. The page needs no network and no other file.
     """
     from target_stitch_import.errors import OutputError  # noqa: PLC0415 - not for --help
+    from target_stitch_import.files import PAGE, Use, descriptor_of  # noqa: PLC0415
     from target_stitch_import.report.page import page, read  # noqa: PLC0415
 
     with telling_errors():
+        target = None if output is None else str(output)
+        check_files(Use("SUMMARY", descriptor_of(summary)), Use("option `--output`", target, PAGE))
         text = page(read(summary.read(), summary.name))
         if output is None:
             show(text.rstrip())

@@ -153,7 +153,7 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
         port = api.url.rpartition(":")[2]
         for more, status, words in (
             (["--port", port], 69, "in use"),
-            (["--database", str(text)], 69, "cannot serve"),
+            (["--database", str(text)], 78, "something other than a DuckDB database"),
             (["--accounts", str(bad)], 78, "accounts file: Expected `array`, got `int`"),
         ):
             done = subprocess.run(

@@ -118,7 +118,7 @@ def test_files_that_cannot_be(summary: Path, tmp_path: Path) -> None:
     missing = report(str(tmp_path / "missing.json"))
     assert (missing.status, "missing.json" in missing.log) == (78, True)
     nowhere = report(str(summary), "--output", str(tmp_path / "no" / "run.html"))
-    assert (nowhere.status, "cannot be written: No such file" in nowhere.log) == (74, True)
+    assert (nowhere.status, "cannot be used: No such file" in nowhere.log) == (78, True)
 
 
 def plain(**changes: Any) -> str:

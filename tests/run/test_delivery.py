@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -343,10 +344,11 @@ def test_a_service_that_refuses_everything_diverts_nothing(
 
 
 def test_a_full_disk_under_the_dead_letters(target: Target) -> None:
-    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": "/dev/full"}
-    outcome = target.run([schema(), record(0, id=None), state(1)], **settings)
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": "dead.jsonl"}
+    messages = [schema(), record(0, id=None), state(1)]
+    outcome = replace(target, max_file_bytes=0).run(messages, **settings)
     assert (outcome.status, outcome.states) == (74, [])
-    assert "No space left" in outcome.log
+    assert "The dead-letter file dead.jsonl cannot be written: File too large." in outcome.log
 
 
 BAD_INPUT = [
@@ -457,14 +459,15 @@ def test_a_full_disk_under_the_output_file_is_in_the_summary(
 ) -> None:
     """What is still in memory is written before the run says how it ended."""
     path = tmp_path / "summary.json"
-    messages = [schema(), record(1), state(1)]  # few enough to stay in memory until the end
-    outcome = target.run(messages, "-o", "/dev/full", summary_path=str(path))
-    assert (outcome.status, outcome.states, delivered(api)) == (74, ["1"], [{"id": 1}])
+    long = "x" * 6_000  # more than there is room for, and little enough to stay in memory
+    messages = [schema(), record(1, name=long), state(1)]
+    small = replace(target, max_file_bytes=5_000)
+    outcome = small.run(messages, "-o", "sent.jsonl", summary_path=str(path))
+    assert (outcome.status, outcome.states) == (74, ["1"])
+    assert delivered(api) == [{"id": 1, "name": long}]
     summary = json.loads(path.read_text())
     assert summary["exit_status"] == 74
-    assert (
-        summary["error"] == "The output file /dev/full cannot be written: No space left on device."
-    )
+    assert summary["error"] == "The output file sent.jsonl cannot be written: File too large."
 
 
 def test_the_summary_tells_what_was_done(target: Target, api: ImportApi, tmp_path: Path) -> None:

@@ -112,12 +112,7 @@ def deliver(settings: Settings, options: Options, source: IO[Any], states: IO[by
         failed = _outcome(run, observer)
         # Asked while it is still there; whatever it loaded is loaded by then.
         rejected = local_api.rejected() if local_api else {}
-        ending = Ending(
-            exit_status=failed.exit_status if failed else 0,
-            error=str(failed) if failed else None,
-            rejected=rejected,
-            run=run.standing(),
-        )
+        ending = _ending(run, failed, rejected)
         try:
             _conclude(observer.summary(run.pipeline.counts(), ending), settings, options)
         finally:
@@ -176,6 +171,17 @@ def _outcome(run: Run, observer: RunObserver) -> TargetError | None:
     except OutputError as error:
         failed = failed or error
     return failed
+
+
+def _ending(
+    run: Run, failed: TargetError | None, rejected: Mapping[str, Mapping[str, int]]
+) -> Ending:
+    return Ending(
+        exit_status=failed.exit_status if failed else 0,
+        error=str(failed) if failed else None,
+        rejected=rejected,
+        run=run.standing(),
+    )
 
 
 def _conclude(summary: Summary, settings: Settings, options: Options) -> None:

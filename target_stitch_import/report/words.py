@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -15,11 +10,6 @@ def counted(number: int, name: str) -> str:
     if number == 1:
         return f"1 {name}"
     return f"{number:,} {name}{'es' if name.endswith(('ch', 's')) else 's'}"
-
-
-def listed(things: Sequence[str]) -> str:
-    """Return things one after another: `a`, `a and b`, `a, b and c`."""
-    return " and ".join(filter(None, (", ".join(things[:-1]), *things[-1:])))
 
 
 def size(number: float) -> str:

@@ -14,7 +14,7 @@ import click
 
 from target_stitch_import.config import Settings, misspelt, read_config
 from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
-from target_stitch_import.report.observer import LOGGER_NAME, set_up_logging
+from target_stitch_import.report.log import LOGGER_NAME, set_up_logging
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 INTERNAL_ERROR_STATUS = 70

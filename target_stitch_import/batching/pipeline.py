@@ -397,7 +397,9 @@ class Pipeline:
         self._close(stream.name)
         self._tell_refusal()
         span = self._enter(1, message.line, None, clock_ns)
-        self._lanes[message.stream].counts.read += 1
+        counts = self._lanes[message.stream].counts
+        counts.read += 1
+        counts.activations += 1
         message_text = encode_activation(span.sequence)
         fragment = Fragment(message_text, [span], span.sequence, span.sequence)
         prefix = stream.prefix(message.version)

@@ -21,12 +21,15 @@ from target_stitch_import.errors import (
     TargetError,
     internal_error,
 )
+from target_stitch_import.report.stats import Standing
 from target_stitch_import.run.sender import Failed, Released, Sender
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from target_stitch_import.batching.payload import Batch
     from target_stitch_import.batching.pipeline import Notice, Pipeline
-    from target_stitch_import.report.stats import Traffic
+    from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.run.dead_letter import Shelf
     from target_stitch_import.run.intake import Intake
     from target_stitch_import.run.maps import StreamMapper
@@ -55,7 +58,10 @@ class Observer(Protocol):
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Hear that the sender is done with `batch`, which it had for `seconds`."""
 
-    def tick(self, now: float, held_bytes: int, traffic: Traffic, last_state: bytes | None) -> None:
+    def set_aside(self, records: Sequence[SetAside]) -> None:
+        """Hear that records are safe in the dead-letter file."""
+
+    def tick(self, now: float, run: Standing) -> None:
         """Hear how the run stands, and set `due` to a later time."""
 
 
@@ -201,7 +207,9 @@ class Run:
             match reports.popleft():
                 case Settled(part, set_aside):
                     self.pipeline.settled(part, set_aside)
-                    if not set_aside:
+                    if set_aside:
+                        self.observer.set_aside(set_aside)
+                    else:
                         self.observer.delivered(part)
                         if self.output:
                             self.output.write(part.body)
@@ -222,6 +230,7 @@ class Run:
             self.dead_letters = None  # should it fail, the same lines are not written once more
             dead_letters.write(tuple(waiting))
             self.dead_letters = dead_letters
+            self.observer.set_aside(tuple(waiting))
             while waiting:
                 self.pipeline.set_aside(waiting.popleft())
 
@@ -235,8 +244,17 @@ class Run:
     def _tick(self) -> None:
         now = time.monotonic()
         if now >= self.observer.due:
-            held_bytes = self.pipeline.held_bytes
-            self.observer.tick(now, held_bytes, self.sender.traffic, self.states.last_written)
+            self.observer.tick(now, self.standing())
+
+    def standing(self) -> Standing:
+        """Return how the run stands."""
+        return Standing(
+            self.pipeline.held_bytes,
+            self.lines_read,
+            self.seconds_without_room,
+            self.states.last_written,
+            self.sender.traffic,
+        )
 
     def _write_states(self) -> None:
         state = self.pipeline.earned_state()

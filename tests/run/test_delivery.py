@@ -140,7 +140,7 @@ def test_a_2xx_of_the_service_acknowledges(
     api.set_faults([{"kind": "status", "status": status, "body": body}])
     outcome = target.run([schema(), record(1), state(1)])
     assert (outcome.status, outcome.states) == (0, ["1"])
-    assert "repeated: 0;" in outcome.log
+    assert " repeated" not in outcome.log
 
 
 def test_202_is_not_sent_again(target: Target, api: ImportApi) -> None:
@@ -431,7 +431,7 @@ def test_a_dry_run_sets_nothing_aside(target: Target, tmp_path: Path) -> None:
     assert (outcome.status, path.exists()) == (0, False)
     assert "Line 3: a record of stream `people` would be set aside: field `/name`" in outcome.log
     assert "2 read, 1 would be sent, 1 set aside" in outcome.log
-    assert "1 messages would be sent" in outcome.log
+    assert "1 record would be sent" in outcome.log
     assert "acknowledged" not in outcome.log
     assert "answered" not in outcome.log
     too_many = target.run([schema(), good, bad], "--dry-run", dead_letter_limit=0, **settings)

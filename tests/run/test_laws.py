@@ -33,7 +33,7 @@ from target_stitch_import.delivery.deliver import (
 from target_stitch_import.delivery.deliver import deliver as deliver_batch
 from target_stitch_import.delivery.verdict import Acknowledged, Answer, Rejected, TooLarge, Verdict
 from target_stitch_import.errors import OutputError, TargetError
-from target_stitch_import.report.observer import Reporter
+from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.intake import Intake, Source
@@ -175,7 +175,7 @@ class AtOnce(Sender):
 def ending_of(
     messages: list[Any],
     letters: DeadLetters,
-    observer: Reporter | None = None,
+    observer: RunObserver | None = None,
     stdout: io.BytesIO | None = None,
 ) -> list[TargetError]:
     """Run over `messages` with a sender that does all at once; return what it ended with."""
@@ -184,7 +184,7 @@ def ending_of(
         intake=Intake(Source(io.BytesIO(lines(messages))), BatchFiles(None)),
         pipeline=pipeline(dead_letter=True),
         states=StateWriter(stdout or io.BytesIO(), wakeup.wake),
-        observer=observer or Reporter(),
+        observer=observer or RunObserver(),
         wakeup=wakeup,
         sender=AtOnce(DryRun, SenderRules(), letters, wakeup.wake, lambda _: None),
         dead_letters=letters,
@@ -210,7 +210,7 @@ def test_a_refusal_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
     assert [error.exit_status for error in ended] == [65]
 
 
-class Unforeseen(Reporter):
+class Unforeseen(RunObserver):
     """Has a defect."""
 
     def delivered(self, part: Batch) -> None:
@@ -257,7 +257,7 @@ class Half(DryRun):
 
 
 def test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits() -> None:
-    stdout, wakeup, observer = io.BytesIO(), Wakeup(), Reporter()
+    stdout, wakeup, observer = io.BytesIO(), Wakeup(), RunObserver()
     observer.due = float("inf")  # the clock wakes nobody
     transport = Half(stdout)
     source = io.BytesIO(lines([schema(), record(1), state(1), record(2), state(2)]))

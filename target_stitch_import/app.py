@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
-from target_stitch_import.delivery.verdict import Answer
+from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.errors import (
     ConfigurationError,
     OutputError,
@@ -47,7 +47,7 @@ from target_stitch_import.report.summary import (
 )
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters
-from target_stitch_import.run.http import ImportApi
+from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.loop import Run
 from target_stitch_import.run.maps import SETTINGS as MAPPING_SETTINGS
@@ -251,7 +251,7 @@ def _transports(settings: Settings, options: Options, stack: ExitStack) -> Calla
     if settings.starts_local_api:
         local_url = _start_local_api(settings.local_database, stack)
     endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
-    return lambda: ImportApi(endpoint)
+    return lambda: ImportApiClient(endpoint)
 
 
 def _start_local_api(database: str, stack: ExitStack) -> str:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
-from target_stitch_import.delivery.verdict import Answer
+from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.errors import (
     ConfigurationError,
     OutputError,
@@ -39,7 +39,7 @@ from target_stitch_import.report.observer import DISTRIBUTION, Ending, RunObserv
 from target_stitch_import.report.summary import write_summary
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters
-from target_stitch_import.run.http import ImportApi
+from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.local_rejections import local_rejections
 from target_stitch_import.run.loop import Run
@@ -265,7 +265,7 @@ def _transports(
         return DryRun
     local_url = local_api.url if local_api else ""
     endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
-    return lambda: ImportApi(endpoint)
+    return lambda: ImportApiClient(endpoint)
 
 
 @dataclass(frozen=True, slots=True)

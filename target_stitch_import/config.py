@@ -83,7 +83,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     ] = 64_000_000
     request_timeout_seconds: Annotated[
         Annotated[float, Meta(gt=0, le=86_400)],
-        _about("Timeout in seconds, of connecting, of sending a request, and of each read."),
+        _about(
+            "The longest one request may take, from connecting to the last byte of its answer, in "
+            "seconds; for each 50 kB of its body it gets a second more."
+        ),
     ] = 120
     max_retry_seconds: Annotated[
         Annotated[float, Meta(ge=0)],

@@ -86,6 +86,7 @@ class Run:
     _interrupted: bool = False
     _in_flight: int = 0
     _give_up_at: float = _NEVER
+    _read_again_at: float = 0.0
 
     def run(self) -> None:
         """Run to the end of the input.
@@ -130,27 +131,37 @@ class Run:
 
     def _wait(self) -> bool:
         """Wait for input, reports, signals or the next deadline; tell whether there is input."""
-        poll = select.poll()
-        poll.register(self.wakeup.descriptor, select.POLLIN)
         wants_input = self._reading and self.pipeline.has_room()
         self._submit()
-        now = time.monotonic()
-        timeout = min(self.pipeline.next_deadline(), self.observer.due, self._give_up_at) - now
-        if wants_input and self.intake.descriptor is not None:
-            poll.register(self.intake.descriptor, select.POLLIN)
-        elif wants_input:
-            timeout = 0.0
-        if self.sender.reports:
-            timeout = 0.0  # an error left them behind, and their wake-up is over
-        seconds = min(max(timeout, 0.0), _LONGEST_WAIT_SECONDS)
-        readable = {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
-        if self.wakeup.descriptor in readable:
-            self.wakeup.clear()
+        began = time.monotonic()
+        descriptor = self.intake.descriptor if wants_input else None
+        heard_from: set[int] = set()
+        if descriptor is not None and self._read_again_at > began:
+            # A tap flushes line by line, and to read line by line would cost more than the records.
+            # The end of its output is heard at once, like all else but the output itself.
+            heard_from = self._poll(descriptor, 0, self._read_again_at)
+        needs_no_wait = wants_input and descriptor is None
+        if not heard_from:
+            heard_from = self._poll(descriptor, select.POLLIN, began if needs_no_wait else _NEVER)
         if self._reading and not wants_input:
-            self.seconds_without_room += time.monotonic() - now
-        return wants_input and (
-            self.intake.descriptor is None or self.intake.descriptor in readable
-        )
+            self.seconds_without_room += time.monotonic() - began
+        return needs_no_wait or descriptor in heard_from
+
+    def _poll(self, descriptor: int | None, events: int, until: float) -> set[int]:
+        """Wait for `events` of `descriptor`, a wake-up, or the next deadline; return whose came."""
+        poll = select.poll()
+        poll.register(self.wakeup.descriptor, select.POLLIN)
+        if descriptor is not None:
+            poll.register(descriptor, events)
+        deadlines = self.pipeline.next_deadline(), self.observer.due, self._give_up_at
+        seconds = min(*deadlines, until) - time.monotonic()
+        if self.sender.reports:
+            seconds = 0.0  # an error left them behind, and their wake-up is over
+        seconds = min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
+        heard_from = {each for each, _ in poll.poll(math.ceil(seconds * 1000))}
+        if self.wakeup.descriptor in heard_from:
+            self.wakeup.clear()
+        return heard_from
 
     def _step(self, *, has_input: bool) -> None:
         """Do everything that there is to do, in the order in which it became possible."""
@@ -174,6 +185,7 @@ class Run:
         now, clock_ns = time.monotonic(), time.time_ns()
         for event in events:
             self.pipeline.receive(event, now, clock_ns)
+        self._read_again_at = now + self.intake.pause_seconds
         if self.intake.is_at_end:
             self._reading = False
             self.pipeline.close()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.delivery.answer import Answer
     from target_stitch_import.run.dead_letter import Shelf
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.config import Settings
     from target_stitch_import.files import Use
-    from target_stitch_import.run.http import Endpoint, ImportApi
+    from target_stitch_import.run.http import Endpoint, ImportApiClient
 
 USER_AGENT = "stitch-import"
 _URLS = ("api_url", "small_batch_url", "big_batch_url")
@@ -191,11 +191,11 @@ def _encoded(document: Any) -> str:
     return text
 
 
-def connection(endpoint: Endpoint) -> ImportApi:
+def connection(endpoint: Endpoint) -> ImportApiClient:
     """Return a connection to the Import API at `endpoint`."""
-    from target_stitch_import.run.http import ImportApi  # noqa: PLC0415 - slow to import
+    from target_stitch_import.run.http import ImportApiClient  # noqa: PLC0415 - slow to import
 
-    return ImportApi(endpoint)
+    return ImportApiClient(endpoint)
 
 
 def counted(number: int, name: str) -> str:

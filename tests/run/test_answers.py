@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import socket
 
 import pytest
+import requests
 
-from target_stitch_import.delivery.verdict import Acknowledged, Failure, TryAgain, judge
-from target_stitch_import.run.http import Endpoint, ImportApi
-from tests.support.serving import keeping_server, server
+from target_stitch_import.delivery.answer import End, Failure
+from target_stitch_import.delivery.verdict import Acknowledged, TryAgain, judge
+from target_stitch_import.run.http import Endpoint, ImportApiClient
+from target_stitch_import.run.wire import Exchange, WholeAnswers
+from tests.support.serving import dripping_server, keeping_server, server
 
 JSON = b'{"status":"OK","message":"Batch Accepted!"}'
 ZIPPED = gzip.compress(JSON, mtime=0)
@@ -57,8 +61,8 @@ WHOLE = {
 }
 
 
-def client(url: str) -> ImportApi:
-    return ImportApi(Endpoint(url, url, "T1", read_timeout_seconds=10.0))
+def client(url: str) -> ImportApiClient:
+    return ImportApiClient(Endpoint(url, url, "T1", read_timeout_seconds=10.0))
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -113,3 +117,39 @@ def test_nothing_goes_over_the_connection_of_an_odd_answer(odd: str) -> None:
         for _ in range(5):
             api.send_batch(b"{}")
         assert requests == [3, 2]
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+ENDLESS = {
+    "status line": (b"HTTP/1.1 200 ", b"O"),
+    "headers": (CREATED, b"A: b\r\n"),
+    "one header": (CREATED + b"A: ", b"b"),
+    "body": (CREATED + b"Content-Length: 60000\r\n\r\n", b" "),
+    "chunk size": (CHUNKED + b"\r\n", b"0"),
+    "chunks": (CHUNKED + b"\r\n", b"1\r\n \r\n"),
+    "trailers": (CHUNKED + chunks(JSON)[:-2], b"A: b\r\n"),
+    "interim answers": (b"", CONTINUE),
+    "nothing": (b"", b""),
+}
+
+
+@pytest.mark.parametrize("each_seconds", [0.0, 0.02], ids=["fast", "slow"])
+@pytest.mark.parametrize("part", ENDLESS)
+def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: float) -> None:
+    """Each byte of it comes long before any timeout of a read."""
+    with dripping_server(*ENDLESS[part], each_seconds) as url:
+        endpoint = Endpoint(url, url, "token", read_timeout_seconds=0.3)
+        answer = ImportApiClient(endpoint).send_batch(b"{}")
+    # What is too long is known before the time is up.
+    assert answer.failure in {Failure.TIMED_OUT, Failure.LOST} or answer.end is End.NOT_READ
+    assert isinstance(judge(answer, 0.0), TryAgain)
+
+
+def test_a_body_that_nobody_takes_is_given_up_in_time() -> None:
+    exchange = Exchange()
+    session = requests.Session()
+    session.mount("http://", WholeAnswers(exchange))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        exchange.begin(0.3)
+        with pytest.raises(requests.ConnectionError, match="timed out"):
+            session.post(f"http://127.0.0.1:{listener.getsockname()[1]}", b"x" * 20_000_000)

@@ -161,7 +161,7 @@ FATAL = [
         77,
         "paused or deleted",
     ),
-    ({"kind": "status", "status": 401, "body": {"message": f"no {TOKEN}"}}, 77, "[token]"),
+    ({"kind": "status", "status": 401, "body": {"message": f"no {TOKEN}"}}, 77, "no […]"),
     ({"kind": "status", "status": 403}, 77, "refused the token"),
     ({"kind": "status", "status": 200, "body": "<html>Please log in"}, 76, "is a web page"),
     ({"kind": "status", "status": 201, "body": "Accepted"}, 76, "is text"),

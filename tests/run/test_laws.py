@@ -20,6 +20,7 @@ import pytest
 from target_stitch_import.app import DryRun, Options, deliver
 from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.config import Settings
+from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.delivery.deliver import (
     Attempt,
     DeliveryRules,
@@ -31,7 +32,7 @@ from target_stitch_import.delivery.deliver import (
     Store,
 )
 from target_stitch_import.delivery.deliver import deliver as deliver_batch
-from target_stitch_import.delivery.verdict import Acknowledged, Answer, Rejected, TooLarge, Verdict
+from target_stitch_import.delivery.verdict import Acknowledged, Rejected, TooLarge, Verdict
 from target_stitch_import.errors import OutputError, TargetError
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.batch_files import BatchFiles

@@ -33,7 +33,7 @@ from tests.simulation.tap import Kind, Tap
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.delivery.answer import Answer
     from tests.simulation.tap import Input
 
 EXPECTED_ENDS = {0, 65, 76, 77}

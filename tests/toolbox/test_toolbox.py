@@ -280,7 +280,7 @@ def test_a_region_given_counts_for_every_url(tmp_path: Path) -> None:
     ("fault", "status", "hint"),
     [
         ({"kind": "down"}, 69, "Run the command again later."),
-        ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, '{"error":"no"}.'),
+        ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, "400 no."),
     ],
 )
 def test_replay_gives_the_hints_of_a_tool(

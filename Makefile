@@ -19,6 +19,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.purity
+	$(BIN)/python -m tools.sizes
 
 types: $(READY)
 	$(BIN)/mypy

@@ -6,10 +6,10 @@ never be, is not sent again.
 
 from __future__ import annotations
 
-import email.utils
 import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TypeAlias
 
@@ -185,7 +185,7 @@ def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
     if value.isascii() and value.isdigit():
         return float(value[:12])
     try:
-        moment = email.utils.parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value)
     except (ValueError, IndexError, TypeError):
         return 0.0
     if moment.tzinfo is None:

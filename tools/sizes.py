@@ -25,7 +25,6 @@ LONGER = {
     "target_stitch_import/config.py": "is being divided: table, sources, checks",
     "tests/core/test_checks.py": _DIVIDED_NEXT,
     "tests/core/test_messages.py": _DIVIDED_NEXT,
-    "tests/core/test_pipeline.py": _DIVIDED_NEXT,
     "tests/local/test_warehouse.py": _DIVIDED_NEXT,
     "tests/run/test_batch_files.py": _DIVIDED_NEXT,
     "tests/run/test_delivery.py": _DIVIDED_NEXT,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from target_stitch_import.schema.advice import Advice, advice
-from tests.conftest import Target, record, schema
-from tests.core.test_pipeline import feed, pipeline
+from tests.support.pipelines import feed, pipeline
+from tests.support.singer import record, schema
+
+if TYPE_CHECKING:
+    from tests.support.target import Target
 
 INTEGER = {"type": "integer"}
 

@@ -21,9 +21,9 @@ import yaml
 from target_stitch_import import errors
 from target_stitch_import.cli import command
 from target_stitch_import.config import Settings, setting_names
-from tests.conftest import record, schema, state
 from tests.support.console import blocks, run
 from tests.support.programs import require
+from tests.support.singer import record, schema, state
 from tools import module_tables
 
 if TYPE_CHECKING:

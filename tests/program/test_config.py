@@ -10,7 +10,8 @@ import pytest
 
 from target_stitch_import.config import Settings, from_environment, setting_names
 from target_stitch_import.errors import ConfigurationError
-from tests.conftest import TARGET, Target, bodies, record, schema, state
+from tests.support.singer import record, schema, state
+from tests.support.target import TARGET, Target, bodies
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,7 +28,8 @@ from target_stitch_import.report.live import (
     wants_live_line,
 )
 from target_stitch_import.report.stats import Vitals
-from tests.conftest import TOKEN, Target, lines, record, schema, state
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import TOKEN, Target
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi

@@ -18,12 +18,13 @@ from target_stitch_import.report.metrics import Metrics
 from target_stitch_import.report.observer import Ending, Reporter
 from target_stitch_import.report.stats import History, Latencies, Traffic, Vitals
 from target_stitch_import.report.summary import Series, Summary, log_summary, write_summary
-from tests.conftest import Target, record, schema, state
+from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from target_stitch_import.local import ImportApi
+    from tests.support.target import Target
 
 MESSAGES = [
     schema(),

@@ -12,9 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from target_stitch_import.report.page import page, read
-from tests.conftest import Outcome, Target, lines, record, schema, state
 from tests.support.browser import Browser, chromium
 from tests.support.programs import missing
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Outcome, Target
 
 if TYPE_CHECKING:
     from pathlib import Path

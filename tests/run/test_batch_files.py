@@ -27,8 +27,9 @@ from target_stitch_import.singer.lines import MAX_LINE_BYTES
 from target_stitch_import.singer.messages import MalformedRecord, RecordFiles, Records
 from target_stitch_import.singer.origin import BatchFile
 from target_stitch_import.singer.record_lines import RecordReader
-from tests.conftest import Target, bodies, delivered, lines, record, schema, state
-from tests.run.test_process import end, running, until
+from tests.support.processes import end, running, until
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Target, bodies, delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tests.conftest import TOKEN, Target, bodies, delivered, lines, record, schema, state
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import TOKEN, Target, bodies, delivered
 
 if TYPE_CHECKING:
     from pathlib import Path

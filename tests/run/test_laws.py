@@ -41,8 +41,9 @@ from target_stitch_import.run.loop import Run
 from target_stitch_import.run.sender import Released, Sender, SenderRules
 from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
-from tests.conftest import Target, bodies, delivered, lines, record, schema, state
-from tests.core.test_pipeline import feed, pipeline
+from tests.support.pipelines import feed, pipeline
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Target, bodies, delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,61 +7,17 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Target, bodies, delivered, lines, record, schema, state
+from tests.support.processes import end, running, say, stream, until
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Target, bodies, delivered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from target_stitch_import.local import ImportApi
-
-
-@contextmanager
-def running(target: Target, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the target with pipes at all ends; its end is the test's business."""
-    with subprocess.Popen(
-        target.command(**settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=target.folder,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def say(process: subprocess.Popen[bytes], *messages: Any) -> None:
-    """Write messages to the target's stdin."""
-    pipe = stream(process.stdin)
-    pipe.write(lines(list(messages)))
-    pipe.flush()
-
-
-def stream(pipe: IO[bytes] | None) -> IO[bytes]:
-    assert pipe is not None
-    return pipe
-
-
-def until(condition: Callable[[], Any], seconds: float = 15) -> None:
-    """Wait for a condition that another process brings about."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.01)
-
-
-def end(process: subprocess.Popen[bytes], seconds: float = 15) -> tuple[int, list[bytes], str]:
-    """Wait for the end; return status, states and log."""
-    out, err = process.communicate(timeout=seconds)
-    assert b"Traceback" not in err
-    return process.returncode, out.splitlines(), err.decode()
 
 
 def test_a_record_goes_out_in_time_while_stdin_is_silent(target: Target, api: ImportApi) -> None:

@@ -23,10 +23,11 @@ from target_stitch_import.delivery.verdict import (
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local.api.batch import Strictness
 from target_stitch_import.run.http import Endpoint, ImportApi, failure_of
-from tests.conftest import TOKEN, Target, record, schema, state
 from tests.support.programs import require
 from tests.support.serving import receive, server
-from tests.toolbox.test_toolbox import tool
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target
+from tests.support.toolbox import tool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,7 +27,6 @@ LONGER = {
     "tests/core/test_messages.py": _DIVIDED_NEXT,
     "tests/local/test_warehouse.py": _DIVIDED_NEXT,
     "tests/run/test_batch_files.py": _DIVIDED_NEXT,
-    "tests/run/test_delivery.py": _DIVIDED_NEXT,
     "tests/simulation/process.py": "is being divided along with the sender that it stands in for",
     "tests/toolbox/test_connect.py": _DIVIDED_NEXT,
     "tools/mutants.py": "a table: a few lines for each mutation",

@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +21,12 @@ from target_stitch_import import errors
 from target_stitch_import.cli import command
 from target_stitch_import.config import Settings, setting_names
 from tests.support.console import blocks, run
+from tests.support.processes import until
 from tests.support.programs import require
 from tests.support.singer import record, schema, state
 from tools import module_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from target_stitch_import.local import ImportApi
 
 ROOT = Path(__file__).parents[2]
@@ -219,14 +217,6 @@ def test_the_script_does_not_run_without_a_lock(shell: dict[str, str], tmp_path:
     assert not (tmp_path / "work" / "states.jsonl").exists()
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Wait for something that happens within seconds."""
-    end = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_the_script_waits_for_the_target_after_a_signal(
     api: ImportApi, shell: dict[str, str], tmp_path: Path
 ) -> None:
@@ -239,10 +229,10 @@ def test_the_script_waits_for_the_target_after_a_signal(
         (tmp_path / "messages").open("w", buffering=1) as messages,
     ):
         messages.writelines(f"{json.dumps(each)}\n" for each in (schema(), record(1), state(1)))
-        wait_until(lambda: states.exists() and states.read_text() == "1\n")
+        until(lambda: states.exists() and states.read_text() == "1\n")
         api.set_faults([{"kind": "latency", "seconds": 1}])
         messages.writelines(f"{json.dumps(each)}\n" for each in (record(2), state(2)))
-        wait_until(lambda: requests.get(f"{api.url}/_local/faults", timeout=5).json() == [])
+        until(lambda: requests.get(f"{api.url}/_local/faults", timeout=5).json() == [])
         os.killpg(script.pid, signal.SIGTERM)
         assert script.wait(20) == 143
         assert states.read_text() == "1\n2\n"

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import termios
 import threading
-import time
 from typing import IO, TYPE_CHECKING
 
 import pytest
@@ -28,6 +27,7 @@ from target_stitch_import.report.live import (
     wants_live_line,
 )
 from target_stitch_import.report.stats import Vitals
+from tests.support.processes import until
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import TOKEN, Target
 
@@ -182,10 +182,14 @@ def run_on(
     target: Target,
     *options: str,
     term: str = "xterm",
-    pause_seconds: float = 0.4,
+    shows: str = "",
     **settings: object,
 ) -> int:
-    """Run over some records that take a second to arrive; return the exit status."""
+    """Run over some records, and over one more once the screen shows something.
+
+    Returns:
+        The exit status.
+    """
     with subprocess.Popen(
         target.command(*options, batch_size_rows=1, max_in_flight_requests=1, **settings),
         stdin=subprocess.PIPE,
@@ -198,7 +202,7 @@ def run_on(
         assert pipe is not None
         names = ("people", "people", "日本")
         feed(pipe, [schema("people", ()), schema("日本"), *map(record, range(3), names), state(1)])
-        time.sleep(pause_seconds)
+        until(lambda: shows in screen.written)
         feed(pipe, [record(3), state(2)])
         pipe.close()
         return process.wait(30)
@@ -212,8 +216,8 @@ def feed(pipe: IO[bytes], messages: list[object]) -> None:
 def test_a_terminal_has_one_line_that_is_rewritten(target: Target, api: ImportApi) -> None:
     api.set_faults([{"kind": "down"}, {"kind": "latency", "seconds": 0.4, "times": 4}])
     screen = Screen()
-    # Long enough for the records before it to be on their way: what is read together is sorted.
-    status = run_on(screen, target, pause_seconds=1.5)
+    # What is read together is sorted, and would be one batch with the records before it.
+    status = run_on(screen, target, shows="1 in flight | 1 repeated")
     rows = screen.close()
     assert status == 0
     drawn = re.findall(rf"{re.escape(CLEAR)}(\d+:\d\d \| [^\r\x1b]*)", screen.written)
@@ -239,14 +243,11 @@ def test_the_line_goes_on_while_nothing_happens(target: Target) -> None:
         env=os.environ | {"TERM": "xterm"},
         cwd=target.folder,
     ) as process:
-        end = time.monotonic() + 10
-        while screen.written.count(CLEAR) < 4 and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: screen.written.count(f"{CLEAR}0:0") >= 4)
         assert process.stdin
         process.stdin.close()
         assert process.wait(10) == 0
     screen.close()
-    assert screen.written.count(f"{CLEAR}0:0") >= 4
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_a_terminal_is_left_in_peace(
 def test_a_narrow_terminal_is_not_overrun(target: Target, api: ImportApi) -> None:
     api.set_faults([{"kind": "latency", "seconds": 1}])
     screen = Screen(columns=20)
-    assert run_on(screen, target) == 0
+    assert run_on(screen, target, shows=CLEAR) == 0
     screen.close()
     drawn = re.findall(rf"{re.escape(CLEAR)}(\d+:\d\d \| [^\r\x1b\n]*)", screen.written)
     assert drawn

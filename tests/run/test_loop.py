@@ -12,7 +12,6 @@ import pytest
 from tests.support.held import held_service
 from tests.support.processes import (
     end,
-    is_full,
     is_pending,
     is_sending,
     peak_bytes,
@@ -151,30 +150,6 @@ def test_memory_is_bounded_while_the_service_is_slow(target: Target, api: Import
         assert end(process)[0] == 0
     assert peak < 90_000_000
     api.set_faults([])
-
-
-def test_a_signal_is_heard_after_an_error(target: Target, api: ImportApi) -> None:
-    """What is before a bad line is still on its way: that must not take for ever."""
-    api.set_faults([{"kind": "status", "status": 503, "times": "always"}])
-    with running(target, batch_size_rows=1, max_retry_seconds=3600) as process:
-        say(process, schema(), record(1), state(1), "junk")
-        until(lambda: is_sending(process) and unread(process.stdin) == 0)
-        process.send_signal(signal.SIGTERM)
-        code, states, log = end(process, 40)
-    assert (code, states) == (65, [])
-    assert "Line 4 is not JSON" in log
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_nobody_reads_the_states(target: Target, number: signal.Signals) -> None:
-    with running(target) as process:
-        say(process, state("x" * 300_000))
-        stream(process.stdin).close()
-        process.stdin = None
-        until(lambda: is_full(process.stdout))
-        process.send_signal(number)
-        process.wait(timeout=40)
-    assert process.returncode == 128 + number
 
 
 def test_no_stdout_is_an_output_error(target: Target) -> None:

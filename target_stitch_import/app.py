@@ -44,7 +44,7 @@ from target_stitch_import.run.wakeup import Wakeup
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_stitch_import.config import Settings
+    from target_stitch_import.config.settings import Settings
     from target_stitch_import.report.live import Terminal
     from target_stitch_import.run.dead_letter import Shelf
     from target_stitch_import.run.sender import Transport

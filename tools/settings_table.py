@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from target_stitch_import.config import ENVIRONMENT_PREFIX, SECRETS, json_schema
+from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 
 if TYPE_CHECKING:

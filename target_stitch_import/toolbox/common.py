@@ -18,7 +18,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from target_stitch_import.config import Settings
+    from target_stitch_import.config.settings import Settings
     from target_stitch_import.run.http import Endpoint, ImportApi
 
 USER_AGENT = "stitch-import"
@@ -56,12 +56,11 @@ class Where:
         Raises:
             ConfigurationError: One cannot work, or would start a service inside the command.
         """
-        from target_stitch_import.config import Settings, misspelt, read_config  # noqa: PLC0415 - slow
+        from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
+        from target_stitch_import.config.sources import read_config  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
 
-        config = read_config(self.config_paths)
-        for note in misspelt(config):
-            say(note)
+        config = read_config(self.config_paths, say)
         if self.region:
             # What the region stands for must not be hidden behind a URL of the configuration.
             config = {**config, **dict.fromkeys(_URLS), "region": self.region}

@@ -46,7 +46,7 @@ IMPORTS = {
     ),
     "config imports the local Import API": (
         "The local Import API is a product of its own",
-        "config.py",
+        "config/settings.py",
         "from {}.local.warehouse import profiles",
     ),
 }
@@ -57,6 +57,7 @@ LOWEST_TO_HIGHEST = {
     "delivery": ("redaction", "deliver"),
     "report": ("stats", "observer"),
     "run": ("parquet_rows", "loop"),
+    "config": ("checks", "sources"),
     "toolbox": ("common", "push_command"),
     "local": ("extra", "server"),
     "local/api": ("values", "service"),

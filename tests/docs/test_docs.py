@@ -19,7 +19,7 @@ import yaml
 
 from target_stitch_import import errors
 from target_stitch_import.cli import command
-from target_stitch_import.config import Settings, setting_names
+from target_stitch_import.config.settings import Settings, setting_names
 from tests.support.console import blocks, run
 from tests.support.processes import until
 from tests.support.programs import require
@@ -144,6 +144,13 @@ def test_what_is_not_run_is_there_and_is_little() -> None:
     first = [block[0].text for page in OURS for block in blocks(page)]
     assert not [start for start in NOT_RUN if not any(each.startswith(start) for each in first)]
     assert len([each for each in first if each.startswith(tuple(NOT_RUN))]) <= 5
+
+
+def test_completion_is_set_up_as_the_guide_says(shell: dict[str, str]) -> None:
+    [script] = re.findall(r"^```bash\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    script += "complete -p target-stitch-import stitch-import"
+    done = subprocess.run(["bash", "-c", script], env=shell, check=True, capture_output=True)
+    assert done.stdout.count(b"complete -o nosort -F _") == 2
 
 
 def recipe(language: str) -> list[str]:

@@ -18,7 +18,7 @@ WINGS = {
     "run": ("run",),
     "report": ("report",),
     "toolbox": ("toolbox",),
-    "program": (".",),
+    "program": (".", "config"),
 }
 """The folders of tests, and of which modules they are."""
 OF_THE_WHOLE = {

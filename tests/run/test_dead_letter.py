@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.batching.stream import StreamRules
-from target_stitch_import.config import Settings
+from target_stitch_import.config.settings import Settings
 from target_stitch_import.errors import OutputError
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.http import ImportApi as ImportApiClient

@@ -63,6 +63,22 @@ def test_what_was_earned_is_written_whatever_goes_wrong() -> None:
     assert stdout.getvalue() == b"1\n"
 
 
+class Broken(DryRun):
+    """A transport with a defect."""
+
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:
+        raise RuntimeError(body, stream)
+
+
+def test_an_internal_error_of_the_sender_names_its_place_and_no_value() -> None:
+    parts = Parts(connect=Broken)
+    error = Running(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
+    assert error
+    assert error.exit_status == 70
+    assert str(error).startswith("Internal error, please report it: RuntimeError at test_loop_end")
+    assert "S3CRET" not in str(error)
+
+
 def test_an_error_among_the_reports_leaves_none_behind() -> None:
     """What is left of them is taken although nobody wakes the run again, nor asks for its time."""
     observer = Unforeseen()

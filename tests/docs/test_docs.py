@@ -24,7 +24,6 @@ from tests.support.console import blocks, run
 from tests.support.processes import until
 from tests.support.programs import require
 from tests.support.singer import record, schema, state
-from tools import module_tables
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
@@ -299,13 +298,6 @@ def test_the_image_is_built_from_known_instructions_and_runs_the_script() -> Non
     [run_line] = [each for each in instructions if each.startswith("RUN ")]
     checked = subprocess.run(["bash", "-n", "-c", run_line.removeprefix("RUN ")], check=False)
     assert checked.returncode == 0
-
-
-def test_the_tables_of_modules_are_current() -> None:
-    page = module_tables.PAGE.read_text()
-    assert page == module_tables.current(), "run `python -m tools.module_tables`"
-    tables = set(re.findall(r"<!-- modules: (\S+) -->", page))
-    assert tables == module_tables.folders()
 
 
 def test_every_exit_status_is_in_the_readme() -> None:

@@ -101,8 +101,8 @@ MUTATIONS = [
     Mutation(
         "epochs without bound",
         "batching/ledger",
-        "len(self._epochs) < self._max_epochs\n",
-        "True\n",
+        "len(self._epochs) < self._max_epochs and",
+        "True and",
     ),
     Mutation(
         "of each chunk, one record alone counts in its epoch",
@@ -411,8 +411,7 @@ MUTATIONS = [
     Mutation(
         "a refused record is passed over",
         "batching/pipeline",
-        "            (_, text), self._refusal = self._refusal, None\n"
-        "            raise InputError(text)\n",
+        "            (_, error), self._refusal = self._refusal, None\n            raise error\n",
         "            self._refusal = None\n",
     ),
     Mutation(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tools import mutants
+
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "target_stitch_import"
 MODULES = sorted(
@@ -88,6 +90,15 @@ def test_nothing_is_patched(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert not [each for each in imported(tree) if each.startswith(("unittest.mock", "mock"))]
     assert bool(attributes(tree, {"monkeypatch"}) & PATCHES) == (named(path) in PATCHED)
+
+
+@pytest.mark.parametrize("mutation", mutants.MUTATIONS, ids=lambda each: each.name)
+def test_a_mutation_can_be_made_and_names_tests(mutation: mutants.Mutation) -> None:
+    """`make mutants` takes long, and would tell only then that the code has moved on."""
+    assert (PACKAGE / f"{mutation.module}.py").read_text().count(mutation.old) == 1
+    for test in mutation.tests:
+        path, _, name = test.partition("::")
+        assert f"def {name}" in (TESTS.parent / path).read_text()
 
 
 @pytest.mark.parametrize("folder", WINGS)

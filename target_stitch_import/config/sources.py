@@ -46,7 +46,8 @@ def read_config(paths: Sequence[str], tell: Callable[[str], None]) -> dict[str, 
         else:
             given = _read_file(path)
             config |= given
-            for name in given.keys() - set(setting_names()):
+            known = setting_names()
+            for name in (each for each in given if each not in known):
                 note = f"Setting {quoted(name)} is not known, and does nothing.{explain(name)}"
                 tell(note)
     return config

@@ -336,9 +336,10 @@ def test_who_asks_for_nothing_sees_what_there_is(tmp_path: Path, command: str) -
     assert (outcome.status, "Commands:" in outcome.states) == (0, True)
 
 
-def test_a_misspelt_setting_is_told(api: ImportApi, tmp_path: Path) -> None:
+def test_names_that_are_no_settings_are_told_in_their_order(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "status", api_url=api.url, batch_size_row=1, something=2)
     assert outcome.status == 0
     assert outcome.log == (
         "Setting `batch_size_row` is not known, and does nothing. Is `batch_size_rows` meant?\n"
+        "Setting `something` is not known, and does nothing.\n"
     )

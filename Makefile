@@ -11,7 +11,7 @@ TAP_DBF_READY := .tools/tap-dbf/.ready
 RELEASE_READY := .tools/release/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: test test-core lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit
 
@@ -19,12 +19,18 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.purity
+	$(BIN)/python -m tools.sizes
 
 types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -n auto
+
+# The pure wings alone, without network, processes or waiting: seconds.
+test-core: $(READY) $(SUITE_READY)
+	$(BIN)/python -m pytest -q tests/core
 
 demo: $(READY) $(TAP_READY)
 	$(BIN)/python demo/run.py

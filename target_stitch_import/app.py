@@ -54,7 +54,7 @@ from target_stitch_import.run.wakeup import Wakeup
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from target_stitch_import.config import Settings
+    from target_stitch_import.config.settings import Settings
     from target_stitch_import.report.summary import Summary
     from target_stitch_import.report.terminal import Terminal
     from target_stitch_import.run.dead_letter import Shelf
@@ -126,15 +126,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
             output=output,
             writes_states=not options.dry_run,
         )
-        failed = _outcome(run, observer)
-        # Asked while it is still there; whatever it loaded is loaded by then.
-        rejected = local_api.rejected() if local_api else {}
-        ending = _ending(run, failed, rejected)
-        try:
-            _conclude(observer.summary(run.pipeline.counts(), ending), settings, options)
-        finally:
-            if failed:
-                raise failed
+        _see_through(run, observer, local_api, settings, options)
         return run.lines_read
 
 
@@ -192,6 +184,29 @@ def _shelf(
     letters = DeadLetters(path, limit)
     stack.callback(letters.close)
     return letters, letters.versions()
+
+
+def _see_through(
+    run: Run,
+    observer: RunObserver,
+    local_api: _LocalApi | None,
+    settings: Settings,
+    options: Options,
+) -> None:
+    """Run to the end, and tell how it went.
+
+    Raises:
+        TargetError: The run failed.
+    """
+    failed = _outcome(run, observer)
+    # Asked while it is still there; whatever it loaded is loaded by then.
+    rejected = local_api.rejected() if local_api else {}
+    ending = _ending(run, failed, rejected)
+    try:
+        _conclude(observer.summary(run.pipeline.counts(), ending), settings, options)
+    finally:
+        if failed:
+            raise failed
 
 
 def _outcome(run: Run, observer: RunObserver) -> TargetError | None:

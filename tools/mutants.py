@@ -25,7 +25,7 @@ PURE = (
     "tests/core/test_ledger.py",
     "tests/core/test_verdict.py",
     "tests/core/test_throttle.py",
-    "tests/core/test_packing.py",
+    "tests/core/test_payload.py",
     "tests/core/test_pipeline.py",
     "tests/core/test_messages.py",
     "tests/simulation/test_simulation.py::test_the_laws_hold_through_everything_that_can_happen",
@@ -33,20 +33,22 @@ PURE = (
 """The fast part of the suite: without network, threads or processes."""
 SIMULATION = PURE[-1:]
 STORING = (
-    "tests/run/test_laws.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",
+    "tests/run/test_dead_letter.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",
 )
-ENDING = ("tests/run/test_laws.py::test_an_error_among_the_reports_leaves_none_behind",)
+ENDING = ("tests/run/test_loop_endings.py::test_an_error_among_the_reports_leaves_none_behind",)
 HEARING = (
-    "tests/run/test_laws.py::test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits",
+    "tests/run/test_loop_endings.py::test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits",
 )
-HINTS = ("tests/run/test_laws.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",)
+HINTS = (
+    "tests/core/test_deliver.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",
+)
 LEARNING = (
-    "tests/run/test_laws.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
-    "tests/run/test_laws.py::test_what_is_learned_counts_for_the_rest_of_the_run",
+    "tests/core/test_deliver.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
+    "tests/run/test_sender.py::test_what_is_learned_counts_for_the_rest_of_the_run",
 )
 CHECKS = ("tests/core/test_checks.py",)
-ANSWERS = ("tests/run/test_answers.py",)
-DELIVERY = ("tests/run/test_delivery.py",)
+ANSWERS = ("tests/run/test_wire.py",)
+DELIVERY = ("tests/run/test_sender.py", "tests/program/test_app.py")
 BATCH_FILES = (
     "tests/run/test_batch_files.py::test_json_lines_as_they_are_written",
     "tests/run/test_batch_files.py::test_files_that_cannot_be_taken",
@@ -347,7 +349,7 @@ MUTATIONS = [
     Mutation(
         "states before dead letters are synced",
         "run/dead_letter",
-        "            os.fsync(self._file)\n",
+        "            self._sync(self._file)\n",
         "",
         STORING,
     ),
@@ -484,8 +486,7 @@ MUTATIONS = [
     Mutation(
         "a refused record is passed over",
         "batching/pipeline",
-        "            (_, text), self._refusal = self._refusal, None\n"
-        "            raise InputError(text)\n",
+        "            (_, error), self._refusal = self._refusal, None\n            raise error\n",
         "            self._refusal = None\n",
     ),
     Mutation(

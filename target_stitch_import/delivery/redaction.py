@@ -42,7 +42,7 @@ _NUMBERED = re.compile(
 )
 _TELLING = ("error", "message", "reason", "errors", "data")
 _PUSHED_LOOKED_AT = 100
-_ARGUMENTS = frozenset(
+ARGUMENTS = frozenset(
     (
         "action",
         "activate_version",
@@ -107,7 +107,7 @@ def _properties(schema: Any) -> Iterator[str]:
 def shown(text: str, names: Collection[str] = ()) -> str:
     """Return of `text` what may be shown, on one line; `names` are allowed as they are."""
     text = text[:MOST_CHARACTERS]
-    names = _ARGUMENTS.union(names)
+    names = ARGUMENTS.union(names)
     allowed = sorted(found.span() for found in (*_NUMBERED.finditer(text), *_named(text, names)))
     pieces: list[str] = []
     at = 0

@@ -6,9 +6,9 @@ was acknowledged, or may never be, is not sent again.
 
 from __future__ import annotations
 
-import email.utils
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
 from target_stitch_import.delivery.answer import Answer, Content, Failure
@@ -162,7 +162,7 @@ def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
         return float(value[:12])
     now = datetime.fromtimestamp(wall_clock_seconds, tz=timezone.utc)
     try:
-        moment = email.utils.parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(value)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=timezone.utc)
         return max(0.0, (moment - now).total_seconds())

@@ -36,11 +36,13 @@ class DeadLetters:
 
     Args:
         limit: More records than this end the run.
+        sync: Comes back once what a descriptor's file holds is on the disk.
     """
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, limit: int, sync: Callable[[int], None] = os.fsync) -> None:
         self._path = path
         self._limit = limit
+        self._sync = sync
         self._lock = threading.Lock()
         self._count = 0
         self._closed = False
@@ -91,7 +93,7 @@ class DeadLetters:
             while waiting:
                 waiting = waiting[os.write(self._file, waiting) :]
             self._is_in_mid_line = False
-            os.fsync(self._file)
+            self._sync(self._file)
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
 

@@ -80,6 +80,7 @@ class Run:
     output: OutputFile | None = None
     """Where the bodies that were acknowledged are saved."""
     writes_states: bool = True
+    grace_seconds: float = GRACE_SECONDS
     seconds_without_room: float = 0.0
     _error: TargetError | None = None
     _reading: bool = True
@@ -167,7 +168,7 @@ class Run:
         """Do everything that there is to do, in the order in which it became possible."""
         if self.wakeup.signals and not self._interrupted:
             self._interrupted = True
-            self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
+            self._give_up_at = min(self._give_up_at, time.monotonic() + self.grace_seconds)
             raise InterruptedRunError(self.wakeup.signals[0])
         self._take_reports()
         if self.states.error:
@@ -211,7 +212,7 @@ class Run:
         self._error = self._error or error
         self._reading = False
         self.sender.stop()
-        self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
+        self._give_up_at = min(self._give_up_at, time.monotonic() + self.grace_seconds)
 
     def _take_reports(self) -> None:
         reports = self.sender.reports

@@ -28,7 +28,7 @@ from target_stitch_import.delivery.deliver import (
 )
 from target_stitch_import.delivery.throttle import Throttle
 from target_stitch_import.delivery.verdict import TryAgain, Verdict, judge
-from target_stitch_import.errors import TargetError
+from target_stitch_import.errors import TargetError, internal_error
 from target_stitch_import.report.stats import Traffic
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Sender:
                 self._fail(error)
             except Exception as error:  # noqa: BLE001 - a thread must not die in silence
                 succeeded = False
-                self._fail(TargetError(f"Internal error while sending: {type(error).__name__}"))
+                self._fail(internal_error(error))
             finally:
                 self._report(Released(batch, time.monotonic() - started, succeeded))
             del batch  # an idle thread must hold no memory

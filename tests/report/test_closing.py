@@ -20,10 +20,11 @@ from target_stitch_import.report.closing import (
 )
 from target_stitch_import.report.summary import Summary
 from target_stitch_import.report.terminal import Terminal, width
-from tests.conftest import Target, record, schema, state
+from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
+    from tests.support.target import Target
 
 REASON = "field `/id`: expected integer, found string"
 

@@ -14,8 +14,9 @@ import pytest
 from target_stitch_import.report.live import Progress, trouble
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.report.stats import Outage, Standing, Traffic, Vitals
-from tests.conftest import TOKEN, Target, lines, record, schema, state
 from tests.report.screen import CLEAR, Screen
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import TOKEN, Target
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi

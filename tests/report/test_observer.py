@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import re
+import threading
 from datetime import datetime
 from importlib.metadata import version
 from itertools import pairwise
@@ -27,13 +27,16 @@ from target_stitch_import.report.stats import (
     Vitals,
 )
 from target_stitch_import.report.summary import Series, Summary, write_summary
-from tests.conftest import Target, record, schema, state
+from tests.support.held import held_service
+from tests.support.processes import end, is_full, running, say, until
+from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from target_stitch_import.local import ImportApi
     from target_stitch_import.report.terminal import Line
+    from tests.support.target import Target
 
 MESSAGES = [
     schema(),
@@ -76,7 +79,7 @@ def test_the_summary_of_a_run(target: Target, api: ImportApi) -> None:
     latency = told["latency_seconds"]
     assert latency["count"] == 5
     assert latency["median"] <= latency["p95"] <= latency["p99"] <= latency["slowest"]
-    assert 0.3 <= latency["slowest"] < 5
+    assert latency["slowest"] >= 0.3
     people, orders = told["streams"]["people"], told["streams"]["orders"]
     assert (people["batches"], people["retries"], people["possible_duplicates"]) == (2, 2, 1)
     assert (orders["batches"], orders["retries"], orders["possible_duplicates"]) == (1, 0, 0)
@@ -105,17 +108,22 @@ def test_the_series_lead_from_nothing_to_everything(target: Target, api: ImportA
     assert max(series["held_bytes"]) > 0
 
 
-def test_waiting_for_room_is_counted(target: Target, api: ImportApi) -> None:
+def test_waiting_for_room_is_counted(target: Target) -> None:
     """A tap that has more to say than the buffer holds waits for the slow service."""
-    api.set_faults([{"kind": "latency", "seconds": 1.5}])
     path = target.folder / "summary.json"
     rows = [record(number, name="x" * 1_000) for number in range(3_000)]
     small = {"max_buffer_bytes": 1_000_000, "batch_size_bytes": 500_000}
-    log = target.run(
-        [schema(), *rows], summary_path=str(path), max_in_flight_requests=1, **small
-    ).log
-    assert 1 < json.loads(path.read_text())["seconds_without_room"] < 5
-    assert re.search(r"Reading waited [1-4]\.\d s for the Import API", log)
+    with (
+        held_service() as service,
+        running(target, api_url=service.url, summary_path=str(path), **small) as process,
+    ):
+        feeder = threading.Thread(target=say, args=[process, schema(), *rows])
+        feeder.start()
+        until(lambda: is_full(process.stdin))
+        service.release()
+        feeder.join()
+        assert end(process)[0] == 0
+    assert json.loads(path.read_text())["seconds_without_room"] > 0
 
 
 def test_what_failed_says_so(target: Target, api: ImportApi) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.intake import CHUNK_BYTES, PAUSE_SECONDS, Intake, Source
-from tests.conftest import lines, record, schema
+from tests.support.singer import lines, record, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import TOKEN, Target, bodies, delivered, record, schema, state
-from tests.toolbox.test_toolbox import tool
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target, bodies, delivered
+from tests.support.toolbox import tool
 
 if TYPE_CHECKING:
     from pathlib import Path

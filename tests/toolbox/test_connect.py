@@ -22,9 +22,9 @@ from target_stitch_import.errors import (
 )
 from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.connect import ConnectApi, NewToken, Token
-from tests.conftest import Outcome
 from tests.support.serving import server
-from tests.toolbox.test_toolbox import TOOL, document, tool
+from tests.support.target import Outcome
+from tests.support.toolbox import TOOL, document, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,9 @@ from target_stitch_import.local import ImportApi
 from target_stitch_import.local.api.transit import read_transit
 from target_stitch_import.local.api.values import Moment
 from target_stitch_import.toolbox.transit import to_transit
-from tests.conftest import TOKEN, Outcome, lines
-from tests.toolbox.test_toolbox import ACCOUNTS, document, tool
+from tests.support.singer import lines
+from tests.support.target import TOKEN, Outcome
+from tests.support.toolbox import ACCOUNTS, document, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

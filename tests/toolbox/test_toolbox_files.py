@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Target, delivered
-from tests.run.test_files import RUN, snapshot
-from tests.toolbox.test_toolbox import TOOL, tool
+from tests.support.file_uses import RUN, snapshot
+from tests.support.target import Target, delivered
+from tests.support.toolbox import TOOL, tool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,11 @@ import pytest
 
 from target_stitch_import.report.page.document import page
 from target_stitch_import.report.summary import read_summary
-from tests.conftest import Outcome, Target, lines, record, schema, state
 from tests.report.made_up import plain
 from tests.support.browser import Browser, chromium
 from tests.support.programs import missing
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Outcome, Target
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi

@@ -312,5 +312,5 @@ class Batch:
 class SentMessage:
     """One message of a batch: where it came from, and the record's text."""
 
-    place: Span
+    span: Span
     data: bytes

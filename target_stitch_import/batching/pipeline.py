@@ -41,7 +41,7 @@ from target_stitch_import.singer.messages import (
     Schema,
     State,
 )
-from target_stitch_import.singer.origin import place
+from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -127,7 +127,7 @@ class Pipeline:
                 self._admit(event.stream)  # so that they are set aside in their order
                 span = self._enter(1, event.line, event.file, clock_ns)
                 self._lanes[event.stream].counts.read += 1
-                refused = Refused("", event.reason)
+                refused = Refused(event.field, event.reason)
                 self._refuse(
                     event.stream, event.version, span, event.text, refused, mapped=event.mapped
                 )
@@ -425,7 +425,7 @@ class Pipeline:
 
     def _note_refusal(self, span: Span, text: str) -> None:
         """Keep what ends the run until those around it are on their way; the first one counts."""
-        refusal = span.sequence, f"{place(span.line, span.file)}: {text}"
+        refusal = span.sequence, f"{origin(span.line, span.file)}: {text}"
         self._refusal = min(self._refusal or refusal, refusal)
 
     def _notice(self, stream: str, advice: Advice) -> None:

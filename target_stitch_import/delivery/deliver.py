@@ -21,7 +21,7 @@ from target_stitch_import.delivery.verdict import (
     wait_seconds,
 )
 from target_stitch_import.errors import InputError, ServiceUnavailableError, quoted
-from target_stitch_import.singer.origin import place
+from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
@@ -237,7 +237,7 @@ def _refused(
 ) -> SetAside:
     """Return the one record of `part` to be set aside, unless that ends the run."""
     message = next(part.messages())
-    where = place(message.place.line, message.place.file)
+    where = origin(message.span.line, message.span.file)
     stream = quoted(part.stream)
     if part.barrier:
         raise InputError(
@@ -258,13 +258,13 @@ def _refused(
     return SetAside(
         part.stream,
         part.version,
-        message.place.line,
-        message.place.sequence,
-        message.place.epoch,
+        message.span.line,
+        message.span.sequence,
+        message.span.epoch,
         f"refused by the Import API: {verdict.reason}",
         message.data,
         part.prefix,
-        message.place.file,
+        message.span.file,
     )
 
 

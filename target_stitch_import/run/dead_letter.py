@@ -17,7 +17,7 @@ from msgspec import Raw
 
 from target_stitch_import.errors import InputError, OutputError, quoted
 from target_stitch_import.private_files import open_private
-from target_stitch_import.singer.origin import place
+from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,7 +126,7 @@ class DryDeadLetters:
                 self._count += 1
                 _check_limit(self._count, self._limit, record, self._path)
                 text = (
-                    f"{place(record.line, record.file)}: a record of stream "
+                    f"{origin(record.line, record.file)}: a record of stream "
                     f"{quoted(record.stream)} would be set aside: {record.reason}"
                 )
                 self._tell(text)
@@ -136,7 +136,7 @@ def _check_limit(count: int, limit: int, last: SetAside, path: str) -> None:
     if count > limit:
         raise InputError(
             f"More than {limit:,} records were set aside (`dead_letter_limit`). The last one: "
-            f"{place(last.line, last.file)}: {last.reason}. See {path}."
+            f"{origin(last.line, last.file)}: {last.reason}. See {path}."
         )
 
 

@@ -88,10 +88,10 @@ def test_splitting_keeps_every_message_with_its_line_and_sequence(
         assert first.count == at
         whole = list(batch.messages())
         assert [*first.messages(), *rest.messages()] == whole
-        assert [each.place.line for each in whole] == [each.place.sequence for each in whole]
+        assert [each.span.line for each in whole] == [each.span.sequence for each in whole]
         for part, messages in ((first, whole[:at]), (rest, whole[at:]), (batch, whole)):
-            assert part.first_sequence == messages[0].place.sequence
-            assert part.last_sequence == messages[-1].place.sequence
+            assert part.first_sequence == messages[0].span.sequence
+            assert part.last_sequence == messages[-1].span.sequence
         assert Counter(first.epochs) + Counter(rest.epochs) == batch.epochs
         both = json.loads(first.body)["messages"] + json.loads(rest.body)["messages"]
         assert both == json.loads(batch.body)["messages"]

@@ -15,7 +15,8 @@ from target_stitch_import.batching.gathering import GATHER_SECONDS, GATHERED_SHA
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.errors import InputError
-from target_stitch_import.singer.messages import MessageReader
+from target_stitch_import.singer.messages import MessageLines
+from target_stitch_import.singer.reader import Reader
 from tests.conftest import lines, record, schema, state
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def pipeline(limits: Limits | None = None, **rules: Any) -> Pipeline:
 
 
 def feed(to: Pipeline, messages: list[Any], now: float = 0.0, clock_ns: int = 10**18) -> None:
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     for event in [*reader.feed(lines(messages)), *reader.close()]:
         to.receive(event, now, clock_ns)
     to.expire(now + GATHER_SECONDS)
@@ -81,7 +82,7 @@ class Watcher:
 
     def give(self, message: Any) -> None:
         self.line += 1
-        reader = MessageReader()
+        reader = Reader(MessageLines())
         reader.lines_read = self.line - 1
         for event in reader.feed(lines([message])):
             self.pipeline.receive(event, self.now, 10**18)
@@ -119,7 +120,7 @@ class Watcher:
 
     def settle(self, part: Batch) -> None:
         for message in part.messages():
-            del self.unsettled[message.place.line]
+            del self.unsettled[message.span.line]
         self.pipeline.settled(part)
 
     def set_aside(self) -> None:
@@ -147,7 +148,7 @@ class Watcher:
         assert self.pipeline.unsettled == len(self.unsettled)
 
     def check_barrier(self, batch: Batch) -> None:
-        messages = [message.place.line for message in batch.messages()]
+        messages = [message.span.line for message in batch.messages()]
         assert messages == sorted(messages)
         first = messages[0]
         of_stream = [each for each, stream in self.unsettled.items() if stream == batch.stream]
@@ -222,7 +223,7 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
     """As many as keep the requests busy, so that the others can grow."""
     of = pipeline(max_buffer_bytes=100_000, max_in_flight_requests=1)
     feed(of, [schema(name) for name in "abc"])
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     number = 0
 
     def fill() -> None:
@@ -254,7 +255,7 @@ def test_a_record_that_waits_takes_the_room_of_what_was_read_with_it() -> None:
     """Its text lies in the same chunk; so a quiet stream beside a busy one does not wait long."""
     of = pipeline(max_buffer_bytes=600_000)
     feed(of, [schema("busy"), schema("quiet")])
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     quiet = [record(1, "quiet")]
     busy = [record(number, "busy", name="x" * 1_000) for number in range(64)]
     held: list[int] = []
@@ -373,7 +374,10 @@ def test_the_first_line_at_fault_is_the_one_to_tell() -> None:
             {"type": "BATCH", "stream": "other", "encoding": {}, "manifest": []},
             "BATCH of stream `other` came before its SCHEMA",
         ),
-        ('{"type":"RECORD","stream":"people","record":{"id":NaN}}', "holds NaN or Infinity"),
+        (
+            '{"type":"RECORD","stream":"people","record":{"id":NaN}}',
+            "field `/id`: it is NaN, which JSON has no number for",
+        ),
     ],
 )
 def test_messages_that_make_no_sense(message: Any, words: str) -> None:

@@ -120,7 +120,7 @@ class Laws:
 
     def handed(self, batch: Batch) -> None:
         """Note that the pipeline handed a batch to the sender."""
-        lines = [message.place.line for message in batch.messages()]
+        lines = [message.span.line for message in batch.messages()]
         demand(lines == sorted(lines), "a batch is out of order:", lines)
         for number in lines:
             known = self.known[number]
@@ -134,7 +134,7 @@ class Laws:
         said = json.loads(body)
         sent = list(part.messages())
         demand(len(sent) == len(said["messages"]), "a body holds other messages than its batch")
-        known = [self.known[each.place.line] for each in sent]
+        known = [self.known[each.span.line] for each in sent]
         self._check_size(body, known)
         for each, message in zip(known, said["messages"], strict=True):
             self._check_message(each, message, body)
@@ -153,8 +153,8 @@ class Laws:
     def acknowledged(self, part: Batch) -> None:
         """Note that a complete acknowledgement of `part` came in."""
         for message in part.messages():
-            known = self.known[message.place.line]
-            demand(not known.settled, "settled twice: line", message.place.line)
+            known = self.known[message.span.line]
+            demand(not known.settled, "settled twice: line", message.span.line)
             known.acknowledged = True
             self._settle(known, "acknowledged")
             self._counts[part.stream]["in flight"] -= 1

@@ -32,9 +32,10 @@ from target_stitch_import.errors import InputError, InterruptedRunError, OutputE
 from target_stitch_import.singer.messages import (
     ActivateVersion,
     MalformedRecord,
-    MessageReader,
+    MessageLines,
     Records,
 )
+from target_stitch_import.singer.reader import Reader
 from tests.simulation.laws import Laws, demand
 from tests.simulation.service import WALL_CLOCK, Fate
 
@@ -134,7 +135,7 @@ class Process:
         for stream, version in self.dead_letters.lacking:
             self.pipeline.taint(stream, version)
         self.throttle = Throttle(settings.max_in_flight)
-        self._reader = MessageReader()
+        self._reader = Reader(MessageLines())
         self._judgement = Judgement()
         self._rules = DeliveryRules(
             settings.max_retry_seconds, settings.dead_letter, self.random.random

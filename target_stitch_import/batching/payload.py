@@ -156,11 +156,6 @@ def encode_upserts(upserts: list[Upsert]) -> bytes:
     return bytes(_ENCODED)
 
 
-def encode_activation(sequence: int) -> bytes:
-    """Return the message that activates the table version of its body, as a JSON list."""
-    return _ENCODER.encode([_ActivateVersion(sequence)])
-
-
 def api_time(text: str | None) -> str | UnsetType:
     """Return `time_extracted` in UTC as the API writes it, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
 
@@ -306,6 +301,13 @@ class Batch:
             message = _MESSAGE.decode(raw)
             data = b"" if message.data is UNSET else bytes(message.data)
             yield SentMessage(span.at(message.sequence), data)
+
+
+def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Batch:
+    """Return the batch that activates a table version; `span` is that of the one message."""
+    encoded = _ENCODER.encode([_ActivateVersion(span.sequence)])
+    fragment = Fragment(encoded, [span], span.sequence, span.sequence)
+    return Batch.of(stream, prefix, [fragment], version, barrier=True)
 
 
 @dataclass(frozen=True, slots=True)

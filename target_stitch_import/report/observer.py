@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.batching.lanes import Counts
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.batching.pipeline import Notice
+    from target_stitch_import.batching.streams import Notice
     from target_stitch_import.report.live import Progress
     from target_stitch_import.report.metrics import Metrics
     from target_stitch_import.report.stats import Latencies, Traffic

@@ -115,6 +115,17 @@ class Schema:
     schema: bytes
     key_properties: tuple[str, ...]
     bookmark_properties: tuple[str, ...] = ()
+    is_mapped: bool = False
+    """Whether it is a stream map's; then a `MappedSchema` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSchema:
+    """What the stream maps make of a stream of the tap: its SCHEMA became those of `aliases`."""
+
+    line: int
+    stream: str
+    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,9 @@ class RecordFiles:
     version: int | None = None
 
 
-Event: TypeAlias = Records | MalformedRecord | Schema | State | ActivateVersion | RecordFiles
+Event: TypeAlias = (
+    Records | MalformedRecord | Schema | MappedSchema | State | ActivateVersion | RecordFiles
+)
 
 
 class MessageLines:

@@ -9,7 +9,8 @@ import pytest
 
 from target_stitch_import.schema.advice import Advice, advice
 from tests.conftest import Target, record, schema
-from tests.core.test_pipeline import feed, pipeline
+from tests.core.test_pipeline import feed
+from tests.support.rules import pipeline
 
 INTEGER = {"type": "integer"}
 

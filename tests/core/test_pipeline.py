@@ -10,21 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.gathering import GATHER_SECONDS, GATHERED_SHARE
 from target_stitch_import.batching.payload import BodyPrefix
-from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.errors import InputError
 from target_stitch_import.singer.messages import MessageLines
 from target_stitch_import.singer.reader import Reader
 from tests.conftest import lines, record, schema, state
+from tests.support.rules import limits, pipeline
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
-
-
-def pipeline(limits: Limits | None = None, **rules: Any) -> Pipeline:
-    return Pipeline(PipelineRules(**rules), limits or Limits())
+    from target_stitch_import.batching.pipeline import Pipeline
 
 
 def feed(to: Pipeline, messages: list[Any], now: float = 0.0, clock_ns: int = 10**18) -> None:
@@ -67,8 +63,8 @@ class Watcher:
     """Drives a pipeline and checks the laws after every step."""
 
     def __init__(self) -> None:
-        limits = Limits(max_bytes=400, max_rows=3, max_age_seconds=60)
-        self.pipeline = pipeline(limits, dead_letter=True, max_buffer_bytes=2_000)
+        small = limits(max_bytes=400, max_rows=3, max_age_seconds=60)
+        self.pipeline = pipeline(small, dead_letter=True, max_buffer_bytes=2_000)
         self.line = 0
         self.now = 0.0
         self.unsettled: dict[int, str] = {}
@@ -126,7 +122,7 @@ class Watcher:
     def set_aside(self) -> None:
         while self.pipeline.to_set_aside:
             letter = self.pipeline.to_set_aside.popleft()
-            assert json.loads(letter.record)["id"] == "no integer"
+            assert letter.record is None or json.loads(letter.record)["id"] == "no integer"
             del self.unsettled[letter.line]
             self.pipeline.set_aside(letter)
 
@@ -145,7 +141,6 @@ class Watcher:
             open_messages = sum(each == stream for each in self.unsettled.values())
             own = counts[stream]
             assert own.read - own.acknowledged - own.set_aside == open_messages
-        assert self.pipeline.unsettled == len(self.unsettled)
 
     def check_barrier(self, batch: Batch) -> None:
         messages = [message.span.line for message in batch.messages()]
@@ -161,7 +156,7 @@ class Watcher:
                 assert max(messages) <= line, "a record overtook an activation"
 
     def finish(self) -> None:
-        self.pipeline.close()
+        self.pipeline.end()
         self.check()
         while self.in_flight:
             batch, part = self.in_flight.pop()
@@ -196,19 +191,43 @@ def test_identical_schemas_are_no_event() -> None:
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "at_once"),
     [
-        schema(keys=("id", "name")),
-        schema(name={"type": "string"}),
-        schema() | {"bookmark_properties": ["id"]},
+        (schema(keys=("id", "name")), [1]),
+        (schema(name={"type": "string"}), []),
+        (schema() | {"bookmark_properties": ["id"]}, []),
     ],
 )
-def test_a_changed_schema_closes_the_batch(other: Any) -> None:
+def test_a_changed_schema_opens_another_batch(other: Any, at_once: list[int]) -> None:
+    """And closes the first one where the keys changed."""
     of = pipeline()
     feed(of, [schema(), record(1, name="x"), other, record(2, name="x")])
-    assert [batch.count for batch in take(of)] == [1]
+    assert [batch.count for batch in take(of)] == at_once
     of.close()
-    assert [batch.count for batch in take(of)] == [1]
+    assert [batch.count for batch in take(of)] == [1, 1][len(at_once) :]
+
+
+def test_schemas_that_flip_with_each_record() -> None:
+    """One batch for each schema, and sequences as they came."""
+    of = pipeline()
+    flipping = [schema(), schema(big={}), schema(big={"type": "string"})]
+    messages = [each for n in range(30) for each in (flipping[n % 3], record(n))]
+    activate = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 1}
+    feed(of, [*messages, activate])
+    batches = take(of)
+    assert [batch.count for batch in batches] == [10, 10, 10]
+    ids = [json.loads(each.data)["id"] for batch in batches for each in batch.messages()]
+    assert ids == [*range(0, 30, 3), *range(1, 30, 3), *range(2, 30, 3)]
+    sequences = {
+        json.loads(each.data)["id"]: each.span.sequence
+        for batch in batches
+        for each in batch.messages()
+    }
+    assert sorted(sequences, key=sequences.__getitem__) == [*range(30)]
+    settle(of, *batches[:2])
+    assert not take(of), "the activation waits for all of them"
+    settle(of, batches[2])
+    assert [batch.barrier for batch in take(of)] == [True]
 
 
 def test_another_version_closes_the_batch() -> None:
@@ -226,9 +245,13 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
     reader = Reader(MessageLines())
     number = 0
 
+    def has_room() -> bool:
+        of.make_room()
+        return of.has_room
+
     def fill() -> None:
         nonlocal number
-        while of.has_room():
+        while has_room():
             number += 1
             stream = "abbccc"[number % 6]
             for event in reader.feed(lines([record(number, stream, name="x" * 1_000)])):
@@ -246,7 +269,7 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
     fill()
     assert not take(of), "while one is sent, one is waiting"
     settle(of, second)
-    assert of.has_room()
+    assert of.has_room
     fill()
     assert len(take(of)) == 2
 
@@ -317,17 +340,112 @@ def test_without_records_a_state_is_earned_at_once_and_the_newest_wins() -> None
     assert of.earned_state() == b"5"
 
 
-def test_activation_is_refused_where_a_record_of_its_version_was_set_aside() -> None:
+def activate(version: int, stream: str = "people") -> Any:
+    return {"type": "ACTIVATE_VERSION", "stream": stream, "version": version}
+
+
+def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside_behind_it() -> None:
     of = pipeline(dead_letter=True)
-    activate = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 7}
-    feed(of, [schema(), record(1, message={"version": 7})])
-    feed(of, [schema(), {"type": "RECORD", "stream": "people", "record": {}, "version": 7}])
-    feed(of, [activate])
+    feed(
+        of, [schema(), record(1, message={"version": 7}), record(2, id="x", message={"version": 7})]
+    )
+    feed(of, [activate(7), record(3, message={"version": 8}), activate(8), state(1)])
+    (first,) = take(of)
+    assert [each.is_activation for each in of.to_set_aside] == [False], "it waits for its turn"
+    settle(of, first)
+    assert [each.is_activation for each in of.to_set_aside] == [False, True]
+    assert json.loads(of.to_set_aside[1].prefix.arguments)["table_version"] == 7
+    (eighth,) = take(of)
+    assert (eighth.version, eighth.count) == (8, 1), "what comes behind goes on"
+    settle(of, eighth)
+    settle(of, *take(of))
+    assert of.earned_state() is None
+    while of.to_set_aside:
+        of.set_aside(of.to_set_aside.popleft())
+    assert of.earned_state() == b"1"
+    counts = of.counts()["people"]
+    assert (counts.read, counts.acknowledged, counts.set_aside, counts.in_flight) == (5, 3, 2, 0)
+    (notice,) = of.notices
+    assert "version 7 is not activated" in notice.text
+    assert "keeps its former version" in notice.text
+
+
+@pytest.mark.parametrize(
+    ("rules", "sent"),
+    [
+        ({}, False),
+        ({"activate_incomplete_versions": True}, True),
+        ({"table_prefix": "raw_"}, False),
+        ({"table_prefix": "other_"}, True),
+    ],
+)
+def test_a_record_that_an_earlier_run_set_aside_is_lacking_too(
+    rules: dict[str, Any],
+    sent: bool,  # noqa: FBT001
+) -> None:
+    """From the same table."""
+    of = pipeline(dead_letter=True, **rules)
+    of.lacks("raw_people" if "table_prefix" in rules else "people", 7)
+    feed(of, [schema(), activate(7)])
+    assert [batch.barrier for batch in take(of)] == [True] * sent
+    assert len(of.to_set_aside) == (not sent)
+
+
+def test_an_activation_before_the_bad_record_is_sent() -> None:
+    of = pipeline(dead_letter=True)
+    feed(of, [schema(), record(1, message={"version": 7}), activate(7)])
+    feed(of, [record(2, id="x", message={"version": 7})])
+    settle(of, *take(of))
+    assert [batch.barrier for batch in take(of)] == [True]
+
+
+def test_an_activation_waits_for_its_schema() -> None:
+    """The state behind it as well; its sequence is that of its place in the input."""
+    of = pipeline()
+    feed(of, [schema("b"), activate(3), record(1, "b"), state(1)])
+    of.close()
+    (other,) = take(of)
+    settle(of, other)
+    assert of.earned_state() is None
+    feed(of, [schema(), record(1, message={"version": 3})])
     (batch,) = take(of)
-    of.set_aside(of.to_set_aside.popleft())
-    of.settled(batch)
-    with pytest.raises(InputError, match=r"version 7 of stream `people` is not activated"):
-        of.expire(0.0)
+    assert (batch.stream, batch.barrier, batch.version) == ("people", True, 3)
+    assert batch.first_sequence < other.first_sequence
+    of.close()
+    assert not take(of), "records wait for it"
+    settle(of, batch)
+    assert of.earned_state() == b"1"
+    assert [each.barrier for each in take(of)] == [False]
+
+
+def test_an_activation_without_a_schema_is_nothing_once_the_input_has_ended() -> None:
+    of = pipeline(limits(max_age_seconds=10))
+    feed(of, [activate(3), activate(4), state(1)])
+    assert of.next_deadline() == 10.0
+    of.expire(9.0)
+    assert not of.notices
+    of.expire(10.0)
+    assert [notice.text for notice in of.notices] == [
+        "ACTIVATE_VERSION came before its SCHEMA; states wait for it"
+    ]
+    assert of.next_deadline() == float("inf")
+    of.close()
+    assert of.earned_state() is None, "a signal or a bad line ended the reading"
+    of.end()
+    assert of.earned_state() == b"1"
+    assert "no SCHEMA: there is no table" in of.notices[1].text
+    assert of.counts() == {}
+
+
+def test_a_table_prefix_is_in_every_request_and_dead_letter() -> None:
+    of = pipeline(dead_letter=True, table_prefix="raw_")
+    feed(of, [schema(), record(1), record(2, id="x"), activate(1)])
+    settle(of, *(batches := take(of)))
+    batches += take(of)
+    prefixes = [*(batch.prefix for batch in batches), of.to_set_aside[0].prefix]
+    assert len(prefixes) == 3
+    assert {json.loads(each.arguments)["table_name"] for each in prefixes} == {"raw_people"}
+    assert {batch.stream for batch in batches} == {"people"}
 
 
 def test_activation_can_be_switched_off() -> None:
@@ -361,10 +479,6 @@ def test_the_first_line_at_fault_is_the_one_to_tell() -> None:
     ("message", "words"),
     [
         (record(1, "other"), "Line 2: RECORD of stream `other` came before its SCHEMA"),
-        (
-            {"type": "ACTIVATE_VERSION", "stream": "other", "version": 1},
-            "Line 2: ACTIVATE_VERSION of stream `other` came before its SCHEMA",
-        ),
         ('{"type":"RECORD","stream":"other","record":{"x":NaN}}', "came before its SCHEMA"),
         (schema("s", ("nope",)), "the key property `nope`, which is not among its `properties`"),
         ({"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": []}, "no `properties`"),
@@ -393,7 +507,8 @@ def test_what_stands_before_a_record_of_an_unknown_stream_is_taken() -> None:
         feed(of, lines)
     of.close()
     assert [(batch.stream, batch.count) for batch in take(of)] == [("people", 1), ("b", 1)]
-    assert of.unsettled == 2
+    counts = of.counts()
+    assert [(each.read, each.in_flight) for each in counts.values()] == [(1, 1), (1, 1)]
 
 
 def test_notices_are_told_once() -> None:

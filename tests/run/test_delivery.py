@@ -313,8 +313,11 @@ def test_too_many_dead_letters_end_the_run(target: Target, tmp_path: Path) -> No
     bad = [record(0, id=f"secret{n}") for n in range(3)]
     outcome = target.run([schema(), *bad, state(1)], **settings)
     assert (outcome.status, outcome.states) == (65, [])
-    assert "dead_letter_limit" in outcome.log
+    assert "More than 2 records would be set aside (`dead_letter_limit`)" in outcome.log
+    assert "The first one too many: Line 4: field `/id`" in outcome.log
     assert "secret" not in outcome.log
+    letters = (tmp_path / "dead.jsonl").read_text().splitlines()
+    assert [json.loads(each)["line"] for each in letters] == [2, 3], "those that count"
 
 
 def test_a_service_that_refuses_everything_diverts_nothing(
@@ -327,6 +330,21 @@ def test_a_service_that_refuses_everything_diverts_nothing(
     assert (outcome.status, outcome.states) == (65, [])
     assert "record after record" in outcome.log
     assert path.read_text() == ""
+
+
+def test_a_service_that_refuses_lone_batches_is_found_out(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    """At the eighth record in a row; those before it may be set aside by then."""
+    path = tmp_path / "dead.jsonl"
+    api.set_faults([{"kind": "status", "status": 400, "body": {"error": "x"}, "times": "always"}])
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    streams = [f"s{number}" for number in range(20)]
+    messages = [*map(schema, streams), *(record(1, stream) for stream in streams), state(1)]
+    outcome = target.run(messages, **settings)
+    assert (outcome.status, outcome.states) == (65, [])
+    assert "record after record" in outcome.log
+    assert len(path.read_text().splitlines()) <= 7
 
 
 def test_a_full_disk_under_the_dead_letters(target: Target) -> None:
@@ -483,25 +501,3 @@ def test_a_summary_is_written_for_a_failed_run_too(target: Target, tmp_path: Pat
     summary = json.loads(path.read_text())
     assert (summary["exit_status"], summary["streams"]["people"]["acknowledged"]) == (65, 1)
     assert "Line 3 is not JSON" in summary["error"]
-
-
-def test_what_is_acknowledged_counts_although_an_activation_is_refused(
-    target: Target, api: ImportApi, tmp_path: Path
-) -> None:
-    versioned = {"version": 1}
-    messages = [
-        schema(),
-        record(1, message=versioned),
-        record(2, id="bad", message=versioned),
-        {"type": "ACTIVATE_VERSION", "stream": "people", "version": 1},
-    ]
-    settings = {
-        "on_invalid_record": "dead_letter",
-        "dead_letter_path": str(tmp_path / "dead.jsonl"),
-        "summary_path": str(tmp_path / "summary.json"),
-    }
-    assert target.run(messages, "-o", str(tmp_path / "sent.jsonl"), **settings).status == 65
-    (sent,) = (tmp_path / "sent.jsonl").read_text().splitlines()
-    assert json.loads(sent) == bodies(api)[0]
-    people = json.loads((tmp_path / "summary.json").read_text())["streams"]["people"]
-    assert (people["acknowledged"], people["batches"]) == (1, 1)

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import resource
-import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -18,12 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.app import DryRun, Options, deliver
-from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.config import Settings
 from target_stitch_import.delivery.deliver import (
     Attempt,
     DeliveryRules,
-    Judgement,
     LimitLearned,
     Outcome,
     Settled,
@@ -31,6 +28,7 @@ from target_stitch_import.delivery.deliver import (
     Store,
 )
 from target_stitch_import.delivery.deliver import deliver as deliver_batch
+from target_stitch_import.delivery.tolerance import Judgement
 from target_stitch_import.delivery.verdict import Acknowledged, Answer, Rejected, TooLarge, Verdict
 from target_stitch_import.errors import OutputError, TargetError
 from target_stitch_import.report.observer import Reporter
@@ -38,11 +36,12 @@ from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.loop import Run
-from target_stitch_import.run.sender import Released, Sender, SenderRules
+from target_stitch_import.run.sender import Released, Sender
 from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
 from tests.conftest import Target, bodies, delivered, lines, record, schema, state
-from tests.core.test_pipeline import feed, pipeline
+from tests.core.test_pipeline import feed
+from tests.support.rules import pipeline, sender_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -153,15 +152,30 @@ LACKING = [
 ]
 
 
-def test_a_run_whose_activation_is_refused_ends(target: Target, tmp_path: Path) -> None:
-    """The refusal comes while a batch before it is reported; the rest of the report counts too."""
-    command = target.command(
-        on_invalid_record="dead_letter", dead_letter_path=str(tmp_path / "dead.jsonl")
+def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    """Behind the record in the file; all else goes on, and the user is told."""
+    path = tmp_path / "dead.jsonl"
+    rest = [schema("b"), record(1, "b", message=VERSION_7), ACTIVATION | {"stream": "b"}, state(3)]
+    outcome = target.run(
+        [*LACKING, *rest], on_invalid_record="dead_letter", dead_letter_path=str(path)
     )
-    done = subprocess.run(
-        command, input=lines(LACKING), capture_output=True, check=False, timeout=10
-    )
-    assert (done.returncode, done.stdout) == (65, b"1\n")
+    assert (outcome.status, outcome.states[-1]) == (0, "3")
+    letters = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(each["line"], each.get("action")) for each in letters] == [
+        (3, None),
+        (5, "activate_version"),
+    ]
+    assert letters[1]["request"]["table_version"] == 7
+    activated = [
+        body["table_name"]
+        for body in bodies(api)
+        if body["messages"][0]["action"] == "activate_version"
+    ]
+    assert activated == ["b"]
+    assert "WARNING" in outcome.log
+    assert "version 7 is not activated" in outcome.log
 
 
 class AtOnce(Sender):
@@ -186,7 +200,7 @@ def ending_of(
         states=StateWriter(stdout or io.BytesIO(), wakeup.wake),
         observer=observer or Reporter(),
         wakeup=wakeup,
-        sender=AtOnce(DryRun, SenderRules(), letters, wakeup.wake, lambda _: None),
+        sender=AtOnce(DryRun, sender_rules(), letters, wakeup.wake, lambda _: None),
         dead_letters=letters,
     )
     ended: list[TargetError] = []
@@ -203,11 +217,11 @@ def ending_of(
     return ended
 
 
-def test_a_refusal_among_the_reports_leaves_none_behind(tmp_path: Path) -> None:
-    """The same, whatever the threads are up to: all reports are there at the first look."""
-    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
-    ended = ending_of([*LACKING[:3], ACTIVATION], letters)  # no state, no wake-up
-    assert [error.exit_status for error in ended] == [65]
+def test_what_is_set_aside_after_the_reports_is_written(tmp_path: Path) -> None:
+    """The activation is withheld only once the batch before it is reported; nothing else wakes."""
+    path = tmp_path / "dead.jsonl"
+    assert ending_of([*LACKING[:3], ACTIVATION], DeadLetters(str(path), 10)) == []
+    assert len(path.read_text().splitlines()) == 2
 
 
 class Unforeseen(Reporter):
@@ -267,7 +281,7 @@ def test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits() -> None:
         states=StateWriter(stdout, wakeup.wake),
         observer=observer,
         wakeup=wakeup,
-        sender=Sender(lambda: transport, SenderRules(), None, wakeup.wake, lambda _: None),
+        sender=Sender(lambda: transport, sender_rules(), None, wakeup.wake, lambda _: None),
     )
     run.run()
     wakeup.close()
@@ -306,17 +320,21 @@ def test_a_thread_that_outlives_the_run_writes_no_dead_letters(tmp_path: Path) -
 def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """The first run ends with 65, as it must; a scheduler starts the next one without a thought."""
-    settings = {
-        "on_invalid_record": "dead_letter",
-        "dead_letter_path": str(tmp_path / "dead.jsonl"),
-    }
-    first = target.run(LACKING[:4], **settings)
+    """The file knows, and knows the table by the name that it has in the service."""
+    path = tmp_path / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    first = target.run(LACKING[:4], table_prefix="raw_", **settings)
     assert (first.status, first.states) == (0, ["1"])
-    second = target.run([schema(), ACTIVATION, state(2)], **settings)
-    assert second.status == 65
+    second = target.run([schema(), ACTIVATION, state(2)], table_prefix="raw_", **settings)
+    assert (second.status, second.states) == (0, ["2"])
     actions = [message["action"] for body in bodies(api) for message in body["messages"]]
     assert "activate_version" not in actions
+    assert len(path.read_text().splitlines()) == 2
+    wanted = {"table_prefix": "raw_", "activate_incomplete_versions": True}
+    third = target.run([schema(), ACTIVATION, state(3)], **wanted, **settings)
+    assert (third.status, third.states) == (0, ["3"])
+    assert bodies(api)[-1]["messages"][0]["action"] == "activate_version"
+    assert {body["table_name"] for body in bodies(api)} == {"raw_people"}
 
 
 def seen_through(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]:
@@ -333,8 +351,8 @@ def seen_through(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]
     return steps
 
 
-def batch_of(count: int, **limits: int) -> Batch:
-    of = pipeline(Limits(**limits))
+def batch_of(count: int) -> Batch:
+    of = pipeline()
     feed(of, [schema(), *(record(number) for number in range(count))])
     of.close()
     (batch,) = of.ready

@@ -20,7 +20,6 @@ TELLING = (
     "TryAgain",
     "warning",
     "note",
-    "_note_refusal",
     "_say",
 )
 """How the names of calls end that are given something to tell."""

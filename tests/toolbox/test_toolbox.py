@@ -208,6 +208,70 @@ def test_replay_treats_naive_date_times_as_a_run_does(
     assert [each["at"] for each in delivered(api, "t")] == sent
 
 
+def activation(version: int, sequence: int) -> dict[str, Any]:
+    """Return the line of an activation that was set aside."""
+    request = letter(0)["request"] | {"table_version": version}
+    return {
+        "sequence": sequence,
+        "version": version,
+        "request": request,
+        "action": "activate_version",
+    }
+
+
+def test_replay_completes_a_version(api: ImportApi, tmp_path: Path) -> None:
+    """From the run that set the record aside to the table that has it, and none of the old rows."""
+    path = tmp_path / "dead.jsonl"
+    config = {
+        "token": TOKEN,
+        "api_url": api.url,
+        "on_invalid_record": "dead_letter",
+        "dead_letter_path": str(path),
+        "table_prefix": "raw_",
+    }
+    target = Target(tmp_path, config)
+    for version in (1, 2):
+        bad: dict[str, Any] = {"id": "bad"} if version == 2 else {}
+        versioned: dict[str, Any] = {"message": {"version": version}}
+        rows = [record(10 * version, **versioned), record(0, **bad, **versioned)]
+        activate = {"type": "ACTIVATE_VERSION", "stream": "people", "version": version}
+        assert target.run([schema(), *rows, activate, state(version)]).states == [str(version)]
+    select = "select id from import_api.raw_people order by id"
+    assert api.query(select) == [(0,), (10,)], "it keeps its former version"
+    path.write_text(path.read_text().replace('"id": "bad"', '"id": 0'))
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert (outcome.status, outcome.states) == (0, ["2 messages delivered in 2 requests."])
+    assert api.query(select) == [(0,), (20,)]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0]])
+def test_of_several_activations_the_newest_is_replayed_behind_all_records(
+    api: ImportApi, tmp_path: Path, order: list[int]
+) -> None:
+    lines: list[dict[str, Any]] = [
+        letter(1, table_version=1),
+        activation(1, 2),
+        letter(3, table_version=2),
+        activation(2, 4),
+    ]
+    text = "\n".join(json.dumps(lines[each]) for each in order)
+    outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
+    assert outcome.status == 0
+    assert "version 1 of table `t` is not activated" in outcome.log
+    sent = [(body["table_version"], body["messages"][0]["action"]) for body in bodies(api)]
+    assert sorted(sent[:2]) == [(1, "upsert"), (2, "upsert")]
+    assert sent[2:] == [(2, "activate_version")]
+
+
+def test_an_activation_older_than_the_records_of_the_file_is_not_replayed(
+    api: ImportApi, tmp_path: Path
+) -> None:
+    text = "\n".join(map(json.dumps, [activation(1, 1), letter(2, table_version=2)]))
+    outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
+    assert outcome.status == 0
+    assert [body["messages"][0]["action"] for body in bodies(api)] == ["upsert"]
+
+
 def test_replay_tells_what_it_waits_for(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down"}])
     text = json.dumps(letter(1))

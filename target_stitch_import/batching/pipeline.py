@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.origin import BatchFile
 
 
+_NO_TIME = Advice("`time_extracted` of some records is no time, and is left out")
+
+
 @dataclass(frozen=True, slots=True)
 class PipelineRules:
     """What the user decided; the names are those of the settings."""
@@ -285,6 +288,8 @@ class Pipeline:
         span = self._enter(len(messages), run.line, run.file, clock_ns)
         for stream in self._gathering.add(messages, streams, span, now):
             self._admit(stream)
+        while self._gathering.undated:
+            self._streams.notice(self._gathering.undated.pop(), _NO_TIME)
         if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE:
             self._admit_all()
         if unknown:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.singer.lines import MAX_LINE_BYTES
-from target_stitch_import.singer.outline import outline, plain_text, record_defect
+from target_stitch_import.singer.outline import MAX_BYTES, outline, plain_text, record_defect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -268,6 +268,10 @@ class _KeysInSchema(msgspec.Struct):
 def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
     """Return a record that is broken by itself; raise `InputError` for any other line."""
     members = outline(text)
+    if members is None and len(text) > MAX_BYTES:
+        raise InputError(
+            f"Line {line}{_of_stream(text)} is not JSON, and is too long to tell what is wrong."
+        )
     if members is None:
         what = "JSON" if record_defect(text) else "a JSON object"
         raise InputError(

@@ -1,6 +1,6 @@
 """What a JSON text that no parser takes still tells: its members, what is wrong with it, and where.
 
-Law: one pass over the text, and a bounded number of steps; what would need more is not explained.
+Law: a bounded number of steps, and of passes over the text; what would need more is not explained.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
+MAX_BYTES = 24_000_000
+"""A longer text is no record that could be sent, whatever is wrong with it: a look at it would take
+seconds, in which no signal is heard."""
 MAX_MEMBERS = 1_000
 """A message has a handful of members; a text of more is none."""
 MAX_MARKS = 300_000
 """How many brackets and strings are looked at where no parser helps; in a fifth of a second."""
 MAX_STEPS = 20_000
 """How many members and items are passed over on the way to a value that is no JSON."""
+MAX_ESCAPES = 1_000
 MAX_PASSES = 8
 """How often a text is read on that way, once for each level."""
 
 _RAW = msgspec.json.Decoder(Raw)
 _NO_NUMBERS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}
 _NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
+_SURROGATE = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
+)
 _STOP = re.compile(r"\(byte (\d+)\)$")
 _KINDS = {b"{": "an object", b"[": "a list", b"t": "true", b"f": "false", b"n": "null"}
 _TRAILING = "JSON is malformed: trailing characters"
@@ -56,6 +63,8 @@ def record_defect(record: bytes) -> Defect | None:
     except RecursionError:
         return Defect("", "it is nested too deeply")
     except msgspec.MsgspecError as error:
+        if len(record) > MAX_BYTES:
+            return Defect("", "it is not JSON")
         stop = _stop(error)
         # Of a negative one, the parser takes the sign.
         starts = () if stop is None else (max(stop - 1, 0), stop)
@@ -63,7 +72,25 @@ def record_defect(record: bytes) -> Defect | None:
             if found := _NO_NUMBER.match(record, start):
                 field = pointer(record, start)
                 return Defect(field, f"it is {found[0].decode()}, which JSON has no number for")
+        half = _half_a_pair(record)
+        if half is not None:
+            return Defect(pointer(record, half), "it has half a surrogate pair, no character")
         return Defect("", "it is not JSON")
+    return None
+
+
+def _half_a_pair(text: bytes) -> int | None:
+    """Return where the first UTF-16 surrogate is that is written without its other half."""
+    at = 0
+    for _ in range(MAX_STEPS):
+        found = _SURROGATE.search(text, at)
+        if found is None:
+            return None
+        before = text[max(found.start() - MAX_ESCAPES, 0) : found.start()]
+        escapes = len(before) - len(before.rstrip(b"\\"))
+        if escapes % 2 == 0 and found[1] is None:
+            return found.start()
+        at = found.end() if escapes % 2 == 0 else found.start() + 2
     return None
 
 
@@ -78,13 +105,13 @@ def plain_text(value: bytes) -> str:
 
 
 def outline(text: bytes) -> dict[str, bytes] | None:
-    """Return the first members of a JSON object as text, or None where `text` is no object.
+    """Return the first members of a JSON object as text; None if it is none, or too much of one.
 
     It finds the members of objects that no JSON parser takes, with NaN in them or nested without
     end; what stands inside the members is not looked at.
     """
     text = text.strip()
-    if not text.startswith(b"{"):
+    if not text.startswith(b"{") or len(text) > MAX_BYTES:
         return None
     if _EMPTY.fullmatch(text):
         return {}
@@ -117,7 +144,7 @@ def pointer(text: bytes, at: int) -> str:
         while True:
             name = _member_name(text, position) if opening[1] == b"{" else None
             start = name.value_at if name else position
-            steps -= 1
+            steps = steps - 1 if name or opening[1] == b"[" else -1
             if steps < 0 or (end := _sound_end(text, start)) is None:
                 break
             behind = _NEXT.match(text, end)

@@ -24,9 +24,11 @@ from target_stitch_import.singer.messages import (
     State,
 )
 from target_stitch_import.singer.outline import (
+    MAX_BYTES,
     MAX_MARKS,
     MAX_MEMBERS,
     MAX_STEPS,
+    Defect,
     outline,
     record_defect,
 )
@@ -294,6 +296,28 @@ def test_a_number_that_json_does_not_have_is_named_by_its_field(record: bytes, f
     assert defect.field == field
 
 
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (b'{"a":{"b":["\\ud800"]}}', "/a/b/0"),
+        (b'{"a":"\\ud83d\\ude00 \\\\ud800","b":"\\uDC00 and more"}', "/b"),
+        (b'{"a":"\\ud83d\\u0041"}', "/a"),
+        (b'{"\\ud800":1}', ""),
+        (b'{"a":"\\\\ud800","b":01}', None),
+    ],
+)
+def test_half_a_surrogate_pair_is_named_by_its_field(record: bytes, field: str | None) -> None:
+    defect = record_defect(record)
+    assert defect is not None
+    if field is None:
+        assert defect.reason == "it is not JSON"
+    else:
+        assert (defect.field, defect.reason) == (
+            field,
+            "it has half a surrogate pair, no character",
+        )
+
+
 @given(JSON_VALUES.filter(lambda value: isinstance(value, dict | list)), st.data())
 def test_the_pointer_to_any_value_leads_to_it(value: Any, data: st.DataObject) -> None:
     parts: list[str] = []
@@ -364,6 +388,14 @@ def test_what_is_no_message_is_looked_at_within_bounds() -> None:
     maze = b'{"a":' + b"[1" * MAX_MARKS + b"]" * MAX_MARKS + b"}"
     assert outline(maze) is None
     assert outline(maze.replace(b"[1", b"[", MAX_MARKS // 2)) is not None
+
+
+def test_a_bad_line_too_long_to_be_sent_is_not_looked_at() -> None:
+    """It would keep signals waiting for seconds."""
+    line = b'{"type":"RECORD","stream":"s","record":{"a":"%b","b":NaN}}\n' % (b"x" * MAX_BYTES)
+    _, error = read([line])
+    assert error == "Line 1 of stream `s` is not JSON, and is too long to tell what is wrong."
+    assert record_defect(line.partition(b'"record":')[2]) == Defect("", "it is not JSON")
 
 
 def test_an_endless_line_ends_the_run() -> None:

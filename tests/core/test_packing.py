@@ -19,10 +19,10 @@ from target_stitch_import.batching.payload import (
     Sequencer,
     Span,
     Upsert,
-    api_time,
     encode_upserts,
     upserts,
 )
+from target_stitch_import.batching.times import api_times
 from target_stitch_import.limits import MAX_SEQUENCE
 from tests.support.rules import limits
 
@@ -32,7 +32,7 @@ PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 def fragment(texts: list[str], sequence: int, line: int = 1) -> Fragment:
     """Return records with these texts as one fragment."""
     records = [Raw(json.dumps({"v": text}).encode()) for text in texts]
-    encoded = encode_upserts(list(upserts(sequence, records, [None] * len(texts))))
+    encoded = encode_upserts(list(upserts(sequence, records, [UNSET] * len(texts))))
     spans = [Span(line, sequence, epoch=0)] * len(texts)
     return Fragment(encoded, spans, sequence, sequence + len(texts) - 1)
 
@@ -147,13 +147,24 @@ def test_a_sequence_never_exceeds_the_service_s_integers() -> None:
         ("2018-11-02T22:57:04.123456789Z", "2018-11-02T22:57:04.123456Z"),
         ("0999-01-01T00:00:00+01:00", "0998-12-31T23:00:00.000000Z"),
         ("2018-13-02T22:57:04Z", UNSET),
+        ("2024-13-45T99:99:99.000000Z", UNSET),
+        ("2024-02-30T00:00:00.000000+00:00", UNSET),
+        ("2018-11-02T22:57:04.8+01:00", "2018-11-02T21:57:04.800000Z"),
+        ('2018-11-02T22:57:0"."41020Z', UNSET),
         ("yesterday", UNSET),
         ("", UNSET),
         (None, UNSET),
     ],
 )
 def test_time_extracted_goes_out_as_the_service_writes_it(text: str, expected: object) -> None:
-    assert api_time(text) == expected
+    """Alone, and among others of its length, which it does not change."""
+    sound = "2018-11-02T22:57:04.841020"
+    other = f"{sound}+00:00" if len(text or "") == 32 else f"{sound}Z"
+    is_bad = bool(text) and expected is UNSET
+    times, bad = api_times([text])
+    assert (list(times), list(bad)) == ([expected], [0] * is_bad)
+    times, bad = api_times([other, text, other])
+    assert (list(times), list(bad)) == ([f"{sound}Z", expected, f"{sound}Z"], [1] * is_bad)
 
 
 def test_a_body_has_the_documented_members_and_no_others() -> None:

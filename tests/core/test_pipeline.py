@@ -437,6 +437,20 @@ def test_an_activation_without_a_schema_is_nothing_once_the_input_has_ended() ->
     assert of.counts() == {}
 
 
+def test_a_time_that_is_none_is_told_once() -> None:
+    of = pipeline()
+    bad = {"time_extracted": "2024-13-45T99:99:99.000000Z"}
+    feed(
+        of, [schema(), schema("b"), record(1, message=bad), record(2, "b"), record(3, message=bad)]
+    )
+    feed(of, [record(4, message=bad)])
+    assert [(notice.stream, notice.text) for notice in of.notices] == [
+        ("people", "`time_extracted` of some records is no time, and is left out")
+    ]
+    of.close()
+    assert b"time_extracted" not in b"".join(batch.body for batch in take(of))
+
+
 def test_a_table_prefix_is_in_every_request_and_dead_letter() -> None:
     of = pipeline(dead_letter=True, table_prefix="raw_")
     feed(of, [schema(), record(1), record(2, id="x"), activate(1)])

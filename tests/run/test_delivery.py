@@ -347,6 +347,19 @@ def test_a_service_that_refuses_lone_batches_is_found_out(
     assert len(path.read_text().splitlines()) <= 7
 
 
+def test_half_a_surrogate_pair_is_set_aside_as_text(target: Target, tmp_path: Path) -> None:
+    """The file stays JSON in UTF-8, whatever the record is."""
+    path = tmp_path / "dead.jsonl"
+    text = '{"id":1,"name":"\\ud800"}'
+    bad = f'{{"type":"RECORD","stream":"people","record":{text}}}'
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    outcome = target.run([schema(), bad, state(1)], **settings)
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    (letter,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert letter["record_text"] == text
+    assert letter["reason"] == "field `/name`: it has half a surrogate pair, no character"
+
+
 def test_a_full_disk_under_the_dead_letters(target: Target) -> None:
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": "/dev/full"}
     outcome = target.run([schema(), record(0, id=None), state(1)], **settings)

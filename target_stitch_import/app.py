@@ -174,7 +174,7 @@ def _setting(settings: Settings, options: Options) -> closing.Setting:
 def _shelf(
     settings: Settings, options: Options, stack: ExitStack, observer: RunObserver
 ) -> tuple[Shelf | None, set[tuple[str, int]]]:
-    """Return where bad records go, and the streams and table versions that lack some already."""
+    """Return where bad records go, and the tables and versions that lack some already."""
     path, limit = settings.dead_letter_path, settings.dead_letter_limit
     if settings.on_invalid_record != "dead_letter" or not path:
         return None, set()
@@ -251,26 +251,36 @@ def _mapper(settings: Settings) -> StreamMapper | None:
 
 
 def _pipeline(settings: Settings, lacking: set[tuple[str, int]]) -> Pipeline:
-    rules = PipelineRules(
+    pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings))
+    for table, table_version in lacking:
+        pipeline.lacks(table, table_version)
+    return pipeline
+
+
+def pipeline_rules(settings: Settings) -> PipelineRules:
+    """Return what the settings say about the pipeline."""
+    return PipelineRules(
         stream=StreamRules(
             validate_records=settings.validate_records,
             naive_datetimes=settings.naive_datetimes,
             append_only=settings.load_method == "append-only",
+            table_prefix=settings.table_prefix or "",
         ),
         dead_letter=settings.on_invalid_record == "dead_letter",
         process_activate_version_messages=settings.process_activate_version_messages,
+        activate_incomplete_versions=settings.activate_incomplete_versions,
         max_buffer_bytes=settings.max_buffer_bytes,
         max_in_flight_requests=settings.requests_at_once,
     )
-    limits = Limits(
+
+
+def batch_limits(settings: Settings) -> Limits:
+    """Return what the settings say about the size and age of batches."""
+    return Limits(
         max_bytes=settings.batch_size_bytes,
         max_rows=settings.batch_size_rows,
         max_age_seconds=settings.batch_delay_seconds,
     )
-    pipeline = Pipeline(rules, limits)
-    for stream, table_version in lacking:
-        pipeline.taint(stream, table_version)
-    return pipeline
 
 
 def _transports(

@@ -13,17 +13,17 @@ from target_stitch_import.batching.payload import (
     Fragment,
     Span,
     Upsert,
-    api_time,
     encode_upserts,
     upserts,
 )
+from target_stitch_import.batching.times import api_times
 from target_stitch_import.singer.messages import RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from msgspec import Raw
+    from msgspec import Raw, UnsetType
 
     from target_stitch_import.singer.messages import RecordMessage
 
@@ -56,11 +56,12 @@ class Gathered:
         self.size += len(upsert.data) + RECORD_BYTES
         return self.size >= ENOUGH_BYTES or len(self.spans) >= ENOUGH_RECORDS
 
-    def extend(self, messages: list[RecordMessage], span: Span) -> bool:
+    def extend(
+        self, messages: list[RecordMessage], times: Iterable[str | UnsetType], span: Span
+    ) -> bool:
         """Add all that was read as `span`, as `add` would one by one."""
         count = len(messages)
         records = [message.record for message in messages]
-        times = [message.time_extracted for message in messages]
         self.upserts += upserts(span.sequence, records, times)
         self.spans += [span] * count
         if len(self.spans) >= ENOUGH_RECORDS:
@@ -86,11 +87,13 @@ class Gathering:
     """What is gathered of all streams.
 
     `since` is when the first of it came; it never goes back, as it stays until all is taken.
+    `undated` has the streams of records whose `time_extracted` was no time, until it is emptied.
     """
 
     def __init__(self) -> None:
         self.size = 0
         self.since = float("inf")
+        self.undated: set[str] = set()
         self._of_streams: dict[str, Gathered] = {}
 
     def add(
@@ -102,8 +105,10 @@ class Gathering:
         """
         # Most taps write one stream after the other: all that is alike goes in by one call.
         are_alike = len(streams) == 1 and len({message.version for message in messages}) == 1
+        times, bad = api_times([message.time_extracted for message in messages])
+        self.undated.update(messages[at].stream for at in bad)
         sequence = span.sequence
-        for message in messages[:1] if are_alike else messages:
+        for message, time in zip(messages[:1] if are_alike else messages, times, strict=False):
             stream = message.stream
             gathered = self._of_streams.get(stream)
             if gathered is None or gathered.version != message.version:
@@ -111,9 +116,8 @@ class Gathering:
                     yield stream
                 gathered = self._open(stream, message.version, now)
             if are_alike:
-                is_enough = gathered.extend(messages, span)
+                is_enough = gathered.extend(messages, times, span)
             else:
-                time = api_time(message.time_extracted)
                 is_enough = gathered.add(Upsert(sequence, message.record, time), span)
                 sequence += 1
             if is_enough:

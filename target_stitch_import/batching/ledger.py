@@ -36,11 +36,6 @@ class Ledger:
         self._max_pending_bytes = max_pending_bytes
         self._pending_bytes = 0
 
-    @property
-    def unsettled(self) -> int:
-        """How many records and activations are read and not settled."""
-        return sum(epoch.unsettled for epoch in self._epochs)
-
     def read(self, count: int) -> int:
         """Enter `count` messages just read; return their epoch."""
         newest = self._epochs[-1]

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 class StreamRules:
     """What the user decided about all streams; the names are those of the settings."""
 
-    validate_records: bool = True
-    naive_datetimes: str = "utc"
-    append_only: bool = False
+    validate_records: bool
+    naive_datetimes: str
+    append_only: bool
+    table_prefix: str
 
 
 class Stream:
@@ -37,6 +38,7 @@ class Stream:
 
     def __init__(self, message: Schema, rules: StreamRules) -> None:
         self.name = message.stream
+        self._table_name = rules.table_prefix + message.stream
         self._message = message
         self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
@@ -71,7 +73,7 @@ class Stream:
                     "`properties`; the Import API takes keys from there alone."
                 )
         self.advice = [Advice(f"schema {warning}") for warning in read.warnings]
-        self.advice += advice(self.name, self.key_names, read.schema)
+        self.advice += advice(self._table_name, self.key_names, read.schema)
         return read.schema
 
     def prefix(self, version: int | None) -> BodyPrefix:
@@ -79,7 +81,7 @@ class Stream:
         if self._prefix is None or self._prefix[0] != version:
             # The newest alone: versions come one after the other, and batches hold their own.
             prefix = BodyPrefix.of(
-                self.name,
+                self._table_name,
                 self._message.schema,
                 self.key_names,
                 version,

@@ -128,6 +128,17 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     process_activate_version_messages: Annotated[
         bool, _about("Activate table versions when the tap says so.")
     ] = True
+    activate_incomplete_versions: Annotated[
+        bool,
+        _about(
+            "Activate a table version that lacks records set aside, too. Otherwise its activation "
+            "is set aside behind them, and the table keeps its former version until they are "
+            "repaired and replayed."
+        ),
+    ] = False
+    table_prefix: Annotated[
+        str | None, _about("Put before the name of every table, in all requests.")
+    ] = None
     load_method: Annotated[
         Literal["upsert", "append-only", "overwrite"],
         _about(

@@ -23,15 +23,15 @@ from target_stitch_import.report.summary import (
     StreamSummary,
     Summary,
 )
-from target_stitch_import.singer.origin import place
+from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from target_stitch_import.batching.lanes import Counts
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.batching.pipeline import Notice
     from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.batching.streams import Notice
     from target_stitch_import.report.live import Progress
     from target_stitch_import.report.metrics import Metrics
     from target_stitch_import.report.stats import Latencies
@@ -136,7 +136,7 @@ class RunObserver:
                 _LOGGER.warning(
                     "%s: a record of stream %s is set aside: %s. It is in %s; later ones of the "
                     "stream are counted at the end of the run.",
-                    place(each.line, each.file),
+                    origin(each.line, each.file),
                     quoted(each.stream),
                     each.reason,
                     self.dead_letter_path,

@@ -15,7 +15,8 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from target_stitch_import.errors import InputError
-from target_stitch_import.singer.messages import MessageReader, RecordFiles
+from target_stitch_import.singer.messages import MessageLines, RecordFiles
+from target_stitch_import.singer.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,7 +84,7 @@ class Intake:
     def __init__(self, source: Source, files: BatchFiles) -> None:
         self._source = source
         self._files = files
-        self._reader = MessageReader()
+        self._reader = Reader(MessageLines())
         self._source_ended = False
         self._waiting: Iterator[Event] | None = None
         self._portions: Iterator[Iterable[Event]] = iter(())

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.batching.pipeline import Notice, Pipeline
+    from target_stitch_import.batching.pipeline import Pipeline
     from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.batching.streams import Notice
     from target_stitch_import.run.dead_letter import Shelf
     from target_stitch_import.run.intake import Intake
     from target_stitch_import.run.maps import StreamMapper
@@ -119,6 +120,9 @@ class Run:
     def _turn(self) -> None:
         """Wait for something to happen, and do what there is to do about it."""
         try:
+            if self._reading:
+                self.pipeline.make_room()
+            self._hand_on()
             self._step(has_input=self._wait())
         except TargetError as error:
             self._finish(error)
@@ -132,8 +136,7 @@ class Run:
 
     def _wait(self) -> bool:
         """Wait for input, reports, signals or the next deadline; tell whether there is input."""
-        wants_input = self._reading and self.pipeline.has_room()
-        self._submit()
+        wants_input = self._reading and self.pipeline.has_room
         began = time.monotonic()
         descriptor = self.intake.descriptor if wants_input else None
         heard_from: set[int] = set()
@@ -176,8 +179,7 @@ class Run:
         if has_input and self._reading:
             self._read()
         self.pipeline.expire(time.monotonic())
-        self._set_aside()
-        self._submit()
+        self._hand_on()
 
     def _read(self) -> None:
         events = self.intake.read()
@@ -189,7 +191,7 @@ class Run:
         self._read_again_at = now + self.intake.pause_seconds
         if self.intake.is_at_end:
             self._reading = False
-            self.pipeline.close()
+            self.pipeline.end()
 
     def _finish(self, error: TargetError) -> None:
         """Read no more, but let what was read arrive: the input is at fault, or a signal came."""
@@ -200,12 +202,13 @@ class Run:
         try:
             self.pipeline.close()
         except InputError as earlier:
-            # A record read before what ended the reading, unless that is no matter of the input.
+            # A record read before what ended the reading, where the input is what ended it.
             error = earlier if isinstance(error, InputError) else error
         self._error = self._error or error
         with suppress(TargetError):
             self._set_aside()
         self._submit()
+        self._tell()
 
     def _abandon(self, error: TargetError) -> None:
         """Read and send no more, as nothing can be saved; wait for what is on its way."""
@@ -232,8 +235,7 @@ class Run:
                     if succeeded is not None:
                         self.observer.processed(batch, seconds, succeeded=succeeded)
                 case LimitLearned(max_bytes):
-                    limits = self.pipeline.limits
-                    limits.max_bytes = min(limits.max_bytes, max_bytes)
+                    self.pipeline.learn_limit(max_bytes)
                 case Failed(error):
                     self._abandon(error)
 
@@ -247,10 +249,18 @@ class Run:
             while waiting:
                 self.pipeline.set_aside(waiting.popleft())
 
+    def _hand_on(self) -> None:
+        """Hand on what the pipeline has for others: the dead-letter file, the sender, the user."""
+        self._set_aside()
+        self._submit()
+        self._tell()
+
     def _submit(self) -> None:
         while self.pipeline.ready:
             self._in_flight += 1
             self.sender.submit(self.pipeline.ready.popleft())
+
+    def _tell(self) -> None:
         while self.pipeline.notices:
             self.observer.notice(self.pipeline.notices.popleft())
 

@@ -18,6 +18,7 @@ from pyarrow.parquet import ParquetFile
 
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.singer.messages import MalformedRecord, RecordMessage, Records
+from target_stitch_import.singer.outline import Defect, record_defect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,13 +37,13 @@ MAX_UNPACKED_TIMES = 100
 """A page is decompressed in one go, so one that swells past both could take all the memory."""
 
 
-def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[Iterable[Event]]:
+def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator[Iterable[Event]]:
     """Yield the rows of `file`, a few at a time, as records of the stream of `batch`.
 
     Raises:
         InputError: The file is damaged, or holds what has no exact form in JSON.
     """
-    with _explained(batch, place):
+    with _explained(batch, origin):
         # It reads as little ahead as it can, and in this thread. Times of the old type INT96 are
         # read to the microsecond: as nanoseconds, those far from today would wrap around.
         parquet = ParquetFile(
@@ -56,7 +57,7 @@ def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[
         rows_at_once = _rows_at_once(parquet.metadata)
         row = 1
         for rows in parquet.iter_batches(rows_at_once, use_threads=False):
-            yield list(_events(_values(rows), row, batch, place))
+            yield list(_events(_values(rows), row, batch, origin))
             row += rows.num_rows
 
 
@@ -98,7 +99,7 @@ def _values(rows: RecordBatch) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _explained(batch: RecordFiles, place: BatchFile) -> Iterator[None]:
+def _explained(batch: RecordFiles, origin: BatchFile) -> Iterator[None]:
     """Say what is wrong with a file; pyarrow's own words could hold a value."""
     try:
         yield
@@ -113,7 +114,7 @@ def _explained(batch: RecordFiles, place: BatchFile) -> Iterator[None]:
         )
     else:
         return
-    raise InputError(f"The file {place} of stream {quoted(batch.stream)} {reason}.")
+    raise InputError(f"The file {origin} of stream {quoted(batch.stream)} {reason}.")
 
 
 def _rows_at_once(metadata: Any) -> int:
@@ -146,7 +147,7 @@ def _is_exact(kind: Any) -> bool:
 
 
 def _events(
-    rows: list[dict[str, Any]], first: int, batch: RecordFiles, place: BatchFile
+    rows: list[dict[str, Any]], first: int, batch: RecordFiles, origin: BatchFile
 ) -> Iterator[Event]:
     """Yield `rows` as runs of records, and those between them that JSON has no numbers for."""
     run: Records | None = None
@@ -158,11 +159,19 @@ def _events(
                 yield run
                 run = None
             text = _TOLERANT_ENCODER.encode(values).encode()
-            reason = "it holds NaN or Infinity, which JSON has no number for"
-            yield MalformedRecord(row, batch.stream, batch.version, text, reason, place)
+            defect = record_defect(text) or Defect("", "it is not JSON")
+            yield MalformedRecord(
+                row,
+                batch.stream,
+                batch.version,
+                text,
+                defect.reason,
+                origin,
+                field=defect.field,
+            )
             continue
         if run is None:
-            run = Records(row, [], place)
+            run = Records(row, [], origin)
         run.messages.append(RecordMessage(batch.stream, record, batch.version))
     if run:
         yield run

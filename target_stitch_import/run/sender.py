@@ -18,7 +18,6 @@ from target_stitch_import.delivery.deliver import (
     Attempt,
     DeliveryRules,
     Hints,
-    Judgement,
     LimitLearned,
     Outcome,
     Settled,
@@ -27,6 +26,7 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
+from target_stitch_import.delivery.tolerance import Judgement
 from target_stitch_import.delivery.verdict import TryAgain, Verdict, judge
 from target_stitch_import.errors import TargetError, internal_error
 from target_stitch_import.report.stats import Traffic
@@ -53,8 +53,8 @@ class Transport(Protocol):
 class SenderRules:
     """What the user decided; the names are those of the settings."""
 
-    max_in_flight_requests: int = 4
-    max_retry_seconds: float = 3600.0
+    max_in_flight_requests: int
+    max_retry_seconds: float
     hints: Hints = RUN_HINTS
 
 

@@ -35,18 +35,24 @@ def replay(file: IO[bytes], where: Where) -> Result:
     """Send saved request bodies, or repaired dead letters, from FILE.
 
     FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
-    dead-letter file with their `record` put right. Sequences stay as they are, so that no newer
+    dead-letter file with their `record` put right. An activation that was set aside goes out behind
+    the records of its table. Sequences stay as they are, so that no newer
     row is lost.
     """
-    from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415 - slow to import
+    from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
+    from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415
     from target_stitch_import.run.sender import SenderRules  # noqa: PLC0415
+    from target_stitch_import.toolbox.replay import ReplayRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
 
     settings = where.settings(file=file)
     endpoint = settings.endpoint(USER_AGENT)
-    rules = SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS)
-    naive = settings.naive_datetimes
-    replayed = send_again(file, lambda: connection(endpoint), rules, naive, say)
+    rules = ReplayRules(
+        SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS),
+        batch_limits(settings),
+        settings.naive_datetimes,
+    )
+    replayed = send_again(file, lambda: connection(endpoint), rules, say)
     return Result(
         {"messages": replayed.messages, "requests": replayed.requests},
         f"{counted(replayed.messages, 'message')} delivered in "

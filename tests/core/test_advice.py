@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from target_stitch_import.schema.advice import Advice, advice
-from tests.support.pipelines import feed, pipeline
+from tests.support.pipelines import feed
+from tests.support.rules import pipeline
 from tests.support.singer import schema
 
 INTEGER = {"type": "integer"}

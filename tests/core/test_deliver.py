@@ -14,7 +14,6 @@ from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.delivery.deliver import (
     Attempt,
     DeliveryRules,
-    Judgement,
     LimitLearned,
     Outcome,
     Settled,
@@ -24,6 +23,7 @@ from target_stitch_import.delivery.deliver import (
     until_answered,
 )
 from target_stitch_import.delivery.deliver import deliver as deliver_batch
+from target_stitch_import.delivery.tolerance import Judgement
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
     Rejected,
@@ -32,7 +32,8 @@ from target_stitch_import.delivery.verdict import (
     Verdict,
 )
 from target_stitch_import.errors import ServiceUnavailableError
-from tests.support.pipelines import feed, pipeline
+from tests.support.pipelines import feed
+from tests.support.rules import pipeline
 from tests.support.singer import record, schema
 
 if TYPE_CHECKING:

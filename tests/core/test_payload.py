@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from target_stitch_import.batching.buffers import Buffers, Limits
+from target_stitch_import.batching.buffers import MAX_SIDE_BY_SIDE, Buffers, Limits
 from target_stitch_import.batching.payload import (
     Batch,
     BodyPrefix,
@@ -19,11 +19,12 @@ from target_stitch_import.batching.payload import (
     Sequencer,
     Span,
     Upsert,
-    api_time,
     encode_upserts,
     upserts,
 )
+from target_stitch_import.batching.times import api_times
 from target_stitch_import.limits import MAX_SEQUENCE
+from tests.support.rules import limits
 
 PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 
@@ -31,20 +32,21 @@ PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 def fragment(texts: list[str], sequence: int, line: int = 1) -> Fragment:
     """Return records with these texts as one fragment."""
     records = [Raw(json.dumps({"v": text}).encode()) for text in texts]
-    encoded = encode_upserts(list(upserts(sequence, records, [None] * len(texts))))
+    encoded = encode_upserts(list(upserts(sequence, records, [UNSET] * len(texts))))
     spans = [Span(line, sequence, epoch=0)] * len(texts)
     return Fragment(encoded, spans, sequence, sequence + len(texts) - 1)
 
 
-def packed(runs: list[list[str]], limits: Limits) -> list[Batch]:
+def packed(runs: list[list[str]], most: Limits) -> list[Batch]:
     """Return the batches that `runs` make."""
-    buffers = Buffers(limits)
+    buffers = Buffers(most)
     batches: list[Batch] = []
     sequence = 1000
     for run in runs:
         batches += buffers.add("t", PREFIX, None, fragment(run, sequence, sequence), 0.0)
         sequence += len(run)
-    batches += map(buffers.close, buffers.sizes())
+    for stream in buffers.sizes():
+        batches += buffers.close(stream)
     assert buffers.held_bytes == 0
     return batches
 
@@ -56,7 +58,7 @@ RUNS = st.lists(st.lists(st.text(max_size=60), min_size=1, max_size=8), max_size
 def test_batches_keep_their_limits_and_every_message(
     runs: list[list[str]], max_bytes: int, max_rows: int
 ) -> None:
-    batches = packed(runs, Limits(max_bytes, max_rows))
+    batches = packed(runs, limits(max_bytes=max_bytes, max_rows=max_rows))
     sent: list[Any] = []
     followers: list[Batch | None] = [*batches[1:], None]
     for batch, following in zip(batches, followers, strict=bool(batches)):
@@ -80,7 +82,7 @@ def test_batches_keep_their_limits_and_every_message(
 def test_splitting_keeps_every_message_with_its_line_and_sequence(
     runs: list[list[str]], data: st.DataObject
 ) -> None:
-    for batch in packed(runs, Limits(400, 9)):
+    for batch in packed(runs, limits(max_bytes=400, max_rows=9)):
         if batch.count < 2:
             continue
         at = data.draw(st.integers(1, batch.count - 1))
@@ -88,10 +90,10 @@ def test_splitting_keeps_every_message_with_its_line_and_sequence(
         assert first.count == at
         whole = list(batch.messages())
         assert [*first.messages(), *rest.messages()] == whole
-        assert [each.place.line for each in whole] == [each.place.sequence for each in whole]
+        assert [each.span.line for each in whole] == [each.span.sequence for each in whole]
         for part, messages in ((first, whole[:at]), (rest, whole[at:]), (batch, whole)):
-            assert part.first_sequence == messages[0].place.sequence
-            assert part.last_sequence == messages[-1].place.sequence
+            assert part.first_sequence == messages[0].span.sequence
+            assert part.last_sequence == messages[-1].span.sequence
         assert Counter(first.epochs) + Counter(rest.epochs) == batch.epochs
         both = json.loads(first.body)["messages"] + json.loads(rest.body)["messages"]
         assert both == json.loads(batch.body)["messages"]
@@ -100,14 +102,14 @@ def test_splitting_keeps_every_message_with_its_line_and_sequence(
 def test_a_body_fills_to_the_very_byte() -> None:
     records = ["x" * 20] * 3
     exact = PREFIX.body_bytes + fragment(records, 10**18).joined_bytes
-    buffers = Buffers(Limits(max_bytes=exact))
+    buffers = Buffers(limits(max_bytes=exact))
     assert [b.count for b in buffers.add("t", PREFIX, None, fragment(records, 10**18), 0.0)] == [3]
-    buffers = Buffers(Limits(max_bytes=exact - 1))
+    buffers = Buffers(limits(max_bytes=exact - 1))
     assert [b.count for b in buffers.add("t", PREFIX, None, fragment(records, 10**18), 0.0)] == [2]
 
 
 def test_a_larger_message_goes_alone() -> None:
-    batches = packed([["a", "b" * 500, "c"]], Limits(max_bytes=200))
+    batches = packed([["a", "b" * 500, "c"]], limits(max_bytes=200))
     assert [batch.count for batch in batches] == [1, 1, 1]
 
 
@@ -145,13 +147,24 @@ def test_a_sequence_never_exceeds_the_service_s_integers() -> None:
         ("2018-11-02T22:57:04.123456789Z", "2018-11-02T22:57:04.123456Z"),
         ("0999-01-01T00:00:00+01:00", "0998-12-31T23:00:00.000000Z"),
         ("2018-13-02T22:57:04Z", UNSET),
+        ("2024-13-45T99:99:99.000000Z", UNSET),
+        ("2024-02-30T00:00:00.000000+00:00", UNSET),
+        ("2018-11-02T22:57:04.8+01:00", "2018-11-02T21:57:04.800000Z"),
+        ('2018-11-02T22:57:0"."41020Z', UNSET),
         ("yesterday", UNSET),
         ("", UNSET),
         (None, UNSET),
     ],
 )
 def test_time_extracted_goes_out_as_the_service_writes_it(text: str, expected: object) -> None:
-    assert api_time(text) == expected
+    """Alone, and among others of its length, which it does not change."""
+    sound = "2018-11-02T22:57:04.841020"
+    other = f"{sound}+00:00" if len(text or "") == 32 else f"{sound}Z"
+    is_bad = bool(text) and expected is UNSET
+    times, bad = api_times([text])
+    assert (list(times), list(bad)) == ([expected], [0] * is_bad)
+    times, bad = api_times([other, text, other])
+    assert (list(times), list(bad)) == ([f"{sound}Z", expected, f"{sound}Z"], [1] * is_bad)
 
 
 def test_a_body_has_the_documented_members_and_no_others() -> None:
@@ -173,7 +186,7 @@ def test_a_body_has_the_documented_members_and_no_others() -> None:
 
 
 def test_age_closes_the_oldest_first() -> None:
-    buffers = Buffers(Limits(max_age_seconds=60))
+    buffers = Buffers(limits(max_age_seconds=60))
     assert buffers.next_deadline() == float("inf")
     for number, stream in enumerate("abc"):
         prefix = BodyPrefix.of(stream, b"{}", [])
@@ -183,8 +196,37 @@ def test_age_closes_the_oldest_first() -> None:
     assert buffers.next_deadline() == 62.0
 
 
-def test_another_version_or_schema_closes_the_batch() -> None:
-    buffers = Buffers(Limits())
+def test_batches_of_a_few_schemas_stay_open_side_by_side() -> None:
+    """Of one version, and only as many as are worth their memory; the oldest closes first."""
+    buffers = Buffers(limits(max_age_seconds=60))
+    flipping = [BodyPrefix.of("t", b"{}" + b" " * n, []) for n in range(MAX_SIDE_BY_SIDE)]
+    sequence = 0
+    for _ in range(3):
+        for prefix in flipping:
+            sequence += 1
+            now = float(sequence)
+            assert not buffers.add("t", prefix, None, fragment(["a"], sequence), now)
+    one_more = BodyPrefix.of("t", b"{ }" + b" " * 99, [])
+    (closed,) = buffers.add("t", one_more, None, fragment(["b"], 100), 100.0)
+    assert (closed.prefix, closed.count) == (flipping[0], 3)
+    assert [message.span.sequence for message in closed.messages()] == [1, 9, 17]
+    assert buffers.next_deadline() == 62.0
+    (expired,) = buffers.expired(62.0)
+    assert expired.prefix == flipping[1]
+    assert {batch.prefix for batch in buffers.close("t")} == {*flipping[2:], one_more}
+    assert (buffers.held_bytes, buffers.sizes()) == (0, {})
+
+
+def test_large_schemas_are_not_open_side_by_side() -> None:
+    buffers = Buffers(limits())
+    large, other = (BodyPrefix.of("t", each * 600_000, []) for each in (b"1", b"2"))
+    assert not buffers.add("t", large, None, fragment(["a"], 1), 0.0)
+    (closed,) = buffers.add("t", other, None, fragment(["a"], 2), 0.0)
+    assert closed.prefix == large
+
+
+def test_another_version_closes_the_batches() -> None:
+    buffers = Buffers(limits())
     other = BodyPrefix.of("t", b"{}", [], 2)
     assert not list(buffers.add("t", PREFIX, None, fragment(["a"], 1), 0.0))
     assert [b.version for b in buffers.add("t", other, 2, fragment(["b"], 2), 0.0)] == [None]

@@ -236,25 +236,3 @@ def test_a_summary_is_written_for_a_failed_run_too(target: Target, tmp_path: Pat
     summary = json.loads(path.read_text())
     assert (summary["exit_status"], summary["streams"]["people"]["acknowledged"]) == (65, 1)
     assert "Line 3 is not JSON" in summary["error"]
-
-
-def test_what_is_acknowledged_counts_although_an_activation_is_refused(
-    target: Target, api: ImportApi, tmp_path: Path
-) -> None:
-    versioned = {"version": 1}
-    messages = [
-        schema(),
-        record(1, message=versioned),
-        record(2, id="bad", message=versioned),
-        {"type": "ACTIVATE_VERSION", "stream": "people", "version": 1},
-    ]
-    settings = {
-        "on_invalid_record": "dead_letter",
-        "dead_letter_path": str(tmp_path / "dead.jsonl"),
-        "summary_path": str(tmp_path / "summary.json"),
-    }
-    assert target.run(messages, "-o", str(tmp_path / "sent.jsonl"), **settings).status == 65
-    (sent,) = (tmp_path / "sent.jsonl").read_text().splitlines()
-    assert json.loads(sent) == bodies(api)[0]
-    people = json.loads((tmp_path / "summary.json").read_text())["streams"]["people"]
-    assert (people["acknowledged"], people["batches"]) == (1, 1)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.batching.stream import StreamRules
 from target_stitch_import.config.settings import Settings
 from target_stitch_import.errors import OutputError
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.http import ImportApiClient
-from tests.support.pipelines import feed, pipeline
+from tests.support.pipelines import feed
+from tests.support.rules import pipeline
 from tests.support.runs import AtOnce, Parts, Running
 from tests.support.singer import record, schema, state
 
@@ -73,7 +73,7 @@ def test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout(
         letters=DeadLetters(str(path), 10, sync),
         stdout=stdout,
         connect=lambda: ImportApiClient(endpoint),
-        rules={"stream": StreamRules(validate_records=validate)},
+        rules={"validate_records": validate},
     )
     assert Running(parts.run_over(BAD_IN_THE_MIDDLE)).ending() is None
     assert stdout.getvalue() == b"1\n"

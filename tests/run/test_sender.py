@@ -265,8 +265,11 @@ def test_too_many_dead_letters_end_the_run(target: Target, tmp_path: Path) -> No
     bad = [record(0, id=f"secret{n}") for n in range(3)]
     outcome = target.run([schema(), *bad, state(1)], **settings)
     assert (outcome.status, outcome.states) == (65, [])
-    assert "dead_letter_limit" in outcome.log
+    assert "More than 2 records would be set aside (`dead_letter_limit`)" in outcome.log
+    assert "The first one too many: Line 4: field `/id`" in outcome.log
     assert "secret" not in outcome.log
+    letters = (tmp_path / "dead.jsonl").read_text().splitlines()
+    assert [json.loads(each)["line"] for each in letters] == [2, 3], "those that count"
 
 
 def test_a_service_that_refuses_everything_diverts_nothing(
@@ -279,6 +282,34 @@ def test_a_service_that_refuses_everything_diverts_nothing(
     assert (outcome.status, outcome.states) == (65, [])
     assert "record after record" in outcome.log
     assert path.read_text() == ""
+
+
+def test_a_service_that_refuses_lone_batches_is_found_out(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    """At the eighth record in a row; those before it may be set aside by then."""
+    path = tmp_path / "dead.jsonl"
+    api.set_faults([{"kind": "status", "status": 400, "body": {"error": "x"}, "times": "always"}])
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    streams = [f"s{number}" for number in range(20)]
+    messages = [*map(schema, streams), *(record(1, stream) for stream in streams), state(1)]
+    outcome = target.run(messages, **settings)
+    assert (outcome.status, outcome.states) == (65, [])
+    assert "record after record" in outcome.log
+    assert len(path.read_text().splitlines()) <= 7
+
+
+def test_half_a_surrogate_pair_is_set_aside_as_text(target: Target, tmp_path: Path) -> None:
+    """The file stays JSON in UTF-8, whatever the record is."""
+    path = tmp_path / "dead.jsonl"
+    text = '{"id":1,"name":"\\ud800"}'
+    bad = f'{{"type":"RECORD","stream":"people","record":{text}}}'
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    outcome = target.run([schema(), bad, state(1)], **settings)
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    (letter,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert letter["record_text"] == text
+    assert letter["reason"] == "field `/name`: it has half a surrogate pair, no character"
 
 
 def test_a_full_disk_under_the_dead_letters(target: Target) -> None:
@@ -301,30 +332,48 @@ LACKING = [
 ]
 
 
-def test_a_run_whose_activation_is_refused_ends(target: Target, tmp_path: Path) -> None:
-    """The refusal comes while a batch before it is reported; the rest of the report counts too."""
-    settings = {
-        "on_invalid_record": "dead_letter",
-        "dead_letter_path": str(tmp_path / "dead.jsonl"),
-    }
-    outcome = target.run(LACKING, **settings)
-    assert (outcome.status, outcome.states) == (65, ["1"])
+def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    """Behind the record in the file; all else goes on, and the user is told."""
+    path = tmp_path / "dead.jsonl"
+    rest = [schema("b"), record(1, "b", message=VERSION_7), ACTIVATION | {"stream": "b"}, state(3)]
+    outcome = target.run(
+        [*LACKING, *rest], on_invalid_record="dead_letter", dead_letter_path=str(path)
+    )
+    assert (outcome.status, outcome.states[-1]) == (0, "3")
+    letters = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(each["line"], each.get("action")) for each in letters] == [
+        (3, None),
+        (5, "activate_version"),
+    ]
+    assert letters[1]["request"]["table_version"] == 7
+    activated = [
+        body["table_name"]
+        for body in bodies(api)
+        if body["messages"][0]["action"] == "activate_version"
+    ]
+    assert activated == ["b"]
+    assert "WARNING" in outcome.log
+    assert "version 7 is not activated" in outcome.log
 
 
 def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """The first run ends with 65, as it must; a scheduler starts the next one without a thought."""
-    settings = {
-        "on_invalid_record": "dead_letter",
-        "dead_letter_path": str(tmp_path / "dead.jsonl"),
-    }
-    first = target.run(LACKING[:4], **settings)
+    """The file knows, and knows the table by the name that it has in the service."""
+    path = tmp_path / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    first = target.run(LACKING[:4], table_prefix="raw_", **settings)
     assert (first.status, first.states) == (0, ["1"])
-    second = target.run([schema(), ACTIVATION, state(2)], **settings)
-    assert second.status == 65
-    actions = [message["action"] for body in bodies(api) for message in body["messages"]]
-    assert "activate_version" not in actions
+    second = target.run([schema(), ACTIVATION, state(2)], table_prefix="raw_", **settings)
+    assert (second.status, second.states) == (0, ["2"])
+    assert len(path.read_text().splitlines()) == 2
+    wanted = {"table_prefix": "raw_", "activate_incomplete_versions": True}
+    third = target.run([schema(), ACTIVATION, state(3)], **wanted, **settings)
+    assert (third.status, third.states) == (0, ["3"])
+    assert bodies(api)[-1]["messages"][0]["action"] == "activate_version"
+    assert {body["table_name"] for body in bodies(api)} == {"raw_people"}
 
 
 def test_what_is_learned_counts_for_the_rest_of_the_run(target: Target, api: ImportApi) -> None:

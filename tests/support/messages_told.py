@@ -14,15 +14,18 @@ HOLE = "…"
 TELLING = (
     "Error",
     "Refused",
+    "Defect",
     "Advice",
     "Notice",
     "TryAgain",
     "warning",
     "note",
-    "_note_refusal",
     "_say",
 )
 """How the names of calls end that are given something to tell."""
+
+OF_READER = ("too_long", "cut_off")
+"""Methods of line decoders that return what is told."""
 
 COLLECTING = ("warnings", "notes")
 """Names of what is told later."""
@@ -66,7 +69,7 @@ def _told(tree: ast.Module) -> Iterator[ast.expr]:
             case ast.Assign(targets=[ast.Name(id="note" | "text")], value=value):
                 yield value
             case ast.FunctionDef(returns=ast.Name(id="str"), name=name):
-                if "words" in name or "cannot" in name:
+                if "words" in name or "cannot" in name or name in OF_READER:
                     returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
                     yield from (each.value for each in returns if each.value)
             case ast.FunctionDef(name="warnings"):

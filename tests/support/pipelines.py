@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.gathering import GATHER_SECONDS
-from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
-from target_stitch_import.singer.messages import MessageReader
+from target_stitch_import.singer.messages import MessageLines
+from target_stitch_import.singer.reader import Reader
 from tests.support.singer import lines
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
-
-
-def pipeline(limits: Limits | None = None, **rules: Any) -> Pipeline:
-    return Pipeline(PipelineRules(**rules), limits or Limits())
+    from target_stitch_import.batching.pipeline import Pipeline
 
 
 def feed(to: Pipeline, messages: list[Any], now: float = 0.0, clock_ns: int = 10**18) -> None:
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     for event in [*reader.feed(lines(messages)), *reader.close()]:
         to.receive(event, now, clock_ns)
     to.expire(now + GATHER_SECONDS)

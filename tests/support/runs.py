@@ -14,10 +14,10 @@ from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.loop import GRACE_SECONDS, Run
-from target_stitch_import.run.sender import Released, Sender, SenderRules
+from target_stitch_import.run.sender import Released, Sender
 from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
-from tests.support.pipelines import pipeline
+from tests.support.rules import pipeline, sender_rules
 from tests.support.singer import lines
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Parts:
             observer=self.observer,
             wakeup=wakeup,
             sender=self.sender(
-                self.connect, SenderRules(), self.letters, wakeup.wake, lambda _: None
+                self.connect, sender_rules(), self.letters, wakeup.wake, lambda _: None
             ),
             dead_letters=self.letters,
             grace_seconds=self.grace_seconds,

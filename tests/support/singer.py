@@ -32,3 +32,7 @@ def record(number: int, stream: str = "people", **members: Any) -> Any:
 def state(value: Any) -> Any:
     """Return a STATE."""
     return {"type": "STATE", "value": value}
+
+
+def activate(version: int, stream: str = "people") -> Any:
+    return {"type": "ACTIVATE_VERSION", "stream": stream, "version": version}

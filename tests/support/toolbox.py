@@ -65,3 +65,22 @@ def tool(
 def document(outcome: Outcome) -> Any:
     """Return the one JSON document of a command's stdout."""
     return json.loads("\n".join(outcome.states))
+
+
+def letter(number: int, **given: Any) -> dict[str, Any]:
+    """Return a dead letter with an `at` that is a date-time."""
+    columns = {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}
+    request = {"table_name": "t", "schema": {"properties": columns}, "key_names": ["id"]} | given
+    record = {"id": number, "at": "2024-01-31T23:59:59"}
+    return {"sequence": number, "request": request, "record": record}
+
+
+def activation(version: int, sequence: int) -> dict[str, Any]:
+    """Return the line of an activation that was set aside."""
+    request = letter(0)["request"] | {"table_version": version}
+    return {
+        "sequence": sequence,
+        "version": version,
+        "request": request,
+        "action": "activate_version",
+    }

@@ -21,7 +21,7 @@ from target_stitch_import.delivery.verdict import (
     judge,
 )
 from target_stitch_import.local import ImportApi as LocalApi
-from target_stitch_import.local.api.batch import Strictness
+from target_stitch_import.local import Strictness
 from target_stitch_import.run.http import Endpoint, ImportApi, failure_of
 from tests.conftest import TOKEN, Target, record, schema, state
 from tests.support.programs import require

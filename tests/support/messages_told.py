@@ -27,7 +27,12 @@ TELLING = (
 COLLECTING = ("warnings", "notes")
 """Names of what is told later."""
 
-OF_SERVE = ("local/api/accounts.py", "local/extra.py", "local/server/serving.py")
+OF_SERVE = (
+    "local/api/accounts.py",
+    "local/command.py",
+    "local/extra.py",
+    "local/server/serving.py",
+)
 """What `stitch-import serve` tells by itself; all else in `local/` is an answer to a request."""
 
 SHORTEST = 12

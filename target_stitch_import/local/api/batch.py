@@ -6,7 +6,7 @@ A typed decode accepts quickly; a body it refuses is read again without types fo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -24,22 +24,11 @@ from target_stitch_import.local.api.values import (
     type_name,
 )
 
+if TYPE_CHECKING:
+    from target_stitch_import.local.options import Strictness
+
 _ENVELOPE = "Request failed validation:"
 STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
-
-
-@dataclass(frozen=True, slots=True)
-class Strictness:
-    """Where documents disagree: each switch takes the stricter reading."""
-
-    strict_keys: bool = False
-    """Refuse string keys of 256 characters and more, not only those over 1,024."""
-    strict_datetime: bool = False
-    """Refuse the offset form `+0000`."""
-    count_data_points: bool = True
-    """Refuse records of more than 10,000 data points."""
-    live_messages: bool = False
-    """Word a record's violations as the live service was seen to, with line breaks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.api import answers
-from target_stitch_import.local.api.batch import STRICT_KEY_CHARACTERS, Load, Strictness
+from target_stitch_import.local.api.batch import STRICT_KEY_CHARACTERS, Load
 from target_stitch_import.local.api.transit import read_transit
 from target_stitch_import.local.api.values import (
     INT64,
@@ -26,6 +26,7 @@ from target_stitch_import.local.api.values import (
 if TYPE_CHECKING:
     from target_stitch_import.local.api.accounts import Source
     from target_stitch_import.local.api.answers import Answer
+    from target_stitch_import.local.options import Strictness
 
 MAX_ERRORS = 100
 _BLANK = "can't be blank"
@@ -127,7 +128,6 @@ def _data_reason(data: dict[str, Any], key_names: list[str], strictness: Strictn
             return "keys cannot not be null in data"
         if isinstance(value, str) and len(value) > longest:
             return f"String keys cannot be longer than {longest} characters"
-    # A data point takes a byte or more, so few members without nesting need no count.
     if strictness.count_data_points and data_points(data) > MAX_DATA_POINTS:
         return "data has too many data points"
     return ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from target_stitch_import.local.api import answers, connect
 from target_stitch_import.local.api.accounts import Accounts, Denied, Source, bearer
 from target_stitch_import.local.api.answers import Answer
-from target_stitch_import.local.api.batch import Load, RefusedError, Strictness, read_batch
+from target_stitch_import.local.api.batch import Load, RefusedError, read_batch
 from target_stitch_import.local.api.faults import tables_of
 from target_stitch_import.local.api.push import read_push
 from target_stitch_import.local.api.values import MalformedError
@@ -21,12 +21,13 @@ from target_stitch_import.local.api.values import MalformedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from target_stitch_import.local.options import Strictness
+
 STATUS = "/v2/import/status"
 BATCH = "/v2/import/batch"
 PUSH = "/v2/import/push"
 VALIDATE = "/v2/import/validate"
 METHODS = {STATUS: "GET", BATCH: "POST", PUSH: "POST", VALIDATE: "POST"}
-MAX_BODY_BYTES = 20_000_000  # 20MB, taken as decimal: the safe reading
 JSON = "application/json"
 TRANSIT = "application/transit+json"
 
@@ -84,13 +85,13 @@ class Service:
         self,
         accounts: Accounts,
         loader: Loader,
-        strictness: Strictness | None = None,
-        max_body_bytes: int = MAX_BODY_BYTES,
+        strictness: Strictness,
+        max_body_bytes: int,
     ) -> None:
         self.accounts = accounts
         self.max_body_bytes = max_body_bytes
         self._loader = loader
-        self._strictness = strictness or Strictness()
+        self._strictness = strictness
 
     def route(self, method: str, path: str) -> Answer | None:
         """Refuse an unknown path or a wrong method; None for a request to go on with."""

@@ -7,46 +7,26 @@ from __future__ import annotations
 
 import socket
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
 
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.accounts import Accounts
-from target_stitch_import.local.api.batch import Strictness
 from target_stitch_import.local.api.faults import FaultList
-from target_stitch_import.local.api.journal import DEFAULT_KEPT_BYTES, Journal
-from target_stitch_import.local.api.service import MAX_BODY_BYTES, Service
+from target_stitch_import.local.api.journal import Journal
+from target_stitch_import.local.api.service import Service
 from target_stitch_import.local.server.control import Control, is_local, response
 from target_stitch_import.local.server.http import ImportApp, Protocol
 from target_stitch_import.local.server.page import About, Page
-from target_stitch_import.local.warehouse.profiles import DEFAULT_PROFILE, profiles
+from target_stitch_import.local.warehouse.profiles import profiles
 from target_stitch_import.local.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a local Import API is to run; see `docs/local-import-api.md`."""
-
-    database: Path | None = None
-    accounts: Path | str | Mapping[str, Any] | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
-    region: str | None = None
-    destination: str = DEFAULT_PROFILE
-    nested: str | None = None
-    kept_bytes: int | None = DEFAULT_KEPT_BYTES
-    max_body_bytes: int = MAX_BODY_BYTES
-    public_page: bool = False
-    strictness: Strictness = Strictness()  # noqa: RUF009 - frozen
+    from target_stitch_import.local.options import Options
 
 
 class LocalApi:

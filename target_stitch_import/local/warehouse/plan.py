@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.local.api import digits
 from target_stitch_import.local.api.values import INT64
+from target_stitch_import.local.warehouse import digits
 from target_stitch_import.local.warehouse.catalog import (
     CollisionError,
     Column,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from target_stitch_import.local.warehouse.profiles import Profile
 
 HUGE_INTEGER = "HUGEINT"
-MAX_TIMESTAMP_YEAR = 9999
 
 Measure = Callable[[Table, Column], digits.Extent]
 

@@ -11,7 +11,6 @@ import msgspec
 
 Kind = Literal["integer", "number", "boolean", "string", "timestamp", "json"]
 SYSTEM_PREFIXES = ("_sdc", "_rjm")  # reserved on tables and columns of every destination
-DEFAULT_PROFILE = "postgresql"
 
 
 class Profile(msgspec.Struct, frozen=True):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_stitch_import.local.api.digits import extent
 from target_stitch_import.local.api.schemas import is_date_time
 from target_stitch_import.local.api.values import Moment
+from target_stitch_import.local.warehouse.digits import extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import msgspec
 
-from target_stitch_import.local.api.digits import Extent, extent
 from target_stitch_import.local.warehouse import store
+from target_stitch_import.local.warehouse.digits import Extent, extent
 from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without
 from target_stitch_import.local.warehouse.store import quoted
 from target_stitch_import.local.warehouse.writer import Writer

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
-from target_stitch_import.local.options import Options, Strictness
+from target_stitch_import.local.options import Options, OptionsError, Strictness
 
 EX_CONFIG = 78
 DEFAULT_PORT = 8087
@@ -80,6 +80,20 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     type=click.IntRange(1),
     help="Largest request body that is accepted.",
 )
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Host name to answer to, beside localhost and the address listened on.",
+)
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    metavar="URL",
+    multiple=True,
+    help="Origin of web pages that may call the API, such as http://localhost:3000 (CORS).",
+)
 @click.option("--public-page", is_flag=True, help="Show the page to other machines too.")
 @click.option("--strict-keys", is_flag=True, help="Refuse string keys of 256 characters or more.")
 @click.option("--strict-datetime", is_flag=True, help="Refuse date-times with offsets like +0000.")
@@ -110,4 +124,8 @@ def serve(*, stop_with_stdin: bool, **given: Any) -> None:
     from target_stitch_import.local.server.serving import run  # noqa: PLC0415 - heavy
 
     strictness = Strictness(**{each.name: given.pop(each.name) for each in fields(Strictness)})
-    sys.exit(run(Options(strictness=strictness, **given), stop_with_stdin=stop_with_stdin))
+    try:
+        options = Options(strictness=strictness, **given)
+    except OptionsError as error:
+        raise click.UsageError(str(error)) from None
+    sys.exit(run(options, stop_with_stdin=stop_with_stdin))

@@ -5,12 +5,27 @@ Standard library only, so that a command line can be read before anything heavy 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]\\]+))(?::\d{0,5})?")
+_ORIGIN = re.compile(r"https?://([^/]+)")
+
+
+class OptionsError(ValueError):
+    """An option that cannot be used; the text says which and why."""
+
+
+def host_of(text: str) -> str | None:
+    """Give the name or address of `HOST` or `HOST:PORT`, in lower case; None if it is neither."""
+    match = _HOST.fullmatch(text)
+    return (match[1] or match[2]).lower().removesuffix(".") if match is not None else None
 
 
 @dataclass(frozen=True)
@@ -41,4 +56,22 @@ class Options:
     kept_bytes: int | None = 64_000_000
     max_body_bytes: int = 20_000_000  # 20MB, taken as decimal: the safe reading
     public_page: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    """Names beside `localhost`, loopback addresses and `host` that a `Host` header may give."""
+    allow_origins: tuple[str, ...] = ()
+    """Origins of web pages, such as `http://localhost:3000`, that may call the API."""
     strictness: Strictness = Strictness()
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without starting. Raises OptionsError."""
+        for name in self.allow_hosts:
+            if host_of(name) != name.lower():
+                raise OptionsError(f"--allow-host {name}: give a host's name alone, without port")
+        for origin in self.allow_origins:
+            match = _ORIGIN.fullmatch(origin)
+            if match is None or host_of(match[1]) is None or origin != origin.lower():
+                raise OptionsError(
+                    f"--allow-origin {origin}: give scheme, host and port as a browser does, such"
+                    " as http://localhost:3000"
+                )
+        object.__setattr__(self, "allow_hosts", tuple(map(str.lower, self.allow_hosts)))

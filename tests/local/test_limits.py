@@ -51,7 +51,7 @@ def test_a_peer_that_asks_first_need_not_send_what_is_refused(
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            "POST /v2/import/batch HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            "POST /v2/import/batch HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
             f"Content-Type: {media_type}\r\nContent-Length: {size}\r\n\r\n".encode()
         )
         assert connection.recv(1000).split()[1] == status

@@ -11,7 +11,6 @@ import socket
 import struct
 from dataclasses import replace
 from datetime import datetime, timezone
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from target_stitch_import.local.api.answers import Answer
+    from target_stitch_import.local.server.guard import Guard
 
 MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
 MAX_CONNECT_BYTES = 1_000_000
@@ -59,19 +59,26 @@ class Protocol(H11Protocol):
 class ImportApp:
     """The Import API's endpoints as an ASGI application."""
 
-    def __init__(self, service: Service, faults: FaultList, journal: Journal) -> None:
+    def __init__(self, service: Service, faults: FaultList, journal: Journal, guard: Guard) -> None:
         self._service = service
         self._faults = faults
         self._journal = journal
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, self._guard.sharing(scope, send))
         started = datetime.now(timezone.utc)
         number = self._journal.arrive()
         request = exchange.request()
         try:
-            outcome, fault = await self._outcome(request, exchange)
+            refusal = self._guard.refusal(scope, shared=True)
+            asked = refusal or self._guard.preflight(scope)
+            if asked is not None:
+                await exchange.drain()
+                outcome, fault = Outcome(asked), None
+            else:
+                outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
             return  # the peer left before its request was whole
         except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
@@ -278,12 +285,3 @@ class _Exchange:
     def _transport(self) -> asyncio.Transport | None:
         transport: asyncio.Transport | None = self._scope.get(TRANSPORT)
         return transport
-
-
-def is_loopback(scope: Scope) -> bool:
-    """Whether the request comes from this machine."""
-    client = scope.get("client")
-    try:
-        return client is not None and ip_address(client[0]).is_loopback
-    except ValueError:
-        return False

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.applications import Starlette
 
-from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.accounts import Accounts
 from target_stitch_import.local.api.faults import FaultList
 from target_stitch_import.local.api.journal import Journal
 from target_stitch_import.local.api.service import Service
-from target_stitch_import.local.server.control import Control, is_local, response
+from target_stitch_import.local.server.control import Control, response
+from target_stitch_import.local.server.guard import ELSEWHERE, Guard, is_loopback
 from target_stitch_import.local.server.http import ImportApp, Protocol
 from target_stitch_import.local.server.page import About, Page
 from target_stitch_import.local.warehouse.profiles import profiles
@@ -113,7 +113,8 @@ class LocalApi:
         )
 
     def _application(self) -> ASGIApp:
-        imports = ImportApp(self.service, self.faults, self.journal)
+        guard = Guard(self._options)
+        imports = ImportApp(self.service, self.faults, self.journal, guard)
         control = Control(self.faults, self.journal, self.warehouse, self.reset)
         page = Page(self._about(), self.journal, self.faults, self.warehouse)
         local = Starlette(routes=[*control.routes(), *page.routes()])
@@ -124,11 +125,11 @@ class LocalApi:
             is_page = path == "/" or path.startswith(("/_page/", "/table/"))
             if not is_page and not path.startswith("/_local/"):
                 await imports(scope, receive, send)
-            elif is_local(scope) or (is_page and public_page):
-                await local(scope, receive, send)
-            else:
-                refusal = answers.as_text(403, "Only from this machine.")
-                await response(refusal)(scope, receive, send)
+                return
+            refusal = guard.refusal(scope, shared=False)
+            if not is_loopback(scope) and not (is_page and public_page):
+                refusal = ELSEWHERE
+            await (local if refusal is None else response(refusal))(scope, receive, send)
 
         return application
 

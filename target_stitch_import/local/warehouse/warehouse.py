@@ -21,6 +21,7 @@ import duckdb
 import msgspec
 
 from target_stitch_import.local.warehouse import store
+from target_stitch_import.local.warehouse.bulk import Bulk
 from target_stitch_import.local.warehouse.digits import Extent, extent
 from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without
 from target_stitch_import.local.warehouse.store import quoted
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 # What a value in the data can cause; any other error is the service's own, and answers 500.
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
+_ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
 MAX_CULPRITS = 20  # where so many records fail by themselves, or all of several, it is not them
 
@@ -69,6 +71,7 @@ class Warehouse:
         self._flatten = flatten
         self._scratch = tempfile.TemporaryDirectory(prefix="stitch-import-")
         self._connection = _open(database)
+        self._bulk = Bulk(self._connection, Path(self._scratch.name))
         self._journal_file = Path(f"{database}.wal") if database is not None else None
         self._tables: dict[str, dict[str, Table]] = store.read_catalog(self._connection)
 
@@ -193,13 +196,13 @@ class Warehouse:
                 tables.update(changed)
                 rows += stored
         store.write_rejections(
-            self._connection,
+            self._bulk,
             job.schema,
             [(table, each.reason, _text(each.record)) for table, each in rejected],
         )
         known = self._tables.get(job.schema, {})
         store.write_catalog(
-            self._connection,
+            self._bulk,
             [table for name, table in tables.items() if known.get(name) != table],
         )
         return tables, Loaded(rows, len(rejected))
@@ -209,7 +212,7 @@ class Warehouse:
     ) -> tuple[dict[str, Table], int]:
         root = plan.tables[0].table
         changed = {name: table.copy() for name, table in known.items() if table.root == root.name}
-        writer = Writer(self._connection, Path(self._scratch.name), received_at)
+        writer = Writer(self._connection, self._bulk, received_at)
         rows = writer.rows(plan, known, changed)
         planned = [each.table for each in plan.tables if each.table.columns]
         changed.update({table.name.lower(): table for table in [root, *planned]})
@@ -293,8 +296,7 @@ def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
 
 
 def _text(record: Any) -> str:
-    encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
-    return encoder.encode(record).decode()[:MAX_REJECTED_CHARACTERS]
+    return _ENCODER.encode(record).decode()[:MAX_REJECTED_CHARACTERS]
 
 
 def _first_line(error: Exception) -> str:

@@ -189,26 +189,96 @@ def test_concurrent_senders_of_one_table() -> None:
 # --- destinations
 
 
+# Examples of Stitch's destination pages; `loading/` and `destinations/` are where they differ.
 @pytest.mark.parametrize(
     ("destination", "raw", "name"),
     [
-        ("postgresql", "Custom er!", "Custom er"),
-        ("postgresql", "1st_2nd", "st_2nd"),
-        ("postgresql", "_x", "_x"),
-        ("redshift", "Custom er!$", "custom er$"),
-        ("redshift", "1_a", "_a"),
-        ("snowflake", "custom er-no", "CUSTOM_ERNO"),
-        ("snowflake", "_1a", "A"),
-        ("bigquery", "custom er-no", "custom_er_no"),
-        ("bigquery", "12a", "_a"),
-        ("databricks", "1a.b", "_1a_b"),
-        ("synapse", "Custom er-no", "Custom_er_no"),
-        ("sqlserver", "#a-b@c", "a_b@c"),
-        ("mysql", "a-b$", "a_b$"),
+        # https://www.stitchdata.com/docs/replication/loading/destination-guides/postgresql
+        ("postgresql", "CuStOmErId", "CuStOmErId"),
+        ("postgresql", "customer id", "customer id"),
+        ("postgresql", "CUSTOMER ID", "CUSTOMER ID"),
+        ("postgresql", "!customerid", "customerid"),
+        ("postgresql", "customer!id", "customerid"),
+        ("postgresql", "CUSTOMER! ID", "CUSTOMER ID"),
+        ("postgresql", "123customerid", "customerid"),
+        ("postgresql", "_customerid", "_customerid"),
+        ("postgresql", "_987CUSTOMERID", "_987CUSTOMERID"),
+        ("postgresql", "4customerid", "customerid"),
+        ("postgresql", " 4 customer", "customer"),
+        # .../redshift; the destination page alone removes leading `_`
+        ("redshift", "CuStOmErId", "customerid"),
+        ("redshift", "CUSTOMER ID", "customer id"),
+        ("redshift", "customer!id", "customerid"),
+        ("redshift", "!CUSTOMERID", "customerid"),
+        ("redshift", "customer#id", "customerid"),
+        ("redshift", "4customerid", "customerid"),
+        ("redshift", "a$b_c", "a$b_c"),
+        # .../bigquery
+        ("bigquery", "customerID", "customerid"),
+        ("bigquery", "CUSTOMER ID", "customer_id"),
+        ("bigquery", "customer!id", "customer_id"),
+        ("bigquery", "customer#id", "customer_id"),
+        ("bigquery", "!CUSTOMERID", "_customerid"),
+        ("bigquery", "123customerid", "_customerid"),
+        ("bigquery", "4customerid", "_customerid"),
+        ("bigquery", "_customerid", "_customerid"),
+        ("bigquery", "_987CUSTOMERID", "_987customerid"),
+        # .../microsoft-sql-server
+        ("sqlserver", "CuStOmErId", "customerid"),
+        ("sqlserver", "customer id", "customer_id"),
+        ("sqlserver", "CUSTOMER ID ", "customer_id"),
+        ("sqlserver", "customerid ", "customerid"),
+        ("sqlserver", " customerid ", "customerid"),
+        ("sqlserver", "customer!id", "customer_id"),
+        ("sqlserver", "customer#id", "customer#id"),
+        ("sqlserver", "customer-id", "customer_id"),
+        ("sqlserver", "!customerid", "customerid"),
+        ("sqlserver", "_customerid", "_customerid"),
+        ("sqlserver", "4customerid", "4customerid"),
+        ("sqlserver", "order", "order"),
+        # https://www.stitchdata.com/docs/destinations/mysql/reference
+        ("mysql", " customerid ", "customerid"),
+        ("mysql", "customer-id", "customer_id"),
+        ("mysql", "CustomerID", "customerid"),
+        ("mysql", "customer$id", "customer$id"),
+        ("mysql", "4customerid", "4customerid"),
+        # .../snowflake
+        ("snowflake", "customer id", "CUSTOMER_ID"),
+        ("snowflake", "_customer!id", "CUSTOMERID"),
+        ("snowflake", "!CUSTOMERID", "CUSTOMERID"),
+        ("snowflake", "123customerid", "CUSTOMERID"),
+        ("snowflake", "_987CUSTOMERID", "CUSTOMERID"),
+        # .../databricks-delta
+        ("databricks", "CUSTOMER!ID", "customer_id"),
+        ("databricks", "!CUSTOMERID", "_customerid"),
+        ("databricks", "123customerid", "_123customerid"),
+        ("databricks", "_987CUSTOMERID", "_987customerid"),
+        # https://www.stitchdata.com/docs/destinations/azure-synapse/reference
+        ("synapse", "customer id", "customer_id"),
+        ("synapse", "customer#id", "customer_id"),
+        ("synapse", "!CuStOMerID", "_CuStOMerID"),
+        ("synapse", "4customerid", "_customerid"),
     ],
 )
-def test_names_of_destinations(destination: str, raw: str, name: str) -> None:
+def test_column_names_of_destinations(destination: str, raw: str, name: str) -> None:
     assert profiles()[destination].name(raw) == name
+
+
+@pytest.mark.parametrize(
+    ("destination", "raw", "name"),
+    [
+        ("sqlserver", "0-customers", "customers"),
+        ("sqlserver", " customers ", "customers"),
+        ("sqlserver", "cus!tomers", "cus_tomers"),
+        ("sqlserver", "Customers", "customers"),
+        ("mysql", " customers ", "customers"),
+        ("mysql", "customer-id", "customer_id"),
+        ("mysql", "Customers", "customers"),
+        ("postgresql", "4 Customers", "Customers"),
+    ],
+)
+def test_table_names_of_destinations(destination: str, raw: str, name: str) -> None:
+    assert profiles()[destination].name(raw, table=True) == name
 
 
 @pytest.mark.parametrize("destination", sorted(profiles()))

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from target_stitch_import.local import ImportApi
+from target_stitch_import.local.warehouse.profiles import profiles
 from tests.local.calls import batch, call, columns, customers, rejected, send, tables, upsert
 
 if TYPE_CHECKING:
@@ -23,14 +24,22 @@ if TYPE_CHECKING:
         ("_sdc_t", {"id": 1},
          "table names from client should not include reserved prefix on [_sdc_t]"),
         ("?", {"id": 1}, "Table name [?] has no character that PostgreSQL allows"),
-        ("t", {"id": 1, "_sdc_x": 1},
-         "column names from client should not include reserved prefix on [_sdc_x]"),
+        ("t", {"id": 1, "_rjm_x": 1},
+         "column names from client should not include reserved prefix on [_rjm_x]"),
         ("t", {"id": 1, "cost__it": 1},
          "column names from client should not include reserved datatype suffix on [cost__it]"),
         ("t", {"id": 1, "CustomerId": 1, "customerid": 2}, "Field collision on [customerid]"),
         ("t", {"id": 1, "a b!": 1, "a b": 2}, "Field collision on [a b]"),
         ("t", {f"c{at}": at for at in range(1601)} | {"id": 1}, "ERROR: too many columns"),
-        ("t", {"id": 1, "__sdc_primary_key": "x"}, "Field collision on [__sdc_primary_key]"),
+        *[
+            ("t", {"id": 1, name: 1},
+             f"column names from client should not include reserved prefix on [{name}]")
+            for name in (
+                *("_sdc_batched_at", "_sdc_received_at", "_SDC_Sequence", "_sdc_table_version"),
+                *("_sdc_source_key_id", "_sdc_level_0_id", "__sdc_primary_key", "_sdc_rejected"),
+                "_sdc_primary_keys",
+            )
+        ],
     ],
 )  # fmt: skip
 def test_rejected_records(api: ImportApi, table: str, data: dict[str, Any], reason: str) -> None:
@@ -38,6 +47,42 @@ def test_rejected_records(api: ImportApi, table: str, data: dict[str, Any], reas
     send(api, batch(table, upsert(data), keys=("id",)))
     assert tables(api) == []
     assert rejected(api) == [(table, reason)]
+
+
+SENT_BY_TAPS = (
+    *("_sdc_deleted_at", "_sdc_lsn", "_sdc_extra", "_sdc_source_file", "_sdc_source_lineno"),
+    *("_sdc_record_hash", "_sdc_report_datetime", "_sdc_customer_id", "_sdc_dimensions_hash_key"),
+    *("_sdc_replication_id", "_sdc_sync_started_at", "_sdc_extracted_at"),
+)
+
+
+@pytest.mark.parametrize("destination", sorted(profiles()))
+def test_columns_that_taps_send_are_loaded(destination: str) -> None:
+    """Stitch lists them as columns that arrive; a name keeps its leading underscore."""
+    data = {"id": 1} | dict.fromkeys(SENT_BY_TAPS, "x")
+    with ImportApi(destination=destination) as api:
+        send(api, batch("t", upsert(data), keys=("id",)))
+        assert rejected(api) == []
+        names = {name.lower() for name in api.tables()[0]["columns"]}
+        assert set(SENT_BY_TAPS) <= names
+
+
+@pytest.mark.parametrize("first", ["record", "message"])
+def test_a_tap_may_send_its_own_time_of_extraction(api: ImportApi, first: str) -> None:
+    """It wins over the message's, whichever comes first."""
+    at = {"type": "string", "format": "date-time"}
+    schema = {"properties": {"id": {"type": "integer"}, "_sdc_extracted_at": at}}
+    plain = upsert({"id": 1}, 1, time_extracted="2001-01-01T00:00:00.000000Z")
+    own = upsert(
+        {"id": 2, "_sdc_extracted_at": "2002-01-01T00:00:00Z"},
+        1,
+        time_extracted="2003-01-01T00:00:00.000000Z",
+    )
+    for message in (own, plain) if first == "record" else (plain, own):
+        send(api, batch("t", message, schema=schema, keys=("id",)))
+    assert rejected(api) == []
+    years = api.query("SELECT id, year(_sdc_extracted_at) FROM import_api.t ORDER BY id")
+    assert years == [(1, None if first == "record" else 2001), (2, 2002)]
 
 
 def test_a_key_whose_column_cannot_be_rejects_the_record(api: ImportApi) -> None:

@@ -1,6 +1,7 @@
 """Numbers in the warehouse keep every digit: which column type holds these values exactly?
 
-A DOUBLE column holds a number if it prints back as the same number; else DECIMAL(38, scale) must.
+A DOUBLE column holds a number if it prints back as the same number; else DECIMAL(38, scale) must,
+and where that has too few digits, text.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    Number = int | Decimal
+
 MAX_DIGITS = 38
 DOUBLE = "DOUBLE"
-_SURE_CHARACTERS = 16  # fifteen digits and a point always survive a double
-_SURE_WHOLE = 10**15
+TEXT = "VARCHAR"
+MAX_DECLARED_SCALE = MAX_DIGITS // 2  # a greater one leaves no room for digits before the point
+_SURE_DIGITS = 15  # always survive a double
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,26 @@ class Extent:
     def fits(self) -> bool:
         """Whether one DECIMAL type can hold them."""
         return self.whole + self.scale <= MAX_DIGITS
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a destination documents its decimals to hold: digits before and after the point, in all.
+
+    0 means no limit. What a double holds is within every range.
+    """
+
+    whole: int = 0
+    scale: int = 0
+    digits: int = 0
+
+    def holds(self, needed: Extent) -> bool:
+        """Whether a number of that extent is within it."""
+        return (
+            (not self.whole or needed.whole <= self.whole)
+            and (not self.scale or needed.scale <= self.scale)
+            and (not self.digits or needed.whole + needed.scale <= self.digits)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,48 +101,87 @@ def extent(value: int | Decimal) -> Extent:
     return Extent(max(count + power, 0), max(-power, 0))
 
 
-def fit(
-    values: Iterable[Any],
-    current: str | None,
-    wanted_scale: int | None,
-    existing: Callable[[], Extent],
-) -> Fit:
-    """Choose the type for a number column that is to hold `values` (None is no value).
+def plain(value: Number) -> str:
+    """Write a number in digits alone, as the one text that stands for it in a text column."""
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
-    `current` is the column's type so far, `wanted_scale` what a `multipleOf` asks of a new one,
-    and `existing` measures what the column holds already; it is called only before a change.
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a number column is before a load: its type, None for a new column.
+
+    `existing` measures what it holds already; it is called only before a change.
     """
-    numbers = [(at, value) for at, value in enumerate(values) if value is not None]
-    scale = scale_of(current) if current else wanted_scale
+
+    sql_type: str | None
+    declared_scale: int | None
+    """What a `multipleOf` asks of a new one: it bounds the scale, the values decide."""
+    existing: Callable[[], Extent]
+
+
+def fit(values: Sequence[Number | None], state: State, allowed: Range) -> Fit:
+    """Choose the type for a number column that is to hold `values` (None is no value)."""
+    rough = rough_extent(values)
+    outside: list[int] = []
+    if not allowed.holds(rough):
+        outside = [
+            at
+            for at, value in enumerate(values)
+            if value is not None and not allowed.holds(extent(value)) and not survives_double(value)
+        ]
+        beyond = frozenset(outside)
+        values = [None if at in beyond else value for at, value in enumerate(values)]
+        rough = rough_extent(values)
+    return Fit(_type(values, rough, state), outside)
+
+
+def _type(values: Sequence[Number | None], rough: Extent, state: State) -> str:
+    current = state.sql_type
+    if current == TEXT:
+        return TEXT
+    scale = scale_of(current) if current else state.declared_scale
+    if current is None and scale is not None and scale > MAX_DECLARED_SCALE:
+        scale = 0
     if scale is None:
-        outside = _outside_double([value for _, value in numbers])
-        if not outside:
-            return Fit(DOUBLE)
-        fallback = Fit(DOUBLE, [numbers[at][0] for at in outside])
-    else:
-        room = Extent(MAX_DIGITS - scale, scale)
-        extents = [extent(value) for _, value in numbers]
-        beyond = [at for at, each in enumerate(extents) if room | each != room]
-        if not beyond:
-            return Fit(decimal_type(scale))
-        fallback = Fit(decimal_type(scale), [numbers[at][0] for at in beyond])
-    needed = Extent(0, scale or 0)
-    for _, value in numbers:
-        needed |= extent(value)
-    if needed.fits and current is not None:
-        needed |= existing()
-    return Fit(decimal_type(needed.scale)) if needed.fits else fallback
+        if not _changed_by_double(values, rough):
+            return DOUBLE
+        scale = 0
+    needed = Extent(0, scale) | rough
+    if not needed.fits:
+        needed = Extent(0, scale) | exact_extent(values)
+    if needed.fits and current not in (None, decimal_type(needed.scale)):
+        needed |= state.existing()
+    return decimal_type(needed.scale) if needed.fits else TEXT
 
 
-def _outside_double(values: list[int | Decimal]) -> list[int]:
-    """Find the values that a double would change; most columns are judged by length alone."""
-    whole = [value for value in values if type(value) is int]
-    texts = list(map(str, values if not whole else (v for v in values if type(v) is Decimal)))
-    sure = max(map(len, texts), default=0) <= _SURE_CHARACTERS and "E" not in "".join(texts)
-    if sure and max(whole, default=0) < _SURE_WHOLE and min(whole, default=0) > -_SURE_WHOLE:
-        return []
-    return _each_outside(values)
+def exact_extent(values: Iterable[Number | None]) -> Extent:
+    """Measure what numbers need together."""
+    needed = Extent()
+    for value in values:
+        if value is not None:
+            needed |= extent(value)
+    return needed
 
 
-def _each_outside(values: list[int | Decimal]) -> list[int]:
-    return [at for at, value in enumerate(values) if not survives_double(value)]
+def rough_extent(values: Sequence[Number | None]) -> Extent:
+    """Measure at least what numbers need, by their texts; exactly where those have exponents."""
+    decimals = [value for value in values if type(value) is Decimal]
+    texts = list(map(str, decimals))
+    if "E" in "".join(texts):
+        return exact_extent(values)
+    whole = max(map(Decimal.adjusted, decimals), default=-1) + 1
+    scale = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
+    integers = [value for value in values if type(value) is int]
+    if integers:
+        whole = max(whole, len(str(abs(max(integers)))), len(str(abs(min(integers)))))
+    return Extent(max(whole, 0), scale)
+
+
+def _changed_by_double(values: Sequence[Number | None], rough: Extent) -> bool:
+    """Whether a double changes one; most columns are judged by their digits alone."""
+    if rough.whole + rough.scale <= _SURE_DIGITS:
+        return False
+    return not all(value is None or survives_double(value) for value in values)

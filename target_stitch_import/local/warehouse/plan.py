@@ -5,7 +5,7 @@ A record that any of its values keeps out is taken out whole, and the rest is pl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class TablePlan:
 
     table: Table
     rows: Rows
-    columns: list[tuple[Column, list[Any]]] = field(default_factory=list)
+    columns: list[tuple[Column, Sequence[Any]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class Planner:
 
     def _table_reason(self, load: Load, tables: dict[str, Table]) -> str | None:
         """Say why nothing of the load can be stored, or None."""
-        name = self._profile.name(load.table_name)
+        name = self._profile.name(load.table_name, table=True)
         if not name:
             return (
                 f"Table name [{load.table_name}] has no character that {self._profile.title} allows"
@@ -122,7 +122,7 @@ class Planner:
         self, plan: Plan, rows: Rows, tables: dict[str, Table], schema: str, bad: _Bad
     ) -> None:
         load, profile = plan.load, self._profile
-        name = profile.name(rows.raw_name)
+        name = profile.name(rows.raw_name, table=True)
         root = plan.tables[0].table if rows.levels is not None else None
         table = tables.get(name.lower())
         if root is not None and (
@@ -181,12 +181,12 @@ class Planner:
         """Give the column with the type its values need, and where values fit no type."""
         known = table.columns.get(column.name.lower())
         if series.kind == "number":
-            fitted = digits.fit(
-                series.values,
+            state = digits.State(
                 known.sql_type if known else None,
                 series.scale,
                 lambda: self._measure(table, column),
             )
+            fitted = digits.fit(series.values, state, self._profile.decimals)
             return replace(column, sql_type=fitted.sql_type), list(fitted.outside)
         if series.kind == "integer":
             return self._integers(column, series.values)
@@ -199,7 +199,7 @@ class Planner:
             ]
         return column, []
 
-    def _integers(self, column: Column, values: list[Any]) -> tuple[Column, list[int]]:
+    def _integers(self, column: Column, values: Sequence[Any]) -> tuple[Column, list[int]]:
         present = [value for value in values if value is not None]
         if column.sql_type != HUGE_INTEGER and min(present) in INT64 and max(present) in INT64:
             return column, []

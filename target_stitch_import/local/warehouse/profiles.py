@@ -9,8 +9,17 @@ from typing import Literal
 
 import msgspec
 
+from target_stitch_import.local.warehouse.digits import Range  # noqa: TC001 - msgspec reads it
+
 Kind = Literal["integer", "number", "boolean", "string", "timestamp", "json"]
-SYSTEM_PREFIXES = ("_sdc", "_rjm")  # reserved on tables and columns of every destination
+SYSTEM_PREFIX = "_sdc"
+RESERVED_PREFIXES = ("_rjm",)  # on tables and columns of every destination
+FILLED_NAME = re.compile(
+    "_sdc_(?:batched_at|received_at|sequence|table_version|rejected|primary_keys"
+    "|source_key_.*|level_.*_id)|__sdc_primary_key",
+    re.DOTALL,
+)
+"""Columns that loading itself fills. Taps send others of the prefix, such as `_sdc_deleted_at`."""
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -26,8 +35,12 @@ class Profile(msgspec.Struct, frozen=True):
     others: str
     """What a character outside `allowed` becomes."""
     allowed: str
+    trim: bool
+    """Whether spaces around a name are removed."""
     strip_leading: str
     """Regular expression of what is removed at the start."""
+    strip_leading_of_tables: str
+    """The same for tables."""
     prefix_leading: str
     """Regular expression of what becomes `_` at the start."""
     nested: Literal["flatten", "json"]
@@ -40,13 +53,17 @@ class Profile(msgspec.Struct, frozen=True):
     min_year: int
     integer_digits: int
     """Digits of the largest integer; 0 means 64 bits."""
+    decimals: Range
+    """What its decimals hold."""
 
-    def name(self, raw: str) -> str:
+    def name(self, raw: str, *, table: bool = False) -> str:
         """Turn a table or column name from data into the destination's; may be empty."""
-        name = raw.replace(" ", self.spaces)
+        name = raw.strip(" ") if self.trim else raw
+        strip = self.strip_leading_of_tables if table else self.strip_leading
+        if strip and not raw.lower().startswith(SYSTEM_PREFIX):
+            name = re.sub(f"^(?:{strip})", "", name)
+        name = name.replace(" ", self.spaces)
         name = re.sub(f"[^{self.allowed} ]", self.others, name)
-        if self.strip_leading:
-            name = re.sub(f"^(?:{self.strip_leading})", "", name)
         if self.prefix_leading:
             name = re.sub(self.prefix_leading, "_", name)
         if self.case == "lower":
@@ -66,8 +83,11 @@ class Profile(msgspec.Struct, frozen=True):
 
     def reserved_prefix(self, raw: str, *, table: bool = False) -> str | None:
         """Say why a name from data may not begin as it does, or None."""
-        prefixes = SYSTEM_PREFIXES if table else (*SYSTEM_PREFIXES, *self.reserved_prefixes)
-        if not raw.lower().startswith(prefixes):
+        prefixes = (SYSTEM_PREFIX, *RESERVED_PREFIXES) if table else self.reserved_prefixes
+        name = raw.lower()
+        if not name.startswith((*RESERVED_PREFIXES, *prefixes)) and (
+            table or not FILLED_NAME.fullmatch(name)
+        ):
             return None
         what = "table" if table else "column"
         return f"{what} names from client should not include reserved prefix on [{raw}]"

@@ -185,7 +185,7 @@ class Warehouse:
         rows = 0
         rejected = list(job.rejected)
         for load in loads:
-            root = tables.get(self._profile.name(load.table_name).lower())
+            root = tables.get(self._profile.name(load.table_name, table=True).lower())
             if root is not None and load.version < root.version:
                 continue  # rows of a version already replaced are never visible
             planner = Planner(self._profile, self._measure, flatten=self._flatten)

@@ -8,6 +8,7 @@ Everything here runs inside the transaction of its caller.
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ from target_stitch_import.local.warehouse.catalog import (
     Column,
     Table,
 )
-from target_stitch_import.local.warehouse.plan import HUGE_INTEGER, Plan, TablePlan
+from target_stitch_import.local.warehouse.digits import TEXT, plain
+from target_stitch_import.local.warehouse.match import Match
 from target_stitch_import.local.warehouse.store import (
     main_relation,
     quoted,
@@ -31,10 +33,13 @@ from target_stitch_import.local.warehouse.store import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from target_stitch_import.local.api.batch import Load
     from target_stitch_import.local.warehouse.bulk import Bulk, Field
+    from target_stitch_import.local.warehouse.plan import Plan, TablePlan
 
 MANY_TABLES = 100  # from here on, planning simple statements takes longer than running them
 
@@ -67,7 +72,7 @@ class Writer:
         names = self._incoming(plan, root)
         present = {each.table.name.lower(): each.table for each in stored}
         if root.table.key_columns():
-            match = _Match(root.table, names, version if staged else None)
+            match = Match(root.table, names, version if staged else None)
             self._sql(match.drop_losers(root.table, _target(root.table, staged)))
             [(replaced,)] = self._sql(
                 match.delete_old(root.table, _target(root.table, staged), "")
@@ -125,11 +130,13 @@ class Writer:
             f"{quoted(column.name)} {column.sql_type}" for column in table.columns.values()
         )
         for relation in relations(known) if known is not None else []:
+            retyped: list[Column] = []
             for name, column in table.columns.items():
                 before = had.get(name)
                 if before is None:
                     change = f"ADD COLUMN {quoted(column.name)} {column.sql_type}"
                 elif before.sql_type != column.sql_type:
+                    retyped += [column] * (column.sql_type == TEXT)
                     via = "::VARCHAR" if before.sql_type == "DOUBLE" else ""
                     change = (
                         f"ALTER COLUMN {quoted(column.name)} SET DATA TYPE {column.sql_type}"
@@ -138,11 +145,29 @@ class Writer:
                 else:
                     continue
                 self._sql(f"ALTER TABLE {relation} {change}")
+            for column in retyped:
+                self._write_plainly(relation, column)
         if not exists:
             self._sql(f"CREATE TABLE {main_relation(table)} ({definition})")
         if staged and not table.staged:
             table.staged = True
             self._sql(f"CREATE TABLE {staged_relation(table)} ({definition})")
+
+    def _write_plainly(self, relation: str, column: Column) -> None:
+        """Give each number of a column that has become text the one text that stands for it."""
+        name = quoted(column.name)
+        old = [
+            value
+            for (value,) in self._sql(
+                f"SELECT DISTINCT {name} FROM {relation} WHERE {name} IS NOT NULL"
+            ).fetchall()
+        ]
+        new = [plain(Decimal(value)) for value in old]
+        if old != new:
+            self._bulk.read("plainly", {"o": ("VARCHAR", old), "n": ("VARCHAR", new)})
+            self._sql(
+                f"UPDATE {relation} SET {name} = n FROM plainly WHERE {name} = o;DROP TABLE plainly"
+            )
 
     def _incoming(self, plan: Plan, root: TablePlan) -> dict[str, str]:
         """Bring the root's rows in as the temporary table `incoming`, one winner a key.
@@ -172,7 +197,7 @@ class Writer:
 
     def _insert_root(self, root: TablePlan, names: dict[str, str], target: str, load: Load) -> None:
         values = {quoted(name): short for name, short in names.items()}
-        values.update(self._system_values(load))
+        values.update(self._system_values(load, root.table))
         if PRIMARY_KEY in root.table.columns:
             values[PRIMARY_KEY] = "k"
         self._sql(
@@ -219,18 +244,17 @@ class Writer:
             f" ORDER BY {', '.join(['t', 'r', *(f'l{level}' for level in range(depth))])}"
         )
         values = {f"_sdc_level_{level}_id": f"l{level}" for level in range(depth)}
-        values.update(self._system_values(plan.load))
         values.update({quoted(column.name): f"q{at}" for at, (column, _) in enumerate(keys)})
         for at, each in enumerate(alike):
             mine = {quoted(column.name): f"e{at}" for at, (column, _) in enumerate(each.columns)}
+            mine |= values | self._system_values(plan.load, each.table)
             self._sql(
-                f"INSERT INTO {_target(each.table, staged)} ({', '.join([*mine, *values])})"
-                f" SELECT {', '.join([*mine.values(), *values.values()])}"
-                f" FROM incoming_sub WHERE t = {at}"
+                f"INSERT INTO {_target(each.table, staged)} ({', '.join(mine)})"
+                f" SELECT {', '.join(mine.values())} FROM incoming_sub WHERE t = {at}"
             )
         self._sql("DROP TABLE incoming_subs; DROP TABLE incoming_sub")
 
-    def _system_values(self, load: Load) -> dict[str, str]:
+    def _system_values(self, load: Load, table: Table) -> dict[str, str]:
         """Give the system columns' expressions; literals are ours, never from data."""
         values = {
             RECEIVED_AT: f"TIMESTAMP '{_moment(self._received_at)}'",
@@ -238,49 +262,9 @@ class Writer:
             SEQUENCE: "s",
             TABLE_VERSION: str(int(load.version)),
         }
-        if load.extracted_at is not None:
+        if load.extracted_at is not None and not _sends_its_time(table):
             values[EXTRACTED_AT] = "try_cast(try_cast(x AS TIMESTAMPTZ) AS TIMESTAMP)"
         return values
-
-
-class _Match:
-    """The SQL that finds the rows of the keys in `incoming`.
-
-    Every column is qualified: a table's own may well be called `s` or `c0`.
-    """
-
-    def __init__(self, root: Table, names: dict[str, str], version: int | None) -> None:
-        keys = root.key_columns()
-        split = len(keys) > len(root.key_names)
-        self._same = "IS NOT DISTINCT FROM" if split else "="
-        self._keys = [
-            (key.name, f"incoming.{names[key.name]}" if key.name in names else "NULL")
-            for key in keys
-        ]
-        self._version = "" if version is None else f" AND t.{TABLE_VERSION} = {int(version)}"
-
-    def drop_losers(self, root: Table, target: str) -> str:
-        """Drop incoming rows that are not newer than the stored ones."""
-        return (
-            f"DELETE FROM incoming USING {target} t"
-            f" WHERE {self._where(root, '')} AND t.{SEQUENCE} >= incoming.s"
-        )
-
-    def delete_old(self, table: Table, target: str, prefix: str) -> str:
-        """Delete the stored rows that incoming ones replace; `prefix` leads the key's name."""
-        return f"DELETE FROM {target} t USING incoming WHERE {self._where(table, prefix)}"
-
-    def _where(self, table: Table, prefix: str) -> str:
-        same = " AND ".join(
-            f"{self._column(table, prefix + name)} {self._same} {value}"
-            for name, value in self._keys
-        )
-        return same + self._version
-
-    @staticmethod
-    def _column(table: Table, name: str) -> str:
-        # A subtable learns of a key column's split only with its next row.
-        return f"t.{quoted(name)}" if name.lower() in table.columns else "NULL"
 
 
 def _alike(tables: list[TablePlan]) -> list[list[TablePlan]]:
@@ -309,10 +293,16 @@ def _fields(each: TablePlan, prefix: str) -> dict[str, Field]:
     """Give a table's columns under temporary names, as JSON can carry them."""
     fields: dict[str, Field] = {}
     for at, (column, values) in enumerate(each.columns):
-        if column.sql_type == HUGE_INTEGER:
-            values = [None if value is None else str(value) for value in values]  # noqa: PLW2901
-        fields[f"{prefix}{at}"] = (column.sql_type, values)
+        fields[f"{prefix}{at}"] = (column.sql_type, _spelt(column, values))
     return fields
+
+
+def _spelt(column: Column, values: Sequence[Any]) -> Sequence[Any]:
+    """Give values as JSON can carry them: a number that it would round is given as text."""
+    if column.kind not in ("integer", "number") or column.sql_type == "BIGINT":
+        return values
+    text = plain if column.sql_type == TEXT else str
+    return [None if value is None else text(value) for value in values]
 
 
 def _unique_keys(root: TablePlan) -> bool:
@@ -363,9 +353,15 @@ def _system_columns(each: TablePlan, root: Table, load: Load) -> list[Column]:
     columns.append(Column(BATCHED_AT, "", "timestamp", "TIMESTAMP"))
     columns.append(Column(SEQUENCE, "", "integer", "BIGINT"))
     columns.append(Column(TABLE_VERSION, "", "integer", "BIGINT"))
-    if load.extracted_at is not None:
+    if load.extracted_at is not None and not _sends_its_time(each.table):
         columns.append(Column(EXTRACTED_AT, "", "timestamp", "TIMESTAMP"))
     return columns
+
+
+def _sends_its_time(table: Table) -> bool:
+    """Whether records have the column that messages' own times would fill."""
+    own = table.columns.get(EXTRACTED_AT)
+    return own is not None and own.raw_name == EXTRACTED_AT
 
 
 def _moment(moment: datetime) -> str:

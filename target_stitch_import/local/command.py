@@ -94,6 +94,22 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     multiple=True,
     help="Origin of web pages that may call the API, such as http://localhost:3000 (CORS).",
 )
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Serve HTTPS with this certificate (PEM), and --tls-key.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Private key (PEM) of --tls-cert.",
+)
+@click.option(
+    "--tls-self-signed",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Serve HTTPS with a pair made in this folder, for loopback and the service's host names.",
+)
 @click.option("--public-page", is_flag=True, help="Show the page to other machines too.")
 @click.option("--strict-keys", is_flag=True, help="Refuse string keys of 256 characters or more.")
 @click.option("--strict-datetime", is_flag=True, help="Refuse date-times with offsets like +0000.")
@@ -103,6 +119,11 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     flag_value=False,
     default=True,
     help="Do not refuse over 10,000 data points.",
+)
+@click.option(
+    "--strict-push",
+    is_flag=True,
+    help="Refuse namespace, switch_view and client_id as text in a push.",
 )
 @click.option("--live-messages", is_flag=True, help="Word violations as the live service does.")
 @click.option(

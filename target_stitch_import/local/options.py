@@ -38,6 +38,8 @@ class Strictness:
     """Refuse the offset form `+0000`."""
     count_data_points: bool = True
     """Refuse records of more than 10,000 data points."""
+    strict_push: bool = False
+    """Refuse what the reference does not have: `namespace`, `switch_view`, `client_id` as text."""
     live_messages: bool = False
     """Word a record's violations as the live service was seen to, with line breaks."""
 
@@ -60,6 +62,10 @@ class Options:
     """Names beside `localhost`, loopback addresses and `host` that a `Host` header may give."""
     allow_origins: tuple[str, ...] = ()
     """Origins of web pages, such as `http://localhost:3000`, that may call the API."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_self_signed: Path | None = None
+    """A folder for a pair that is made for loopback and the service's own host names."""
     strictness: Strictness = Strictness()
 
     def __post_init__(self) -> None:
@@ -74,4 +80,8 @@ class Options:
                     f"--allow-origin {origin}: give scheme, host and port as a browser does, such"
                     " as http://localhost:3000"
                 )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise OptionsError("--tls-cert and --tls-key go together: give both files")
+        if self.tls_cert is not None and self.tls_self_signed is not None:
+            raise OptionsError("--tls-self-signed makes a pair: leave out --tls-cert and --tls-key")
         object.__setattr__(self, "allow_hosts", tuple(map(str.lower, self.allow_hosts)))

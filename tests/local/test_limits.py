@@ -242,12 +242,15 @@ def test_the_first_bad_record_decides(api: ImportApi) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"client_id": "7723"}, {"client_id": ["should be an integer", "should be a number"]}),
+        ({"client_id": "77 23"}, {"client_id": ["should be an integer", "should be a number"]}),
         ({"table_name": 5}, {"table_name": ["should be a string"]}),
         ({"sequence": "1"}, {"sequence": ["should be an integer", "should be a number"]}),
         ({"sequence": 1.5}, {"sequence": ["should be an integer"]}),
         ({"sequence": 2**63}, {"sequence": ["can not be above 9223372036854775807"]}),
-        ({"action": "switch_view"}, {"action": ["is not a valid action"]}),
+        ({"action": "delete"}, {"action": ["is not a valid action"]}),
+        ({"action": "switch_view"}, {"table_version": ["can't be blank"],
+         "data": ["unknown key"], "key_names": ["unknown key"]}),
+        ({"namespace": 5}, {"namespace": ["should be a string"]}),
         ({"key_names": []}, {"key_names": ["can't be blank"]}),
         ({"key_names": "id"}, {"key_names": ["should be an array"]}),
         ({"data": {"id": None}}, {"data": ["keys cannot not be null in data"]}),

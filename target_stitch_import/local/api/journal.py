@@ -58,6 +58,8 @@ class Entry:
     accepted: bool
     reason: str
     seconds: float
+    notes: tuple[str, ...] = ()
+    """What the client's author should know, though the request was taken."""
 
 
 class Journal:

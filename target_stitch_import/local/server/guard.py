@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.answers import Answer
 from target_stitch_import.local.options import host_of
+from target_stitch_import.local.server.tls import REAL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -43,7 +44,8 @@ class Guard:
     """Decides by peer, `Host` and `Origin`."""
 
     def __init__(self, options: Options) -> None:
-        self._names = {"localhost", options.host.lower(), *options.allow_hosts}
+        # The service's own names are nobody's to point here but by an entry in the hosts file.
+        self._names = {"localhost", options.host.lower(), *REAL_NAMES, *options.allow_hosts}
         # An address is no name that could be pointed elsewhere.
         self._any_address = options.host in _ANY_ADDRESS
         self._origins = frozenset(options.allow_origins)

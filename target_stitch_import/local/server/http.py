@@ -19,7 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.faults import Fault, FaultList, tables_of
 from target_stitch_import.local.api.journal import Entry, Journal, Kept
-from target_stitch_import.local.api.service import Outcome, Request, Service
+from target_stitch_import.local.api.request import Request
+from target_stitch_import.local.api.service import Outcome, Service
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
 MAX_CONNECT_BYTES = 1_000_000
+CONNECT_PATHS = ("/v3/", "/v4/", "/notifications/")
 UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _log = logging.getLogger(__name__)
@@ -97,7 +99,7 @@ class ImportApp:
     async def _outcome(self, request: Request, exchange: _Exchange) -> tuple[Outcome, Fault | None]:
         """Give the outcome, and a fault that is to befall its answer."""
         service = self._service
-        if request.path.startswith("/v4/"):
+        if request.path.startswith(CONNECT_PATHS):
             return await self._connect(exchange), None
         refused = service.route(request.method, request.path)
         if refused is not None:
@@ -161,6 +163,7 @@ class ImportApp:
                 if outcome.faked and not outcome.answer.reason
                 else outcome.answer.reason[:2000],
                 seconds,
+                outcome.notes,
             )
         )
         imported = request.method == "POST" and request.path.startswith("/v2/")

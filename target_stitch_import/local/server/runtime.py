@@ -20,6 +20,7 @@ from target_stitch_import.local.server.control import Control, response
 from target_stitch_import.local.server.guard import ELSEWHERE, Guard, is_loopback
 from target_stitch_import.local.server.http import ImportApp, Protocol
 from target_stitch_import.local.server.page import About, Page
+from target_stitch_import.local.server.tls import certificate
 from target_stitch_import.local.warehouse.profiles import profiles
 from target_stitch_import.local.warehouse.warehouse import Warehouse
 
@@ -37,6 +38,8 @@ class LocalApi:
         flatten = (options.nested or profile.nested) == "flatten"
         self._options = options
         accounts = Accounts.load(options.accounts, options.region)
+        pair = certificate(options)
+        self._scheme = "http" if pair is None else "https"
         # The socket first: a port already taken is told before a file is made.
         self._socket = _listen(options.host, options.port)
         try:
@@ -59,6 +62,8 @@ class LocalApi:
                 server_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=2,
+                ssl_certfile=pair and str(pair[0]),
+                ssl_keyfile=pair and str(pair[1]),
             )
         )
         self._thread: threading.Thread | None = None
@@ -67,7 +72,7 @@ class LocalApi:
     def url(self) -> str:
         """The base URL it listens on."""
         host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def start(self) -> None:
         """Serve in a thread; when this returns, requests are answered."""

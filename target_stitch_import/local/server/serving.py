@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from target_stitch_import.local.api.accounts import AccountsError
+from target_stitch_import.local.options import OptionsError
 from target_stitch_import.local.server.runtime import LocalApi
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
     os.umask(0o077)  # whatever this process makes is its owner's alone
     try:
         api = LocalApi(options)
-    except AccountsError as error:
+    except (AccountsError, OptionsError) as error:
         return _say(str(error), EX_CONFIG)
     except (OSError, duckdb.Error) as error:
         return _say(f"cannot serve: {error}", EX_UNAVAILABLE)
@@ -47,6 +48,8 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
     if stop_with_stdin:
         threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
     api.start()
+    if options.tls_self_signed is not None:
+        _say(f"clients must trust {options.tls_self_signed / 'cert.pem'}", 0)
     print(f"listening on {api.url}", flush=True)  # noqa: T201 - the one line of stdout
     stop.wait()
     api.close()

@@ -53,6 +53,8 @@ class Plan:
     load: Load
     tables: list[TablePlan] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    left_out: dict[str, Rejection] = field(default_factory=dict)
+    """Columns that cannot be, by the reason."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,7 @@ class Planner:
             for rows in shape(load.table_name, load.records, load.schema, flatten=self._flatten):
                 self._table(plan, rows, working, schema, bad)
             if not bad.reasons:
+                plan.rejections += plan.left_out.values()
                 return plan
             rejections += [
                 Rejection(reason, load.records[at]) for at, reason in sorted(bad.reasons.items())
@@ -139,6 +142,10 @@ class Planner:
             else:
                 table.root = root.name
             tables[name.lower()] = table
+        elif root is None and rows.roots and not table.columns:
+            # Known by an activation alone, which need not name the keys.
+            table.key_names = load.key_names
+            table.append_only = not load.key_names
         elif root is None and rows.roots and not _same_keys(table, load):
             table.append_only = True
         each = TablePlan(table, rows)
@@ -158,9 +165,9 @@ class Planner:
             if rows.levels is None and series.raw_name in plan.load.key_names:
                 bad.all(rows.roots, str(error))
                 return
-            if not any(str(error) == known.reason for known in plan.rejections):
-                at = next(at for at, value in enumerate(series.values) if value is not None)
-                plan.rejections.append(Rejection(str(error), plan.load.records[rows.roots[at]]))
+            # The record loads without it, so that it alone is what is rejected.
+            value = next(value for value in series.values if value is not None)
+            plan.left_out.setdefault(str(error), Rejection(str(error), {series.raw_name: value}))
             return
         except CollisionError as error:
             for at, value in enumerate(series.values):

@@ -26,6 +26,8 @@ class Profile(msgspec.Struct, frozen=True):
     """One destination's rules; a limit of 0 means none."""
 
     title: str
+    connect_type: str
+    """What Stitch Connect calls it."""
     table_characters: int
     column_characters: int
     max_columns: int

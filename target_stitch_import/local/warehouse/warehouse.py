@@ -110,6 +110,20 @@ class Warehouse:
                 if table.columns
             ]
 
+    @property
+    def destination_type(self) -> str:
+        """What Stitch Connect calls the kind of destination."""
+        return self._profile.connect_type
+
+    def streams(self, schema: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Give the tables that arrived in a source's schema, as sent, with their keys."""
+        name = store.schema_name(schema)
+        return [
+            (table.raw_name, table.key_names)
+            for table in self.tables()
+            if table.schema == name and table.root is None
+        ]
+
     def counts(self) -> list[tuple[Table, int]]:
         """Give each table with its number of visible rows."""
         tables = self.tables()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,6 +84,30 @@ def test_a_tap_may_send_its_own_time_of_extraction(api: ImportApi, first: str) -
     assert rejected(api) == []
     years = api.query("SELECT id, year(_sdc_extracted_at) FROM import_api.t ORDER BY id")
     assert years == [(1, None if first == "record" else 2001), (2, 2002)]
+
+
+def test_many_columns_with_long_names_leave_the_rest(api: ImportApi) -> None:
+    """Each is told with its own value; the record itself loads."""
+    long = {f"{'c' * 60}{at}": at for at in range(300)}
+    send(api, batch("t", upsert({"id": 1, **long}), upsert({"id": 2}), keys=("id",)))
+    assert api.query("SELECT id FROM import_api.t ORDER BY id") == [(1,), (2,)]
+    rows = api.query("SELECT reason, record FROM import_api._sdc_rejected")
+    assert len(rows) == 300
+    for reason, record in rows:
+        [(name, _)] = json.loads(record).items()
+        assert reason == f"Column name [{name}] is too long for PostgreSQL"
+
+
+def test_many_rejected_records(api: ImportApi) -> None:
+    """Whatever is wrong with each, its neighbours load."""
+    schema = {"properties": {"id": {"type": "integer"}, "n": {"type": "integer"}}}
+    values = [10**20 if at % 2 else at for at in range(2000)]
+    messages = [upsert({"id": at, "n": value}) for at, value in enumerate(values)]
+    send(api, batch("t", *messages, schema=schema, keys=("id",)))
+    assert api.query("SELECT count(*) FROM import_api.t WHERE n = id") == [(1000,)]
+    assert api.query("SELECT count(*), count(DISTINCT record) FROM import_api._sdc_rejected") == [
+        (1000, 1000)
+    ]
 
 
 def test_a_key_whose_column_cannot_be_rejects_the_record(api: ImportApi) -> None:

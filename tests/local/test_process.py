@@ -127,6 +127,19 @@ def test_the_child_ends_when_its_parent_is_killed() -> None:
 
 
 @pytest.mark.timeout(60)
+def test_serve_ends_when_stdin_does() -> None:
+    """What a test runner of another language starts cannot outlive it."""
+    with subprocess.Popen(
+        [*SERVE, "--stop-with-stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("listening on http://127.0.0.1:")
+        child.stdin.close()
+        assert child.wait() == 0
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_says_where_and_ends_on_a_signal(number: signal.Signals) -> None:
     """One line on stdout, nothing on stderr, exit status 0."""

@@ -415,6 +415,32 @@ def test_an_update_replaces_all_subtable_rows_of_its_key(api: ImportApi) -> None
     ) == [(2,)]
 
 
+def test_a_record_of_many_arrays(api: ImportApi) -> None:
+    """Subtables of several forms, and of several depths, come in together and are replaced."""
+    forms = ([1, 2], ["a"], [{"x": 1}, {"y": "z"}], [[1], [2, 3]])
+
+    def arrays(number: int) -> dict[str, Any]:
+        return {f"a{at}": forms[(at + number) % 4] for at in range(120)}
+
+    for number in range(2):
+        messages = [upsert({"id": each, **arrays(number)}, number + 1) for each in (1, 2)]
+        send(api, batch("t", *messages, keys=("id",)))
+    rows = {table["table"]: table["rows"] for table in api.tables()}
+    inner = {name for name in rows if name.endswith("__value")}
+    assert len(rows) == 1 + 120 + len(inner)
+    assert len(inner) == 60, "a fourth of the arrays holds arrays, in each of the two loads"
+    for at in (0, 1, 3, 119):
+        form = forms[(at + 1) % 4]
+        assert rows[f"t__a{at}"] == 2 * len(form), "only rows of the later records are left"
+    assert api.query("SELECT value FROM import_api.t__a3 ORDER BY _sdc_source_key_id, value") == [
+        (1,), (2,), (1,), (2,)
+    ]  # fmt: skip
+    assert api.query(
+        "SELECT _sdc_source_key_id, _sdc_level_0_id, _sdc_level_1_id, value"
+        " FROM import_api.t__a2__value WHERE _sdc_source_key_id = 2 ORDER BY ALL"
+    ) == [(2, 0, 0, 1), (2, 1, 0, 2), (2, 1, 1, 3)]
+
+
 def test_subtables_of_keyless_tables_join_by_the_generated_key(api: ImportApi) -> None:
     send(api, batch("t", upsert({"n": 1, "xs": [1, 2]}), upsert({"n": 2, "xs": [3]})))
     assert api.query(

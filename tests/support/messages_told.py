@@ -31,7 +31,9 @@ OF_SERVE = (
     "local/api/accounts.py",
     "local/command.py",
     "local/extra.py",
+    "local/options.py",
     "local/server/serving.py",
+    "local/server/tls.py",
 )
 """What `stitch-import serve` tells by itself; all else in `local/` is an answer to a request."""
 

@@ -21,6 +21,8 @@ FILLED_NAME = re.compile(
 )
 """Columns that loading itself fills. Taps send others of the prefix, such as `_sdc_deleted_at`."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no database takes them in names
+
 
 class Profile(msgspec.Struct, frozen=True):
     """One destination's rules; a limit of 0 means none."""
@@ -43,6 +45,8 @@ class Profile(msgspec.Struct, frozen=True):
     """Regular expression of what is removed at the start."""
     strip_leading_of_tables: str
     """The same for tables."""
+    keeps_table_names: bool
+    """Whether a table is named as it is sent: the page has rules for columns alone."""
     prefix_leading: str
     """Regular expression of what becomes `_` at the start."""
     nested: Literal["flatten", "json"]
@@ -60,6 +64,8 @@ class Profile(msgspec.Struct, frozen=True):
 
     def name(self, raw: str, *, table: bool = False) -> str:
         """Turn a table or column name from data into the destination's; may be empty."""
+        if table and self.keeps_table_names:
+            return _CONTROL.sub("", raw)
         name = raw.strip(" ") if self.trim else raw
         strip = self.strip_leading_of_tables if table else self.strip_leading
         if strip and not raw.lower().startswith(SYSTEM_PREFIX):

@@ -293,7 +293,8 @@ class Warehouse:
             yield
         except BaseException:
             with suppress(duckdb.Error):
-                self._connection.execute("ROLLBACK")
+                # In an aborted transaction a load could not set back how it plans.
+                self._connection.execute("ROLLBACK; PRAGMA enable_optimizer")
             raise
         self._connection.execute("COMMIT" if keep else "ROLLBACK")
         if self._journal_file is not None:

@@ -84,12 +84,9 @@ class Writer:
         self._insert_root(root, names, _target(root.table, staged), plan.load)
         if len(stored) > MANY_TABLES:
             self._sql("PRAGMA disable_optimizer")
-        try:
-            for alike in _alike(stored[1:]):
-                self._insert_subs(plan, alike, root, names, staged=staged)
-        finally:
-            self._sql("PRAGMA enable_optimizer")
-        self._sql("DROP TABLE incoming")
+        for alike in _alike(stored[1:]):
+            self._insert_subs(plan, alike, root, names, staged=staged)
+        self._sql("PRAGMA enable_optimizer; DROP TABLE incoming")
         return sum(len(each.rows.roots) for each in stored)
 
     def activate(self, root: Table, version: int, tables: list[Table]) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 import pytest
 import requests
 
@@ -152,3 +153,24 @@ def test_identity_is_no_compression(api: ImportApi) -> None:
         timeout=10,
     )
     assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("record", "fits"),
+    [
+        (pushed(namespace="crm", client_id="7723"), True),
+        (switch(1), True),
+        (switch(1, data={}), False),
+        (pushed(action="delete"), False),
+    ],
+)
+def test_the_openapi_document_describes_them(
+    api: ImportApi,
+    record: dict[str, Any],
+    fits: bool,  # noqa: FBT001
+) -> None:
+    """What it calls a good push is accepted, and nothing else."""
+    served = requests.get(f"{api.url}/_local/openapi.json", timeout=10).json()
+    rule = {"$ref": "#/components/schemas/Push", "components": served["components"]}
+    assert jsonschema_rs.Draft202012Validator(rule).is_valid([record]) == fits
+    assert call(api, PUSH, [record]).ok == fits

@@ -13,7 +13,7 @@ CLIENTS_READY := .tools/clients/.ready
 TRANSIT_JS_READY := .tools/transit-js/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: test test-core lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit
 
@@ -21,6 +21,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.purity
+	$(BIN)/python -m tools.sizes
 
 types: $(READY)
 	$(BIN)/mypy
@@ -28,6 +30,10 @@ types: $(READY)
 unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY) $(CLIENTS_READY) \
 		$(TRANSIT_JS_READY)
 	$(BIN)/python -m pytest -n auto
+
+# The pure wings alone, without network, processes or waiting: seconds.
+test-core: $(READY) $(SUITE_READY)
+	$(BIN)/python -m pytest -q tests/core
 
 demo: $(READY) $(TAP_READY)
 	$(BIN)/python demo/run.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -12,18 +13,29 @@ _OF_OTHERS = 0o077
 def open_private(path: str, flags: int) -> int:
     """Open a file that only its owner may use, and make that so for one that is there already.
 
-    A file of somebody else's, and what is no regular file, keeps its mode.
+    A file of somebody else's keeps its mode.
 
     Returns:
         The file's descriptor.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: It cannot be opened, or is no regular file; that is never waited for.
     """
-    file = os.open(path, flags | os.O_CREAT, 0o600)
-    status = os.fstat(file)
-    is_ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
-    if is_ours and status.st_mode & _OF_OTHERS:
+    flags |= os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
+    file = os.open(path, flags & ~os.O_TRUNC, 0o600)
+    try:
+        _make_private(os.fstat(file), file)
+        if flags & os.O_TRUNC:
+            os.ftruncate(file, 0)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _make_private(status: os.stat_result, file: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "It is no regular file")
+    if status.st_uid == os.geteuid() and status.st_mode & _OF_OTHERS:
         with suppress(OSError):  # not every file system has modes
             os.fchmod(file, 0o600)
-    return file

@@ -25,7 +25,7 @@ PURE = (
     "tests/core/test_ledger.py",
     "tests/core/test_verdict.py",
     "tests/core/test_throttle.py",
-    "tests/core/test_packing.py",
+    "tests/core/test_payload.py",
     "tests/core/test_pipeline.py",
     "tests/core/test_messages.py",
     "tests/simulation/test_simulation.py::test_the_laws_hold_through_everything_that_can_happen",
@@ -33,19 +33,22 @@ PURE = (
 """The fast part of the suite: without network, threads or processes."""
 SIMULATION = PURE[-1:]
 STORING = (
-    "tests/run/test_laws.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",
+    "tests/run/test_dead_letter.py::test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout",
 )
-ENDING = ("tests/run/test_laws.py::test_an_error_among_the_reports_leaves_none_behind",)
+ENDING = ("tests/run/test_loop_endings.py::test_an_error_among_the_reports_leaves_none_behind",)
 HEARING = (
-    "tests/run/test_laws.py::test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits",
+    "tests/run/test_loop_endings.py::test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits",
 )
-HINTS = ("tests/run/test_laws.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",)
+HINTS = (
+    "tests/core/test_deliver.py::test_a_service_that_names_the_wrong_record_is_asked_little_more",
+)
 LEARNING = (
-    "tests/run/test_laws.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
-    "tests/run/test_laws.py::test_what_is_learned_counts_for_the_rest_of_the_run",
+    "tests/core/test_deliver.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
+    "tests/run/test_sender.py::test_what_is_learned_counts_for_the_rest_of_the_run",
 )
 CHECKS = ("tests/core/test_checks.py",)
-DELIVERY = ("tests/run/test_delivery.py",)
+ANSWERS = ("tests/run/test_wire.py",)
+DELIVERY = ("tests/run/test_sender.py", "tests/program/test_app.py")
 BATCH_FILES = (
     "tests/run/test_batch_files.py::test_json_lines_as_they_are_written",
     "tests/run/test_batch_files.py::test_files_that_cannot_be_taken",
@@ -125,18 +128,71 @@ MUTATIONS = [
     ),
     Mutation(
         "a 2xx that says ERROR counts as done",
-        "delivery/verdict",
-        "    if 200 <= status < 300 and not _says_error(answer.text):\n",
-        "    if 200 <= status < 300:\n",
+        "delivery/answer",
+        "        return Content.ERROR\n",
+        "        return Content.ACKNOWLEDGEMENT\n",
+    ),
+    Mutation(
+        "any 2xx of another service counts as done",
+        "delivery/answer",
+        "        return _FOREIGN.get(opening, Content.TEXT)",
+        "        return Content.ACKNOWLEDGEMENT",
+        SIMULATION,
+    ),
+    Mutation(
+        "what cannot be read whole counts as done",
+        "delivery/answer",
+        "    if members is None:\n        return Content.UNCLEAR\n",
+        "    if members is None:\n        return Content.ACKNOWLEDGEMENT\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "a beginning of an answer is judged",
+        "delivery/answer",
+        "        return content_of(self.body, self.end)\n",
+        "        return content_of(self.body[:4000], End.FRAMED)\n",
+        ("tests/core/test_verdict.py",),
+    ),
+    Mutation(
+        "an answer of which nothing came counts as empty",
+        "delivery/answer",
+        "        return Content.ACKNOWLEDGEMENT if end is End.FRAMED else Content.UNCLEAR\n",
+        "        return Content.ACKNOWLEDGEMENT\n",
+        SIMULATION,
+    ),
+    Mutation(
+        "an answer ends where its lines do",
+        "run/wire",
+        "        raise http.client.IncompleteRead(line)\n",
+        "        return line\n",
+        ANSWERS,
+    ),
+    Mutation(
+        "connections read answers as `http.client` does",
+        "run/wire",
+        "        if not issubclass(kind, _SendingInTime):\n",
+        "        if False:\n",
+        ANSWERS,
+    ),
+    Mutation(
+        "gzip without its end counts as whole",
+        "run/wire",
+        "        if not decoder.eof:\n",
+        "        if False:\n",
+        ANSWERS,
+    ),
+    Mutation(
+        "the connection of an odd answer is used again",
+        "run/http",
+        "        if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:\n",
+        "        if False:\n",
+        ANSWERS,
     ),
     Mutation(
         "a 202 is sent again",
         "delivery/verdict",
-        "    status = answer.status\n    if 200 <=",
-        "    status = answer.status\n"
-        "    if status == 202:\n"
-        '        return TryAgain("")\n'
-        "    if 200 <=",
+        "    status = answer.status\n",
+        '    status = answer.status\n    if status == 202:\n        return TryAgain("")\n',
     ),
     Mutation(
         "a redirect is tried again",
@@ -175,8 +231,8 @@ MUTATIONS = [
     Mutation(
         "what an error left among the reports is forgotten",
         "run/loop",
-        "        if self.sender.reports:\n            timeout = 0.0",
-        "        if False:\n            timeout = 0.0",
+        "        if self.sender.reports:\n            seconds = 0.0",
+        "        if False:\n            seconds = 0.0",
         ENDING,
     ),
     # Trying again.
@@ -195,8 +251,29 @@ MUTATIONS = [
     Mutation(
         "tried for ever",
         "delivery/deliver",
-        "        if spent + wait > rules.max_retry_seconds:\n",
+        "        if left <= 0 or verdict.at_least_seconds > left:\n",
         "        if False:\n",
+    ),
+    Mutation(
+        "given up before the time is up",
+        "delivery/deliver",
+        "rules.chance()), left)\n",
+        "rules.chance()), 2 * left)\n",
+        ("tests/core/test_deliver.py",),
+    ),
+    Mutation(
+        "an answer may take for ever",
+        "run/wire",
+        "        self._connection.settimeout(self._exchange.left())\n",
+        "",
+        ANSWERS,
+    ),
+    Mutation(
+        "a word that nobody allowed is shown",
+        "delivery/redaction",
+        '            yield f"{quote}{HIDDEN}{quote}" if quote else HIDDEN\n',
+        "            yield unit[0]\n",
+        ("tests/core/test_redaction.py",),
     ),
     Mutation(
         "sequences are stamped again on a retry",
@@ -272,7 +349,7 @@ MUTATIONS = [
     Mutation(
         "states before dead letters are synced",
         "run/dead_letter",
-        "            os.fsync(self._file)\n",
+        "            self._sync(self._file)\n",
         "",
         STORING,
     ),
@@ -409,8 +486,7 @@ MUTATIONS = [
     Mutation(
         "a refused record is passed over",
         "batching/pipeline",
-        "            (_, text), self._refusal = self._refusal, None\n"
-        "            raise InputError(text)\n",
+        "            (_, error), self._refusal = self._refusal, None\n            raise error\n",
         "            self._refusal = None\n",
     ),
     Mutation(

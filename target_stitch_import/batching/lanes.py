@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counts:
-    """How far the messages of one stream have come; activations count as messages."""
+    """How far the messages of one stream have come; activations count as messages.
+
+    `activations` is how many were read.
+    """
 
     read: int = 0
     acknowledged: int = 0
     set_aside: int = 0
     in_flight: int = 0
+    activations: int = 0
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from target_stitch_import.batching.payload import (
 )
 from target_stitch_import.batching.set_aside import SetAside
 from target_stitch_import.batching.stream import Stream, StreamRules
-from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.errors import InputError, StreamUnknownError, quoted
 from target_stitch_import.schema.advice import Advice
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.singer.messages import (
@@ -95,7 +95,7 @@ class Pipeline:
         self._handed = 0
         """Batches that are ready or in the caller's hands."""
         self._is_closing = False
-        self._refusal: tuple[int, str] | None = None
+        self._refusal: tuple[int, InputError] | None = None
         """The sequence of the first message that must not be sent, and what to tell of it."""
         self._noticed: set[tuple[str, str, str]] = set()
         self._names: dict[str, str] = {}
@@ -361,6 +361,7 @@ class Pipeline:
                 span,
                 f"a record of stream {quoted(stream)} cannot be sent: {refused}. With "
                 "`on_invalid_record: dead_letter` such records are set aside.",
+                refused.error,
             )
             return
         self.to_set_aside.append(
@@ -380,8 +381,8 @@ class Pipeline:
 
     def _tell_refusal(self) -> None:
         if self._refusal:
-            (_, text), self._refusal = self._refusal, None
-            raise InputError(text)
+            (_, error), self._refusal = self._refusal, None
+            raise error
 
     def _buffer(self, stream: Stream, good: Gathered, messages: bytes, since: float) -> None:
         """Buffer good records; `messages` is their JSON list."""
@@ -397,7 +398,9 @@ class Pipeline:
         self._close(stream.name)
         self._tell_refusal()
         span = self._enter(1, message.line, None, clock_ns)
-        self._lanes[message.stream].counts.read += 1
+        counts = self._lanes[message.stream].counts
+        counts.read += 1
+        counts.activations += 1
         message_text = encode_activation(span.sequence)
         fragment = Fragment(message_text, [span], span.sequence, span.sequence)
         prefix = stream.prefix(message.version)
@@ -423,10 +426,10 @@ class Pipeline:
                 "replay them, take their lines out of the dead-letter file, then run again.",
             )
 
-    def _note_refusal(self, span: Span, text: str) -> None:
+    def _note_refusal(self, span: Span, text: str, kind: type[InputError] = InputError) -> None:
         """Keep what ends the run until those around it are on their way; the first one counts."""
-        refusal = span.sequence, f"{place(span.line, span.file)}: {text}"
-        self._refusal = min(self._refusal or refusal, refusal)
+        if self._refusal is None or span.sequence < self._refusal[0]:
+            self._refusal = span.sequence, kind(f"{place(span.line, span.file)}: {text}")
 
     def _notice(self, stream: str, advice: Advice) -> None:
         """Tell what was not told before of the stream, or of each of the fields."""
@@ -437,8 +440,8 @@ class Pipeline:
             self.notices.append(Notice(stream, str(Advice(advice.text, fresh))))
 
 
-def _unknown(kind: str, stream: str, line: int) -> InputError:
-    return InputError(
+def _unknown(kind: str, stream: str, line: int) -> StreamUnknownError:
+    return StreamUnknownError(
         f"Line {line}: {kind} of stream {quoted(stream)} came before its SCHEMA. Check that the "
         "tap writes a SCHEMA first."
     )

@@ -217,14 +217,16 @@ def until_answered(
             return verdict
         tries += 1
         first_failure = outcome.now if first_failure is None else first_failure
-        wait = wait_seconds(tries, verdict.at_least_seconds, rules.chance())
         spent = outcome.now - first_failure
+        left = rules.max_retry_seconds - spent
         where = f"a batch of stream {quoted(part.stream)}"
-        if spent + wait > rules.max_retry_seconds:
+        if left <= 0 or verdict.at_least_seconds > left:
             raise ServiceUnavailableError(
                 f"The Import API did not take {where} after {tries} tries in {spent:.0f} seconds: "
                 f"{verdict.reason}. {rules.hints.unavailable}"
             )
+        # The last try comes when the time is up, and not before.
+        wait = min(wait_seconds(tries, verdict.at_least_seconds, rules.chance()), left)
         told = tries == 1 or wait > 1
         note = (
             f"The Import API did not take {where}: {verdict.reason}. Trying again in {wait:.1f} s."

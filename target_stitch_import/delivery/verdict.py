@@ -1,24 +1,22 @@
 """A verdict for every answer of the Import API, and the wait before the next try. Pure.
 
-Law: nothing but a complete 2xx counts as an acknowledgement, and what was acknowledged, or may
-never be, is not sent again.
+Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and what
+was acknowledged, or may never be, is not sent again.
 """
 
 from __future__ import annotations
 
-import email.utils
-import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from enum import Enum
+from email.utils import parsedate_to_datetime
 from typing import TypeAlias
 
-from target_stitch_import.delivery.redaction import without_values
+from target_stitch_import.delivery.answer import Answer, Content, Failure
+from target_stitch_import.delivery.redaction import names_in, shown, words_of
 from target_stitch_import.errors import (
     CredentialsError,
     ProtocolError,
     TargetError,
-    quoted,
 )
 
 FIRST_WAIT_SECONDS = 0.5
@@ -27,35 +25,6 @@ RETRY_AFTER_SPREAD_SECONDS = 1.0
 
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED_CONTENT = frozenset({400, 422})
-
-
-class Failure(Enum):
-    """Why there is no answer. The value tells a user."""
-
-    UNREACHABLE = "no connection"
-    LOST = "the connection broke off"
-    TIMED_OUT = "no answer in time"
-    CUT_OFF = "the answer was cut off"
-    UNTRUSTED = "TLS failed"
-    UNSENDABLE = "the request cannot be sent at all"
-
-    @property
-    def is_ambiguous(self) -> bool:
-        """Tell whether the request may have been carried out all the same."""
-        return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for one request: a status with its text, or a failure with its detail.
-
-    `text` is cut to a few kilobytes and holds no token.
-    """
-
-    status: int | None = None
-    text: str = ""
-    retry_after: str | None = None
-    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,43 +69,50 @@ Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | Rejected | Stop
 def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
     """Return what an answer means for its request; `wall_clock_seconds` is since 1970.
 
-    `body` is what was sent: no value of its records is in the words of the verdict.
+    `body` is what was sent: the names that it declares may stand in the words of the verdict.
     """
     if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
             ProtocolError(
-                f"The Import API cannot be talked to, {answer.failure.value}: "
-                f"{quoted(answer.text, mark='')}. Check `api_url`, the machine's clock and "
-                "certificates, and the environment's proxies and certificate bundle."
+                f"The Import API cannot be reached, {answer.failure.value}: {answer.detail}. Check "
+                "`api_url`, the machine's clock and certificates, and the environment's proxies "
+                "and certificate bundle."
             )
         )
     if answer.failure is not None or answer.status is None:
         failure = answer.failure or Failure.LOST
-        detail = f" ({quoted(answer.text, mark='')})" if answer.text else ""
+        detail = f" ({answer.detail})" if answer.detail else ""
         return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)
     status = answer.status
-    if 200 <= status < 300 and not _says_error(answer.text):
+    content = answer.content if answer.is_success else None
+    if content is Content.ACKNOWLEDGEMENT:
         return Acknowledged()
-    words = without_values(answer.text.strip(), body)
-    said = f"{status} {quoted(words, mark='', limit=1000)}".strip()
-    if 200 <= status < 300:
-        return TryAgain(f"an acknowledgement that says error: {said}")
+    words = words_of(answer.body)
+    said = f"{status} {shown(words, names_in(body))}".strip()
+    if content is not None:
+        return _no_acknowledgement(content, status, said)
     if status in _TRY_AGAIN:
         wait = retry_after_seconds(answer.retry_after, wall_clock_seconds)
         return TryAgain(said, wait)
     if status == 413:
         return TooLarge(said)
     if status in _REFUSED_CONTENT:
-        return Rejected(said, _named_record(answer.text))
-    return Stop(_final_error(status, said, answer.text))
+        return Rejected(said, _named_record(words))
+    return Stop(_final_error(status, said, words))
 
 
-def _says_error(text: str) -> bool:
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(body, dict) and body.get("status") == "ERROR"
+def _no_acknowledgement(content: Content, status: int, said: str) -> TryAgain | Stop:
+    if content is Content.ERROR:
+        return TryAgain(f"an acknowledgement that says error: {said}")
+    if content is Content.UNCLEAR:
+        return TryAgain(f"an acknowledgement that cannot be read whole: {said}", ambiguous=True)
+    return Stop(
+        ProtocolError(
+            f"The answer with status {status} is {content.value}, which is not the Import API's, "
+            "so nothing counts as delivered. Check `api_url`, and whether a proxy or login page "
+            "stands in between."
+        )
+    )
 
 
 def _named_record(text: str) -> int | None:
@@ -184,14 +160,14 @@ def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, IndexError, TypeError):
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
     now = datetime.fromtimestamp(wall_clock_seconds, tz=timezone.utc)
-    return max(0.0, (moment - now).total_seconds())
+    try:
+        moment = parsedate_to_datetime(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, IndexError, TypeError, ArithmeticError):  # a zone of a thousand hours, say
+        return 0.0
 
 
 def wait_seconds(tries: int, at_least_seconds: float, chance: float) -> float:

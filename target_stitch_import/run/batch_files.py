@@ -20,7 +20,7 @@ from target_stitch_import.singer.origin import BatchFile
 from target_stitch_import.singer.record_lines import RecordReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from target_stitch_import.singer.messages import Event, RecordFiles
 
@@ -42,10 +42,14 @@ class BatchFiles:
 
     Args:
         root: The directory that they must be in, or None to refuse them all.
+        written_as: Tells of a descriptor what the run itself writes to that file, if anything.
     """
 
-    def __init__(self, root: str | None) -> None:
+    def __init__(
+        self, root: str | None, written_as: Callable[[int], str | None] = lambda _: None
+    ) -> None:
         self._root = root
+        self._written_as = written_as
 
     def portions(self, batch: RecordFiles) -> Iterator[Iterable[Event]]:
         """Yield the records of all files of `batch`, in order.
@@ -64,7 +68,7 @@ class BatchFiles:
         for entry in batch.manifest:
             try:
                 path = _path_within(Path(self._root).resolve(), entry)
-                with _opened(path) as file:
+                with self._opened(path) as file:
                     # A name need not be UTF-8, but it goes into JSON and logs.
                     name = os.fsencode(path).decode(errors="replace")
                     yield from _portions(file, batch, BatchFile(name, batch.line))
@@ -72,6 +76,18 @@ class BatchFiles:
                 raise InputError(
                     f"{where} names the file {quoted(_shown(entry))}, which {_reason(error)}."
                 ) from None
+
+    def _opened(self, path: Path) -> IO[bytes]:
+        """Open a regular file; anything else could keep a run waiting for ever."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        use = self._written_as(descriptor)
+        if is_regular and not use:
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+        raise _UnreadableError(
+            f"is also {use}: this run writes to it" if is_regular else "is not a regular file"
+        )
 
 
 def _check_encoding(where: str, batch: RecordFiles) -> None:
@@ -112,15 +128,6 @@ def _path_within(root: Path, entry: str) -> Path:
     if not path.is_relative_to(root):
         raise _UnreadableError(f"is not in `batch_root`, {root}")
     return path
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """Open a regular file; anything else could keep a run waiting for ever."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _UnreadableError("is not a regular file")
-    return os.fdopen(descriptor, "rb")
 
 
 def _portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[Iterable[Event]]:

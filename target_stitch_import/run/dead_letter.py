@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -37,11 +36,13 @@ class DeadLetters:
 
     Args:
         limit: More records than this end the run.
+        sync: Comes back once what a descriptor's file holds is on the disk.
     """
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, limit: int, sync: Callable[[int], None] = os.fsync) -> None:
         self._path = path
         self._limit = limit
+        self._sync = sync
         self._lock = threading.Lock()
         self._count = 0
         self._closed = False
@@ -58,8 +59,6 @@ class DeadLetters:
         A version lacks these records until they are repaired and sent, whichever run set them
         aside.
         """
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            return set()
         found: set[tuple[str, int]] = set()
         try:
             with open(self._path, "rb") as file:  # noqa: PTH123 - beside the descriptor
@@ -94,7 +93,7 @@ class DeadLetters:
             while waiting:
                 waiting = waiting[os.write(self._file, waiting) :]
             self._is_in_mid_line = False
-            os.fsync(self._file)
+            self._sync(self._file)
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
 
@@ -146,7 +145,7 @@ def _sync_folder(path: str) -> None:
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # not every file system can, such as that of /dev
+        if error.errno != errno.EINVAL:  # not every file system can
             raise
     finally:
         os.close(folder)
@@ -165,10 +164,8 @@ def _read(line: bytes) -> _Entry | None:
 
 
 def _ends_in_mid_line(file: int) -> bool:
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
-        return False
-    return os.pread(file, 1, status.st_size - 1) != b"\n"
+    size = os.fstat(file).st_size
+    return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
 def _line(record: SetAside) -> bytes:

@@ -6,14 +6,12 @@ back in no text.
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import json
-import re
-import ssl
+import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
@@ -21,8 +19,12 @@ import requests.adapters
 import requests.auth
 import urllib3
 
-from target_stitch_import.delivery.verdict import Answer, Failure, Rejected, Stop, TryAgain, judge
+from target_stitch_import.delivery.answer import Answer, Content
+from target_stitch_import.delivery.redaction import shown, words_of
+from target_stitch_import.delivery.verdict import Rejected, Stop, TryAgain, judge
 from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
+from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
+from target_stitch_import.run.wire import CONTENT_CODING, Exchange, WholeAnswers, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,8 +36,8 @@ REGION_URLS: Mapping[str, str] = {
 BATCH_PATH = "/v2/import/batch"
 STATUS_PATH = "/v2/import/status"
 MAX_ANSWER_BYTES = 64_000
-MAX_TEXT_CHARACTERS = 4_000
-_USER_INFO = re.compile(r"//[^/@\s]*@")
+SLOWEST_BYTES_PER_SECOND = 50_000
+"""At this rate a request's body gets more time than `request_timeout_seconds`."""
 BIG_BODY_BYTES = 4_000_000
 """Larger bodies go to `big_url`, as target-stitch sends them."""
 
@@ -64,16 +66,33 @@ class _Bearer(requests.auth.AuthBase):
 
 
 def session_with(
-    url: str, token: str, user_agent: str, media_type: str = "application/json"
+    url: str,
+    token: str,
+    user_agent: str,
+    exchange: Exchange,
+    media_type: str = "application/json",
 ) -> requests.Session:
-    """Return a session for requests to `url`, all of which carry `token`."""
+    """Return a session for requests to `url`, all of which carry `token`; one at a time."""
     session = requests.Session()
     session.auth = _Bearer(token)
     session.headers["User-Agent"] = user_agent
     session.headers["Content-Type"] = media_type
-    # Proxies and certificate bundles of the environment count, but for this machine itself.
-    session.trust_env = not is_loopback(url)
+    session.headers["Accept-Encoding"] = CONTENT_CODING
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, WholeAnswers(exchange))
+    if is_loopback(url):
+        # No proxy is asked for this machine itself; its certificates count all the same.
+        session.trust_env = False
+        bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+        session.verify = next(filter(None, bundles), True)
     return session
+
+
+def proxies_of(session: requests.Session, url: str) -> Mapping[str, str]:
+    """Return the proxies that count for `url`, by scheme."""
+    settings = session.merge_environment_settings(url, {}, None, None, None)
+    proxies: Mapping[str, str] = settings["proxies"]
+    return proxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +129,7 @@ class _Route:
     headers: dict[str, str]
 
 
-class _Routes(requests.adapters.HTTPAdapter):
+class _Routes(WholeAnswers):
     """Prepares once what `requests` prepares for each request.
 
     With many small batches, it would take longer for that than for sending them.
@@ -120,30 +139,36 @@ class _Routes(requests.adapters.HTTPAdapter):
         """Return the way that requests like this one take.
 
         Raises:
-            RequestException, OSError: The environment's proxies or certificates are of no use.
+            RequestException, OSError, ValueError: The environment's proxies or certificates are of
+                no use.
         """
         pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
         self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
         target = self.request_url(request, proxies)
-        return _Route(cast("urllib3.HTTPConnectionPool", pool), target, dict(request.headers))
+        return _Route(pool, target, dict(request.headers))
 
 
-class ImportApi:
+class ImportApiClient:
     """One connection to the Import API; it is used by one thread at a time."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._exchange = Exchange()
         self._session = session_with(
-            endpoint.url, endpoint.token, endpoint.user_agent, endpoint.media_type
+            endpoint.url,
+            endpoint.token,
+            endpoint.user_agent,
+            self._exchange,
+            endpoint.media_type,
         )
-        self._routes = _Routes()
+        self._routes = _Routes(self._exchange)
         self._known_routes: dict[tuple[str, str], _Route] = {}
 
     def _route(self, method: str, url: str) -> _Route:
         route = self._known_routes.get((method, url))
         if route is None:
             prepared = self._session.prepare_request(requests.Request(method, url))
-            settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
+            settings = self._session.merge_environment_settings(url, {}, None, None, None)
             # An empty or false setting of the environment must not switch verification off.
             verify = settings["verify"] or True
             route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
@@ -164,14 +189,18 @@ class ImportApi:
 
         Raises:
             ServiceUnavailableError: It is not well, or does not answer.
+            ProtocolError: What answers is not the Import API.
         """
         url = self._endpoint.base_url + STATUS_PATH
         answer = self._send("GET", url)
-        text = quoted(answer.text.strip(), mark="", limit=MAX_TEXT_CHARACTERS)
-        if answer.status != 200 or not _is_well(answer.text):
-            said = answer.failure.value if answer.failure else f"{answer.status} {text}"
+        if answer.is_success and isinstance(verdict := judge(answer, time.time()), Stop):
+            raise verdict.error
+        if answer.status != 200 or not _is_well(answer):
+            words = shown(words_of(answer.body))
+            said = answer.failure.value if answer.failure else f"{answer.status} {words}"
             raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
-        return text
+        # The request had nothing in it that could come back.
+        return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)
 
     def check(self) -> None:
         """See whether the token is taken, with a batch that holds nothing and so loads nothing.
@@ -192,7 +221,7 @@ class ImportApi:
 
     def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
         timeout = self._endpoint.read_timeout_seconds
-        give_up_at = time.monotonic() + 3 * timeout
+        self._exchange.begin(timeout + len(body or b"") / SLOWEST_BYTES_PER_SECOND)
         try:
             route = self._route(method, url)
             response = route.pool.urlopen(
@@ -209,114 +238,32 @@ class ImportApi:
                 decode_content=False,
             )
             with response:
-                read = read_bounded(response, MAX_ANSWER_BYTES, give_up_at)
-            text = self._redacted(read.decode("utf-8", "replace"))
-            if _headers_are_cut_off(response):
-                return Answer(failure=Failure.CUT_OFF)
-            return Answer(response.status, text, response.headers.get("Retry-After"))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return Answer(failure=failure_of(error), text=self._redacted(root_text(error)))
+                read = read_body(response, MAX_ANSWER_BYTES)
+        except NO_ANSWER as error:
+            self._hang_up()
+            detail = detail_of(error, url, proxies_of(self._session, url))
+            return Answer(failure=failure_of(error), detail=detail)
+        answer = Answer(
+            response.status,
+            read.content,
+            response.headers.get("Retry-After"),
+            end=read.end,
+        )
+        if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:
+            self._hang_up()
+        return answer
 
-    def _redacted(self, text: str) -> str:
-        return redacted(text, self._endpoint.token)[:MAX_TEXT_CHARACTERS]
+    def _hang_up(self) -> None:
+        """Close the connection: nobody knows what else comes over it."""
+        self._known_routes.clear()
+        self._routes.close()
 
     def close(self) -> None:
         """Close the connection."""
         self._routes.close()
 
 
-def read_bounded(response: urllib3.BaseHTTPResponse, max_bytes: int, give_up_at: float) -> bytes:
-    """Read an answer's body: all of it, but not much more than `max_bytes`, and not for ever.
-
-    Args:
-        response: An answer that is not read yet.
-        max_bytes: Where there are more, some more are returned, and the rest is left.
-        give_up_at: On the clock of `time.monotonic`.
-
-    Raises:
-        requests.ReadTimeout: The answer did not end in time.
-    """
-    read = bytearray()
-    while chunk := response.read1(MAX_ANSWER_BYTES, decode_content=True):
-        read += chunk
-        if len(read) > max_bytes:
-            break
-        if time.monotonic() > give_up_at:
-            raise requests.ReadTimeout("the answer did not end")
-    return bytes(read)
-
-
-def redacted(text: str, token: str) -> str:
-    """Return `text` without the token, and without the password of a proxy's URL."""
-    return _USER_INFO.sub("//", text).replace(token, "[token]")
-
-
-def _is_well(text: str) -> bool:
-    """Tell whether a 200 is the service's own word for being well, and no page of somebody else."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    said = body.get("status") if isinstance(body, dict) else None
-    return isinstance(said, str) and said.upper() != "ERROR"
-
-
-def _headers_are_cut_off(response: urllib3.BaseHTTPResponse) -> bool:
-    """Tell whether the connection broke off among the headers, which passes for their end."""
-    message = getattr(getattr(response, "_original_response", None), "msg", None)
-    return bool(getattr(message, "defects", None))
-
-
-_UNSENDABLE = (
-    requests.exceptions.InvalidURL,  # also that of a proxy
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidHeader,
-    urllib3.exceptions.LocationValueError,
-    FileNotFoundError,
-)
-_UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
-_UNREACHABLE = (
-    requests.ConnectTimeout,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.NewConnectionError,
-)
-
-
-def failure_of(error: Exception) -> Failure:
-    """Return what an exception of `requests` or `urllib3` means for a request."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, _UNSENDABLE) for cause in causes) or "TLS CA cert" in str(error):
-        return Failure.UNSENDABLE
-    if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
-        return Failure.LOST
-    if any(isinstance(cause, _UNTRUSTED) for cause in causes):
-        return Failure.UNTRUSTED
-    if any(isinstance(cause, _UNREACHABLE) for cause in causes):
-        return Failure.UNREACHABLE
-    if isinstance(error, requests.Timeout):
-        return Failure.TIMED_OUT
-    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
-        return Failure.CUT_OFF
-    if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
-        return Failure.TIMED_OUT
-    return Failure.LOST
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error with what lies behind it: `requests` and `urllib3` wrap theirs."""
-    found: list[BaseException] = []
-    waiting: list[BaseException] = [error]
-    while waiting and len(found) < 20:
-        cause = waiting.pop(0)
-        found.append(cause)
-        behind = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
-        waiting.extend(each for each in behind if isinstance(each, BaseException))
-    return found
-
-
-def root_text(error: Exception) -> str:
-    """Return the words of the innermost cause, without the addresses of Python objects."""
-    innermost = _causes(error)[-1]
-    text = str(innermost)
-    return text.rsplit(">: ", 1)[-1] or type(innermost).__name__
+def _is_well(answer: Answer) -> bool:
+    """Tell whether a 200 is the service's own word for being well, which has a `status`."""
+    is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body
+    return bool(is_object) and "status" in json.loads(answer.body)

@@ -11,7 +11,7 @@ from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.errors import quoted
+from target_stitch_import.errors import InputError, KeyMissingError, quoted
 from target_stitch_import.limits import MAX_KEY_CHARACTERS
 from target_stitch_import.schema.date_times import is_date_time
 from target_stitch_import.schema.record_type import MAX_PLAIN_KEY_CHARACTERS
@@ -29,10 +29,14 @@ _LONGEST_NUMBER = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a record cannot be sent: `field` is a JSON Pointer into it, empty for the whole."""
+    """Why a record cannot be sent: `field` is a JSON Pointer into it, empty for the whole.
+
+    `error` is what a run ends with that sets nothing aside.
+    """
 
     field: str
     reason: str
+    error: type[InputError] = InputError
 
     def __str__(self) -> str:
         return f"field {quoted(self.field)}: {self.reason}" if self.field else self.reason
@@ -105,7 +109,7 @@ def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refu
     """Return why a key property cannot be sent, or None; `notes` takes what is unusual of it."""
     field = f"/{key}"
     if key not in record:
-        return Refused(field, "the key property is missing")
+        return Refused(field, "the key property is missing", KeyMissingError)
     value = record[key]
     if value is None or isinstance(value, dict | list):
         return Refused(field, f"a key property cannot be {json_type(value)}")

@@ -11,15 +11,16 @@ import shlex
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from target_stitch_import.config import Settings
-    from target_stitch_import.run.http import Endpoint, ImportApi
+    from target_stitch_import.config.settings import Settings
+    from target_stitch_import.files import Use
+    from target_stitch_import.run.http import Endpoint, ImportApiClient
 
 USER_AGENT = "stitch-import"
 _URLS = ("api_url", "small_batch_url", "big_batch_url")
@@ -50,18 +51,27 @@ class Where:
         given += [("--api-url", self.api_url)] if self.api_url else []
         return "".join(f" {name} {shlex.quote(value)}" for name, value in given)
 
-    def settings(self, *, needs_token: bool = True) -> Settings:
+    def settings(self, *, needs_token: bool = True, file: IO[bytes] | None = None) -> Settings:
         """Return the settings of the configuration, with the options over them.
+
+        Args:
+            needs_token: Whether there must be a token.
+            file: What the command reads, which must not be where its answer goes.
 
         Raises:
             ConfigurationError: One cannot work, or would start a service inside the command.
         """
-        from target_stitch_import.config import Settings, misspelt, read_config  # noqa: PLC0415 - slow
+        from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
+        from target_stitch_import.config.sources import read_config  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
+        from target_stitch_import.files import (  # noqa: PLC0415
+            Use,
+            configurations,
+            descriptor_of,
+        )
 
-        config = read_config(self.config_paths)
-        for note in misspelt(config):
-            say(note)
+        check_files(*configurations(self.config_paths), Use("FILE", descriptor_of(file)))
+        config = read_config(self.config_paths, say)
         if self.region:
             # What the region stands for must not be hidden behind a URL of the configuration.
             config = {**config, **dict.fromkeys(_URLS), "region": self.region}
@@ -74,6 +84,17 @@ class Where:
                 "its URL as `api_url`."
             )
         return settings
+
+
+def check_files(*uses: Use) -> None:
+    """Refuse files that a command cannot use, together with where its answer goes.
+
+    Raises:
+        ConfigurationError: Two are one file, or one is none that may be written.
+    """
+    from target_stitch_import.files import Files, output_streams  # noqa: PLC0415
+
+    Files([*uses, *output_streams(sys.stdout)]).check()
 
 
 class _Input(click.File):
@@ -169,11 +190,11 @@ def _encoded(document: Any) -> str:
     return text
 
 
-def connection(endpoint: Endpoint) -> ImportApi:
+def connection(endpoint: Endpoint) -> ImportApiClient:
     """Return a connection to the Import API at `endpoint`."""
-    from target_stitch_import.run.http import ImportApi  # noqa: PLC0415 - slow to import
+    from target_stitch_import.run.http import ImportApiClient  # noqa: PLC0415 - slow to import
 
-    return ImportApi(endpoint)
+    return ImportApiClient(endpoint)
 
 
 def counted(number: int, name: str) -> str:

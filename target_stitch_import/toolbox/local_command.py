@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from target_stitch_import.local.command import serve
-from target_stitch_import.toolbox.common import Result, answering, examples
+from target_stitch_import.local import command
+from target_stitch_import.toolbox.common import (
+    Result,
+    answering,
+    check_files,
+    examples,
+    telling_errors,
+)
 
-__all__ = ["serve", "tables"]
+
+@click.pass_context
+def _serve(context: click.Context, /, **given: Any) -> None:
+    from target_stitch_import.files import Use, database  # noqa: PLC0415 - not for --help
+
+    with telling_errors():
+        _require_local()
+        uses = []
+        if given["database"]:
+            uses += database("option `--database`", str(given["database"]))
+        for name in ("accounts", "tls_cert", "tls_key"):
+            if given[name]:
+                role = f"option `--{name.replace('_', '-')}`"
+                uses.append(Use(role, str(given[name]), must_be_regular=True))
+        check_files(*uses)
+    context.invoke(command.serve, **given)
+
+
+serve = click.Command(
+    "serve",
+    callback=_serve,
+    params=command.serve.params,
+    help=command.serve.help,
+    epilog=command.serve.epilog,
+)
+"""The command of `target_stitch_import.local`, after a check of the files that it is given."""
 
 
 @click.command(
@@ -34,8 +66,10 @@ def tables(database: Path, rows: int) -> Result:
     Each table with its rows, its columns and their types, and its first rows.
     """
     from target_stitch_import.errors import InputError  # noqa: PLC0415
+    from target_stitch_import.files import Use  # noqa: PLC0415
 
     _require_local()
+    check_files(Use("option `--database`", str(database)))
     from target_stitch_import.local.warehouse.listing import (  # noqa: PLC0415 - heavy
         ListingError,
         document,

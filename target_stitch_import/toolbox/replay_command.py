@@ -42,7 +42,7 @@ def replay(file: IO[bytes], where: Where) -> Result:
     from target_stitch_import.run.sender import SenderRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
 
-    settings = where.settings()
+    settings = where.settings(file=file)
     endpoint = settings.endpoint(USER_AGENT)
     rules = SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS)
     naive = settings.naive_datetimes

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 def status(where: Where) -> Result:
     """Ask whether the Import API is well.
 
-    Needs no token. The exit status is 0 if it is, and 69 if it is not or does not answer.
+    Needs no token. The exit status is 0 if it is, 69 if it is not or does not answer, and 76 if
+    what answers is not the Import API.
     """
     endpoint = where.settings(needs_token=False).endpoint(USER_AGENT)
     said = connection(endpoint).status()

@@ -1,15 +1,14 @@
-"""What is said of a stream beforehand: each reason, only where it applies, once, and cheaply."""
+"""What is said of a stream beforehand: each reason, only where it applies, and once."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
 from target_stitch_import.schema.advice import Advice, advice
-from tests.conftest import Target, record, schema
-from tests.core.test_pipeline import feed, pipeline
+from tests.support.pipelines import feed, pipeline
+from tests.support.singer import schema
 
 INTEGER = {"type": "integer"}
 
@@ -146,18 +145,3 @@ def test_streams_that_differ_only_by_case() -> None:
     (notice,) = of.notices
     assert notice.stream == "orders"
     assert "differs from that of stream `Orders` only by case" in notice.text
-
-
-def test_a_run_says_it(target: Target) -> None:
-    outcome = target.run([schema(cost__st=INTEGER), record(1)])
-    assert outcome.status == 0
-    assert outcome.log.count("Stream `people`: names ending like") == 1
-
-
-def test_a_thousand_columns_are_looked_at_in_no_time() -> None:
-    """Set-up matters with thousands of streams: a wide one takes a millisecond, not a second."""
-    wide = {"properties": columns(*(f"a_column_of_some_name_{n}" for n in range(1_000)))}
-    started = time.process_time()
-    for _ in range(20):
-        advice("people", ("a_column_of_some_name_1",), wide)
-    assert (time.process_time() - started) / 20 < 0.01

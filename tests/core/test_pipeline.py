@@ -11,38 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_stitch_import.batching.buffers import Limits
-from target_stitch_import.batching.gathering import GATHER_SECONDS, GATHERED_SHARE
+from target_stitch_import.batching.gathering import GATHERED_SHARE
 from target_stitch_import.batching.payload import BodyPrefix
-from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.errors import InputError
 from target_stitch_import.singer.messages import MessageReader
-from tests.conftest import lines, record, schema, state
+from tests.support.pipelines import feed, pipeline, settle, take
+from tests.support.singer import lines, record, schema, state
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
-
-
-def pipeline(limits: Limits | None = None, **rules: Any) -> Pipeline:
-    return Pipeline(PipelineRules(**rules), limits or Limits())
-
-
-def feed(to: Pipeline, messages: list[Any], now: float = 0.0, clock_ns: int = 10**18) -> None:
-    reader = MessageReader()
-    for event in [*reader.feed(lines(messages)), *reader.close()]:
-        to.receive(event, now, clock_ns)
-    to.expire(now + GATHER_SECONDS)
-
-
-def take(of: Pipeline) -> list[Batch]:
-    ready = list(of.ready)
-    of.ready.clear()
-    return ready
-
-
-def settle(of: Pipeline, *batches: Batch) -> None:
-    for batch in batches:
-        of.settled(batch)
-        of.released(batch)
 
 
 STREAMS = ("a", "b")

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_stitch_import.delivery.answer import Answer, Content, End, Failure, content_of
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
-    Answer,
-    Failure,
     Rejected,
     Stop,
     TooLarge,
@@ -23,20 +22,95 @@ from target_stitch_import.errors import CredentialsError, ProtocolError
 NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204])
-@pytest.mark.parametrize("text", ["", "Accepted", '{"status":"OK"}', "[1]", '{"status":1}'])
-def test_a_2xx_acknowledges_whatever_it_says(status: int, text: str) -> None:
-    assert judge(Answer(status, text), NOW) == Acknowledged()
+NESTED = b'{"status":"OK","a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+CONTENTS = {
+    Content.ACKNOWLEDGEMENT: [
+        b"",
+        b"{}",
+        b'{"status":"OK","message":"Batch Accepted!"}',
+        b'{"status":"Accepted"}',
+        b'\xef\xbb\xbf{"status":"OK"}',
+        b' \r\n{"status":"OK"}\r\n',
+        b'{"errors":null,"message":"error"}',
+        b'{"a":{"error":1,"status":"ERROR"}}',
+    ],
+    Content.ERROR: [
+        b'{"status":"ERROR"}',
+        b'{"status":"Error"}',
+        b'{"status":" error "}',
+        b'{"status":"\\u0045RROR"}',
+        b'\xef\xbb\xbf{"status":"ERROR"}',
+        b'{"status":"ERROR","error":"Not Authenticated."}',
+        b'{"status":"ERROR","status":"OK"}',
+        b'{"status":"OK","status":"ERROR"}',
+        b'{"message":"' + b"x" * 50_000 + b'","status":"ERROR"}',
+    ],
+    Content.UNCLEAR: [
+        b"{",
+        b'{"status":"OK"',
+        b'{"status":"OK"}}',
+        b'{"status":"OK"}<html>',
+        b'{"status":"OK","a":NaN}',
+        b'{"status":"OK","a":"\xff"}',
+        b"{status:OK}",
+        '{"status":"OK"}'.encode("utf-16"),
+        '{"status":"OK"}'.encode("utf-16-be"),
+        NESTED,
+    ],
+    Content.ERROR_MEMBER: [b'{"error":"Forbidden"}', b'{"status":"OK","error":null}'],
+    Content.OTHER_STATUS: [
+        b'{"status":1}',
+        b'{"status":null}',
+        b'{"status":["ERROR"]}',
+        b'{"status":{"code":"ERROR"}}',
+    ],
+    Content.LIST: [b"[]", b'[{"status":"OK"}]', b"[" * 100_000],
+    Content.PAGE: [b"<!DOCTYPE html>", b"\n<html>", b"\xef\xbb\xbf<html>", b"<html>" * 50_000],
+    Content.TEXT: [b"Accepted", b"true", b"null", b'"OK"', b"1", b" ", b"\x1f\x8b", b"\0"],
+}
 
 
-def test_but_not_when_it_says_error() -> None:
-    assert isinstance(judge(Answer(200, '{"status":"ERROR"}'), NOW), TryAgain)
+@pytest.mark.parametrize(
+    ("content", "body"),
+    [(content, body) for content, bodies in CONTENTS.items() for body in bodies],
+    ids=lambda value: repr(value)[:40],
+)
+def test_the_whole_body_of_a_2xx_is_judged(content: Content, body: bytes) -> None:
+    for status in (200, 201, 202, 204, 299):
+        answer = Answer(status, body)
+        verdict = judge(answer, NOW)
+        if content is Content.ACKNOWLEDGEMENT:
+            assert verdict == Acknowledged()
+        elif content in {Content.ERROR, Content.UNCLEAR}:
+            assert isinstance(verdict, TryAgain)
+            assert verdict.ambiguous == (content is Content.UNCLEAR)
+        else:
+            assert isinstance(verdict, Stop)
+            assert type(verdict.error) is ProtocolError
+            assert f"status {status} is {content.value}, which is not" in str(verdict.error)
+
+
+@pytest.mark.parametrize(
+    ("end", "body", "content"),
+    [
+        (End.CLOSED, b"", Content.UNCLEAR),
+        (End.CLOSED, b" ", Content.UNCLEAR),
+        (End.CLOSED, b'{"status":"O', Content.UNCLEAR),
+        (End.CLOSED, b'{"status":"OK"}', Content.ACKNOWLEDGEMENT),
+        (End.CLOSED, b"<html>", Content.PAGE),
+        (End.NOT_READ, b" ", Content.UNCLEAR),
+        (End.NOT_READ, b'{"status":"OK"}   ', Content.UNCLEAR),
+        (End.NOT_READ, b"<html>", Content.PAGE),
+    ],
+)
+def test_a_body_whose_end_was_not_seen(end: End, body: bytes, content: Content) -> None:
+    assert content_of(body, end) is content
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_passing_trouble_is_tried_again(status: int) -> None:
-    verdict = judge(Answer(status, "later", retry_after="7"), NOW)
-    assert verdict == TryAgain(f"{status} later", 7.0)
+    verdict = judge(Answer(status, b"try later", retry_after="7"), NOW)
+    assert verdict == TryAgain(f"{status} try later", 7.0)
 
 
 PASSING = [Failure.UNREACHABLE, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
@@ -70,14 +144,14 @@ def test_no_answer_is_tried_again(failure: Failure) -> None:
     ],
 )
 def test_what_ends_the_run(status: int, text: str, error: type, words: str) -> None:
-    verdict = judge(Answer(status, text), NOW)
+    verdict = judge(Answer(status, text.encode()), NOW)
     assert isinstance(verdict, Stop)
     assert type(verdict.error) is error
     assert words in str(verdict.error)
 
 
 def test_an_untrusted_certificate_ends_the_run() -> None:
-    verdict = judge(Answer(failure=Failure.UNTRUSTED, text="self-signed certificate"), NOW)
+    verdict = judge(Answer(failure=Failure.UNTRUSTED, detail="self-signed certificate"), NOW)
     assert isinstance(verdict, Stop)
     assert "self-signed certificate" in str(verdict.error)
 
@@ -94,15 +168,18 @@ def test_an_untrusted_certificate_ends_the_run() -> None:
 )
 def test_refused_content_names_its_record(text: str, record: int | None) -> None:
     for status in (400, 422):
-        assert judge(Answer(status, text), NOW) == Rejected(f"{status} {text}", record)
+        body = b'{"table_name":"t","key_names":["id"],"schema":{"properties":{"a":{}}}}'
+        verdict = judge(Answer(status, text.encode()), NOW, body)
+        assert isinstance(verdict, Rejected)
+        assert verdict.record == record
 
 
 def test_too_large() -> None:
-    assert judge(Answer(413, "big"), NOW) == TooLarge("413 big")
+    assert judge(Answer(413, b"too large"), NOW) == TooLarge("413 too large")
 
 
 def test_control_characters_of_an_answer_reach_no_terminal() -> None:
-    verdict = judge(Answer(400, "\x1b[31mred\n"), NOW)
+    verdict = judge(Answer(400, b"\x1b[31mred\n"), NOW)
     assert isinstance(verdict, Rejected)
     assert "\x1b" not in verdict.reason
 

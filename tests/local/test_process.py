@@ -166,7 +166,7 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
         port = api.url.rpartition(":")[2]
         for more, status, words in (
             (["--port", port], 69, "in use"),
-            (["--database", str(text)], 69, "cannot serve"),
+            (["--database", str(text)], 78, "something other than a DuckDB database"),
             (["--accounts", str(bad)], 78, "accounts file: Expected `array`, got `int`"),
         ):
             done = subprocess.run(
@@ -179,7 +179,7 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     """A child can be told all that `stitch-import serve` can, and nothing else."""
-    assert main.commands["serve"] is serve
+    assert main.commands["serve"].params is serve.params
     arguments = ("--destination", "snowflake", "--keep-bytes", "0")
     with ImportApiProcess(tmp_path / "w.duckdb", arguments=arguments) as api:
         assert "Snowflake rules" in requests.get(f"{api.url}/", timeout=10).text

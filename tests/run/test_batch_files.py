@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from decimal import Decimal
 from itertools import chain
@@ -27,8 +26,9 @@ from target_stitch_import.singer.lines import MAX_LINE_BYTES
 from target_stitch_import.singer.messages import MalformedRecord, RecordFiles, Records
 from target_stitch_import.singer.origin import BatchFile
 from target_stitch_import.singer.record_lines import RecordReader
-from tests.conftest import Target, bodies, delivered, lines, record, schema, state
-from tests.run.test_process import end, running, until
+from tests.support.processes import end, peak_bytes, running, say, stream, until
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Target, bodies, delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -571,20 +571,16 @@ def test_memory_is_bounded_while_a_large_file_is_read(
     api.set_faults([{"kind": "latency", "seconds": 0.02, "times": "always"}])
     rows = lines([{"id": at, "name": "x" * 1_000} for at in range(4_000)])
     (root / "a").write_bytes(gzip.compress(rows, 1) * 10)
-    settings = {"max_buffer_bytes": 5_000_000, "batch_size_bytes": 500_000}
+    settings = {
+        "max_buffer_bytes": 5_000_000,
+        "batch_size_bytes": 500_000,
+        "batch_delay_seconds": 0.2,  # so that the last state comes before the end
+    }
     with running(target, **settings) as process:
-        assert process.stdin is not None
-        process.stdin.write(lines(around(batch("a", compression="gzip"))))
-        process.stdin.close()
-        process.stdin = None
-        peak = 0
-        while process.poll() is None:
-            with open(f"/proc/{process.pid}/status") as status:  # noqa: PTH123 - procfs
-                resident = [each for each in status if each.startswith("VmRSS")]
-            peak = max([peak, *(int(each.split()[1]) * 1024 for each in resident)])
-            time.sleep(0.01)
-        code, states, _ = end(process)
-    assert (code, states[-1:]) == (0, [b"2"])
+        say(process, *around(batch("a", compression="gzip")))
+        assert b"2\n" in iter(stream(process.stdout).readline, b"")
+        peak = peak_bytes(process)
+        assert end(process)[0] == 0
     assert sum(len(body["messages"]) for body in bodies(api)) == 40_002
     assert peak < 90_000_000
     api.set_faults([])
@@ -595,10 +591,7 @@ def test_a_signal_is_heard_in_the_middle_of_a_file(target: Target, root: Path) -
     (root / "a").write_bytes(zipped(lines([{"id": 5}] * 100_000)) * 40)
     summary = target.folder / "summary.json"
     with running(target, max_buffer_bytes=10**10, summary_path=str(summary)) as process:
-        assert process.stdin is not None
-        process.stdin.write(lines(around(batch("a"))))
-        process.stdin.close()
-        process.stdin = None
+        say(process, *around(batch("a")))
         until(lambda: (root / "a") in opened(process.pid))
         process.send_signal(signal.SIGTERM)
         code, states, _ = end(process, 40)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import TOKEN, Target, bodies, delivered, record, schema, state
-from tests.toolbox.test_toolbox import tool
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target, bodies, delivered
+from tests.support.toolbox import tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,7 @@ def test_versions_follow_their_stream(target: Target, api: ImportApi) -> None:
 
 @pytest.mark.parametrize(
     ("people", "status", "words"),
-    [({"__alias__": "persons"}, 65, "stream `persons`"), (None, 0, "0 messages acknowledged")],
+    [({"__alias__": "persons"}, 65, "stream `persons`"), (None, 0, "0 records acknowledged")],
 )
 def test_a_record_that_is_no_json_goes_where_its_stream_goes(
     target: Target, people: Any, status: int, words: str

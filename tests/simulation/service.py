@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.delivery.verdict import Answer, Failure
+from target_stitch_import.delivery.answer import Answer, End, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,10 +123,11 @@ class Service:
         if poison:
             return self._refused(poison[0], len(messages), seconds)
         if random.random() < weather.whim:
-            return Fate("400 for nothing", Answer(400, '{"error":"no"}'), seconds)
+            return Fate("400 for nothing", Answer(400, b'{"error":"no"}'), seconds)
         status = random.choice([200, 201, 202, 204])
-        text = random.choice(["", "fine", '{"status":"OK"}'])
-        return Fate(str(status), Answer(status, text), seconds, stores=True, acknowledges=True)
+        said = b"" if status == 204 else random.choice([b"", b"{}", b'{"status":"OK"}'])
+        answer = Answer(status, body=said)
+        return Fate(str(status), answer, seconds, stores=True, acknowledges=True)
 
     def _away(self, seconds: float) -> Fate:
         if self.random.random() < 0.5:
@@ -134,7 +135,10 @@ class Service:
         return Fate("outage, 503", Answer(503), seconds)
 
     def _fatal(self, seconds: float) -> Fate:
-        status = self.random.choice([401, 302, 404])
+        status = self.random.choice([401, 302, 404, 200])
+        if status == 200:
+            page = Answer(status, body=self.random.choice([b"<html>", b"fine", b'{"error":"no"}']))
+            return Fate("2xx of another service", page, seconds, ends_the_run=True)
         return Fate(str(status), Answer(status), seconds, ends_the_run=True)
 
     def _refused(self, at: int, count: int, seconds: float) -> Fate:
@@ -142,13 +146,12 @@ class Service:
         named = {"right": at, "wrong": (at + 1) % (count + 1), "none": None}[hint]
         words = "no" if named is None else f"Record {named} did not conform to schema"
         status = self.random.choice([400, 422])
-        return Fate(f"{status}, hint {hint}", Answer(status, words), seconds)
+        return Fate(f"{status}, hint {hint}", Answer(status, words.encode()), seconds)
 
     def _trouble(self, now: float, seconds: float) -> Fate:
         random = self.random
-        kind = random.choice(
-            ["busy", "busy", "error", "reset before", "reset after", "timeout", "cut off", "2xx"]
-        )
+        kinds = ["busy", "busy", "error", "reset before", "reset after", "timeout", "cut off"]
+        kind = random.choice([*kinds, "2xx, unclear", "2xx"])
         match kind:
             case "busy":
                 return self._busy(now, seconds)
@@ -165,8 +168,15 @@ class Service:
                 return Fate(name, answer, REQUEST_TIMEOUT_SECONDS, stores=stores)
             case "cut off":
                 return Fate(kind, Answer(failure=Failure.CUT_OFF), seconds, stores=True)
+            case "2xx, unclear":
+                answer = random.choice(
+                    [Answer(200, body=b'{"status":'), Answer(200, end=End.CLOSED)]
+                )
+                return Fate(kind, answer, seconds, stores=random.random() < 0.5)
             case _:
-                return Fate("2xx that says error", Answer(200, '{"status":"ERROR"}'), seconds)
+                # Behind what is shown of it.
+                answer = Answer(200, b'{"message":"","status":"ERROR"}')
+                return Fate("2xx that says error", answer, seconds)
 
     def _busy(self, now: float, seconds: float) -> Fate:
         status = self.random.choice([429, 503])

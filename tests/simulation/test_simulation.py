@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SEEDS = 400
 MUST_HAPPEN = {
     *("200", "201", "202", "204", "302", "401", "404", "413", "5xx", "2xx that says error"),
+    *("2xx, unclear", "2xx of another service"),
     *("400 for nothing", "cut off", "reset before", "reset after"),
     *(f"{status}, hint {hint}" for status in (400, 422) for hint in ("right", "wrong", "none")),
     *(f"busy, Retry-After {form}" for form in ("seconds", "date", "negative", "junk", "none")),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.errors import TargetError
-from target_stitch_import.report.observer import Reporter
+from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.intake import Intake, Source
@@ -33,7 +33,7 @@ from tests.simulation.tap import Kind, Tap
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.delivery.answer import Answer
     from tests.simulation.tap import Input
 
 EXPECTED_ENDS = {0, 65, 76, 77}
@@ -116,7 +116,7 @@ def _run(
             intake=Intake(Source(stack.enter_context(_piped(given.text))), BatchFiles(None)),
             pipeline=Pipeline(rules, limits),
             states=StateWriter(states, wakeup.wake),
-            observer=Reporter(),
+            observer=RunObserver(),
             wakeup=wakeup,
             sender=Sender(
                 lambda: _Transport(service, busy),

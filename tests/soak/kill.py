@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from target_stitch_import.local import ImportApi
-from tests.conftest import TARGET, lines, record, schema, state
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import TARGET
 
 RECORDS = 6_000
 BLOCK = 500

@@ -76,6 +76,9 @@ def _told(tree: ast.Module) -> Iterator[ast.expr]:
                 if "words" in name or "cannot" in name:
                     returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
                     yield from (each.value for each in returns if each.value)
+            case ast.FunctionDef(name="warnings"):
+                yields = (each for each in ast.walk(node) if isinstance(each, ast.Yield))
+                yield from (each.value for each in yields if each.value)
             case ast.ClassDef(name="Failure"):
                 yield from (each.value for each in node.body if isinstance(each, ast.Assign))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +40,52 @@ def server(
         thread.start()
         scheme = "https" if context else "http"
         yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", seen
+
+
+@contextmanager
+def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
+    """Answer one request after the other, and leave it to the client to close a connection.
+
+    Yields the URL, and a list of how many requests came over each connection.
+    """
+    requests: list[int] = []
+    waiting = list(answers)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve() -> None:
+            while waiting:
+                wire, _ = listener.accept()
+                requests.append(0)
+                with wire:
+                    wire.settimeout(10)
+                    while waiting and wire.recv(1, socket.MSG_PEEK):
+                        receive(wire)
+                        requests[-1] += 1
+                        wire.sendall(waiting.pop(0))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+
+
+@contextmanager
+def dripping_server(opening: bytes, drop: bytes, each_seconds: float) -> Iterator[str]:
+    """Answer a request with `opening`, then with `drop` again and again until the client leaves."""
+    left = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            wire, _ = listener.accept()
+            with wire, suppress(OSError):
+                receive(wire)
+                wire.sendall(opening)
+                while not left.wait(each_seconds):
+                    wire.sendall(drop)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        left.set()
 
 
 def receive(wire: socket.socket) -> bytes:

@@ -6,75 +6,21 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 
-from target_stitch_import import toolbox
 from target_stitch_import.local import ImportApi
 from target_stitch_import.run.http import REGION_URLS
 from target_stitch_import.toolbox.common import Where
-from tests.conftest import TOKEN, Outcome, Target, bodies, delivered, record, schema, state
 from tests.support.serving import server
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target, bodies, delivered
+from tests.support.toolbox import ACCOUNTS, TOOL, document, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-ACCOUNTS = {
-    "region": "us",
-    "clients": [
-        {
-            "client_id": 7723,
-            "connect_tokens": [],
-            "sources": [
-                {
-                    "id": 1,
-                    "display_name": "Import API",
-                    "created_at": "2020-01-02T15:49:27Z",
-                    "paused_at": None,
-                    "tokens": [{"id": 1, "token": "good", "created_at": "2020-01-02T15:49:27Z"}],
-                },
-                {
-                    "id": 2,
-                    "display_name": "Paused",
-                    "created_at": "2020-01-02T15:49:27Z",
-                    "paused_at": "2020-01-02T15:49:27Z",
-                    "tokens": [{"id": 2, "token": "paused", "created_at": "2020-01-02T15:49:27Z"}],
-                },
-            ],
-        }
-    ],
-    "other_region_tokens": ["european"],
-}
-
-
-TOOL = [sys.executable, "-m", "target_stitch_import.toolbox"]
-
-
-def tool(
-    folder: Path,
-    *arguments: str,
-    stdin: bytes | str = b"",
-    environment: dict[str, str] | None = None,
-    **config: Any,
-) -> Outcome:
-    """Run `stitch-import`, its configuration in a file; in this process, which saves its start."""
-    path = folder / "tool.json"
-    path.write_text(json.dumps(config))
-    arguments = (*arguments, "-c", str(path)) if config else arguments
-    done = CliRunner().invoke(toolbox.main, arguments, input=stdin, env=environment)
-    assert "Traceback" not in done.stderr
-    assert "Internal error" not in done.stderr
-    assert TOKEN not in done.stderr
-    return Outcome(done.exit_code, done.stdout.splitlines(), done.stderr)
-
-
-def document(outcome: Outcome) -> Any:
-    """Return the one JSON document of a command's stdout."""
-    return json.loads("\n".join(outcome.states))
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +226,7 @@ def test_a_region_given_counts_for_every_url(tmp_path: Path) -> None:
     ("fault", "status", "hint"),
     [
         ({"kind": "down"}, 69, "Run the command again later."),
-        ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, '{"error":"no"}.'),
+        ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, "400 no."),
     ],
 )
 def test_replay_gives_the_hints_of_a_tool(
@@ -341,16 +287,29 @@ def test_local_is_not_for_the_tool(tmp_path: Path) -> None:
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 
 
-@pytest.mark.parametrize("body", ["{}", "<html>\x1b[31mhello", "[]", '{"status":"ERROR"}', ""])
-def test_a_page_is_no_import_api(tmp_path: Path, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "status", "said", "check"),
+    [
+        ("{}", 69, "is not well: 200", 76),
+        ("<html>\x1b[31mhello", 76, "is a web page, which is not the Import API's", 76),
+        ("[]", 76, "is a JSON list, which is not the Import API's", 76),
+        ('{"status":"ERROR"}', 69, "is not well: 200", 69),
+        ('{"status":"OK"', 69, "is not well: 200", 69),
+        ("", 69, "is not well: 200", 76),
+    ],
+)
+def test_a_page_is_no_import_api(
+    tmp_path: Path, body: str, status: int, said: str, check: int
+) -> None:
     page = PAGE % (len(body), body.encode())
     with server([page]) as (url, _):
         outcome = tool(tmp_path, "status", api_url=url)
-    assert (outcome.status, "is not well: 200" in outcome.log) == (69, True)
+    assert (outcome.status, said in outcome.log) == (status, True)
     assert "\x1b" not in outcome.log
     with server([page]) as (url, _):
         outcome = tool(tmp_path, "check", api_url=url, token=TOKEN, max_retry_seconds=0)
-    assert outcome.status == (69 if "ERROR" in body else 76)
+    assert outcome.status == check
+    assert "which is not the Import API's" not in said or said in outcome.log
 
 
 def test_status_shows_no_control_characters(tmp_path: Path) -> None:
@@ -390,9 +349,10 @@ def test_who_asks_for_nothing_sees_what_there_is(tmp_path: Path, command: str) -
     assert (outcome.status, "Commands:" in outcome.states) == (0, True)
 
 
-def test_a_misspelt_setting_is_told(api: ImportApi, tmp_path: Path) -> None:
+def test_names_that_are_no_settings_are_told_in_their_order(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "status", api_url=api.url, batch_size_row=1, something=2)
     assert outcome.status == 0
     assert outcome.log == (
         "Setting `batch_size_row` is not known, and does nothing. Is `batch_size_rows` meant?\n"
+        "Setting `something` is not known, and does nothing.\n"
     )

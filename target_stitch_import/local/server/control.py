@@ -1,4 +1,4 @@
-"""The endpoints under `/_local/`: faults, requests, reset, tables.
+"""The endpoints under `/_local/`: faults, requests, reset, tables, rejected.
 
 Control is for this machine alone: a request from elsewhere, or one that a browser sends on behalf
 of another site, gets 403.
@@ -7,6 +7,7 @@ of another site, gets 403.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,7 @@ class Control:
             Route("/_local/requests", self._requests, methods=["GET"]),
             Route("/_local/reset", self._reset, methods=["POST"]),
             Route("/_local/tables", self._tables, methods=["GET"]),
+            Route("/_local/rejected", self._rejected, methods=["GET"]),
             Route("/_local/openapi.json", self._openapi, methods=["GET"]),
         ]
 
@@ -71,6 +73,19 @@ class Control:
     async def _tables(self, _request: Request) -> Response:
         tables = await run_in_threadpool(self.warehouse.summary)
         return response(answers.as_json(200, tables))
+
+    async def _rejected(self, request: Request) -> Response:
+        text = request.query_params.get("since", "1970-01-01T00:00:00Z")
+        try:
+            since = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            since = None
+        if since is None or since.tzinfo is None:
+            return response(
+                answers.batch_error("since: expected a date-time such as 2024-01-31T23:59:59Z")
+            )
+        found = await run_in_threadpool(self.warehouse.rejections, since)
+        return response(answers.as_json(200, found))
 
     async def _openapi(self, _request: Request) -> Response:
         body = files("target_stitch_import.local.api").joinpath("openapi.json").read_bytes()

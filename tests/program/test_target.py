@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 from singer_sdk import Target
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import (
+    ConfigValidationError,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
 from singer_sdk.testing import get_target_test_class
 
-from target_stitch_import.config import setting_names
+from target_stitch_import.errors import InputError
 from target_stitch_import.local import ImportApi
 from target_stitch_import.target import TargetStitchImport
+from tests.support.singer import lines, record, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CONFIG = {"token": "t", "api_url": ""}
+NO_KEY = {"type": "RECORD", "stream": "people", "record": {}}
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +53,24 @@ def test_it_is_a_target_of_the_sdk() -> None:
     assert "region" in caught.value.errors[0]
 
 
-def test_about_shows_every_setting() -> None:
-    for options in (["--about"], ["--about", "--format", "markdown"]):
-        shown = CliRunner().invoke(TargetStitchImport.cli, options)
-        assert shown.exit_code == 0
-        assert not [name for name in setting_names() if name not in shown.output]
-    shown = CliRunner().invoke(TargetStitchImport.cli, ["--about", "--format=json"])
-    about = json.loads(shown.output)
-    assert set(about["settings"]["properties"]) == set(setting_names())
-    assert about["settings"]["properties"]["token"]["secret"] is True
-    assert "batch" in about["capabilities"]
+@pytest.mark.parametrize(
+    ("messages", "error"),
+    [
+        ([record(1)], RecordsWithoutSchemaException),
+        (
+            [schema(), {"type": "RECORD", "stream": "people", "record": {}}],
+            MissingKeyPropertiesError,
+        ),
+        ([schema(), record(1, name=5)], InputError),
+    ],
+)
+def test_errors_are_the_sdk_s_where_it_has_a_name_for_them(
+    tmp_path: Path, messages: list[Any], error: type[Exception]
+) -> None:
+    path = tmp_path / "input"
+    path.write_bytes(lines(messages))
+    with ImportApi() as api, path.open("rb") as source:
+        target = TargetStitchImport(config={"token": "t", "api_url": api.url})
+        with pytest.raises(error) as caught:
+            target.listen(source)  # type: ignore[arg-type]  # ours reads bytes
+    assert isinstance(caught.value, InputError)

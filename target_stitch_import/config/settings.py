@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import os
-from pathlib import Path
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
-import requests
 from msgspec import Meta, Struct
 
+from target_stitch_import.config.checks import (
+    check_client_id,
+    check_path,
+    check_text,
+    check_token,
+    check_url,
+)
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.limits import MAX_BODY_BYTES, MAX_MESSAGES
-from target_stitch_import.run.http import BATCH_PATH, REGION_URLS, Endpoint, is_loopback
+from target_stitch_import.run.http import BATCH_PATH, REGION_URLS, Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "TARGET_STITCH_IMPORT_"
 SECRETS = frozenset({"token"})
+_PATHS = frozenset({"local_database", "dead_letter_path", "batch_root", "summary_path"})
+_URLS = frozenset({"api_url", "small_batch_url", "big_batch_url"})
 
 
 def _about(text: str) -> Meta:
@@ -83,7 +87,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     ] = 64_000_000
     request_timeout_seconds: Annotated[
         Annotated[float, Meta(gt=0, le=86_400)],
-        _about("Timeout in seconds, of connecting, of sending a request, and of each read."),
+        _about(
+            "The longest one request may take, from connecting to the last byte of its answer, in "
+            "seconds; for each 50 kB of its body it gets a second more."
+        ),
     ] = 120
     max_retry_seconds: Annotated[
         Annotated[float, Meta(ge=0)],
@@ -199,12 +206,19 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         except msgspec.ValidationError as error:
             what, _, where = str(error).partition(" - at `$")
             name = where.strip("`.") or "configuration"
+            if allowed := allowed_values(name):
+                what = f"it must be {allowed}"
             raise ConfigurationError(f"Setting `{name}` cannot be used: {what}.") from None
         settings.check(dry_run=dry_run)
         return settings
 
     def check(self, *, dry_run: bool) -> None:
-        """Refuse combinations that cannot work."""
+        """Refuse what cannot work, alone or together.
+
+        Raises:
+            ConfigurationError: Something cannot.
+        """
+        self._check_values()
         if self.load_method == "overwrite":
             raise ConfigurationError(
                 "Setting `load_method` cannot be `overwrite`: the Import API has no way to "
@@ -224,28 +238,28 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
                 "Setting `batch_size_preferences` must have a list of names as its "
                 "`full_table_streams`."
             )
-        given = "1" if self.client_id is None else str(self.client_id)
-        if not (given.isascii() and given.isdigit() and int(given) > 0):
-            raise ConfigurationError("Setting `client_id` must be an integer above 0, or digits.")
-        for name in ("api_url", "small_batch_url", "big_batch_url"):
-            if url := getattr(self, name):
-                _check_url(name, url)
         if self.token is None and self.region != "local" and not dry_run:
             raise ConfigurationError(
                 "Setting `token` is missing: create an Import API integration in Stitch, and "
                 f"give its access token as `token`, or as {ENVIRONMENT_PREFIX}TOKEN with "
                 "`--config ENV`."
             )
-        if self.token is not None and not (
-            self.token.isascii()
-            and self.token.isprintable()
-            and self.token
-            and " " not in self.token
-        ):
-            raise ConfigurationError(
-                "Setting `token` is empty, or has a space, a line break or other characters that "
-                "no token has. Copy it once more."
-            )
+
+    def _check_values(self) -> None:
+        for name in setting_names():
+            value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigurationError(f"Setting `{name}` must be a finite number.")
+            if name in _PATHS and value is not None:
+                check_path(name, value)
+            elif name in _URLS and value:
+                check_url(name, value)
+            elif name not in SECRETS:
+                check_text(name, value)
+        if self.client_id is not None:
+            check_client_id(self.client_id)
+        if self.token is not None:
+            check_token(self.token)
 
     @property
     def requests_at_once(self) -> int:
@@ -281,90 +295,6 @@ def _is_list_of_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def _check_url(name: str, url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-        requests.Request("POST", url).prepare()
-    except (ValueError, requests.RequestException):
-        raise ConfigurationError(
-            f"Setting `{name}` must be a URL such as https://api.stitchdata.com."
-        ) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(
-            f"Setting `{name}` must be a URL such as https://api.stitchdata.com."
-        )
-    if parts.username or parts.password:
-        raise ConfigurationError(f"Setting `{name}` must hold no user name or password.")
-    if parts.scheme == "http" and not is_loopback(url):
-        raise ConfigurationError(
-            f"Setting `{name}` must start with https://: the token would travel in the open. "
-            "`http` is taken only for this machine itself."
-        )
-
-
-def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the configuration in `TARGET_STITCH_IMPORT_<SETTING>` variables.
-
-    Raises:
-        ConfigurationError: A value is not of its setting's type; the text names the variable.
-    """
-    config: dict[str, Any] = {}
-    for name, hint in get_type_hints(Settings).items():
-        variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-        text = environment.get(variable)
-        if text is None or text == "":
-            continue
-        try:
-            value = json.loads(text) if text.lstrip().startswith(("{", "[")) else text
-            config[name] = msgspec.convert(value, hint, strict=False)
-        except ValueError as error:
-            raise ConfigurationError(
-                f"The environment variable {variable} cannot be used: {error}."
-                if name not in SECRETS
-                else f"The environment variable {variable} cannot be used."
-            ) from None
-    return config
-
-
-def read_config(paths: Sequence[str]) -> dict[str, Any]:
-    """Return what configuration files say, and the environment where a path is `ENV`; later wins.
-
-    Raises:
-        ConfigurationError: One cannot be read, or is no JSON object.
-    """
-    config: dict[str, Any] = {}
-    for path in paths:
-        if path == "ENV":
-            config |= from_environment(_environment())
-            continue
-        try:
-            text = Path(path).read_bytes()
-        except OSError as error:
-            raise ConfigurationError(
-                f"The configuration {path} cannot be read: {error.strerror}."
-            ) from None
-        try:
-            given = json.loads(text)
-        except ValueError:
-            given = None
-        if not isinstance(given, dict):
-            raise ConfigurationError(f"The configuration {path} is not a JSON object.")
-        config |= given
-    return config
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment, over what a `.env` file in the working directory says."""
-    environment = dict(os.environ)
-    if Path(".env").is_file():
-        from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
-
-        saved = {name: value for name, value in dotenv_values(".env").items() if value}
-        environment = saved | environment
-    return environment
-
-
 def json_schema() -> dict[str, Any]:
     """Return the settings as the JSON Schema that the SDK and Meltano know settings by."""
     properties = msgspec.json.schema_components([Settings])[1]["Settings"]["properties"]
@@ -388,18 +318,12 @@ def _flat(setting: dict[str, Any]) -> dict[str, Any]:
     return setting
 
 
-def misspelt(config: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each name in `config` that is nearly that of a setting."""
-    known = setting_names()
-    told: list[str] = []
-    for name in config:
-        near = [] if name in known else difflib.get_close_matches(name.lower(), known, 1, 0.8)
-        if near:
-            note = f"Setting {quoted(name)} is not known, and does nothing. Is `{near[0]}` meant?"
-            told.append(note)
-    return told
-
-
 def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, in the order in which they are shown."""
     return tuple(get_type_hints(Settings))
+
+
+def allowed_values(name: str) -> str:
+    """Return the values that a setting can have, in words; empty where they cannot be listed."""
+    values = json_schema()["properties"].get(name, {}).get("enum", [])
+    return " or ".join(map(quoted, values))

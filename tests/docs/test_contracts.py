@@ -56,6 +56,7 @@ LOWEST_TO_HIGHEST = {
     "batching": ("payload", "pipeline"),
     "delivery": ("redaction", "deliver"),
     "report": ("stats", "observer"),
+    "report/page": ("time_axis", "document"),
     "run": ("parquet_rows", "loop"),
     "config": ("checks", "sources"),
     "toolbox": ("common", "push_command"),

@@ -35,12 +35,9 @@ CLOCKS = {"sleep", "perf_counter", "monotonic", "process_time", "time_ns"}
 PATCHES = {"setattr", "delattr", "setitem", "delitem"}
 PATCHED = {
     "tests/report/test_metrics.py": "`sys.modules` of the SDK, to be without what is imported",
-    "tests/local/test_model.py": "being replaced by an argument",
-    "tests/local/test_process.py": "being replaced by an argument",
 }
 TIMED = {
     "tests/local/test_faults.py": "being replaced by what was asked of the sleeper",
-    "tests/local/test_speed.py": "becomes a benchmark",
 }
 """What still does it, and why."""
 

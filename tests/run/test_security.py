@@ -16,7 +16,7 @@ import urllib3
 from target_stitch_import.delivery.answer import Answer, End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, Rejected, Stop, judge
 from target_stitch_import.local import ImportApi as LocalApi
-from target_stitch_import.local.api.batch import Strictness
+from target_stitch_import.local import Strictness
 from target_stitch_import.run.failures import failure_of
 from target_stitch_import.run.http import Endpoint, ImportApiClient
 from tests.support.programs import require

@@ -30,7 +30,14 @@ OF_READER = ("too_long", "cut_off")
 COLLECTING = ("warnings", "notes")
 """Names of what is told later."""
 
-OF_SERVE = ("local/api/accounts.py", "local/extra.py", "local/server/serving.py")
+OF_SERVE = (
+    "local/api/accounts.py",
+    "local/command.py",
+    "local/extra.py",
+    "local/options.py",
+    "local/server/serving.py",
+    "local/server/tls.py",
+)
 """What `stitch-import serve` tells by itself; all else in `local/` is an answer to a request."""
 
 SHORTEST = 12

@@ -26,6 +26,8 @@ OF_THE_TOOL = [
     ("serve --database shared", "{}", "something other than a DuckDB database"),
     ("serve --database fifo", "", "it is a FIFO"),
     ("serve --accounts fifo", "", "it is a FIFO"),
+    ("serve --tls-cert fifo --tls-key shared", "", "it is a FIFO"),
+    ("serve --tls-cert shared --tls-key fifo", "", "it is a FIFO"),
     ("serve --database missing/x", "", "No such file or directory"),
 ]
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -19,19 +18,15 @@ from starlette.routing import Route
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.faults import FaultList, FaultsError
 from target_stitch_import.local.api.values import MalformedError, parse
-from target_stitch_import.local.server.http import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
-    from starlette.types import Scope
 
     from target_stitch_import.local.api.answers import Answer
     from target_stitch_import.local.api.journal import Journal
     from target_stitch_import.local.warehouse.warehouse import Warehouse
-
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +95,3 @@ class Control:
 def response(answer: Answer) -> Response:
     """Turn an answer into the framework's."""
     return Response(answer.body, answer.status, dict(answer.headers), answer.media_type)
-
-
-def is_local(scope: Scope) -> bool:
-    """Whether a request is this machine's own: by peer, by host name, and by origin.
-
-    The host name is looked at because a page of another site may point its own name at the
-    loopback address.
-    """
-    if not is_loopback(scope):
-        return False
-    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    hosts = [urlsplit("//" + headers.get(b"host", "")).hostname]
-    if b"origin" in headers:
-        hosts.append(urlsplit(headers[b"origin"]).hostname or "null")
-    return all((host or "") in _LOOPBACK_NAMES for host in hosts)

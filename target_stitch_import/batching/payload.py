@@ -6,7 +6,6 @@ the input and stay with their record through every retry and split.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from target_stitch_import.limits import MAX_BODY_BYTES, MAX_SEQUENCE
+from target_stitch_import.schema.date_times import DATE_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,9 +31,6 @@ behind it, for as long as it lives. One thread at a time encodes records."""
 _OPENING = b',"messages":['
 _ENVELOPE_BYTES = 128
 """More than a message needs around its record: action, sequence and time extracted."""
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
-)
 _CLOSING = b"]}"
 
 FRAGMENT_BYTES = 400
@@ -174,10 +171,10 @@ def api_time(text: str | None) -> str | UnsetType:
         return text
     if len(text) == 32 and text[10] == "T" and text[19] == "." and text[26:] == "+00:00":
         return f"{text[:26]}Z"
-    match = _TIME.fullmatch(text)
+    match = DATE_TIME.fullmatch(text)
     if match is None:
         return UNSET
-    day, time, fraction, offset = match.groups()
+    day, time, fraction, offset = match.group("day", "time", "fraction", "offset")
     offset = "+00:00" if offset in {None, "Z", "z"} else f"{offset[:3]}:{offset[-2:]}"
     try:
         parsed = datetime.fromisoformat(f"{day}T{time}.{(fraction or '')[:6]:0<6}{offset}")

@@ -11,11 +11,12 @@ import msgspec
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.schema.advice import Advice, advice
-from target_stitch_import.schema.checks import NothingToCheck, QuickCheck, RecordCheck, quick_check
-from target_stitch_import.schema.draft4 import Enforced, SchemaDefectError, enforced, resolve
+from target_stitch_import.schema.checks import NothingToCheck, RecordCheck, quick_check
+from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError, read_schema
 
 if TYPE_CHECKING:
-    from target_stitch_import.schema.draft4 import JsonSchema
+    from target_stitch_import.schema.compiled import QuickCheck
+    from target_stitch_import.schema.node import Node
     from target_stitch_import.singer.messages import Schema
 
 
@@ -41,7 +42,7 @@ class Stream:
         self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
         self.advice: list[Advice] = []
-        schema = self._enforced()
+        schema = self._read()
         quick: QuickCheck = NothingToCheck()
         if rules.validate_records:
             quick = _quick_check(message.schema, self.key_names)
@@ -53,16 +54,16 @@ class Stream:
             quick=quick,
         )
 
-    def _enforced(self) -> JsonSchema:
+    def _read(self) -> Node:
         where = f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
         if not self.name:
             raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
         try:
-            read = _enforced(self._message.schema)
+            read = _read_schema(self._message.schema)
         except SchemaDefectError as defect:
             raise InputError(f"{where} is no schema that the Import API takes: {defect}.") from None
-        properties = resolve(read.schema, read.schema).get("properties")
-        if properties is None:
+        properties = read.root.properties
+        if not properties:
             raise InputError(f"{where} has no `properties`: the Import API needs the columns.")
         for key in self.key_names:
             if key not in properties:
@@ -70,9 +71,11 @@ class Stream:
                     f"{where} has the key property {quoted(key)}, which is not among its "
                     "`properties`; the Import API takes keys from there alone."
                 )
-        self.advice = [Advice(f"schema {warning}") for warning in read.warnings]
-        self.advice += advice(self.name, self.key_names, read.schema)
-        return read.schema
+        self.advice = [
+            Advice(text, tuple(map(quoted, places))) for text, places in read.warnings.items()
+        ]
+        self.advice += advice(self.name, self.key_names, read.root)
+        return read.root
 
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return how this stream's bodies open for records of `version`."""
@@ -106,13 +109,13 @@ class Stream:
 
 
 @lru_cache(maxsize=64)
-def _enforced(schema: bytes) -> Enforced:
-    return enforced(schema)
+def _read_schema(schema: bytes) -> ReadSchema:
+    return read_schema(schema)
 
 
 @lru_cache(maxsize=64)
 def _quick_check(schema: bytes, keys: tuple[str, ...]) -> QuickCheck:
-    return quick_check(_enforced(schema).schema, keys)
+    return quick_check(_read_schema(schema).root, keys)
 
 
 def _canonical(schema: bytes) -> bytes:

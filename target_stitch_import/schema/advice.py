@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import quoted
-from target_stitch_import.schema.draft4 import JsonSchema, resolve, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from target_stitch_import.schema.node import Node
 
 _FIELDS_NAMED = 10
 
@@ -56,13 +57,13 @@ class Advice:
         return f"{self.text}: {', '.join(self.fields[:_FIELDS_NAMED])}{rest}"
 
 
-def advice(stream: str, keys: Sequence[str], schema: JsonSchema) -> list[Advice]:
-    """Return what is to be said of a stream, by its name, its keys and its enforced schema."""
-    properties = resolve(schema, schema).get("properties", {})
+def advice(stream: str, keys: Sequence[str], schema: Node) -> list[Advice]:
+    """Return what is to be said of a stream, by its name, its keys and its schema."""
+    properties = schema.properties
     return [
         *_on_the_table(stream, len(properties)),
         *_on_names(list(properties)),
-        *_on_keys(keys, properties, schema),
+        *_on_keys(keys),
     ]
 
 
@@ -127,31 +128,9 @@ def _spelled(lowered: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(quoted(name) for name in names if name.lower() in wanted)
 
 
-def _on_keys(
-    keys: Sequence[str], properties: dict[str, JsonSchema], root: JsonSchema
-) -> Iterator[Advice]:
+def _on_keys(keys: Sequence[str]) -> Iterator[Advice]:
     if not keys:
         yield Advice(
             "there is no key, so rows are appended; a request that has to be repeated after an "
             "unclear answer can then leave a row twice"
         )
-    if nullable := [key for key in keys if _may_be_null(properties[key], root)]:
-        yield Advice(
-            "the schema lets a key property be null, but records in which it is are refused",
-            tuple(map(quoted, nullable)),
-        )
-
-
-def _may_be_null(schema: JsonSchema, root: JsonSchema) -> bool:
-    """Tell whether a `type` names null: the schema's own, or that of an alternative within it."""
-    waiting, seen = [schema], set()
-    while waiting:
-        each = resolve(waiting.pop(), root)
-        if id(each) in seen:
-            continue  # many may refer to one
-        seen.add(id(each))
-        if "type" not in each:
-            waiting += [*each.get("anyOf", ()), *each.get("oneOf", ())]
-        elif "null" in types_of(each):
-            return True
-    return False

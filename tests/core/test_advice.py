@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 
 from target_stitch_import.schema.advice import Advice, advice
+from target_stitch_import.schema.draft4 import read_schema
 from tests.conftest import Target, record, schema
 from tests.core.test_pipeline import feed, pipeline
 
 INTEGER = {"type": "integer"}
 
 
+def advised(stream: str, keys: tuple[str, ...], schema: Any) -> list[Advice]:
+    return advice(stream, keys, read_schema(json.dumps(schema).encode()).root)
+
+
 def said(stream: str = "people", keys: tuple[str, ...] = ("id",), **columns: Any) -> list[str]:
     """Return what is said of a stream with an `id` and `columns`."""
-    return [str(each) for each in advice(stream, keys, {"properties": {"id": INTEGER} | columns})]
+    return [str(each) for each in advised(stream, keys, {"properties": {"id": INTEGER} | columns})]
 
 
 def columns(*names: str) -> dict[str, Any]:
@@ -77,47 +83,21 @@ def test_too_many_columns(count: int, *, is_said: bool) -> None:
 
 
 def test_no_columns_and_no_keys() -> None:
-    no_columns, no_key = map(str, advice("people", (), {"properties": {}}))
+    no_columns, no_key = map(str, advised("people", (), {"properties": {}}))
     assert no_columns == "the schema has no properties"
     assert no_key.startswith("there is no key")
 
 
 @pytest.mark.parametrize(
-    ("key", "is_said"),
-    [
-        ({"type": "integer"}, False),
-        ({"type": ["integer", "null"]}, True),
-        ({"type": "null"}, True),
-        ({}, False),
-        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, True),
-        ({"oneOf": [{"$ref": "#/definitions/0"}]}, True),
-        ({"anyOf": [{"type": "integer"}, {"oneOf": [{"$ref": "#/definitions/0"}]}]}, True),
-        ({"anyOf": [{"anyOf": [{"type": "integer"}]}, {}]}, False),
-        ({"$ref": "#/definitions/2"}, False),
-        ({"anyOf": [{"type": "integer"}]}, False),
-        ({"$ref": "#/definitions/0"}, True),
-        ({"$ref": "#/definitions/1"}, False),
-    ],
+    "key", [{"type": ["integer", "null"]}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]
 )
-def test_keys_that_may_be_null(key: dict[str, Any], *, is_said: bool) -> None:
-    in_a_circle = {"anyOf": [{"type": "integer"}, {"$ref": "#/definitions/2"}]}
-    definitions = {
-        "0": {"type": ["null", "string"]},
-        "1": {"type": "string"},
-        "2": in_a_circle,
-    }
-    schema = {"properties": {"key": key, "other": {"type": "null"}}, "definitions": definitions}
-    told = [str(each) for each in advice("people", ("key",), schema)]
-    assert told == (
-        ["the schema lets a key property be null, but records in which it is are refused: `key`"]
-        if is_said
-        else []
-    )
+def test_a_key_that_may_be_null_is_worth_a_word_when_one_is(key: dict[str, Any]) -> None:
+    assert not advised("people", ("key",), {"properties": {"key": key}})
 
 
 def test_a_schema_behind_a_reference_is_looked_at() -> None:
     referred = {"properties": {"a__st": INTEGER}}
-    (text,) = advice(
+    (text,) = advised(
         "people", ("a__st",), {"$ref": "#/definitions/0", "definitions": {"0": referred}}
     )
     assert text.fields == ("`a__st`",)
@@ -156,7 +136,10 @@ def test_a_run_says_it(target: Target) -> None:
 
 def test_a_thousand_columns_are_looked_at_in_no_time() -> None:
     """Set-up matters with thousands of streams: a wide one takes a millisecond, not a second."""
-    wide = {"properties": columns(*(f"a_column_of_some_name_{n}" for n in range(1_000)))}
+    text = json.dumps(
+        {"properties": columns(*(f"a_column_of_some_name_{n}" for n in range(1_000)))}
+    )
+    wide = read_schema(text.encode()).root
     started = time.process_time()
     for _ in range(20):
         advice("people", ("a_column_of_some_name_1",), wide)

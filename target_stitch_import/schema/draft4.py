@@ -7,6 +7,7 @@ itself without a step into the value; so that nobody who walks them meets a surp
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, deque
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _Json: TypeAlias = dict[str, Any]
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
@@ -38,11 +40,12 @@ class SchemaDefectError(Exception):
 class ReadSchema:
     """A schema that was read.
 
-    `references` has, by the place of each `$ref`, the place that it leads to. `warnings` maps what
-    should be known of it to the places that it is about.
+    `has_properties` tells whether it has the keyword. `references` maps the place of each `$ref` to
+    the one that it leads to; `warnings` what should be known to the places that it is about.
     """
 
     root: Node
+    has_properties: bool
     references: Mapping[str, str]
     warnings: Mapping[str, tuple[str, ...]]
 
@@ -102,6 +105,10 @@ class _Reader:
 
     def read(self) -> ReadSchema:
         root = self._node(self._document, "")
+        has_properties = "properties" in self._waiting[0][0]
+        if "" in self._references:
+            # It stands for all but the definitions beside it.
+            self._by_name(self._document.get("definitions", {}), "/definitions", counts=False)
         while self._waiting:
             source, place, self._depth = self._waiting.popleft()
             if self._depth > MAX_DEPTH:
@@ -114,7 +121,7 @@ class _Reader:
             Node.__init__(node, **self._fields[key], is_shared=self._uses[key] > 1)
         _refuse_circles(self._nodes.values())
         warnings = {text: tuple(places) for text, places in self._warnings.items()}
-        return ReadSchema(root, self._references, warnings)
+        return ReadSchema(root, has_properties, self._references, warnings)
 
     def _node(self, source: Any, place: str, *, counts: bool = True) -> Node:
         """Return the node of a subschema, or of what it refers to; it is filled later."""
@@ -334,7 +341,7 @@ def _at(document: Any, pointer: str) -> Any:
         match document:
             case dict():
                 document = document[part]
-            case list() if part.isascii() and part.isdecimal() and len(part) < 10:
+            case list() if _INDEX.fullmatch(part):
                 document = document[int(part)]
             case _:
                 raise LookupError

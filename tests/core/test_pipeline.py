@@ -365,8 +365,10 @@ def test_the_first_line_at_fault_is_the_one_to_tell() -> None:
             "Line 2: ACTIVATE_VERSION of stream `other` came before its SCHEMA",
         ),
         ('{"type":"RECORD","stream":"other","record":{"x":NaN}}', "came before its SCHEMA"),
-        (schema("s", ("nope",)), "the key property `nope`, which is not among its `properties`"),
-        ({"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": []}, "no `properties`"),
+        (
+            {"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": []},
+            "neither `properties` nor a key",
+        ),
         (schema("s", x={"type": "txt"}), "at `#/properties/x/type`: unknown type"),
         (schema(""), "empty stream name"),
         (
@@ -402,3 +404,12 @@ def test_notices_are_told_once() -> None:
     assert len(texts) == len(set(texts))
     for words in ("`_sdc_x`", "there is no key", "Draft 6", "/at", "changed in mid-stream"):
         assert sum(words in text for text in texts) == 1
+
+
+def test_a_schema_is_completed_with_its_keys() -> None:
+    """The Import API takes keys among the `properties` alone, and some taps declare none."""
+    of = pipeline(limits=Limits(max_rows=1))
+    message = {"type": "SCHEMA", "stream": "s", "schema": {"type": "object"}}
+    feed(of, [message | {"key_properties": ["a", "b"]}, record(1, "s", a=1, b=2)])
+    body = json.loads(of.ready[0].body)
+    assert body["schema"] == {"type": "object", "properties": {"a": {}, "b": {}}}

@@ -65,20 +65,23 @@ class CompiledCheck:
         nodes = [schema] if columns is None else [schema.properties[name] for name in columns]
         if sum(map(tree.size, nodes)) > _MOST_NODES:
             raise UncompilableError  # too many ways lead to the same
+        self._most_bytes = _MOST_WORK // max(map(tree.work, nodes), default=1)
         if columns is None:
             written = tree.of(schema)
         else:
             written = {"properties": dict(zip(columns, map(tree.of, nodes), strict=True))}
         # The linear engine cannot be made to hang; what it lacks goes to the exact check.
-        self._is_valid = jsonschema_rs.Draft4Validator(
-            written,
-            formats={"date-time": is_date_time},
-            validate_formats=True,
-            pattern_options=jsonschema_rs.RegexOptions(),
-            offline=True,
-        ).is_valid
+        try:
+            self._is_valid = jsonschema_rs.Draft4Validator(
+                written,
+                formats={"date-time": is_date_time},
+                validate_formats=True,
+                pattern_options=jsonschema_rs.RegexOptions(),
+                offline=True,
+            ).is_valid
+        except ValueError as error:
+            raise UncompilableError from error
         self._beside = beside
-        self._most_bytes = _MOST_WORK // max(map(tree.work, nodes), default=1)
         number = _short_decimal if tree.has_multiples else _plain_decimal
         record = Any if columns is None else _members(columns)
         message = msgspec.defstruct("Message", [("data", record)], gc=False)
@@ -127,8 +130,8 @@ class _Tree:
     def of(self, node: Node) -> dict[str, Any]:
         """Return a node, and all below it, as JSON."""
         rules = dict(node.rules)
-        if "type" in rules:
-            rules["type"] = list(rules["type"])
+        for keyword in rules.keys() & {"type", "required"}:
+            rules[keyword] = list(rules[keyword])
         _refuse_exotic(rules)
         self.has_multiples |= "multipleOf" in rules
         written = rules | self._objects(node) | self._combined(node)

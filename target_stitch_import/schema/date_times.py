@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
-from target_stitch_import.schema.node import MAX_DEPTH
+from target_stitch_import.schema.node import MAX_DEPTH, same_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -112,26 +112,13 @@ def _all_nodes(root: Node) -> list[Node]:
 def _fill(completion: Completion, node: Node, known: dict[Node, Completion]) -> None:
     """Put together what a node and those of the same value say."""
     completion.is_date_time = _is_date_time(node)
-    for each in _of_the_same_value(node):
+    for each in same_value(node):
         for name, below in each.properties.items():
             completion.members.setdefault(name, known[below])
         if not isinstance(each.rest, bool) and completion.rest is None:
             completion.rest = known[each.rest]
         if each.items is not None and not isinstance(each.items, tuple):
             completion.items = completion.items or known[each.items]
-
-
-def _of_the_same_value(node: Node) -> list[Node]:
-    """Return a node with its alternatives and those that hold besides, each once."""
-    found = {node: None}
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        others = (*node.any_of, *node.one_of, *node.all_of)
-        fresh = [each for each in others if each not in found]
-        found |= dict.fromkeys(fresh)
-        waiting += fresh
-    return list(found)
 
 
 def _is_date_time(node: Node) -> bool:

@@ -7,7 +7,6 @@ itself without a step into the value; so that nobody who walks them meets a surp
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter, deque
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +17,7 @@ from urllib.parse import unquote
 from target_stitch_import.errors import quoted
 from target_stitch_import.schema.node import MAX_DEPTH, TYPES, Node
 from target_stitch_import.schema.patterns import pattern
+from target_stitch_import.schema.pointers import at, escaped
 from target_stitch_import.schema.values import LONGEST_NUMBER, canonical, json_type
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _Json: TypeAlias = dict[str, Any]
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
@@ -156,7 +155,7 @@ class _Reader:
                 )
             pointer = unquote(reference[1:])
             try:
-                self._targets[reference] = _at(self._document, pointer), pointer
+                self._targets[reference] = at(self._document, pointer), pointer
             except LookupError:
                 text = f"`$ref` {quoted(reference)} leads nowhere"
                 raise SchemaDefectError(place, text) from None
@@ -243,7 +242,7 @@ class _Reader:
     def _list(self, schemas: Any, place: str) -> tuple[Node, ...]:
         if not isinstance(schemas, list):
             raise SchemaDefectError(place, "expected a list of schemas")
-        return tuple(self._node(value, f"{place}/{at}") for at, value in enumerate(schemas))
+        return tuple(self._node(value, f"{place}/{index}") for index, value in enumerate(schemas))
 
     def _set(self, schemas: Any, place: str) -> tuple[Node, ...]:
         """Return each schema once: to ask the same twice changes nothing, but for `oneOf`."""
@@ -262,13 +261,13 @@ class _Reader:
             raise SchemaDefectError(place, "expected an object of schemas")
         found: dict[str, Node | tuple[str, ...]] = {}
         for name, value in dependencies.items():
-            at = f"{place}/{escaped(name)}"
+            where = f"{place}/{escaped(name)}"
             if not isinstance(value, list):
-                found[name] = self._node(value, at)
+                found[name] = self._node(value, where)
             elif _is_names(value):
                 found[name] = tuple(dict.fromkeys(value))
             else:
-                self._not_draft_4(at)
+                self._not_draft_4(where)
         return tuple(found.items())
 
     def _not_draft_4(self, place: str) -> None:
@@ -334,35 +333,6 @@ def _canonical(value: Any, place: str) -> str:
         return canonical(value)
     except (TypeError, ValueError, RecursionError):
         raise _beyond_computing(place) from None
-
-
-def _at(document: Any, pointer: str) -> Any:
-    """Return what a JSON Pointer leads to.
-
-    Raises:
-        LookupError: It leads nowhere.
-    """
-    if pointer and not pointer.startswith("/"):
-        raise LookupError
-    for part in parts(pointer):
-        match document:
-            case dict():
-                document = document[part]
-            case list() if _INDEX.fullmatch(part):
-                document = document[int(part)]
-            case _:
-                raise LookupError
-    return document
-
-
-def parts(pointer: str) -> list[str]:
-    """Return the steps of a JSON Pointer."""
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
-
-
-def escaped(name: str) -> str:
-    """Return a name as a step of a JSON Pointer."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _is_number(value: object) -> bool:

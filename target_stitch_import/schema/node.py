@@ -70,5 +70,23 @@ class Node:
         yield from self.properties.values()
         yield from (node for _, node in self.patterns)
         yield from (each for each in (self.rest, self.other_items) if isinstance(each, Node))
-        if self.items is not None:
-            yield from self.items if isinstance(self.items, tuple) else (self.items,)
+        yield from self.all_items()
+
+    def all_items(self) -> tuple[Node, ...]:
+        """Return the schemas that speak of items."""
+        if self.items is None:
+            return ()
+        return self.items if isinstance(self.items, tuple) else (self.items,)
+
+
+def same_value(node: Node) -> list[Node]:
+    """Return a node with its alternatives, and what holds besides, at any depth; each once."""
+    found = {node: None}
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        others = (*node.any_of, *node.one_of, *node.all_of)
+        fresh = [each for each in others if each not in found]
+        found |= dict.fromkeys(fresh)
+        waiting += fresh
+    return list(found)

@@ -10,14 +10,15 @@ import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from msgspec import Raw
+import msgspec
+from msgspec import Raw
 
 LONGEST_NUMBER = 4_000
 """Digits of a number, and its largest exponent: what is beyond them costs more than it is worth."""
 
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw] | list[Raw])
 _TOKEN = re.compile(rb'"[^"]*"|,|[\[{]\s*[\]}]?')
 _BEYOND = f"it has more than {LONGEST_NUMBER:,} digits, or an exponent beyond that"
 
@@ -67,6 +68,22 @@ def parse_exactly(record: Raw | bytes) -> Any:
         raise UnreadableRecordError("it is not JSON") from None
     except ValueError as error:
         raise UnreadableRecordError(f"it holds a number that cannot be checked: {error}") from None
+
+
+def unreadable_field(text: Raw | bytes, levels: int = 20) -> str:
+    """Return a JSON Pointer to what in a record has no exact value, as far as that can be told."""
+    try:
+        members = _MEMBERS.decode(text) if levels else {}
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
+    if not isinstance(members, dict):
+        members = {str(index): item for index, item in enumerate(members)}
+    for name, member in members.items():
+        try:
+            parse_exactly(member)
+        except UnreadableRecordError:
+            return f"/{name}{unreadable_field(member, levels - 1)}"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ def _checking() -> list[Way]:
         Way(question, "jsonschema-rs", lambda: compiled.accepts_all(messages)),
         Way(
             question,
-            "jsonschema on exact decimals",
+            "the exact check",
             lambda: [exact._exactly(each) for each in slow],  # noqa: SLF001 - without its quick part
             len(slow),
         ),

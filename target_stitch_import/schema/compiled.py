@@ -221,8 +221,7 @@ def _plain_decimal(text: str) -> Decimal:
 
 
 def _short_decimal(text: str) -> Decimal:
-    number = _plain_decimal(text)
     # It is exact in multiples only as far as a double is.
-    if len(text) > _DOUBLE_DIGITS or abs(number.adjusted()) > _DOUBLE_DIGITS:
+    if len(text) > _DOUBLE_DIGITS or "e" in text or "E" in text:
         raise ValueError("beyond the precision of a double")
-    return number
+    return Decimal(text)

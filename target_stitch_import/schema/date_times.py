@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
 
 DATE_TIME = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<time>(?:[01]\d|2[0-3])(?::[0-5]\d){2})"
-    r"(?:\.(?P<fraction>\d+))?(?P<offset>[Zz]|[+-]\d\d:?\d\d)?",
+    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ]"
+    r"(?P<clock>(?P<time>(?:[01]\d|2[0-3])(?::[0-5]\d){2})(?:\.(?P<fraction>\d+))?)"
+    r"(?P<offset>[Zz]|[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
 """A date-time of RFC 3339, but that a space may part day and time, and the offset be missing."""
 
-_LONGEST = 64
-"""Bytes of a text that can be a date-time; destinations keep nine digits of a second."""
+_IN_JSON = re.compile(b'"%b"' % DATE_TIME.pattern.encode())
+"""The same as it stands in a record: no writer escapes digits."""
 
 
 def is_date_time(text: object) -> bool:
@@ -56,14 +57,10 @@ def _is_a_day(text: str) -> bool:
 
 def _completed(text: Raw) -> Raw | None:
     """Return a date-time without offset as one of UTC; None for any other text."""
-    if len(text) > _LONGEST:
+    match = _IN_JSON.fullmatch(text)
+    if match is None or match["offset"] or not _is_a_day(str(match["day"], "ascii")):
         return None
-    # No writer escapes digits.
-    match = DATE_TIME.fullmatch(str(memoryview(text)[1:-1], "utf-8"))
-    if match is None or match["offset"] or not _is_a_day(match["day"]):
-        return None
-    fraction = f".{match['fraction']}" if match["fraction"] else ""
-    return Raw(f'"{match["day"]}T{match["time"]}{fraction}Z"'.encode())
+    return Raw(b'"%bT%bZ"' % match.group("day", "clock"))
 
 
 @dataclass(slots=True)
@@ -178,28 +175,24 @@ def complete(
     Each level of nesting is read once more for all those around it, so there are at most `depth`.
     """
     opening = bytes(memoryview(text)[:1])
-    before = len(fields)
     try:
         if opening == b'"' and completion.is_date_time:
             if completed := _completed(text):
                 fields.append(place)
                 return completed
         elif depth and opening == b"{" and (completion.members or completion.rest):
-            members = _members_completed(text, completion, place, fields, depth - 1)
-            return Raw(msgspec.json.encode(members)) if len(fields) > before else text
-        elif depth and opening == b"[" and (below := completion.items):
-            items = [
-                complete(each, below, place, fields, depth - 1) for each in _ITEMS.decode(text)
-            ]
-            return Raw(msgspec.json.encode(items)) if len(fields) > before else text
+            return _in_members(text, completion, place, fields, depth - 1)
+        elif depth and opening == b"[" and completion.items:
+            return _in_items(text, completion.items, place, fields, depth - 1)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass  # the exact check says what is wrong with it
     return text
 
 
-def _members_completed(
+def _in_members(
     text: Raw, completion: Completion, place: str, fields: list[str], depth: int
-) -> dict[str, Raw]:
+) -> Raw:
+    before = len(fields)
     members = _MEMBERS.decode(text)
     for name, below in completion.members.items():
         if name in members:
@@ -208,4 +201,10 @@ def _members_completed(
         for name in members.keys() - completion.named:
             # The name is the data's, and so not told.
             members[name] = complete(members[name], completion.rest, f"{place}/*", fields, depth)
-    return members
+    return Raw(msgspec.json.encode(members)) if len(fields) > before else text
+
+
+def _in_items(text: Raw, below: Completion, place: str, fields: list[str], depth: int) -> Raw:
+    before = len(fields)
+    items = [complete(each, below, place, fields, depth) for each in _ITEMS.decode(text)]
+    return Raw(msgspec.json.encode(items)) if len(fields) > before else text

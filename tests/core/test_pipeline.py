@@ -397,12 +397,12 @@ def test_what_stands_before_a_record_of_an_unknown_stream_is_taken() -> None:
 def test_notices_are_told_once() -> None:
     of = pipeline()
     naive = {"type": "string", "format": "date-time"}
-    columns: dict[str, Any] = {"at": naive, "_sdc_x": {}, "m": {"exclusiveMinimum": 1}}
+    columns: dict[str, Any] = {"at": naive, "_rjm_x": {}, "m": {"exclusiveMinimum": 1}}
     messages = [record(n, at="2024-01-01T00:00:00") for n in range(3)]
     feed(of, [schema(keys=(), **columns), *messages, schema(**columns), *messages])
     texts = [f"{notice.stream}: {notice.text}" for notice in of.notices]
     assert len(texts) == len(set(texts))
-    for words in ("`_sdc_x`", "there is no key", "Draft 6", "/at", "changed in mid-stream"):
+    for words in ("`_rjm_x`", "there is no key", "Draft 6", "/at", "changed in mid-stream"):
         assert sum(words in text for text in texts) == 1
 
 

@@ -692,8 +692,8 @@ MUTATIONS = [
     Mutation(
         "a date-time behind an array is forgotten",
         "schema/date_times",
-        "        below = [*self.members.values(), self.rest, self.items]\n",
-        "        below = [*self.members.values(), self.rest]\n",
+        "        found = [*self.members.values(), self.rest, self.items]\n",
+        "        found = [*self.members.values(), self.rest]\n",
         CHECKS,
     ),
 ]

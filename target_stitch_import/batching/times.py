@@ -5,19 +5,17 @@ Law: what is no time is left out rather than sent: it would cost the whole batch
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from target_stitch_import.schema.date_times import DATE_TIME
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
-)
 _TIMES = msgspec.json.Decoder(list[datetime])
 _ZONES = {27: "Z", 32: "+00:00"}
 """What two spellings end with that cover nearly all taps, by their length: the API's, Python's."""
@@ -61,10 +59,10 @@ def _common_zone(texts: Sequence[str]) -> str | None:
 
 def api_time(text: str | None) -> str | UnsetType:
     """Return one time in the API's spelling."""
-    match = _TIME.fullmatch(text) if text else None
+    match = DATE_TIME.fullmatch(text) if text else None
     if match is None:
         return UNSET
-    day, time, fraction, offset = match.groups()
+    day, time, fraction, offset = match.group("day", "time", "fraction", "offset")
     offset = "+00:00" if offset in {None, "Z", "z"} else f"{offset[:3]}:{offset[-2:]}"
     try:
         parsed = datetime.fromisoformat(f"{day}T{time}.{(fraction or '')[:6]:0<6}{offset}")

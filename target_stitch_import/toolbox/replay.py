@@ -29,7 +29,7 @@ from target_stitch_import.errors import InputError, TargetError, quoted
 from target_stitch_import.run.dead_letter import ACTIVATE_VERSION, UPSERT
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.schema.checks import RecordCheck
-from target_stitch_import.schema.draft4 import SchemaDefectError, enforced
+from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
 
 if TYPE_CHECKING:
@@ -350,7 +350,7 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
 
 def _check(line: int, request: _Request, prefix: BodyPrefix, naive: str) -> RecordCheck:
     try:
-        schema = enforced(bytes(request.schema)).schema
+        schema = read_schema(bytes(request.schema)).root
     except SchemaDefectError as defect:
         raise InputError(f"Line {line} has a schema that cannot be sent: {defect}.") from None
     return RecordCheck(

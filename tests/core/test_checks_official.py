@@ -17,29 +17,22 @@ import pytest
 import simplejson
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import (
-    CompiledCheck,
-    QuickCheck,
-    RecordCheck,
-    TypedCheck,
-    quick_check,
-)
-from target_stitch_import.schema.draft4 import JsonSchema, SchemaDefectError, enforced
+from target_stitch_import.schema.checks import RecordCheck, TypedCheck, quick_check
+from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
+from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.record_type import key_type, record_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from target_stitch_import.schema.node import Node
+
 SUITE = Path(__file__).parents[2] / ".tools" / "json-schema-suite"
 CASES = SUITE / "tests" / "draft4"
 # The Import API enforces no format but date-time.
 OTHER_FORMATS = {"email", "hostname", "ipv4", "ipv6", "uri"}
 
-NOT_ENFORCED = {
-    # file: why a record may pass here that Draft 4 refuses; the service then has the last word
-    "dependencies": "the keyword is left out of what is checked before sending",
-}
 STRICTER = {
     # file, words of the instance's description: why it is refused here
     ("optional/format/date-time", "leap second"): "no destination's timestamp holds second 60",
@@ -98,7 +91,7 @@ def moved(schema: Any) -> Any:
     }
 
 
-def shapes(group: Any) -> Iterator[tuple[str, JsonSchema, list[tuple[Any, Any]]]]:
+def shapes(group: Any) -> Iterator[tuple[str, Any, list[tuple[Any, Any]]]]:
     """Yield a group's schema as a column's and as a record's, each with tests and records."""
     tests = group["tests"]
     column = {"type": "object", "properties": {"f": moved(group["schema"])}}
@@ -107,7 +100,7 @@ def shapes(group: Any) -> Iterator[tuple[str, JsonSchema, list[tuple[Any, Any]]]
     yield "record", group["schema"], objects
 
 
-def quick_checks(schema: JsonSchema) -> dict[str, QuickCheck]:
+def quick_checks(schema: Node) -> dict[str, QuickCheck]:
     """Return every quick check that can take the schema, also where another would be chosen."""
     keys = key_type(())
     assert keys is not None
@@ -117,15 +110,15 @@ def quick_checks(schema: JsonSchema) -> dict[str, QuickCheck]:
         checks["typed"] = TypedCheck(typed.type)
     elif typed is not None:
         checks["both"] = quick_check(schema, ())
-    with suppress(ValueError):
+    with suppress(UncompilableError):
         checks["compiled"] = CompiledCheck(schema, TypedCheck(keys))
     return checks
 
 
-def defect(schema: JsonSchema) -> str:
+def defect(schema: Any) -> str:
     """Return what is wrong with a schema, or nothing."""
     try:
-        enforced(simplejson.dumps(schema).encode())
+        read_schema(simplejson.dumps(schema).encode())
     except SchemaDefectError as error:
         return str(error)
     return ""
@@ -141,7 +134,7 @@ def judged(file: str) -> list[Case]:
         for shape, schema, tests in shapes(group):
             if defect(schema):
                 continue
-            read = enforced(simplejson.dumps(schema).encode()).schema
+            read = read_schema(simplejson.dumps(schema).encode()).root
             exact = RecordCheck(read, (), naive_datetimes="fail", max_record_bytes=10**7)
             exact._quick = Never()
             quick = quick_checks(read)
@@ -167,7 +160,7 @@ def test_the_exact_check_is_draft_4(file: str) -> None:
     lax = {case.name for case in judged(file) if case.accepted and not case.valid}
     strict = {case.name for case in judged(file) if case.valid and not case.accepted}
     words = [words for name, words in STRICTER if name == file]
-    assert bool(lax) == (file in NOT_ENFORCED), lax
+    assert not lax
     assert not {name for name in strict if not any(each in name for each in words)}
     assert all(any(each in name for name in strict) for each in words)
 
@@ -192,9 +185,9 @@ def test_the_quick_checks_decide_nearly_everything() -> None:
     right = [case for file in files() for case in judged(file) if case.accepted]
     yes = Counter(kind for case in right for kind, accepts in case.quick.items() if accepts)
     asked = Counter(kind for case in right for kind in case.quick)
-    assert asked["typed"] > 120
+    assert asked["typed"] > 110
     assert asked["compiled"] > 500
     assert asked["both"] > 300
     assert yes["typed"] >= asked["typed"] - 2, "but for `1.0` where a 1 is enumerated"
-    assert yes["both"] == asked["both"]
+    assert yes["both"] >= asked["both"] - 5, "but for recursion, and numbers beyond doubles"
     assert yes["compiled"] > 0.98 * asked["compiled"]

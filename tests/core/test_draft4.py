@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 
-from target_stitch_import.schema.draft4 import SchemaDefectError, enforced
+from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 
 
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ([], "at `#`: expected a schema object, found list"),
+        ([], "at `#`: expected a schema object, found array"),
         ({"type": "strnig"}, 'at `#/type`: unknown type "strnig"'),
         ({"properties": {"a/b": {"type": ["null", "x"]}}}, "at `#/properties/a~1b/type`: unknown"),
         ({"properties": {"a": {"type": 5}}}, "unknown type 5"),
         ({"properties": {"a": {"type": [{"type": "string"}]}}}, "at `#/properties/a/type`"),
-        ({"properties": {"a": True}}, "at `#/properties/a`: expected a schema object, found bool"),
+        (
+            {"properties": {"a": True}},
+            "at `#/properties/a`: expected a schema object, found boolean",
+        ),
         ({"properties": []}, "at `#/properties`: expected an object of schemas"),
         ({"properties": {"a": {"items": True}}}, "at `#/properties/a/items`"),
         ({"properties": {"a": {"items": [True]}}}, "at `#/properties/a/items/0`"),
@@ -41,68 +44,135 @@ from target_stitch_import.schema.draft4 import SchemaDefectError, enforced
 )
 def test_a_defect_is_named_with_its_place(schema: Any, words: str) -> None:
     with pytest.raises(SchemaDefectError) as caught:
-        enforced(json.dumps(schema).encode())
+        read_schema(json.dumps(schema).encode())
     assert words in str(caught.value)
 
 
 def test_a_defect_reaches_no_terminal_raw() -> None:
     with pytest.raises(SchemaDefectError) as caught:
-        enforced(json.dumps({"properties": {"\x1b[31m": {"type": "\x07"}}}).encode())
+        read_schema(json.dumps({"properties": {"\x1b[31m": {"type": "\x07"}}}).encode())
     assert str(caught.value).isprintable()
 
 
 def test_a_schema_nested_without_end_is_a_defect() -> None:
     deep = b'{"not":' * 3_000 + b"{}" + b"}" * 3_000
     with pytest.raises(SchemaDefectError, match="nested too deeply"):
-        enforced(deep)
+        read_schema(deep)
 
 
 def test_many_references_take_no_time() -> None:
     definitions = {f"d{n}": {"allOf": [{"$ref": f"#/definitions/d{n + 1}"}] * 2} for n in range(40)}
     schema = {"$ref": "#/definitions/d0", "definitions": definitions | {"d40": {}}}
-    assert enforced(json.dumps(schema).encode()).schema
+    assert read_schema(json.dumps(schema).encode()).root
 
 
 @pytest.mark.parametrize(
     ("schema", "kept"),
     [
         ({}, {}),
-        ({"type": "object", "required": []}, {"type": "object"}),
+        ({"type": "object", "required": []}, {"type": ("object",)}),
         ({"$schema": "x", "title": "t", "format": "uri"}, {}),
         ({"const": 1, "if": True, "$id": 5}, {}),
         ({"minimum": 1, "exclusiveMinimum": True}, {"minimum": 1, "exclusiveMinimum": True}),
         ({"minimum": 1, "exclusiveMinimum": False}, {"minimum": 1}),
-        ({"items": [{"type": "null", "x": 1}]}, {"items": [{"type": "null"}]}),
-        (
-            {"$ref": "#/x", "x": {"type": "null"}, "type": 9},
-            {"$ref": "#/definitions/0", "definitions": {"0": {"type": "null"}}},
-        ),
+        ({"exclusiveMinimum": True}, {}),
+        ({"$ref": "#/x", "x": {"type": "null", "y": 1}, "type": 9}, {"type": ("null",)}),
     ],
 )
-def test_what_is_kept(schema: Any, kept: Any) -> None:
-    read = enforced(json.dumps(schema).encode())
-    assert read.schema == kept
-    assert read.warnings == []
+def test_what_is_enforced(schema: Any, kept: Any) -> None:
+    read = read_schema(json.dumps(schema).encode())
+    assert read.root.rules == kept
+    assert not read.warnings
 
 
 @pytest.mark.parametrize(
     "schema",
     [
         {"exclusiveMinimum": 5},
+        {"exclusiveMaximum": 5},
         {"minLength": "5"},
         {"required": True},
         {"multipleOf": 0},
         {"enum": []},
         {"minimum": True},
+        {"pattern": "["},
+        {"dependencies": {"x": [1]}},
     ],
 )
 def test_what_is_not_draft_4_is_left_out_with_a_warning(schema: Any) -> None:
-    read = enforced(json.dumps({"properties": {"a": schema}}).encode())
-    assert read.schema == {"properties": {"a": {}}}
-    (warning,) = read.warnings
-    assert warning.startswith("`#/properties/a/")
+    read = read_schema(json.dumps({"properties": {"a": schema}}).encode())
+    assert not read.root.properties["a"].rules
+    ((place,),) = read.warnings.values()
+    assert place.startswith("#/properties/a/")
+
+
+def test_a_pattern_that_nobody_knows_lets_all_names_through() -> None:
+    schema = {"patternProperties": {"[": {"type": "null"}}, "additionalProperties": False}
+    root = read_schema(json.dumps(schema).encode()).root
+    assert (root.patterns, root.rest) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("reference", "place"),
+    [
+        ("#", ""),
+        ("#/properties/a", "/properties/a"),
+        ("#/$defs/x", "/$defs/x"),
+        ("#/components/schemas/0/y", "/components/schemas/0/y"),
+        ("#/odd/a~1b/c~0d/e%20f/%C3%A9/", "/odd/a~1b/c~0d/e f/é/"),
+        ("#/chain", "/$defs/x"),
+    ],
+)
+def test_references_lead_anywhere_in_the_document(reference: str, place: str) -> None:
+    """Each subschema is one node, however many refer to it."""
+    document = {
+        "properties": {"a": {}, "b": {"$ref": reference}, "c": {"items": {"$ref": reference}}},
+        "$defs": {"x": {"type": "null"}},
+        "components": {"schemas": [{"y": {}}]},
+        "odd": {"a/b": {"c~d": {"e f": {"é": {"": {}}}}}},
+        "chain": {"$ref": "#/$defs/x"},
+    }
+    root = read_schema(json.dumps(document).encode()).root
+    assert root.properties["b"].place == place
+    assert root.properties["b"] is root.properties["c"].items
+    assert root.properties["b"].is_shared
+
+
+@pytest.mark.parametrize(
+    "reference", ["#x", "#definitions/x", "#/definitions/y", "#/list/1", "#/list/01", "#/list/-1"]
+)
+def test_references_that_lead_nowhere(reference: str) -> None:
+    document = {"$ref": reference, "definitions": {"x": {}}, "list": [{}]}
+    with pytest.raises(SchemaDefectError, match="leads nowhere"):
+        read_schema(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("text", ["1e99999999999999999999", "-0e99999999999999999999", "9" * 5_000])
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ('{"minimum":%s}', "#/minimum"),
+        ('{"properties":{"a":{"multipleOf":%s}}}', "#/properties/a/multipleOf"),
+        ('{"items":{"maxLength":%s}}', "#/items/maxLength"),
+        ('{"enum":[1,{"x":[%s]}]}', "#/enum"),
+        ('{"items":%s}', "#/items"),
+        ('{"type":[%s]}', "#/type"),
+    ],
+)
+def test_a_number_that_nobody_can_compute_with_is_a_defect(
+    schema: str, place: str, text: str
+) -> None:
+    with pytest.raises(SchemaDefectError) as caught:
+        read_schema((schema % text).encode())
+    assert f"at `{place}`" in str(caught.value)
+
+
+@pytest.mark.parametrize("keyword", ["default", "description", "exclusiveMinimum"])
+def test_where_it_has_no_meaning_any_number_will_do(keyword: str) -> None:
+    assert not read_schema(f'{{"{keyword}":1e99999999999999999999}}'.encode()).root.rules
 
 
 def test_a_schema_may_refer_to_itself_through_the_value() -> None:
     tree = {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#/properties/left"}}}
-    assert enforced(json.dumps(tree).encode()).schema["definitions"]
+    root = read_schema(json.dumps(tree).encode()).root
+    assert root.properties["left"] is root.properties["right"] is root

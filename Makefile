@@ -11,6 +11,10 @@ TAP_DBF_READY := .tools/tap-dbf/.ready
 RELEASE_READY := .tools/release/.ready
 CLIENTS_READY := .tools/clients/.ready
 TRANSIT_JS_READY := .tools/transit-js/.ready
+TAPS := tap-postgres tap-postgres-pipelinewise tap-mysql
+TAPS_READY := $(TAPS:%=.tools/%/.ready)
+# tap-mysql wants `ssl.match_hostname`, which Python 3.12 has no more.
+OLDER_PYTHON = $(or $(shell command -v python3.11 || command -v python3.10),$(PYTHON))
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: test test-core lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
@@ -27,8 +31,8 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY) $(CLIENTS_READY) \
-		$(TRANSIT_JS_READY)
+unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SUITE_READY) \
+		$(CLIENTS_READY) $(TRANSIT_JS_READY)
 	$(BIN)/python -m pytest -n auto
 
 # The pure wings alone, without network, processes or waiting: seconds.
@@ -64,6 +68,11 @@ $(TRANSIT_JS_READY):
 	mkdir -p $(@D)
 	if command -v npm >/dev/null; then \
 		npm install --silent --no-audit --no-fund --prefix $(@D) transit-js@0.8.874; fi
+
+# Taps of databases. What is locked is complete, and newer than some of them pin: see `lock`.
+$(TAPS_READY): .tools/%/.ready: tests/requirements/%.txt
+	$(if $(findstring mysql,$*),$(OLDER_PYTHON),$(PYTHON)) -m venv $(@D)
+	$(@D)/bin/python $(INSTALL) --no-deps --ignore-requires-python -r $<
 	touch $@
 
 # The official test cases of JSON Schema, which the source package of `jsonschema` carries.
@@ -139,6 +148,12 @@ lock:
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/requirements/meltano.txt
 	printf 'stitchclient>=1\ntarget-stitch>=4\n' | $(COMPILE) - --output-file tests/requirements/clients.txt
+	echo 'meltanolabs-tap-postgres>=0.10' | $(COMPILE) - --output-file tests/requirements/tap-postgres.txt
+	printf 'psycopg2-binary>=2.9.10\npendulum>=3\nsimplejson>=3.19\n' > .tools/uv/newer.txt # have wheels
+	echo 'pipelinewise-tap-postgres>=2.1' | $(COMPILE) - --override .tools/uv/newer.txt \
+		--output-file tests/requirements/tap-postgres-pipelinewise.txt
+	echo 'pipelinewise-tap-mysql>=1.6' | $(COMPILE) - --override .tools/uv/newer.txt \
+		--output-file tests/requirements/tap-mysql.txt
 
 clean:
 	rm -rf $(VENV) .tools .demo build dist .mypy_cache .pytest_cache .ruff_cache

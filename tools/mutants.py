@@ -251,7 +251,7 @@ MUTATIONS = [
     Mutation(
         "tried for ever",
         "delivery/deliver",
-        "        if left <= 0 or verdict.at_least_seconds > left:\n",
+        "        if left < LEAST_LEFT_SECONDS or verdict.at_least_seconds > left:\n",
         "        if False:\n",
     ),
     Mutation(

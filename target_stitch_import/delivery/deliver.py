@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from target_stitch_import.delivery.tolerance import Judgement
 
 LEAST_LEARNED_BYTES = 1_000
+LEAST_LEFT_SECONDS = 0.001
+"""No try is worth less; sums of waits are no more exact than that."""
 
 
 class Part(Protocol):
@@ -191,7 +193,7 @@ def until_answered(
         spent = outcome.now - first_failure
         left = rules.max_retry_seconds - spent
         where = f"a batch of stream {quoted(part.stream)}"
-        if left <= 0 or verdict.at_least_seconds > left:
+        if left < LEAST_LEFT_SECONDS or verdict.at_least_seconds > left:
             raise ServiceUnavailableError(
                 f"The Import API did not take {where} after {tries} tries in {spent:.0f} seconds: "
                 f"{verdict.reason}. {rules.hints.unavailable}"

@@ -23,18 +23,9 @@ from target_stitch_import.schema.date_times import is_date_time
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.record_type import key_type, record_type
+from tests.support.checks import Never
 
 MAX_RECORD_BYTES = 19_999_000
-
-
-class Never:
-    """A quick check that leaves everything to the exact one."""
-
-    def accepts_all(self, messages: bytes) -> bool:
-        return not messages
-
-    def accepts(self, record: Raw) -> bool:
-        return not record
 
 
 def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> RecordCheck:

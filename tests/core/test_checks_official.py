@@ -22,6 +22,7 @@ from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, Unco
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.record_type import key_type, record_type
+from tests.support.checks import Never
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,16 +61,6 @@ class Case:
     valid: bool
     accepted: bool
     quick: dict[str, bool]
-
-
-class Never:
-    """A quick check that leaves everything to the exact one."""
-
-    def accepts_all(self, messages: bytes) -> bool:
-        return not messages
-
-    def accepts(self, record: Raw) -> bool:
-        return not record
 
 
 def files() -> list[str]:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.delivery.deliver import (
     Attempt,
     DeliveryRules,
@@ -56,8 +55,8 @@ def seen_through(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]
     return steps
 
 
-def batch_of(count: int, **limits: int) -> Batch:
-    of = pipeline(Limits(**limits))
+def batch_of(count: int) -> Batch:
+    of = pipeline()
     feed(of, [schema(), *(record(number) for number in range(count))])
     of.close()
     (batch,) = of.ready

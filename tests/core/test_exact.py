@@ -22,7 +22,7 @@ from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.patterns import TooCostlyError, pattern
 from target_stitch_import.schema.values import Size, canonical, is_multiple, size_of
-from tests.core.test_checks import Never
+from tests.support.checks import Never
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,16 @@ from typing import NoReturn
 import pytest
 
 
-def missing(what: str) -> NoReturn:
+def absent(why: str) -> NoReturn:
     """Skip the test for want of something; in CI nothing may be missing, so it fails there."""
-    why = f"there is no {what} on PATH: install it, such as by `apt-get install`"
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test for want of a program, or fail in CI."""
+    absent(f"there is no {what} on PATH: install it, such as by `apt-get install`")
 
 
 def require(program: str) -> None:

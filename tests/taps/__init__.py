@@ -1,0 +1,1 @@
+"""Real taps over real databases, each piped into the target as a user does it."""

@@ -99,14 +99,18 @@ def command(  # noqa: PLR0913 - one argument an option
         return
     try:
         terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
-        _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
-        config = read_config(config_paths, _LOGGER.warning)
+        # The log may lead into a file of the configuration, so that is read first.
+        notes: list[str] = []
+        config = read_config(config_paths, notes.append)
         config |= {
             setting: overrides[option]
             for option, setting in _OVERRIDES.items()
             if overrides[option] is not None
         }
         settings = Settings.load(config, dry_run=dry_run)
+        _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
+        for note in notes:
+            _LOGGER.warning("%s", note)
         _deliver(
             settings,
             input_file,

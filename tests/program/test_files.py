@@ -211,8 +211,8 @@ UNWRITABLE: dict[str, tuple[Callable[[Path], str], str]] = {
     "too long": (named("x" * 256), "File name too long"),
     "the name of a folder": (named("x/"), "Is a directory"),
     "no file system to write to": (named("/proc/x"), ""),
-    "NUL": (named("x\0y"), "it has characters that no path can have"),
-    "half a surrogate": (named("x\ud800y"), "it has characters that no path can have"),
+    "NUL": (named("x\0y"), "holds a character that no file name can have"),
+    "half a surrogate": (named("x\ud800y"), "holds a character that no file name can have"),
 }
 COMMAND_LINE_CANNOT = ("NUL", "half a surrogate")
 

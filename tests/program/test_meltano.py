@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 import yaml
 
 from target_stitch_import.config.settings import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 from tests.support.dbase import write_dbase
+from tests.support.meltano import ROOT, Project
 from tools.settings_table import COPIES, PLUGIN, Copy
 
-ROOT = Path(__file__).parents[2]
-MELTANO = ROOT / ".tools" / "meltano" / "bin" / "meltano"
 TAP_DBF = ROOT / ".tools" / "tap-dbf" / "bin" / "tap-dbf"
 TAP = "tap-spreadsheets"
 TARGET = "target-stitch-import"
@@ -27,6 +23,10 @@ MARCH = (
     "2013,3,1,4,2159,125,318,56,142,B6,11,N706JB,JFK,FLL,166,1069,21,59,2013-03-02T02:00:00Z",
     "2013,3,1,50,2358,52,526,438,48,B6,707,N625JB,JFK,SJU,182,1598,23,58,2013-03-02T04:00:00Z",
 )
+from tests.support.meltano import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -63,43 +63,6 @@ def test_tap_is_set_as_in_the_demo(plugins: dict[str, Any]) -> None:
     assert plugins[TAP]["config"] == json.loads(demo.replace(".demo/data", "$NYCFLIGHTS"))
     locked = (ROOT / "demo" / "requirements.txt").read_text().splitlines()
     assert plugins[TAP]["pip_url"] in locked
-
-
-class Project:
-    """A folder with a Meltano project of its own."""
-
-    def __init__(self, folder: Path, text: str) -> None:
-        self.folder = folder
-        self.file = folder / "meltano.yml"
-        self.file.write_text(text)
-
-    def meltano(self, *arguments: str) -> str:
-        """Run Meltano, which must succeed; return what it prints."""
-        assert MELTANO.exists(), "Meltano is not installed: run `make test`."
-        done = subprocess.run(
-            [MELTANO, *arguments],
-            cwd=self.folder,
-            env=os.environ | {"NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query of the database that the target loads."""
-        path = self.folder / "stitch-import.duckdb"
-        with duckdb.connect(str(path), read_only=True) as database:
-            return database.execute(sql).fetchall()
-
-    def counts(self) -> dict[str, int]:
-        """Return how many rows each table of the sample has."""
-        tables = ("airlines", "airports", "flights", "planes", "weather")
-        sql = "select count(*) from import_api.{}"
-        return {name: self.query(sql.format(name))[0][0] for name in tables}
 
 
 @pytest.mark.timeout(300)  # a first install downloads what both plugins need

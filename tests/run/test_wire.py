@@ -124,7 +124,7 @@ ENDLESS = {
     "status line": (b"HTTP/1.1 200 ", b"O"),
     "headers": (CREATED, b"A: b\r\n"),
     "one header": (CREATED + b"A: ", b"b"),
-    "body": (CREATED + b"Content-Length: 60000\r\n\r\n", b" "),
+    "body": (CREATED + b"Content-Length: 1000000000\r\n\r\n", b" "),
     "chunk size": (CHUNKED + b"\r\n", b"0"),
     "chunks": (CHUNKED + b"\r\n", b"1\r\n \r\n"),
     "trailers": (CHUNKED + chunks(JSON)[:-2], b"A: b\r\n"),

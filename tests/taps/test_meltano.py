@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.program.test_meltano import MELTANO, ROOT, Project
+from tests.support.meltano import MELTANO, ROOT, Project
 from tests.support.programs import absent
 from tests.taps.reading import NUMBER, loaded
 

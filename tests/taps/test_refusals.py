@@ -27,11 +27,11 @@ def only(*taps: str) -> pytest.MarkDecorator:
 
 
 OWN = [
-    ("meltano", "arrays", "/varchars/1"),
-    ("meltano", "own_types", "/p"),
+    ("meltano", "arrays", "/ints/1"),
+    ("meltano", "own_types", "/d"),
     ("meltano", "odds", "/o"),
     ("pipelinewise", "numeric_hundreds", "/n"),
-    ("mysql", "shapes", "/p"),
+    ("mysql", "shapes", "/"),
 ]
 
 

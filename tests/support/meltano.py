@@ -1,0 +1,52 @@
+"""Meltano over a project of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+ROOT = Path(__file__).parents[2]
+
+
+MELTANO = ROOT / ".tools" / "meltano" / "bin" / "meltano"
+
+
+class Project:
+    """A folder with a Meltano project of its own."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.folder = folder
+        self.file = folder / "meltano.yml"
+        self.file.write_text(text)
+
+    def meltano(self, *arguments: str) -> str:
+        """Run Meltano, which must succeed; return what it prints."""
+        assert MELTANO.exists(), "Meltano is not installed: run `make test`."
+        done = subprocess.run(
+            [MELTANO, *arguments],
+            cwd=self.folder,
+            env=os.environ | {"NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query of the database that the target loads."""
+        path = self.folder / "stitch-import.duckdb"
+        with duckdb.connect(str(path), read_only=True) as database:
+            return database.execute(sql).fetchall()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows each table of the sample has."""
+        tables = ("airlines", "airports", "flights", "planes", "weather")
+        sql = "select count(*) from import_api.{}"
+        return {name: self.query(sql.format(name))[0][0] for name in tables}

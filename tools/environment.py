@@ -19,7 +19,9 @@ from tempfile import TemporaryFile
 OLDEST = (3, 10)
 FETCHED = Path(".tools/uv")
 PROGRESS_SECONDS = 5
-NO_DEPENDENCIES = "--no-deps"  # locked requirements are complete, and the demo's data asks for pandas
+NO_DEPENDENCIES = (
+    "--no-deps"  # locked requirements are complete, and the demo's data asks for pandas
+)
 
 
 def say(text: str) -> None:
@@ -48,14 +50,13 @@ def install(folder: Path, arguments: list[str]) -> str:
     """Make the environment anew; return what went wrong, or nothing."""
     started = time.monotonic()
     say(f"{folder}: installing …")
-    uv = find_uv()
-    failure = "no uv"
-    if uv:
+    failure = "There is no uv."
+    if uv := find_uv():
+        into = ["--quiet", "--python", str(python(folder)), NO_DEPENDENCIES]
         failure = run_all(
             [
                 [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-                [uv, "pip", "install", "--quiet", "--python", str(python(folder))]
-                + [NO_DEPENDENCIES, *arguments],
+                [uv, "pip", "install", *into, *arguments],
             ],
             folder,
         )

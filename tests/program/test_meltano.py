@@ -16,6 +16,7 @@ import yaml
 from target_stitch_import.config.settings import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 from tests.support.dbase import write_dbase
+from tools.installation import REQUIREMENT
 from tools.settings_table import COPIES, PLUGIN, Copy
 
 ROOT = Path(__file__).parents[2]
@@ -163,9 +164,11 @@ def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) ->
     assert TAP_DBF.exists(), "tap-dbf is not installed: run `make test`."
     project = Project(tmp_path, DBASE_PROJECT)
     definition = PLUGIN.read_text()
-    assert definition.count(f"pip_url: {TARGET}\n") == 1
+    assert definition.count(f"pip_url: {REQUIREMENT}\n") == 1
     reference = tmp_path / "definition.yml"
-    reference.write_text(definition.replace(f"pip_url: {TARGET}", f"pip_url: -e {ROOT}[local]"))
+    reference.write_text(
+        definition.replace(f"pip_url: {REQUIREMENT}", f"pip_url: -e {ROOT}[local]")
+    )
     add = ("add", "--plugin-type", "loader", TARGET, "--from-ref", str(reference), "--install")
     project.meltano(*add)
     about = project.meltano("invoke", TARGET, "--about", "--format", "json")

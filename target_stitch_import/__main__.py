@@ -1,6 +1,34 @@
-"""`python -m target_stitch_import` is `target-stitch-import`."""
+"""Where both programs begin: SIGINT ends them quietly from here on, also while they import the rest.
 
-from target_stitch_import.cli import main
+`python -m target_stitch_import` is `target-stitch-import`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
+
+
+def target_stitch_import() -> None:
+    """Run `target-stitch-import`."""
+    try:
+        with EndAtOnce():
+            from target_stitch_import.cli import main  # noqa: PLC0415 - SIGINT is seen to first
+        main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_STATUS)
+
+
+def stitch_import() -> None:
+    """Run `stitch-import`."""
+    try:
+        with EndAtOnce():
+            from target_stitch_import.toolbox import main  # noqa: PLC0415 - SIGINT is seen to first
+        main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_STATUS)
+
 
 if __name__ == "__main__":
-    main()
+    target_stitch_import()

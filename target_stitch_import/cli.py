@@ -16,6 +16,7 @@ import click
 from target_stitch_import.config.settings import Settings
 from target_stitch_import.config.sources import read_config
 from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
+from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
 from target_stitch_import.report.log import LOGGER_NAME, set_up_logging
 from target_stitch_import.report.observer import DISTRIBUTION
 
@@ -132,7 +133,8 @@ _OVERRIDES = {
 
 
 def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -> None:
-    from target_stitch_import.app import Options, deliver  # noqa: PLC0415 - not for --help
+    with EndAtOnce():
+        from target_stitch_import.app import Options, deliver  # noqa: PLC0415 - not for --help
 
     source = input_file or (sys.stdin.buffer if sys.stdin else None)
     if source is None:
@@ -151,7 +153,7 @@ def main() -> NoReturn:
         error.show()
         sys.exit(ConfigurationError.exit_status)
     except click.Abort:
-        sys.exit(130)
+        sys.exit(INTERRUPTED_STATUS)
     except Exception as error:  # noqa: BLE001 - the last resort: no value of the data may get out
         sys.exit(tell_unforeseen(error))
     sys.exit(status or 0)

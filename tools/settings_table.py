@@ -15,6 +15,7 @@ import yaml
 
 from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
+from tools.installation import REQUIREMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +152,7 @@ def plugin_definition() -> str:
         "variant": "stitch-import",
         "label": "Stitch Import API",
         "description": "Delivers what any tap reads to Stitch through the Import API.",
-        "pip_url": NAME,
+        "pip_url": REQUIREMENT,
         "executable": NAME,
         "capabilities": capabilities(),
         "keywords": ["meltano_sdk", "api"],

@@ -11,14 +11,15 @@ import duckdb
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 30
+LIMIT = 16 + 15 * 30
+"""All airlines, and thirty rows of each other file: three, and twelve months of flights."""
 ROWS = {"airlines": 16, "airports": 30, "planes": 30, "weather": 30, "flights": 12 * 30}
 
 
-def demo(folder: Path) -> str:
+def demo(folder: Path, limit: int = LIMIT) -> str:
     """Run the demo in `folder`; return what it shows."""
     done = subprocess.run(
-        [sys.executable, ROOT / "demo" / "run.py", "--limit", str(LIMIT)],
+        [sys.executable, ROOT / "demo" / "run.py", "--limit", str(limit)],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -84,3 +85,14 @@ def test_demo_without_its_database_begins_anew(first: tuple[Path, str]) -> None:
     (folder / ".demo" / "nycflights13.duckdb").unlink()
     assert "First run" in demo(folder)
     assert counts(folder) == ROWS
+
+
+def test_a_limit_is_told_and_holds(first: tuple[Path, str]) -> None:
+    """Other rows than the last time are loaded anew: the tap would skip the files that it knows."""
+    folder, shown = first
+    assert "LIMIT=466: the first 30 rows of each file, 466 of 367,687." in shown
+    fewer = demo(folder, 100)
+    assert "another LIMIT" in fewer
+    assert "the first 6 rows of each file, 96 of 367,687." in fewer
+    assert sum(counts(folder).values()) == 96
+    assert counts(folder)["flights"] == 72

@@ -14,6 +14,7 @@ from target_stitch_import.config.settings import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 from tests.support.dbase import write_dbase
 from tests.support.meltano import ROOT, Project
+from tools.installation import REQUIREMENT
 from tools.settings_table import COPIES, PLUGIN, Copy
 
 TAP_DBF = ROOT / ".tools" / "tap-dbf" / "bin" / "tap-dbf"
@@ -23,7 +24,6 @@ MARCH = (
     "2013,3,1,4,2159,125,318,56,142,B6,11,N706JB,JFK,FLL,166,1069,21,59,2013-03-02T02:00:00Z",
     "2013,3,1,50,2358,52,526,438,48,B6,707,N625JB,JFK,SJU,182,1598,23,58,2013-03-02T04:00:00Z",
 )
-from tests.support.meltano import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,9 +126,11 @@ def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) ->
     assert TAP_DBF.exists(), "tap-dbf is not installed: run `make test`."
     project = Project(tmp_path, DBASE_PROJECT)
     definition = PLUGIN.read_text()
-    assert definition.count(f"pip_url: {TARGET}\n") == 1
+    assert definition.count(f"pip_url: {REQUIREMENT}\n") == 1
     reference = tmp_path / "definition.yml"
-    reference.write_text(definition.replace(f"pip_url: {TARGET}", f"pip_url: -e {ROOT}[local]"))
+    reference.write_text(
+        definition.replace(f"pip_url: {REQUIREMENT}", f"pip_url: -e {ROOT}[local]")
+    )
     add = ("add", "--plugin-type", "loader", TARGET, "--from-ref", str(reference), "--install")
     project.meltano(*add)
     about = project.meltano("invoke", TARGET, "--about", "--format", "json")

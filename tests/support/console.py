@@ -1,7 +1,8 @@
-"""Runs the `console` blocks of a page as a reader would, each in bash, and looks at what comes out.
+"""Runs the `sh` and `console` blocks of a page as a reader would, in bash, and looks at the output.
 
-A line that starts with `$ ` is a command, which goes on after a backslash and to the end of a here
-document; other lines are output, in which `…` stands for anything.
+An `sh` block is copied whole; a `text` block that follows it at once is what it prints. In a
+`console` block a line that starts with `$ ` is a command, which goes on after a backslash and to the
+end of a here document; other lines are output. In output, `…` stands for anything.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"^```console\n(?P<console>.*?)^```$"
+    r"|^```sh\n(?P<sh>.*?)^```$(?:\n\n```text\n(?P<text>.*?)^```$)?",
+    re.DOTALL | re.MULTILINE,
+)
 HERE_DOCUMENT = re.compile(r"<<\s*'(\w+)'")
 
 
@@ -28,8 +33,13 @@ class Command:
 
 
 def blocks(page: Path) -> list[list[Command]]:
-    """Return the commands of each `console` block of a page."""
-    return [_commands(block) for block in BLOCK.findall(page.read_text())]
+    """Return the commands of each block of a page; an `sh` block is one command."""
+    return [
+        _commands(found["console"])
+        if found["sh"] is None
+        else [Command(found["sh"].rstrip("\n"), (found["text"] or "").splitlines())]
+        for found in BLOCK.finditer(page.read_text())
+    ]
 
 
 def _commands(block: str) -> list[Command]:

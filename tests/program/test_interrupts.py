@@ -1,0 +1,80 @@
+"""SIGINT while a program starts: it ends with 130, and prints no traceback."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from target_stitch_import.interrupts import EndAtOnce
+
+PROGRAMS = Path(sys.executable).parent
+SEEN = "import time:"
+TARGET = ("--dry-run",)
+TOOL = ("report", "-", "--output", "page.html")
+STARTS = {
+    "module": ["-m", "target_stitch_import", *TARGET],
+    "script": [str(PROGRAMS / "target-stitch-import"), *TARGET],
+    "tool": [str(PROGRAMS / "stitch-import"), *TOOL],
+}
+"""How each program is started, so that it then waits for input."""
+MOMENTS = {
+    "module": ("click.parser", "email.charset", "target_stitch_import.config.settings"),
+    "script": (
+        *("click.types", "target_stitch_import.report.log", "target_stitch_import.cli"),
+        *("requests.models", "target_stitch_import.run.intake", "target_stitch_import.app"),
+    ),
+    "tool": (
+        *("click.types", "target_stitch_import.local.command", "target_stitch_import.toolbox"),
+        *("target_stitch_import.report.words", "target_stitch_import.report.page.charts"),
+    ),
+}
+"""What was imported last when the signal comes."""
+
+
+@pytest.mark.parametrize(
+    ("start", "module"), [(start, module) for start in MOMENTS for module in MOMENTS[start]]
+)
+def test_sigint_ends_it_quietly_wherever_its_imports_are(
+    tmp_path: Path, start: str, module: str
+) -> None:
+    """Three times each, as the signal falls where it falls once that module is there."""
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-X", "importtime", *STARTS[start]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+        ) as process:
+            try:
+                stderr = iter(process.stderr or ())
+                assert any(line.rstrip().endswith(f" {module}") for line in stderr)
+                process.send_signal(signal.SIGINT)
+                said = [line for line in stderr if not line.startswith(SEEN)]
+                assert process.wait(15) == 130, said
+            finally:
+                process.kill()
+        assert not [line for line in said if "Traceback" in line or "KeyboardInterrupt" in line]
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None], ids=["ignored", "another"])
+def test_a_handler_of_others_is_left_alone(handler: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with EndAtOnce():
+            assert signal.getsignal(signal.SIGINT) is handler
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_python_s_handler_is_back_afterwards() -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with EndAtOnce():
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,31 @@
+"""How the target is installed, said once for all pages: `python -m tools.installation` writes it there.
+
+Before the first release no index has it: it is installed from a clone, or from a wheel. On release,
+set RELEASED, run this, and take the README's paragraph on clones out.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = "target-stitch-import"
+RELEASED = False
+REQUIREMENT = NAME if RELEASED else f"./{NAME}"
+"""What `pip`, `pipx`, `uv` and Meltano take: a name, or the folder of a clone."""
+PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "cookbook", "local-import-api")),
+]
+INSTALLED = re.compile(rf"(\binstall (?:-\S+ )*['\"]?)(?:\./)?{NAME}\b")
+
+
+def current(text: str) -> str:
+    """Return a page's text as it is to be."""
+    return INSTALLED.sub(rf"\g<1>{REQUIREMENT}", text)
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        page.write_text(current(page.read_text()))

@@ -123,6 +123,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
             sender=sender,
             dead_letters=shelf,
             mapper=mapper,
+            repairs=tuple(settings.repairs),
             output=output,
             writes_states=not options.dry_run,
         )
@@ -263,6 +264,7 @@ def pipeline_rules(settings: Settings) -> PipelineRules:
         stream=StreamRules(
             validate_records=settings.validate_records,
             naive_datetimes=settings.naive_datetimes,
+            repairs=tuple(settings.repairs),
             append_only=settings.load_method == "append-only",
             table_prefix=settings.table_prefix or "",
         ),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from target_stitch_import.batching.gathering import Gathered
+from target_stitch_import.batching.payload import Upsert
+from target_stitch_import.batching.times import api_time
 from target_stitch_import.errors import quoted
 from target_stitch_import.schema.advice import Advice
 from target_stitch_import.schema.exact import Refused
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
     from target_stitch_import.batching.payload import Span
     from target_stitch_import.batching.stream import Stream
+    from target_stitch_import.schema.checks import Passed
+    from target_stitch_import.singer.messages import MalformedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,17 @@ class BadRecord:
     mapped: bool = True
 
 
-Finding: TypeAlias = Gathered | BadRecord | Advice
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """How many values of a field were repaired, and what was done to them."""
+
+    stream: str
+    field: str
+    repair: str
+    count: int
+
+
+Finding: TypeAlias = Gathered | BadRecord | Advice | Repaired
 
 
 def examined(stream: Stream, gathered: Gathered) -> Iterator[Finding]:
@@ -38,7 +53,7 @@ def examined(stream: Stream, gathered: Gathered) -> Iterator[Finding]:
     Then what their user should know about them.
     """
     good = Gathered(gathered.version)
-    notes: set[tuple[str, str]] = set()
+    said = _Said(stream.name)
     for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
         verdict = stream.check.examine(upsert.data)
         if isinstance(verdict, Refused):
@@ -49,8 +64,46 @@ def examined(stream: Stream, gathered: Gathered) -> Iterator[Finding]:
             continue
         upsert.data = verdict.record
         good.add(upsert, span)
-        notes |= verdict.notes.items()
-    for name, note in sorted(notes):
-        yield Advice(f"field {quoted(name)}: {note}")
+        said.add(verdict)
+    yield from said.findings()
     if good.spans:
         yield good
+
+
+def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
+    """Yield what becomes of a record whose text was no JSON: it may be repaired by now."""
+    mended = event.mended
+    if mended is None:
+        yield BadRecord(span, event.text, Refused(event.field, event.reason), event.mapped)
+        return
+    verdict = stream.check.examine(mended.record, event.repaired)
+    if isinstance(verdict, Refused):
+        yield BadRecord(span, event.text, verdict, event.mapped)
+        return
+    said = _Said(stream.name)
+    said.add(verdict)
+    yield from said.findings()
+    good = Gathered(event.version)
+    good.add(Upsert(span.sequence, verdict.record, api_time(mended.time_extracted)), span)
+    yield good
+
+
+class _Said:
+    """What there is to tell of records that passed."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._notes: set[tuple[str, str]] = set()
+        self._repaired: Counter[tuple[str, str]] = Counter()
+
+    def add(self, passed: Passed) -> None:
+        """Take what is to be told of a record."""
+        self._notes |= passed.notes.items()
+        self._repaired.update(passed.repaired)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield it."""
+        for name, note in sorted(self._notes):
+            yield Advice(f"field {quoted(name)}: {note}")
+        for (name, repair), count in sorted(self._repaired.items()):
+            yield Repaired(self._stream, name, repair, count)

@@ -6,12 +6,19 @@ held stays within `max_buffer_bytes`, one chunk of input, and the share for what
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.buffers import Buffers, Limits
-from target_stitch_import.batching.examining import BadRecord, examined
+from target_stitch_import.batching.examining import (
+    BadRecord,
+    Finding,
+    Repaired,
+    examined,
+    examined_alone,
+)
 from target_stitch_import.batching.gathering import (
     GATHER_SECONDS,
     GATHERED_SHARE,
@@ -25,7 +32,6 @@ from target_stitch_import.batching.refusals import Refusals
 from target_stitch_import.batching.streams import Notice, Streams
 from target_stitch_import.batching.undeclared import Undeclared, UndeclaredActivations
 from target_stitch_import.schema.advice import Advice
-from target_stitch_import.schema.exact import Refused
 from target_stitch_import.singer.messages import (
     ActivateVersion,
     Event,
@@ -38,8 +44,7 @@ from target_stitch_import.singer.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections import deque
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.batching.stream import Stream, StreamRules
@@ -82,6 +87,8 @@ class Pipeline:
         self._sequencer = Sequencer()
         self._refusals = Refusals(sets_aside=rules.dead_letter)
         self._is_closing = False
+        self.repaired: deque[Repaired] = deque()
+        """What was repaired, and is to be counted and told."""
 
     @property
     def ready(self) -> deque[Batch]:
@@ -129,7 +136,7 @@ class Pipeline:
             case ActivateVersion():
                 self._receive_activation(event, now, clock_ns)
             case MalformedRecord():
-                self._receive_malformed(event, clock_ns)
+                self._receive_malformed(event, now, clock_ns)
             case RecordFiles():
                 # Its records follow as events of their own.
                 self._streams.known(event.stream, "BATCH", event.line)
@@ -296,14 +303,12 @@ class Pipeline:
             message = run.messages[len(messages)]
             self._streams.known(message.stream, "RECORD", run.line + len(messages))
 
-    def _receive_malformed(self, event: MalformedRecord, clock_ns: int) -> None:
+    def _receive_malformed(self, event: MalformedRecord, now: float, clock_ns: int) -> None:
         stream = self._streams.known(event.stream, "RECORD", event.line)
         self._admit(event.stream)  # so that they are set aside in their order
         span = self._enter(1, event.line, event.file, clock_ns)
         self._lanes[event.stream].counts.read += 1
-        refused = Refused(event.field, event.reason)
-        bad = BadRecord(span, event.text, refused, event.mapped)
-        self._refuse(stream, event.version, bad)
+        self._take_up(stream, event.version, examined_alone(stream, event, span), now)
 
     def _receive_activation(self, message: ActivateVersion, now: float, clock_ns: int) -> None:
         if not self._rules.process_activate_version_messages:
@@ -343,14 +348,22 @@ class Pipeline:
         if stream.check.accepts_all(messages, gathered.records):
             self._buffer(stream, gathered, messages, since)
             return
-        for finding in examined(stream, gathered):
+        self._take_up(stream, gathered.version, examined(stream, gathered), since)
+
+    def _take_up(
+        self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float
+    ) -> None:
+        """Deal with records that were looked at one by one."""
+        for finding in findings:
             match finding:
                 case Gathered():
                     self._buffer(stream, finding, finding.encoded(), since)
                 case BadRecord():
-                    self._refuse(stream, gathered.version, finding)
+                    self._refuse(stream, version, finding)
                 case Advice():
-                    self._streams.notice(name, finding)
+                    self._streams.notice(stream.name, finding)
+                case Repaired():
+                    self.repaired.append(finding)
 
     def _buffer(self, stream: Stream, good: Gathered, messages: bytes, since: float) -> None:
         """Buffer good records; `messages` is their JSON list."""

@@ -25,6 +25,7 @@ class StreamRules:
 
     validate_records: bool
     naive_datetimes: str
+    repairs: tuple[str, ...]
     append_only: bool
     table_prefix: str
 
@@ -57,6 +58,7 @@ class Stream:
             read.root,
             self.key_names,
             naive_datetimes=rules.naive_datetimes,
+            repairs=rules.repairs,
             max_record_bytes=self.prefix(0).max_record_bytes,
             quick=quick,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from target_stitch_import.schema.date_times import DATE_TIME
+from target_stitch_import.schema.date_times import DATE_TIME, respelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,11 +59,11 @@ def _common_zone(texts: Sequence[str]) -> str | None:
 
 def api_time(text: str | None) -> str | UnsetType:
     """Return one time in the API's spelling."""
-    match = DATE_TIME.fullmatch(text) if text else None
+    match = DATE_TIME.fullmatch(respelled(text, "Z") or "") if text else None
     if match is None:
         return UNSET
     day, time, fraction, offset = match.group("day", "time", "fraction", "offset")
-    offset = "+00:00" if offset in {None, "Z", "z"} else f"{offset[:3]}:{offset[-2:]}"
+    offset = "+00:00" if offset == "Z" else offset
     try:
         parsed = datetime.fromisoformat(f"{day}T{time}.{(fraction or '')[:6]:0<6}{offset}")
         return f"{parsed.astimezone(timezone.utc).isoformat(timespec='microseconds')[:26]}Z"

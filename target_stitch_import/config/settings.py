@@ -125,6 +125,25 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             "once a field, `fail` refuses the record, `keep` sends it as it is."
         ),
     ] = "utc"
+    repairs: Annotated[
+        list[
+            Literal[
+                "nan_to_null",
+                "strip_nul",
+                "replace_surrogates",
+                "round_decimals",
+                "invalid_dates_to_null",
+                "clamp_dates",
+            ]
+        ],
+        _about(
+            "Where records are checked, values that are repaired instead of refused, each counted "
+            "in the summary: `nan_to_null` (NaN and infinities), `strip_nul` (takes U+0000 out of "
+            "texts), `replace_surrogates` (half a surrogate pair becomes U+FFFD), "
+            "`round_decimals` (to the `multipleOf`, half to even), `invalid_dates_to_null` "
+            "(date-times that do not exist), `clamp_dates` (years outside 1 to 9999)."
+        ),
+    ] = []
     process_activate_version_messages: Annotated[
         bool, _about("Activate table versions when the tap says so.")
     ] = True

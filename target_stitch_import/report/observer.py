@@ -23,6 +23,7 @@ from target_stitch_import.report.summary import (
     StreamSummary,
     Summary,
 )
+from target_stitch_import.schema.repairs import RESPELLED
 from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
@@ -148,13 +149,21 @@ class RunObserver:
         """Count values that were repaired; warn of the first of each field."""
         repairs = self._repaired.setdefault(stream, {}).setdefault(field, Counter())
         if repair not in repairs:
-            _LOGGER.warning(
-                "Stream %s: field %s: values are repaired by `%s`, and counted at the end of the "
-                "run.",
-                quoted(stream),
-                quoted(field),
-                repair,
-            )
+            if repair == RESPELLED:
+                _LOGGER.warning(
+                    "Stream %s: field %s: date-times are rewritten as 2024-01-31T23:59:59Z or with "
+                    "+01:00, which the Import API asks for, and counted at the end of the run.",
+                    quoted(stream),
+                    quoted(field),
+                )
+            else:
+                _LOGGER.warning(
+                    "Stream %s: field %s: values are repaired by `%s`, and counted at the end of "
+                    "the run.",
+                    quoted(stream),
+                    quoted(field),
+                    repair,
+                )
         repairs[repair] += count
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:

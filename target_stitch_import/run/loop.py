@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from target_stitch_import.batching.malformed import with_repairs
 from target_stitch_import.delivery.deliver import LimitLearned, Settled
 from target_stitch_import.errors import (
     InputError,
@@ -53,6 +54,9 @@ class Observer(Protocol):
     def notice(self, notice: Notice) -> None:
         """Hear something that the user should know about a stream."""
 
+    def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
+        """Hear that values of a field were repaired, and how."""
+
     def delivered(self, part: Batch) -> None:
         """Hear that a part was acknowledged."""
 
@@ -78,6 +82,8 @@ class Run:
     sender: Sender
     dead_letters: Shelf | None = None
     mapper: StreamMapper | None = None
+    repairs: tuple[str, ...] = ()
+    """What is done to records whose text is no JSON; before they are mapped."""
     output: OutputFile | None = None
     """Where the bodies that were acknowledged are saved."""
     writes_states: bool = True
@@ -182,7 +188,7 @@ class Run:
         self._hand_on()
 
     def _read(self) -> None:
-        events = self.intake.read()
+        events = with_repairs(self.intake.read(), self.repairs)
         if self.mapper:
             events = self.mapper.map(events)
         now, clock_ns = time.monotonic(), time.time_ns()
@@ -263,6 +269,9 @@ class Run:
     def _tell(self) -> None:
         while self.pipeline.notices:
             self.observer.notice(self.pipeline.notices.popleft())
+        while self.pipeline.repaired:
+            done = self.pipeline.repaired.popleft()
+            self.observer.repaired(done.stream, done.field, done.repair, done.count)
 
     def _tick(self) -> None:
         now = time.monotonic()

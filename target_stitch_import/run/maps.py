@@ -84,7 +84,7 @@ class StreamMapper:
                     yield from self._map_records(event)
                 case MalformedRecord() | RecordFiles() if self._is_known(event.stream):
                     for stream_map in self._maps(event.stream):
-                        yield _renamed(event, stream_map.stream_alias)
+                        yield from _renamed(event, stream_map)
                 case ActivateVersion():
                     for stream_map in self._maps(event.stream):
                         yield ActivateVersion(event.line, stream_map.stream_alias, event.version)
@@ -167,10 +167,20 @@ def _mapped(
         )
 
 
-def _renamed(event: MalformedRecord | RecordFiles, stream: str) -> Event:
-    if isinstance(event, MalformedRecord):
-        return replace(event, stream=stream, mapped=False)
-    return replace(event, stream=stream)
+def _renamed(event: MalformedRecord | RecordFiles, stream_map: StreamMap) -> Iterator[Event]:
+    """Yield an event under its new name; a record in it only once it is repaired can be mapped."""
+    if isinstance(event, RecordFiles):
+        yield replace(event, stream=stream_map.stream_alias)
+        return
+    renamed = replace(event, stream=stream_map.stream_alias, mapped=False)
+    if event.mended is None:
+        yield renamed
+        return
+    mapped = _mapped(event.mended, stream_map, event.line, event.file)
+    if isinstance(mapped, MalformedRecord):
+        yield replace(mapped, text=event.text)
+    elif mapped is not None:
+        yield replace(renamed, mended=mapped)
 
 
 def _write(value: Any) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,10 +15,13 @@ from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
-from target_stitch_import.schema.date_times import Completion, complete, completion_of
+from target_stitch_import.schema.date_times import are_date_times
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.patterns import STEPS
+from target_stitch_import.schema.places import Change, Place, places_of, rewritten
 from target_stitch_import.schema.record_type import key_type, record_type
+from target_stitch_import.schema.repairs import COMPLETED, Rewriter, pointer, told
+from target_stitch_import.schema.texts import NUL, repaired_text
 from target_stitch_import.schema.values import (
     Size,
     UnreadableRecordError,
@@ -28,9 +32,10 @@ from target_stitch_import.schema.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from target_stitch_import.schema.node import Node
+    from target_stitch_import.schema.texts import Flaw, Repair
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
@@ -40,30 +45,51 @@ _LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A record that can be sent, its date-times completed, with what its user should know.
+    """A record that can be sent, with what its user should know.
 
-    `notes` maps a field to a note about it.
+    `notes` maps a field to a note about it. `repaired` has the field and the kind of each value
+    that was repaired.
     """
 
     record: Raw
     notes: dict[str, str]
+    repaired: tuple[tuple[str, str], ...] = ()
 
 
 class TypedCheck:
-    """A quick check by a `msgspec` type: types are checked while the text is parsed."""
+    """A quick check by a `msgspec` type: types are checked while the text is parsed.
 
-    def __init__(self, record: Any) -> None:
-        message = msgspec.defstruct("Message", [("data", record)], gc=False)
+    `date_times` are the type's fields with texts that must be date-times.
+    """
+
+    def __init__(self, record: Any, date_times: Sequence[str] = ()) -> None:
+        message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record)
-        self._messages = msgspec.json.Decoder(list[message])  # type: ignore[valid-type]
+        self._messages = msgspec.json.Decoder(list[message])
+        self._date_times = [attrgetter(name) for name in date_times]
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
-        return _decodes(self._messages, messages)
+        try:
+            found = self._messages.decode(messages)
+        except (ValueError, RecursionError):
+            return False
+        return not self._date_times or self._are_right([each.data for each in found])
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
-        return _decodes(self._record, record)
+        try:
+            found = self._record.decode(record)
+        except (ValueError, RecursionError):
+            return False
+        return not self._date_times or self._are_right([found])
+
+    def _are_right(self, records: list[Any]) -> bool:
+        for field in self._date_times:
+            texts = [text for text in map(field, records) if type(text) is str]
+            if texts and not are_date_times(texts):
+                return False
+        return True
 
 
 class NothingToCheck:
@@ -99,7 +125,7 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
             if key_record is None:
                 return NoQuickCheck()
             return CompiledCheck(schema, TypedCheck(key_record))
-        typed = TypedCheck(record.type)
+        typed = TypedCheck(record.type, record.date_times)
         if not record.left_open:
             return typed
         # What else a schema says of the record as a whole, its type has expressed.
@@ -118,32 +144,35 @@ class RecordCheck:
         keys: The key properties.
         naive_datetimes: `utc` completes a date-time without offset, `fail` refuses it, `keep`
             lets it through.
+        repairs: Names of what is done to values instead of refusing them.
         max_record_bytes: The longest text that still fits a request.
         quick: What `quick_check` made of schema and keys, where somebody has it; `NothingToCheck`
             leaves all but the size to the service.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but schema and keys by name
         self,
         schema: Node,
         keys: Sequence[str],
         *,
         naive_datetimes: str = "utc",
+        repairs: Collection[str] = (),
         max_record_bytes: int,
         quick: QuickCheck | None = None,
     ) -> None:
         self._schema = schema
         self._keys = tuple(keys)
         self._max_record_bytes = max_record_bytes
-        self._naive = naive_datetimes
+        self._keeps_naive = naive_datetimes == "keep"
+        self._repairs = frozenset(repairs)
+        self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
+        self._looks_at_texts = not isinstance(self._quick, NothingToCheck)
 
     @cached_property
-    def _completion(self) -> Completion | None:
-        """Where naive date-times are completed; most streams never need to know."""
-        if self._naive == "fail":
-            return None
-        return completion_of(self._schema)
+    def _places(self) -> Place | None:
+        """Where values may be rewritten; most streams never need to know."""
+        return places_of(self._schema)
 
     def accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
         """Tell at once whether all `records` are right; `messages` is their JSON list."""
@@ -151,28 +180,39 @@ class RecordCheck:
             map(self._may_be_too_large, records)
         ):
             return False
+        if self._looks_at_texts and NUL in messages:
+            return False
         return self._quick.accepts_all(messages)
 
-    def examine(self, record: Raw) -> Passed | Refused:
-        """Look at one record."""
+    def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
+        """Look at one record; `repaired` is what was repaired in its text before it was JSON."""
         if self._may_be_too_large(record) and (refused := self._too_large(record)):
             return refused
+        found = [self._change(each) for each in repaired]
+        if self._looks_at_texts and NUL in bytes(record):
+            text = repaired_text(bytes(record), self._repairs)
+            if text.left:
+                return _refused_nul(text.left)
+            record = Raw(text.text)
+            found += map(self._change, text.changes)
         if self._quick.accepts(record):
-            return Passed(record, {})
-        notes: dict[str, str] = {}
-        candidate = record
-        if self._completion is not None:
-            fields: list[str] = []
-            candidate = complete(record, self._completion, "", fields)
-            if fields and self._naive == "utc":
-                record = candidate
-                notes = dict.fromkeys(fields, _NOTE_UTC)
-                if len(record) > self._max_record_bytes:  # by the few bytes that were added
-                    return self._too_large(record) or Passed(record, notes)
-            if fields and self._quick.accepts(candidate):
-                return Passed(record, notes)
-        refused, key_notes = self._exactly(candidate)
-        return refused or Passed(record, notes | key_notes)
+            return _passed(record, {}, found)
+        checked = record
+        if self._places is not None:
+            record = rewritten(record, self._places, self._rewrite, found)
+            if len(record) > self._max_record_bytes and (refused := self._too_large(record)):
+                return refused  # by the few bytes that were added
+            checked = record
+            if self._keeps_naive:
+                checked = rewritten(record, self._places, _COMPLETE, [])
+            if self._quick.accepts(checked):
+                return _passed(record, {}, found)
+        refused, notes = self._exactly(checked)
+        return _despite(refused, found) if refused else _passed(record, notes, found)
+
+    def _change(self, repair: Repair) -> Change:
+        path, kind = repair
+        return Change(pointer(path), told(path, self._schema), kind)
 
     def _may_be_too_large(self, record: Raw) -> bool:
         """Tell whether a record needs counting: each data point but one costs a comma."""
@@ -207,10 +247,29 @@ class RecordCheck:
 
 _NOTE_UTC = "date-times without an offset are taken as UTC and get a `Z` (see `naive_datetimes`)"
 
+_COMPLETE = Rewriter(completes=True)
 
-def _decodes(decoder: msgspec.json.Decoder[Any], text: bytes | Raw) -> bool:
-    try:
-        decoder.decode(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+
+def _passed(record: Raw, notes: dict[str, str], found: list[Change]) -> Passed:
+    notes |= {each.field: _NOTE_UTC for each in found if each.kind == COMPLETED}
+    repaired = tuple((each.field, each.kind) for each in found if each.kind != COMPLETED)
+    return Passed(record, notes, repaired)
+
+
+def _refused_nul(flaw: Flaw) -> Refused:
+    field = pointer(flaw.path)
+    if flaw.is_in_name:
+        return Refused(field, "the name of a member holds U+0000, which databases do not take")
+    return Refused(
+        field, "it holds U+0000, which databases do not take; `repairs: [strip_nul]` takes it out"
+    )
+
+
+def _despite(refused: Refused, found: list[Change]) -> Refused:
+    """Return a refusal that says so where it is of a value that was repaired."""
+    for each in found:
+        if each.path == refused.field and each.kind != COMPLETED:
+            return Refused(
+                refused.field, f"repaired by `{each.kind}`, {refused.reason}", refused.error
+            )
+    return refused

@@ -1,210 +1,123 @@
-"""Date-times: which texts are some, and completing those without an offset, in the record's text.
+"""Date-times: which texts are some, and those of other spellings in the one that is documented.
 
-Law: nothing but the date-time changes; numbers and other texts keep their every digit.
+Law: a text is rewritten only where it names one instant, or one but for its offset; the instant
+stays, but for digits behind the ninth of its fraction, which are cut.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from dataclasses import dataclass, field
-from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Raw
-
-from target_stitch_import.schema.node import MAX_DEPTH, same_value
+from msgspec import Meta
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Sequence
 
-    from target_stitch_import.schema.node import Node
-
+_HOUR = r"(?:[01]\d|2[0-3])"
 DATE_TIME = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ]"
-    r"(?P<clock>(?P<time>(?:[01]\d|2[0-3])(?::[0-5]\d){2})(?:\.(?P<fraction>\d+))?)"
-    r"(?P<offset>[Zz]|[+-]\d\d:?\d\d)?",
+    r"(?P<day>\d{4}-\d\d-\d\d)T"
+    rf"(?P<time>{_HOUR}:[0-5]\d:[0-5]\d)(?:\.(?P<fraction>\d{{1,9}}))?"
+    rf"(?P<offset>Z|[+-]{_HOUR}:[0-5]\d)",
     re.ASCII,
 )
-"""A date-time of RFC 3339, but that a space may part day and time, and the offset be missing."""
+"""A date-time as the service documents it, whether or not its day exists."""
 
-_IN_JSON = re.compile(b'"%b"' % DATE_TIME.pattern.encode())
-"""The same as it stands in a record: no writer escapes digits."""
+_SPELLING = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)[Tt ]"
+    rf"(?P<minute>{_HOUR}:[0-5]\d)(?::(?P<second>[0-5]\d)(?:[.,](?P<fraction>\d+))?)?"
+    r"(?: ?(?:(?P<utc>[Zz]|UTC|GMT)|"
+    rf"(?P<sign>[+-])(?P<hours>{_HOUR})(?::?(?P<minutes>[0-5]\d)(?::?(?P<seconds>[0-5]\d))?)?))?",
+    re.ASCII,
+)
+"""The same as databases and programs spell it; the offset may be missing."""
+
+_FRACTION_DIGITS = 9
+LONGEST_SPELLING = 100
+"""Characters of a text that is worth a look."""
 
 
 def is_date_time(text: object) -> bool:
-    """Tell whether `text` is a date-time of RFC 3339; formats say nothing of other types."""
+    """Tell whether `text` is a date-time that the service takes in every mode.
+
+    Formats say nothing of other types.
+    """
     if not isinstance(text, str):
         return True
     match = DATE_TIME.fullmatch(text)
-    return bool(match and match["offset"] and _is_on_the_calendar(match))
+    return match is not None and is_a_day(match["day"])
 
 
-def _is_on_the_calendar(match: re.Match[str]) -> bool:
-    offset = match["offset"]
-    if offset not in "Zz" and (int(offset[1:3]) > 23 or int(offset[-2:]) > 59):
-        return False
-    return _is_a_day(match["day"])
-
-
-def _is_a_day(text: str) -> bool:
+def is_a_day(text: str) -> bool:
+    """Tell whether `YYYY-MM-DD` is on the calendar."""
     try:
-        date.fromisoformat(text)
+        dt.date.fromisoformat(text)
     except ValueError:
         return False
     return True
 
 
-def _completed(text: Raw) -> Raw | None:
-    """Return a date-time without offset as one of UTC; None for any other text."""
-    match = _IN_JSON.fullmatch(text)
-    if match is None or match["offset"] or not _is_a_day(str(match["day"], "ascii")):
+def respelled(text: str, zone: str = "") -> str | None:
+    """Return a date-time as the service documents it; None for any other text.
+
+    Args:
+        text: In any spelling that is clear.
+        zone: The offset of a date-time that has none; such a one is None where this is empty.
+    """
+    match = _SPELLING.fullmatch(text) if len(text) <= LONGEST_SPELLING else None
+    if match is None or not is_a_day(match["day"]):
         return None
-    return Raw(b'"%bT%bZ"' % match.group("day", "clock"))
+    moment = f"{match['day']}T{match['minute']}:{match['second'] or '00'}"
+    if match["sign"]:
+        zone = f"{match['sign']}{match['hours']}:{match['minutes'] or '00'}"
+        if (match["seconds"] or "00") != "00":
+            try:
+                moment, zone = _in_utc(moment, match), "Z"
+            except OverflowError:
+                return None  # there it is before the year 1, or behind 9999
+    elif match["utc"]:
+        zone = "Z"
+    fraction = (match["fraction"] or "")[:_FRACTION_DIGITS]
+    return f"{moment}{'.' if fraction else ''}{fraction}{zone}" if zone else None
 
 
-@dataclass(slots=True)
-class Completion:
-    """Where date-times stand in a value: it is one itself, or its members and items hold some.
+def _in_utc(moment: str, match: re.Match[str]) -> str:
+    hours, minutes, seconds = (int(match[name]) for name in ("hours", "minutes", "seconds"))
+    ahead = dt.timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    local = dt.datetime.fromisoformat(moment)
+    return (local + ahead if match["sign"] == "-" else local - ahead).isoformat()
 
-    `rest` is that of members with a name that is not among those `named`.
+
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_FRACTIONS = ("", *(f".{'0' * digits}" for digits in range(1, _FRACTION_DIGITS + 1)))
+_SHAPES = frozenset(
+    f"0000-00-00T00:00:00{fraction}{zone}".encode()
+    for fraction in _FRACTIONS
+    for zone in ("Z", "+00:00", "-00:00")
+)
+_EXISTING = msgspec.json.Decoder(list[Annotated[dt.datetime, Meta(tz=True)]])
+
+
+def are_date_times(texts: Sequence[str]) -> bool:
+    """Tell whether all `texts` are date-times, as `is_date_time` would one by one.
+
+    Every record has some, so they are looked at together: their shapes, and that they exist.
     """
-
-    is_date_time: bool = False
-    members: dict[str, Completion] = field(default_factory=dict)
-    rest: Completion | None = None
-    items: Completion | None = None
-    named: frozenset[str] = frozenset()
-
-    def below(self) -> list[Completion]:
-        """Return those of members and items."""
-        found = [*self.members.values(), self.rest, self.items]
-        return [each for each in found if each is not None]
-
-
-def completion_of(root: Node) -> Completion | None:
-    """Return where a schema has date-times, or None where it has none."""
-    nodes = _all_nodes(root)
-    if not any(node.is_date_time for node in nodes):
-        return None
-    known = {node: Completion() for node in nodes}
-    for node, completion in known.items():
-        _fill(completion, node, known)
-    _prune(known.values())
-    return known[root]
-
-
-def _all_nodes(root: Node) -> list[Node]:
-    """Return all that a schema leads to."""
-    found = {root: None}
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        fresh = [each for each in (*node.beside(), *node.below()) if each not in found]
-        found |= dict.fromkeys(fresh)
-        waiting += fresh
-    return list(found)
-
-
-def _fill(completion: Completion, node: Node, known: dict[Node, Completion]) -> None:
-    """Put together what a node and those of the same value say."""
-    completion.is_date_time = _is_date_time(node)
-    for each in same_value(node):
-        for name, below in each.properties.items():
-            completion.members.setdefault(name, known[below])
-        if not isinstance(each.rest, bool) and completion.rest is None:
-            completion.rest = known[each.rest]
-        if each.items is not None and not isinstance(each.items, tuple):
-            completion.items = completion.items or known[each.items]
-
-
-def _is_date_time(node: Node) -> bool:
-    """Tell whether a string without an offset is worth completing.
-
-    Where any string will do, a date-time without an offset is right as it is.
-    """
-    for each in _all_that_must_hold(node):
-        if each.is_date_time and "string" in each.types:
-            return True
-        plain = [other for other in each.any_of + each.one_of if not (other.any_of or other.one_of)]
-        strings = [other.is_date_time for other in plain if "string" in other.types]
-        if strings and all(strings):
-            return True
-    return False
-
-
-def _all_that_must_hold(node: Node) -> list[Node]:
-    found = {node: None}
-    waiting = [node]
-    while waiting:
-        fresh = [each for each in waiting.pop().all_of if each not in found]
-        found |= dict.fromkeys(fresh)
-        waiting += fresh
-    return list(found)
-
-
-def _prune(completions: Collection[Completion]) -> None:
-    """Leave out what leads to no date-time: records have far more members than date-times."""
-    above: dict[int, list[Completion]] = {}
-    for each in completions:
-        for below in each.below():
-            above.setdefault(id(below), []).append(each)
-    waiting = [each for each in completions if each.is_date_time]
-    useful = set(map(id, waiting))
-    while waiting:
-        for each in above.get(id(waiting.pop()), ()):
-            if id(each) not in useful:
-                useful.add(id(each))
-                waiting.append(each)
-    for each in completions:
-        each.named = frozenset(each.members)
-        each.members = {name: below for name, below in each.members.items() if id(below) in useful}
-        each.rest = each.rest if id(each.rest) in useful else None
-        each.items = each.items if id(each.items) in useful else None
-
-
-_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
-_ITEMS = msgspec.json.Decoder(list[Raw])
-
-
-def complete(
-    text: Raw, completion: Completion, place: str, fields: list[str], depth: int = MAX_DEPTH
-) -> Raw:
-    """Return `text` with a `Z` behind each date-time without offset; note them in `fields`.
-
-    Each level of nesting is read once more for all those around it, so there are at most `depth`.
-    """
-    opening = bytes(memoryview(text)[:1])
+    joined = '","'.join(texts).encode("utf-8", "surrogatepass")
+    if not _SHAPES.issuperset(joined.translate(_ZEROS).split(b'","')):
+        return False
     try:
-        if opening == b'"' and completion.is_date_time:
-            if completed := _completed(text):
-                fields.append(place)
-                return completed
-        elif depth and opening == b"{" and (completion.members or completion.rest):
-            return _in_members(text, completion, place, fields, depth - 1)
-        elif depth and opening == b"[" and completion.items:
-            return _in_items(text, completion.items, place, fields, depth - 1)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass  # the exact check says what is wrong with it
-    return text
+        _EXISTING.decode(b'["%b"]' % joined)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
-def _in_members(
-    text: Raw, completion: Completion, place: str, fields: list[str], depth: int
-) -> Raw:
-    before = len(fields)
-    members = _MEMBERS.decode(text)
-    for name, below in completion.members.items():
-        if name in members:
-            members[name] = complete(members[name], below, f"{place}/{name}", fields, depth)
-    if completion.rest:
-        for name in members.keys() - completion.named:
-            # The name is the data's, and so not told.
-            members[name] = complete(members[name], completion.rest, f"{place}/*", fields, depth)
-    return Raw(msgspec.json.encode(members)) if len(fields) > before else text
-
-
-def _in_items(text: Raw, below: Completion, place: str, fields: list[str], depth: int) -> Raw:
-    before = len(fields)
-    items = [complete(each, below, place, fields, depth) for each in _ITEMS.decode(text)]
-    return Raw(msgspec.json.encode(items)) if len(fields) > before else text
+DATE_TIME_PATTERN = (
+    r"\A(?!0000)\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    rf"T{_HOUR}:[0-5]\d:[0-5]\d(?:\.\d{{1,9}})?(?:Z|[+-]{_HOUR}:[0-5]\d)\Z"
+)
+"""As an expression: it leaves out the 29th of February and, of a text, the same as `DATE_TIME`."""

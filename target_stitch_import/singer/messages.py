@@ -104,6 +104,11 @@ class MalformedRecord:
     """Whether a stream map has had its say, where the stream has one."""
     field: str = ""
     """Which value is at fault, as a JSON pointer; empty where it is the whole."""
+    time_extracted: str | None = None
+    mended: RecordMessage | None = None
+    """The record once it is repaired, where that made it JSON."""
+    repaired: tuple[tuple[tuple[str | int, ...], str], ...] = ()
+    """The paths to the values that were repaired for that, each with what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,9 +296,14 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
         if name not in members:
             raise InputError(f"{where} has no `{name}`.")
     if kind == "RECORD" and (defect := record_defect(members["record"])):
-        text = members["record"]
         return MalformedRecord(
-            line, stream, _version(members), text, defect.reason, field=defect.field
+            line,
+            stream,
+            _version(members),
+            members["record"],
+            defect.reason,
+            field=defect.field,
+            time_extracted=plain_text(members.get("time_extracted", b"null")),
         )
     detail = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
     raise InputError(f"{where} cannot be read: {quoted(detail, mark='')}.")

@@ -1,0 +1,31 @@
+"""Records whose text is no JSON, repaired as far as `repairs` ask for it, before they are mapped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from msgspec import Raw
+
+from target_stitch_import.schema.texts import repaired_text
+from target_stitch_import.singer.messages import Event, MalformedRecord, RecordMessage
+from target_stitch_import.singer.outline import record_defect
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+
+def with_repairs(events: Iterable[Event], repairs: Collection[str]) -> Iterator[Event]:
+    """Yield `events`, the malformed records among them with what became of them."""
+    for event in events:
+        yield _repaired(event, repairs) if isinstance(event, MalformedRecord) else event
+
+
+def _repaired(event: MalformedRecord, repairs: Collection[str]) -> MalformedRecord:
+    done = repaired_text(event.text, repairs)
+    if not done.changes:
+        return event
+    if defect := record_defect(done.text):
+        return replace(event, reason=defect.reason, field=defect.field)
+    message = RecordMessage(event.stream, Raw(done.text), event.version, event.time_extracted)
+    return replace(event, mended=message, repaired=tuple(done.changes))

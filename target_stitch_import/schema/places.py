@@ -1,0 +1,234 @@
+"""Where in a record a schema has what may be rewritten, and rewriting it there, in its text.
+
+Law: nothing but the value changes; numbers and other texts keep their every digit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from target_stitch_import.schema.node import MAX_DEPTH, same_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from decimal import Decimal
+
+    from target_stitch_import.schema.node import Node
+
+
+@dataclass(slots=True)
+class Place:
+    """What may be rewritten in a value: it is of such a kind itself, or its members and items are.
+
+    `step` is what a number must be a multiple of. `rest` is that of members with a name that is
+    not among those `named`.
+    """
+
+    is_date_time: bool = False
+    step: int | Decimal | None = None
+    members: dict[str, Place] = field(default_factory=dict)
+    rest: Place | None = None
+    items: Place | None = None
+    named: frozenset[str] = frozenset()
+
+    @property
+    def is_of_use(self) -> bool:
+        """Tell whether the value itself may be rewritten."""
+        return self.is_date_time or self.step is not None
+
+    def below(self) -> list[Place]:
+        """Return those of members and items."""
+        found = [*self.members.values(), self.rest, self.items]
+        return [each for each in found if each is not None]
+
+
+def places_of(root: Node) -> Place | None:
+    """Return where a schema has what may be rewritten, or None where it has nothing of the kind."""
+    nodes = _all_nodes(root)
+    if not any(node.is_date_time or "multipleOf" in node.rules for node in nodes):
+        return None
+    known = {node: Place() for node in nodes}
+    for node, place in known.items():
+        _fill(place, node, known)
+    _prune(known.values())
+    return known[root]
+
+
+def _all_nodes(root: Node) -> list[Node]:
+    """Return all that a schema leads to."""
+    found = {root: None}
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        fresh = [each for each in (*node.beside(), *node.below()) if each not in found]
+        found |= dict.fromkeys(fresh)
+        waiting += fresh
+    return list(found)
+
+
+def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
+    """Put together what a node and those of the same value say."""
+    place.is_date_time = _is_date_time(node)
+    place.step = _step(node)
+    for each in same_value(node):
+        for name, below in each.properties.items():
+            place.members.setdefault(name, known[below])
+        if not isinstance(each.rest, bool) and place.rest is None:
+            place.rest = known[each.rest]
+        if each.items is not None and not isinstance(each.items, tuple):
+            place.items = place.items or known[each.items]
+
+
+def _is_date_time(node: Node) -> bool:
+    """Tell whether a string must be a date-time.
+
+    Where any string will do, one that looks like a date-time is right as it is.
+    """
+    return any(all(each.is_date_time for each in strings) for strings in _choices(node, {"string"}))
+
+
+def _step(node: Node) -> int | Decimal | None:
+    """Return what a number must be a multiple of."""
+    for numbers in _choices(node, {"number"}):
+        steps = {each.rules.get("multipleOf") for each in numbers}
+        if len(steps) == 1 and None not in steps:
+            return steps.pop()
+    return None
+
+
+def _choices(node: Node, types: set[str]) -> Iterable[list[Node]]:
+    """Yield the schemas of which a value of these types must meet one, and so for each choice."""
+    for each in _all_that_must_hold(node):
+        if each.types & types:
+            yield [each]
+        plain = [other for other in each.any_of + each.one_of if not (other.any_of or other.one_of)]
+        if fitting := [other for other in plain if other.types & types]:
+            yield fitting
+
+
+def _all_that_must_hold(node: Node) -> list[Node]:
+    found = {node: None}
+    waiting = [node]
+    while waiting:
+        fresh = [each for each in waiting.pop().all_of if each not in found]
+        found |= dict.fromkeys(fresh)
+        waiting += fresh
+    return list(found)
+
+
+def _prune(places: Collection[Place]) -> None:
+    """Leave out what leads to nothing of use: records have far more members than date-times."""
+    above: dict[int, list[Place]] = {}
+    for each in places:
+        for below in each.below():
+            above.setdefault(id(below), []).append(each)
+    waiting = [each for each in places if each.is_of_use]
+    useful = set(map(id, waiting))
+    while waiting:
+        for each in above.get(id(waiting.pop()), ()):
+            if id(each) not in useful:
+                useful.add(id(each))
+                waiting.append(each)
+    for each in places:
+        each.named = frozenset(each.members)
+        each.members = {name: below for name, below in each.members.items() if id(below) in useful}
+        each.rest = each.rest if id(each.rest) in useful else None
+        each.items = each.items if id(each.items) in useful else None
+
+
+class Change(NamedTuple):
+    """A value that was rewritten.
+
+    `path` is a JSON Pointer to it; `field` the same as it may be told: without indices, and with
+    `*` for a name that is the data's own. `kind` says what was done.
+    """
+
+    path: str
+    field: str
+    kind: str
+
+
+Rewrite: TypeAlias = "Callable[[Raw, Place], tuple[bytes, str] | None]"
+"""Returns the new text of a string or number, and what was done; None where it stays."""
+
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_ITEMS = msgspec.json.Decoder(list[Raw])
+
+
+def rewritten(record: Raw, place: Place, rewrite: Rewrite, found: list[Change]) -> Raw:
+    """Return a record with its values rewritten; what was done is noted in `found`."""
+    return _Walk(rewrite, found).value(record, place, "", "", MAX_DEPTH)
+
+
+class _Walk:
+    """Each level of nesting is read once more for all those around it, so there is a limit."""
+
+    def __init__(self, rewrite: Rewrite, found: list[Change]) -> None:
+        self._rewrite = rewrite
+        self._found = found
+
+    def value(self, text: Raw, place: Place, path: str, told: str, depth: int) -> Raw:
+        """Return the text of a value, rewritten where that is called for."""
+        opening = bytes(memoryview(text)[:1])
+        try:
+            if opening == b"{":
+                if depth and (place.members or place.rest):
+                    return self._members(text, place, path, told, depth - 1)
+            elif opening == b"[":
+                if depth and place.items:
+                    return self._items(text, place.items, path, told, depth - 1)
+            elif place.is_of_use and (new := self._rewrite(text, place)):
+                self._found.append(Change(path, told, new[1]))
+                return Raw(new[0])
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            pass  # the exact check says what is wrong with it
+        return text
+
+    def _members(self, text: Raw, place: Place, path: str, told: str, depth: int) -> Raw:
+        members = _MEMBERS.decode(text)
+        changes: dict[str, Raw] = {}
+        for name, below in place.members.items():
+            if name in members:
+                step = f"/{name}"
+                new = self.value(members[name], below, path + step, told + step, depth)
+                if new is not members[name]:
+                    changes[name] = new
+        if place.rest:
+            for name in members.keys() - place.named:
+                # The name is the data's, and so not told.
+                new = self.value(members[name], place.rest, f"{path}/{name}", f"{told}/*", depth)
+                if new is not members[name]:
+                    changes[name] = new
+        if not changes:
+            return text
+        pairs = [(members[name], new) for name, new in changes.items()]
+        return _replaced(text, pairs) or Raw(msgspec.json.encode(members | changes))
+
+    def _items(self, text: Raw, below: Place, path: str, told: str, depth: int) -> Raw:
+        items = _ITEMS.decode(text)
+        changed = [
+            self.value(each, below, f"{path}/{at}", told, depth) for at, each in enumerate(items)
+        ]
+        pairs = [(old, new) for old, new in zip(items, changed, strict=True) if old is not new]
+        if not pairs:
+            return text
+        return _replaced(text, pairs) or Raw(msgspec.json.encode(changed))
+
+
+def _replaced(text: Raw, pairs: Sequence[tuple[Raw, Raw]]) -> Raw | None:
+    """Return `text` with the new in place of the old, all else as it is to the byte.
+
+    None where an old one stands elsewhere in it as well.
+    """
+    whole = bytes(text)
+    olds = [bytes(old) for old, _ in pairs]
+    news = {bytes(old): bytes(new) for old, new in pairs}
+    for old, new in news.items():
+        if whole.count(old) != olds.count(old):
+            return None
+        whole = whole.replace(old, new)
+    return Raw(whole)

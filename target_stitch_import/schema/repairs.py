@@ -1,0 +1,151 @@
+"""Values rewritten one by one: date-times in the documented spelling, and what `repairs` asks for.
+
+Law: a value that is right stays as it is, and one that is wrong changes only as it was asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from target_stitch_import.schema.date_times import (
+    LONGEST_SPELLING,
+    is_a_day,
+    is_date_time,
+    respelled,
+)
+from target_stitch_import.schema.node import same_value
+from target_stitch_import.schema.values import exact_decimal, is_multiple, parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from msgspec import Raw
+
+    from target_stitch_import.schema.node import Node
+    from target_stitch_import.schema.places import Place
+
+COMPLETED = "completed"
+"""What was done to a date-time that got the offset that it lacked."""
+
+RESPELLED = "date_time_spelling"
+"""What was done to a date-time that was written in another spelling."""
+
+FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
+"""What `clamp_dates` makes of earlier and later date-times."""
+
+_LIKE_A_DATE = re.compile(
+    r"(?P<year>[+-]?\d{4,9})-(?P<day>\d\d-\d\d)"
+    r"(?:[Tt ](?P<time>\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[+-]\d\d(?::?\d\d){0,2})?)"
+    r"(?: ?(?:[Zz]|UTC|GMT))?)?(?P<bc> BC)?",
+    re.ASCII,
+)
+"""A date, or a date-time, whose numbers may be any."""
+
+
+class Rewriter:
+    """Rewrites the text of one value where it is wrong.
+
+    Args:
+        completes: Whether a date-time without offset gets the one of UTC.
+        repairs: Names of what else may be done.
+    """
+
+    def __init__(self, *, completes: bool, repairs: Collection[str] = ()) -> None:
+        self._completes = completes
+        self._repairs = frozenset(repairs)
+
+    def __call__(self, text: Raw, place: Place) -> tuple[bytes, str] | None:
+        """Return the new text of a string or number, and what was done; None where it stays."""
+        if bytes(memoryview(text)[:1]) == b'"':
+            if not place.is_date_time or len(text) > LONGEST_SPELLING:
+                return None
+            return self._date_time(msgspec.json.decode(text, type=str))
+        if place.step is None or "round_decimals" not in self._repairs:
+            return None
+        new = rounded(str(text, "ascii"), place.step)
+        return (new.encode(), "round_decimals") if new else None
+
+    def _date_time(self, text: str) -> tuple[bytes, str] | None:
+        if is_date_time(text):
+            return None
+        if new := respelled(text):
+            return b'"%b"' % new.encode(), RESPELLED
+        if naive := respelled(text, "Z"):
+            return (b'"%b"' % naive.encode(), COMPLETED) if self._completes else None
+        if "clamp_dates" in self._repairs and (end := clamped(text)):
+            return b'"%b"' % end.encode(), "clamp_dates"
+        if "invalid_dates_to_null" in self._repairs and is_no_date(text):
+            return b"null", "invalid_dates_to_null"
+        return None
+
+
+def rounded(text: str, step: int | Decimal) -> str | None:
+    """Return a number with more digits than `step`, rounded to it, half to even; else None.
+
+    Raises:
+        ValueError: It is no number, or too long a one.
+    """
+    number = exact_decimal(text)
+    coefficient, exponent = parts_of(number)
+    step_coefficient, step_exponent = parts_of(step)
+    if exponent >= step_exponent or is_multiple(number, step):
+        return None
+    unit = step_coefficient * 10 ** (step_exponent - exponent)
+    whole, rest = divmod(abs(coefficient), unit)
+    whole += 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)
+    digits = tuple(map(int, str(whole * step_coefficient)))
+    is_negative = coefficient < 0 and whole > 0
+    return format(Decimal((int(is_negative), digits, step_exponent)), "f")
+
+
+def clamped(text: str) -> str | None:
+    """Return the nearest date-time of the years 1 to 9999; None for what is in them, or no date."""
+    match = _LIKE_A_DATE.fullmatch(text)
+    if match is None or not (match["time"] and _is_real(match)):
+        return None
+    year = int(match["year"])
+    if match["bc"] or year < 1:
+        return FIRST
+    return LAST if year > 9999 else None
+
+
+def is_no_date(text: str) -> bool:
+    """Tell whether `text` has the form of a date, or a date-time, that does not exist."""
+    match = _LIKE_A_DATE.fullmatch(text)
+    return match is not None and not (
+        _is_real(match) and not match["bc"] and 1 <= int(match["year"]) <= 9999
+    )
+
+
+def _is_real(match: re.Match[str]) -> bool:
+    """Tell whether day and time exist, whatever the year."""
+    year = abs(int(match["year"])) % 400 or 400  # the calendar repeats itself
+    moment = f"{year:04}-{match['day']}"
+    if not is_a_day(moment):
+        return False
+    return match["time"] is None or respelled(f"{moment}T{match['time']}", "Z") is not None
+
+
+def told(path: Iterable[str | int], root: Node) -> str:
+    """Return a path as it may be told: without indices, and `*` for names that are data."""
+    nodes = same_value(root)
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            below = [each for node in nodes for each in node.all_items()]
+        else:
+            below = [node.properties[step] for node in nodes if step in node.properties]
+            is_known = below or (not text and all(isinstance(node.rest, bool) for node in nodes))
+            text += f"/{step}" if is_known else "/*"
+            below = below or [node.rest for node in nodes if not isinstance(node.rest, bool)]
+        nodes = [each for node in below for each in same_value(node)]
+    return text
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """Return a path as a JSON Pointer."""
+    return "".join(f"/{step}" for step in path)

@@ -1,0 +1,144 @@
+"""What no destination takes in a record's text: found, and repaired, without parsing it.
+
+Law: nothing but what is repaired changes; a text that would take too many steps stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+Repair: TypeAlias = "tuple[tuple[str | int, ...], str]"
+"""The path to a value that was repaired, and the name of what was done."""
+
+MAX_MARKS = 300_000
+"""How many quotation marks, escapes, brackets and commas are looked at; in a fifth of a second."""
+
+NUL = b"\\u0000"
+"""U+0000 as it stands in JSON, if it stands there."""
+
+_NEW = {"nan_to_null": b"null", "strip_nul": b"", "replace_surrogates": b"\\ufffd"}
+"""What each repair puts in the place of what it repairs."""
+
+_MARK = re.compile(rb'\\(?:u[0-9a-fA-F]{4}|.)|"|-?(?:NaN|Infinity)|[{}\[\],:]', re.DOTALL)
+_HIGH = re.compile(rb"\\u[dD][89abAB]")
+_LOW = re.compile(rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What no destination takes, from `start` to `end` of the text.
+
+    `path` leads to the value that it is in, or to the object with the name that it is in.
+    """
+
+    start: int
+    end: int
+    repair: str
+    path: tuple[str | int, ...]
+    is_in_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A text, the values that were repaired in it and how, and the first flaw that is left."""
+
+    text: bytes
+    changes: list[Repair]
+    left: Flaw | None
+
+
+def repaired_text(text: bytes, repairs: Collection[str]) -> Repaired:
+    """Repair a record's text as far as `repairs` ask for it; names of members stay."""
+    pieces: list[bytes] = []
+    changes: dict[Repair, None] = {}
+    left = None
+    position = 0
+    for flaw in _flaws(text):
+        if flaw.repair not in repairs or flaw.is_in_name:
+            left = left or flaw
+            continue
+        pieces += (text[position : flaw.start], _NEW[flaw.repair])
+        position = flaw.end
+        changes[flaw.path, flaw.repair] = None
+    pieces.append(text[position:])
+    return Repaired(b"".join(pieces), list(changes), left)
+
+
+@dataclass(slots=True)
+class _Level:
+    """An object or a list that is open, and which of its members or items comes next."""
+
+    is_object: bool
+    at: str | int = 0
+    is_at_name: bool = False
+
+
+def _flaws(text: bytes) -> Iterator[Flaw]:
+    levels: list[_Level] = []
+    opened: int | None = None  # where the string begins that is being read
+    skip_to = 0
+    for number, found in enumerate(_MARK.finditer(text)):
+        if number > MAX_MARKS:
+            return
+        mark, start = found[0], found.start()
+        top = levels[-1] if levels else None
+        is_name = top is not None and top.is_at_name
+        if opened is None:
+            if mark == b'"':
+                opened = start
+            elif mark[-1:] in b"Ny":  # of NaN and Infinity
+                yield Flaw(start, found.end(), "nan_to_null", _path(levels))
+            else:
+                _follow(mark, levels)
+        elif mark == b'"':
+            if top is not None and is_name:
+                top.at = _plain(text[opened : found.end()])
+            opened = None
+        elif start >= skip_to and (repair := _repair_of(mark)):
+            if _HIGH.match(mark) and _LOW.match(text, found.end()):
+                skip_to = found.end() + 1  # the other half
+                continue
+            path = _path(levels[:-1] if is_name else levels)
+            yield Flaw(start, found.end(), repair, path, is_name)
+
+
+def _follow(mark: bytes, levels: list[_Level]) -> None:
+    """Note what a mark between values says about where they are."""
+    if mark in b"{[":
+        levels.append(_Level(mark == b"{", is_at_name=mark == b"{"))
+    elif not levels:
+        return
+    elif mark in b"}]":
+        levels.pop()
+    elif mark == b":":
+        levels[-1].is_at_name = False
+    elif levels[-1].is_object:
+        levels[-1].is_at_name = True
+    else:
+        levels[-1].at = int(levels[-1].at) + 1
+
+
+def _path(levels: list[_Level]) -> tuple[str | int, ...]:
+    return tuple(level.at for level in levels)
+
+
+def _repair_of(escape: bytes) -> str | None:
+    if escape == NUL:
+        return "strip_nul"
+    if escape[:3] in {b"\\ud", b"\\uD"} and escape[3:4] in b"89abcdefABCDEF":
+        return "replace_surrogates"
+    return None
+
+
+def _plain(name: bytes) -> str:
+    try:
+        text = str(json.loads(name.decode("utf-8", "replace")))
+    except ValueError:
+        return ""
+    return text.encode("utf-8", "replace").decode()

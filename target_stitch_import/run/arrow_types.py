@@ -1,0 +1,61 @@
+"""Arrow types: which of them JSON can hold to the letter, and what a value of them may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import types
+
+if TYPE_CHECKING:
+    from pyarrow import Array, DataType
+
+
+class InexactError(Exception):
+    """A value has no exact form in JSON.
+
+    Args:
+        row: Its index in the batch.
+        reason: Why, as the end of a sentence that begins with the column.
+    """
+
+    def __init__(self, row: int, reason: str, column: str = "") -> None:
+        super().__init__(reason)
+        self.row = row
+        self.reason = reason
+        self.column = column
+
+
+def is_exact(kind: DataType, *, binary: bool = False) -> bool:
+    """Tell whether values of an Arrow type can be written as JSON; `binary` ones as base64."""
+    if types.is_map(kind):
+        return is_text(kind.key_type) and is_exact(kind.item_type, binary=binary)
+    if types.is_nested(kind):
+        return not types.is_union(kind) and all(
+            is_exact(kind.field(at).type, binary=binary) for at in range(kind.num_fields)
+        )
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return is_exact(kind.value_type, binary=binary)
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind.extension_name in {"arrow.uuid", "arrow.json"}
+    return not (types.is_duration(kind) or types.is_interval(kind) or is_binary(kind))
+
+
+def is_text(kind: DataType) -> bool:
+    """Tell whether values of this type are text."""
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def is_binary(kind: DataType) -> bool:
+    """Tell whether values of this type are bytes."""
+    return bool(
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+    )
+
+
+def map_items(array: Array) -> Array:
+    """Return maps as lists of pairs."""
+    return array.cast(pa.list_(pa.struct([array.type.key_field, array.type.item_field])))

@@ -20,7 +20,7 @@ from msgspec import UNSET, Raw, UnsetType
 from target_stitch_import.limits import MAX_BODY_BYTES, MAX_SEQUENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from target_stitch_import.singer.origin import BatchFile
 
@@ -92,6 +92,11 @@ class Span(msgspec.Struct, frozen=True, gc=False):
     def at(self, sequence: int) -> Span:
         """Return the span of the one message that has this `sequence`."""
         return Span(self.line + sequence - self.sequence, sequence, self.epoch, self.file)
+
+    def numbered(self, sequences: Iterable[int]) -> Iterator[Span]:
+        """Yield a span for each message, as they have sequences of their own."""
+        for line, sequence in enumerate(sequences, self.line):
+            yield Span(line, sequence, self.epoch, self.file)
 
 
 class Fragment(msgspec.Struct, frozen=True, gc=False):

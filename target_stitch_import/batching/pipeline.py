@@ -271,7 +271,7 @@ class Pipeline:
         if unknown:
             messages = list(takewhile(lambda each: each.stream not in unknown, messages))
         span = self._enter(len(messages), run.line, run.file, clock_ns)
-        for stream in self._gathering.add(messages, streams, span, now):
+        for stream in self._gathering.add(messages, streams, span, now, run.sequences):
             self._admit(stream)
         if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE:
             self._admit_all()

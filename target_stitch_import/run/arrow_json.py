@@ -33,7 +33,6 @@ _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 _DAY_SECONDS = 86_400
 _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e9
 """Between these, Arrow writes a double as Python does, without an exponent."""
-NOT_FINITE = "holds NaN or Infinity, which JSON has no number for"
 
 
 @dataclass(frozen=True, slots=True)

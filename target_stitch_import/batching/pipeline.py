@@ -126,6 +126,8 @@ class Pipeline:
                 self._stream_of(event, "RECORD")
                 self._admit(event.stream)  # so that they are set aside in their order
                 span = self._enter(1, event.line, event.file, clock_ns)
+                if event.sequence is not None:
+                    (span,) = span.numbered([event.sequence])
                 self._lanes[event.stream].counts.read += 1
                 refused = Refused("", event.reason)
                 self._refuse(

@@ -89,6 +89,13 @@ class ArrowReader:
                 numbers = sequences[start:end] if sequences else None
                 yield Records(first + start, messages, file, numbers)
             if end in reasons:
-                text = result.texts[end]
-                yield MalformedRecord(first + end, stream, version, text, reasons[end], file)
+                yield MalformedRecord(
+                    first + end,
+                    stream,
+                    version,
+                    result.texts[end],
+                    reasons[end],
+                    file,
+                    sequence=sequences[end] if sequences else None,
+                )
             start = end + 1

@@ -115,6 +115,8 @@ class MalformedRecord:
     file: BatchFile | None = None
     mapped: bool = True
     """Whether a stream map has had its say, where the stream has one."""
+    sequence: int | None = None
+    """Its number, where records bring their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ def spark(gate: GateProcess, parquet: Path, tasks: int, repeat: int) -> Iterator
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--prepare", action="store_true", help="write the inputs alone")
     given = parser.parse_args()

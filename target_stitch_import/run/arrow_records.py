@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from msgspec import Raw
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PORTION_BYTES = 1 << 20
 """Of JSON; smaller portions cost more for each row, larger ones no less."""
+_STRING_OR_NAN = re.compile(rb'("(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
 
 
 class ArrowReader:
@@ -30,9 +32,19 @@ class ArrowReader:
 
     Args:
         most_bytes: The longest row as JSON; a longer one is refused before it is written.
+        nan_to_null: Whether NaN and infinity go out as null.
     """
 
-    def __init__(self, stream: str, version: int | None, file: BatchFile, most_bytes: int) -> None:
+    def __init__(
+        self,
+        stream: str,
+        version: int | None,
+        file: BatchFile,
+        most_bytes: int,
+        *,
+        nan_to_null: bool = False,
+    ) -> None:
+        self._nan_to_null = nan_to_null
         self._stream = stream
         self._version = version
         self._file = file
@@ -77,10 +89,14 @@ class ArrowReader:
         """Yield `rows` as runs of records, and between them those that are not to be sent."""
         stream, version, file = self._stream, self._version, self._file
         result = encoded(rows)
-        reasons = {
-            row: f"column {quoted(column)} holds NaN or Infinity, which JSON has no number for"
-            for row, column in result.not_finite.items()
-        }
+        reasons: dict[int, str] = {}
+        for row, column in result.not_finite.items():
+            if self._nan_to_null:
+                result.texts[row] = _without_nan(result.texts[row])
+            else:
+                reasons[row] = (
+                    f"column {quoted(column)} holds NaN or Infinity, which JSON has no number for"
+                )
         reasons |= bad
         first, start = self.rows_read + 1, 0
         for end in [*sorted(reasons), rows.num_rows]:
@@ -99,3 +115,8 @@ class ArrowReader:
                     sequence=sequences[end] if sequences else None,
                 )
             start = end + 1
+
+
+def _without_nan(text: bytes) -> bytes:
+    """Return JSON with null for NaN and infinity, and all else as it is."""
+    return _STRING_OR_NAN.sub(lambda found: found[1] or b"null", text)

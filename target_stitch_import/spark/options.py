@@ -32,7 +32,8 @@ SETTINGS = (
     "load_method",
     "summary_path",
 )
-OF_TABLE = ("table", "key_names", "sequence_column", "table_version")
+OF_TABLE = ("table", "key_names", "sequence_column", "table_version", "repairs")
+REPAIRS = ("nan_to_null",)
 OF_SPARK = ("checkpointlocation", "queryname")
 """What Spark's own options come as; they are not for the data source, and arrive all the same."""
 TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
@@ -46,6 +47,7 @@ class Options:
     key_names: tuple[str, ...]
     sequence_column: str | None
     table_version: int | None
+    repairs: tuple[str, ...]
     settings: Settings
 
     @classmethod
@@ -68,6 +70,7 @@ class Options:
             _names(given.get("key_names", "")),
             given.get("sequence_column") or None,
             _version(given.get("table_version")),
+            _repairs(given.get("repairs", "")),
             _settings(given, environment),
         )
 
@@ -122,6 +125,16 @@ def _version(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEQUENCE):
         raise ConfigurationError("Option `table_version` must be a whole number, 0 or greater.")
     return int(text)
+
+
+def _repairs(text: str) -> tuple[str, ...]:
+    repairs = _names(text)
+    for name in repairs:
+        if name not in REPAIRS:
+            raise ConfigurationError(
+                f"Option `repairs` cannot have {quoted(name)}. Known is {', '.join(REPAIRS)}."
+            )
+    return repairs
 
 
 def _settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:

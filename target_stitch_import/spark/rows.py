@@ -49,7 +49,13 @@ class RowReader:
         self._variants = variants
         self._naive_is_utc = options.settings.naive_datetimes == "utc"
         place = Partition.of(partition)
-        self._reader = ArrowReader(options.table, options.table_version, place, MAX_LINE_BYTES)
+        self._reader = ArrowReader(
+            options.table,
+            options.table_version,
+            place,
+            MAX_LINE_BYTES,
+            nan_to_null="nan_to_null" in options.repairs,
+        )
 
     def feed(self, rows: RecordBatch) -> Iterator[list[Event]]:
         """Yield the events of `rows`, a portion at a time.

@@ -61,6 +61,15 @@ def test_every_type_arrives_to_the_letter(
     assert body["key_names"] == ["id"]
 
 
+def test_nan_goes_out_as_null_where_that_is_asked_for(
+    spark: SparkSession, api: ImportApi, save: Callable[..., None]
+) -> None:
+    value = "named_struct('a', array(double('NaN'), 1.10), 'NaN', 'NaN \\\\\"', 'b', -float('inf'))"
+    save(spark.range(1).selectExpr(f"{value} as v"), repairs="nan_to_null")
+    (request,) = api.requests()
+    assert '{"v":{"a":[null,1.1],"NaN":"NaN \\\\\\"","b":null}}' in request["body"]
+
+
 def test_a_million_rows_of_eight_partitions(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -259,6 +268,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("1", {"sequence_column": "no"}, "Option `sequence_column` names the column `no`"),
     ("1", {"batch_size_rows": "many"}, "Option `batch_size_rows` cannot be used"),
     ("1", {"table_version": "x"}, "Option `table_version` must be a whole number"),
+    ("1", {"repairs": "strip_nul"}, "Option `repairs` cannot have `strip_nul`. Known is nan_to_nu"),
     ("1", {"region": "local"}, "Option `region` cannot be `local`"),
     ("1", {"load_method": "overwrite"}, "Setting `load_method` cannot be `overwrite`"),
     ("1", {"mode": "overwrite"}, 'mode("overwrite") needs the option `table_version`'),

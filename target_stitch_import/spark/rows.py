@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
-from pyspark.sql.types import VariantVal
+from pyspark.sql.types import VariantType, VariantVal
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.limits import MAX_SEQUENCE
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pyarrow import Array, DataType, RecordBatch
+    from pyspark.sql.types import StructType
 
     from target_stitch_import.singer.messages import Event
     from target_stitch_import.spark.options import Options
@@ -98,9 +99,14 @@ class RowReader:
 
     def _wired_column(self, name: str, column: Array) -> Array:
         if name in self._variants:
-            return _variants(column)
+            return _variants_as_json(column)
         kind = _wire_type(column.type, naive_is_utc=self._naive_is_utc)
         return column if kind == column.type else column.cast(kind)
+
+
+def variants(columns: StructType) -> tuple[str, ...]:
+    """Return the names of the columns that are variants."""
+    return tuple(each.name for each in columns if isinstance(each.dataType, VariantType))
 
 
 def _indices(are: Array) -> list[int]:
@@ -126,7 +132,7 @@ def _wire_type(kind: DataType, *, naive_is_utc: bool) -> DataType:
     return kind
 
 
-def _variants(column: Array) -> Array:
+def _variants_as_json(column: Array) -> Array:
     """Return variants as the JSON that Spark writes for them."""
     texts = [
         None if each is None else VariantVal(each["value"], each["metadata"]).toJson()

@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pyspark import TaskContext
 from pyspark.sql import datasource
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, DataSourceStreamWriter
-from pyspark.sql.types import TimestampNTZType, VariantType
+from pyspark.sql.types import TimestampNTZType
 
 from target_stitch_import.errors import ConfigurationError, TargetError, internal_error, quoted
 from target_stitch_import.spark.commits import Arrived
 from target_stitch_import.spark.job import Job, log_to_stderr
 from target_stitch_import.spark.options import Options
-from target_stitch_import.spark.rows import RowReader
+from target_stitch_import.spark.rows import RowReader, variants
 from target_stitch_import.spark.schemas import json_schema
 from target_stitch_import.spark.task import Task
 
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
     from pyarrow import RecordBatch
     from pyspark.sql.datasource import WriterCommitMessage
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import Row, StructType
 
 HIDE_TRACEBACK = "SPARK_HIDE_TRACEBACK"
+ROWS_AT_ONCE = 10_000
+"""As many as Spark puts into a record batch."""
 
 
 class StitchImport(DataSource):
@@ -64,12 +67,10 @@ class StitchImport(DataSource):
 class _Write:
     """What driver and tasks do for a write, batch or micro-batch."""
 
-    def __init__(
-        self, options: Options, schema: bytes, variants: tuple[str, ...], *, overwrites: bool
-    ) -> None:
+    def __init__(self, options: Options, columns: StructType, *, overwrites: bool) -> None:
         self._options = options
-        self._schema = schema
-        self._variants = variants
+        self._columns = columns
+        self._schema = json_schema(columns)
         self._overwrites = overwrites
         self._started_at = datetime.now(timezone.utc)
 
@@ -85,8 +86,7 @@ class _Write:
                         f"Column {quoted(column.name)} is a timestamp without a zone, and "
                         "`naive_datetimes` is `fail`: cast it to a timestamp, or use `utc`."
                     )
-        variants = [each.name for each in columns if isinstance(each.dataType, VariantType)]
-        return cls(options, json_schema(columns), tuple(variants), overwrites=overwrite)
+        return cls(options, columns, overwrites=overwrite)
 
     def write(self, batches: Iterator[RecordBatch]) -> Arrived:
         """Deliver a partition."""
@@ -96,7 +96,7 @@ class _Write:
         attempt = context.attemptNumber() if context else 0
         arrived = Arrived(partition, attempt)
         with one_sentence():
-            reader = RowReader(self._options, self._variants, partition)
+            reader = RowReader(self._options, variants(self._columns), partition)
             task = Task(self._options, self._schema, arrived)
         try:
             for rows in batches:  # what goes wrong in here is Spark's to tell
@@ -111,6 +111,16 @@ class _Write:
             # An earlier attempt may have sent as much.
             arrived.possible_duplicates += arrived.batches
         return arrived
+
+    def as_batches(self, rows: Iterator[Row]) -> Iterator[RecordBatch]:
+        """Yield the rows that a Spark gives one by one, some at a time."""
+        from pyspark.sql.conversion import LocalDataToArrowConversion  # noqa: PLC0415 - 4.0 alone
+
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            table = LocalDataToArrowConversion.convert(
+                some, self._columns, use_large_var_types=False
+            )
+            yield from table.combine_chunks().to_batches()
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
         log_to_stderr()
@@ -163,6 +173,8 @@ class StreamWriter(_ARROW_STREAM_WRITER or DataSourceStreamWriter):  # type: ign
 
     def write(self, iterator: Iterator[Any]) -> WriterCommitMessage:
         """Deliver a partition of a micro-batch."""
+        if _ARROW_STREAM_WRITER is None:
+            iterator = self._write.as_batches(iterator)
         return self._write.write(iterator)
 
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002, N803

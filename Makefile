@@ -11,9 +11,11 @@ TAP_DBF_READY := .tools/tap-dbf/.ready
 RELEASE_READY := .tools/release/.ready
 SPARK_READY := .tools/spark/.ready
 SPARK := .tools/spark/bin/python
+CLIENTS_READY := .tools/clients/.ready
+TRANSIT_JS_READY := .tools/transit-js/.ready
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: test lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit spark
 
@@ -21,16 +23,23 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.purity
+	$(BIN)/python -m tools.sizes
 
 types: $(READY)
 	$(BIN)/mypy
 
-unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY)
+unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(SUITE_READY) $(CLIENTS_READY) \
+		$(TRANSIT_JS_READY)
 	$(BIN)/python -m pytest -n auto
 
 # The Spark data source, on Spark itself; without Java it says so and runs nothing.
 spark: $(SPARK_READY)
 	$(SPARK) -m pytest tests/spark
+
+# The pure wings alone, without network, processes or waiting: seconds.
+test-core: $(READY) $(SUITE_READY)
+	$(BIN)/python -m pytest -q tests/core
 
 demo: $(READY) $(TAP_READY)
 	$(BIN)/python demo/run.py
@@ -59,10 +68,19 @@ $(SPARK_READY): tests/requirements/spark.txt pyproject.toml
 	$(@D)/bin/python $(INSTALL) --no-deps --editable .
 	touch $@
 
-# What the tests of Meltano run: itself, and a tap that sends versions; and what installs a release.
-$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY): .tools/%/.ready: tests/requirements/%.txt
+# What the tests of Meltano run: itself, and a tap that sends versions; what installs a release; and
+# clients that others wrote for the Import API.
+$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY): \
+		.tools/%/.ready: tests/requirements/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) -r $<
+	touch $@
+
+# Transit's JavaScript library, which has no dependencies; without npm its test is skipped.
+$(TRANSIT_JS_READY):
+	mkdir -p $(@D)
+	if command -v npm >/dev/null; then \
+		npm install --silent --no-audit --no-fund --prefix $(@D) transit-js@0.8.874; fi
 	touch $@
 
 # The official test cases of JSON Schema, which the source package of `jsonschema` carries.
@@ -142,6 +160,7 @@ lock:
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/requirements/meltano.txt
+	printf 'stitchclient>=1\ntarget-stitch>=4\n' | $(COMPILE) - --output-file tests/requirements/clients.txt
 
 clean:
 	rm -rf $(VENV) .tools .demo build dist .mypy_cache .pytest_cache .ruff_cache

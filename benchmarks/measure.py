@@ -124,6 +124,15 @@ def run(peer: Peer, source: Path | Callable[[BinaryIO], None], gate: GateProcess
     return run_configured(peer, peer.config(gate.url), (), source, gate)
 
 
+def _start(
+    command: list[str], source: object, out: BinaryIO, err: BinaryIO
+) -> subprocess.Popen[bytes]:
+    if not isinstance(source, Path):
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
+    with source.open("rb") as stdin:
+        return subprocess.Popen(command, stdin=stdin, stdout=out, stderr=err)
+
+
 def run_configured(
     peer: Peer,
     config: Config,
@@ -141,11 +150,7 @@ def run_configured(
         gate_before, busy_before = gate.cpu_seconds, _busy_seconds()
         with out_path.open("wb") as out, err_path.open("wb") as err:
             started = time.perf_counter()
-            if isinstance(source, Path):
-                with source.open("rb") as stdin:
-                    process = subprocess.Popen(command, stdin=stdin, stdout=out, stderr=err)
-            else:
-                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
+            process = _start(command, source, out, err)
             watchdog = threading.Timer(TIMEOUT_SECONDS, process.kill)
             watchdog.start()
             try:

@@ -7,13 +7,14 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
 
 from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
-from target_stitch_import.delivery.verdict import Answer
+from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.errors import (
     ConfigurationError,
     OutputError,
@@ -30,25 +31,17 @@ from target_stitch_import.files import (
     database,
     output_streams,
 )
+from target_stitch_import.report import closing
 from target_stitch_import.report.live import Progress
+from target_stitch_import.report.log import LOGGER_NAME, log_files
 from target_stitch_import.report.metrics import Metrics
-from target_stitch_import.report.observer import (
-    DISTRIBUTION,
-    LOGGER_NAME,
-    Ending,
-    Reporter,
-    log_files,
-)
-from target_stitch_import.report.summary import (
-    ACKNOWLEDGED,
-    WOULD_BE_SENT,
-    log_summary,
-    write_summary,
-)
+from target_stitch_import.report.observer import DISTRIBUTION, Ending, RunObserver
+from target_stitch_import.report.summary import write_summary
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters
-from target_stitch_import.run.http import ImportApi
+from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.intake import Intake, Source
+from target_stitch_import.run.local_rejections import local_rejections
 from target_stitch_import.run.loop import Run
 from target_stitch_import.run.maps import SETTINGS as MAPPING_SETTINGS
 from target_stitch_import.run.maps import StreamMapper
@@ -59,10 +52,11 @@ from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from target_stitch_import.config import Settings
-    from target_stitch_import.report.live import Terminal
+    from target_stitch_import.config.settings import Settings
+    from target_stitch_import.report.summary import Summary
+    from target_stitch_import.report.terminal import Terminal
     from target_stitch_import.run.dead_letter import Shelf
     from target_stitch_import.run.sender import Transport
 
@@ -105,29 +99,26 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
     with ExitStack() as stack:
         # What may refuse to work comes first, and last what empties a file.
         mapper = _mapper(settings)
-        transports = _transports(settings, options, stack)
-        reporter = _reporter(options)
-        shelf, versions = _shelf(settings, options, stack, reporter)
+        observer = _observer(settings, options)
+        local_api = _local_api(settings, options, stack)
+        shelf, versions = _shelf(settings, options, stack, observer)
         output = OutputFile(options.output_path) if options.output_path else None
         if output:
             stack.callback(output.close)
         wakeup = Wakeup()
         stack.callback(wakeup.close)
         sender = Sender(
-            transports,
-            SenderRules(
-                settings.requests_at_once,
-                settings.max_retry_seconds,
-            ),
+            _transports(settings, options, local_api),
+            SenderRules(settings.requests_at_once, settings.max_retry_seconds),
             shelf,
             wakeup.wake,
-            reporter.trouble,
+            observer.trouble,
         )
         run = Run(
             intake=Intake(source, BatchFiles(settings.batch_root, files.written_as)),
             pipeline=_pipeline(settings, versions),
             states=StateWriter(states, wakeup.wake),
-            observer=reporter,
+            observer=observer,
             wakeup=wakeup,
             sender=sender,
             dead_letters=shelf,
@@ -135,7 +126,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
             output=output,
             writes_states=not options.dry_run,
         )
-        _run(run, settings, reporter, dry_run=options.dry_run)
+        _see_through(run, observer, local_api, settings, options)
         return run.lines_read
 
 
@@ -160,59 +151,97 @@ def _files(settings: Settings, options: Options, source: Source, states: IO[byte
     return Files(uses)
 
 
-def _reporter(options: Options) -> Reporter:
-    done = WOULD_BE_SENT if options.dry_run else ACKNOWLEDGED
+def _observer(settings: Settings, options: Options) -> RunObserver:
+    done = _setting(settings, options).done
     if options.terminal is None:
         progress, metrics = Progress.logged(_LOGGER, done), Metrics(time.monotonic())
     else:
         # People watch; lines for programs to read would only push theirs about.
         progress, metrics = Progress.live(options.terminal, done), None
-    return Reporter(progress=progress, metrics=metrics)
+    # A dry run's shelf tells of each record.
+    path = None if options.dry_run else settings.dead_letter_path
+    return RunObserver(progress, metrics, path)
+
+
+def _setting(settings: Settings, options: Options) -> closing.Setting:
+    return closing.Setting(
+        settings.dead_letter_path if settings.on_invalid_record == "dead_letter" else None,
+        settings.local_database if settings.starts_local_api else None,
+        options.dry_run,
+    )
 
 
 def _shelf(
-    settings: Settings, options: Options, stack: ExitStack, reporter: Reporter
+    settings: Settings, options: Options, stack: ExitStack, observer: RunObserver
 ) -> tuple[Shelf | None, set[tuple[str, int]]]:
-    """Return where bad records go, and the streams and table versions that lack some already."""
+    """Return where bad records go, and the tables and versions that lack some already."""
     path, limit = settings.dead_letter_path, settings.dead_letter_limit
     if settings.on_invalid_record != "dead_letter" or not path:
         return None, set()
     if options.dry_run:
         # Nothing of it is delivered, so nothing of it may stand in a later run's way.
-        return DryDeadLetters(path, limit, reporter.trouble), set()
+        return DryDeadLetters(path, limit, observer.trouble), set()
     letters = DeadLetters(path, limit)
     stack.callback(letters.close)
     return letters, letters.versions()
 
 
-def _run(run: Run, settings: Settings, reporter: Reporter, *, dry_run: bool) -> None:
+def _see_through(
+    run: Run,
+    observer: RunObserver,
+    local_api: _LocalApi | None,
+    settings: Settings,
+    options: Options,
+) -> None:
+    """Run to the end, and tell how it went.
+
+    Raises:
+        TargetError: The run failed.
+    """
+    failed = _outcome(run, observer)
+    # Asked while it is still there; whatever it loaded is loaded by then.
+    rejected = local_api.rejected() if local_api else {}
+    ending = _ending(run, failed, rejected)
+    try:
+        _conclude(observer.summary(run.pipeline.counts(), ending), settings, options)
+    finally:
+        if failed:
+            raise failed
+
+
+def _outcome(run: Run, observer: RunObserver) -> TargetError | None:
+    """Run; return what made it fail."""
     failed: TargetError | None = None
     try:
         run.run()
     except TargetError as error:
         failed = error
     finally:
-        reporter.close()
+        observer.close()
     try:
         if run.output:
             run.output.close()  # what is still in memory is part of how the run ends
     except OutputError as error:
         failed = failed or error
-    ending = Ending(
+    return failed
+
+
+def _ending(
+    run: Run, failed: TargetError | None, rejected: Mapping[str, Mapping[str, int]]
+) -> Ending:
+    return Ending(
         exit_status=failed.exit_status if failed else 0,
         error=str(failed) if failed else None,
-        last_state=run.states.last_written,
-        held_bytes=run.pipeline.held_bytes,
-        seconds_without_room=run.seconds_without_room,
+        rejected=rejected,
+        run=run.standing(),
     )
-    summary = reporter.summary(run.pipeline.counts(), run.sender.traffic, ending)
-    log_summary(summary, _LOGGER, dry_run=dry_run)
-    try:
-        if settings.summary_path:
-            write_summary(settings.summary_path, summary)
-    finally:
-        if failed:
-            raise failed
+
+
+def _conclude(summary: Summary, settings: Settings, options: Options) -> None:
+    """Tell how the run went."""
+    closing.tell(summary, _setting(settings, options), _LOGGER, options.terminal)
+    if settings.summary_path:
+        write_summary(settings.summary_path, summary)
 
 
 def _mapper(settings: Settings) -> StreamMapper | None:
@@ -222,45 +251,76 @@ def _mapper(settings: Settings) -> StreamMapper | None:
 
 
 def _pipeline(settings: Settings, lacking: set[tuple[str, int]]) -> Pipeline:
-    rules = PipelineRules(
+    pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings))
+    for table, table_version in lacking:
+        pipeline.lacks(table, table_version)
+    return pipeline
+
+
+def pipeline_rules(settings: Settings) -> PipelineRules:
+    """Return what the settings say about the pipeline."""
+    return PipelineRules(
         stream=StreamRules(
             validate_records=settings.validate_records,
             naive_datetimes=settings.naive_datetimes,
             append_only=settings.load_method == "append-only",
+            table_prefix=settings.table_prefix or "",
         ),
         dead_letter=settings.on_invalid_record == "dead_letter",
         process_activate_version_messages=settings.process_activate_version_messages,
+        activate_incomplete_versions=settings.activate_incomplete_versions,
         max_buffer_bytes=settings.max_buffer_bytes,
         max_in_flight_requests=settings.requests_at_once,
     )
-    limits = Limits(
+
+
+def batch_limits(settings: Settings) -> Limits:
+    """Return what the settings say about the size and age of batches."""
+    return Limits(
         max_bytes=settings.batch_size_bytes,
         max_rows=settings.batch_size_rows,
         max_age_seconds=settings.batch_delay_seconds,
     )
-    pipeline = Pipeline(rules, limits)
-    for stream, table_version in lacking:
-        pipeline.taint(stream, table_version)
-    return pipeline
 
 
-def _transports(settings: Settings, options: Options, stack: ExitStack) -> Callable[[], Transport]:
+def _transports(
+    settings: Settings, options: Options, local_api: _LocalApi | None
+) -> Callable[[], Transport]:
     if options.dry_run:
         return DryRun
-    local_url = ""
-    if settings.starts_local_api:
-        local_url = _start_local_api(settings.local_database, stack)
+    local_url = local_api.url if local_api else ""
     endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
-    return lambda: ImportApi(endpoint)
+    return lambda: ImportApiClient(endpoint)
 
 
-def _start_local_api(database: str, stack: ExitStack) -> str:
+@dataclass(frozen=True, slots=True)
+class _LocalApi:
+    """A local Import API that was started for this run."""
+
+    url: str
+    started_at: datetime
+
+    def rejected(self) -> Mapping[str, Mapping[str, int]]:
+        """Return how many rows it rejected while loading, by table and reason."""
+        rejected = local_rejections(self.url, self.started_at)
+        if rejected is None:
+            _LOGGER.warning(
+                "The local Import API does not tell which rows it rejected while loading. Look at "
+                "the tables `_sdc_rejected` of its database."
+            )
+        return rejected or {}
+
+
+def _local_api(settings: Settings, options: Options, stack: ExitStack) -> _LocalApi | None:
+    if options.dry_run or not settings.starts_local_api:
+        return None
     from target_stitch_import.local import (  # noqa: PLC0415 - an extra, only for this region
         ImportApiProcess,
         LocalExtraMissingError,
         StartError,
     )
 
+    database, now = settings.local_database, datetime.now(timezone.utc)
     try:
         # Nobody asks it what was sent, so it need not remember.
         server = ImportApiProcess(database=database, arguments=("--keep-bytes", "0"))
@@ -272,4 +332,4 @@ def _start_local_api(database: str, stack: ExitStack) -> str:
             f"The local Import API could not start on {database}: {error}. Its own words are above."
         ) from None
     _LOGGER.info("A local Import API loads into %s", database)
-    return server.url
+    return _LocalApi(server.url, now)

@@ -6,17 +6,21 @@ import errno
 import gc
 import logging
 import os
+import platform
 import sys
 from importlib.metadata import version
 from typing import IO, Any, NoReturn
 
 import click
 
-from target_stitch_import.config import Settings, misspelt, read_config
+from target_stitch_import.config.settings import Settings
+from target_stitch_import.config.sources import read_config
 from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
-from target_stitch_import.report.observer import LOGGER_NAME, set_up_logging
+from target_stitch_import.report.log import LOGGER_NAME, set_up_logging
+from target_stitch_import.report.observer import DISTRIBUTION
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
+VERSION = version(DISTRIBUTION)
 INTERNAL_ERROR_STATUS = 70
 _STDOUT_FAILS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF})
 GC_THRESHOLD = 50_000
@@ -24,15 +28,22 @@ GC_THRESHOLD = 50_000
 own 700 has it look through the schemas of all streams again and again."""
 
 
+def _refuse_state(_context: click.Context, _option: click.Parameter, given: str | None) -> None:
+    """Say where a state goes: everybody tries it here once."""
+    if given is not None:
+        raise click.UsageError(
+            "A target takes no --state: it writes states to stdout. Save the last line, and give "
+            "it to the tap: tap-something --state FILE | target-stitch-import."
+        )
+
+
 @click.command(
-    "target-stitch-import",
-    context_settings={"help_option_names": ["--help"]},
+    DISTRIBUTION,
+    context_settings={"help_option_names": ["-h", "--help"], "allow_extra_args": True},
     epilog="For a first run without an account, pipe a tap into `target-stitch-import -c FILE`, "
     'with {"region": "local"} in the file: it loads into DuckDB.',
 )
-@click.version_option(
-    version("target-stitch-import"), "--version", prog_name="target-stitch-import"
-)
+@click.version_option(VERSION, "--version", prog_name=DISTRIBUTION)
 @click.option("--about", is_flag=True, help="Show the settings and what this target can do.")
 @click.option(
     "--format",
@@ -62,6 +73,7 @@ own 700 has it look through the schemas of all streams again and again."""
 @click.option("--max-batch-records", type=int, help="Overrides batch_size_rows.")
 @click.option("--max-batch-bytes", type=int, help="Overrides batch_size_bytes.")
 @click.option("--batch-delay-seconds", type=float, help="Overrides batch_delay_seconds.")
+@click.option("--state", metavar="FILE", hidden=True, callback=_refuse_state, expose_value=False)
 @click.pass_context
 def command(  # noqa: PLR0913 - one argument an option
     context: click.Context,
@@ -78,17 +90,17 @@ def command(  # noqa: PLR0913 - one argument an option
     **overrides: float | None,
 ) -> None:
     """Deliver a Singer tap's output on stdin to Stitch, and write its states to stdout."""
+    if context.args:  # not repeated, as it may be a configuration with its token
+        raise click.UsageError("There is an argument that belongs to no option.")
     if about:
-        from target_stitch_import.target import TargetStitchImport  # noqa: PLC0415 - slow
+        from target_stitch_import.about import about as page  # noqa: PLC0415 - not for a run
 
-        TargetStitchImport.print_about(about_format)
-        sys.stdout.flush()
+        print(page(about_format), flush=True)  # noqa: T201 - a full stdout is told below
         return
     try:
         terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
-        config = read_config(config_paths)
-        for note in misspelt(config):
-            _LOGGER.warning("%s", note)
+        _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
+        config = read_config(config_paths, _LOGGER.warning)
         config |= {
             setting: overrides[option]
             for option, setting in _OVERRIDES.items()
@@ -130,7 +142,7 @@ def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -
 def main() -> NoReturn:
     """Run the command and exit with its status."""
     try:
-        status = command.main(prog_name="target-stitch-import", standalone_mode=False)
+        status = command.main(prog_name=DISTRIBUTION, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(ConfigurationError.exit_status)

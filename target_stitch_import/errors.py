@@ -18,6 +18,14 @@ class InputError(TargetError):
     exit_status = 65
 
 
+class StreamUnknownError(InputError):
+    """A message of a stream came before its SCHEMA."""
+
+
+class KeyMissingError(InputError):
+    """A record lacks a key property."""
+
+
 class ServiceUnavailableError(TargetError):
     """The Import API stayed out of reach past `max_retry_seconds`: run again later."""
 

@@ -9,24 +9,30 @@ import sys
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import click
 from singer_sdk import Target
 from singer_sdk.exceptions import (
     ConfigValidationError,
     MissingKeyPropertiesError,
     RecordsWithoutSchemaException,
 )
-from singer_sdk.helpers.capabilities import PluginCapabilities, TargetCapabilities
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
+from target_stitch_import.about import about, capabilities
 from target_stitch_import.app import Options, deliver
 from target_stitch_import.cli import command
-from target_stitch_import.config import Settings, json_schema
-from target_stitch_import.errors import ConfigurationError, InputError
+from target_stitch_import.config.settings import Settings, json_schema
+from target_stitch_import.errors import (
+    ConfigurationError,
+    InputError,
+    KeyMissingError,
+    StreamUnknownError,
+)
+from target_stitch_import.report.observer import DISTRIBUTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
 
 
@@ -56,40 +62,30 @@ class RunReader(GenericSingerReader[bytes]):
         try:
             lines = deliver(self._settings, Options(), source, sys.stdout.buffer)
         except InputError as error:
-            raise _as_sdk_error(error) from error
+            raise _SDK_ERRORS.get(type(error), type(error))(str(error)) from error
         return Counter({"lines": lines})
 
 
-class _RecordsWithoutSchemaError(RecordsWithoutSchemaException, InputError):
+class _RecordsWithoutSchemaError(RecordsWithoutSchemaException, StreamUnknownError):
     pass
 
 
-class _MissingKeyPropertiesError(MissingKeyPropertiesError, InputError):
+class _MissingKeyPropertiesError(MissingKeyPropertiesError, KeyMissingError):
     pass
 
 
-def _as_sdk_error(error: InputError) -> InputError:
-    if "before its SCHEMA" in str(error):
-        return _RecordsWithoutSchemaError(str(error))
-    if "key property is missing" in str(error):
-        return _MissingKeyPropertiesError(str(error))
-    return error
+_SDK_ERRORS: dict[type[InputError], type[InputError]] = {
+    StreamUnknownError: _RecordsWithoutSchemaError,
+    KeyMissingError: _MissingKeyPropertiesError,
+}
 
 
 class TargetStitchImport(Target):
     """Singer target for Stitch's Import API."""
 
-    name = "target-stitch-import"
+    name = DISTRIBUTION
     config_jsonschema: ClassVar[dict[str, Any]] = json_schema()
-    capabilities: ClassVar[list[CapabilitiesEnum]] = [
-        PluginCapabilities.ABOUT,
-        PluginCapabilities.STREAM_MAPS,
-        PluginCapabilities.FLATTENING,
-        PluginCapabilities.ACTIVATE_VERSION,
-        PluginCapabilities.BATCH,
-        PluginCapabilities.STRUCTURED_LOGGING,
-        TargetCapabilities.VALIDATE_RECORDS,
-    ]
+    capabilities: ClassVar[list[CapabilitiesEnum]] = capabilities()
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -116,6 +112,11 @@ class TargetStitchImport(Target):
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
         """Add nothing: the settings table is whole."""
+
+    @classmethod
+    def print_about(cls, output_format: str | None = None) -> None:
+        """Print what the command line prints."""
+        click.echo(about(output_format))
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

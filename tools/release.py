@@ -30,7 +30,10 @@ INPUT = b"""\
 {"type":"RECORD","stream":"s","record":{"id":1}}
 {"type":"STATE","value":1}
 """
-TYPED = "from target_stitch_import.config import Settings\nreveal_type(Settings.load({}).region)\n"
+TYPED = """\
+from target_stitch_import.config.settings import Settings
+reveal_type(Settings.load({}).region)
+"""
 ONLY_EXTRA = ("duckdb", "starlette", "uvicorn", "jinja2", "pyarrow")
 
 

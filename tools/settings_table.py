@@ -1,7 +1,7 @@
 """Writes what repeats the settings: `python -m tools.settings_table`.
 
-`config.Settings` is the source; the README's short table, `docs/settings.md`, the plugin definition
-for Meltano and the loader in `meltano.yml` follow it. The tests check that they are current.
+`config.settings.Settings` is the source; the README's short table, `docs/settings.md`, the plugin
+definition for Meltano and the loader in `meltano.yml` follow it. The tests check that they do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from target_stitch_import.config import ENVIRONMENT_PREFIX, SECRETS, json_schema
+from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 
 if TYPE_CHECKING:

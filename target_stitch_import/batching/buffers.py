@@ -1,7 +1,7 @@
-"""One stream's open batch: it closes on bytes, rows, age, a changed schema or version.
+"""The streams' open batches: they close on bytes, rows, age, another version, or too many schemas.
 
-Law: a batch never exceeds its limits, but for a message that is larger than them by itself, which
-goes alone.
+Laws: a batch never exceeds its limits, but for a message that is larger than them by itself, which
+goes alone. Batches of a stream are open side by side only for a few schemas of the same version.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.payload import Batch, BodyPrefix, Fragment
-from target_stitch_import.limits import MAX_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+
+MAX_SIDE_BY_SIDE = 8
+MAX_SIDE_BY_SIDE_BYTES = 1_000_000
+"""Of one stream's schemas, but for the newest, which may be as large as it likes."""
 
 
 @dataclass(slots=True)
 class Limits:
     """What one batch may hold. `max_bytes` sinks when the service refuses a body as too large."""
 
-    max_bytes: int = 4_000_000
-    max_rows: int = MAX_MESSAGES
-    max_age_seconds: float = 60.0
+    max_bytes: int
+    max_rows: int
+    max_age_seconds: float
 
 
 class OpenBatch:
@@ -96,42 +100,61 @@ class Buffers:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.held_bytes = 0
-        self._open: dict[str, OpenBatch] = {}
+        self._open: dict[tuple[str, BodyPrefix], OpenBatch] = {}
+        self._of_streams: dict[str, dict[BodyPrefix, OpenBatch]] = {}
 
     def add(
         self, stream: str, prefix: BodyPrefix, version: int | None, fragment: Fragment, now: float
     ) -> Sequence[Batch]:
         """Buffer `fragment`; return the batches that this completes."""
         completed: list[Batch] = []
-        batch = self._open.get(stream)
-        if batch and (batch.prefix is not prefix or batch.version != version):
-            completed.append(self.close(stream))
         rest: Fragment | None = fragment
         while rest:
-            batch = self._open.get(stream)
+            batch = self._open.get((stream, prefix))
             if batch is None:
-                batch = self._open[stream] = OpenBatch(stream, prefix, version, now)
+                completed += self._make_way(stream, prefix, version)
+                batch = OpenBatch(stream, prefix, version, now)
+                self._open[stream, prefix] = batch
+                self._of_streams.setdefault(stream, {})[prefix] = batch
             before = batch.held_bytes
             rest = batch.fill(rest, self.limits)
             self.held_bytes += batch.held_bytes - before
             is_full = batch.size >= self.limits.max_bytes or batch.count >= self.limits.max_rows
             if rest or is_full:
-                completed.append(self.close(stream))
+                completed.append(self._close(batch))
         return completed
 
-    def close(self, stream: str) -> Batch:
-        """Close the open batch of `stream`, which must have one."""
-        batch = self._open.pop(stream)
+    def _make_way(self, stream: str, prefix: BodyPrefix, version: int | None) -> Iterator[Batch]:
+        """Close and yield what must not be open beside a new batch of the stream."""
+        beside = self._of_streams.get(stream, {})
+        while beside:
+            oldest = next(iter(beside.values()))
+            schema_bytes = sum(len(each.encoded) for each in beside)
+            if (
+                oldest.version == version
+                and len(beside) < MAX_SIDE_BY_SIDE
+                and schema_bytes + len(prefix.encoded) <= MAX_SIDE_BY_SIDE_BYTES
+            ):
+                return
+            yield self._close(oldest)
+
+    def close(self, stream: str) -> list[Batch]:
+        """Close the open batches of `stream`."""
+        return [self._close(each) for each in [*self._of_streams.get(stream, {}).values()]]
+
+    def _close(self, batch: OpenBatch) -> Batch:
+        del self._open[batch.stream, batch.prefix]
+        beside = self._of_streams[batch.stream]
+        del beside[batch.prefix]
+        if not beside:
+            del self._of_streams[batch.stream]
         self.held_bytes -= batch.held_bytes
         return batch.close()
-
-    def __contains__(self, stream: str) -> bool:
-        return stream in self._open
 
     def expired(self, now: float) -> Iterator[Batch]:
         """Close and yield the batches that have waited long enough."""
         while self._open and self.next_deadline() <= now:
-            yield self.close(next(iter(self._open)))
+            yield self._close(next(iter(self._open.values())))
 
     def next_deadline(self) -> float:
         """Return when the oldest batch has waited long enough; infinity without one."""
@@ -140,5 +163,8 @@ class Buffers:
         return float("inf")
 
     def sizes(self) -> dict[str, int]:
-        """Return the streams with an open batch, with how much memory each takes."""
-        return {stream: batch.held_bytes for stream, batch in self._open.items()}
+        """Return the streams with open batches, with how much memory those take."""
+        return {
+            stream: sum(each.held_bytes for each in beside.values())
+            for stream, beside in self._of_streams.items()
+        }

@@ -13,17 +13,17 @@ from target_stitch_import.batching.payload import (
     Fragment,
     Span,
     Upsert,
-    api_time,
     encode_upserts,
     upserts,
 )
+from target_stitch_import.batching.times import api_times
 from target_stitch_import.singer.messages import RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from msgspec import Raw
+    from msgspec import Raw, UnsetType
 
     from target_stitch_import.singer.messages import RecordMessage
 
@@ -57,17 +57,20 @@ class Gathered:
         return self.size >= ENOUGH_BYTES or len(self.spans) >= ENOUGH_RECORDS
 
     def extend(
-        self, messages: list[RecordMessage], span: Span, sequences: list[int] | None = None
+        self,
+        messages: list[RecordMessage],
+        times: Iterable[str | UnsetType],
+        span: Span,
+        sequences: list[int] | None = None,
     ) -> bool:
         """Add all that was read as `span`, as `add` would one by one."""
         count = len(messages)
         records = [message.record for message in messages]
-        times = [message.time_extracted for message in messages]
         if sequences is None:
             self.upserts += upserts(span.sequence, records, times)
             self.spans += [span] * count
         else:
-            self.upserts += map(Upsert, sequences, records)
+            self.upserts += map(Upsert, sequences, records, times)
             self.spans += span.numbered(sequences)
         if len(self.spans) >= ENOUGH_RECORDS:
             return True  # it will be taken at once, so its size is of no interest
@@ -92,11 +95,13 @@ class Gathering:
     """What is gathered of all streams.
 
     `since` is when the first of it came; it never goes back, as it stays until all is taken.
+    `undated` has the streams of records whose `time_extracted` was no time, until it is emptied.
     """
 
     def __init__(self) -> None:
         self.size = 0
         self.since = float("inf")
+        self.undated: set[str] = set()
         self._of_streams: dict[str, Gathered] = {}
 
     def add(
@@ -114,8 +119,10 @@ class Gathering:
         """
         # Most taps write one stream after the other: all that is alike goes in by one call.
         are_alike = len(streams) == 1 and len({message.version for message in messages}) == 1
+        times, bad = api_times([message.time_extracted for message in messages])
+        self.undated.update(messages[at].stream for at in bad)
         sequence = span.sequence
-        for message in messages[:1] if are_alike else messages:
+        for message, time in zip(messages[:1] if are_alike else messages, times, strict=False):
             stream = message.stream
             gathered = self._of_streams.get(stream)
             if gathered is None or gathered.version != message.version:
@@ -123,9 +130,8 @@ class Gathering:
                     yield stream
                 gathered = self._open(stream, message.version, now)
             if are_alike:
-                is_enough = gathered.extend(messages, span, sequences)
+                is_enough = gathered.extend(messages, times, span, sequences)
             else:
-                time = api_time(message.time_extracted)
                 is_enough = gathered.add(Upsert(sequence, message.record, time), span)
                 sequence += 1
             if is_enough:

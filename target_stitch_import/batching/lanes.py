@@ -1,8 +1,8 @@
-"""One stream's way to the sender: its batches in order, and what has become of its messages.
+"""The streams' ways to the sender: their batches in order, and what has become of their messages.
 
 Law: an activation goes out only when nothing of its stream is in flight, and lets nothing pass
-until it has settled. One of a version that lacks a record never goes out: it would delete the rows
-of that record that are still there from before.
+until it has settled. One of a version that lacks a record is withheld, unless that is wanted: it
+would delete the rows of that record that are still there from before.
 """
 
 from __future__ import annotations
@@ -12,57 +12,126 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import ItemsView, Iterator, Sequence
 
     from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.set_aside import SetAside
 
 
 @dataclass(slots=True)
 class Counts:
-    """How far the messages of one stream have come; activations count as messages."""
+    """How far the messages of one stream have come; activations count as messages.
+
+    `activations` is how many were read.
+    """
 
     read: int = 0
     acknowledged: int = 0
     set_aside: int = 0
     in_flight: int = 0
+    activations: int = 0
 
 
 @dataclass(slots=True)
 class Lane:
     """Closed batches of one stream that wait for their turn.
 
-    `tainted_versions` lack a record that was set aside; `refused` is the activation that the lane
-    ends at for that reason.
+    `lacking` has the versions that lack a record set aside, with the first such one's sequence.
     """
 
     counts: Counts = field(default_factory=Counts)
-    tainted_versions: set[int | None] = field(default_factory=set)
-    refused: Batch | None = None
+    lacking: dict[int | None, int] = field(default_factory=dict)
     _waiting: deque[Batch] = field(default_factory=deque)
     _is_activating: bool = False
+
+    def lacks(self, version: int | None, sequence: int) -> None:
+        """Note that a version lacks the record that has this `sequence`."""
+        self.lacking[version] = min(sequence, self.lacking.get(version, sequence))
+
+    def is_incomplete(self, activation: Batch) -> bool:
+        """Tell whether the version that is to be activated lacks a record read before."""
+        first_lacking = self.lacking.get(activation.version)
+        return first_lacking is not None and first_lacking < activation.first_sequence
 
     def join(self, batch: Batch) -> None:
         """Queue up."""
         self._waiting.append(batch)
 
-    def ready(self) -> Iterator[Batch]:
-        """Yield the batches that may go out now, which are in flight from then on."""
+    def leaving(self, *, withholds: bool) -> Iterator[Batch]:
+        """Yield the batches that are ready, which are in flight from then on.
+
+        Among them are activations of versions that lack a record; where those are to be withheld,
+        they are not in flight and hold nothing up.
+        """
         while self._waiting and not self._is_activating:
             batch = self._waiting[0]
             if batch.barrier and self.counts.in_flight:
                 return
-            if batch.barrier and batch.version in self.tainted_versions:
-                self.refused = batch
-                return
-            self._is_activating = batch.barrier
-            self.counts.in_flight += batch.count
+            if not (batch.barrier and withholds and self.is_incomplete(batch)):
+                self._is_activating = batch.barrier
+                self.counts.in_flight += batch.count
             yield self._waiting.popleft()
 
-    def settled(self, count: int, lacking: list[int | None]) -> None:
-        """Note that `count` messages are settled: set aside one of each version in `lacking`."""
+    def settled(self, count: int, set_aside: Sequence[SetAside]) -> None:
+        """Note that `count` messages in flight are settled, of them these records set aside."""
         self.counts.in_flight -= count
-        self.counts.set_aside += len(lacking)
-        self.counts.acknowledged += count - len(lacking)
-        self.tainted_versions.update(lacking)
+        self.counts.set_aside += len(set_aside)
+        self.counts.acknowledged += count - len(set_aside)
+        for each in set_aside:
+            self.lacks(each.version, each.sequence)
         if self.counts.in_flight == 0:
             self._is_activating = False
+
+
+class Lanes:
+    """The lanes of all streams, and the batches that have been closed and are not released yet.
+
+    Batches that may be sent are in `ready`, activations that must not be in `withheld`.
+    """
+
+    def __init__(self, *, activate_incomplete: bool) -> None:
+        self.ready: deque[Batch] = deque()
+        self.withheld: deque[Batch] = deque()
+        self.held_bytes = 0
+        self.ready_or_in_flight = 0
+        """How many batches are; one that waits for its turn is not."""
+        self._withholds = not activate_incomplete
+        self._lanes: dict[str, Lane] = {}
+
+    def __getitem__(self, stream: str) -> Lane:
+        return self._lanes.setdefault(stream, Lane())
+
+    def open(self, stream: str) -> None:
+        """Count the messages of a stream from here on."""
+        self._lanes.setdefault(stream, Lane())
+
+    def items(self) -> ItemsView[str, Lane]:
+        """Return all lanes with the names of their streams."""
+        return self._lanes.items()
+
+    def join(self, batch: Batch) -> None:
+        """Queue up a batch just closed."""
+        self.held_bytes += batch.held_bytes
+        lane = self[batch.stream]
+        lane.join(batch)
+        self._advance(lane)
+
+    def settled(self, part: Batch, set_aside: Sequence[SetAside]) -> None:
+        """Note that the messages of a part are settled, some of them by being set aside."""
+        lane = self[part.stream]
+        lane.settled(part.count, set_aside)
+        self._advance(lane)
+
+    def released(self, batch: Batch) -> None:
+        """Note that nobody holds a batch from `ready` any more."""
+        self.held_bytes -= batch.held_bytes
+        self.ready_or_in_flight -= 1
+
+    def _advance(self, lane: Lane) -> None:
+        for batch in lane.leaving(withholds=self._withholds):
+            if batch.barrier and self._withholds and lane.is_incomplete(batch):
+                self.held_bytes -= batch.held_bytes
+                self.withheld.append(batch)
+            else:
+                self.ready_or_in_flight += 1
+                self.ready.append(batch)

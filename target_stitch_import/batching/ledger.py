@@ -27,22 +27,20 @@ class _Epoch:
 class Ledger:
     """Counts what is read and settled, and says which state is earned."""
 
-    def __init__(self, max_epochs: int = MAX_EPOCHS) -> None:
+    def __init__(
+        self, max_epochs: int = MAX_EPOCHS, max_pending_bytes: int = MAX_PENDING_BYTES
+    ) -> None:
         self._epochs: deque[_Epoch] = deque([_Epoch()])
         self._first = 0
         self._max_epochs = max_epochs
+        self._max_pending_bytes = max_pending_bytes
         self._pending_bytes = 0
-
-    @property
-    def unsettled(self) -> int:
-        """How many records and activations are read and not settled."""
-        return sum(epoch.unsettled for epoch in self._epochs)
 
     def read(self, count: int) -> int:
         """Enter `count` messages just read; return their epoch."""
         newest = self._epochs[-1]
         if newest.state is not None and (
-            len(self._epochs) < self._max_epochs and self._pending_bytes < MAX_PENDING_BYTES
+            len(self._epochs) < self._max_epochs and self._pending_bytes < self._max_pending_bytes
         ):
             newest = _Epoch()
             self._epochs.append(newest)

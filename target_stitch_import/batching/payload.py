@@ -6,12 +6,10 @@ the input and stay with their record through every retry and split.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,9 +29,6 @@ behind it, for as long as it lives. One thread at a time encodes records."""
 _OPENING = b',"messages":['
 _ENVELOPE_BYTES = 128
 """More than a message needs around its record: action, sequence and time extracted."""
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
-)
 _CLOSING = b"]}"
 
 FRAGMENT_BYTES = 400
@@ -148,10 +143,12 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 
 
 def upserts(
-    sequence: int, records: Sequence[Raw], times_extracted: Sequence[str | None]
+    sequence: int, records: Sequence[Raw], times: Iterable[str | UnsetType]
 ) -> Iterator[Upsert]:
-    """Return the messages for `records`, which count up from `sequence`."""
-    times = map(api_time, times_extracted) if any(times_extracted) else repeat(UNSET)
+    """Return the messages for `records`, which count up from `sequence`.
+
+    `times` is when each was extracted, as the API writes it.
+    """
     return map(Upsert, range(sequence, sequence + len(records)), records, times)
 
 
@@ -159,36 +156,6 @@ def encode_upserts(upserts: list[Upsert]) -> bytes:
     """Return messages as a JSON list."""
     _ENCODER.encode_into(upserts, _ENCODED)
     return bytes(_ENCODED)
-
-
-def encode_activation(sequence: int) -> bytes:
-    """Return the message that activates the table version of its body, as a JSON list."""
-    return _ENCODER.encode([_ActivateVersion(sequence)])
-
-
-def api_time(text: str | None) -> str | UnsetType:
-    """Return `time_extracted` in UTC as the API writes it, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
-
-    What cannot be read as a time is left out rather than sent: it would cost the whole batch.
-    """
-    if not text:
-        return UNSET
-    # Two spellings cover nearly all taps: the API's own, and Python's for UTC. Only their shape is
-    # looked at, as every record has one.
-    if len(text) == 27 and text[10] == "T" and text[19] == "." and text[26] == "Z":
-        return text
-    if len(text) == 32 and text[10] == "T" and text[19] == "." and text[26:] == "+00:00":
-        return f"{text[:26]}Z"
-    match = _TIME.fullmatch(text)
-    if match is None:
-        return UNSET
-    day, time, fraction, offset = match.groups()
-    offset = "+00:00" if offset in {None, "Z", "z"} else f"{offset[:3]}:{offset[-2:]}"
-    try:
-        parsed = datetime.fromisoformat(f"{day}T{time}.{(fraction or '')[:6]:0<6}{offset}")
-        return f"{parsed.astimezone(timezone.utc).isoformat(timespec='microseconds')[:26]}Z"
-    except (ValueError, OverflowError):
-        return UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,9 +280,16 @@ class Batch:
             yield SentMessage(span.at(message.sequence), data)
 
 
+def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Batch:
+    """Return the batch that activates a table version; `span` is that of the one message."""
+    encoded = _ENCODER.encode([_ActivateVersion(span.sequence)])
+    fragment = Fragment(encoded, [span], span.sequence, span.sequence)
+    return Batch.of(stream, prefix, [fragment], version, barrier=True)
+
+
 @dataclass(frozen=True, slots=True)
 class SentMessage:
     """One message of a batch: where it came from, and the record's text."""
 
-    place: Span
+    span: Span
     data: bytes

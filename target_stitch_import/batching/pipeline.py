@@ -6,74 +6,65 @@ held stays within `max_buffer_bytes`, one chunk of input, and the share for what
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.buffers import Buffers, Limits
+from target_stitch_import.batching.examining import BadRecord, examined
 from target_stitch_import.batching.gathering import (
     GATHER_SECONDS,
     GATHERED_SHARE,
     Gathered,
     Gathering,
 )
-from target_stitch_import.batching.lanes import Counts, Lane
+from target_stitch_import.batching.lanes import Counts, Lanes
 from target_stitch_import.batching.ledger import Ledger
-from target_stitch_import.batching.payload import (
-    Batch,
-    Fragment,
-    Sequencer,
-    Span,
-    encode_activation,
-)
-from target_stitch_import.batching.set_aside import SetAside
-from target_stitch_import.batching.stream import Stream, StreamRules
-from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.batching.payload import Batch, Sequencer, Span, activation
+from target_stitch_import.batching.refusals import Refusals
+from target_stitch_import.batching.streams import Notice, Streams
+from target_stitch_import.batching.undeclared import Undeclared, UndeclaredActivations
 from target_stitch_import.schema.advice import Advice
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.singer.messages import (
     ActivateVersion,
     Event,
     MalformedRecord,
+    MappedSchema,
     RecordFiles,
     Records,
     Schema,
     State,
 )
-from target_stitch_import.singer.origin import place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections import deque
+    from collections.abc import Sequence
 
-    from msgspec import Raw
-
+    from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.batching.stream import Stream, StreamRules
     from target_stitch_import.singer.origin import BatchFile
+
+
+_NO_TIME = Advice("`time_extracted` of some records is no time, and is left out")
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineRules:
     """What the user decided; the names are those of the settings."""
 
-    stream: StreamRules = field(default_factory=StreamRules)
-    dead_letter: bool = False
-    process_activate_version_messages: bool = True
-    max_buffer_bytes: int = 64_000_000
-    max_in_flight_requests: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something the user should know about a stream; told once."""
-
-    stream: str
-    text: str
+    stream: StreamRules
+    dead_letter: bool
+    process_activate_version_messages: bool
+    activate_incomplete_versions: bool
+    max_buffer_bytes: int
+    max_in_flight_requests: int
 
 
 class Pipeline:
     """Takes events with `receive`, and says what to send in `ready` and what to set aside.
 
-    The caller hands on batches from `ready`, reports each part with `settled` and each whole with
+    The caller sends the batches in `ready`, reports each part with `settled` and each whole with
     `released`, and calls `expire` when `next_deadline` has come. `earned_state` gives the states.
 
     Times are seconds on any clock that never steps back; `clock_ns` is nanoseconds since 1970.
@@ -81,28 +72,41 @@ class Pipeline:
 
     def __init__(self, rules: PipelineRules, limits: Limits) -> None:
         self.limits = limits
-        self.ready: deque[Batch] = deque()
-        self.to_set_aside: deque[SetAside] = deque()
-        self.notices: deque[Notice] = deque()
         self._rules = rules
-        self._streams: dict[str, Stream] = {}
-        self._lanes: dict[str, Lane] = {}
+        self._streams = Streams(rules.stream)
+        self._lanes = Lanes(activate_incomplete=rules.activate_incomplete_versions)
+        self._undeclared = UndeclaredActivations()
         self._gathering = Gathering()
         self._buffers = Buffers(limits)
         self._ledger = Ledger()
         self._sequencer = Sequencer()
-        self._closed_bytes = 0
-        self._handed = 0
-        """Batches that are ready or in the caller's hands."""
+        self._refusals = Refusals(sets_aside=rules.dead_letter)
         self._is_closing = False
-        self._refusal: tuple[int, str] | None = None
-        """The sequence of the first message that must not be sent, and what to tell of it."""
-        self._noticed: set[tuple[str, str, str]] = set()
-        self._names: dict[str, str] = {}
 
-    def taint(self, stream: str, version: int) -> None:
-        """Note that a version lacks a record that an earlier run set aside."""
-        self._lanes.setdefault(stream, Lane()).tainted_versions.add(version)
+    @property
+    def ready(self) -> deque[Batch]:
+        """What may be sent, in this order; whoever takes a batch takes it out."""
+        return self._lanes.ready
+
+    @property
+    def to_set_aside(self) -> deque[SetAside]:
+        """What is to be set aside, in this order."""
+        return self._refusals.to_set_aside
+
+    @property
+    def notices(self) -> deque[Notice]:
+        """What the user is to be told."""
+        return self._streams.notices
+
+    def lacks(self, table: str, version: int) -> None:
+        """Note that a version of a table lacks a record that an earlier run set aside."""
+        prefix = self._rules.stream.table_prefix
+        if table.startswith(prefix):
+            self._lanes[table.removeprefix(prefix)].lacks(version, 0)
+
+    def learn_limit(self, max_bytes: int) -> None:
+        """Note that the service takes no bodies larger than this."""
+        self.limits.max_bytes = min(self.limits.max_bytes, max_bytes)
 
     # What comes in.
 
@@ -119,36 +123,43 @@ class Pipeline:
             case State():
                 self._ledger.checkpoint(event.text)
             case Schema():
-                self._receive_schema(event)
+                self._receive_schema(event, clock_ns)
+            case MappedSchema():
+                self._declare(event.stream, event.aliases, clock_ns)
             case ActivateVersion():
-                self._receive_activation(event, clock_ns)
+                self._receive_activation(event, now, clock_ns)
             case MalformedRecord():
-                self._stream_of(event, "RECORD")
-                self._admit(event.stream)  # so that they are set aside in their order
-                span = self._enter(1, event.line, event.file, clock_ns)
-                if event.sequence is not None:
-                    (span,) = span.numbered([event.sequence])
-                self._lanes[event.stream].counts.read += 1
-                refused = Refused("", event.reason)
-                self._refuse(
-                    event.stream, event.version, span, event.text, refused, mapped=event.mapped
-                )
+                self._receive_malformed(event, clock_ns)
             case RecordFiles():
                 # Its records follow as events of their own.
-                self._stream_of(event, "BATCH")
-        if self._refusal:
-            self._tell_refusal()
+                self._streams.known(event.stream, "BATCH", event.line)
+        self._refusals.tell()
 
-    def close(self) -> None:
-        """Close all batches, a few at a time: the input has ended.
+    def end(self) -> None:
+        """Take notice that the input has ended by itself, and close all batches.
 
         Raises:
-            InputError: A record or an activation is refused; all others are on their way.
+            InputError: As `close`.
+        """
+        for stream in self._undeclared.streams():
+            for each in self._undeclared.take(stream):
+                self._ledger.settle(each.span.epoch, 1)
+            self._streams.notice(
+                stream,
+                Advice("ACTIVATE_VERSION came, and no SCHEMA: there is no table to activate"),
+            )
+        self.close()
+
+    def close(self) -> None:
+        """Close all batches, a few at a time: no more is read.
+
+        Raises:
+            InputError: A record is refused; all others are on their way.
         """
         self._admit_all()
         self._is_closing = True
         self._close_largest()
-        self._tell_refusal()
+        self._refusals.tell()
 
     def expire(self, now: float) -> None:
         """Check the records, and close the batches, that have waited long enough.
@@ -160,31 +171,43 @@ class Pipeline:
             self._admit_all()
         for batch in self._buffers.expired(now):
             self._enqueue(batch)
-        self._tell_refusal()
+        for stream in self._undeclared.overdue(now, self.limits.max_age_seconds):
+            self._streams.notice(
+                stream, Advice("ACTIVATE_VERSION came before its SCHEMA; states wait for it")
+            )
+        self._refusals.tell()
 
     def next_deadline(self) -> float:
         """Return when `expire` has work to do; infinity for never."""
-        gathered_until = self._gathering.since + self._gather_seconds
-        return min(gathered_until, self._buffers.next_deadline())
+        return min(
+            self._gathering.since + self._gather_seconds,
+            self._buffers.next_deadline(),
+            self._undeclared.next_deadline(self.limits.max_age_seconds),
+        )
 
     @property
     def _gather_seconds(self) -> float:
         return min(GATHER_SECONDS, self.limits.max_age_seconds)
 
+    @property
     def has_room(self) -> bool:
-        """Tell whether more input may be read.
+        """Tell whether more input may be read."""
+        return self.held_bytes < self._rules.max_buffer_bytes
 
-        Where there is none, the largest batches are closed, so that there will be soon.
+    def make_room(self) -> None:
+        """Where there is none, close the largest batches, so that there will be some soon.
 
         Raises:
             InputError: As `receive`.
         """
-        if self.held_bytes < self._rules.max_buffer_bytes:
-            return True
-        if self._handed < self._rules.max_in_flight_requests:
+        if not self.has_room and self._needs_more:
             self._close_largest()
-            self._tell_refusal()
-        return False
+            self._refusals.tell()
+
+    @property
+    def _needs_more(self) -> bool:
+        """Tell whether more requests could be busy than there are batches for."""
+        return self._lanes.ready_or_in_flight < self._rules.max_in_flight_requests
 
     # What comes back.
 
@@ -193,22 +216,20 @@ class Pipeline:
 
         But for those in `set_aside`, which are safe in the dead-letter file.
         """
-        lane = self._lanes[part.stream]
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)
-        lane.settled(part.count, [each.version for each in set_aside])
-        self._pump(lane)
+        self._lanes.settled(part, set_aside)
+        self._withhold()
 
-    def set_aside(self, record: SetAside) -> None:
-        """Note that a record from `to_set_aside` is safe in the dead-letter file."""
-        self._ledger.settle(record.epoch, 1)
-        self._lanes[record.stream].counts.set_aside += 1
+    def set_aside(self, message: SetAside) -> None:
+        """Note that a message from `to_set_aside` is safe in the dead-letter file."""
+        self._ledger.settle(message.epoch, 1)
+        self._lanes[message.stream].counts.set_aside += 1
 
     def released(self, batch: Batch) -> None:
         """Note that nobody holds a batch from `ready` any more."""
-        self._closed_bytes -= batch.held_bytes
-        self._handed -= 1
-        if self._is_closing and self._handed < self._rules.max_in_flight_requests:
+        self._lanes.released(batch)
+        if self._is_closing and self._needs_more:
             self._close_largest()
 
     def earned_state(self) -> bytes | None:
@@ -225,86 +246,88 @@ class Pipeline:
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes are buffered or in flight."""
-        return self._gathering.size + self._buffers.held_bytes + self._closed_bytes
+        """How many bytes are gathered, buffered, ready or in flight."""
+        return self._gathering.size + self._buffers.held_bytes + self._lanes.held_bytes
 
-    @property
-    def unsettled(self) -> int:
-        """How many messages are read and neither acknowledged nor set aside."""
-        return self._ledger.unsettled
-
-    # How it works.
-
-    def _stream_of(
-        self, event: MalformedRecord | ActivateVersion | RecordFiles, kind: str
-    ) -> Stream:
-        if event.stream not in self._streams:
-            raise _unknown(kind, event.stream, event.line)
-        return self._streams[event.stream]
-
-    def _receive_schema(self, message: Schema) -> None:
-        known = self._streams.get(message.stream)
-        if known and known.is_described_by(message):
-            return
-        self._admit(message.stream)
-        stream = self._streams[message.stream] = Stream(message, self._rules.stream)
-        self._lanes.setdefault(message.stream, Lane())
-        if known and known.key_names != stream.key_names:
-            stream.advice.append(Advice("the key properties changed in mid-stream"))
-        like = self._names.setdefault(stream.name.lower(), stream.name)
-        if like != stream.name:
-            stream.advice.append(
-                Advice(
-                    f"its name differs from that of stream {quoted(like)} only by case, and most "
-                    "destinations cannot tell two such tables apart"
-                )
-            )
-        for each in stream.advice:
-            self._notice(stream.name, each)
+    # Receiving.
 
     def _enter(self, count: int, line: int, file: BatchFile | None, clock_ns: int) -> Span:
         """Give messages just read their sequences; return where they are from."""
         sequence = self._sequencer.take(count, clock_ns)
         return Span(line, sequence, self._ledger.read(count), file)
 
+    def _receive_schema(self, message: Schema, clock_ns: int) -> None:
+        stream = self._streams.described(message)
+        name = stream.name
+        if name in self._streams and self._streams[name] is stream:
+            return
+        self._admit(name)
+        if name in self._streams and self._streams[name].key_names != stream.key_names:
+            self._close(name)
+        self._streams.change(stream)
+        self._lanes.open(name)
+        if not message.is_mapped:
+            self._declare(name, (name,), clock_ns)
+
+    def _declare(self, stream: str, aliases: Sequence[str], clock_ns: int) -> None:
+        """Enter the activations that waited for the SCHEMA of `stream`, which is now those."""
+        for waiting in self._undeclared.take(stream):
+            for number, alias in enumerate(aliases):
+                span = waiting.span
+                if number > 0:  # of a stream that a map makes several of, the first one has it
+                    span = self._enter(1, span.line, None, clock_ns)
+                self._activate(self._streams[alias], waiting.version, span)
+            if not aliases:
+                self._ledger.settle(waiting.span.epoch, 1)
+
     def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
         messages, streams = run.messages, {message.stream for message in run.messages}
-        unknown = streams - self._streams.keys()
+        unknown = streams - self._streams.names()
         if unknown:
             messages = list(takewhile(lambda each: each.stream not in unknown, messages))
         span = self._enter(len(messages), run.line, run.file, clock_ns)
         for stream in self._gathering.add(messages, streams, span, now, run.sequences):
             self._admit(stream)
+        while self._gathering.undated:
+            self._streams.notice(self._gathering.undated.pop(), _NO_TIME)
         if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE:
             self._admit_all()
         if unknown:
             message = run.messages[len(messages)]
-            raise _unknown("RECORD", message.stream, run.line + len(messages))
+            self._streams.known(message.stream, "RECORD", run.line + len(messages))
 
-    def _largest(self) -> list[str]:
-        """Return the streams of which something is held, those that hold the most first."""
-        sizes = self._buffers.sizes()
-        for stream, gathered in self._gathering.items():
-            sizes[stream] = sizes.get(stream, 0) + gathered.size
-        return sorted(sizes, key=sizes.__getitem__, reverse=True)
+    def _receive_malformed(self, event: MalformedRecord, clock_ns: int) -> None:
+        stream = self._streams.known(event.stream, "RECORD", event.line)
+        self._admit(event.stream)  # so that they are set aside in their order
+        span = self._enter(1, event.line, event.file, clock_ns)
+        if event.sequence is not None:
+            (span,) = span.numbered([event.sequence])
+        self._lanes[event.stream].counts.read += 1
+        refused = Refused(event.field, event.reason)
+        bad = BadRecord(span, event.text, refused, event.mapped)
+        self._refuse(stream, event.version, bad)
 
-    def _close_largest(self) -> None:
-        """Close enough to keep the requests busy; the fewer, the larger the others can get.
+    def _receive_activation(self, message: ActivateVersion, now: float, clock_ns: int) -> None:
+        if not self._rules.process_activate_version_messages:
+            return
+        name = message.stream
+        if name in self._streams:
+            self._close(name)
+            self._refusals.tell()
+        span = self._enter(1, message.line, None, clock_ns)
+        if name in self._streams:
+            self._activate(self._streams[name], message.version, span)
+        else:
+            self._undeclared.add(name, Undeclared(message.version, span, now))
 
-        As finding the largest is not free, small ones are closed by the dozen.
-        """
-        enough = 2 * self._rules.max_in_flight_requests
-        enough_bytes = self._rules.max_buffer_bytes // 16
-        for stream in self._largest():
-            if self._handed >= enough and self._closed_bytes >= enough_bytes:
-                break
-            self._close(stream)
+    def _activate(self, stream: Stream, version: int, span: Span) -> None:
+        """Let a version be activated behind all that is closed of its stream."""
+        counts = self._lanes[stream.name].counts
+        counts.read += 1
+        counts.activations += 1
+        self._enqueue(activation(stream.name, stream.prefix(version), version, span))
 
-    def _close(self, stream: str) -> None:
-        """Close what there is of a stream."""
-        self._admit(stream)
-        if stream in self._buffers:
-            self._enqueue(self._buffers.close(stream))
+    # Admitting: from gathered to buffered.
 
     def _admit_all(self) -> None:
         for stream in self._gathering.streams():
@@ -322,68 +345,14 @@ class Pipeline:
         if stream.check.accepts_all(messages, gathered.records):
             self._buffer(stream, gathered, messages, since)
             return
-        for good in self._examined(stream, gathered):
-            self._buffer(stream, good, good.encoded(), since)
-
-    def _examined(self, stream: Stream, gathered: Gathered) -> Iterator[Gathered]:
-        """Yield the good records, as what stands between the bad ones."""
-        good = Gathered(gathered.version)
-        notes: set[tuple[str, str]] = set()
-        for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
-            verdict = stream.check.examine(upsert.data)
-            if isinstance(verdict, Refused):
-                if good.spans:
-                    yield good
-                    good = Gathered(gathered.version)
-                its_own = span.at(upsert.sequence)
-                self._refuse(stream.name, gathered.version, its_own, upsert.data, verdict)
-                continue
-            upsert.data = verdict.record
-            good.add(upsert, span)
-            notes |= verdict.notes.items()
-        for name, note in sorted(notes):
-            self._notice(stream.name, Advice(f"field {quoted(name)}: {note}"))
-        if good.spans:
-            yield good
-
-    def _refuse(  # noqa: PLR0913 - what is known of the record
-        self,
-        stream: str,
-        version: int | None,
-        span: Span,
-        record: bytes | Raw,
-        refused: Refused,
-        *,
-        mapped: bool = True,
-    ) -> None:
-        """Set a record aside, or end the run once those around it are on their way."""
-        self._lanes[stream].tainted_versions.add(version)
-        if not self._rules.dead_letter:
-            self._note_refusal(
-                span,
-                f"a record of stream {quoted(stream)} cannot be sent: {refused}. With "
-                "`on_invalid_record: dead_letter` such records are set aside.",
-            )
-            return
-        self.to_set_aside.append(
-            SetAside(
-                stream,
-                version,
-                span.line,
-                span.sequence,
-                span.epoch,
-                str(refused),
-                bytes(record),
-                self._streams[stream].prefix(version),
-                span.file,
-                mapped,
-            )
-        )
-
-    def _tell_refusal(self) -> None:
-        if self._refusal:
-            (_, text), self._refusal = self._refusal, None
-            raise InputError(text)
+        for finding in examined(stream, gathered):
+            match finding:
+                case Gathered():
+                    self._buffer(stream, finding, finding.encoded(), since)
+                case BadRecord():
+                    self._refuse(stream, gathered.version, finding)
+                case Advice():
+                    self._streams.notice(name, finding)
 
     def _buffer(self, stream: Stream, good: Gathered, messages: bytes, since: float) -> None:
         """Buffer good records; `messages` is their JSON list."""
@@ -392,55 +361,51 @@ class Pipeline:
         for batch in self._buffers.add(stream.name, prefix, good.version, fragment, since):
             self._enqueue(batch)
 
-    def _receive_activation(self, message: ActivateVersion, clock_ns: int) -> None:
-        stream = self._stream_of(message, "ACTIVATE_VERSION")
-        if not self._rules.process_activate_version_messages:
-            return
-        self._close(stream.name)
-        self._tell_refusal()
-        span = self._enter(1, message.line, None, clock_ns)
-        self._lanes[message.stream].counts.read += 1
-        message_text = encode_activation(span.sequence)
-        fragment = Fragment(message_text, [span], span.sequence, span.sequence)
-        prefix = stream.prefix(message.version)
-        self._enqueue(Batch.of(stream.name, prefix, [fragment], message.version, barrier=True))
+    def _refuse(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
+        self._lanes[stream.name].lacks(version, bad.span.sequence)
+        self._refusals.record(stream, version, bad)
+
+    # Closing: from buffered to ready.
+
+    def _largest(self) -> list[str]:
+        """Return the streams of which something is held, those that hold the most first."""
+        sizes = self._buffers.sizes()
+        for stream, gathered in self._gathering.items():
+            sizes[stream] = sizes.get(stream, 0) + gathered.size
+        return sorted(sizes, key=sizes.__getitem__, reverse=True)
+
+    def _close_largest(self) -> None:
+        """Close enough to keep the requests busy; the fewer, the larger the others can get.
+
+        As finding the largest is not free, small ones are closed by the dozen.
+        """
+        enough = 2 * self._rules.max_in_flight_requests
+        enough_bytes = self._rules.max_buffer_bytes // 16
+        for stream in self._largest():
+            if self._lanes.ready_or_in_flight >= enough and self._lanes.held_bytes >= enough_bytes:
+                break
+            self._close(stream)
+
+    def _close(self, stream: str) -> None:
+        """Close what there is of a stream."""
+        self._admit(stream)
+        for batch in self._buffers.close(stream):
+            self._enqueue(batch)
 
     def _enqueue(self, batch: Batch) -> None:
-        self._closed_bytes += batch.held_bytes
-        lane = self._lanes[batch.stream]
-        lane.join(batch)
-        self._pump(lane)
+        self._lanes.join(batch)
+        self._withhold()
 
-    def _pump(self, lane: Lane) -> None:
-        """Make ready what may go."""
-        for batch in lane.ready():
-            self._handed += 1
-            self.ready.append(batch)
-        if lane.refused:
-            (span, *_), stream = lane.refused.spans, quoted(lane.refused.stream)
-            self._note_refusal(
-                span,
-                f"version {lane.refused.version} of stream {stream} is not activated, as records "
-                "of it were set aside: activating would delete their earlier rows. Repair and "
-                "replay them, take their lines out of the dead-letter file, then run again.",
+    def _withhold(self) -> None:
+        """Set the activations aside that must not be sent."""
+        while self._lanes.withheld:
+            batch = self._lanes.withheld.popleft()
+            self._refusals.activation(batch)
+            self._streams.notice(
+                batch.stream,
+                Advice(
+                    f"version {batch.version} is not activated, as records of it were set aside: "
+                    "its table keeps its former version. Repair the records and replay the "
+                    "dead-letter file"
+                ),
             )
-
-    def _note_refusal(self, span: Span, text: str) -> None:
-        """Keep what ends the run until those around it are on their way; the first one counts."""
-        refusal = span.sequence, f"{place(span.line, span.file)}: {text}"
-        self._refusal = min(self._refusal or refusal, refusal)
-
-    def _notice(self, stream: str, advice: Advice) -> None:
-        """Tell what was not told before of the stream, or of each of the fields."""
-        said = {(stream, advice.text, field) for field in advice.fields or ("",)} - self._noticed
-        if said:
-            self._noticed |= said
-            fresh = tuple(field for field in advice.fields if (stream, advice.text, field) in said)
-            self.notices.append(Notice(stream, str(Advice(advice.text, fresh))))
-
-
-def _unknown(kind: str, stream: str, line: int) -> InputError:
-    return InputError(
-        f"Line {line}: {kind} of stream {quoted(stream)} came before its SCHEMA. Check that the "
-        "tap writes a SCHEMA first."
-    )

@@ -1,4 +1,4 @@
-"""Records that are not sent, and are settled all the same once they are safe."""
+"""Messages that are not sent, and are settled all the same once they are safe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A record that will not be sent; it is settled once it is safe in the dead-letter file."""
+    """A message that will not be sent; it is settled once it is safe in the dead-letter file."""
 
     stream: str
     version: int | None
@@ -20,10 +20,16 @@ class SetAside:
     sequence: int
     epoch: int
     reason: str
-    record: bytes
+    record: bytes | None
+    """The record's text; None for the activation of a version that lacks a record set aside."""
     prefix: BodyPrefix
     """How a request that carries it opens, so that it can be sent once it is repaired."""
     file: BatchFile | None = None
     """Where `line` is; None for the tap's output."""
     mapped: bool = True
     """False for a record as the tap sent it, though its stream has a map."""
+
+    @property
+    def is_activation(self) -> bool:
+        """Tell whether it is an activation and no record."""
+        return self.record is None

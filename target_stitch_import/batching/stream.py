@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,11 +10,12 @@ import msgspec
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.schema.advice import Advice, advice
-from target_stitch_import.schema.checks import NothingToCheck, QuickCheck, RecordCheck, quick_check
-from target_stitch_import.schema.draft4 import Enforced, SchemaDefectError, enforced, resolve
+from target_stitch_import.schema.checks import NothingToCheck, RecordCheck, quick_check
+from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError, read_schema
+from target_stitch_import.schema.sent import sent_schema
 
 if TYPE_CHECKING:
-    from target_stitch_import.schema.draft4 import JsonSchema
+    from target_stitch_import.schema.compiled import QuickCheck
     from target_stitch_import.singer.messages import Schema
 
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 class StreamRules:
     """What the user decided about all streams; the names are those of the settings."""
 
-    validate_records: bool = True
-    naive_datetimes: str = "utc"
-    append_only: bool = False
+    validate_records: bool
+    naive_datetimes: str
+    append_only: bool
+    table_prefix: str
 
 
 class Stream:
@@ -37,50 +38,60 @@ class Stream:
 
     def __init__(self, message: Schema, rules: StreamRules) -> None:
         self.name = message.stream
+        self._table_name = rules.table_prefix + message.stream
         self._message = message
         self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
-        self.advice: list[Advice] = []
-        schema = self._enforced()
+        known = self._known()
+        read = known.schema
+        self._sent = self._completed(read)
+        """The schema as it goes out."""
+        self.advice = [
+            Advice(text, tuple(map(quoted, places))) for text, places in read.warnings.items()
+        ]
+        self.advice += advice(self._table_name, self.key_names, read.root)
         quick: QuickCheck = NothingToCheck()
         if rules.validate_records:
-            quick = _quick_check(message.schema, self.key_names)
+            quick = known.quick_check(self.key_names)
         self.check = RecordCheck(
-            schema,
+            read.root,
             self.key_names,
             naive_datetimes=rules.naive_datetimes,
             max_record_bytes=self.prefix(0).max_record_bytes,
             quick=quick,
         )
 
-    def _enforced(self) -> JsonSchema:
-        where = f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
+    @property
+    def _where(self) -> str:
+        return f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
+
+    def _known(self) -> _Known:
         if not self.name:
             raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
         try:
-            read = _enforced(self._message.schema)
+            return _LATELY.known(self._message.schema)
         except SchemaDefectError as defect:
-            raise InputError(f"{where} is no schema that the Import API takes: {defect}.") from None
-        properties = resolve(read.schema, read.schema).get("properties")
-        if properties is None:
-            raise InputError(f"{where} has no `properties`: the Import API needs the columns.")
-        for key in self.key_names:
-            if key not in properties:
-                raise InputError(
-                    f"{where} has the key property {quoted(key)}, which is not among its "
-                    "`properties`; the Import API takes keys from there alone."
-                )
-        self.advice = [Advice(f"schema {warning}") for warning in read.warnings]
-        self.advice += advice(self.name, self.key_names, read.schema)
-        return read.schema
+            raise InputError(_words_on_defect(self._where, defect)) from None
+
+    def _completed(self, read: ReadSchema) -> bytes:
+        """Return the schema with all that the Import API asks for."""
+        keys = self._message.key_properties
+        if not (read.has_properties or keys):
+            raise InputError(
+                f"{self._where} has neither `properties` nor a key: the Import API needs columns."
+            )
+        try:
+            return sent_schema(self._message.schema, read, keys)
+        except SchemaDefectError as defect:
+            raise InputError(_words_on_defect(self._where, defect)) from None
 
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return how this stream's bodies open for records of `version`."""
         if self._prefix is None or self._prefix[0] != version:
             # The newest alone: versions come one after the other, and batches hold their own.
             prefix = BodyPrefix.of(
-                self.name,
-                self._message.schema,
+                self._table_name,
+                self._sent,
                 self.key_names,
                 version,
                 self._message.bookmark_properties,
@@ -101,18 +112,54 @@ class Stream:
         )
 
 
-# Shards and tenants come as many streams of one schema. What is made of one takes half a
-# millisecond and 25 kB.
+def _words_on_defect(where: str, defect: SchemaDefectError) -> str:
+    return f"{where} is no schema that the Import API takes: {defect}."
 
 
-@lru_cache(maxsize=64)
-def _enforced(schema: bytes) -> Enforced:
-    return enforced(schema)
+class _Known:
+    """What is made of the text of a schema: it is read once, and has a check for each key."""
+
+    def __init__(self, text: bytes) -> None:
+        self.schema = read_schema(text)
+        self._checks: dict[tuple[str, ...], QuickCheck] = {}
+
+    def quick_check(self, keys: tuple[str, ...]) -> QuickCheck:
+        """Return the check for records with these keys."""
+        if keys not in self._checks:
+            self._checks[keys] = quick_check(self.schema.root, keys)
+        return self._checks[keys]
 
 
-@lru_cache(maxsize=64)
-def _quick_check(schema: bytes, keys: tuple[str, ...]) -> QuickCheck:
-    return quick_check(_enforced(schema).schema, keys)
+class _Lately:
+    """What was made of schemas lately: shards and tenants come as many streams of one schema.
+
+    What is kept is bounded by the size of the texts; it takes some twenty times their room.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._known: dict[bytes, _Known] = {}
+
+    def known(self, text: bytes) -> _Known:
+        """Return what is made of a schema.
+
+        Raises:
+            SchemaDefectError: See `read_schema`.
+        """
+        found = self._known.pop(text, None)
+        if found is None:
+            found = _Known(text)
+            self._bytes += len(text)
+        self._known[text] = found  # as the latest one
+        while self._bytes > self._most_bytes:
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._bytes -= len(oldest)
+        return found
+
+
+_LATELY = _Lately(most_bytes=1_000_000)
 
 
 def _canonical(schema: bytes) -> bytes:

@@ -21,14 +21,12 @@ from target_stitch_import.delivery.verdict import (
     wait_seconds,
 )
 from target_stitch_import.errors import InputError, ServiceUnavailableError, quoted
-from target_stitch_import.singer.origin import place
+from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.delivery.tolerance import Judgement
 
-LONE_REFUSALS_IN_A_ROW = 8
-REFUSED_SHARE = 0.01
-REFUSED_SHARE_OF_AT_LEAST = 1_000
 LEAST_LEARNED_BYTES = 1_000
 
 
@@ -133,33 +131,6 @@ class DeliveryRules:
     hints: Hints = RUN_HINTS
 
 
-class Judgement:
-    """Tells bad records from a service that refuses everything; one for all deliveries of a run."""
-
-    def __init__(self) -> None:
-        self._in_a_row = 0
-        self._refused = 0
-        self._messages = 0
-
-    def accepted(self, count: int) -> None:
-        """Note that the service took `count` messages."""
-        self._in_a_row = 0
-        self._messages += count
-
-    def __str__(self) -> str:
-        return f"{self._refused:,} of {self._messages:,}"
-
-    def condemns_all(self) -> bool:
-        """Note one more lone record refused; tell whether that is too many."""
-        self._in_a_row += 1
-        self._refused += 1
-        self._messages += 1
-        return self._in_a_row >= LONE_REFUSALS_IN_A_ROW or (
-            self._messages >= REFUSED_SHARE_OF_AT_LEAST
-            and self._refused > REFUSED_SHARE * self._messages
-        )
-
-
 Delivery: TypeAlias = Generator[Step, Outcome | None, None]
 
 
@@ -217,14 +188,16 @@ def until_answered(
             return verdict
         tries += 1
         first_failure = outcome.now if first_failure is None else first_failure
-        wait = wait_seconds(tries, verdict.at_least_seconds, rules.chance())
         spent = outcome.now - first_failure
+        left = rules.max_retry_seconds - spent
         where = f"a batch of stream {quoted(part.stream)}"
-        if spent + wait > rules.max_retry_seconds:
+        if left <= 0 or verdict.at_least_seconds > left:
             raise ServiceUnavailableError(
                 f"The Import API did not take {where} after {tries} tries in {spent:.0f} seconds: "
                 f"{verdict.reason}. {rules.hints.unavailable}"
             )
+        # The last try comes when the time is up, and not before.
+        wait = min(wait_seconds(tries, verdict.at_least_seconds, rules.chance()), left)
         told = tries == 1 or wait > 1
         note = (
             f"The Import API did not take {where}: {verdict.reason}. Trying again in {wait:.1f} s."
@@ -237,7 +210,7 @@ def _refused(
 ) -> SetAside:
     """Return the one record of `part` to be set aside, unless that ends the run."""
     message = next(part.messages())
-    where = place(message.place.line, message.place.file)
+    where = origin(message.span.line, message.span.file)
     stream = quoted(part.stream)
     if part.barrier:
         raise InputError(
@@ -258,13 +231,13 @@ def _refused(
     return SetAside(
         part.stream,
         part.version,
-        message.place.line,
-        message.place.sequence,
-        message.place.epoch,
+        message.span.line,
+        message.span.sequence,
+        message.span.epoch,
         f"refused by the Import API: {verdict.reason}",
         message.data,
         part.prefix,
-        message.place.file,
+        message.span.file,
     )
 
 

@@ -1,133 +1,179 @@
-"""The service's own words without the values of the records that they are about. Pure.
+"""What may be shown of a foreign text: an answer, or the words of an error on the way to one. Pure.
 
-Law: what a request carried as a value is in no text that came back for it.
+Law: only what is known to be harmless is shown: words of a fixed vocabulary, names that the request
+itself declares (its table, its schema's properties, its host), and numbers where the Import API's
+own sentences have them. All else becomes `[…]`, in whatever disguise it comes.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+
+from target_stitch_import.delivery.vocabulary import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
-VALUE = "[value]"
-_SHORT = 3
-"""Characters; a shorter value is also a word of every sentence, so it counts where one is told."""
-_HEAD = 16
-"""Characters by which a long value is known: an answer may hold no more than its beginning."""
-_TOLD = r"""(?:(?<=[\[("'`=<])|(?<=: )|^)"""
-_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w|\.\d)")
+HIDDEN = "[…]"
+MOST_CHARACTERS = 4_000
+"""Of a text, so much is looked at; an answer that says what is wrong says it early."""
 
-
-class _Message(msgspec.Struct):
-    data: Raw | UnsetType = UNSET
+_UNIT = re.compile(
+    r"""(?<!\w)(["'`])((?:\\.|(?!\1).)*)\1"""  # quoted
+    r"|\[[^\[\]]*\]|<[^<>]*>"
+    r"|[^\W\d_]+'[^\W\d_]+"  # can't
+    r"""|[^\s"'`()\[\]{}<>,;:=|/]+|.""",
+    re.DOTALL,
+)
+"""What is shown or hidden as one: a text in quotation marks or brackets, a run, a single mark."""
+_WORD = re.compile(r"\w+")
+_PART = re.compile(r"[^\W\d_]+|[\d_]+")
+_CONTROL = re.compile(r"[^\x20-\x7e]")
+_NUMBERED = re.compile(
+    r"\b(?:[Rr]ecord|[Ll]ine|[Cc]olumn|index|position|total|[Ee]rrno|HTTP|code|status|than|failed)"
+    r"\W{0,3}\d{1,6}\b"
+    r"|\b\d{1,6} (?:schema violations|subschemas|records|seconds|bytes)\b"
+    r"|\bsize \(\d{1,12}s? bytes\)"
+    r"|\b20\s?MB\b"
+    r"|\[yyyy-MM-dd'T'HH:mm:ssZ\]"
+)
+_TELLING = ("error", "message", "reason", "errors", "data")
+_PUSHED_LOOKED_AT = 100
+ARGUMENTS = frozenset(
+    (
+        "action",
+        "activate_version",
+        "bookmark_names",
+        "client_id",
+        "key_names",
+        "key_properties",
+        "namespace",
+        "switch_view",
+        "table_name",
+        "table_version",
+        "time_extracted",
+    )
+)
+"""The Import API's own names; those that are plain words are of the vocabulary."""
 
 
 class _Batch(msgspec.Struct):
-    messages: list[_Message] = []
+    """What a request says of its records; the records themselves are passed over."""
+
+    table_name: str = ""
+    schema: msgspec.Raw = msgspec.Raw(b"null")
+    key_names: list[str] = []
+    bookmark_names: list[str] = []
+    data: dict[str, msgspec.Raw] = {}
 
 
-_BODY = msgspec.json.Decoder(_Batch | list[_Message])
+_REQUEST = msgspec.json.Decoder(_Batch | list[_Batch])
 
 
-def without_values(text: str, body: bytes) -> str:
-    """Return `text`, an answer to the request `body`, with `[value]` for what its records hold.
+def names_in(body: bytes) -> frozenset[str]:
+    """Return the names that a request declares: its table, its keys, its columns.
 
-    Names of members stay: they say where to look.
+    Columns are the members of its schema; where it has none, as in a push, those of its records.
     """
-    if not text or not body:
-        return text
     try:
-        strings, numbers = _values(_records(body))
+        decoded = _REQUEST.decode(body)
+        batches = decoded[:_PUSHED_LOOKED_AT] if isinstance(decoded, list) else [decoded]
+        names: set[str] = set()
+        for batch in batches:
+            names.update([batch.table_name], batch.key_names, batch.bookmark_names, batch.data)
+            names.update(_properties(msgspec.json.decode(batch.schema)))
     except (ValueError, RecursionError):
-        return "an answer that is not shown, as the request cannot be read"
-    # The longest first: a shorter one may be a part of it.
-    for form in sorted(set(_found(strings, text)), key=len, reverse=True):
-        text = _without(form, text)
-    return _without_numbers(text, numbers) if numbers else text
+        return frozenset()
+    return frozenset(name for name in names if name)
 
 
-def _records(body: bytes) -> Iterator[Any]:
-    decoded = _BODY.decode(body)
-    messages = decoded.messages if isinstance(decoded, _Batch) else decoded
-    for message in messages:
-        if message.data is not UNSET:
-            yield msgspec.json.decode(message.data)
+def _properties(schema: Any) -> Iterator[str]:
+    """Yield the names of properties anywhere in a schema."""
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            properties = each.get("properties")
+            if isinstance(properties, dict):
+                yield from properties
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
 
 
-def _values(records: Iterable[Any]) -> tuple[set[str], set[float]]:
-    """Return the strings and numbers in records, at any depth."""
-    strings: set[str] = set()
-    numbers: set[float] = set()
-    for record in records:
-        waiting = [record]
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, str):
-                strings.add(value)
-            elif isinstance(value, dict):
-                waiting.extend(value.values())
-            elif isinstance(value, list):
-                waiting.extend(value)
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                numbers.add(_float(value))
-    return strings, numbers
+def shown(text: str, names: Collection[str] = ()) -> str:
+    """Return of `text` what may be shown, on one line; `names` are allowed as they are."""
+    text = text[:MOST_CHARACTERS]
+    names = ARGUMENTS.union(names)
+    allowed = sorted(found.span() for found in (*_NUMBERED.finditer(text), *_named(text, names)))
+    pieces: list[str] = []
+    at = 0
+    for start, end in allowed:
+        if start >= at:
+            pieces += _filtered(text[at:start], names)
+            pieces.append(text[start:end])
+            at = end
+    pieces += _filtered(text[at:], names)
+    return _joined(pieces)
 
 
-def _float(number: str | float) -> float:
+def _named(text: str, names: Collection[str]) -> Iterator[re.Match[str]]:
+    """Find the names that are more than a word, the longest first at each place."""
+    present = [name for name in names if name in text and not _WORD.fullmatch(name)]
+    if not present:
+        return iter(())
+    expression = "|".join(map(re.escape, sorted(present, key=len, reverse=True)))
+    return re.finditer(rf"(?<!\w)(?:{expression})(?!\w)", text)
+
+
+def _filtered(text: str, names: Collection[str]) -> Iterator[str]:
+    for unit in _UNIT.finditer(text):
+        quote, inside = unit[1], unit[2]
+        if unit[0].isspace():
+            yield " "
+        elif _is_harmless(inside if quote else unit[0], names):
+            yield unit[0]
+        else:
+            yield f"{quote}{HIDDEN}{quote}" if quote else HIDDEN
+
+
+def _is_harmless(unit: str, names: Collection[str]) -> bool:
+    """Tell whether a unit holds nothing but names, words of the vocabulary, and marks."""
+    return all(
+        word in names or all(part.lower() in WORDS for part in _PART.findall(word))
+        for word in _WORD.findall(unit)
+    ) and not _CONTROL.search(unit)
+
+
+def _joined(pieces: list[str]) -> str:
+    """Join the pieces; what is hidden side by side is one."""
+    text = " ".join("".join(pieces).split())
+    return re.sub(r"\[…\](?:[^\w\[\]…]{0,3}\[…\])+", HIDDEN, text)
+
+
+def words_of(content: bytes) -> str:
+    """Return what an answer says: of a JSON object its errors and messages, else its text."""
     try:
-        return float(number)
-    except OverflowError:
-        return float("inf")
+        body = msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        body = None
+    if found := list(_said(body)) if isinstance(body, dict) else []:
+        return "; ".join(each.rstrip(".") for each in found)
+    return content[: 4 * MOST_CHARACTERS].decode("utf-8", "replace")
 
 
-def _found(strings: set[str], text: str) -> Iterator[str]:
-    """Yield how the strings that `text` holds, whole or in part, are written there."""
-    for value in strings:
-        for form in _forms(value):
-            if form[:_HEAD] in text and form.strip():
-                yield form
-
-
-def _forms(value: str) -> tuple[str, ...]:
-    """Return how a string can stand in an answer: as it is, or as JSON."""
-    if value.isalnum() and value.isascii():
-        return (value,)
-    written = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
-    return tuple({value, *written, *(each.replace("/", "\\/") for each in written)})
-
-
-def _without(form: str, text: str) -> str:
-    if len(form) > _HEAD:
-        return _without_beginnings(form, text)
-    opens = _TOLD if len(form) < _SHORT else r"(?<!\w)" if form[0].isalnum() else ""
-    closes = r"(?!\w)" if form[-1].isalnum() else ""
-    return re.sub(f"{opens}{re.escape(form)}{closes}", VALUE, text)
-
-
-def _without_beginnings(form: str, text: str) -> str:
-    """Cut a long value out also where the answer breaks off in it."""
-    kept: list[str] = []
-    while (at := text.find(form[:_HEAD])) >= 0:
-        end = at + _HEAD
-        while end < len(text) and end - at < len(form) and text[end] == form[end - at]:
-            end += 1
-        kept += text[:at], VALUE
-        text = text[end:]
-    return "".join([*kept, text])
-
-
-def _without_numbers(text: str, numbers: set[float]) -> str:
-    """Cut numbers out however they are written, `1.10` or `1.1`."""
-
-    def shown(found: re.Match[str]) -> str:
-        number = found[0]
-        is_told = len(number) >= _SHORT or re.search(_TOLD + "$", text[: found.start()])
-        return VALUE if is_told and _float(number) in numbers else number
-
-    return _NUMBER.sub(shown, text)
+def _said(members: dict[str, Any], wanted: Collection[str] = _TELLING) -> Iterator[str]:
+    """Yield the texts below the members that tell something, as the Import API nests them."""
+    for name, value in members.items():
+        if wanted and name not in wanted:
+            continue
+        label = "" if wanted else f"{name}: "
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str):
+                yield label + each
+            elif isinstance(each, dict):
+                # A reason has a member for each argument that is wrong.
+                yield from _said(each, () if name == "reason" else _TELLING)

@@ -6,19 +6,17 @@ was acknowledged, or may never be, is not sent again.
 
 from __future__ import annotations
 
-import email.utils
-import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from enum import Enum
-from typing import Any, TypeAlias
+from email.utils import parsedate_to_datetime
+from typing import TypeAlias
 
-from target_stitch_import.delivery.redaction import without_values
+from target_stitch_import.delivery.answer import Answer, Content, Failure
+from target_stitch_import.delivery.redaction import names_in, shown, words_of
 from target_stitch_import.errors import (
     CredentialsError,
     ProtocolError,
     TargetError,
-    quoted,
 )
 
 FIRST_WAIT_SECONDS = 0.5
@@ -27,59 +25,6 @@ RETRY_AFTER_SPREAD_SECONDS = 1.0
 
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED_CONTENT = frozenset({400, 422})
-
-
-class Failure(Enum):
-    """Why there is no answer. The value tells a user."""
-
-    UNREACHABLE = "no connection"
-    LOST = "the connection broke off"
-    TIMED_OUT = "no answer in time"
-    CUT_OFF = "the answer was cut off"
-    UNTRUSTED = "TLS failed"
-    UNSENDABLE = "the request cannot be sent at all"
-
-    @property
-    def is_ambiguous(self) -> bool:
-        """Tell whether the request may have been carried out all the same."""
-        return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
-
-
-class End(Enum):
-    """How far an answer's body was read, where that is no failure."""
-
-    FRAMED = "to the end that its headers announce"
-    CLOSED = "to the end of the connection, which need not be its own"
-    NOT_READ = "as far as an answer is read at all"
-
-
-class Content(Enum):
-    """What the body of a 2xx is; the value tells a user."""
-
-    ACKNOWLEDGEMENT = "an acknowledgement"
-    ERROR = "an error"
-    UNCLEAR = "unclear"
-    ERROR_MEMBER = "a JSON object with an `error`"
-    OTHER_STATUS = "a JSON object whose `status` is not text"
-    LIST = "a JSON list"
-    PAGE = "a web page"
-    TEXT = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for one request: a status with its text, or a failure with its detail.
-
-    `text` is cut to a few kilobytes and holds no token: it is shown, and `body`, which is as it
-    came, is judged.
-    """
-
-    status: int | None = None
-    text: str = ""
-    retry_after: str | None = None
-    failure: Failure | None = None
-    body: bytes = b""
-    end: End = End.FRAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +69,26 @@ Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | Rejected | Stop
 def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
     """Return what an answer means for its request; `wall_clock_seconds` is since 1970.
 
-    `body` is what was sent: no value of its records is in the words of the verdict.
+    `body` is what was sent: the names that it declares may stand in the words of the verdict.
     """
     if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
             ProtocolError(
-                f"The Import API cannot be talked to, {answer.failure.value}: "
-                f"{quoted(answer.text, mark='')}. Check `api_url`, the machine's clock and "
-                "certificates, and the environment's proxies and certificate bundle."
+                f"The Import API cannot be reached, {answer.failure.value}: {answer.detail}. Check "
+                "`api_url`, the machine's clock and certificates, and the environment's proxies "
+                "and certificate bundle."
             )
         )
     if answer.failure is not None or answer.status is None:
         failure = answer.failure or Failure.LOST
-        detail = f" ({quoted(answer.text, mark='')})" if answer.text else ""
+        detail = f" ({answer.detail})" if answer.detail else ""
         return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)
     status = answer.status
-    is_success = 200 <= status < 300
-    content = content_of(answer.body, answer.end) if is_success else None
+    content = answer.content if answer.is_success else None
     if content is Content.ACKNOWLEDGEMENT:
         return Acknowledged()
-    words = without_values(answer.text.strip(), body)
-    said = f"{status} {quoted(words, mark='', limit=1000)}".strip()
+    words = words_of(answer.body)
+    said = f"{status} {shown(words, names_in(body))}".strip()
     if content is not None:
         return _no_acknowledgement(content, status, said)
     if status in _TRY_AGAIN:
@@ -153,8 +97,8 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
     if status == 413:
         return TooLarge(said)
     if status in _REFUSED_CONTENT:
-        return Rejected(said, _named_record(answer.text))
-    return Stop(_final_error(status, said, answer.text))
+        return Rejected(said, _named_record(words))
+    return Stop(_final_error(status, said, words))
 
 
 def _no_acknowledgement(content: Content, status: int, said: str) -> TryAgain | Stop:
@@ -169,49 +113,6 @@ def _no_acknowledgement(content: Content, status: int, said: str) -> TryAgain | 
             "stands in between."
         )
     )
-
-
-def content_of(body: bytes, end: End) -> Content:
-    """Return what the whole body of a 2xx says."""
-    if not body:
-        # Where only the connection's end ends an answer, its body may be what is missing.
-        return Content.ACKNOWLEDGEMENT if end is End.FRAMED else Content.UNCLEAR
-    opening = body.lstrip(_BEFORE_TEXT)[:1]
-    if opening != b"{":
-        if not opening and end is not End.FRAMED:
-            return Content.UNCLEAR
-        return _FOREIGN.get(opening, Content.TEXT)  # whatever else there is to it
-    members = _members(body) if end is not End.NOT_READ else None
-    if members is None:
-        return Content.UNCLEAR
-    # A name may stand there twice.
-    statuses = [value for name, value in members if name == "status"]
-    if any(isinstance(each, str) and each.strip().upper() == "ERROR" for each in statuses):
-        return Content.ERROR
-    if any(name == "error" for name, _ in members):
-        return Content.ERROR_MEMBER
-    if not all(isinstance(each, str) for each in statuses):
-        return Content.OTHER_STATUS
-    return Content.ACKNOWLEDGEMENT
-
-
-def _members(body: bytes) -> tuple[tuple[str, Any], ...] | None:
-    """Return the members of a JSON object; None if it is none, or cannot be read whole."""
-    try:
-        read = _JSON.decode(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, tuple) else None
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(text)
-
-
-_JSON = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_no_number)
-_BEFORE_TEXT = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
-"""White space and byte-order marks, also of the wider Unicode encodings."""
-_FOREIGN = {b"<": Content.PAGE, b"[": Content.LIST}
 
 
 def _named_record(text: str) -> int | None:
@@ -259,14 +160,14 @@ def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:12])
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, IndexError, TypeError):
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
     now = datetime.fromtimestamp(wall_clock_seconds, tz=timezone.utc)
-    return max(0.0, (moment - now).total_seconds())
+    try:
+        moment = parsedate_to_datetime(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=timezone.utc)
+        return max(0.0, (moment - now).total_seconds())
+    except (ValueError, IndexError, TypeError, ArithmeticError):  # a zone of a thousand hours, say
+        return 0.0
 
 
 def wait_seconds(tries: int, at_least_seconds: float, chance: float) -> float:

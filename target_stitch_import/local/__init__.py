@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
+from target_stitch_import.local.options import Options, Strictness
 from target_stitch_import.local.server.process import ImportApiProcess, StartError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.local.server.runtime import LocalApi
 
-__all__ = ["ImportApi", "ImportApiProcess", "LocalExtraMissingError", "StartError"]
+__all__ = ["ImportApi", "ImportApiProcess", "LocalExtraMissingError", "StartError", "Strictness"]
 
 
 class ImportApi:
@@ -27,7 +28,7 @@ class ImportApi:
 
     `database` is a DuckDB file, or None for one in memory that is gone afterwards. `accounts` is
     an accounts file, the same as a mapping, or None to accept any token. `options` are those of
-    `runtime.Options`, such as `kept_bytes=None` to keep every request, `destination="snowflake"`.
+    `options.Options`, such as `kept_bytes=None` to keep every request, `destination="snowflake"`.
 
     Example:
         with ImportApi() as api:
@@ -44,22 +45,22 @@ class ImportApi:
         region: str | None = None,
         **options: Any,
     ) -> None:
-        self._given = {
-            "database": Path(database) if database is not None else None,
-            "accounts": accounts,
-            "host": host,
-            "port": port,
-            "region": region,
+        self._options = Options(
+            database=Path(database) if database is not None else None,
+            accounts=accounts,
+            host=host,
+            port=port,
+            region=region,
             **options,
-        }
+        )
         self._api: LocalApi | None = None
 
     def start(self) -> None:
         """Start serving. Raises LocalExtraMissingError before anything is started."""
         require_extra()
-        from target_stitch_import.local.server.runtime import LocalApi, Options  # noqa: PLC0415 - heavy
+        from target_stitch_import.local.server.runtime import LocalApi  # noqa: PLC0415 - heavy
 
-        self._api = LocalApi(Options(**self._given))
+        self._api = LocalApi(self._options)
         self._api.start()
 
     def close(self) -> None:

@@ -1,107 +1,32 @@
 """How a run is getting on, told while it runs: a live line on a terminal, else a line now and then.
 
-Law: the live line is the terminal's last, nothing of ours is ever written into it, and it never
-holds up the run.
+Law: what matters most stands first, as a narrow terminal shows no more; nothing here is done per
+record.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import select
-import unicodedata
+import math
 from collections import Counter, deque
-from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import quoted
+from target_stitch_import.report.terminal import Line, Part
+from target_stitch_import.report.words import elapsed, rate, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import logging
+    from collections.abc import Callable
 
-    from target_stitch_import.report.stats import Vitals
-
-    _Handler = logging.StreamHandler[TextIO]
-else:
-    _Handler = logging.StreamHandler  # says of what from Python 3.11 on
+    from target_stitch_import.report.stats import Outage, Vitals
+    from target_stitch_import.report.terminal import Terminal
 
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 30.0
 _LIVE_WINDOW_SECONDS = 5.0
 """A live rate is that of the last few seconds: steady enough to read."""
-_CLEAR = "\r\x1b[K"
-_USUAL_COLUMNS = 80
-
-
-def wants_live_line(stream: TextIO | None, environment: Mapping[str, str]) -> bool:
-    """Tell whether `stream` is a terminal that can rewrite a line."""
-    if stream is None or environment.get("TERM") in {None, "", "dumb"}:
-        return False
-    try:
-        return stream.isatty()
-    except ValueError:  # it is closed
-        return False
-
-
-class Terminal(_Handler):
-    """A log on a terminal, with one line below it that is rewritten in place; from any thread."""
-
-    _line = ""
-
-    def draw(self, text: str) -> None:
-        """Put `text` in place of the line; without any, there is no line any more."""
-        # Whoever logs holds the lock, perhaps to a terminal that was halted. At the end the summary
-        # is to be logged there, and would wait just the same.
-        if not (self.lock and self.lock.acquire(blocking=not text)):
-            return
-        try:
-            if (text or self._line) and self._takes_more():
-                self._line = fitting(text, self._columns() - 1)
-                self._write(_CLEAR + self._shown)
-        finally:
-            self.release()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log above the line. Its caller holds the lock."""
-        if self._line:
-            self._write(_CLEAR)
-        super().emit(record)
-        if self._line:
-            self._write(self._shown)
-
-    @property
-    def _shown(self) -> str:
-        # Back to the margin: a tap on the same terminal then begins its lines there, as it should.
-        return f"{self._line}\r" if self._line else ""
-
-    def _takes_more(self) -> bool:
-        """Tell whether a write comes back: a terminal that was halted must not halt the run."""
-        try:
-            return bool(select.select([], [self.stream], [], 0)[1])
-        except (OSError, ValueError):  # it is no terminal, or gone
-            return True
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # a terminal that is gone needs no line
-            self.stream.write(text)
-            self.stream.flush()
-
-    def _columns(self) -> int:
-        try:
-            return os.get_terminal_size(self.stream.fileno()).columns or _USUAL_COLUMNS
-        except (OSError, ValueError):
-            return _USUAL_COLUMNS
-
-
-def fitting(text: str, columns: int) -> str:
-    """Return as much of `text` as takes up `columns`: some characters take two, some none."""
-    used = 0
-    for at, character in enumerate(text):
-        if not unicodedata.combining(character):
-            used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if used > columns:
-            return text[:at]
-    return text
+_CLOCK_FROM_SECONDS = 90
+WAITING = Part("waiting for a tap on stdin", "waiting for a tap on stdin")
 
 
 class Progress:
@@ -116,7 +41,7 @@ class Progress:
 
     def __init__(
         self,
-        show: Callable[[str], None],
+        show: Callable[[Line], None],
         interval_seconds: float,
         window_seconds: float,
         close: Callable[[], None] = lambda: None,
@@ -137,13 +62,13 @@ class Progress:
     @classmethod
     def live(cls, terminal: Terminal, done: str = "acknowledged") -> Progress:
         """Return the one for a terminal."""
-        close = lambda: terminal.draw("")  # noqa: E731 - short
+        close = lambda: terminal.draw(None)  # noqa: E731 - short
         return cls(terminal.draw, LIVE_SECONDS, _LIVE_WINDOW_SECONDS, close, done)
 
     @classmethod
     def logged(cls, logger: logging.Logger, done: str = "acknowledged") -> Progress:
         """Return the one for a log."""
-        show = lambda text: logger.info("%s", text)  # noqa: E731 - short
+        show = lambda line: logger.info("%s", line)  # noqa: E731 - short
         return cls(show, LOG_SECONDS, LOG_SECONDS, done=done)
 
     def delivered(self, stream: str, messages: int) -> None:
@@ -151,8 +76,13 @@ class Progress:
         self._recent[stream] += messages
         self._streams.add(stream)
 
-    def tell(self, vitals: Vitals, state_age_seconds: float | None) -> None:
-        """Show how it is now; `state_age_seconds` is None where no state was written yet."""
+    def tell(
+        self, vitals: Vitals, state_age_seconds: float | None, urgent: Part | None = None
+    ) -> None:
+        """Show how it is now: what is `urgent` first.
+
+        `state_age_seconds` is None where no state was written yet.
+        """
         if vitals.seconds >= self._busiest_until and self._recent:
             self._busiest = max(self._recent, key=self._recent.__getitem__)
             self._busiest_until = vitals.seconds + self._window_seconds
@@ -161,42 +91,51 @@ class Progress:
         self._past.append(vitals)
         while vitals.seconds - self._past[0].seconds >= self._window_seconds:
             self._past.popleft()
-        streams = len(self._streams)
-        self._show(line(vitals, since, streams, self._busiest, state_age_seconds, done=self._done))
+        parts = [
+            urgent,
+            _state(state_age_seconds),
+            *_figures(vitals, since, self._done),
+            _streams(len(self._streams), self._busiest),
+        ]
+        self._show(Line(tuple(part for part in parts if part)))
         self.due_seconds = vitals.seconds + self._interval_seconds
 
 
-def line(  # noqa: PLR0913 - what is told of a run
-    now: Vitals,
-    since: Vitals | None,
-    streams: int,
-    busiest: str,
-    state_age_seconds: float | None,
-    *,
-    done: str = "acknowledged",
-) -> str:
-    """Return one line on how a run stands `now`, its rates those since `since` or the beginning."""
+def trouble(outage: Outage, now: float) -> Part:
+    """Return what a line says of a service that takes nothing."""
+    answers = "" if outage.status is None else f"{outage.status}"
+    words = f"service answers {answers}" if answers else "service does not answer"
+    brief = answers or "no answer"
+    if outage.next_try is None:
+        return Part(f"{words}, trying again", f"{brief}, trying again")
+    seconds = max(math.ceil(outage.next_try - now), 1)
+    when = f"{seconds} s" if seconds < _CLOCK_FROM_SECONDS else elapsed(seconds)
+    return Part(f"{words}, next try in {when}", f"{brief}, retry in {when}")
+
+
+def _state(age_seconds: float | None) -> Part:
+    if age_seconds is None:
+        return Part("no state yet")
+    return Part(f"state {elapsed(age_seconds)} ago", f"state {elapsed(age_seconds)}")
+
+
+def _figures(now: Vitals, since: Vitals | None, done: str) -> list[Part | None]:
+    """Return what is said in numbers; rates are those since `since`, or since the beginning."""
     seconds = now.seconds - (since.seconds if since else 0.0)
-    rate = (now.acknowledged - (since.acknowledged if since else 0)) / seconds if seconds else 0.0
-    byte_rate = (now.bytes - (since.bytes if since else 0)) / seconds if seconds else 0.0
-    parts = [
-        elapsed(now.seconds),
-        f"{now.acknowledged:,} {done}",
-        f"{rate:,.0f}/s",
-        f"{byte_rate / 1e6:,.1f} MB/s",
-        f"{now.in_flight} in flight",
-        f"{now.retries:,} repeated",
-        "no state yet" if state_age_seconds is None else f"state {elapsed(state_age_seconds)} ago",
+    records = now.records - (since.records if since else 0)
+    taken_bytes = now.bytes - (since.bytes if since else 0)
+    byte_rate = taken_bytes / seconds if seconds else 0.0
+    return [
+        Part(f"{now.records:,} {done} in {elapsed(now.seconds)}", f"{now.records:,} {done}"),
+        Part(f"{now.set_aside:,} set aside") if now.set_aside else None,
+        Part(f"{rate(records / seconds if seconds else 0.0)}/s"),
+        Part(f"{size(byte_rate)}/s"),
+        Part(f"{now.in_flight} in flight"),
+        Part(f"{now.retries:,} repeated") if now.retries else None,
     ]
-    if streams == 1:
-        parts.append(f"stream {quoted(busiest)}")
-    elif streams:
-        parts.append(f"{streams:,} streams, most of {quoted(busiest)}")
-    return " | ".join(parts)
 
 
-def elapsed(seconds: float) -> str:
-    """Return a time as people read it on a clock: `0:05`, `1:02:03`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _streams(count: int, busiest: str) -> Part | None:
+    if count > 1:
+        return Part(f"{count:,} streams, most of {quoted(busiest)}")
+    return Part(f"stream {quoted(busiest)}") if count else None

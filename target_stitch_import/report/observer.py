@@ -1,11 +1,10 @@
-"""What a run tells people: the log while it runs, and what it counts for the summary at its end."""
+"""What a run tells people while it runs, and what it counts for the summary at its end."""
 
 from __future__ import annotations
 
 import logging
-import logging.config
-import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -13,114 +12,90 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from target_stitch_import.errors import ConfigurationError, quoted
-from target_stitch_import.files import Use
-from target_stitch_import.report.live import Terminal, wants_live_line
-from target_stitch_import.report.stats import History, Vitals
-from target_stitch_import.report.summary import LatencySummary, Series, StreamSummary, Summary
+from target_stitch_import.errors import quoted
+from target_stitch_import.report.live import WAITING, trouble
+from target_stitch_import.report.log import LOGGER_NAME
+from target_stitch_import.report.stats import History, Standing, Traffic, Vitals
+from target_stitch_import.report.summary import (
+    ActivationSummary,
+    LatencySummary,
+    Series,
+    StreamSummary,
+    Summary,
+)
+from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from target_stitch_import.batching.lanes import Counts
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.batching.pipeline import Notice
+    from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.batching.streams import Notice
     from target_stitch_import.report.live import Progress
     from target_stitch_import.report.metrics import Metrics
-    from target_stitch_import.report.stats import Latencies, Traffic
+    from target_stitch_import.report.stats import Latencies
+    from target_stitch_import.report.terminal import Part
 
 DISTRIBUTION = "target-stitch-import"
-LOGGER_NAME = DISTRIBUTION
 _LOGGER = logging.getLogger(LOGGER_NAME)
-
-
-def set_up_logging(
-    environment: Mapping[str, str], *, verbose: bool, quiet: bool
-) -> Terminal | None:
-    """Log to stderr, in the form and at the level that the SDK's plugins use.
-
-    Returns:
-        The terminal, where there is one that a live line can be drawn on.
-    """
-    named = environment.get("TARGET_STITCH_IMPORT_LOGLEVEL") or environment.get("LOGLEVEL") or ""
-    if verbose or quiet:
-        named = "DEBUG" if verbose else "WARNING"
-    level = getattr(logging, named.upper(), logging.INFO)
-    path = environment.get("SINGER_SDK_LOG_CONFIG")
-    terminal = None
-    # Who wants more, less or something else is not helped by a line that comes and goes.
-    if level == logging.INFO and not path and wants_live_line(sys.stderr, environment):
-        terminal = Terminal(sys.stderr)
-    logging.basicConfig(
-        format="%(asctime)s | %(levelname)-8s | %(name)s | %(message)s",
-        level=level,
-        handlers=[terminal or logging.StreamHandler()],
-    )
-    # It would log what we report ourselves, and with tracebacks.
-    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-    if path:
-        _configure_logging(path)
-    return terminal
-
-
-def _configure_logging(path: str) -> None:
-    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it."""
-    import yaml  # noqa: PLC0415 - only where there is such a file
-
-    try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - one call is enough
-            logging.config.dictConfig(yaml.safe_load(file))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise ConfigurationError(
-            f"The logging configuration {path} (SINGER_SDK_LOG_CONFIG) cannot be used: {error}."
-        ) from None
-
-
-def log_files(environment: Mapping[str, str]) -> list[Use]:
-    """Return the files that the log needs: its configuration, and those that it is written to."""
-    handlers = (*logging.getLogger().handlers, *_LOGGER.handlers)
-    paths = [each.baseFilename for each in handlers if isinstance(each, logging.FileHandler)]
-    uses = [Use("the log", path, is_output_stream=True) for path in paths]
-    if path := environment.get("SINGER_SDK_LOG_CONFIG"):
-        uses.append(Use("the logging configuration", path))
-    return uses
+MAX_REASONS = 100
+"""Of one stream, that are counted by themselves."""
+OTHER_REASONS = "other reasons"
 
 
 @dataclass(slots=True)
 class _Delivered:
-    acknowledged: int = 0
     batches: int = 0
     bytes: int = 0
+    activations: int = 0
     first_sequence: int | None = None
     last_sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended, and what it still held then."""
+    """How a run ended.
+
+    `rejected` is how many rows were rejected while loading, by table and reason, where that is
+    known; `run` how the run stood at its end.
+    """
 
     exit_status: int = 0
     error: str | None = None
-    last_state: bytes | None = None
-    held_bytes: int = 0
-    seconds_without_room: float = 0.0
+    rejected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    run: Standing = field(default_factory=Standing)
 
 
 @dataclass(slots=True)
-class Reporter:
-    """Hears what happens in a run, and tells it; `due` is when it wants to hear from the clock."""
+class RunObserver:
+    """Hears what happens in a run, and tells it; `due` is when it wants to hear from the clock.
+
+    Where there is no `dead_letter_path`, nobody is told of single records that are set aside.
+    `clock` gives seconds that never step back, `wall_clock` seconds since 1970.
+    """
 
     progress: Progress | None = None
     metrics: Metrics | None = None
+    dead_letter_path: str | None = None
     due: float = 0.0
-    _started: float = field(default_factory=time.monotonic)
-    _started_at: float = field(default_factory=time.time)
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+    _started: float = 0.0
+    _started_at: float = 0.0
     _history: History = field(default_factory=History)
     _acknowledged: int = 0
+    _activations: int = 0
     _bytes: int = 0
     _delivered: dict[str, _Delivered] = field(default_factory=dict)
+    _set_aside_count: int = 0
+    _set_aside: dict[str, Counter[str]] = field(default_factory=dict)
+    _repaired: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
     _last_state: bytes | None = None
     _last_state_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started, self._started_at = self.clock(), self.wall_clock()
 
     def notice(self, notice: Notice) -> None:
         """Log a warning about a stream."""
@@ -141,6 +116,9 @@ class Reporter:
         first, last = part.first_sequence, part.last_sequence
         entry.first_sequence = min(first, entry.first_sequence or first)
         entry.last_sequence = max(last, entry.last_sequence or last)
+        if part.barrier:
+            self._activations += count
+            entry.activations += count
         _LOGGER.debug(
             "Stream %s: %d messages in %d bytes acknowledged", quoted(part.stream), count, size
         )
@@ -149,23 +127,53 @@ class Reporter:
         if self.metrics and not part.barrier:  # an activation is no record
             self.metrics.delivered(part.stream, count)
 
+    def set_aside(self, records: Sequence[SetAside]) -> None:
+        """Count records that are safe in the dead-letter file; warn of the first of each stream."""
+        self._set_aside_count += len(records)
+        for each in records:
+            reasons = self._set_aside.setdefault(each.stream, Counter())
+            if not reasons and self.dead_letter_path:
+                _LOGGER.warning(
+                    "%s: a record of stream %s is set aside: %s. It is in %s; later ones of the "
+                    "stream are counted at the end of the run.",
+                    origin(each.line, each.file),
+                    quoted(each.stream),
+                    each.reason,
+                    self.dead_letter_path,
+                )
+            known = each.reason in reasons or len(reasons) < MAX_REASONS
+            reasons[each.reason if known else OTHER_REASONS] += 1
+
+    def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
+        """Count values that were repaired; warn of the first of each field."""
+        repairs = self._repaired.setdefault(stream, {}).setdefault(field, Counter())
+        if repair not in repairs:
+            _LOGGER.warning(
+                "Stream %s: field %s: values are repaired by `%s`, and counted at the end of the "
+                "run.",
+                quoted(stream),
+                quoted(field),
+                repair,
+            )
+        repairs[repair] += count
+
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Hear how long the sender had `batch`, all tries and waits included."""
         if self.metrics:
             self.metrics.processed(batch.stream, seconds, succeeded=succeeded)
 
-    def tick(self, now: float, held_bytes: int, traffic: Traffic, last_state: bytes | None) -> None:
+    def tick(self, now: float, run: Standing) -> None:
         """Take a sample, and tell what is due at `now`."""
-        if last_state is not self._last_state:
-            self._last_state, self._last_state_at = last_state, now
-        vitals = self._vitals(now, held_bytes, traffic)
+        if run.last_state is not self._last_state:
+            self._last_state, self._last_state_at = run.last_state, now
+        vitals = self._vitals(now, run)
         if now >= self._started + self._history.due_seconds:
             self._history.add(vitals)
         due = [self._started + self._history.due_seconds]
         if self.progress:
             if now >= self._started + self.progress.due_seconds:
-                state_age = None if last_state is None else now - self._last_state_at
-                self.progress.tell(vitals, state_age)
+                state_age = None if run.last_state is None else now - self._last_state_at
+                self.progress.tell(vitals, state_age, _urgent(now, run))
             due.append(self._started + self.progress.due_seconds)
         if self.metrics:
             if now >= self.metrics.due:
@@ -180,21 +188,29 @@ class Reporter:
         if self.metrics:
             self.metrics.close()
 
-    def _vitals(self, now: float, held_bytes: int, traffic: Traffic) -> Vitals:
+    def _vitals(self, now: float, run: Standing) -> Vitals:
+        traffic = run.traffic
         return Vitals(
-            now - self._started,
-            self._acknowledged,
-            self._bytes,
-            traffic.retries,
-            traffic.in_flight,
-            held_bytes,
+            seconds=now - self._started,
+            acknowledged=self._acknowledged,
+            bytes=self._bytes,
+            retries=traffic.retries,
+            in_flight=traffic.in_flight,
+            held_bytes=run.held_bytes,
+            activations=self._activations,
+            set_aside=self._set_aside_count,
+            seconds_without_room=run.seconds_without_room,
+            unavailable_seconds=traffic.availability.unavailable_seconds(now),
         )
 
-    def summary(self, counts: Mapping[str, Counts], traffic: Traffic, ending: Ending) -> Summary:
+    def summary(self, counts: Mapping[str, Counts], ending: Ending) -> Summary:
         """Return what the run did, at its end."""
-        seconds = time.monotonic() - self._started
-        self._history.add(self._vitals(self._started + seconds, ending.held_bytes, traffic))
+        now, run, traffic = self.clock(), ending.run, ending.run.traffic
+        seconds = now - self._started
+        last = self._vitals(now, run)
+        self._history.add(last)
         streams = {stream: self._stream(stream, count, traffic) for stream, count in counts.items()}
+        told = streams.values()
         return Summary(
             program=DISTRIBUTION,
             version=version(DISTRIBUTION),
@@ -203,11 +219,17 @@ class Reporter:
             seconds=round(seconds, 3),
             exit_status=ending.exit_status,
             error=ending.error,
-            last_state=Raw(ending.last_state or b"null"),
-            read=sum(each.read for each in streams.values()),
-            acknowledged=sum(each.acknowledged for each in streams.values()),
-            set_aside=sum(each.set_aside for each in streams.values()),
-            batches=sum(each.batches for each in streams.values()),
+            last_state=Raw(run.last_state or b"null"),
+            read=sum(each.read for each in told),
+            acknowledged=sum(each.acknowledged for each in told),
+            set_aside=sum(each.set_aside for each in told),
+            activations=ActivationSummary(
+                sum(each.activations.read for each in told),
+                sum(each.activations.acknowledged for each in told),
+            ),
+            repaired=sum(each.repaired_values for each in told),
+            rejected={table: dict(reasons) for table, reasons in ending.rejected.items()},
+            batches=sum(each.batches for each in told),
             bytes=self._bytes,
             messages_per_second=round(self._acknowledged / seconds, 1) if seconds else 0.0,
             bytes_per_second=round(self._bytes / seconds, 1) if seconds else 0.0,
@@ -216,7 +238,8 @@ class Reporter:
             retries=traffic.retries,
             possible_duplicates=traffic.possible_duplicates,
             throttle_changes=traffic.throttle_changes,
-            seconds_without_room=round(ending.seconds_without_room, 3),
+            seconds_without_room=round(last.seconds_without_room, 3),
+            unavailable_seconds=round(last.unavailable_seconds, 3),
             latency_seconds=_latency(traffic.latencies),
             streams=streams,
             series=Series.of(self._history.samples),
@@ -224,17 +247,29 @@ class Reporter:
 
     def _stream(self, stream: str, count: Counts, traffic: Traffic) -> StreamSummary:
         entry = self._delivered.get(stream, _Delivered())
+        repaired = self._repaired.get(stream, {})
         return StreamSummary(
-            count.read,
-            count.acknowledged,
-            count.set_aside,
-            entry.batches,
-            entry.bytes,
-            traffic.retries_by_stream[stream],
-            traffic.possible_duplicates_by_stream[stream],
-            entry.first_sequence,
-            entry.last_sequence,
+            read=count.read,
+            acknowledged=count.acknowledged,
+            set_aside=count.set_aside,
+            activations=ActivationSummary(count.activations, entry.activations),
+            set_aside_reasons=dict(self._set_aside.get(stream, {})),
+            repaired={field: dict(repairs) for field, repairs in repaired.items()},
+            batches=entry.batches,
+            bytes=entry.bytes,
+            retries=traffic.retries_by_stream[stream],
+            possible_duplicates=traffic.possible_duplicates_by_stream[stream],
+            first_sequence=entry.first_sequence,
+            last_sequence=entry.last_sequence,
         )
+
+
+def _urgent(now: float, run: Standing) -> Part | None:
+    """Return what is to be said before all else: nothing comes in, or nothing goes out."""
+    outage = run.traffic.availability.outage()
+    if outage:
+        return trouble(outage, now)
+    return WAITING if run.lines_read == 0 else None
 
 
 def _latency(latencies: Latencies) -> LatencySummary:

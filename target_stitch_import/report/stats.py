@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _SMALLEST_SECONDS = 0.0001
 _BUCKETS_PER_OCTAVE = 8
@@ -50,8 +50,9 @@ class Latencies:
 class Vitals:
     """How a run stands at one moment: what came so far, and what is on its way.
 
-    `seconds` is the time since it began, `bytes` those of acknowledged bodies, `held_bytes` those
-    buffered or in flight.
+    `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
+    them that are no records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
+    in flight. Reading has waited for room, and the service has been away, for so many seconds.
     """
 
     seconds: float
@@ -60,6 +61,15 @@ class Vitals:
     retries: int = 0
     in_flight: int = 0
     held_bytes: int = 0
+    activations: int = 0
+    set_aside: int = 0
+    seconds_without_room: float = 0.0
+    unavailable_seconds: float = 0.0
+
+    @property
+    def records(self) -> int:
+        """How many records were acknowledged."""
+        return self.acknowledged - self.activations
 
 
 class History:
@@ -90,14 +100,63 @@ class History:
 
 
 def _together(one: Vitals, later: Vitals) -> Vitals:
-    return Vitals(
-        later.seconds,
-        later.acknowledged,
-        later.bytes,
-        later.retries,
-        max(one.in_flight, later.in_flight),
-        max(one.held_bytes, later.held_bytes),
+    return replace(
+        later,
+        in_flight=max(one.in_flight, later.in_flight),
+        held_bytes=max(one.held_bytes, later.held_bytes),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The service takes nothing: what it last answered, None for no answer, and the next try."""
+
+    status: int | None
+    next_try: float | None
+
+
+@dataclass(slots=True)
+class Availability:
+    """Whether the service takes requests, and how long it did not; `now` never steps back.
+
+    An outage begins with a request that is to be tried again, and ends with one that is not.
+    `failed` and `answered` are called under one lock, the others from any thread.
+    """
+
+    _since: float | None = None
+    _status: int | None = None
+    _past_seconds: float = 0.0
+    _tries: dict[int, float] = field(default_factory=dict)
+
+    def failed(self, now: float, status: int | None) -> None:
+        """Note that a request is to be tried again, as it was answered `status`, or not at all."""
+        self._since = now if self._since is None else self._since
+        self._status = status
+
+    def answered(self, now: float) -> None:
+        """Note that a request got an answer that settles something."""
+        if self._since is not None:
+            self._past_seconds += now - self._since
+            self._since = None
+
+    def waits(self, sender: int, until: float) -> None:
+        """Note when a sender tries again."""
+        self._tries[sender] = until
+
+    def tries(self, sender: int) -> None:
+        """Note that a sender does not wait any more."""
+        self._tries.pop(sender, None)
+
+    def outage(self) -> Outage | None:
+        """Return what is wrong now, if anything is."""
+        if self._since is None:
+            return None
+        return Outage(self._status, min(self._tries.copy().values(), default=None))
+
+    def unavailable_seconds(self, now: float) -> float:
+        """Return how long the service was away until `now`, in all."""
+        since = self._since
+        return self._past_seconds + (now - since if since is not None else 0.0)
 
 
 @dataclass(slots=True)
@@ -112,3 +171,15 @@ class Traffic:
     possible_duplicates_by_stream: Counter[str] = field(default_factory=Counter)
     retries: int = 0
     possible_duplicates: int = 0
+    availability: Availability = field(default_factory=Availability)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the loop alone knows of how a run stands."""
+
+    held_bytes: int = 0
+    lines_read: int = 0
+    seconds_without_room: float = 0.0
+    last_state: bytes | None = None
+    traffic: Traffic = field(default_factory=Traffic)

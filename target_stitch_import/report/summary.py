@@ -1,6 +1,6 @@
-"""The end-of-run summary: its members, the file it is written to, and what people are told of it.
+"""The end-of-run summary: its members, and the file that it is written to and read from.
 
-Law: whoever reads the file can rely on the names here; docs/watching.md says what they mean.
+Law: programs that read the file can rely on the names here; docs/watching.md says what they mean.
 """
 
 from __future__ import annotations
@@ -11,33 +11,45 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
-from target_stitch_import.errors import OutputError, quoted
+from target_stitch_import.errors import InputError, OutputError
 from target_stitch_import.private_files import open_private
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Sequence
 
     from target_stitch_import.report.stats import Vitals
 
-_MOST_STREAMS_TOLD = 20
-ACKNOWLEDGED = "acknowledged"
-WOULD_BE_SENT = "would be sent"
-"""What is told of messages in a dry run: nobody acknowledged them."""
+
+class ActivationSummary(Struct, frozen=True):
+    """What became of ACTIVATE_VERSION messages."""
+
+    read: int = 0
+    acknowledged: int = 0
 
 
-class StreamSummary(Struct, frozen=True):
-    """What became of one stream; activations count as messages, bytes are those of bodies."""
+class StreamSummary(Struct, frozen=True, kw_only=True):
+    """What became of one stream; activations count as messages, bytes are those of bodies.
+
+    `repaired` is how many values were repaired, by field and repair.
+    """
 
     read: int = 0
     acknowledged: int = 0
     set_aside: int = 0
+    activations: ActivationSummary = ActivationSummary()
+    set_aside_reasons: dict[str, int] = {}
+    repaired: dict[str, dict[str, int]] = {}
     batches: int = 0
     bytes: int = 0
     retries: int = 0
     possible_duplicates: int = 0
     first_sequence: int | None = None
     last_sequence: int | None = None
+
+    @property
+    def repaired_values(self) -> int:
+        """How many values were repaired."""
+        return sum(sum(repairs.values()) for repairs in self.repaired.values())
 
 
 class LatencySummary(Struct, frozen=True):
@@ -59,6 +71,9 @@ class Series(Struct, frozen=True):
     retries: list[int] = []
     in_flight: list[int] = []
     held_bytes: list[int] = []
+    activations: list[int] = []
+    seconds_without_room: list[float] = []
+    unavailable_seconds: list[float] = []
 
     @classmethod
     def of(cls, samples: Sequence[Vitals]) -> Series:
@@ -70,11 +85,18 @@ class Series(Struct, frozen=True):
             [each.retries for each in samples],
             [each.in_flight for each in samples],
             [each.held_bytes for each in samples],
+            [each.activations for each in samples],
+            [round(each.seconds_without_room, 3) for each in samples],
+            [round(each.unavailable_seconds, 3) for each in samples],
         )
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """What a run did. Times are RFC 3339 in UTC; `last_state` is the tap's own text or `null`."""
+    """What a run did. Times are RFC 3339 in UTC; `last_state` is the tap's own text or `null`.
+
+    `rejected` is how many rows were rejected while loading, by table and reason; only the local
+    Import API tells.
+    """
 
     program: str
     version: str
@@ -87,6 +109,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     read: int
     acknowledged: int
     set_aside: int
+    activations: ActivationSummary = ActivationSummary()
+    repaired: int = 0
+    rejected: dict[str, dict[str, int]] = {}
     batches: int
     bytes: int
     messages_per_second: float
@@ -97,9 +122,25 @@ class Summary(Struct, frozen=True, kw_only=True):
     possible_duplicates: int
     throttle_changes: int
     seconds_without_room: float
+    unavailable_seconds: float = 0.0
     latency_seconds: LatencySummary
     streams: dict[str, StreamSummary]
     series: Series
+
+    @property
+    def records_read(self) -> int:
+        """How many records were read, without activations."""
+        return self.read - self.activations.read
+
+    @property
+    def records_acknowledged(self) -> int:
+        """How many records were acknowledged, without activations."""
+        return self.acknowledged - self.activations.acknowledged
+
+    @property
+    def rejected_rows(self) -> int:
+        """How many rows were rejected while loading."""
+        return sum(sum(reasons.values()) for reasons in self.rejected.values())
 
 
 def write_summary(path: str, summary: Summary) -> None:
@@ -120,73 +161,15 @@ def write_summary(path: str, summary: Summary) -> None:
         raise OutputError(f"The summary {path} cannot be written: {error.strerror}.") from None
 
 
-def log_summary(summary: Summary, logger: logging.Logger, *, dry_run: bool = False) -> None:
-    """Tell people what the run did: the streams with the most to tell, then all together."""
-    done = WOULD_BE_SENT if dry_run else ACKNOWLEDGED
-    streams = sorted(
-        summary.streams.items(), key=lambda each: (-each[1].set_aside, -each[1].read, each[0])
-    )
-    for stream, told in streams[:_MOST_STREAMS_TOLD]:
-        logger.info("Stream %s: %s", quoted(stream), _counts(told, done))
-    if rest := [told for _, told in streams[_MOST_STREAMS_TOLD:]]:
-        together = StreamSummary(
-            sum(each.read for each in rest),
-            sum(each.acknowledged for each in rest),
-            sum(each.set_aside for each in rest),
-            sum(each.batches for each in rest),
-            sum(each.bytes for each in rest),
-        )
-        logger.info("And %s smaller streams: %s", f"{len(rest):,}", _counts(together, done))
-    for text in dry_overview(summary) if dry_run else overview(summary):
-        logger.info("%s", text)
+def read_summary(text: bytes, name: str) -> Summary:
+    """Return the summary in the file `name`; members that an earlier version lacks are empty.
 
-
-def _counts(stream: StreamSummary, done: str) -> str:
-    repeated = f", requests repeated: {stream.retries:,}" if stream.retries else ""
-    return (
-        f"{stream.read:,} read, {stream.acknowledged:,} {done}, {stream.set_aside:,} set "
-        f"aside; {size(stream.bytes)} in batches: {stream.batches:,}{repeated}"
-    )
-
-
-def dry_overview(summary: Summary) -> list[str]:
-    """Return what is to be said of a dry run: nothing was on its way, so no times and no rates."""
-    told = (
-        f"{summary.acknowledged:,} messages would be sent, {size(summary.bytes)} in batches: "
-        f"{summary.batches:,}. Nothing was sent: this run was dry"
-    )
-    return [told]
-
-
-def overview(summary: Summary) -> list[str]:
-    """Return what is to be said of the run as a whole, a sentence an item."""
-    latency = summary.latency_seconds
-    told = []
-    told.append(
-        f"{summary.acknowledged:,} messages acknowledged in {summary.seconds:.1f} s, "
-        f"{summary.messages_per_second:,.0f} and {size(summary.bytes_per_second)} a second"
-    )
-    if summary.requests:
-        told.append(
-            f"Requests: {summary.requests:,}, repeated: {summary.retries:,}; half were answered "
-            f"within {latency.median:.2g} s, 99 of 100 within {latency.p99:.2g} s, the slowest in "
-            f"{latency.slowest:.2g} s"
-        )
-    if summary.possible_duplicates:
-        told.append(
-            f"Requests repeated after an unclear answer: {summary.possible_duplicates:,}; in "
-            "streams without keys, their rows may be there twice"
-        )
-    if summary.seconds_without_room >= 1:
-        told.append(
-            f"Reading waited {summary.seconds_without_room:.0f} s for the Import API, as the "
-            "buffer was full"
-        )
-    return told
-
-
-def size(number: float) -> str:
-    """Return a number of bytes as people read it."""
-    if number < 1_000:
-        return f"{number:,.0f} B"
-    return f"{number / 1e3:,.1f} kB" if number < 1e6 else f"{number / 1e6:,.1f} MB"
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        return msgspec.json.decode(text, type=Summary)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"{name} is no summary of a run: {error}. Give the file that `summary_path` names."
+        ) from None

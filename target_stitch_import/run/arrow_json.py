@@ -6,7 +6,7 @@ RFC 3339 has it: in UTC where the type has a zone, and without an offset where i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,11 +45,11 @@ _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e9
 class Encoded:
     """The rows of a batch, each as the text of a JSON object.
 
-    `not_finite` names the column of each row whose text is no JSON, as it holds NaN or Infinity.
+    `not_finite` has the rows whose text is no JSON, as it holds NaN or Infinity.
     """
 
     texts: list[bytes]
-    not_finite: dict[int, str] = field(default_factory=dict)
+    not_finite: frozenset[int] = frozenset()
 
 
 def encoded(rows: RecordBatch) -> Encoded:
@@ -63,12 +63,12 @@ def encoded(rows: RecordBatch) -> Encoded:
     if not rows.num_columns:
         return Encoded([b"{}"] * rows.num_rows)
     columns: list[_Texts] = []
-    not_finite: dict[int, str] = {}
+    not_finite: set[int] = set()
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         try:
             columns.append(_texts(column))
             if columns[-1].has_not_finite:
-                not_finite = dict.fromkeys(_no_json(columns[-1]), name) | not_finite
+                not_finite.update(_no_json(columns[-1]))
         except InexactError as error:
             error.column = name
             raise
@@ -76,7 +76,7 @@ def encoded(rows: RecordBatch) -> Encoded:
     lines = text.as_buffer().to_pybytes()
     if not is_utf8(lines):
         _refuse_text(rows.schema.names, columns)
-    return Encoded(lines.split(b"\n"), not_finite)
+    return Encoded(lines.split(b"\n"), frozenset(not_finite))
 
 
 def _refuse_text(names: list[str], columns: list[_Texts]) -> NoReturn:

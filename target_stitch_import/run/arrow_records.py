@@ -12,7 +12,8 @@ from target_stitch_import.run.arrow_json import encoded
 from target_stitch_import.run.arrow_portions import portions_of
 from target_stitch_import.run.arrow_types import InexactError
 from target_stitch_import.singer.messages import MalformedRecord, RecordMessage, Records
-from target_stitch_import.singer.origin import place
+from target_stitch_import.singer.origin import origin
+from target_stitch_import.singer.outline import Defect, record_defect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ class ArrowReader:
                 self.rows_read += few.num_rows
                 start = end
         except InexactError as error:
-            where = place(self.rows_read + 1 + error.row, self._file)
+            where = origin(self.rows_read + 1 + error.row, self._file)
             raise InputError(
                 f"{where}: column {quoted(error.column)} {error.reason}, in stream "
                 f"{quoted(self._stream)}."
@@ -89,29 +90,28 @@ class ArrowReader:
         """Yield `rows` as runs of records, and between them those that are not to be sent."""
         stream, version, file = self._stream, self._version, self._file
         result = encoded(rows)
-        reasons: dict[int, str] = {}
-        for row, column in result.not_finite.items():
+        defects: dict[int, Defect] = {}
+        for row in result.not_finite:
             if self._nan_to_null:
                 result.texts[row] = _without_nan(result.texts[row])
             else:
-                reasons[row] = (
-                    f"column {quoted(column)} holds NaN or Infinity, which JSON has no number for"
-                )
-        reasons |= bad
+                defects[row] = record_defect(result.texts[row]) or Defect("", "it is not JSON")
+        defects |= {row: Defect("", reason) for row, reason in bad.items()}
         first, start = self.rows_read + 1, 0
-        for end in [*sorted(reasons), rows.num_rows]:
+        for end in [*sorted(defects), rows.num_rows]:
             if run := result.texts[start:end]:
                 messages = [RecordMessage(stream, Raw(text), version) for text in run]
                 numbers = sequences[start:end] if sequences else None
                 yield Records(first + start, messages, file, numbers)
-            if end in reasons:
+            if end in defects:
                 yield MalformedRecord(
                     first + end,
                     stream,
                     version,
                     result.texts[end],
-                    reasons[end],
+                    defects[end].reason,
                     file,
+                    field=defects[end].field,
                     sequence=sequences[end] if sequences else None,
                 )
             start = end + 1

@@ -17,7 +17,8 @@ from urllib.parse import unquote
 
 from target_stitch_import.errors import ConfigurationError, InputError, quoted
 from target_stitch_import.singer.origin import BatchFile
-from target_stitch_import.singer.record_lines import RecordReader
+from target_stitch_import.singer.reader import Reader
+from target_stitch_import.singer.record_lines import RecordLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -130,7 +131,7 @@ def _path_within(root: Path, entry: str) -> Path:
     return path
 
 
-def _portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[Iterable[Event]]:
+def _portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator[Iterable[Event]]:
     if batch.encoding["format"] == "parquet":
         try:
             from target_stitch_import.run.parquet_rows import portions  # noqa: PLC0415 - an extra
@@ -139,9 +140,9 @@ def _portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator
                 f"Line {batch.line}: BATCH of stream {quoted(batch.stream)} has the format "
                 "parquet, which needs pyarrow: pip install 'target-stitch-import[parquet]'."
             ) from None
-        yield from portions(file, batch, replace(place, unit="Row"))
+        yield from portions(file, batch, replace(origin, unit="Row"))
         return
-    reader = RecordReader(batch.stream, batch.version, place)
+    reader = Reader(RecordLines(batch.stream, batch.version, origin))
     for chunk in _decompressed(file, batch.encoding.get("compression")):
         yield reader.feed(chunk)
     yield reader.close()

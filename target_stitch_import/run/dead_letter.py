@@ -1,6 +1,6 @@
-"""The dead-letter file: records set aside, one JSON line each.
+"""The dead-letter file: records set aside, and activations behind them, one JSON line each.
 
-Law: a record counts as settled only once its line is on the disk.
+Law: a message counts as settled only once its line is on the disk.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from msgspec import Raw
 
-from target_stitch_import.errors import InputError, OutputError, quoted
+from target_stitch_import.delivery.tolerance import Allowance
+from target_stitch_import.errors import OutputError, quoted
 from target_stitch_import.private_files import open_private
-from target_stitch_import.singer.origin import place
+from target_stitch_import.singer.lines import is_utf8
+from target_stitch_import.singer.origin import origin
+from target_stitch_import.singer.outline import record_defect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,11 +27,16 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.set_aside import SetAside
 
 
-class Shelf(Protocol):
-    """Where records go that are set aside; from any thread."""
+UPSERT = "upsert"
+ACTIVATE_VERSION = "activate_version"
+"""What a line asks for once all is well again; as in requests. Those of records do not say it."""
 
-    def write(self, records: Sequence[SetAside]) -> None:
-        """Put `records` where they are safe."""
+
+class Shelf(Protocol):
+    """Where messages go that are set aside; from any thread."""
+
+    def write(self, messages: Sequence[SetAside]) -> None:
+        """Put `messages` where they are safe."""
 
 
 class DeadLetters:
@@ -36,13 +44,14 @@ class DeadLetters:
 
     Args:
         limit: More records than this end the run.
+        sync: Comes back once what a descriptor's file holds is on the disk.
     """
 
-    def __init__(self, path: str, limit: int) -> None:
+    def __init__(self, path: str, limit: int, sync: Callable[[int], None] = os.fsync) -> None:
         self._path = path
-        self._limit = limit
+        self._allowance = Allowance(limit, path)
+        self._sync = sync
         self._lock = threading.Lock()
-        self._count = 0
         self._closed = False
         try:
             self._file = open_private(path, os.O_RDWR | os.O_APPEND)
@@ -52,7 +61,7 @@ class DeadLetters:
             raise OutputError(_cannot_write(path, error)) from None
 
     def versions(self) -> set[tuple[str, int]]:
-        """Return the streams and table versions that records in the file were set aside from.
+        """Return the tables and their versions that records in the file were set aside from.
 
         A version lacks these records until they are repaired and sent, whichever run set them
         aside.
@@ -62,36 +71,38 @@ class DeadLetters:
             with open(self._path, "rb") as file:  # noqa: PTH123 - beside the descriptor
                 for line in file:
                     entry = _read(line)
-                    if entry and entry.version is not None:
-                        found.add((entry.stream, entry.version))
+                    if entry and entry.version is not None and entry.action == UPSERT:
+                        found.add((entry.request.table_name or entry.stream, entry.version))
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
         return found
 
-    def write(self, records: Sequence[SetAside]) -> None:
-        """Write `records` and wait until they are on the disk.
+    def write(self, messages: Sequence[SetAside]) -> None:
+        """Write `messages` and wait until they are on the disk.
 
         Raises:
             OutputError: They are not.
-            InputError: There are too many; these were not written.
+            InputError: There are too many; those within the limit are on the disk.
         """
         with self._lock:
             if self._closed:  # the run is over, and its file may be another one's by now
                 raise OutputError(f"The dead-letter file {self._path} is closed.")
-            self._write(records)
+            allowed = self._allowance.take(messages)
+            if allowed:
+                self._write(allowed)
+            if len(allowed) < len(messages):
+                raise self._allowance.exceeded(messages[len(allowed)])
 
-    def _write(self, records: Sequence[SetAside]) -> None:
-        self._count += len(records)
-        _check_limit(self._count, self._limit, records[-1], self._path)
+    def _write(self, messages: Sequence[SetAside]) -> None:
         # A line that was cut off, by a kill or a full disk, must not spoil the next one.
-        text = b"\n" * self._is_in_mid_line + b"".join(map(_line, records))
+        text = b"\n" * self._is_in_mid_line + b"".join(map(_line, messages))
         self._is_in_mid_line = True
         try:
             waiting = memoryview(text)
             while waiting:
                 waiting = waiting[os.write(self._file, waiting) :]
             self._is_in_mid_line = False
-            os.fsync(self._file)
+            self._sync(self._file)
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
 
@@ -106,35 +117,27 @@ class DryDeadLetters:
     """Tells of records that would be set aside, and leaves every file alone; from any thread."""
 
     def __init__(self, path: str, limit: int, tell: Callable[[str], None]) -> None:
-        self._path = path
-        self._limit = limit
+        self._allowance = Allowance(limit, path)
         self._tell = tell
-        self._count = 0
         self._lock = threading.Lock()
 
-    def write(self, records: Sequence[SetAside]) -> None:
-        """Tell of `records`.
+    def write(self, messages: Sequence[SetAside]) -> None:
+        """Tell of `messages`.
 
         Raises:
             InputError: There are too many.
         """
         with self._lock:
-            for record in records:
-                self._count += 1
-                _check_limit(self._count, self._limit, record, self._path)
+            allowed = self._allowance.take(messages)
+            for each in allowed:
+                what = "an activation" if each.is_activation else "a record"
                 text = (
-                    f"{place(record.line, record.file)}: a record of stream "
-                    f"{quoted(record.stream)} would be set aside: {record.reason}"
+                    f"{origin(each.line, each.file)}: {what} of stream {quoted(each.stream)} "
+                    f"would be set aside: {each.reason}"
                 )
                 self._tell(text)
-
-
-def _check_limit(count: int, limit: int, last: SetAside, path: str) -> None:
-    if count > limit:
-        raise InputError(
-            f"More than {limit:,} records were set aside (`dead_letter_limit`). The last one: "
-            f"{place(last.line, last.file)}: {last.reason}. See {path}."
-        )
+            if len(allowed) < len(messages):
+                raise self._allowance.exceeded(messages[len(allowed)])
 
 
 def _sync_folder(path: str) -> None:
@@ -149,9 +152,15 @@ def _sync_folder(path: str) -> None:
         os.close(folder)
 
 
+class _Request(msgspec.Struct, frozen=True):
+    table_name: str = ""
+
+
 class _Entry(msgspec.Struct):
     stream: str
     version: int | None = None
+    action: str = UPSERT
+    request: _Request = _Request()
 
 
 def _read(line: bytes) -> _Entry | None:
@@ -166,30 +175,31 @@ def _ends_in_mid_line(file: int) -> bool:
     return size > 0 and os.pread(file, 1, size - 1) != b"\n"
 
 
-def _line(record: SetAside) -> bytes:
+def _line(message: SetAside) -> bytes:
     entry: dict[str, object] = {
-        "stream": record.stream,
-        "line": record.line,
-        **_file(record),
-        "sequence": record.sequence,
-        "version": record.version,
-        "reason": record.reason,
-        "request": Raw(record.prefix.arguments),
+        "stream": message.stream,
+        "line": message.line,
+        **_file(message),
+        "sequence": message.sequence,
+        "version": message.version,
+        "reason": message.reason,
+        "request": Raw(message.prefix.arguments),
     }
-    if not record.mapped:
+    if not message.mapped:
         entry["mapped"] = False
-    try:
-        msgspec.json.decode(record.record, type=Raw)
-        entry["record"] = Raw(record.record)
-    except (ValueError, RecursionError):
+    if message.record is None:
+        entry["action"] = ACTIVATE_VERSION
+    elif is_utf8(message.record) and record_defect(message.record) is None:
+        entry["record"] = Raw(message.record)
+    else:
         # No JSON by itself, so it goes in as text.
-        entry["record_text"] = record.record.decode("utf-8", "replace")
+        entry["record_text"] = message.record.decode("utf-8", "replace")
     return msgspec.json.encode(entry) + b"\n"
 
 
-def _file(record: SetAside) -> dict[str, object]:
+def _file(message: SetAside) -> dict[str, object]:
     """Return what tells where `line` is, for a record that came from a file."""
-    file = record.file
+    file = message.file
     return {"file": file.path, "batch_line": file.batch_line} if file else {}
 
 

@@ -6,11 +6,9 @@ back in no text.
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import json
-import re
-import ssl
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,18 +19,12 @@ import requests.adapters
 import requests.auth
 import urllib3
 
-from target_stitch_import.delivery.verdict import (
-    Answer,
-    Content,
-    Failure,
-    Rejected,
-    Stop,
-    TryAgain,
-    content_of,
-    judge,
-)
+from target_stitch_import.delivery.answer import Answer, Content
+from target_stitch_import.delivery.redaction import shown, words_of
+from target_stitch_import.delivery.verdict import Rejected, Stop, TryAgain, judge
 from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
-from target_stitch_import.run.wire import CONTENT_CODING, WholeAnswers, read_body
+from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
+from target_stitch_import.run.wire import CONTENT_CODING, Exchange, WholeAnswers, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +36,8 @@ REGION_URLS: Mapping[str, str] = {
 BATCH_PATH = "/v2/import/batch"
 STATUS_PATH = "/v2/import/status"
 MAX_ANSWER_BYTES = 64_000
-MAX_TEXT_CHARACTERS = 4_000
-_USER_INFO = re.compile(r"//[^/@\s]*@")
+SLOWEST_BYTES_PER_SECOND = 50_000
+"""At this rate a request's body gets more time than `request_timeout_seconds`."""
 BIG_BODY_BYTES = 4_000_000
 """Larger bodies go to `big_url`, as target-stitch sends them."""
 
@@ -74,19 +66,33 @@ class _Bearer(requests.auth.AuthBase):
 
 
 def session_with(
-    url: str, token: str, user_agent: str, media_type: str = "application/json"
+    url: str,
+    token: str,
+    user_agent: str,
+    exchange: Exchange,
+    media_type: str = "application/json",
 ) -> requests.Session:
-    """Return a session for requests to `url`, all of which carry `token`."""
+    """Return a session for requests to `url`, all of which carry `token`; one at a time."""
     session = requests.Session()
     session.auth = _Bearer(token)
     session.headers["User-Agent"] = user_agent
     session.headers["Content-Type"] = media_type
     session.headers["Accept-Encoding"] = CONTENT_CODING
     for scheme in ("https://", "http://"):
-        session.mount(scheme, WholeAnswers())
-    # Proxies and certificate bundles of the environment count, but for this machine itself.
-    session.trust_env = not is_loopback(url)
+        session.mount(scheme, WholeAnswers(exchange))
+    if is_loopback(url):
+        # No proxy is asked for this machine itself; its certificates count all the same.
+        session.trust_env = False
+        bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+        session.verify = next(filter(None, bundles), True)
     return session
+
+
+def proxies_of(session: requests.Session, url: str) -> Mapping[str, str]:
+    """Return the proxies that count for `url`, by scheme."""
+    settings = session.merge_environment_settings(url, {}, None, None, None)
+    proxies: Mapping[str, str] = settings["proxies"]
+    return proxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,8 @@ class _Routes(WholeAnswers):
         """Return the way that requests like this one take.
 
         Raises:
-            RequestException, OSError: The environment's proxies or certificates are of no use.
+            RequestException, OSError, ValueError: The environment's proxies or certificates are of
+                no use.
         """
         pool = self.get_connection_with_tls_context(request, verify, proxies=proxies)
         self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
@@ -141,22 +148,27 @@ class _Routes(WholeAnswers):
         return _Route(pool, target, dict(request.headers))
 
 
-class ImportApi:
+class ImportApiClient:
     """One connection to the Import API; it is used by one thread at a time."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._exchange = Exchange()
         self._session = session_with(
-            endpoint.url, endpoint.token, endpoint.user_agent, endpoint.media_type
+            endpoint.url,
+            endpoint.token,
+            endpoint.user_agent,
+            self._exchange,
+            endpoint.media_type,
         )
-        self._routes = _Routes()
+        self._routes = _Routes(self._exchange)
         self._known_routes: dict[tuple[str, str], _Route] = {}
 
     def _route(self, method: str, url: str) -> _Route:
         route = self._known_routes.get((method, url))
         if route is None:
             prepared = self._session.prepare_request(requests.Request(method, url))
-            settings = self._session.merge_environment_settings(url, {}, None, True, None)  # noqa: FBT003
+            settings = self._session.merge_environment_settings(url, {}, None, None, None)
             # An empty or false setting of the environment must not switch verification off.
             verify = settings["verify"] or True
             route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
@@ -181,13 +193,14 @@ class ImportApi:
         """
         url = self._endpoint.base_url + STATUS_PATH
         answer = self._send("GET", url)
-        text = quoted(answer.text.strip(), mark="", limit=MAX_TEXT_CHARACTERS)
-        if _is_success(answer) and isinstance(verdict := judge(answer, time.time()), Stop):
+        if answer.is_success and isinstance(verdict := judge(answer, time.time()), Stop):
             raise verdict.error
         if answer.status != 200 or not _is_well(answer):
-            said = answer.failure.value if answer.failure else f"{answer.status} {text}"
+            words = shown(words_of(answer.body))
+            said = answer.failure.value if answer.failure else f"{answer.status} {words}"
             raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
-        return text
+        # The request had nothing in it that could come back.
+        return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)
 
     def check(self) -> None:
         """See whether the token is taken, with a batch that holds nothing and so loads nothing.
@@ -208,7 +221,7 @@ class ImportApi:
 
     def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
         timeout = self._endpoint.read_timeout_seconds
-        give_up_at = time.monotonic() + 3 * timeout
+        self._exchange.begin(timeout + len(body or b"") / SLOWEST_BYTES_PER_SECOND)
         try:
             route = self._route(method, url)
             response = route.pool.urlopen(
@@ -225,14 +238,18 @@ class ImportApi:
                 decode_content=False,
             )
             with response:
-                read = read_body(response, MAX_ANSWER_BYTES, give_up_at)
+                read = read_body(response, MAX_ANSWER_BYTES)
         except NO_ANSWER as error:
             self._hang_up()
-            return Answer(failure=failure_of(error), text=self._redacted(root_text(error)))
-        text = self._redacted(read.content.decode("utf-8", "replace"))
-        retry_after = response.headers.get("Retry-After")
-        answer = Answer(response.status, text, retry_after, body=read.content, end=read.end)
-        if _is_success(answer) and not _is_acknowledgement(answer):
+            detail = detail_of(error, url, proxies_of(self._session, url))
+            return Answer(failure=failure_of(error), detail=detail)
+        answer = Answer(
+            response.status,
+            read.content,
+            response.headers.get("Retry-After"),
+            end=read.end,
+        )
+        if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:
             self._hang_up()
         return answer
 
@@ -241,89 +258,12 @@ class ImportApi:
         self._known_routes.clear()
         self._routes.close()
 
-    def _redacted(self, text: str) -> str:
-        return redacted(text, self._endpoint.token)[:MAX_TEXT_CHARACTERS]
-
     def close(self) -> None:
         """Close the connection."""
         self._routes.close()
 
 
-def redacted(text: str, token: str) -> str:
-    """Return `text` without the token, and without the password of a proxy's URL."""
-    return _USER_INFO.sub("//", text).replace(token, "[token]")
-
-
-def _is_success(answer: Answer) -> bool:
-    return answer.status is not None and 200 <= answer.status < 300
-
-
-def _is_acknowledgement(answer: Answer) -> bool:
-    return content_of(answer.body, answer.end) is Content.ACKNOWLEDGEMENT
-
-
 def _is_well(answer: Answer) -> bool:
     """Tell whether a 200 is the service's own word for being well, which has a `status`."""
-    return _is_acknowledgement(answer) and "status" in json.loads(answer.body or b"{}")
-
-
-NO_ANSWER = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    OSError,
-)
-"""What is raised where there is no complete answer."""
-_UNSENDABLE = (
-    requests.exceptions.InvalidURL,  # also that of a proxy
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidHeader,
-    urllib3.exceptions.LocationValueError,
-    FileNotFoundError,
-)
-_UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
-_UNREACHABLE = (
-    requests.ConnectTimeout,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.NewConnectionError,
-)
-
-
-def failure_of(error: Exception) -> Failure:
-    """Return what an exception of `requests` or `urllib3` means for a request."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, _UNSENDABLE) for cause in causes) or "TLS CA cert" in str(error):
-        return Failure.UNSENDABLE
-    if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
-        return Failure.LOST
-    if any(isinstance(cause, _UNTRUSTED) for cause in causes):
-        return Failure.UNTRUSTED
-    if any(isinstance(cause, _UNREACHABLE) for cause in causes):
-        return Failure.UNREACHABLE
-    if isinstance(error, requests.Timeout):
-        return Failure.TIMED_OUT
-    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
-        return Failure.CUT_OFF
-    if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
-        return Failure.TIMED_OUT
-    return Failure.LOST
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error with what lies behind it: `requests` and `urllib3` wrap theirs."""
-    found: list[BaseException] = []
-    waiting: list[BaseException] = [error]
-    while waiting and len(found) < 20:
-        cause = waiting.pop(0)
-        found.append(cause)
-        behind = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
-        waiting.extend(each for each in behind if isinstance(each, BaseException))
-    return found
-
-
-def root_text(error: Exception) -> str:
-    """Return the words of the innermost cause, without the addresses of Python objects."""
-    innermost = _causes(error)[-1]
-    text = str(innermost)
-    return text.rsplit(">: ", 1)[-1] or type(innermost).__name__
+    is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body
+    return bool(is_object) and "status" in json.loads(answer.body)

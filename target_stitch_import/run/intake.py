@@ -6,12 +6,17 @@ any two of them.
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import select
+import stat
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from target_stitch_import.errors import InputError
-from target_stitch_import.singer.messages import MessageReader, RecordFiles
+from target_stitch_import.singer.messages import MessageLines, RecordFiles
+from target_stitch_import.singer.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import Event
 
 CHUNK_BYTES = 1 << 18
+PIPE_BYTES = 1 << 20
+PAUSE_SECONDS = 0.009
+"""After a read that brought little, a tap that flushes each line gets this long to write more."""
 
 
 class Source:
@@ -34,6 +42,10 @@ class Source:
             self.descriptor: int | None = binary.fileno()
         except (OSError, AttributeError):
             self.descriptor = None
+        pipe_bytes = _enlarged(self.descriptor)
+        self._little_bytes = min(pipe_bytes, CHUNK_BYTES) // 4
+        self.brought_little = False
+        """Whether the last read found so little in a pipe that waiting for more is worth it."""
 
     def read(self) -> bytes:
         """Return what there is; nothing at the end.
@@ -44,9 +56,23 @@ class Source:
         try:
             if self.descriptor is None:
                 return bytes(self._binary.read(CHUNK_BYTES))
-            return os.read(self.descriptor, CHUNK_BYTES)
+            chunk = os.read(self.descriptor, CHUNK_BYTES)
         except OSError as error:
             raise InputError(f"The input cannot be read: {error.strerror or error}.") from None
+        self.brought_little = len(chunk) < self._little_bytes
+        return chunk
+
+
+def _enlarged(descriptor: int | None) -> int:
+    """Return the capacity in bytes of a pipe, enlarged where the system allows it; 0 for others."""
+    if descriptor is None or not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return 0
+    for bytes_wanted in (PIPE_BYTES, 0):
+        with suppress(OSError, AttributeError):  # Linux alone can, and not beyond a user's share
+            if bytes_wanted:
+                return fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, bytes_wanted)
+            return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    return select.PIPE_BUF
 
 
 class Intake:
@@ -58,7 +84,7 @@ class Intake:
     def __init__(self, source: Source, files: BatchFiles) -> None:
         self._source = source
         self._files = files
-        self._reader = MessageReader()
+        self._reader = Reader(MessageLines())
         self._source_ended = False
         self._waiting: Iterator[Event] | None = None
         self._portions: Iterator[Iterable[Event]] = iter(())
@@ -77,6 +103,11 @@ class Intake:
     def descriptor(self) -> int | None:
         """What must become readable before the next `read`; None where it need not wait."""
         return self._source.descriptor if self._waiting is None else None
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long the next `read` had better wait, though it need not."""
+        return PAUSE_SECONDS if self._waiting is None and self._source.brought_little else 0.0
 
     def read(self) -> Iterator[Event]:
         """Yield the events of the next portion: of a file, or what is left of one of stdin.

@@ -21,12 +21,16 @@ from target_stitch_import.errors import (
     TargetError,
     internal_error,
 )
+from target_stitch_import.report.stats import Standing
 from target_stitch_import.run.sender import Failed, Released, Sender
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.batching.pipeline import Notice, Pipeline
-    from target_stitch_import.report.stats import Traffic
+    from target_stitch_import.batching.pipeline import Pipeline
+    from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.batching.streams import Notice
     from target_stitch_import.run.dead_letter import Shelf
     from target_stitch_import.run.intake import Intake
     from target_stitch_import.run.maps import StreamMapper
@@ -55,7 +59,10 @@ class Observer(Protocol):
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Hear that the sender is done with `batch`, which it had for `seconds`."""
 
-    def tick(self, now: float, held_bytes: int, traffic: Traffic, last_state: bytes | None) -> None:
+    def set_aside(self, records: Sequence[SetAside]) -> None:
+        """Hear that records are safe in the dead-letter file."""
+
+    def tick(self, now: float, run: Standing) -> None:
         """Hear how the run stands, and set `due` to a later time."""
 
 
@@ -74,12 +81,14 @@ class Run:
     output: OutputFile | None = None
     """Where the bodies that were acknowledged are saved."""
     writes_states: bool = True
+    grace_seconds: float = GRACE_SECONDS
     seconds_without_room: float = 0.0
     _error: TargetError | None = None
     _reading: bool = True
     _interrupted: bool = False
     _in_flight: int = 0
     _give_up_at: float = _NEVER
+    _read_again_at: float = 0.0
 
     def run(self) -> None:
         """Run to the end of the input.
@@ -111,6 +120,9 @@ class Run:
     def _turn(self) -> None:
         """Wait for something to happen, and do what there is to do about it."""
         try:
+            if self._reading:
+                self.pipeline.make_room()
+            self._hand_on()
             self._step(has_input=self._wait())
         except TargetError as error:
             self._finish(error)
@@ -124,33 +136,42 @@ class Run:
 
     def _wait(self) -> bool:
         """Wait for input, reports, signals or the next deadline; tell whether there is input."""
+        wants_input = self._reading and self.pipeline.has_room
+        began = time.monotonic()
+        descriptor = self.intake.descriptor if wants_input else None
+        heard_from: set[int] = set()
+        if descriptor is not None and self._read_again_at > began:
+            # A tap flushes line by line, and to read line by line would cost more than the records.
+            # The end of its output is heard at once, like all else but the output itself.
+            heard_from = self._poll(descriptor, 0, self._read_again_at)
+        needs_no_wait = wants_input and descriptor is None
+        if not heard_from:
+            heard_from = self._poll(descriptor, select.POLLIN, began if needs_no_wait else _NEVER)
+        if self._reading and not wants_input:
+            self.seconds_without_room += time.monotonic() - began
+        return needs_no_wait or descriptor in heard_from
+
+    def _poll(self, descriptor: int | None, events: int, until: float) -> set[int]:
+        """Wait for `events` of `descriptor`, a wake-up, or the next deadline; return whose came."""
         poll = select.poll()
         poll.register(self.wakeup.descriptor, select.POLLIN)
-        wants_input = self._reading and self.pipeline.has_room()
-        self._submit()
-        now = time.monotonic()
-        timeout = min(self.pipeline.next_deadline(), self.observer.due, self._give_up_at) - now
-        if wants_input and self.intake.descriptor is not None:
-            poll.register(self.intake.descriptor, select.POLLIN)
-        elif wants_input:
-            timeout = 0.0
+        if descriptor is not None:
+            poll.register(descriptor, events)
+        deadlines = self.pipeline.next_deadline(), self.observer.due, self._give_up_at
+        seconds = min(*deadlines, until) - time.monotonic()
         if self.sender.reports:
-            timeout = 0.0  # an error left them behind, and their wake-up is over
-        seconds = min(max(timeout, 0.0), _LONGEST_WAIT_SECONDS)
-        readable = {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
-        if self.wakeup.descriptor in readable:
+            seconds = 0.0  # an error left them behind, and their wake-up is over
+        seconds = min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
+        heard_from = {each for each, _ in poll.poll(math.ceil(seconds * 1000))}
+        if self.wakeup.descriptor in heard_from:
             self.wakeup.clear()
-        if self._reading and not wants_input:
-            self.seconds_without_room += time.monotonic() - now
-        return wants_input and (
-            self.intake.descriptor is None or self.intake.descriptor in readable
-        )
+        return heard_from
 
     def _step(self, *, has_input: bool) -> None:
         """Do everything that there is to do, in the order in which it became possible."""
         if self.wakeup.signals and not self._interrupted:
             self._interrupted = True
-            self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
+            self._give_up_at = min(self._give_up_at, time.monotonic() + self.grace_seconds)
             raise InterruptedRunError(self.wakeup.signals[0])
         self._take_reports()
         if self.states.error:
@@ -158,8 +179,7 @@ class Run:
         if has_input and self._reading:
             self._read()
         self.pipeline.expire(time.monotonic())
-        self._set_aside()
-        self._submit()
+        self._hand_on()
 
     def _read(self) -> None:
         events = self.intake.read()
@@ -168,9 +188,10 @@ class Run:
         now, clock_ns = time.monotonic(), time.time_ns()
         for event in events:
             self.pipeline.receive(event, now, clock_ns)
+        self._read_again_at = now + self.intake.pause_seconds
         if self.intake.is_at_end:
             self._reading = False
-            self.pipeline.close()
+            self.pipeline.end()
 
     def _finish(self, error: TargetError) -> None:
         """Read no more, but let what was read arrive: the input is at fault, or a signal came."""
@@ -181,19 +202,20 @@ class Run:
         try:
             self.pipeline.close()
         except InputError as earlier:
-            # A record read before what ended the reading, unless that is no matter of the input.
+            # A record read before what ended the reading, where the input is what ended it.
             error = earlier if isinstance(error, InputError) else error
         self._error = self._error or error
         with suppress(TargetError):
             self._set_aside()
         self._submit()
+        self._tell()
 
     def _abandon(self, error: TargetError) -> None:
         """Read and send no more, as nothing can be saved; wait for what is on its way."""
         self._error = self._error or error
         self._reading = False
         self.sender.stop()
-        self._give_up_at = min(self._give_up_at, time.monotonic() + GRACE_SECONDS)
+        self._give_up_at = min(self._give_up_at, time.monotonic() + self.grace_seconds)
 
     def _take_reports(self) -> None:
         reports = self.sender.reports
@@ -201,7 +223,9 @@ class Run:
             match reports.popleft():
                 case Settled(part, set_aside):
                     self.pipeline.settled(part, set_aside)
-                    if not set_aside:
+                    if set_aside:
+                        self.observer.set_aside(set_aside)
+                    else:
                         self.observer.delivered(part)
                         if self.output:
                             self.output.write(part.body)
@@ -211,8 +235,7 @@ class Run:
                     if succeeded is not None:
                         self.observer.processed(batch, seconds, succeeded=succeeded)
                 case LimitLearned(max_bytes):
-                    limits = self.pipeline.limits
-                    limits.max_bytes = min(limits.max_bytes, max_bytes)
+                    self.pipeline.learn_limit(max_bytes)
                 case Failed(error):
                     self._abandon(error)
 
@@ -222,21 +245,39 @@ class Run:
             self.dead_letters = None  # should it fail, the same lines are not written once more
             dead_letters.write(tuple(waiting))
             self.dead_letters = dead_letters
+            self.observer.set_aside(tuple(waiting))
             while waiting:
                 self.pipeline.set_aside(waiting.popleft())
+
+    def _hand_on(self) -> None:
+        """Hand on what the pipeline has for others: the dead-letter file, the sender, the user."""
+        self._set_aside()
+        self._submit()
+        self._tell()
 
     def _submit(self) -> None:
         while self.pipeline.ready:
             self._in_flight += 1
             self.sender.submit(self.pipeline.ready.popleft())
+
+    def _tell(self) -> None:
         while self.pipeline.notices:
             self.observer.notice(self.pipeline.notices.popleft())
 
     def _tick(self) -> None:
         now = time.monotonic()
         if now >= self.observer.due:
-            held_bytes = self.pipeline.held_bytes
-            self.observer.tick(now, held_bytes, self.sender.traffic, self.states.last_written)
+            self.observer.tick(now, self.standing())
+
+    def standing(self) -> Standing:
+        """Return how the run stands."""
+        return Standing(
+            self.pipeline.held_bytes,
+            self.lines_read,
+            self.seconds_without_room,
+            self.states.last_written,
+            self.sender.traffic,
+        )
 
     def _write_states(self) -> None:
         state = self.pipeline.earned_state()

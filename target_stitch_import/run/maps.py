@@ -20,6 +20,7 @@ from target_stitch_import.singer.messages import (
     ActivateVersion,
     Event,
     MalformedRecord,
+    MappedSchema,
     RecordFiles,
     RecordMessage,
     Records,
@@ -90,7 +91,7 @@ class StreamMapper:
                 case _:
                     yield event
             if isinstance(event, ActivateVersion) and not self._is_known(event.stream):
-                yield event  # the pipeline says that its SCHEMA is missing
+                yield event  # until its SCHEMA comes, the pipeline knows it by the tap's name
 
     def _is_known(self, stream: str) -> bool:
         return stream in self._mapper.stream_maps
@@ -126,7 +127,10 @@ class StreamMapper:
                 _write(columns),
                 tuple(stream_map.transformed_key_properties or ()),
                 tuple(bookmarks),
+                is_mapped=True,
             )
+        aliases = tuple(each.stream_alias for each in self._maps(event.stream))
+        yield MappedSchema(event.line, event.stream, aliases)
 
     def _map_records(self, event: Records) -> Iterator[Event]:
         """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""

@@ -35,14 +35,14 @@ _DELTA_ROWS = 100
 """Of texts that may repeat the beginning of the one before, which no figure of the file tells."""
 
 
-def portions(file: IO[bytes], batch: RecordFiles, place: BatchFile) -> Iterator[Iterable[Event]]:
+def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator[Iterable[Event]]:
     """Yield the rows of `file`, a few at a time, as records of the stream of `batch`.
 
     Raises:
         InputError: The file is damaged, or holds what has no exact form in JSON.
     """
-    reader = ArrowReader(batch.stream, batch.version, place, MAX_LINE_BYTES)
-    with _explained(batch, place):
+    reader = ArrowReader(batch.stream, batch.version, origin, MAX_LINE_BYTES)
+    with _explained(batch, origin):
         for rows in _read(file):
             yield from reader.feed(rows)
 
@@ -168,7 +168,7 @@ def _dictionaries(array: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _explained(batch: RecordFiles, place: BatchFile) -> Iterator[None]:
+def _explained(batch: RecordFiles, origin: BatchFile) -> Iterator[None]:
     """Say what is wrong with a file; pyarrow's own words could hold a value."""
     try:
         yield
@@ -180,4 +180,4 @@ def _explained(batch: RecordFiles, place: BatchFile) -> Iterator[None]:
         reason = "holds a value that has no exact form in JSON"
     else:
         return
-    raise InputError(f"The file {place} of stream {quoted(batch.stream)} {reason}.")
+    raise InputError(f"The file {origin} of stream {quoted(batch.stream)} {reason}.")

@@ -18,7 +18,6 @@ from target_stitch_import.delivery.deliver import (
     Attempt,
     DeliveryRules,
     Hints,
-    Judgement,
     LimitLearned,
     Outcome,
     Settled,
@@ -27,15 +26,16 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
+from target_stitch_import.delivery.tolerance import Judgement
 from target_stitch_import.delivery.verdict import TryAgain, Verdict, judge
-from target_stitch_import.errors import TargetError
+from target_stitch_import.errors import TargetError, internal_error
 from target_stitch_import.report.stats import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.delivery.answer import Answer
     from target_stitch_import.run.dead_letter import Shelf
 
 
@@ -53,8 +53,8 @@ class Transport(Protocol):
 class SenderRules:
     """What the user decided; the names are those of the settings."""
 
-    max_in_flight_requests: int = 4
-    max_retry_seconds: float = 3600.0
+    max_in_flight_requests: int
+    max_retry_seconds: float
     hints: Hints = RUN_HINTS
 
 
@@ -159,7 +159,7 @@ class Sender:
                 self._fail(error)
             except Exception as error:  # noqa: BLE001 - a thread must not die in silence
                 succeeded = False
-                self._fail(TargetError(f"Internal error while sending: {type(error).__name__}"))
+                self._fail(internal_error(error))
             finally:
                 self._report(Released(batch, time.monotonic() - started, succeeded))
             del batch  # an idle thread must hold no memory
@@ -214,12 +214,19 @@ class Sender:
         seconds = time.monotonic() - started
         verdict = judge(answer, time.time(), body)
         with self._changed:
+            self._note_availability(verdict, answer.status, started + seconds)
             allowed = self._throttle.allowed
             self._throttle.leave(well=not isinstance(verdict, TryAgain), seconds=seconds)
             self._changed.notify_all()
             self.traffic.throttle_changes += self._throttle.allowed != allowed
             self._count(attempt, verdict, seconds)
         return verdict
+
+    def _note_availability(self, verdict: Verdict, status: int | None, now: float) -> None:
+        if isinstance(verdict, TryAgain):
+            self.traffic.availability.failed(now, status)
+        else:
+            self.traffic.availability.answered(now)
 
     def _count(self, attempt: Attempt[Batch], verdict: Verdict, seconds: float) -> None:
         traffic = self.traffic
@@ -236,7 +243,11 @@ class Sender:
     def _wait(self, wait: Wait) -> None:
         if wait.note:
             self._note(wait.note)
-        if self._stop.wait(wait.seconds):
+        sender, availability = threading.get_ident(), self.traffic.availability
+        availability.waits(sender, time.monotonic() + wait.seconds)
+        stopped = self._stop.wait(wait.seconds)
+        availability.tries(sender)
+        if stopped:
             raise _StoppedError
 
     def _store(self, store: Store) -> None:

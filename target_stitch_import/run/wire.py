@@ -2,6 +2,7 @@
 
 Law: an answer is complete, or an error: its status line, its headers up to the blank line, and its
 body. `http.client` takes the end of a connection for the end of the headers or of the last chunk.
+An exchange ends in its time, whoever is slow, and in whatever part of it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,68 @@ import requests
 import requests.adapters
 import urllib3
 
-from target_stitch_import.delivery.verdict import End
+from target_stitch_import.delivery.answer import End
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
 CONTENT_CODING = "gzip"
 """The one that is asked for, as its end can be told."""
 _READ_BYTES = 64_000
 _GZIP = zlib.MAX_WBITS + 16
+
+
+_PIECE_BYTES = 256_000
+
+
+class Exchange:
+    """The time that one request and its answer may take; of one connection at a time."""
+
+    def __init__(self) -> None:
+        self._give_up_at = float("inf")
+
+    def begin(self, seconds: float) -> None:
+        """Let the time run from now on."""
+        self._give_up_at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return how many seconds are left.
+
+        Raises:
+            TimeoutError: None is.
+        """
+        left = self._give_up_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+
+class _InTime(io.RawIOBase):
+    """Reads from a socket for as long as the exchange may take, however little comes at a time."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, exchange: Exchange) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._exchange = exchange
+
+    def readable(self) -> bool:
+        """Tell that it can be read from."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read what comes next.
+
+        Raises:
+            TimeoutError: The time is up.
+        """
+        self._connection.settimeout(self._exchange.left())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
 
 
 class _WholeLines(io.BufferedReader):
@@ -53,9 +107,11 @@ class _WholeLines(io.BufferedReader):
 class _WholeAnswer(http.client.HTTPResponse):
     """An answer that is cut off in its status line, headers or chunks is an error."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.fp = _WholeLines(self.fp.detach())
+    def __init__(
+        self, exchange: Exchange, connection: socket.socket, *args: Any, **options: Any
+    ) -> None:
+        super().__init__(connection, *args, **options)
+        self.fp = _WholeLines(_InTime(self.fp.detach(), connection, exchange))
 
     def begin(self) -> None:
         """Read status line and headers of the answer, past those of interim answers."""
@@ -65,8 +121,34 @@ class _WholeAnswer(http.client.HTTPResponse):
             super().begin()
 
 
+class _SendingInTime:
+    """Mixed into a connection: what is sent is sent within the time of the exchange."""
+
+    exchange: Exchange
+
+    def send(self, data: Any) -> None:
+        """Send `data`.
+
+        Raises:
+            TimeoutError: The time is up.
+        """
+        connection: Any = super()
+        if not isinstance(data, bytes):
+            connection.send(data)
+            return
+        whole = memoryview(data)
+        for at in range(0, len(data), _PIECE_BYTES):
+            if open_socket := getattr(self, "sock", None):
+                open_socket.settimeout(self.exchange.left())
+            connection.send(whole[at : at + _PIECE_BYTES])
+
+
 class WholeAnswers(requests.adapters.HTTPAdapter):
-    """Has every connection, through whatever proxy, read its answers as `_WholeAnswer`."""
+    """Has every connection, through whatever proxy, read whole answers, and in time."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        super().__init__()
 
     def get_connection_with_tls_context(
         self,
@@ -78,15 +160,14 @@ class WholeAnswers(requests.adapters.HTTPAdapter):
         """Return the pool for a request."""
         pool: urllib3.HTTPConnectionPool
         pool = super().get_connection_with_tls_context(request, verify, proxies, cert)  # type: ignore[assignment]
-        pool.ConnectionCls = _reading_whole_answers(pool.ConnectionCls)
+        kind: type[Any] = pool.ConnectionCls
+        if not issubclass(kind, _SendingInTime):
+            members = {
+                "exchange": self._exchange,
+                "response_class": staticmethod(functools.partial(_WholeAnswer, self._exchange)),
+            }
+            pool.ConnectionCls = type(kind.__name__, (_SendingInTime, kind), members)
         return pool
-
-
-@functools.cache
-def _reading_whole_answers(connection: type[Any]) -> type[Any]:
-    if getattr(connection, "response_class", None) is _WholeAnswer:
-        return connection
-    return type(connection.__name__, (connection,), {"response_class": _WholeAnswer})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +178,14 @@ class Body:
     end: End
 
 
-def read_body(response: urllib3.BaseHTTPResponse, max_bytes: int, give_up_at: float) -> Body:
-    """Read an answer's body: all of it, but not much more than `max_bytes`, and not for ever.
+def read_body(response: urllib3.BaseHTTPResponse, max_bytes: int) -> Body:
+    """Read an answer's body: all of it, but not much more than `max_bytes`.
 
     Args:
         response: An answer that is not read yet.
         max_bytes: Where there are more, some more are returned, and the rest is left.
-        give_up_at: On the clock of `time.monotonic`.
 
     Raises:
-        requests.ReadTimeout: The answer did not end in time.
         urllib3.exceptions.HTTPError, http.client.HTTPException, OSError: It is not complete.
     """
     # As `http.client` sees it: any other transfer coding is read up to the connection's end.
@@ -120,8 +199,6 @@ def read_body(response: urllib3.BaseHTTPResponse, max_bytes: int, give_up_at: fl
         if not chunk:
             break
         read += chunk
-        if time.monotonic() > give_up_at:
-            raise requests.ReadTimeout("the answer did not end")
     content, is_too_long = bytes(read), len(read) > max_bytes
     if content and response.headers.get("Content-Encoding", "").strip().lower() == CONTENT_CODING:
         content = _unzipped(content, max_bytes, is_cut=is_too_long)

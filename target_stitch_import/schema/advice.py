@@ -6,20 +6,29 @@ seen to fare badly then is seen in the schema. Pure, and cheap enough for thousa
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import quoted
-from target_stitch_import.schema.draft4 import JsonSchema, resolve, types_of
+from target_stitch_import.schema.columns import Column, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_FIELDS_NAMED = 10
+    from target_stitch_import.schema.node import Node
+
+_FIELDS_NAMED = 5
 
 # Names and limits as Stitch's documentation of its destinations has them.
 _RESERVED = ("_sdc", "_rjm")
+"""How no table may begin; columns of log-based taps do, and are loaded."""
+_LIKE_STITCH = (*_RESERVED, "__sdc")
+_FILLED_BY_LOADING = re.compile(
+    r"_sdc_(batched_at|received_at|sequence|table_version|source_key_.*|level_\d+_id|rejected"
+    r"|primary_keys)|__sdc_primary_key|_rjm.*",
+    re.DOTALL,
+)
 _RESERVED_IN_BIGQUERY = ("_table_", "_file_", "_partition_", "_row_timestamp")
 _TYPE_SUFFIXES = frozenset(
     ("bi", "bo", "de", "do", "fl", "it", "st", "ti", "nu", "db", "lg", "inst", "dt", "js", "va")
@@ -56,13 +65,15 @@ class Advice:
         return f"{self.text}: {', '.join(self.fields[:_FIELDS_NAMED])}{rest}"
 
 
-def advice(stream: str, keys: Sequence[str], schema: JsonSchema) -> list[Advice]:
-    """Return what is to be said of a stream, by its name, its keys and its enforced schema."""
-    properties = resolve(schema, schema).get("properties", {})
+def advice(stream: str, keys: Sequence[str], schema: Node) -> list[Advice]:
+    """Return what is to be said of a stream, by its name, its keys and its schema."""
+    columns = columns_of(schema)
+    own = sum(not each.table for each in columns)
     return [
-        *_on_the_table(stream, len(properties)),
-        *_on_names(list(properties)),
-        *_on_keys(keys, properties, schema),
+        *_on_the_table(stream, own),
+        *_on_names(columns),
+        *_on_subtables(stream, columns),
+        *_on_keys(keys, own),
     ]
 
 
@@ -85,73 +96,103 @@ def _on_the_table(stream: str, columns: int) -> Iterator[Advice]:
             f"it has {columns:,} columns; a destination that takes fewer rejects all of the table "
             f"while loading ({_COLUMN_COUNTS})"
         )
-    if not columns:
-        yield Advice("the schema has no properties")
 
 
-def _on_names(names: list[str]) -> Iterator[Advice]:
-    lowered = [name.lower() for name in names]
-    if own := [name for name in lowered if name[:4] in _RESERVED]:
+def _on_names(columns: Sequence[Column]) -> Iterator[Advice]:
+    lowered = [each.name.lower() for each in columns]
+    pairs = list(zip(lowered, columns, strict=True))
+    stitch = [(name, each) for name, each in pairs if name.startswith(_LIKE_STITCH)]
+    if own := [each for name, each in stitch if _FILLED_BY_LOADING.fullmatch(name)]:
         yield Advice(
-            "names starting with `_sdc` or `_rjm` are Stitch's own, and such columns can be "
-            "rejected while loading",
-            _spelled(own, names),
+            "Stitch itself fills columns of such names, and those of a tap can be rejected while "
+            "loading",
+            _shown(own),
         )
-    if theirs := [name for name in lowered if name.startswith(_RESERVED_IN_BIGQUERY)]:
-        yield Advice("BigQuery keeps such column names to itself", _spelled(theirs, names))
-    parted = [name for name in lowered if "__" in name]
-    if ending := [name for name in parted if name.rpartition("__")[2] in _TYPE_SUFFIXES]:
+    if theirs := [each for name, each in pairs if name.startswith(_RESERVED_IN_BIGQUERY)]:
+        yield Advice("BigQuery keeps such column names to itself", _shown(theirs))
+    if ending := [each for each in columns if "__" in each.leaf and _ends_like_a_type(each.leaf)]:
         yield Advice(
             "names ending like those of columns that Stitch splits by type can be rejected while "
             "loading",
-            _spelled(ending, names),
+            _shown(ending),
         )
-    if long := [name for name in names if len(name) > _COLUMN_CHARACTERS]:
+    if long := [each for each in columns if len(each.name) > _COLUMN_CHARACTERS]:
         yield Advice(
-            "destinations leave out columns whose names are longer than they take "
-            f"({_COLUMN_LIMITS})",
+            "destinations leave out columns whose names are longer than they take, with the names "
+            f"of the objects around them where they flatten those ({_COLUMN_LIMITS})",
+            tuple(f"{quoted(_path(each))} ({len(each.name)})" for each in long),
+        )
+    if alike := _alike(columns, lowered):
+        yield Advice(
+            "names that differ only by case, or by characters that destinations drop or replace, "
+            "are one column there, and records with both are rejected while loading",
+            _shown(alike),
+        )
+
+
+def _shown(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(quoted(_path(each)) for each in columns)
+
+
+def _path(column: Column) -> str:
+    return ".".join((*column.table, column.name))
+
+
+def _ends_like_a_type(name: str) -> bool:
+    return name.lower().rpartition("__")[2] in _TYPE_SUFFIXES
+
+
+def _alike(columns: Sequence[Column], lowered: Sequence[str]) -> list[Column]:
+    """Return the columns that are one with another in some destination."""
+    if _PLAIN_NAMES.fullmatch("\n".join(lowered)) and len(set(lowered)) == len(lowered):
+        return []  # as with nearly every schema
+    found: set[Column] = set()
+    for canonical in (_with_characters_dropped, _with_characters_replaced):
+        first: dict[tuple[tuple[str, ...], str], Column] = {}
+        for each, plain in zip(columns, lowered, strict=True):
+            name = canonical(plain)
+            other = first.setdefault((each.table, name), each)
+            if name and other is not each:
+                found |= {other, each}
+    return [each for each in columns if each in found]
+
+
+_PLAIN = re.compile(r"[a-z0-9_]+")
+_PLAIN_NAMES = re.compile(r"(?:[a-z_][a-z0-9_]*(?:\n|$))*")
+_DROPPED_IN_FRONT = re.compile(r"[^a-z_]+")
+_DIGITS_IN_FRONT = re.compile(r"\d+", re.ASCII)
+
+
+def _with_characters_dropped(lowered: str) -> str:
+    """Return a name as Redshift, PostgreSQL and Snowflake have it."""
+    kept = lowered if _PLAIN.fullmatch(lowered) else re.sub(r"[^a-z0-9_ ]", "", lowered)
+    in_front = _DROPPED_IN_FRONT.match(kept)
+    return kept[in_front.end() :] if in_front else kept
+
+
+def _with_characters_replaced(lowered: str) -> str:
+    """Return a name as BigQuery, Databricks, Azure Synapse and SQL Server have it."""
+    kept = lowered if _PLAIN.fullmatch(lowered) else re.sub(r"[^a-z0-9_]", "_", lowered)
+    return _DIGITS_IN_FRONT.sub("_", kept, count=1) if kept[:1].isdecimal() else kept
+
+
+def _on_subtables(stream: str, columns: Sequence[Column]) -> Iterator[Advice]:
+    tables = dict.fromkeys(each.table for each in columns if each.table)
+    names = ["__".join((stream, *table)) for table in tables]
+    if long := [name for name in names if len(name) > _TABLE_CHARACTERS]:
+        yield Advice(
+            "arrays become tables of such names, and a destination that takes shorter ones rejects "
+            f"their rows while loading ({_TABLE_LIMITS})",
             tuple(f"{quoted(name)} ({len(name)})" for name in long),
         )
-    if len(set(lowered)) < len(lowered):
-        times = Counter(lowered)
-        yield Advice(
-            "names that differ only by case are one column in most destinations, and records with "
-            "both are rejected while loading",
-            _spelled([name for name in times if times[name] > 1], names),
-        )
 
 
-def _spelled(lowered: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as they are written in the schema, quoted."""
-    wanted = set(lowered)
-    return tuple(quoted(name) for name in names if name.lower() in wanted)
-
-
-def _on_keys(
-    keys: Sequence[str], properties: dict[str, JsonSchema], root: JsonSchema
-) -> Iterator[Advice]:
-    if not keys:
-        yield Advice(
-            "there is no key, so rows are appended; a request that has to be repeated after an "
-            "unclear answer can then leave a row twice"
-        )
-    if nullable := [key for key in keys if _may_be_null(properties[key], root)]:
-        yield Advice(
-            "the schema lets a key property be null, but records in which it is are refused",
-            tuple(map(quoted, nullable)),
-        )
-
-
-def _may_be_null(schema: JsonSchema, root: JsonSchema) -> bool:
-    """Tell whether a `type` names null: the schema's own, or that of an alternative within it."""
-    waiting, seen = [schema], set()
-    while waiting:
-        each = resolve(waiting.pop(), root)
-        if id(each) in seen:
-            continue  # many may refer to one
-        seen.add(id(each))
-        if "type" not in each:
-            waiting += [*each.get("anyOf", ()), *each.get("oneOf", ())]
-        elif "null" in types_of(each):
-            return True
-    return False
+def _on_keys(keys: Sequence[str], columns: int) -> Iterator[Advice]:
+    if keys:
+        return
+    yield Advice(
+        "there is no key, so rows are appended; a request that has to be repeated after an unclear "
+        "answer can then leave a row twice"
+    )
+    if not columns:
+        yield Advice("the schema has no properties")

@@ -7,35 +7,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
-from target_stitch_import.schema.date_times import Completion, complete, completion_of, is_date_time
-from target_stitch_import.schema.exact import (
-    Refused,
-    data_points,
-    exact_decimal,
+from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
+from target_stitch_import.schema.date_times import Completion, complete, completion_of
+from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
+from target_stitch_import.schema.patterns import STEPS
+from target_stitch_import.schema.record_type import key_type, record_type
+from target_stitch_import.schema.values import (
+    Size,
+    UnreadableRecordError,
     json_type,
     parse_exactly,
-    refused_by_schema,
-    refused_key,
+    size_of,
+    unreadable_field,
 )
-from target_stitch_import.schema.record_type import key_type, record_type
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from decimal import Decimal
+    from collections.abc import Sequence
 
-    from target_stitch_import.schema.draft4 import JsonSchema
+    from target_stitch_import.schema.node import Node
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
 
-_DOUBLE_DIGITS = 15
-_OF_THE_WHOLE = frozenset({"required", "additionalProperties"})
+_LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +47,6 @@ class Passed:
 
     record: Raw
     notes: dict[str, str]
-
-
-class QuickCheck(Protocol):
-    """Says yes to what it can see is right; a no means only that it must be looked at."""
-
-    def accepts_all(self, messages: bytes) -> bool:
-        """Check a JSON list of messages, each with its record in `data`."""
-
-    def accepts(self, record: Raw) -> bool:
-        """Check one record."""
 
 
 class TypedCheck:
@@ -74,59 +64,6 @@ class TypedCheck:
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
         return _decodes(self._record, record)
-
-
-class CompiledCheck:
-    """A quick check by `jsonschema-rs`, for what no type can express.
-
-    Args:
-        beside: Checks all else: the key properties, of which a schema says nothing, and what is not
-            in `columns`.
-        columns: The columns to look at; None for the whole record.
-    """
-
-    def __init__(
-        self, schema: JsonSchema, beside: QuickCheck, columns: Collection[str] | None = None
-    ) -> None:
-        import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
-
-        # The linear engine cannot be made to hang; what it lacks goes to the exact check.
-        self._is_valid = jsonschema_rs.Draft4Validator(
-            schema,
-            formats={"date-time": is_date_time},
-            validate_formats=True,
-            pattern_options=jsonschema_rs.RegexOptions(),
-            offline=True,
-        ).is_valid
-        self._beside = beside
-        # It is exact in multiples only as far as a double is.
-        number = _short_decimal if "'multipleOf'" in repr(schema) else _plain_decimal
-        record = Any if columns is None else _members(columns)
-        message = msgspec.defstruct("Message", [("data", record)], gc=False)
-        self._record = msgspec.json.Decoder(record, float_hook=number)
-        messages: Any = list[message]  # type: ignore[valid-type]
-        self._messages = msgspec.json.Decoder(messages, float_hook=number)
-
-    def accepts_all(self, messages: bytes) -> bool:
-        """Check a JSON list of messages, each with its record in `data`."""
-        if not self._beside.accepts_all(messages):
-            return False
-        try:
-            return all(self._is_valid(each.data) for each in self._messages.decode(messages))
-        except (ValueError, RecursionError):
-            return False
-
-    def accepts(self, record: Raw) -> bool:
-        """Check one record."""
-        try:
-            return self._beside.accepts(record) and self._is_valid(self._record.decode(record))
-        except (ValueError, RecursionError):
-            return False
-
-
-def _members(names: Collection[str]) -> Any:
-    """Return a type for objects of which these members alone are read, whatever they are."""
-    return TypedDict("Columns", dict.fromkeys(names, Any), total=False)  # type: ignore[operator]
 
 
 class NothingToCheck:
@@ -153,8 +90,8 @@ class NoQuickCheck:
         return False
 
 
-def quick_check(schema: JsonSchema, keys: Sequence[str]) -> QuickCheck:
-    """Return the fastest check for an enforced schema."""
+def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
+    """Return the fastest check for a schema."""
     record = record_type(schema, keys)
     try:
         if record is None:
@@ -166,17 +103,18 @@ def quick_check(schema: JsonSchema, keys: Sequence[str]) -> QuickCheck:
         if not record.left_open:
             return typed
         # What else a schema says of the record as a whole, its type has expressed.
-        columns = {name: schema[name] for name in schema.keys() - _OF_THE_WHOLE}
-        return CompiledCheck(columns, typed, record.left_open)
-    except (ValueError, TypeError):  # text or a number in it that a decoder cannot be made with
+        return CompiledCheck(schema, typed, record.left_open)
+    except UncompilableError:
         return NoQuickCheck()
+    except (ValueError, TypeError, RecursionError):
+        return NoQuickCheck()  # text or a number in it that a decoder cannot be made with
 
 
 class RecordCheck:
     """What records of one stream must be.
 
     Args:
-        schema: As `json_schema.enforced` returns it.
+        schema: What they must be, as `draft4.read_schema` returns it.
         keys: The key properties.
         naive_datetimes: `utc` completes a date-time without offset, `fail` refuses it, `keep`
             lets it through.
@@ -187,7 +125,7 @@ class RecordCheck:
 
     def __init__(
         self,
-        schema: JsonSchema,
+        schema: Node,
         keys: Sequence[str],
         *,
         naive_datetimes: str = "utc",
@@ -245,18 +183,19 @@ class RecordCheck:
     def _too_large(self, record: Raw) -> Refused | None:
         if len(record) > self._max_record_bytes:
             return Refused("", f"it is {len(record):,} bytes long; the Import API takes 20 MB")
-        value, refused = parse_exactly(record)
-        points = 0 if refused else data_points(value)
-        if points > MAX_DATA_POINTS:
+        if size_of(record, _LARGEST).data_points > MAX_DATA_POINTS:
             return Refused(
-                "", f"it has {points:,} data points; the Import API takes {MAX_DATA_POINTS:,}"
+                "", f"it has more than {MAX_DATA_POINTS:,} data points, which the Import API takes"
             )
-        return refused
+        return None
 
     def _exactly(self, record: Raw) -> tuple[Refused | None, dict[str, str]]:
-        value, refused = parse_exactly(record)
-        if refused:
-            return refused, {}
+        if len(record) > SMALL_RECORD_BYTES and size_of(record, _LARGEST).values > STEPS:
+            return too_costly(), {}
+        try:
+            value = parse_exactly(record)
+        except UnreadableRecordError as error:
+            return Refused(unreadable_field(record), str(error)), {}
         if not isinstance(value, dict):
             return Refused("", f"a record is an object, not {json_type(value)}"), {}
         notes: dict[str, str] = {}
@@ -275,16 +214,3 @@ def _decodes(decoder: msgspec.json.Decoder[Any], text: bytes | Raw) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _plain_decimal(text: str) -> Decimal:
-    number = exact_decimal(text)
-    if ("e" in text or "E" in text) and str(number).lstrip("-").isdigit():
-        raise ValueError("written like this it would pass for an integer")
-    return number
-
-
-def _short_decimal(text: str) -> Decimal:
-    if len(text) > _DOUBLE_DIGITS:
-        raise ValueError("beyond the precision of a double")
-    return _plain_decimal(text)

@@ -1,35 +1,31 @@
-"""A stream's JSON Schema as the Import API reads it: Draft 4, and nothing else of it.
+"""A stream's JSON Schema as the Import API reads it: Draft 4, read once into nodes.
 
-Law: what `enforced` returns is sound. Every type is known, every reference is local and resolved,
-no reference chases itself, so that any validator can take it without surprise.
+Law: nodes are sound. Every type is known, every reference is resolved, and none leads back to
+itself without a step into the value; so that nobody who walks them meets a surprise.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import unquote
 
 from target_stitch_import.errors import quoted
+from target_stitch_import.schema.node import MAX_DEPTH, TYPES, Node
+from target_stitch_import.schema.patterns import pattern
+from target_stitch_import.schema.pointers import at, escaped
+from target_stitch_import.schema.values import LONGEST_NUMBER, canonical, json_type
 
-JsonSchema: TypeAlias = dict[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
-TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
-
-_SCHEMAS_BY_NAME = ("properties", "patternProperties")
-_SCHEMA_LISTS = ("allOf", "anyOf", "oneOf")
-_SAME_VALUE = (*_SCHEMA_LISTS, "not", "$ref")
-_COUNTS = (
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "minProperties",
-    "maxProperties",
-)
-_NUMBERS = ("minimum", "maximum")
+_Json: TypeAlias = dict[str, Any]
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+_EXCLUSIVE = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
 class SchemaDefectError(Exception):
@@ -39,198 +35,304 @@ class SchemaDefectError(Exception):
         super().__init__(f"at {quoted(f'#{place}')}: {reason}")
 
 
-@dataclass(slots=True)
-class Enforced:
-    """The part of a schema that is enforced, and what was left out of it, by place."""
+@dataclass(frozen=True, slots=True)
+class ReadSchema:
+    """A schema that was read.
 
-    schema: JsonSchema
-    warnings: list[str] = field(default_factory=list)
+    `has_properties` tells whether it has the keyword. `references` maps the place of each `$ref` to
+    the one that it leads to; `warnings` what should be known to the places that it is about.
+    """
+
+    root: Node
+    has_properties: bool
+    references: Mapping[str, str]
+    warnings: Mapping[str, tuple[str, ...]]
 
 
-def enforced(text: bytes) -> Enforced:
-    """Return what the Import API enforces of a schema.
-
-    References are collected under `definitions`; unknown keywords, and formats but `date-time`,
-    are left out. Numbers stay exact.
+def read_schema(text: bytes) -> ReadSchema:
+    """Read what the Import API enforces of a schema.
 
     Raises:
-        SchemaDefectError: the API would refuse the schema: it is no object, names an unknown type,
-            has a boolean where a schema belongs, or a reference that leads nowhere or in a circle.
+        SchemaDefectError: The API would refuse the schema, or nobody could check records by it.
     """
     try:
-        return _Reader(text).read()
-    except (ValueError, RecursionError) as error:
-        raise SchemaDefectError("", "it is nested too deeply or holds a huge number") from error
+        document = json.loads(
+            text, parse_float=_number, parse_int=_number, parse_constant=_Unreadable
+        )
+    except RecursionError:
+        raise SchemaDefectError("", "it is nested too deeply") from None
+    except ValueError:
+        raise SchemaDefectError("", "it is not JSON") from None
+    return _Reader(document).read()
 
 
-def resolve(schema: JsonSchema, root: JsonSchema) -> JsonSchema:
-    """Follow an enforced schema's references to the schema that counts."""
-    while "$ref" in schema:
-        schema = root["definitions"][schema["$ref"].removeprefix(_POINTER)]
-    return schema
+class _Unreadable:
+    """A number that cannot be computed with: a defect only where it would have to be."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
 
 
-def types_of(schema: JsonSchema) -> frozenset[str]:
-    """Return the types that an enforced schema lists, all of them where it lists none."""
-    types = schema.get("type")
-    if types is None:
-        return TYPES
-    return frozenset([types] if isinstance(types, str) else types)
+def _number(text: str) -> int | Decimal | _Unreadable:
+    if len(text) > LONGEST_NUMBER:
+        return _Unreadable(text)
+    if text.lstrip("-").isdigit():
+        return int(text)
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return _Unreadable(text)
 
 
 class _Reader:
-    def __init__(self, text: bytes) -> None:
-        self._root = json.loads(text, parse_float=Decimal)
-        self._definitions: dict[str, JsonSchema] = {}
-        self._names: dict[str, str] = {}
-        self._straight: set[str] = set()
-        self._warnings: list[str] = []
+    """Reads a document breadth first, so that nesting takes no stack."""
 
-    def read(self) -> Enforced:
-        schema = self._schema(self._root, "")
-        if self._definitions:
-            schema["definitions"] = self._definitions
-        self._refuse_circles(schema, schema, [])
-        for name in self._definitions:
-            self._refuse_circles({"$ref": f"{_POINTER}{name}"}, schema, [])
-        return Enforced(schema, self._warnings)
+    def __init__(self, document: Any) -> None:
+        self._document = document
+        # By the identity of what they were read from; a node is filled once all are found.
+        self._nodes: dict[int, Node] = {}
+        self._fields: dict[int, dict[str, Any]] = {}
+        self._waiting: deque[tuple[_Json, str, int]] = deque()
+        self._uses: Counter[int] = Counter()
+        self._targets: dict[str, tuple[Any, str]] = {}
+        self._references: dict[str, str] = {}
+        self._warnings: dict[str, list[str]] = {}
+        self._depth = 0
 
-    def _schema(self, source: object, place: str) -> JsonSchema:
+    def read(self) -> ReadSchema:
+        root = self._node(self._document, "")
+        has_properties = "properties" in self._waiting[0][0]
+        if "" in self._references:
+            # It stands for all but the definitions beside it.
+            self._by_name(self._document.get("definitions", {}), "/definitions", counts=False)
+        while self._waiting:
+            source, place, self._depth = self._waiting.popleft()
+            if self._depth > MAX_DEPTH:
+                raise SchemaDefectError(place, "it is nested too deeply")
+            if "definitions" in source:
+                # What is in no use is read as well, as the service looks at it, too.
+                self._by_name(source["definitions"], f"{place}/definitions", counts=False)
+            self._fields[id(source)] = self._read(source, place)
+        for key, node in self._nodes.items():
+            Node.__init__(node, **self._fields[key], is_shared=self._uses[key] > 1)
+        _refuse_circles(self._nodes.values())
+        warnings = {text: tuple(places) for text, places in self._warnings.items()}
+        return ReadSchema(root, has_properties, self._references, warnings)
+
+    def _node(self, source: Any, place: str, *, counts: bool = True) -> Node:
+        """Return the node of a subschema, or of what it refers to; it is filled later."""
+        source, place = self._referred(source, place)
         if not isinstance(source, dict):
-            found = type(source).__name__
+            found = "number" if isinstance(source, _Unreadable) else json_type(source)
             raise SchemaDefectError(place, f"expected a schema object, found {found}")
-        if isinstance(source.get("$ref"), str):
-            # Draft 4: a reference replaces everything beside it.
-            return {"$ref": self._definition(source["$ref"], place)}
-        schema: JsonSchema = {}
-        if "type" in source:
-            schema["type"] = self._type(source["type"], f"{place}/type")
-        self._subschemas(source, schema, place)
-        self._assertions(source, schema, place)
-        return schema
+        key = id(source)
+        self._uses[key] += counts
+        if key not in self._nodes:
+            self._nodes[key] = Node.__new__(Node)
+            self._waiting.append((source, place, self._depth + 1))
+        return self._nodes[key]
 
-    def _type(self, types: object, place: str) -> str | list[str]:
-        for name in types if isinstance(types, list) else [types]:
-            if not isinstance(name, str) or name not in TYPES:
+    def _referred(self, source: Any, place: str) -> tuple[Any, str]:
+        """Follow references; in Draft 4 each replaces everything beside it."""
+        start, seen = place, set()
+        while isinstance(source, dict) and isinstance(source.get("$ref"), str):
+            if id(source) in seen:
+                raise SchemaDefectError(start, "a `$ref` leads in a circle")
+            seen.add(id(source))
+            source, target = self._target(source["$ref"], place)
+            self._references[place] = target
+            place = target
+        return source, place
+
+    def _target(self, reference: str, place: str) -> tuple[Any, str]:
+        if reference not in self._targets:
+            if not reference.startswith("#"):
                 raise SchemaDefectError(
-                    place, f"unknown type {quoted(json.dumps(name, default=str), mark='')}"
+                    place, f"`$ref` {quoted(reference)} is not local, and is never fetched"
                 )
-        return types  # type: ignore[return-value]  # each name was just seen to be a string
+            pointer = unquote(reference[1:])
+            try:
+                self._targets[reference] = at(self._document, pointer), pointer
+            except LookupError:
+                text = f"`$ref` {quoted(reference)} leads nowhere"
+                raise SchemaDefectError(place, text) from None
+        return self._targets[reference]
 
-    def _subschemas(self, source: JsonSchema, schema: JsonSchema, place: str) -> None:
-        for keyword in _SCHEMAS_BY_NAME:
+    def _read(self, source: _Json, place: str) -> dict[str, Any]:
+        """Return the fields of a node."""
+        rules: dict[str, Any] = {}
+        fields = {**_NOTHING, "place": place, "rules": MappingProxyType(rules)}
+        for keyword, value in source.items():
+            if keyword in _SOUND:
+                self._rule(keyword, value, rules, f"{place}/{keyword}")
+            elif keyword in self._LEADING_ON:
+                field, read = self._LEADING_ON[keyword]
+                fields[field] = read(self, value, f"{place}/{keyword}")
+        for keyword, bound in _EXCLUSIVE:
             if keyword in source:
-                schema[keyword] = self._by_name(source[keyword], f"{place}/{keyword}")
-        for keyword in _SCHEMA_LISTS:
-            if source.get(keyword):
-                schema[keyword] = self._list(source[keyword], f"{place}/{keyword}")
-        if "not" in source:
-            schema["not"] = self._schema(source["not"], f"{place}/not")
-        items = source.get("items")
-        if isinstance(items, list):
-            schema["items"] = self._list(items, f"{place}/items")
-        elif items is not None:
-            schema["items"] = self._schema(items, f"{place}/items")
-        for keyword in ("additionalProperties", "additionalItems"):
-            if keyword in source:
-                rest = source[keyword]
-                at = f"{place}/{keyword}"
-                schema[keyword] = rest if isinstance(rest, bool) else self._schema(rest, at)
+                self._exclusive(keyword, source[keyword], bound, rules, f"{place}/{keyword}")
+        if len(fields["patterns"]) < len(source.get("patternProperties", ())):
+            fields["rest"] = True  # which members these are cannot be told
+        return fields | self._refined(rules, place)
 
-    def _by_name(self, schemas: object, place: str) -> dict[str, JsonSchema]:
+    def _refined(self, rules: dict[str, Any], place: str) -> dict[str, Any]:
+        """Bring rules into the form that nodes have; return the fields that follow from them."""
+        fields: dict[str, Any] = {}
+        if "type" in rules:
+            rules["type"] = _types(rules["type"], f"{place}/type")
+            fields["types"] = frozenset(rules["type"])
+        if "required" in rules:
+            rules["required"] = tuple(dict.fromkeys(rules["required"]))
+        if "enum" in rules:
+            fields["enum"] = frozenset(_canonical(each, f"{place}/enum") for each in rules["enum"])
+        if "pattern" in rules and not self._is_known(rules["pattern"], f"{place}/pattern"):
+            del rules["pattern"]
+        return fields
+
+    def _rule(self, keyword: str, value: Any, rules: dict[str, Any], place: str) -> None:
+        if isinstance(value, _Unreadable):
+            raise _beyond_computing(place)
+        if _SOUND[keyword](value):
+            rules[keyword] = value
+        elif keyword != "format" and (keyword != "required" or value != []):
+            # Other formats are annotations, and everybody takes an empty list there.
+            self._not_draft_4(place)
+
+    def _exclusive(
+        self, keyword: str, value: Any, bound: str, rules: dict[str, Any], place: str
+    ) -> None:
+        if isinstance(value, _Unreadable) or _is_number(value):
+            self._warning(
+                "bounds that are numbers, as in Draft 6, are not enforced: the Import API speaks "
+                "Draft 4",
+                place,
+            )
+        elif value is True and bound in rules:
+            rules[keyword] = True
+
+    def _by_name(self, schemas: Any, place: str, *, counts: bool = True) -> Mapping[str, Node]:
         if not isinstance(schemas, dict):
             raise SchemaDefectError(place, "expected an object of schemas")
-        return {
-            name: self._schema(value, f"{place}/{_escape(name)}") for name, value in schemas.items()
-        }
+        return MappingProxyType(
+            {
+                name: self._node(value, f"{place}/{escaped(name)}", counts=counts)
+                for name, value in schemas.items()
+            }
+        )
 
-    def _list(self, schemas: object, place: str) -> list[JsonSchema]:
+    def _patterns(self, schemas: Any, place: str) -> tuple[tuple[str, Node], ...]:
+        nodes = self._by_name(schemas, place)
+        return tuple(
+            (expression, node)
+            for expression, node in nodes.items()
+            if self._is_known(expression, f"{place}/{escaped(expression)}")
+        )
+
+    def _is_known(self, expression: str, place: str) -> bool:
+        is_known = pattern(expression).is_known
+        if not is_known:
+            self._warning(
+                "patterns that cannot be checked before sending are left to the Import API", place
+            )
+        return is_known
+
+    def _list(self, schemas: Any, place: str) -> tuple[Node, ...]:
         if not isinstance(schemas, list):
             raise SchemaDefectError(place, "expected a list of schemas")
-        return [self._schema(value, f"{place}/{at}") for at, value in enumerate(schemas)]
+        return tuple(self._node(value, f"{place}/{index}") for index, value in enumerate(schemas))
 
-    def _assertions(self, source: JsonSchema, schema: JsonSchema, place: str) -> None:
-        for keyword in _COUNTS:
-            self._take(keyword, source, schema, place, _is_count)
-        for keyword in _NUMBERS:
-            self._take(keyword, source, schema, place, _is_number)
-        self._take("multipleOf", source, schema, place, lambda n: _is_number(n) and n > 0)
-        self._take("pattern", source, schema, place, lambda value: isinstance(value, str))
-        self._take("uniqueItems", source, schema, place, lambda value: isinstance(value, bool))
-        self._take("enum", source, schema, place, lambda value: isinstance(value, list) and value)
-        self._take("required", source, schema, place, _is_names)
-        if source.get("format") == "date-time":
-            schema["format"] = "date-time"
-        for keyword, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-            if _is_number(source.get(keyword)):
-                self._warnings.append(
-                    f"{quoted(f'#{place}/{keyword}')} is a number, as in Draft 6; the Import API "
-                    "speaks Draft 4, so it is not enforced"
-                )
-            elif source.get(keyword) is True and bound in schema:
-                schema[keyword] = True
+    def _set(self, schemas: Any, place: str) -> tuple[Node, ...]:
+        """Return each schema once: to ask the same twice changes nothing, but for `oneOf`."""
+        return tuple(dict.fromkeys(self._list(schemas, place)))
 
-    def _take(
-        self, keyword: str, source: JsonSchema, schema: JsonSchema, place: str, sound: Any
-    ) -> None:
-        if keyword not in source:
-            return
-        if keyword == "required" and source[keyword] == []:
-            return  # Draft 4 wants a name at least; everybody takes none
-        if sound(source[keyword]):
-            schema[keyword] = source[keyword]
-        else:
-            self._warnings.append(
-                f"{quoted(f'#{place}/{keyword}')} is not Draft 4, so it is not enforced"
-            )
+    def _items(self, items: Any, place: str) -> Node | tuple[Node, ...]:
+        return self._list(items, place) if isinstance(items, list) else self._node(items, place)
 
-    def _definition(self, reference: str, place: str) -> str:
-        if not reference.startswith("#"):
-            raise SchemaDefectError(
-                place, f"`$ref` {quoted(reference)} is not local, and is never fetched"
-            )
-        if reference not in self._names:
-            target: Any = self._root
-            for part in map(_unescape, unquote(reference[1:]).lstrip("/").split("/")):
-                if part == "" and target is self._root:
-                    continue
-                if isinstance(target, list) and part.isdecimal() and int(part) < len(target):
-                    target = target[int(part)]
-                elif isinstance(target, dict) and part in target:
-                    target = target[part]
-                else:
-                    raise SchemaDefectError(place, f"`$ref` {quoted(reference)} leads nowhere")
-            name = self._names[reference] = str(len(self._names))
-            # It stands there before it is read, as it may refer to itself.
-            definition = self._definitions[name] = {}
-            definition.update(self._schema(target, reference[1:]))
-        return f"{_POINTER}{self._names[reference]}"
+    def _or_boolean(self, rest: Any, place: str) -> Node | bool:
+        return rest if isinstance(rest, bool) else self._node(rest, place)
 
-    def _refuse_circles(self, schema: JsonSchema, root: JsonSchema, path: list[str]) -> None:
-        """Refuse references that come back to themselves without stepping into the value."""
-        for keyword in _SAME_VALUE:
-            value = schema.get(keyword, [])
-            if keyword == "$ref" and value:
-                if value in path:
-                    raise SchemaDefectError("", "a `$ref` leads in a circle")
-                if value not in self._straight:
-                    definition = root["definitions"][value.removeprefix(_POINTER)]
-                    self._refuse_circles(definition, root, [*path, value])
-                    self._straight.add(value)
+    def _dependencies(
+        self, dependencies: Any, place: str
+    ) -> tuple[tuple[str, Node | tuple[str, ...]], ...]:
+        if not isinstance(dependencies, dict):
+            raise SchemaDefectError(place, "expected an object of schemas")
+        found: dict[str, Node | tuple[str, ...]] = {}
+        for name, value in dependencies.items():
+            where = f"{place}/{escaped(name)}"
+            if not isinstance(value, list):
+                found[name] = self._node(value, where)
+            elif _is_names(value):
+                found[name] = tuple(dict.fromkeys(value))
             else:
-                for below in value if isinstance(value, list) else [value]:
-                    self._refuse_circles(below, root, path)
+                self._not_draft_4(where)
+        return tuple(found.items())
+
+    def _not_draft_4(self, place: str) -> None:
+        self._warning("what is not as Draft 4 has it is not enforced", place)
+
+    def _warning(self, text: str, place: str) -> None:
+        self._warnings.setdefault(text, []).append(f"#{place}")
+
+    _LEADING_ON: ClassVar[dict[str, tuple[str, Callable[[_Reader, Any, str], Any]]]] = {
+        # Keywords that lead to other schemas, with the field of the node that they fill.
+        "properties": ("properties", _by_name),
+        "patternProperties": ("patterns", _patterns),
+        "additionalProperties": ("rest", _or_boolean),
+        "dependencies": ("dependencies", _dependencies),
+        "items": ("items", _items),
+        "additionalItems": ("other_items", _or_boolean),
+        "allOf": ("all_of", _set),
+        "anyOf": ("any_of", _set),
+        "oneOf": ("one_of", _list),
+        "not": ("none_of", _node),
+    }
 
 
-_POINTER = "#/definitions/"
+def _refuse_circles(nodes: Any) -> None:
+    """Refuse schemas that come back to themselves without a step into the value."""
+    heights: dict[Node, int] = {}
+    for start in (each for each in nodes if each not in heights):
+        path = [(start, start.beside())]
+        on_path = {start}
+        while path:
+            node, others = path[-1]
+            other = next(others, None)
+            if other is None:
+                path.pop()
+                on_path.discard(node)
+                heights[node] = 1 + max((heights[each] for each in node.beside()), default=0)
+                if heights[node] > MAX_DEPTH:
+                    raise SchemaDefectError(node.place, "it is nested too deeply")
+            elif other in on_path:
+                raise SchemaDefectError(other.place, "a `$ref` leads in a circle")
+            elif other not in heights:
+                path.append((other, other.beside()))
+                on_path.add(other)
 
 
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+def _types(types: Any, place: str) -> tuple[str, ...]:
+    names = types if isinstance(types, list) else [types]
+    for name in names:
+        if not isinstance(name, str) or name not in TYPES:
+            shown = quoted(json.dumps(name, default=str), mark="")
+            raise SchemaDefectError(place, f"unknown type {shown}")
+    return tuple(dict.fromkeys(names))
 
 
-def _unescape(part: str) -> str:
-    return part.replace("~1", "/").replace("~0", "~")
+def _beyond_computing(place: str) -> SchemaDefectError:
+    return SchemaDefectError(
+        place, "it holds a number that is too long, or too large or small, to compute with"
+    )
+
+
+def _canonical(value: Any, place: str) -> str:
+    try:
+        return canonical(value)
+    except (TypeError, ValueError, RecursionError):
+        raise _beyond_computing(place) from None
 
 
 def _is_number(value: object) -> bool:
@@ -243,3 +345,34 @@ def _is_count(value: object) -> bool:
 
 def _is_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(_COUNTS, _is_count),
+    "type": lambda _: True,
+    "minimum": _is_number,
+    "maximum": _is_number,
+    "multipleOf": lambda value: _is_number(value) and value > 0,
+    "pattern": lambda value: isinstance(value, str),
+    "uniqueItems": lambda value: isinstance(value, bool),
+    "enum": lambda value: isinstance(value, list) and bool(value),
+    "required": lambda value: _is_names(value) and bool(value),
+    "format": lambda value: value == "date-time",
+}
+"""Keywords that need no other schema, and which values of them are sound."""
+
+_NOTHING: dict[str, Any] = {
+    "types": TYPES,
+    "enum": frozenset(),
+    "properties": MappingProxyType({}),
+    "patterns": (),
+    "rest": True,
+    "dependencies": (),
+    "items": None,
+    "other_items": True,
+    "all_of": (),
+    "any_of": (),
+    "one_of": (),
+    "none_of": None,
+}
+"""The fields of a node that asks for nothing."""

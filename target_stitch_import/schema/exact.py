@@ -1,114 +1,53 @@
-"""The exact check of one record: `jsonschema` (Draft 4) on exact decimals, and the API's own rules.
+"""The exact check of one record: Draft 4 on exact numbers, and the API's own rules.
 
-Law: its words name field and rule, and hold nothing of the record but names and types.
+Law: its words name field and rule, and hold nothing of the record but names and types. Whatever
+record and schema are, it ends within `STEPS`.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from target_stitch_import.errors import quoted
+from target_stitch_import.errors import InputError, KeyMissingError, quoted
 from target_stitch_import.limits import MAX_KEY_CHARACTERS
 from target_stitch_import.schema.date_times import is_date_time
+from target_stitch_import.schema.patterns import STEPS, TooCostlyError, pattern
 from target_stitch_import.schema.record_type import MAX_PLAIN_KEY_CHARACTERS
+from target_stitch_import.schema.values import canonical, is_multiple, json_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable
 
-    from jsonschema import ValidationError
-    from msgspec import Raw
-
-    from target_stitch_import.schema.draft4 import JsonSchema
-
-_LONGEST_NUMBER = 4_000
+    from target_stitch_import.schema.node import Node
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a record cannot be sent: `field` is a JSON Pointer into it, empty for the whole."""
+    """Why a record cannot be sent: `field` is a JSON Pointer into it, empty for the whole.
+
+    `error` is what a run ends with that sets nothing aside.
+    """
 
     field: str
     reason: str
+    error: type[InputError] = InputError
 
     def __str__(self) -> str:
         return f"field {quoted(self.field)}: {self.reason}" if self.field else self.reason
-
-
-def exact_decimal(text: str) -> Decimal:
-    """Return a number exactly; refuse what would fill the memory once it is written out."""
-    number = Decimal(text)
-    if len(text) > _LONGEST_NUMBER or abs(number.adjusted()) > _LONGEST_NUMBER:
-        raise ValueError("it is too long, or its exponent too large")
-    return number
-
-
-def _integer(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError("it is too long")
-    return int(text)
-
-
-def _not_json(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def parse_exactly(record: Raw | bytes) -> tuple[Any, Refused | None]:
-    """Return the value of a record with exact numbers, or why it has none."""
-    try:
-        value = json.loads(
-            bytes(record), parse_float=exact_decimal, parse_int=_integer, parse_constant=_not_json
-        )
-    except RecursionError:
-        return None, Refused("", "it is nested too deeply")
-    except json.JSONDecodeError:
-        return None, Refused("", "it is not JSON")
-    except ValueError as error:
-        return None, Refused("", f"it holds a number that cannot be checked: {error}")
-    return value, None
-
-
-def data_points(value: object) -> int:
-    """Count scalars, `null` included, as the Import API counts data points."""
-    points = 0
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-        else:
-            points += 1
-    return points
-
-
-def json_type(value: object) -> str:
-    """Return the JSON Schema name of a parsed value's type."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer"
-    if isinstance(value, Decimal):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "object" if isinstance(value, dict) else "array"
 
 
 def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refused | None:
     """Return why a key property cannot be sent, or None; `notes` takes what is unusual of it."""
     field = f"/{key}"
     if key not in record:
-        return Refused(field, "the key property is missing")
+        return Refused(field, "the key property is missing", KeyMissingError)
     value = record[key]
     if value is None or isinstance(value, dict | list):
-        return Refused(field, f"a key property cannot be {json_type(value)}")
+        return Refused(
+            field, f"a key property cannot be {json_type(value)}, whatever the schema allows"
+        )
     if isinstance(value, str) and len(value) > MAX_KEY_CHARACTERS:
         return Refused(
             field,
@@ -125,28 +64,37 @@ def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refu
     return None
 
 
-def refused_by_schema(schema: JsonSchema, record: dict[str, Any]) -> Refused | None:
-    """Return which rule of an enforced schema a record breaks, or None."""
-    from jsonschema.exceptions import best_match  # noqa: PLC0415 - slow to import, rarely needed
-
+def refused_by_schema(schema: Node, record: dict[str, Any]) -> Refused | None:
+    """Return which rule of a schema a record breaks, or None."""
+    evaluation = _Evaluation()
     try:
-        error = best_match(_exact_validator()(schema).iter_errors(record))
+        fault = evaluation.fault(schema, record)
+        while fault and (nearer := _nearer(evaluation, fault)):
+            fault = nearer
     except RecursionError:
         return Refused("", "it is nested too deeply")
-    if error is None:
+    except TooCostlyError:
+        return too_costly()
+    if fault is None:
         return None
-    path = "".join(f"/{part}" for part in error.absolute_path)
-    if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return Refused(f"{path}/{missing[0]}", "a required member is missing")
-    return Refused(path, _words(str(error.validator), error.validator_value, error.instance))
+    path = "".join(f"/{part}" for part in fault.path)
+    if fault.missing is None:
+        return Refused(path, _words(fault.keyword, fault.expected, fault.found))
+    if fault.keyword == "required":
+        return Refused(f"{path}/{fault.missing}", "a required member is missing")
+    depends = quoted(str(fault.expected))
+    return Refused(f"{path}/{fault.missing}", f"a member is missing that {depends} depends on")
+
+
+def too_costly() -> Refused:
+    """Return what is told of a record whose check would not end soon."""
+    return Refused("", "it would take too long to check it against the schema")
 
 
 def _words(keyword: str, expected: Any, found: Any) -> str:
     """Say which rule was broken, in words that hold nothing of the record but its types."""
     if keyword == "type":
-        types = expected if isinstance(expected, list) else [expected]
-        return f"expected {' or '.join(types)}, found {json_type(found)}"
+        return f"expected {' or '.join(expected)}, found {json_type(found)}"
     if keyword == "format":
         return "expected a date-time with an offset, as in 2024-01-31T23:59:59Z"
     if keyword in {"anyOf", "oneOf"}:
@@ -160,94 +108,232 @@ def _words(keyword: str, expected: Any, found: Any) -> str:
     return f"it breaks `{keyword}`"
 
 
-@lru_cache(maxsize=1)
-def _exact_validator() -> Any:
-    """Return Draft 4 with exact `multipleOf`, patterns that cannot hang, and our date-times."""
-    from jsonschema import Draft4Validator, FormatChecker, ValidationError  # noqa: PLC0415
-    from jsonschema.validators import extend  # noqa: PLC0415
+class _Fault(NamedTuple):
+    """What is wrong with a value: `path` leads from it to the value at fault."""
 
-    formats = FormatChecker(formats=())
-    formats.checks("date-time")(is_date_time)
+    keyword: str
+    expected: Any
+    found: Any
+    missing: str | None = None
+    path: tuple[str | int, ...] = ()
 
-    def multiple_of(_: Any, factor: Any, number: Any, __: Any) -> Iterator[ValidationError]:
-        if json_type(number) in {"integer", "number"} and not _is_multiple(number, factor):
-            yield ValidationError("")
-
-    def pattern(_: Any, expression: str, text: Any, __: Any) -> Iterator[ValidationError]:
-        if isinstance(text, str) and not _matches(expression, text):
-            yield ValidationError("")
-
-    def additional_properties(
-        validator: Any, rest: Any, record: Any, schema: JsonSchema
-    ) -> Iterator[ValidationError]:
-        extra = _extra_properties(schema, record)
-        if extra and rest is False:
-            yield ValidationError("")
-        if isinstance(rest, dict):
-            yield from _below(validator, record, extra, rest)
-
-    changed = {
-        "additionalProperties": additional_properties,
-        "multipleOf": multiple_of,
-        "pattern": pattern,
-        "patternProperties": _pattern_properties,
-    }
-    validator = extend(Draft4Validator, changed)  # type: ignore[no-untyped-call]
-    return lambda schema: validator(schema, format_checker=formats)
+    def at(self, step: str | int) -> _Fault:
+        """Return the fault as seen from the value around it."""
+        return self._replace(path=(step, *self.path))
 
 
-def _pattern_properties(
-    validator: Any, patterns: dict[str, JsonSchema], record: Any, _: Any
-) -> Iterator[ValidationError]:
-    for expression, schema in patterns.items():
-        if isinstance(record, dict):
-            names = [name for name in record if _matches(expression, name)]
-            yield from _below(validator, record, names, schema)
+class _Evaluation:
+    """One record under one schema.
 
+    What a shared schema has said of a value is remembered, so that many ways to it cost no more
+    than one; all else is paid for in steps.
+    """
 
-def _extra_properties(schema: JsonSchema, record: Any) -> list[str]:
-    """Return the members of an object that neither a name nor a pattern of the schema covers."""
-    if not isinstance(record, dict):
-        return []
-    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    return [
-        name
-        for name in record
-        if name not in known and not any(_matches(expression, name) for expression in patterns)
-    ]
+    __slots__ = ("_known", "_steps_left")
 
+    def __init__(self) -> None:
+        # By identity: the record is held for as long as this is.
+        self._known: dict[tuple[int, int], _Fault | None] = {}
+        self._steps_left = STEPS
 
-def _below(
-    validator: Any, record: dict[str, Any], names: list[str], schema: JsonSchema
-) -> Iterator[ValidationError]:
-    for name in names:
-        yield from validator.descend(record[name], schema, path=name)
+    def spend(self, steps: int) -> None:
+        """Pay for work that is about to be done.
 
+        Raises:
+            TooCostlyError: There is not enough left.
+        """
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise TooCostlyError
 
-def _is_multiple(number: int | Decimal, factor: int | Decimal) -> bool:
-    with localcontext() as context:
-        # Both have at most this many digits before and behind the point.
-        context.prec = 4 * _LONGEST_NUMBER
-        return bool(Decimal(number) % Decimal(factor) == 0)
+    def fault(self, node: Node, value: Any) -> _Fault | None:
+        """Return the first thing that is wrong with a value, or None."""
+        if not node.is_shared:
+            return self._fault(node, value)
+        key = (id(node), id(value))
+        if key not in self._known:
+            self._known[key] = self._fault(node, value)
+        return self._known[key]
 
+    def _fault(self, node: Node, value: Any) -> _Fault | None:
+        self.spend(1)
+        for keyword, expected in node.rules.items():
+            if not _RULES[keyword](self, node, expected, value):
+                missing = None
+                if keyword == "required":
+                    missing = next(name for name in expected if name not in value)
+                return _Fault(keyword, expected, value, missing)
+        fault = None
+        if type(value) is dict:
+            fault = self._in_members(node, value)
+        elif type(value) is list:
+            fault = self._in_items(node, value)
+        return fault or self._combined(node, value)
 
-@lru_cache(maxsize=256)
-def _pattern(expression: str) -> Any:
-    import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
-
-    schema = {"pattern": expression}
-    try:
-        return jsonschema_rs.Draft4Validator(schema, pattern_options=jsonschema_rs.RegexOptions())
-    except ValueError:
-        pass
-    try:
-        options = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
-        return jsonschema_rs.Draft4Validator(schema, pattern_options=options)
-    except ValueError:
+    def _in_members(self, node: Node, record: dict[str, Any]) -> _Fault | None:
+        for name, below in node.properties.items():
+            if name in record and (fault := self.fault(below, record[name])):
+                return fault.at(name)
+        if node.patterns or node.rest is not True:
+            return self._in_others(node, record)
         return None
 
+    def _in_others(self, node: Node, record: dict[str, Any]) -> _Fault | None:
+        """Look at members by patterns, and at those that neither name nor pattern covers."""
+        for name, member in record.items():
+            is_covered = name in node.properties
+            for expression, below in node.patterns:
+                if self.matches(expression, name):
+                    is_covered = True
+                    if fault := self.fault(below, member):
+                        return fault.at(name)
+            if is_covered or node.rest is True:
+                continue
+            if node.rest is False:
+                return _Fault("additionalProperties", node.rest, record)
+            if fault := self.fault(node.rest, member):
+                return fault.at(name)
+        return None
 
-def _matches(expression: str, text: str) -> bool:
-    """Search `text`; an expression that no engine takes is not enforced."""
-    validator = _pattern(expression)
-    return validator is None or bool(validator.is_valid(text))
+    def _in_items(self, node: Node, items: list[Any]) -> _Fault | None:
+        if node.items is None:
+            return None
+        first = node.items if isinstance(node.items, tuple) else ()
+        rest = node.other_items if isinstance(node.items, tuple) else node.items
+        for at, item in enumerate(items):
+            below = first[at] if at < len(first) else rest
+            if below is True:
+                return None
+            if below is False:
+                return _Fault("additionalItems", below, items)
+            if fault := self.fault(below, item):
+                return fault.at(at)
+        return None
+
+    def _combined(self, node: Node, value: Any) -> _Fault | None:
+        """Look at a value by the other schemas that speak of it."""
+        for each in node.all_of:
+            if fault := self.fault(each, value):
+                return fault
+        if node.any_of and not any(self.fault(each, value) is None for each in node.any_of):
+            return _Fault("anyOf", node.any_of, value)
+        if node.one_of:
+            fitting = sum(self.fault(each, value) is None for each in node.one_of)
+            if fitting != 1:
+                return _Fault("oneOf", node.one_of, value)
+        if node.none_of and self.fault(node.none_of, value) is None:
+            return _Fault("not", None, value)
+        return self._by_dependencies(node, value) if type(value) is dict else None
+
+    def _by_dependencies(self, node: Node, record: dict[str, Any]) -> _Fault | None:
+        """Look at an object by what it must be where it has certain members."""
+        for name, needed in node.dependencies:
+            if name not in record:
+                continue
+            if isinstance(needed, tuple):
+                for missing in (each for each in needed if each not in record):
+                    return _Fault("dependencies", name, record, missing)
+            elif fault := self.fault(needed, record):
+                return fault
+        return None
+
+    def matches(self, expression: str, text: str) -> bool:
+        """Search `text` for an expression."""
+        known = pattern(expression)
+        self.spend(known.cost(len(text)))
+        return known.matches(text)
+
+    def canonical(self, value: Any) -> str:
+        """Return what equal values have in common."""
+        text = canonical(value)
+        self.spend(1 + len(text) // 16)
+        return text
+
+    def are_unique(self, items: list[Any]) -> bool:
+        """Tell whether no two items are equal."""
+        return len({self.canonical(item) for item in items}) == len(items)
+
+    def is_multiple(self, number: int | Decimal, factor: int | Decimal) -> bool:
+        """Tell whether a number is a multiple."""
+        self.spend(1 + len(str(number)) // 8)
+        return is_multiple(number, factor)
+
+
+def has_type(value: Any, types: Iterable[str]) -> bool:
+    """Tell whether a value has one of the types; integers are numbers, too."""
+    found = json_type(value)
+    return found in types or (found == "integer" and "number" in types)
+
+
+def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:
+    """Return what is wrong by the alternative that is nearest, where there is such a one.
+
+    It has the fault that lies deepest, or is the only one of the value's type.
+    """
+    if fault.keyword not in {"anyOf", "oneOf"}:
+        return None
+    from jsonschema import Draft4Validator, ValidationError  # noqa: PLC0415 - slow to import
+    from jsonschema.exceptions import relevance  # noqa: PLC0415
+
+    found, ranks = [], []
+    for node in fault.expected:
+        below = evaluation.fault(node, fault.found)
+        if below is None:
+            return None  # too many alternatives fit
+        found.append(below)
+        error = ValidationError(
+            "",
+            validator=below.keyword,
+            path=below.path,
+            instance=fault.found,
+            schema={"type": list(node.types)},
+            type_checker=Draft4Validator.TYPE_CHECKER,
+        )
+        ranks.append(relevance(error))
+    nearest = min(ranks)
+    if ranks.count(nearest) > 1:
+        return None
+    below = found[ranks.index(nearest)]
+    return below._replace(path=(*fault.path, *below.path))
+
+
+def _of(kind: Any, fits: Callable[[_Evaluation, Node, Any, Any], bool]) -> Any:
+    """Return a rule that asks something of values of one type alone."""
+    return lambda evaluation, node, expected, value: (
+        not isinstance(value, kind)
+        or isinstance(value, bool)
+        or fits(evaluation, node, expected, value)
+    )
+
+
+_NUMBER = (int, Decimal)
+_RULES: dict[str, Callable[[_Evaluation, Node, Any, Any], bool]] = {
+    "type": lambda _e, _n, types, value: has_type(value, types),
+    "enum": lambda e, node, _x, value: e.canonical(value) in node.enum,
+    "minimum": _of(
+        _NUMBER,
+        lambda _e, node, least, number: (
+            number > least or (number == least and "exclusiveMinimum" not in node.rules)
+        ),
+    ),
+    "maximum": _of(
+        _NUMBER,
+        lambda _e, node, most, number: (
+            number < most or (number == most and "exclusiveMaximum" not in node.rules)
+        ),
+    ),
+    "exclusiveMinimum": lambda *_: True,
+    "exclusiveMaximum": lambda *_: True,
+    "multipleOf": _of(_NUMBER, lambda e, _n, factor, number: e.is_multiple(number, factor)),
+    "minLength": _of(str, lambda _e, _n, least, text: len(text) >= least),
+    "maxLength": _of(str, lambda _e, _n, most, text: len(text) <= most),
+    "pattern": _of(str, lambda e, _n, expression, text: e.matches(expression, text)),
+    "format": _of(str, lambda _e, _n, _x, text: is_date_time(text)),
+    "minItems": _of(list, lambda _e, _n, least, items: len(items) >= least),
+    "maxItems": _of(list, lambda _e, _n, most, items: len(items) <= most),
+    "uniqueItems": _of(list, lambda e, _n, unique, items: not unique or e.are_unique(items)),
+    "minProperties": _of(dict, lambda _e, _n, least, members: len(members) >= least),
+    "maxProperties": _of(dict, lambda _e, _n, most, members: len(members) <= most),
+    "required": _of(dict, lambda _e, _n, names, members: all(name in members for name in names)),
+}
+"""Whether a value obeys a keyword; what it says nothing about does."""

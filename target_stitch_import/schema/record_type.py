@@ -12,25 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from target_stitch_import.schema.draft4 import resolve, types_of
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
-    from target_stitch_import.schema.draft4 import JsonSchema
+    from target_stitch_import.schema.node import Node
 
 # Longer keys are rare and looked at one by one: they may deserve a warning or a refusal.
 MAX_PLAIN_KEY_CHARACTERS = 255
 
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _LENGTHS = frozenset({"minLength", "maxLength"})
-_EXPRESSED = (
-    _BOUNDS
-    | _LENGTHS
-    | frozenset(
-        {"type", "properties", "required", "items", "format", "additionalProperties", "definitions"}
-    )
-)
+_EXPRESSED = _BOUNDS | _LENGTHS | {"type", "required", "format"}
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -45,58 +38,135 @@ class RecordType(NamedTuple):
     left_open: frozenset[str]
 
 
-def record_type(schema: JsonSchema, keys: Sequence[str]) -> RecordType | None:
-    """Return a type for records under an enforced schema, or None where it has none."""
-    root = schema
-    schema = resolve(schema, root)
-    if not schema.keys() <= _EXPRESSED or "object" not in types_of(schema):
+def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
+    """Return a type for records under a schema, or None where it has none."""
+    if not _is_plain(schema) or "object" not in schema.types:
         return None
-    # Behind a reference, columns cannot be told from the whole.
-    left_open: set[str] | None = set() if schema is root else None
+    left_open: set[str] = set()
     try:
-        record = _struct(schema, root, frozenset(keys), (id(schema),), left_open)
-    except _InexpressibleError:
+        record = _Types().struct(schema, frozenset(keys), left_open)
+    except (_InexpressibleError, RecursionError):
         return None
-    return RecordType(record, frozenset(left_open or ()))
+    return RecordType(record, frozenset(left_open))
 
 
 def key_type(keys: Sequence[str]) -> Any | None:
     """Return a type for objects whose `keys` are there, plain scalars and not null."""
-    record = record_type({}, keys)
-    return record and record.type
+    try:
+        return _object({key: _key(None) for key in keys}, frozenset(keys), is_open=True)
+    except _InexpressibleError:
+        return None
 
 
-def _struct(
-    schema: JsonSchema,
-    root: JsonSchema,
-    keys: frozenset[str],
-    path: tuple[int, ...],
-    left_open: set[str] | None = None,
-) -> Any:
-    """Return a type for objects.
+def _is_plain(node: Node) -> bool:
+    """Tell whether a node says nothing of a value but what can be expressed."""
+    return node.rules.keys() <= _EXPRESSED and not (
+        node.combined or node.patterns or node.dependencies
+    )
 
-    What it cannot express of a member is left open, and its name put there; or an error.
-    """
-    required = keys.union(schema.get("required", ()))
-    properties = schema.get("properties", {})
-    rest = schema.get("additionalProperties", True)
-    if not isinstance(rest, bool):
-        raise _InexpressibleError
-    if rest is False and not required <= properties.keys():
-        raise _InexpressibleError
+
+class _Types:
+    """Makes types; what was made for a node is remembered by it."""
+
+    def __init__(self) -> None:
+        self._known: dict[Node, Any] = {}
+
+    def struct(
+        self, node: Node, keys: frozenset[str] = frozenset(), left_open: set[str] | None = None
+    ) -> Any:
+        """Return a type for objects.
+
+        What it cannot express of a member is left open, and its name put there; or an error.
+        """
+        required = keys.union(node.rules.get("required", ()))
+        if not isinstance(node.rest, bool):
+            raise _InexpressibleError
+        if node.rest is False and not required <= node.properties.keys():
+            raise _InexpressibleError
+        kinds: dict[str, Any] = {}
+        for name in [*node.properties, *sorted(required - node.properties.keys())]:
+            below = node.properties.get(name)
+            try:
+                kinds[name] = _key(below) if name in keys else self._of(below)
+            except _InexpressibleError:
+                if left_open is None or name in keys:
+                    raise
+                left_open.add(name)
+                kinds[name] = Raw
+        return _object(kinds, required, is_open=node.rest)
+
+    def _of(self, node: Node | None) -> Any:
+        """Return the type of a node; anything will do where there is none."""
+        if node is None:
+            return Raw
+        if node not in self._known:
+            # It stands there before it is made: what leads back to itself has no type.
+            self._known[node] = _InexpressibleError
+            self._known[node] = self._type(node)
+        if self._known[node] is _InexpressibleError:
+            raise _InexpressibleError
+        return self._known[node]
+
+    def _type(self, node: Node) -> Any:
+        if node.any_of or node.one_of:
+            return self._alternatives(node)
+        if "enum" in node.rules:
+            return _enumeration(node)
+        if not _is_plain(node):
+            raise _InexpressibleError
+        if "type" in node.rules:
+            return self._of_types(node)
+        if node.rules or _leads_on(node):
+            raise _InexpressibleError
+        return Raw
+
+    def _of_types(self, node: Node) -> Any:
+        kinds = _numbers_and_booleans(node)
+        if "null" in node.types:
+            kinds.append(None)
+        if "string" in node.types:
+            kinds.append(_date_time(node) if node.is_date_time else _string(node))
+        if "object" in node.types:
+            kinds.append(self._object(node))
+        if "array" in node.types:
+            if isinstance(node.items, tuple):
+                raise _InexpressibleError
+            kinds.append(list[self._of(node.items)])  # type: ignore[misc]  # made at run time
+        return _union(kinds)
+
+    def _object(self, node: Node) -> Any:
+        is_map = not (isinstance(node.rest, bool) or node.properties or "required" in node.rules)
+        if is_map:
+            return dict[str, self._of(node.rest)]  # type: ignore[misc,arg-type]  # likewise
+        return self.struct(node)
+
+    def _alternatives(self, node: Node) -> Any:
+        """Return a union, where no two alternatives can take the same value."""
+        alternatives = node.any_of or node.one_of
+        is_all = alternatives == tuple(node.beside()) and not node.rules
+        if not is_all or node.patterns or node.dependencies or _leads_on(node):
+            raise _InexpressibleError
+        seen: set[str] = set()
+        for each in alternatives:
+            types = {"number" if name == "integer" else name for name in each.types}
+            if "type" not in each.rules or types & seen:
+                raise _InexpressibleError
+            seen |= types
+        return _union([self._of(each) for each in alternatives])
+
+
+def _leads_on(node: Node) -> bool:
+    """Tell whether a node says something of members or items."""
+    return bool(node.properties) or node.items is not None or node.rest is not True
+
+
+def _object(kinds: Mapping[str, Any], required: AbstractSet[str], *, is_open: bool) -> Any:
+    """Return a type for objects with such members."""
     fields: list[Any] = []
     names: dict[str, str] = {}
-    for at, name in enumerate([*properties, *sorted(required - properties.keys())]):
+    for at, (name, kind) in enumerate(kinds.items()):
         if not name.isprintable() or '"' in name or "\\" in name:
             raise _InexpressibleError  # such names cannot be those of fields
-        below = properties.get(name, {})
-        try:
-            kind = _key(below, root) if name in keys else _type(below, root, path)
-        except _InexpressibleError:
-            if left_open is None or name in keys:
-                raise
-            left_open.add(name)
-            kind = Raw
         names[f"f{at}"] = name
         if name in required:
             fields.append((f"f{at}", kind))
@@ -104,132 +174,73 @@ def _struct(
             fields.append((f"f{at}", kind | UnsetType if kind is not Raw else kind, UNSET))
     fields.sort(key=len)
     return msgspec.defstruct(
-        "Record", fields, rename=names, forbid_unknown_fields=rest is False, gc=False
+        "Record", fields, rename=names, forbid_unknown_fields=not is_open, gc=False
     )
 
 
-def _key(schema: JsonSchema, root: JsonSchema) -> Any:
-    schema = resolve(schema, root)
-    if not schema.keys() <= _EXPRESSED:
+def _key(node: Node | None) -> Any:
+    if node is None:
+        return _union([bool, float, int, _text(1, MAX_PLAIN_KEY_CHARACTERS)])
+    if not _is_plain(node):
         raise _InexpressibleError
-    if _is_date_time(schema):
-        return _date_time(schema)
-    types = types_of(schema)
-    kinds = _numbers_and_booleans(schema, types)
-    if "string" in types:
-        kinds.append(_string(schema, at_least=1, at_most=MAX_PLAIN_KEY_CHARACTERS))
+    if node.is_date_time and "string" in node.types:
+        return _date_time(node)
+    kinds = _numbers_and_booleans(node)
+    if "string" in node.types:
+        kinds.append(_string(node, at_least=1, at_most=MAX_PLAIN_KEY_CHARACTERS))
     return _union(kinds)
 
 
-def _type(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
-    schema = resolve(schema, root)
-    if id(schema) in path:
-        raise _InexpressibleError
-    path = (*path, id(schema))
-    for keyword in ("anyOf", "oneOf"):
-        if keyword in schema:
-            return _alternatives(schema, keyword, root, path)
-    if "enum" in schema:
-        return _enumeration(schema)
-    if not schema.keys() <= _EXPRESSED:
-        raise _InexpressibleError
-    if "type" in schema:
-        return _of_types(schema, root, path)
-    if schema.keys() - {"definitions"}:
-        raise _InexpressibleError
-    return Raw
-
-
-def _of_types(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
-    types = types_of(schema)
-    kinds = _numbers_and_booleans(schema, types)
-    if "null" in types:
-        kinds.append(None)
-    if "string" in types:
-        kinds.append(_date_time(schema) if _is_date_time(schema) else _string(schema))
-    if "object" in types:
-        kinds.append(_object(schema, root, path))
-    if "array" in types:
-        items = schema.get("items", {})
-        if isinstance(items, list):
-            raise _InexpressibleError
-        kinds.append(list[_type(items, root, path)])  # type: ignore[misc]  # made at run time
-    return _union(kinds)
-
-
-def _object(schema: JsonSchema, root: JsonSchema, path: tuple[int, ...]) -> Any:
-    rest = schema.get("additionalProperties")
-    if isinstance(rest, dict) and not schema.keys() & {"properties", "required"}:
-        return dict[str, _type(rest, root, path)]  # type: ignore[misc]  # made at run time
-    return _struct(schema, root, frozenset(), path)
-
-
-def _enumeration(schema: JsonSchema) -> Any:
-    if schema.keys() - {"type", "enum", "definitions"}:
+def _enumeration(node: Node) -> Any:
+    if node.rules.keys() - {"type", "enum"} or node.combined or node.patterns or node.dependencies:
         raise _InexpressibleError
     kinds = {str: "string", int: "integer", type(None): "null"}
-    types = types_of(schema)
-    for value in schema["enum"]:
+    for value in node.rules["enum"]:
         is_large = isinstance(value, int) and value not in _INT64
-        if kinds.get(type(value)) not in types or is_large:
+        if kinds.get(type(value)) not in node.types or is_large:
             raise _InexpressibleError
-    return Literal[tuple(schema["enum"])]
+    return Literal[tuple(node.rules["enum"])]
 
 
-def _alternatives(schema: JsonSchema, keyword: str, root: JsonSchema, path: tuple[int, ...]) -> Any:
-    """Return a union, where no two alternatives can take the same value."""
-    if schema.keys() - {keyword, "definitions"}:
-        raise _InexpressibleError
-    alternatives = [resolve(each, root) for each in schema[keyword]]
-    seen: set[str] = set()
-    for each in alternatives:
-        types = {"number" if name == "integer" else name for name in types_of(each)}
-        if "type" not in each or types & seen:
-            raise _InexpressibleError
-        seen |= types
-    return _union([_type(each, root, path) for each in alternatives])
-
-
-def _numbers_and_booleans(schema: JsonSchema, types: frozenset[str]) -> list[Any]:
-    kinds: list[Any] = [bool] if "boolean" in types else []
-    if "number" in types:
-        if _BOUNDS & schema.keys():
+def _numbers_and_booleans(node: Node) -> list[Any]:
+    kinds: list[Any] = [bool] if "boolean" in node.types else []
+    if "number" in node.types:
+        if _BOUNDS & node.rules.keys():
             raise _InexpressibleError  # what is a hair below a bound may be rounded up to it
         kinds.append(float)
-    if "integer" in types:
-        kinds.append(_integer(schema))
+    if "integer" in node.types:
+        kinds.append(_integer(node))
     return kinds
 
 
-def _integer(schema: JsonSchema) -> Any:
+def _integer(node: Node) -> Any:
     bounds: dict[str, Any] = {}
     for name, keyword, step in (("ge", "minimum", 1), ("le", "maximum", -1)):
-        if keyword in schema:
-            excluded = schema.get(f"exclusive{keyword.capitalize()}", False)
-            bound = schema[keyword]
+        if keyword in node.rules:
+            excluded = f"exclusive{keyword.capitalize()}" in node.rules
+            bound = node.rules[keyword]
             if not isinstance(bound, int) or bound + step not in _INT64 or bound not in _INT64:
                 raise _InexpressibleError
             bounds[name] = bound + step if excluded else bound
     return Annotated[int, Meta(**bounds)] if bounds else int
 
 
-def _string(schema: JsonSchema, at_least: int = 0, at_most: int | None = None) -> Any:
-    at_least = max(at_least, schema.get("minLength", 0))
-    lengths = [each for each in (at_most, schema.get("maxLength")) if each is not None]
-    if not at_least and not lengths:
+def _string(node: Node, at_least: int = 0, at_most: int | None = None) -> Any:
+    lengths = [each for each in (at_most, node.rules.get("maxLength")) if each is not None]
+    return _text(max(at_least, node.rules.get("minLength", 0)), min(lengths, default=None))
+
+
+def _text(at_least: int, at_most: int | None) -> Any:
+    if not at_least and at_most is None:
         return str
-    if any(length not in _INT64 for length in (at_least, *lengths)):
+    if at_least not in _INT64 or (at_most or 0) not in _INT64:
         raise _InexpressibleError
-    return Annotated[str, Meta(min_length=at_least, max_length=min(lengths, default=None))]
+    return Annotated[str, Meta(min_length=at_least, max_length=at_most)]
 
 
-def _is_date_time(schema: JsonSchema) -> bool:
-    return "string" in types_of(schema) and schema.get("format") == "date-time"
-
-
-def _date_time(schema: JsonSchema) -> Any:
+def _date_time(node: Node) -> Any:
     # A date-time beside numbers would be decoded from those as well.
-    if types_of(schema) & {"number", "integer"} or _LENGTHS & schema.keys():
+    if node.types & {"number", "integer"} or _LENGTHS & node.rules.keys():
         raise _InexpressibleError
     return Annotated[dt.datetime, Meta(tz=True)]
 

@@ -5,12 +5,9 @@ Law: however the same bytes are cut into chunks, the same lines come out.
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +21,6 @@ LONG_LINE_BYTES = 512
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Line: TypeAlias = "bytes | memoryview"
 _Decoded = TypeVar("_Decoded")
-_RAW = msgspec.json.Decoder(Raw)
 
 
 class WholeLines:
@@ -32,6 +28,7 @@ class WholeLines:
 
     def __init__(self) -> None:
         self._is_first = True
+        self._is_blank = True
         self._partial: list[bytes] = []
         self._partial_bytes = 0
 
@@ -44,15 +41,36 @@ class WholeLines:
         if lines and self._is_first:
             self._is_first = False
             lines[0] = bytes(lines[0]).removeprefix(BYTE_ORDER_MARK)
+        self._keep(rest)
+        return lines
+
+    def skip(self, chunk: bytes) -> int:
+        """Take white space where all `is_blank`; return how many lines it completes.
+
+        Gigabytes of line breaks would take minutes as lines.
+        """
+        count = chunk.count(b"\n")
+        if count:
+            self._is_first = False
+            self._partial, self._partial_bytes = [], 0
+        self._keep(chunk[chunk.rfind(b"\n") + 1 :])
+        return count
+
+    def _keep(self, rest: bytes) -> None:
         if rest:
+            self._is_blank = self.is_blank and rest.isspace()
             self._partial.append(rest)
             self._partial_bytes += len(rest)
-        return lines
 
     def close(self) -> bytes:
         """Return a last line that has no line break; nothing where there is none."""
         last, self._partial, self._partial_bytes = b"".join(self._partial), [], 0
         return last.removeprefix(BYTE_ORDER_MARK) if self._is_first else last
+
+    @property
+    def is_blank(self) -> bool:
+        """Tell whether nothing but white space waits for the end of its line."""
+        return self._is_blank or not self._partial
 
     @property
     def is_too_long(self) -> bool:
@@ -101,96 +119,3 @@ def decoded(texts: list[Line], decode: Callable[[Line], _Decoded]) -> list[_Deco
         return list(map(decode, texts))
     except (msgspec.MsgspecError, RecursionError):
         return None
-
-
-def record_defect(record: bytes) -> str | None:
-    """Return why the text of a record is no JSON that can be sent, or None."""
-    try:
-        _RAW.decode(record)
-    except RecursionError:
-        return "it is nested too deeply"
-    except msgspec.MsgspecError:
-        if re.search(rb"[:\[,]\s*-?(?:NaN|Infinity)\s*[,\]}]", record):
-            return "it holds NaN or Infinity, which JSON has no number for"
-        return "it is not JSON"
-    return None
-
-
-def plain_text(value: bytes) -> str:
-    """Return the text that a JSON string stands for; of any other value the name of its type."""
-    try:
-        decoded = json.loads(value.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return ""
-    return decoded if isinstance(decoded, str) else str(type(decoded).__name__)
-
-
-_EMPTY = re.compile(rb"\{\s*\}")
-_BEFORE_NAME = re.compile(rb'\s*"')
-_BEFORE_VALUE = re.compile(rb"\s*:")
-_MARK = re.compile(rb'["{}\[\],]')
-_INNER_MARK = re.compile(rb'"|[{\[]+|[}\]]+')
-# A pattern's repeats take memory for each of them, hence their limits.
-_IN_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,1000}', re.DOTALL)
-_STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
-"""As strings are found inside of brackets: without escapes, one behind the other."""
-
-
-def outline(text: bytes) -> dict[str, bytes] | None:
-    """Return the members of a JSON object as text, or None where `text` is no object.
-
-    It finds the members of objects that no JSON parser takes, with NaN in them or nested without
-    end, by counting brackets alone; what stands inside the members is not looked at.
-    """
-    text = text.strip()
-    if not text.startswith(b"{"):
-        return None
-    if _EMPTY.fullmatch(text):
-        return {}
-    members: dict[str, bytes] = {}
-    position = 0  # of what stands before a name
-    while text[position : position + 1] != b"}":
-        quote = _BEFORE_NAME.match(text, position + 1)
-        end = _string_end(text, quote.end()) if quote else None
-        colon = _BEFORE_VALUE.match(text, end) if end else None
-        stop = _value_end(text, colon.end()) if colon else None
-        if quote is None or colon is None or stop is None:
-            return None
-        members[plain_text(text[quote.end() - 1 : end])] = text[colon.end() : stop].strip()
-        position = stop
-    return members if position == len(text) - 1 else None
-
-
-def _string_end(text: bytes, position: int) -> int | None:
-    """Return where the string ends that has its first character at `position`, if it does."""
-    while position < len(text):
-        found = _IN_STRING.match(text, position)
-        position = found.end() if found else position
-        if text[position : position + 1] == b'"':
-            return position + 1
-        if position >= len(text) - 1:  # else there are more escapes than one pattern takes
-            return None
-    return None
-
-
-def _value_end(text: bytes, position: int) -> int | None:
-    """Return where the comma or brace behind the value at `position` is, if there is one."""
-    depth = 0
-    while found := (_INNER_MARK if depth else _MARK).search(text, position):
-        start, mark = found.start(), found[0]
-        if mark == b'"':
-            strings = _STRINGS.match(text, start) if depth else None
-            end = strings.end() if strings else _string_end(text, start + 1)
-            if end is None:
-                return None
-            position = end
-        elif mark[0] in b"[{":
-            depth += len(mark)
-            position = start + len(mark)
-        elif depth:
-            closed = min(depth, len(mark))
-            depth -= closed
-            position = start + closed
-        else:
-            return None if mark == b"]" else start
-    return None

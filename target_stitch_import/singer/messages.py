@@ -1,7 +1,6 @@
 """Singer messages: bytes of the tap's output in, numbered events out.
 
-Law: however the same bytes are cut into chunks, the same events with the same line numbers come
-out. A record is never parsed here; its text goes on as it came.
+Law: a record is never parsed here; its text goes on as it came.
 """
 
 from __future__ import annotations
@@ -9,24 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import count, groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.singer.lines import (
-    BYTE_ORDER_MARK,
-    MAX_LINE_BYTES,
-    Line,
-    WholeLines,
-    are_utf8,
-    decoded,
-    is_utf8,
-    outline,
-    plain_text,
-    record_defect,
-)
+from target_stitch_import.singer.lines import MAX_LINE_BYTES
+from target_stitch_import.singer.outline import MAX_BYTES, outline, plain_text, record_defect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +35,7 @@ class RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
 class _SchemaMessage(msgspec.Struct, tag_field="type", tag="SCHEMA"):
     stream: str
     schema: Raw
-    key_properties: list[str] | None = None
+    key_properties: list[str] | UnsetType | None = UNSET
     bookmark_properties: list[str] | None = None
 
 
@@ -82,7 +71,7 @@ _EARLY_BYTES = 4_096
 """Where the name of a line's stream is looked for; a pattern's repeats take memory, too."""
 _REQUIRED = {
     "RECORD": ("stream", "record"),
-    "SCHEMA": ("stream", "schema", "key_properties"),
+    "SCHEMA": ("stream", "schema"),
     "STATE": ("value",),
     "ACTIVATE_VERSION": ("stream", "version"),
     "BATCH": ("stream", "encoding", "manifest"),
@@ -115,6 +104,8 @@ class MalformedRecord:
     file: BatchFile | None = None
     mapped: bool = True
     """Whether a stream map has had its say, where the stream has one."""
+    field: str = ""
+    """Which value is at fault, as a JSON pointer; empty where it is the whole."""
     sequence: int | None = None
     """Its number, where records bring their own."""
 
@@ -128,6 +119,17 @@ class Schema:
     schema: bytes
     key_properties: tuple[str, ...]
     bookmark_properties: tuple[str, ...] = ()
+    is_mapped: bool = False
+    """Whether it is a stream map's; then a `MappedSchema` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSchema:
+    """What the stream maps make of a stream of the tap: its SCHEMA became those of `aliases`."""
+
+    line: int
+    stream: str
+    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,56 +160,21 @@ class RecordFiles:
     version: int | None = None
 
 
-Event: TypeAlias = Records | MalformedRecord | Schema | State | ActivateVersion | RecordFiles
+Event: TypeAlias = (
+    Records | MalformedRecord | Schema | MappedSchema | State | ActivateVersion | RecordFiles
+)
 
 
-class MessageReader:
-    """Turns chunks of the tap's output into events.
+class MessageLines:
+    """Decodes lines that hold a Singer message each."""
 
-    Feed it with `feed`, then call `close` once at the end of the input. Both yield events and
-    raise `InputError` for a line that is no Singer message, after every event before it.
-    """
+    decode = staticmethod(_MESSAGES.decode)
 
-    def __init__(self) -> None:
-        self.lines_read = 0
-        self._lines = WholeLines()
-
-    def feed(self, chunk: bytes) -> Iterator[Event]:
-        """Yield the events of every line that `chunk` completes."""
-        if lines := self._lines.feed(chunk):
-            yield from self._events(lines, chunk)
-        if self._lines.is_too_long:
-            raise InputError(
-                f"Line {self.lines_read + 1} is longer than {MAX_LINE_BYTES:,} bytes: "
-                "the input is not a tap's output, or a record is far too large."
-            )
-
-    def close(self) -> Iterator[Event]:
-        """Yield the event of a last line without a line break."""
-        last = self._lines.close()
-        if not last:
-            return
-        try:
-            yield from self._events([last], last)
-        except InputError as error:
-            if outline(last.removeprefix(BYTE_ORDER_MARK)) is None:
-                raise InputError(
-                    f"Line {self.lines_read}{_of_stream(last)} is cut off: the tap's output ends "
-                    "in the middle of a message. Look for what stopped the tap, then run again."
-                ) from None
-            raise error from None
-
-    def _events(self, lines: list[Line], chunk: bytes) -> Iterator[Event]:
-        """Yield the events of the `lines` that `chunk` completed."""
-        line = self.lines_read + 1
-        messages = decoded(lines, _MESSAGES.decode) if are_utf8(lines, chunk) else None
-        if messages is None:
-            yield from self._events_one_by_one(lines)
-            return
-        self.lines_read += len(messages)
-        if isinstance(lines[-1], memoryview):
-            _let_go_of(len(chunk), messages)
-        for kind, group in groupby(messages, type):
+    def events(self, line: int, found: list[Any], chunk_bytes: int) -> Iterator[Event]:
+        """Yield the events of the messages on consecutive lines."""
+        if chunk_bytes:
+            _let_go_of(chunk_bytes, found)
+        for kind, group in groupby(found, type):
             run = list(group)
             if kind is RecordMessage:
                 yield Records(line, run)
@@ -215,13 +182,34 @@ class MessageReader:
                 yield from map(_event, count(line), run)
             line += len(run)
 
-    def _events_one_by_one(self, lines: list[Line]) -> Iterator[Event]:
-        """Yield each line's event: for blank lines, and whatever else cannot be read at once."""
-        for text in map(bytes, lines):
-            self.lines_read += 1
-            if not text or text.isspace():
-                continue
-            yield _read_line(self.lines_read, text)
+    def explain(self, line: int, text: bytes, error: Exception | None) -> MalformedRecord:
+        """Return a record that is broken by itself.
+
+        Raises:
+            InputError: The line is any other that is no message.
+        """
+        if b"\x00" in text[:4]:
+            raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
+        if error is None:
+            raise InputError(
+                f"Line {line}{_of_stream(text)} is not UTF-8. Singer messages are UTF-8: check "
+                "the tap's encoding."
+            )
+        return _explain(line, text, error)
+
+    def too_long(self, line: int) -> str:
+        """Return what to tell of a line of more than `MAX_LINE_BYTES`."""
+        return (
+            f"Line {line} is longer than {MAX_LINE_BYTES:,} bytes: the input is not a tap's "
+            "output, or a record is far too large."
+        )
+
+    def cut_off(self, line: int, text: bytes) -> str:
+        """Return what to tell of a last line that ends too early."""
+        return (
+            f"Line {line}{_of_stream(text)} is cut off: the tap's output ends in the middle of a "
+            "message. Look for what stopped the tap, then run again."
+        )
 
 
 def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
@@ -234,21 +222,6 @@ def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
     if chunk_bytes > 2 * kept:
         for message in records:
             message.record = Raw(bytes(message.record))
-
-
-def _read_line(line: int, text: bytes) -> Event:
-    if b"\x00" in text[:4]:
-        raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
-    if not is_utf8(text):
-        raise InputError(
-            f"Line {line}{_of_stream(text)} is not UTF-8. Singer messages are UTF-8: check the "
-            "tap's encoding."
-        )
-    try:
-        message = _MESSAGES.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return _explain(line, text, error)
-    return _event(line, message)
 
 
 def _event(line: int, message: _Message) -> Event:
@@ -274,19 +247,22 @@ def _event(line: int, message: _Message) -> Event:
 
 
 def _key_properties(line: int, message: _SchemaMessage) -> tuple[str, ...]:
-    """Return the message's key properties; some taps put them inside the schema object."""
-    if message.key_properties is not None:
+    """Return the message's key properties; some taps put them inside the schema object.
+
+    A stream without keys says so with an empty list or null.
+    """
+    if isinstance(message.key_properties, list):
         return tuple(message.key_properties)
     try:
         inside = msgspec.json.decode(message.schema, type=_KeysInSchema).key_properties
     except (msgspec.MsgspecError, RecursionError):
         inside = None
-    if inside is None:
+    if inside is None and message.key_properties is UNSET:
         raise InputError(
             f"Line {line}: SCHEMA of stream {quoted(message.stream)} has no `key_properties`. "
             "A stream without a key sends an empty list."
         )
-    return tuple(inside)
+    return tuple(inside or ())
 
 
 class _KeysInSchema(msgspec.Struct):
@@ -296,6 +272,10 @@ class _KeysInSchema(msgspec.Struct):
 def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
     """Return a record that is broken by itself; raise `InputError` for any other line."""
     members = outline(text)
+    if members is None and len(text) > MAX_BYTES:
+        raise InputError(
+            f"Line {line}{_of_stream(text)} is not JSON, and is too long to tell what is wrong."
+        )
     if members is None:
         what = "JSON" if record_defect(text) else "a JSON object"
         raise InputError(
@@ -314,8 +294,11 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
     for name in _REQUIRED[kind]:
         if name not in members:
             raise InputError(f"{where} has no `{name}`.")
-    if kind == "RECORD" and (reason := record_defect(members["record"])):
-        return MalformedRecord(line, stream, _version(members), members["record"], reason)
+    if kind == "RECORD" and (defect := record_defect(members["record"])):
+        text = members["record"]
+        return MalformedRecord(
+            line, stream, _version(members), text, defect.reason, field=defect.field
+        )
     detail = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
     raise InputError(f"{where} cannot be read: {quoted(detail, mark='')}.")
 

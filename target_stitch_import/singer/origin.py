@@ -20,6 +20,6 @@ class BatchFile:
         return f"{quoted(self.path)} (BATCH on line {self.batch_line})"
 
 
-def place(line: int, file: BatchFile | None = None) -> str:
-    """Return where `line` is, as a sentence begins: of `file`, or of the tap's output."""
+def origin(line: int, file: BatchFile | None = None) -> str:
+    """Return where a record is from, as a sentence begins: a line of `file` or of the input."""
     return f"{file.unit} {line} of {file}" if file else f"Line {line}"

@@ -18,6 +18,7 @@ class Arrived(WriterCommitMessage):
     read: int = 0
     acknowledged: int = 0
     set_aside: int = 0
+    activations: int = 0
     batches: int = 0
     bytes: int = 0
     bytes_sent: int = 0

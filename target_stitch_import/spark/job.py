@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.report.observer import DISTRIBUTION, LOGGER_NAME
+from target_stitch_import.report import closing
+from target_stitch_import.report.log import LOGGER_NAME
+from target_stitch_import.report.observer import DISTRIBUTION
 from target_stitch_import.report.stats import Latencies
 from target_stitch_import.report.summary import (
+    ActivationSummary,
     LatencySummary,
     Series,
     StreamSummary,
     Summary,
-    log_summary,
     write_summary,
 )
 from target_stitch_import.spark import letters
@@ -58,7 +60,7 @@ class Job:
             parts.append(self._activated(messages))
         self._advise(messages)
         summary = self._summary(parts)
-        log_summary(summary, _LOGGER)
+        closing.tell(summary, closing.Setting(settings.dead_letter_path), _LOGGER, None)
         if settings.summary_path:
             write_summary(settings.summary_path, summary)
 
@@ -124,10 +126,13 @@ class Job:
                 sums[name] += getattr(part, name)
         firsts = [each.first_sequence for each in parts if each.first_sequence is not None]
         lasts = [each.last_sequence for each in parts if each.last_sequence is not None]
+        # A job ends well only once all that it activates is acknowledged.
+        activations = ActivationSummary(sums["activations"], sums["activations"])
         stream = StreamSummary(
             read=sums["read"],
             acknowledged=sums["acknowledged"],
             set_aside=sums["set_aside"],
+            activations=activations,
             batches=sums["batches"],
             bytes=sums["bytes"],
             retries=sums["retries"],
@@ -147,6 +152,7 @@ class Job:
             read=stream.read,
             acknowledged=stream.acknowledged,
             set_aside=stream.set_aside,
+            activations=activations,
             batches=stream.batches,
             bytes=stream.bytes,
             messages_per_second=round(stream.acknowledged / max(seconds, 0.001), 1),
@@ -167,6 +173,7 @@ _SUMMED = (
     "read",
     "acknowledged",
     "set_aside",
+    "activations",
     "batches",
     "bytes",
     "bytes_sent",

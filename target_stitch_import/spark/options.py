@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from target_stitch_import.config import ENVIRONMENT_PREFIX, SECRETS, Settings
+from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, Settings
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.limits import MAX_SEQUENCE
 

@@ -17,8 +17,9 @@ from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
 from target_stitch_import.delivery.deliver import Hints, LimitLearned, Settled
 from target_stitch_import.errors import TargetError
-from target_stitch_import.report.observer import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.run.http import ImportApi
+from target_stitch_import.report.log import LOGGER_NAME
+from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.sender import Failed, Released, Sender, SenderRules
 from target_stitch_import.singer.messages import ActivateVersion, Schema
 from target_stitch_import.spark.letters import AttemptLetters
@@ -65,7 +66,7 @@ class Task:
         self._pipeline = _pipeline(options)
         endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)} spark")
         self._sender = Sender(
-            lambda: ImportApi(endpoint),
+            lambda: ImportApiClient(endpoint),
             SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds, _HINTS),
             self._letters,
             self._woken.set,
@@ -81,7 +82,8 @@ class Task:
         """
         self._receive(events)
         self._turn()
-        while not self._pipeline.has_room():
+        while not self._pipeline.has_room:
+            self._pipeline.make_room()
             self._turn()  # what has just been closed
             began = time.monotonic()
             self._wait()
@@ -99,7 +101,7 @@ class Task:
         Raises:
             TargetError: As `send`.
         """
-        self._pipeline.close()
+        self._pipeline.end()
         self._turn()
         while self._in_flight:
             self._wait()
@@ -109,6 +111,7 @@ class Task:
             arrived.read += counts.read
             arrived.acknowledged += counts.acknowledged
             arrived.set_aside += counts.set_aside
+            arrived.activations += counts.activations
         if self._letters:
             arrived.letters = self._letters.share()
         arrived.bytes_sent = traffic.bytes_sent
@@ -148,8 +151,7 @@ class Task:
                     self._in_flight -= 1
                     self._pipeline.released(batch)
                 case LimitLearned(max_bytes):
-                    limits = self._pipeline.limits
-                    limits.max_bytes = min(limits.max_bytes, max_bytes)
+                    self._pipeline.learn_limit(max_bytes)
                 case Failed(error):
                     raise error
         self._set_aside()
@@ -189,8 +191,11 @@ def _pipeline(options: Options) -> Pipeline:
             validate_records=False,
             naive_datetimes=settings.naive_datetimes,
             append_only=settings.load_method == "append-only",
+            table_prefix="",  # an option names the table
         ),
         dead_letter=settings.on_invalid_record == "dead_letter",
+        process_activate_version_messages=True,
+        activate_incomplete_versions=False,
         max_buffer_bytes=settings.max_buffer_bytes,
         max_in_flight_requests=settings.max_in_flight_requests,
     )

@@ -18,9 +18,9 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from target_stitch_import.config import Settings
+    from target_stitch_import.config.settings import Settings
     from target_stitch_import.files import Use
-    from target_stitch_import.run.http import Endpoint, ImportApi
+    from target_stitch_import.run.http import Endpoint, ImportApiClient
 
 USER_AGENT = "stitch-import"
 _URLS = ("api_url", "small_batch_url", "big_batch_url")
@@ -61,7 +61,8 @@ class Where:
         Raises:
             ConfigurationError: One cannot work, or would start a service inside the command.
         """
-        from target_stitch_import.config import Settings, misspelt, read_config  # noqa: PLC0415 - slow
+        from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
+        from target_stitch_import.config.sources import read_config  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
         from target_stitch_import.files import (  # noqa: PLC0415
             Use,
@@ -70,9 +71,7 @@ class Where:
         )
 
         check_files(*configurations(self.config_paths), Use("FILE", descriptor_of(file)))
-        config = read_config(self.config_paths)
-        for note in misspelt(config):
-            say(note)
+        config = read_config(self.config_paths, say)
         if self.region:
             # What the region stands for must not be hidden behind a URL of the configuration.
             config = {**config, **dict.fromkeys(_URLS), "region": self.region}
@@ -191,11 +190,11 @@ def _encoded(document: Any) -> str:
     return text
 
 
-def connection(endpoint: Endpoint) -> ImportApi:
+def connection(endpoint: Endpoint) -> ImportApiClient:
     """Return a connection to the Import API at `endpoint`."""
-    from target_stitch_import.run.http import ImportApi  # noqa: PLC0415 - slow to import
+    from target_stitch_import.run.http import ImportApiClient  # noqa: PLC0415 - slow to import
 
-    return ImportApi(endpoint)
+    return ImportApiClient(endpoint)
 
 
 def counted(number: int, name: str) -> str:

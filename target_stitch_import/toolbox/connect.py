@@ -6,31 +6,27 @@ only as `NewToken.access_token`, and in no error.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from target_stitch_import.delivery.verdict import Content, Failure, content_of
+from target_stitch_import.delivery.answer import Content, Failure, content_of
+from target_stitch_import.delivery.redaction import shown, words_of
 from target_stitch_import.errors import (
     ConfigurationError,
     CredentialsError,
     InputError,
     ProtocolError,
     ServiceUnavailableError,
-    quoted,
 )
-from target_stitch_import.run.http import (
-    NO_ANSWER,
-    failure_of,
-    redacted,
-    root_text,
-    session_with,
-)
-from target_stitch_import.run.wire import read_body
+from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
+from target_stitch_import.run.http import proxies_of, session_with
+from target_stitch_import.run.wire import Exchange, read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from target_stitch_import.errors import TargetError
 
 TOKEN_VARIABLE = "STITCH_CONNECT_TOKEN"  # noqa: S105 - a variable's name
@@ -117,9 +113,9 @@ class ConnectApi:
                 "characters that no token has. Set it to a Stitch Connect API token."
             )
         self._base_url = base_url
-        self._token = token
         self._timeout_seconds = timeout_seconds
-        self._session = session_with(base_url, token, user_agent)
+        self._exchange = Exchange()
+        self._session = session_with(base_url, token, user_agent, self._exchange)
 
     def sources(self) -> list[Source]:
         """Return the account's sources of every kind."""
@@ -151,7 +147,7 @@ class ConnectApi:
         self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
 
     def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:
-        give_up_at = time.monotonic() + 3 * self._timeout_seconds
+        self._exchange.begin(self._timeout_seconds)
         try:
             response = self._session.request(
                 method,
@@ -159,15 +155,15 @@ class ConnectApi:
                 json=body,
                 timeout=self._timeout_seconds,
                 allow_redirects=False,
-                verify=True,
                 stream=True,
             )
             with response:
-                read = read_body(response.raw, MAX_ANSWER_BYTES, give_up_at)
+                read = read_body(response.raw, MAX_ANSWER_BYTES)
         except NO_ANSWER as error:
-            raise self._unanswered(method, error) from None
+            raise self._unanswered(method, path, error) from None
         if not 200 <= response.status_code < 300:
-            raise self._refused(response.status_code, path, read.content.decode("utf-8", "replace"))
+            names = {*path.split("/"), *map(str, (body or {}).values())}
+            raise self._refused(response.status_code, path, read.content, names)
         content = read.content
         if method == "DELETE":
             # That it is done is all there is to say, with a body or none.
@@ -181,12 +177,13 @@ class ConnectApi:
                 "and proxies in between."
             ) from None
 
-    def _unanswered(self, method: str, error: Exception) -> TargetError:
+    def _unanswered(self, method: str, path: str, error: Exception) -> TargetError:
         failure = failure_of(error)
-        text = f"{failure.value} ({self._shown(root_text(error))})"
+        url = self._base_url + path
+        text = f"{failure.value} ({detail_of(error, url, proxies_of(self._session, url))})"
         if failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
             return ProtocolError(
-                f"Stitch Connect at {self._base_url} cannot be talked to: {text}. Check `api_url`, "
+                f"Stitch Connect at {self._base_url} cannot be reached: {text}. Check `api_url`, "
                 "the machine's clock and certificates, and the environment's proxies."
             )
         # Nobody knows, and doing it once more could do it twice.
@@ -196,8 +193,11 @@ class ConnectApi:
             f"Stitch Connect at {self._base_url} did not answer: {text}.{doubt if unclear else ''}"
         )
 
-    def _refused(self, status: int, path: str, text: str) -> TargetError:
-        said = f"{status} {self._shown(text)}".strip()
+    def _refused(
+        self, status: int, path: str, content: bytes, names: Collection[str]
+    ) -> TargetError:
+        words = shown(words_of(content), names)
+        said = f"{status} {words}".strip()
         if status in {401, 403}:
             return CredentialsError(
                 f"Stitch Connect refused the token: {said}. Check {TOKEN_VARIABLE}: it is a "
@@ -206,7 +206,7 @@ class ConnectApi:
         if status in _TRY_LATER:
             return ServiceUnavailableError(f"Stitch Connect is not well: {said}. Try again later.")
         try:
-            refusal = msgspec.json.decode(text, type=_Refusal)
+            msgspec.json.decode(content, type=_Refusal)
         except (ValueError, RecursionError):
             if status == 404 and path.startswith("/v4/sources/"):
                 return InputError(
@@ -217,10 +217,4 @@ class ConnectApi:
                 f"The answer is not Stitch Connect's: {said}. Check `region`, `api_url` and "
                 "proxies; redirects are never followed."
             )
-        return InputError(
-            f"Stitch Connect refuses: {self._shown(refusal.data.message)} "
-            f"({self._shown(refusal.error)})."
-        )
-
-    def _shown(self, text: str) -> str:
-        return quoted(redacted(text, self._token).strip(), mark="", limit=500)
+        return InputError(f"Stitch Connect refuses: {words}.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from target_stitch_import.local import command
 from target_stitch_import.toolbox.common import (
     Result,
     answering,
@@ -17,72 +17,8 @@ from target_stitch_import.toolbox.common import (
 )
 
 
-@click.command(
-    epilog=examples(
-        "stitch-import serve",
-        "stitch-import serve --port 0 --database warehouse.duckdb",
-        "stitch-import serve --accounts accounts.json --destination redshift",
-    )
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    default=8087,
-    show_default=True,
-    type=click.IntRange(0, 65535),
-    help="Port to listen on; 0 picks a free one.",
-)
-@click.option(
-    "--database",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="DuckDB file to load into; without it, memory that is gone afterwards.",
-)
-@click.option(
-    "--accounts",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON file of clients, sources and tokens; without it any token is accepted.",
-)
-@click.option(
-    "--region",
-    type=click.Choice(["us", "eu"]),
-    help="Data pipeline region to play: that of the accounts, or us.",
-)
-@click.option(
-    "--destination",
-    default="postgresql",
-    show_default=True,
-    help="Destination whose names, limits and types to follow.",
-)
-@click.option(
-    "--nested",
-    type=click.Choice(["flatten", "json"]),
-    help="Objects and arrays: flattened to columns and subtables, or kept as JSON text.",
-)
-@click.option(
-    "--keep-bytes",
-    default=64_000_000,
-    show_default=True,
-    type=click.IntRange(0),
-    help="How much of accepted requests to keep for /_local/requests.",
-)
-@click.option(
-    "--max-body-bytes",
-    default=20_000_000,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Largest request body that is accepted.",
-)
-@click.option("--public-page", is_flag=True, help="Show the page to other machines too.")
-@click.option("--strict-keys", is_flag=True, help="Refuse string keys of 256 characters or more.")
-@click.option("--strict-datetime", is_flag=True, help="Refuse date-times with offsets like +0000.")
-@click.option("--no-data-points", is_flag=True, help="Do not refuse over 10,000 data points.")
-@click.option("--live-messages", is_flag=True, help="Word violations as the live service does.")
-def serve(**given: Any) -> None:
-    """Serve a local Import API, with its page at /.
-
-    Prints `listening on URL` once it answers, and goes on until it is interrupted. Stitch Connect's
-    requests for sources and tokens are answered too.
-    """
+@click.pass_context
+def _serve(context: click.Context, /, **given: Any) -> None:
     from target_stitch_import.files import Use, database  # noqa: PLC0415 - not for --help
 
     with telling_errors():
@@ -90,16 +26,22 @@ def serve(**given: Any) -> None:
         uses = []
         if given["database"]:
             uses += database("option `--database`", str(given["database"]))
-        if given["accounts"]:
-            uses.append(Use("option `--accounts`", str(given["accounts"]), must_be_regular=True))
+        for name in ("accounts", "tls_cert", "tls_key"):
+            if given[name]:
+                role = f"option `--{name.replace('_', '-')}`"
+                uses.append(Use(role, str(given[name]), must_be_regular=True))
         check_files(*uses)
-    from target_stitch_import.local.server.serving import run, usable_options  # noqa: PLC0415 - heavy
+    context.invoke(command.serve, **given)
 
-    try:
-        options = usable_options(given)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    sys.exit(run(options))
+
+serve = click.Command(
+    "serve",
+    callback=_serve,
+    params=command.serve.params,
+    help=command.serve.help,
+    epilog=command.serve.epilog,
+)
+"""The command of `target_stitch_import.local`, after a check of the files that it is given."""
 
 
 @click.command(

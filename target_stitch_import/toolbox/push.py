@@ -5,7 +5,6 @@ Law: what is refused is told by its line; of a push, nothing behind a refused re
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,6 @@ from target_stitch_import.delivery.deliver import (
     until_answered,
 )
 from target_stitch_import.delivery.verdict import Acknowledged, Rejected, TooLarge, judge
-from target_stitch_import.errors import quoted
 from target_stitch_import.limits import MAX_BODY_BYTES
 from target_stitch_import.toolbox.transit import integer, text, to_transit
 
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from target_stitch_import.batching.buffers import Limits
-    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.delivery.answer import Answer
     from target_stitch_import.run.http import Endpoint
 
 PUSH_PATH = "/v2/import/push"
@@ -228,7 +226,7 @@ class Push:
             self.report.last_line = request.lines[-1]
             return ()
         if len(request.records) == 1:
-            return (Fault(request.lines[0], _words(verdict.reason)),)
+            return (Fault(request.lines[0], verdict.reason),)
         return request.halves()
 
     def _verdict(self, request: Request) -> Acknowledged | Rejected | TooLarge:
@@ -249,15 +247,3 @@ class Push:
                 if step.note:
                     self._note(step.note)
                 time.sleep(step.seconds)
-
-
-def _words(reason: str) -> str:
-    """Return what the service says of one record, in words where it has the documented form."""
-    status, _, said = reason.partition(" ")
-    try:
-        ((fault,),) = (json.loads(said)["errors"],)
-        fields = fault["reason"].items()
-        words = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields)
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        return reason
-    return f"{quoted(words, mark='', limit=1000)} ({status})"

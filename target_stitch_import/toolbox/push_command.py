@@ -142,7 +142,7 @@ def _send(  # noqa: PLR0913 - each is an option
     client_id: int | None,
     transit: bool,
 ) -> Push:
-    from target_stitch_import.batching.buffers import Limits  # noqa: PLC0415 - slow to import
+    from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
     from target_stitch_import.errors import ConfigurationError, TargetError  # noqa: PLC0415
     from target_stitch_import.toolbox.push import Form, Push, endpoint_of, requests_of  # noqa: PLC0415
 
@@ -154,7 +154,7 @@ def _send(  # noqa: PLR0913 - each is an option
             "account. Give it in the configuration, or as --client-id."
         )
     form = Form(table, keys, client_id, transit)
-    limits = Limits(settings.batch_size_bytes, settings.batch_size_rows)
+    limits = batch_limits(settings)
     api = connection(endpoint_of(settings.endpoint(USER_AGENT), path, transit=transit))
     push = Push(api.send_batch, settings.max_retry_seconds, max_faults, say)
     try:

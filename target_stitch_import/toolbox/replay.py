@@ -1,6 +1,8 @@
 """Sends saved request bodies, or dead letters once they are repaired, with a run's guarantees.
 
-Law: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
+Laws: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
+An activation that was set aside goes out behind all records of its table, and only that of the
+newest version in the file: an older one could delete newer rows.
 """
 
 from __future__ import annotations
@@ -12,25 +14,28 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from target_stitch_import.batching.buffers import Buffers, Limits
+from target_stitch_import.batching.buffers import Buffers
 from target_stitch_import.batching.payload import (
     Batch,
     BodyPrefix,
     Fragment,
     Span,
     Upsert,
+    activation,
     encode_upserts,
 )
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import InputError, TargetError, quoted
+from target_stitch_import.run.dead_letter import ACTIVATE_VERSION, UPSERT
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.schema.checks import RecordCheck
-from target_stitch_import.schema.draft4 import SchemaDefectError, enforced
+from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from target_stitch_import.batching.buffers import Limits
     from target_stitch_import.run.sender import Report, SenderRules, Transport
 
 
@@ -62,13 +67,25 @@ class _DeadLetter(msgspec.Struct):
     mapped: bool = True
 
 
+class _DeadActivation(msgspec.Struct):
+    sequence: int
+    version: int
+    request: _Request
+
+
+class _Kind(msgspec.Struct):
+    action: str = UPSERT
+
+
 class _Message(msgspec.Struct):
     action: str
     sequence: int
 
 
 _BODY = msgspec.json.Decoder(_Request)
+_KIND = msgspec.json.Decoder(_Kind)
 _LETTER = msgspec.json.Decoder(_DeadLetter)
+_ACTIVATION = msgspec.json.Decoder(_DeadActivation)
 _MESSAGE = msgspec.json.Decoder(_Message)
 
 
@@ -80,11 +97,19 @@ class Replayed:
     requests: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayRules:
+    """What the user decided. Bodies are sent as they are; `limits` and dates are dead letters'."""
+
+    sender: SenderRules
+    limits: Limits
+    naive_datetimes: str
+
+
 def replay(
     file: IO[bytes],
     connect: Callable[[], Transport],
-    rules: SenderRules,
-    naive_datetimes: str,
+    rules: ReplayRules,
     note: Callable[[str], None],
 ) -> Replayed:
     """Send everything in `file`, one body or dead letter a line, and wait until it is taken.
@@ -92,19 +117,19 @@ def replay(
     Args:
         file: What to send.
         connect: Makes a transport; each of the sender's threads has its own.
-        rules: Those of the sender.
-        naive_datetimes: As the setting; for dead letters, as bodies are sent as they are.
+        rules: What the user decided.
         note: Told, from any thread, what a person should know about trouble on the way.
 
     Raises:
         TargetError: Something was not taken; the text names the first line of the file that must
             be sent again.
     """
-    sending = _Sending(connect, rules, note)
-    lines = _Lines(naive_datetimes, note)
+    sending = _Sending(connect, rules.sender, note)
+    lines = _Lines(rules, note)
+    at_once = 2 * rules.sender.max_in_flight_requests
     try:
         for batch in lines.batches(file):
-            sending.wait_for_all_but(0 if batch.barrier else 2 * rules.max_in_flight_requests - 1)
+            sending.wait_for_all_but(0 if batch.barrier else at_once - 1)
             sending.submit(batch)
             if batch.barrier:
                 sending.wait_for_all_but(0)
@@ -123,7 +148,7 @@ def replay(
 
 def _words_on_the_rest(sending: _Sending, lines: _Lines) -> str:
     """Tell from which line on the file is to be sent again."""
-    first = min([*sending.lines.values(), *lines.waiting.values()], default=None)
+    first = min([*sending.lines.values(), *lines.waiting()], default=None)
     if first is None:
         return ""
     return f"Line {first} of the file and those behind it may not have arrived."
@@ -177,16 +202,25 @@ class _Sending:
 
 
 class _Lines:
-    """Reads a file; `waiting` tells, by table, the first line that is read and not handed on."""
+    """Reads a file of request bodies and dead letters."""
 
-    def __init__(self, naive_datetimes: str, note: Callable[[str], None]) -> None:
-        self.waiting: dict[str, int] = {}
-        self._naive_datetimes = naive_datetimes
+    def __init__(self, rules: ReplayRules, note: Callable[[str], None]) -> None:
+        self._waiting: dict[BodyPrefix, int] = {}
+        self._versions: dict[str, int] = {}
+        """The newest version of each table."""
+        self._activations: dict[str, tuple[int, _DeadActivation]] = {}
+        """The newest one of each table, with its line."""
+        self._naive_datetimes = rules.naive_datetimes
         self._note = note
         self._noted: set[tuple[str, str, str]] = set()
-        self._buffers = Buffers(Limits())
+        self._buffers = Buffers(rules.limits)
         # One table's letters share what their requests say, so it is worked out once.
         self._tables: dict[bytes, tuple[BodyPrefix, RecordCheck]] = {}
+
+    def waiting(self) -> Iterator[int]:
+        """Yield lines that are read and not handed on, the first one among them."""
+        yield from self._waiting.values()
+        yield from (line for line, _ in self._activations.values())
 
     def batches(self, file: IO[bytes]) -> Iterator[Batch]:
         """Yield what the lines of `file` come to; dead letters of one table go together."""
@@ -197,10 +231,47 @@ class _Lines:
             if request is not None and request.messages is not UNSET:
                 yield from _saved_body(line, request, request.messages)
             else:
-                yield from self._add(line, _read_letter(line, text))
+                letter = _read_letter(line, text)
+                self._note_version(letter.request)
+                if isinstance(letter, _DeadActivation):
+                    self._keep(line, letter)
+                else:
+                    yield from self._add(line, letter)
         for table in self._buffers.sizes():
-            yield self._buffers.close(table)
-            self.waiting.pop(table, None)
+            for batch in self._buffers.close(table):
+                yield batch
+                del self._waiting[batch.prefix]
+        while self._activations:
+            table, (line, letter) = next(iter(self._activations.items()))
+            if letter.version == self._versions[table]:
+                span = Span(line, letter.sequence, epoch=0)
+                yield activation(table, letter.request.prefix(), letter.version, span)
+            else:
+                self._say_outdated(line, table, letter.version)
+            del self._activations[table]
+
+    def _note_version(self, request: _Request) -> None:
+        table, version = request.table_name, request.table_version
+        if version is not None:
+            self._versions[table] = max(version, self._versions.get(table, version))
+
+    def _keep(self, line: int, letter: _DeadActivation) -> None:
+        """Keep an activation until all records are sent, in the place of one of its table."""
+        table = letter.request.table_name
+        if table in self._activations:
+            kept_line, kept = self._activations[table]
+            if kept.version > letter.version:
+                self._say_outdated(line, table, letter.version)
+                return
+            if kept.version < letter.version:
+                self._say_outdated(kept_line, table, kept.version)
+        self._activations[table] = line, letter
+
+    def _say_outdated(self, line: int, table: str, version: int) -> None:
+        self._note(
+            f"Line {line}: version {version} of table {quoted(table)} is not activated, as the "
+            "file has lines of a newer one."
+        )
 
     def _add(self, line: int, letter: _DeadLetter) -> Iterator[Batch]:
         """Buffer a repaired record; yield the batches that it completes."""
@@ -216,10 +287,11 @@ class _Lines:
         encoded = encode_upserts([Upsert(letter.sequence, verdict.record)])
         spans = [Span(line, letter.sequence, epoch=0)]
         fragment = Fragment(encoded, spans, letter.sequence, letter.sequence)
-        self.waiting.setdefault(table, line)
+        self._waiting.setdefault(prefix, line)
         for batch in self._buffers.add(table, prefix, version, fragment, 0.0):
             yield batch
-            self.waiting[table] = line
+            self._waiting.pop(batch.prefix, None)
+            self._waiting.setdefault(prefix, line)
 
     def _table(self, line: int, request: _Request) -> tuple[BodyPrefix, RecordCheck]:
         prefix = request.prefix()
@@ -236,8 +308,10 @@ def _read_body(text: bytes) -> _Request | None:
         return None
 
 
-def _read_letter(line: int, text: bytes) -> _DeadLetter:
+def _read_letter(line: int, text: bytes) -> _DeadLetter | _DeadActivation:
     try:
+        if _KIND.decode(text).action == ACTIVATE_VERSION:
+            return _ACTIVATION.decode(text)
         letter = _LETTER.decode(text)
     except (ValueError, RecursionError) as error:
         raise InputError(_words_on_neither(line, error)) from None
@@ -276,7 +350,7 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
 
 def _check(line: int, request: _Request, prefix: BodyPrefix, naive: str) -> RecordCheck:
     try:
-        schema = enforced(bytes(request.schema)).schema
+        schema = read_schema(bytes(request.schema)).root
     except SchemaDefectError as defect:
         raise InputError(f"Line {line} has a schema that cannot be sent: {defect}.") from None
     return RecordCheck(

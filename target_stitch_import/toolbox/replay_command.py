@@ -56,21 +56,27 @@ def replay(files: list[IO[bytes]], where: Where) -> Result:
     """Send saved request bodies, or repaired dead letters, from FILE.
 
     FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
-    dead-letter file with their `record` put right. Sequences stay as they are, so that no newer
-    row is lost. Of a folder of a Spark job's dead letters, all files are sent.
+    dead-letter file with their `record` put right. An activation that was set aside goes out behind
+    the records of its table. Sequences stay as they are, so that no newer row is lost. Of a folder
+    of a Spark job's dead letters, all files are sent.
     """
-    from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415 - slow to import
+    from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
+    from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415
     from target_stitch_import.run.sender import SenderRules  # noqa: PLC0415
+    from target_stitch_import.toolbox.replay import ReplayRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
 
     settings, *_ = [where.settings(file=file) for file in files]
     endpoint = settings.endpoint(USER_AGENT)
-    rules = SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS)
-    naive = settings.naive_datetimes
+    rules = ReplayRules(
+        SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS),
+        batch_limits(settings),
+        settings.naive_datetimes,
+    )
     messages = requests = 0
     for file in files:
         try:
-            replayed = send_again(file, lambda: connection(endpoint), rules, naive, say)
+            replayed = send_again(file, lambda: connection(endpoint), rules, say)
         except TargetError as error:
             where_it_is = f"{file.name}: " if len(files) > 1 else ""
             raise type(error)(f"{where_it_is}{error}") from None

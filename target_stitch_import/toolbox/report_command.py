@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import IO
 
@@ -9,37 +11,63 @@ import click
 
 from target_stitch_import.toolbox.common import INPUT, check_files, examples, show, telling_errors
 
+_STDOUT = Path("-")
+
 
 @click.command(
     epilog=examples(
+        "stitch-import report summary.json",
         "stitch-import report summary.json --output run.html",
-        "stitch-import report summary.json > run.html",
+        "stitch-import report summary.json --output - > run.html",
     )
 )
 @click.argument("summary", type=INPUT)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write the page to; without it, stdout.",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="File to write the page to, or - for stdout; without it, beside the summary.",
 )
 def report(summary: IO[bytes], output: Path | None) -> None:
     """Make one HTML page of a run's summary, with plots.
 
     SUMMARY is what a run wrote to `summary_path`. The page needs no network and no other file.
     """
-    from target_stitch_import.errors import OutputError  # noqa: PLC0415 - not for --help
-    from target_stitch_import.files import PAGE, Use, descriptor_of  # noqa: PLC0415
-    from target_stitch_import.report.page import page, read  # noqa: PLC0415
+    from target_stitch_import.files import PAGE, Use, descriptor_of  # noqa: PLC0415 - not for --help
+    from target_stitch_import.report.page.document import page  # noqa: PLC0415
+    from target_stitch_import.report.summary import read_summary  # noqa: PLC0415
 
+    path = output or _beside(summary)
     with telling_errors():
-        target = None if output is None else str(output)
+        target = None if path == _STDOUT else str(path)
         check_files(Use("SUMMARY", descriptor_of(summary)), Use("option `--output`", target, PAGE))
-        text = page(read(summary.read(), summary.name))
-        if output is None:
+        text = page(read_summary(summary.read(), summary.name))
+        if path == _STDOUT:
             show(text.rstrip())
             return
-        try:
-            output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{output} cannot be written: {error.strerror}.") from None
+        _write(path, text)
+        show(f"The page is {path}: open it in a browser.")
+
+
+def _beside(summary: IO[bytes]) -> Path:
+    """Return the path of the page that goes with a summary."""
+    if summary is sys.stdin.buffer:
+        if sys.stdout.isatty():
+            raise click.UsageError("Say where to write the page: --output FILE.")
+        return _STDOUT
+    path = Path(summary.name)
+    if path.suffix == ".html":
+        raise click.UsageError(f"{path} would be overwritten. Say where to write: --output FILE.")
+    return path.with_suffix(".html")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the page; like the summary, for nobody but its owner."""
+    from target_stitch_import.errors import OutputError  # noqa: PLC0415 - not for --help
+    from target_stitch_import.private_files import open_private  # noqa: PLC0415
+
+    try:
+        with os.fdopen(open_private(str(path), os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from None

@@ -1,200 +1,178 @@
-"""The official cases of Draft 4: the exact check agrees, the quick checks are never laxer.
-
-`make` fetches the suite, which is not ours. Each schema is tried as that of one column, and, where
-an instance is an object, as that of the record itself.
-"""
+"""Which schemas are taken, what is enforced of them, and where a defect is."""
 
 from __future__ import annotations
 
-from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 
 import pytest
-import simplejson
-from msgspec import Raw
 
-from target_stitch_import.schema.checks import (
-    CompiledCheck,
-    QuickCheck,
-    RecordCheck,
-    TypedCheck,
-    quick_check,
+from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ([], "at `#`: expected a schema object, found array"),
+        ({"type": "strnig"}, 'at `#/type`: unknown type "strnig"'),
+        ({"properties": {"a/b": {"type": ["null", "x"]}}}, "at `#/properties/a~1b/type`: unknown"),
+        ({"properties": {"a": {"type": 5}}}, "unknown type 5"),
+        ({"properties": {"a": {"type": [{"type": "string"}]}}}, "at `#/properties/a/type`"),
+        (
+            {"properties": {"a": True}},
+            "at `#/properties/a`: expected a schema object, found boolean",
+        ),
+        ({"properties": []}, "at `#/properties`: expected an object of schemas"),
+        ({"properties": {"a": {"items": True}}}, "at `#/properties/a/items`"),
+        ({"properties": {"a": {"items": [True]}}}, "at `#/properties/a/items/0`"),
+        ({"anyOf": {"type": "null"}}, "at `#/anyOf`: expected a list of schemas"),
+        ({"properties": {"a": {"$ref": "http://example.com/x"}}}, "is never fetched"),
+        ({"properties": {"a": {"$ref": "#/definitions/x"}}}, "leads nowhere"),
+        ({"$ref": "#"}, "leads in a circle"),
+        ({"allOf": [{"$ref": "#"}]}, "leads in a circle"),
+        (
+            {
+                "properties": {"a": {"$ref": "#/definitions/x"}},
+                "definitions": {
+                    "x": {"anyOf": [{"$ref": "#/definitions/y"}]},
+                    "y": {"not": {"$ref": "#/definitions/x"}},
+                },
+            },
+            "leads in a circle",
+        ),
+    ],
 )
-from target_stitch_import.schema.draft4 import JsonSchema, SchemaDefectError, enforced
-from target_stitch_import.schema.exact import Refused
-from target_stitch_import.schema.record_type import key_type, record_type
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SUITE = Path(__file__).parents[2] / ".tools" / "json-schema-suite"
-CASES = SUITE / "tests" / "draft4"
-# The Import API enforces no format but date-time.
-OTHER_FORMATS = {"email", "hostname", "ipv4", "ipv6", "uri"}
-
-NOT_ENFORCED = {
-    # file: why a record may pass here that Draft 4 refuses; the service then has the last word
-    "dependencies": "the keyword is left out of what is checked before sending",
-}
-STRICTER = {
-    # file, words of the instance's description: why it is refused here
-    ("optional/format/date-time", "leap second"): "no destination's timestamp holds second 60",
-}
-REMOTE = "a reference out of the schema is never fetched"
-BY_ID = "`id`, which moves the base of references, is not read, as no tap writes it"
-NO_SCHEMA = {
-    # file, words of the schema's description: why such a schema is refused
-    ("definitions", "metaschema"): REMOTE,
-    ("ref", "remote ref"): REMOTE,
-    ("refRemote", ""): REMOTE,
-    ("ref", "Recursive references between schemas"): BY_ID,
-    ("ref", "sibling id"): BY_ID,
-    ("ref", "Location-independent identifier"): BY_ID,
-    ("ref", "id must be resolved against nearest parent"): BY_ID,
-    ("optional/id", "id inside an enum"): BY_ID,
-}
+def test_a_defect_is_named_with_its_place(schema: Any, words: str) -> None:
+    with pytest.raises(SchemaDefectError) as caught:
+        read_schema(json.dumps(schema).encode())
+    assert words in str(caught.value)
 
 
-@dataclass(frozen=True)
-class Case:
-    """One instance as a record, and what everybody says of it."""
-
-    name: str
-    valid: bool
-    accepted: bool
-    quick: dict[str, bool]
+def test_a_defect_reaches_no_terminal_raw() -> None:
+    with pytest.raises(SchemaDefectError) as caught:
+        read_schema(json.dumps({"properties": {"\x1b[31m": {"type": "\x07"}}}).encode())
+    assert str(caught.value).isprintable()
 
 
-class Never:
-    """A quick check that leaves everything to the exact one."""
-
-    def accepts_all(self, messages: bytes) -> bool:
-        return not messages
-
-    def accepts(self, record: Raw) -> bool:
-        return not record
+def test_a_schema_nested_without_end_is_a_defect() -> None:
+    deep = b'{"not":' * 3_000 + b"{}" + b"}" * 3_000
+    with pytest.raises(SchemaDefectError, match="nested too deeply"):
+        read_schema(deep)
 
 
-def files() -> list[str]:
-    found = [path.relative_to(CASES).with_suffix("") for path in sorted(CASES.rglob("*.json"))]
-    return [str(path) for path in found if path.name not in OTHER_FORMATS]
+def test_many_references_take_no_time() -> None:
+    definitions = {f"d{n}": {"allOf": [{"$ref": f"#/definitions/d{n + 1}"}] * 2} for n in range(40)}
+    schema = {"$ref": "#/definitions/d0", "definitions": definitions | {"d40": {}}}
+    assert read_schema(json.dumps(schema).encode()).root
 
 
-def moved(schema: Any) -> Any:
-    """Return a schema whose references begin at `#/properties/f`, where it will stand."""
-    if isinstance(schema, list):
-        return [moved(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        name: "#/properties/f" + value.removeprefix("#")
-        if name == "$ref" and isinstance(value, str) and (value + "/").startswith("#/")
-        else (value if name == "enum" else moved(value))
-        for name, value in schema.items()
+@pytest.mark.parametrize(
+    ("schema", "kept"),
+    [
+        ({}, {}),
+        ({"type": "object", "required": []}, {"type": ("object",)}),
+        ({"$schema": "x", "title": "t", "format": "uri"}, {}),
+        ({"const": 1, "if": True, "$id": 5}, {}),
+        ({"minimum": 1, "exclusiveMinimum": True}, {"minimum": 1, "exclusiveMinimum": True}),
+        ({"minimum": 1, "exclusiveMinimum": False}, {"minimum": 1}),
+        ({"exclusiveMinimum": True}, {}),
+        ({"$ref": "#/x", "x": {"type": "null", "y": 1}, "type": 9}, {"type": ("null",)}),
+    ],
+)
+def test_what_is_enforced(schema: Any, kept: Any) -> None:
+    read = read_schema(json.dumps(schema).encode())
+    assert read.root.rules == kept
+    assert not read.warnings
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"exclusiveMinimum": 5},
+        {"exclusiveMaximum": 5},
+        {"minLength": "5"},
+        {"required": True},
+        {"multipleOf": 0},
+        {"enum": []},
+        {"minimum": True},
+        {"pattern": "["},
+        {"dependencies": {"x": [1]}},
+    ],
+)
+def test_what_is_not_draft_4_is_left_out_with_a_warning(schema: Any) -> None:
+    read = read_schema(json.dumps({"properties": {"a": schema}}).encode())
+    assert not read.root.properties["a"].rules
+    ((place,),) = read.warnings.values()
+    assert place.startswith("#/properties/a/")
+
+
+def test_a_pattern_that_nobody_knows_lets_all_names_through() -> None:
+    schema = {"patternProperties": {"[": {"type": "null"}}, "additionalProperties": False}
+    root = read_schema(json.dumps(schema).encode()).root
+    assert (root.patterns, root.rest) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("reference", "place"),
+    [
+        ("#", ""),
+        ("#/properties/a", "/properties/a"),
+        ("#/$defs/x", "/$defs/x"),
+        ("#/components/schemas/0/y", "/components/schemas/0/y"),
+        ("#/odd/a~1b/c~0d/e%20f/%C3%A9/", "/odd/a~1b/c~0d/e f/é/"),
+        ("#/chain", "/$defs/x"),
+    ],
+)
+def test_references_lead_anywhere_in_the_document(reference: str, place: str) -> None:
+    """Each subschema is one node, however many refer to it."""
+    document = {
+        "properties": {"a": {}, "b": {"$ref": reference}, "c": {"items": {"$ref": reference}}},
+        "$defs": {"x": {"type": "null"}},
+        "components": {"schemas": [{"y": {}}]},
+        "odd": {"a/b": {"c~d": {"e f": {"é": {"": {}}}}}},
+        "chain": {"$ref": "#/$defs/x"},
     }
+    root = read_schema(json.dumps(document).encode()).root
+    assert root.properties["b"].place == place
+    assert root.properties["b"] is root.properties["c"].items
+    assert root.properties["b"].is_shared
 
 
-def shapes(group: Any) -> Iterator[tuple[str, JsonSchema, list[tuple[Any, Any]]]]:
-    """Yield a group's schema as a column's and as a record's, each with tests and records."""
-    tests = group["tests"]
-    column = {"type": "object", "properties": {"f": moved(group["schema"])}}
-    yield "column", column, [(each, {"f": each["data"]}) for each in tests]
-    objects = [(each, each["data"]) for each in tests if isinstance(each["data"], dict)]
-    yield "record", group["schema"], objects
+@pytest.mark.parametrize(
+    "reference", ["#x", "#definitions/x", "#/definitions/y", "#/list/1", "#/list/01", "#/list/-1"]
+)
+def test_references_that_lead_nowhere(reference: str) -> None:
+    document = {"$ref": reference, "definitions": {"x": {}}, "list": [{}]}
+    with pytest.raises(SchemaDefectError, match="leads nowhere"):
+        read_schema(json.dumps(document).encode())
 
 
-def quick_checks(schema: JsonSchema) -> dict[str, QuickCheck]:
-    """Return every quick check that can take the schema, also where another would be chosen."""
-    keys = key_type(())
-    assert keys is not None
-    checks: dict[str, QuickCheck] = {}
-    typed = record_type(schema, ())
-    if typed is not None and not typed.left_open:
-        checks["typed"] = TypedCheck(typed.type)
-    elif typed is not None:
-        checks["both"] = quick_check(schema, ())
-    with suppress(ValueError):
-        checks["compiled"] = CompiledCheck(schema, TypedCheck(keys))
-    return checks
+@pytest.mark.parametrize("text", ["1e99999999999999999999", "-0e99999999999999999999", "9" * 5_000])
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ('{"minimum":%s}', "#/minimum"),
+        ('{"properties":{"a":{"multipleOf":%s}}}', "#/properties/a/multipleOf"),
+        ('{"items":{"maxLength":%s}}', "#/items/maxLength"),
+        ('{"enum":[1,{"x":[%s]}]}', "#/enum"),
+        ('{"items":%s}', "#/items"),
+        ('{"type":[%s]}', "#/type"),
+    ],
+)
+def test_a_number_that_nobody_can_compute_with_is_a_defect(
+    schema: str, place: str, text: str
+) -> None:
+    with pytest.raises(SchemaDefectError) as caught:
+        read_schema((schema % text).encode())
+    assert f"at `{place}`" in str(caught.value)
 
 
-def defect(schema: JsonSchema) -> str:
-    """Return what is wrong with a schema, or nothing."""
-    try:
-        enforced(simplejson.dumps(schema).encode())
-    except SchemaDefectError as error:
-        return str(error)
-    return ""
+@pytest.mark.parametrize("keyword", ["default", "description", "exclusiveMinimum"])
+def test_where_it_has_no_meaning_any_number_will_do(keyword: str) -> None:
+    assert not read_schema(f'{{"{keyword}":1e99999999999999999999}}'.encode()).root.rules
 
 
-@cache
-def judged(file: str) -> list[Case]:
-    """Return all cases of a file whose schema can be read."""
-    # With decimals, so that a number's text is the suite's own.
-    groups = simplejson.loads((CASES / f"{file}.json").read_text(), use_decimal=True)
-    cases: list[Case] = []
-    for group in groups:
-        for shape, schema, tests in shapes(group):
-            if defect(schema):
-                continue
-            read = enforced(simplejson.dumps(schema).encode()).schema
-            exact = RecordCheck(read, (), naive_datetimes="fail", max_record_bytes=10**7)
-            exact._quick = Never()
-            quick = quick_checks(read)
-            for test, record in tests:
-                raw = Raw(simplejson.dumps(record).encode())
-                name = f"{shape}: {group['description']}: {test['description']}"
-                accepted = not isinstance(exact.examine(raw), Refused)
-                yes = {
-                    kind: check.accepts(raw) or check.accepts_all(b'[{"data":%b}]' % bytes(raw))
-                    for kind, check in quick.items()
-                }
-                cases.append(Case(name, test["valid"], accepted, yes))
-    return cases
-
-
-def test_the_suite_is_there() -> None:
-    assert len(files()) >= 35, "`make unit` fetches it; see the Makefile"
-
-
-@pytest.mark.parametrize("file", files())
-def test_the_exact_check_is_draft_4(file: str) -> None:
-    """Its verdicts are the suite's own, but for the exceptions above, which are still needed."""
-    lax = {case.name for case in judged(file) if case.accepted and not case.valid}
-    strict = {case.name for case in judged(file) if case.valid and not case.accepted}
-    words = [words for name, words in STRICTER if name == file]
-    assert bool(lax) == (file in NOT_ENFORCED), lax
-    assert not {name for name in strict if not any(each in name for each in words)}
-    assert all(any(each in name for name in strict) for each in words)
-
-
-@pytest.mark.parametrize("file", files())
-def test_no_quick_check_is_laxer_than_the_exact_one(file: str) -> None:
-    assert not [case for case in judged(file) if any(case.quick.values()) and not case.accepted]
-
-
-@pytest.mark.parametrize("file", files())
-def test_schemas_are_refused_for_references_alone(file: str) -> None:
-    for group in simplejson.loads((CASES / f"{file}.json").read_text()):
-        expected = any(name == file and words in group["description"] for name, words in NO_SCHEMA)
-        for _, schema, _ in shapes(group):
-            words = defect(schema)
-            assert ("`$ref`" in words) == expected, group["description"]
-            assert bool(words) == expected, group["description"]
-
-
-def test_the_quick_checks_decide_nearly_everything() -> None:
-    """They say yes to most of what is right, so that the tests above compare something."""
-    right = [case for file in files() for case in judged(file) if case.accepted]
-    yes = Counter(kind for case in right for kind, accepts in case.quick.items() if accepts)
-    asked = Counter(kind for case in right for kind in case.quick)
-    assert asked["typed"] > 120
-    assert asked["compiled"] > 500
-    assert asked["both"] > 300
-    assert yes["typed"] >= asked["typed"] - 2, "but for `1.0` where a 1 is enumerated"
-    assert yes["both"] == asked["both"]
-    assert yes["compiled"] > 0.98 * asked["compiled"]
+def test_a_schema_may_refer_to_itself_through_the_value() -> None:
+    tree = {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#/properties/left"}}}
+    root = read_schema(json.dumps(tree).encode()).root
+    assert root.properties["left"] is root.properties["right"] is root

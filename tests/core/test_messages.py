@@ -12,17 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_stitch_import.errors import InputError
-from target_stitch_import.singer.lines import WholeLines, outline
+from target_stitch_import.singer.lines import WholeLines
 from target_stitch_import.singer.messages import (
     ActivateVersion,
     Event,
     MalformedRecord,
-    MessageReader,
+    MessageLines,
     RecordFiles,
     Records,
     Schema,
     State,
 )
+from target_stitch_import.singer.outline import (
+    MAX_BYTES,
+    MAX_MARKS,
+    MAX_MEMBERS,
+    MAX_STEPS,
+    Defect,
+    outline,
+    record_defect,
+)
+from target_stitch_import.singer.reader import Reader
 
 RECORD = b'{"type":"RECORD","stream":"s","record":{"id":1}}'
 STATE = b'{"type":"STATE","value":{"n": 1.50}}'
@@ -30,7 +40,7 @@ STATE = b'{"type":"STATE","value":{"n": 1.50}}'
 
 def read(chunks: list[bytes]) -> tuple[list[Any], str | None]:
     """Return every event as plain values, runs of records one by one, and the error's text."""
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     events: list[Any] = []
     try:
         for chunk in chunks:
@@ -158,7 +168,7 @@ def test_a_small_record_does_not_keep_a_large_chunk(text: bytes, keeps: bool) ->
         [STATE.strip(), record, b'{"type":"STATE","value":"%b"}' % (b"y" * 100_000), b""]
     )
     before = sys.getrefcount(chunk)
-    events = list(MessageReader().feed(chunk))
+    events = list(Reader(MessageLines()).feed(chunk))
     assert len(events) == 3
     assert (sys.getrefcount(chunk) > before) == keeps
 
@@ -166,7 +176,7 @@ def test_a_small_record_does_not_keep_a_large_chunk(text: bytes, keeps: bool) ->
 def test_consecutive_records_come_as_one_run() -> None:
     other = RECORD.replace(b'"s"', b'"t"')
     lines = [RECORD, other, STATE.strip(), RECORD, STATE.strip(), STATE.strip(), other, other, b""]
-    events = list(MessageReader().feed(b"\n".join(lines)))
+    events = list(Reader(MessageLines()).feed(b"\n".join(lines)))
     assert [
         (event.line, [each.stream for each in event.messages])
         if isinstance(event, Records)
@@ -213,6 +223,10 @@ DEEP = b"[" * 10_000 + b"]" * 10_000
         (b'{"type":"SCHEMA","stream":"s","key_properties":[]}', "has no `schema`"),
         (b'{"type":"SCHEMA","stream":"s","schema":{}}', "has no `key_properties`"),
         (b'{"type":"SCHEMA","stream":"s","schema":{},"key_properties":"id"}', "cannot be read"),
+        (
+            b'{"type":"SCHEMA","stream":"s","schema":{"key_properties":[]},"bookmark_properties":5}',
+            "cannot be read: Expected `array | null`, got `int` - at `$.bookmark_properties`",
+        ),
         (b'{"type":"ACTIVATE_VERSION","stream":"s"}', "has no `version`"),
         (b'{"type":"BATCH","stream":"s","encoding":{}}', "has no `manifest`"),
         (b'{"type":"STATE","value":"\xff"}', "Line 2 is not UTF-8"),
@@ -248,7 +262,7 @@ def test_a_last_line_cut_off_says_so() -> None:
     ("record", "word"),
     [
         (b'{"a":NaN}', "NaN"),
-        (b'{"a":[1,-Infinity]}', "NaN or Infinity"),
+        (b'{"a":[1,-Infinity]}', "-Infinity, which JSON has no number for"),
         (b'{"a":' + DEEP + b"}", "too deeply"),
         (b'{"a":01}', "not JSON"),
     ],
@@ -263,8 +277,129 @@ def test_a_record_that_is_no_json_is_kept_with_its_stream(record: bytes, word: s
     assert word in event.reason
 
 
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (b'{"a":1,"b":NaN}', "/b"),
+        (b' { "a" : [ 1 , { "b" : -Infinity } ] }', "/a/1/b"),
+        (b'{"a":"NaN","b":[[],[Infinity]]}', "/b/1/0"),
+        (b'{"a~/\\u00fc\\"":NaN}', '/a~0~1\xfc"'),
+        (b"NaN", ""),
+        (b'{"a":[' + b"1," * MAX_STEPS + b"NaN]}", "/a"),
+    ],
+)
+def test_a_number_that_json_does_not_have_is_named_by_its_field(record: bytes, field: str) -> None:
+    """Or by what it is in, where finding it would take too long."""
+    defect = record_defect(record)
+    assert defect is not None
+    assert "which JSON has no number for" in defect.reason
+    assert defect.field == field
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (b'{"a":{"b":["\\ud800"]}}', "/a/b/0"),
+        (b'{"a":"\\ud83d\\ude00 \\\\ud800","b":"\\uDC00 and more"}', "/b"),
+        (b'{"a":"\\ud83d\\u0041"}', "/a"),
+        (b'{"\\ud800":1}', ""),
+        (b'{"a":"\\\\ud800","b":01}', None),
+    ],
+)
+def test_half_a_surrogate_pair_is_named_by_its_field(record: bytes, field: str | None) -> None:
+    defect = record_defect(record)
+    assert defect is not None
+    if field is None:
+        assert defect.reason == "it is not JSON"
+    else:
+        assert (defect.field, defect.reason) == (
+            field,
+            "it has half a surrogate pair, no character",
+        )
+
+
+@given(JSON_VALUES.filter(lambda value: isinstance(value, dict | list)), st.data())
+def test_the_pointer_to_any_value_leads_to_it(value: Any, data: st.DataObject) -> None:
+    parts: list[str] = []
+    inner = value
+    while inner and isinstance(inner, dict | list):
+        key = data.draw(
+            st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner)))
+        )
+        parts.append(str(key).replace("~", "~0").replace("/", "~1"))
+        around, inner = inner, inner[key]
+    if not parts:
+        return
+    around[key] = float("nan")
+    defect = record_defect(json.dumps(value).encode())
+    assert defect is not None
+    assert defect.field == "".join(f"/{part}" for part in parts)
+
+
+def test_a_bad_record_costs_those_around_it_little() -> None:
+    bad = RECORD.replace(b'{"id":1}', b'{"id":NaN}')
+    texts = [RECORD, RECORD, b"", RECORD, bad, bad, RECORD, RECORD, b""]
+    events = list(Reader(MessageLines()).feed(b"\n".join(texts)))
+    assert [
+        (event.line, len(event.messages)) if isinstance(event, Records) else event.line
+        for event in events
+    ] == [(1, 2), (4, 1), 5, 6, (7, 2)]
+
+
+def test_gigabytes_of_line_breaks_are_counted() -> None:
+    """As white space, not as lines."""
+    reader = Reader(MessageLines())
+    chunk = b" \r\n" * 1_000
+    for _ in range(1_000):
+        for piece in (chunk[:1_001], chunk[1_001:]):
+            assert not list(reader.feed(piece))
+    (event,) = reader.feed(RECORD + b"\n")
+    assert event.line == 1_000_001
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (b',"key_properties":null', ()),
+        (b',"key_properties":[]', ()),
+        (b',"key_properties":["b"]', ("b",)),
+        (b"", None),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_key_properties(
+    keys: bytes,
+    found: tuple[str, ...] | None,
+    inside: bool,  # noqa: FBT001
+) -> None:
+    """Null is as good as none; only where there are none in the message, those inside count."""
+    schema = b'{"key_properties":["a"]}' if inside else b"{}"
+    events, error = read([b'{"type":"SCHEMA","stream":"s","schema":%b%b}' % (schema, keys)])
+    if inside and (found is None or keys.endswith(b"null")):
+        found = ("a",)
+    assert (found is None) == (error is not None)
+    assert [event.key_properties for event in events] == ([] if found is None else [found])
+
+
+def test_what_is_no_message_is_looked_at_within_bounds() -> None:
+    """Of members without end the first are enough; of a maze without end, nothing is said."""
+    found = outline(b"{" + b'"a":1,' * (2 * MAX_MEMBERS) + b'"type":"STATE"}')
+    assert found == {"a": b"1"}
+    maze = b'{"a":' + b"[1" * MAX_MARKS + b"]" * MAX_MARKS + b"}"
+    assert outline(maze) is None
+    assert outline(maze.replace(b"[1", b"[", MAX_MARKS // 2)) is not None
+
+
+def test_a_bad_line_too_long_to_be_sent_is_not_looked_at() -> None:
+    """It would keep signals waiting for seconds."""
+    line = b'{"type":"RECORD","stream":"s","record":{"a":"%b","b":NaN}}\n' % (b"x" * MAX_BYTES)
+    _, error = read([line])
+    assert error == "Line 1 of stream `s` is not JSON, and is too long to tell what is wrong."
+    assert record_defect(line.partition(b'"record":')[2]) == Defect("", "it is not JSON")
+
+
 def test_an_endless_line_ends_the_run() -> None:
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     for _ in range(64):
         assert not list(reader.feed(b"x" * 1_000_000))
     with pytest.raises(InputError, match="Line 1 is longer than"):
@@ -359,7 +494,7 @@ def test_a_bad_line_is_explained_within_a_few_times_its_size(value: bytes) -> No
 
 def test_a_stream_is_looked_for_in_the_beginning_of_a_line_alone() -> None:
     """The name of a stream is short; what is very long is not taken for one."""
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     line = b'{"type":"RECORD","stream":"' + b"x" * 3_000_000 + b'\xff"}\n'
     tracemalloc.start()
     try:

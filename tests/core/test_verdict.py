@@ -6,17 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_stitch_import.delivery.answer import Answer, Content, End, Failure, content_of
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
-    Answer,
-    Content,
-    End,
-    Failure,
     Rejected,
     Stop,
     TooLarge,
     TryAgain,
-    content_of,
     judge,
     retry_after_seconds,
     wait_seconds,
@@ -80,9 +76,8 @@ CONTENTS = {
     ids=lambda value: repr(value)[:40],
 )
 def test_the_whole_body_of_a_2xx_is_judged(content: Content, body: bytes) -> None:
-    """Whatever the text shows of it."""
     for status in (200, 201, 202, 204, 299):
-        answer = Answer(status, '{"status":"OK"}', body=body)
+        answer = Answer(status, body)
         verdict = judge(answer, NOW)
         if content is Content.ACKNOWLEDGEMENT:
             assert verdict == Acknowledged()
@@ -114,8 +109,8 @@ def test_a_body_whose_end_was_not_seen(end: End, body: bytes, content: Content) 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_passing_trouble_is_tried_again(status: int) -> None:
-    verdict = judge(Answer(status, "later", retry_after="7"), NOW)
-    assert verdict == TryAgain(f"{status} later", 7.0)
+    verdict = judge(Answer(status, b"try later", retry_after="7"), NOW)
+    assert verdict == TryAgain(f"{status} try later", 7.0)
 
 
 PASSING = [Failure.UNREACHABLE, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
@@ -149,14 +144,14 @@ def test_no_answer_is_tried_again(failure: Failure) -> None:
     ],
 )
 def test_what_ends_the_run(status: int, text: str, error: type, words: str) -> None:
-    verdict = judge(Answer(status, text), NOW)
+    verdict = judge(Answer(status, text.encode()), NOW)
     assert isinstance(verdict, Stop)
     assert type(verdict.error) is error
     assert words in str(verdict.error)
 
 
 def test_an_untrusted_certificate_ends_the_run() -> None:
-    verdict = judge(Answer(failure=Failure.UNTRUSTED, text="self-signed certificate"), NOW)
+    verdict = judge(Answer(failure=Failure.UNTRUSTED, detail="self-signed certificate"), NOW)
     assert isinstance(verdict, Stop)
     assert "self-signed certificate" in str(verdict.error)
 
@@ -173,15 +168,18 @@ def test_an_untrusted_certificate_ends_the_run() -> None:
 )
 def test_refused_content_names_its_record(text: str, record: int | None) -> None:
     for status in (400, 422):
-        assert judge(Answer(status, text), NOW) == Rejected(f"{status} {text}", record)
+        body = b'{"table_name":"t","key_names":["id"],"schema":{"properties":{"a":{}}}}'
+        verdict = judge(Answer(status, text.encode()), NOW, body)
+        assert isinstance(verdict, Rejected)
+        assert verdict.record == record
 
 
 def test_too_large() -> None:
-    assert judge(Answer(413, "big"), NOW) == TooLarge("413 big")
+    assert judge(Answer(413, b"too large"), NOW) == TooLarge("413 too large")
 
 
 def test_control_characters_of_an_answer_reach_no_terminal() -> None:
-    verdict = judge(Answer(400, "\x1b[31mred\n"), NOW)
+    verdict = judge(Answer(400, b"\x1b[31mred\n"), NOW)
     assert isinstance(verdict, Rejected)
     assert "\x1b" not in verdict.reason
 

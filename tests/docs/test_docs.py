@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +19,13 @@ import yaml
 
 from target_stitch_import import errors
 from target_stitch_import.cli import command
-from target_stitch_import.config import Settings, setting_names
-from tests.conftest import record, schema, state
+from target_stitch_import.config.settings import Settings, setting_names
 from tests.support.console import blocks, run
+from tests.support.processes import until
 from tests.support.programs import require
-from tools import module_tables
+from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from target_stitch_import.local import ImportApi
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +145,13 @@ def test_what_is_not_run_is_there_and_is_little() -> None:
     assert len([each for each in first if each.startswith(tuple(NOT_RUN))]) <= 5
 
 
+def test_completion_is_set_up_as_the_guide_says(shell: dict[str, str]) -> None:
+    [script] = re.findall(r"^```bash\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+    script += "complete -p target-stitch-import stitch-import"
+    done = subprocess.run(["bash", "-c", script], env=shell, check=True, capture_output=True)
+    assert done.stdout.count(b"complete -o nosort -F _") == 2
+
+
 def recipe(language: str) -> list[str]:
     """Return the cookbook's code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", COOKBOOK, re.DOTALL | re.MULTILINE)
@@ -219,14 +223,6 @@ def test_the_script_does_not_run_without_a_lock(shell: dict[str, str], tmp_path:
     assert not (tmp_path / "work" / "states.jsonl").exists()
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Wait for something that happens within seconds."""
-    end = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_the_script_waits_for_the_target_after_a_signal(
     api: ImportApi, shell: dict[str, str], tmp_path: Path
 ) -> None:
@@ -239,10 +235,10 @@ def test_the_script_waits_for_the_target_after_a_signal(
         (tmp_path / "messages").open("w", buffering=1) as messages,
     ):
         messages.writelines(f"{json.dumps(each)}\n" for each in (schema(), record(1), state(1)))
-        wait_until(lambda: states.exists() and states.read_text() == "1\n")
+        until(lambda: states.exists() and states.read_text() == "1\n")
         api.set_faults([{"kind": "latency", "seconds": 1}])
         messages.writelines(f"{json.dumps(each)}\n" for each in (record(2), state(2)))
-        wait_until(lambda: requests.get(f"{api.url}/_local/faults", timeout=5).json() == [])
+        until(lambda: requests.get(f"{api.url}/_local/faults", timeout=5).json() == [])
         os.killpg(script.pid, signal.SIGTERM)
         assert script.wait(20) == 143
         assert states.read_text() == "1\n2\n"
@@ -302,13 +298,6 @@ def test_the_image_is_built_from_known_instructions_and_runs_the_script() -> Non
     [run_line] = [each for each in instructions if each.startswith("RUN ")]
     checked = subprocess.run(["bash", "-n", "-c", run_line.removeprefix("RUN ")], check=False)
     assert checked.returncode == 0
-
-
-def test_the_tables_of_modules_are_current() -> None:
-    page = module_tables.PAGE.read_text()
-    assert page == module_tables.current(), "run `python -m tools.module_tables`"
-    tables = set(re.findall(r"<!-- modules: (\S+) -->", page))
-    assert tables == module_tables.folders()
 
 
 def test_every_exit_status_is_in_the_readme() -> None:

@@ -140,3 +140,71 @@ def test_authorization_of_another_form(api: ImportApi, header: str) -> None:
         f"{api.url}/v2/import/batch", json=CUSTOMERS, headers={"Authorization": header}, timeout=10
     )
     assert answer.json() == {"message": "Not Authorized"}
+
+
+# --- beyond sources and tokens
+
+
+def test_a_sources_connection_check(api: ImportApi) -> None:
+    """In the documented form; there is no tap, and so nothing was discovered."""
+    check = connect(api, "GET", f"{SOURCES}/126890/last-connection-check").json()
+    assert check["name"].startswith("7723.126890.check.")
+    assert (check["status"], check["error"], check["check_exit_status"]) == ("succeeded", False, 0)
+    assert check.keys() == {
+        *("target_exit_status", "tap_error_message", "check_exit_status", "name", "start_time"),
+        *("mode", "tap_exit_status", "target_error_message", "discovery_exit_status", "status"),
+        *("completion_time", "error", "discovery_error_message"),
+    }
+    assert connect(api, "GET", f"{SOURCES}/1/last-connection-check").status_code == 400
+
+
+def test_a_sources_streams_are_its_tables(api: ImportApi) -> None:
+    assert connect(api, "GET", f"{SOURCES}/126890/streams").json() == []
+    call(api, body=CUSTOMERS)
+    call(
+        api, "/v2/import/push", [{**PUSHED[0], "table_name": "Orders", "data": {"id": 1, "x": [1]}}]
+    )
+    streams = connect(api, "GET", f"{SOURCES}/126890/streams").json()
+    assert [(each["stream_id"], each["stream_name"]) for each in streams] == [
+        (1, "customers"),
+        (2, "Orders"),
+    ]
+    assert streams[0]["metadata"] == {"selected": True, "table-key-properties": ["id"]}
+
+
+@pytest.mark.parametrize(
+    ("destination", "type_"), [("postgresql", "postgres"), ("sqlserver", "mssql_server")]
+)
+def test_the_one_destination(destination: str, type_: str) -> None:
+    with ImportApi(accounts=ACCOUNTS, destination=destination) as api:
+        [found] = connect(api, "GET", "/v4/destinations").json()
+        assert (found["type"], found["stitch_client_id"], found["id"]) == (type_, 7723, 1)
+        assert found["report_card"]["current_step_type"] == "fully_configured"
+        check = connect(api, "GET", "/v4/destinations/1/last-connection-check").json()
+        assert check["status"] == "succeeded"
+        assert connect(api, "GET", "/v4/destinations/2/last-connection-check").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "what"),
+    [
+        ("POST", "/v4/destinations", "changes to destinations"),
+        ("DELETE", "/v4/destinations/1", "changes to destinations"),
+        ("GET", "/v4/source-types", "source types"),
+        ("GET", "/v4/source-types/platform.hubspot", "source types"),
+        ("GET", "/v4/destination-types/postgres", "destination types"),
+        ("GET", f"{SOURCES}/126890/streams/1", "schemas of streams"),
+        ("PUT", f"{SOURCES}/126890/streams/metadata", "selection of streams"),
+        ("POST", f"{SOURCES}/126890/sync", "replication jobs"),
+        ("GET", "/v4/7723/extractions", "extractions"),
+        ("GET", "/v4/7723/loads/last", "loads"),
+        ("POST", "/v3/accounts", "accounts"),
+        ("POST", "/v3/sessions/ephemeral", "sessions"),
+        ("GET", "/notifications/public/v1/api/hooks", "notifications"),
+    ],
+)
+def test_what_is_not_played_is_named(api: ImportApi, method: str, path: str, what: str) -> None:
+    answer = connect(api, method, path)
+    assert (answer.status_code, answer.json()["error"]) == (501, "NotPlayed")
+    assert what in answer.json()["data"]["message"]
+    assert connect(api, method, path, token="nope").status_code == 401  # noqa: S106 - made up

@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 def test_the_example_for_tests_runs() -> None:
     names: dict[str, Any] = {}
-    [code] = blocks("python")
+    [_, code] = blocks("python")
     exec(compile(code, "docs", "exec"), names)  # noqa: S102 - our own documentation
     names["test_my_client"]()
 

@@ -11,10 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from target_stitch_import.local.api.schemas import RecordSchema, is_date_time, is_strict_date_time
+from target_stitch_import.local.api.date_times import is_date_time, is_strict_date_time
+from target_stitch_import.local.api.validator import RecordSchema
+from target_stitch_import.local.api.values import Columns
 
 FORMS = "[yyyy-MM-dd'T'HH:mm:ssZ, yyyy-MM-dd'T'HH:mm:ss.[0-9]{1,9}Z]"
-DEFINED = {"definitions": {"name": {"type": "string", "maxLength": 3}}}
+DEFINED = {
+    "definitions": {"name": {"type": "string", "maxLength": 3}},
+    "$defs": {"deep": [{}, {"maxLength": 2, "items": {"$ref": "#/$defs/deep/1"}}]},
+    "components": {"schemas": {"a/b c~": {"type": "string"}}},
+}
 
 
 @pytest.mark.parametrize(
@@ -55,13 +61,40 @@ DEFINED = {"definitions": {"name": {"type": "string", "maxLength": 3}}}
          "#: only 1 subschema matches out of 2 #/f: 1 is not greater or equal to 5"),
         ({"not": {"type": "integer"}}, 1,
          "subject must not be valid against schema {'type': 'integer'}"),
+        # numbers are compared exactly, whatever their size
+        ({"maximum": 10**20, "exclusiveMaximum": True},
+         Decimal("99999999999999999999.999999999999999999"), ""),
+        ({"maximum": 10**20, "exclusiveMaximum": True}, 10**20,
+         f"{10**20} is not less than {10**20}"),
+        ({"minimum": Decimal("-1e400")}, Decimal("-1e400"), ""),
+        ({"minimum": Decimal("-1e400")}, Decimal("-1.1e400"),
+         "-1.1E+400 is not greater or equal to -1E+400"),
+        ({"maximum": 2**53}, 2**53 + 1, f"{2**53 + 1} is not less or equal to {2**53}"),
+        ({"multipleOf": Decimal("1e-38")}, Decimal("123456789012345678901234567890.5"), ""),
+        ({"multipleOf": Decimal("1e-38")}, Decimal("1e-39"), "1E-39 is not a multiple of 1E-38"),
+        ({"multipleOf": Decimal("1e-2")}, Decimal("1e400"), ""),
+        ({"multipleOf": Decimal("1e400")}, Decimal("3e400"), ""),
+        ({"multipleOf": Decimal("1e400")}, 10, "10 is not a multiple of 1E+400"),
+        ({"multipleOf": Decimal("0.25")}, Decimal("1.75"), ""),
+        ({"multipleOf": 7}, 10**30, f"{10**30} is not a multiple of 7"),
+        ({"multipleOf": 5}, 0, ""),
+        # the rest of Draft 4
+        ({"dependencies": {"a": ["b", "c"]}}, {"a": 1, "c": 1}, "property [b] is required"),
+        ({"dependencies": {"a": ["b"]}}, {"c": 1}, ""),
+        ({"dependencies": {"a": {"maxProperties": 1}}}, {"a": 1, "b": 1},
+         "maximum size: [1], found: [2]"),
         ({"$ref": "#/definitions/name"}, "long", "expected maxLength: 3, actual: 4"),
+        ({"$ref": "#/$defs/deep/1"}, "long", "expected maxLength: 2, actual: 4"),
+        ({"$ref": "#/components/schemas/a~1b%20c~0"}, 1, "expected: String, found: Integer"),
+        ({"$ref": "#/properties/f/x-own"}, 1, "expected: String, found: Integer"),
         ({"$ref": "#/definitions/name"}, "abc", ""),
     ],
     ids=lambda value: str(value)[:48],
 )  # fmt: skip
 def test_one_violation(schema: dict[str, Any], value: Any, words: str) -> None:
-    compiled = RecordSchema({"properties": {"f": schema}, **DEFINED})
+    own = {"x-own": {"type": "string"}} if schema.get("$ref", "").endswith("x-own") else {}
+    compiled = RecordSchema({"properties": {"f": {**schema, **own}}, **DEFINED})
+    assert compiled.first_unfit(Columns.of([{"f": value}])) == (0 if words else None)
     expected = f"#/f: {words}" if words else ""
     assert compiled.explain({"f": value}) == expected
     assert compiled.accepts({"f": value}) == (not words)
@@ -162,6 +195,12 @@ KEYWORDS = {
 }
 
 
+FLAT_KEYWORDS = (
+    *("type", "minimum", "exclusiveMinimum", "maximum", "multipleOf"),
+    *("minLength", "maxLength", "format"),
+)
+
+
 def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Give schemas that hold schemas."""
     several = st.lists(inner, min_size=1, max_size=3)
@@ -172,6 +211,9 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             "properties": st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
             "patternProperties": st.dictionaries(st.sampled_from(["^a", "b"]), inner, max_size=2),
             "additionalProperties": st.booleans() | inner,
+            "dependencies": st.dictionaries(
+                st.sampled_from("abc"), inner | st.lists(st.sampled_from("abc"), unique=True)
+            ),
             "items": inner | several,
             "additionalItems": st.booleans() | inner,
             "anyOf": several,
@@ -185,9 +227,30 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(st.fixed_dictionaries({}, optional=KEYWORDS), nested, max_leaves=5)
 
 
-@settings(max_examples=200, deadline=None)
-@given(SCHEMAS, st.dictionaries(st.sampled_from("abc"), DATA, max_size=3))
-def test_the_walk_agrees_with_the_validator(schema: Any, record: Any) -> None:
-    """Words are found exactly for the records that the compiled validator refuses."""
+RECORD = st.dictionaries(st.sampled_from("abc"), DATA, max_size=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SCHEMAS, st.lists(RECORD, max_size=4))
+def test_all_ways_of_checking_agree(schema: Any, records: list[Any]) -> None:
+    """Column by column, compiled, and walked for the words."""
     compiled = RecordSchema(schema)
-    assert compiled.accepts(record) == (compiled.explain(record) == "")
+    fits = [compiled.accepts(record) for record in records]
+    assert fits == [compiled.explain(record) == "" for record in records]
+    assert compiled.first_unfit(Columns.of(records)) == next(
+        (at for at, each in enumerate(fits) if not each), None
+    )
+
+
+FLAT = st.fixed_dictionaries({}, optional={key: KEYWORDS[key] for key in FLAT_KEYWORDS})
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from("abc"), FLAT), st.lists(RECORD, max_size=4))
+def test_columns_are_checked_as_records_are(properties: Any, records: list[Any]) -> None:
+    """Schemas that are checked by column alone."""
+    compiled = RecordSchema({"properties": properties})
+    fits = [compiled.explain(record) == "" for record in records]
+    assert compiled.first_unfit(Columns.of(records)) == next(
+        (at for at, each in enumerate(fits) if not each), None
+    )

@@ -51,7 +51,7 @@ def test_a_peer_that_asks_first_need_not_send_what_is_refused(
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
-            "POST /v2/import/batch HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            "POST /v2/import/batch HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
             f"Content-Type: {media_type}\r\nContent-Length: {size}\r\n\r\n".encode()
         )
         assert connection.recv(1000).split()[1] == status
@@ -139,6 +139,17 @@ for _ in range(150):
         ({"properties": {"a": {"pattern": "("}}}, "pattern [(] is not a regular expression"),
         ({"properties": {"a": {"$ref": "http://127.0.0.1:9/x"}}},
          "reference to another document: http://127.0.0.1:9/x"),
+        ({"properties": {"a": {"$ref": "#/nowhere"}}}, "reference that leads nowhere: #/nowhere"),
+        ({"properties": {"a": {"$ref": "#name"}}}, "reference that leads nowhere: #name"),
+        ({"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "text"}}},
+         "unknown type: [text]"),
+        ({"properties": {"a": {"$ref": "#/$defs/a"}},
+          "$defs": {"a": {"properties": {"a": {"$ref": "#/$defs/a"}}}}}, None),
+        ({"definitions": {"unused": {"type": "text"}}}, None),
+        ({"dependencies": {"a": ["c"]}}, None),
+        ({"dependencies": {"a": "b"}},
+         "key a: expected type is one of JSONArray or JSONObject, found: String"),
+        ({"dependencies": {"a": [1]}}, "key a: expected an array of strings"),
         (DEEPER, "nested too deeply"),
         (DEEP, None),
         ({"properties": {"a": {"$ref": "#/properties/b"}, "b": {"$ref": "#/properties/a"}}}, None),
@@ -231,12 +242,15 @@ def test_the_first_bad_record_decides(api: ImportApi) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"client_id": "7723"}, {"client_id": ["should be an integer", "should be a number"]}),
+        ({"client_id": "77 23"}, {"client_id": ["should be an integer", "should be a number"]}),
         ({"table_name": 5}, {"table_name": ["should be a string"]}),
         ({"sequence": "1"}, {"sequence": ["should be an integer", "should be a number"]}),
         ({"sequence": 1.5}, {"sequence": ["should be an integer"]}),
         ({"sequence": 2**63}, {"sequence": ["can not be above 9223372036854775807"]}),
-        ({"action": "switch_view"}, {"action": ["is not a valid action"]}),
+        ({"action": "delete"}, {"action": ["is not a valid action"]}),
+        ({"action": "switch_view"}, {"table_version": ["can't be blank"],
+         "data": ["unknown key"], "key_names": ["unknown key"]}),
+        ({"namespace": 5}, {"namespace": ["should be a string"]}),
         ({"key_names": []}, {"key_names": ["can't be blank"]}),
         ({"key_names": "id"}, {"key_names": ["should be an array"]}),
         ({"data": {"id": None}}, {"data": ["keys cannot not be null in data"]}),

@@ -19,9 +19,9 @@ import requests
 from target_stitch_import.local import (
     ImportApi,
     ImportApiProcess,
-    LocalExtraMissingError,
     StartError,
 )
+from target_stitch_import.local.command import serve
 from target_stitch_import.toolbox import main
 from tests.local.calls import batch, call, customers, send, upsert
 
@@ -127,6 +127,19 @@ def test_the_child_ends_when_its_parent_is_killed() -> None:
 
 
 @pytest.mark.timeout(60)
+def test_serve_ends_when_stdin_does() -> None:
+    """What a test runner of another language starts cannot outlive it."""
+    with subprocess.Popen(
+        [*SERVE, "--stop-with-stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline().startswith("listening on http://127.0.0.1:")
+        child.stdin.close()
+        assert child.wait() == 0
+
+
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_says_where_and_ends_on_a_signal(number: signal.Signals) -> None:
     """One line on stdout, nothing on stderr, exit status 0."""
@@ -164,17 +177,9 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
             assert "Traceback" not in done.stderr
 
 
-def test_the_module_takes_every_option_of_serve(tmp_path: Path) -> None:
-    """A child can be told all that `stitch-import serve` can."""
-    options = [name for each in main.commands["serve"].params for name in each.opts]
-    done = subprocess.run(
-        [sys.executable, "-m", "target_stitch_import.local", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    assert [each for each in options if each not in done.stdout] == []
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    """A child can be told all that `stitch-import serve` can, and nothing else."""
+    assert main.commands["serve"].params is serve.params
     arguments = ("--destination", "snowflake", "--keep-bytes", "0")
     with ImportApiProcess(tmp_path / "w.duckdb", arguments=arguments) as api:
         assert "Snowflake rules" in requests.get(f"{api.url}/", timeout=10).text
@@ -189,14 +194,31 @@ def test_a_child_that_cannot_start_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        ("ImportApi().start()", 1),
+        ("ImportApiProcess().start()", 1),
+        ("from target_stitch_import.toolbox import main; main(['serve'])", 78),
+    ],
+)
+def test_without_the_extra_it_says_what_to_install(start: str, status: int) -> None:
     """And starts nothing."""
-    monkeypatch.setattr("target_stitch_import.local.extra.find_spec", lambda _name: None)
-    for api in (ImportApi(), ImportApiProcess()):
-        with pytest.raises(
-            LocalExtraMissingError, match=r"pip install 'target-stitch-import\[local"
-        ):
-            api.start()
+    script = (
+        "import sys\n"
+        "sys.modules['duckdb'] = None  # as if it were not installed\n"
+        "from target_stitch_import.local import ImportApi, ImportApiProcess\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script + start],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (status, "")
+    assert "needs duckdb, which is not installed" in done.stderr
+    assert "pip install 'target-stitch-import[local]'" in done.stderr
 
 
 def test_importing_is_cheap() -> None:

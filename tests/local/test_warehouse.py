@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from target_stitch_import.local import ImportApi
+from target_stitch_import.local.warehouse.profiles import profiles
 from tests.local.calls import (
     PUSHED,
     batch,
@@ -20,9 +22,6 @@ from tests.local.calls import (
     tables,
     upsert,
 )
-
-if TYPE_CHECKING:
-    from target_stitch_import.local import ImportApi
 
 
 def utc(*parts: int) -> datetime:
@@ -197,9 +196,8 @@ def test_number_columns_widen_without_losing_a_digit(api: ImportApi) -> None:
     [
         ("integer", "9223372036854775808", "integer out of range for PostgreSQL on"),
         ("integer", "1" * 400, "integer out of range for PostgreSQL on"),
-        ("number", "1e400", "decimal out of range for PostgreSQL on"),
-        ("number", "1" * 30 + "." + "1" * 30, "decimal out of range for PostgreSQL on"),
-        ("number", "1" * 400, "decimal out of range for PostgreSQL on"),
+        ("number", "1e131073", "decimal out of range for PostgreSQL on"),
+        ("number", "1e-16384", "decimal out of range for PostgreSQL on"),
     ],
 )
 def test_values_no_column_can_hold(api: ImportApi, type_: str, lexeme: str, reason: str) -> None:
@@ -215,6 +213,100 @@ def test_values_no_column_can_hold(api: ImportApi, type_: str, lexeme: str, reas
     [(table, why)] = rejected(api)
     assert table == "t"
     assert why.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("destination", "lexeme", "loads"),
+    [
+        ("postgresql", "1e400", True),
+        ("postgresql", "1" * 30 + "." + "1" * 30, True),
+        ("postgresql", "1" * 400, True),
+        ("postgresql", "9" * 4000 + "." + "1" * 4000, True),
+        ("postgresql", "1e131071", True),
+        ("postgresql", "-1e-16383", True),
+        ("redshift", "1e37", True),
+        ("redshift", "1" * 38, True),
+        ("redshift", "1" * 39, False),
+        ("redshift", "1e300", True),  # a double holds it
+        ("redshift", "1.5e400", False),
+        ("snowflake", "1" * 19 + "." + "1" * 19, True),
+        ("snowflake", "1" * 20 + "." + "1" * 19, False),
+        ("bigquery", "1" * 29 + "." + "1" * 9, True),
+        ("bigquery", "1" * 29 + "." + "1" * 10, False),
+        ("bigquery", "1" * 30 + ".1", False),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_numbers_are_kept_exactly_within_the_destinations_range(
+    destination: str,
+    lexeme: str,
+    loads: bool,  # noqa: FBT001
+) -> None:
+    """Whatever DuckDB's own types hold; only what the destination would refuse is rejected."""
+    body = (
+        '{"table_name":"t","schema":{"properties":{"v":{"type":"number"}}},"messages":['
+        f'{{"action":"upsert","sequence":1,"data":{{"v":{lexeme}}}}}]}}'
+    )
+    with ImportApi(destination=destination) as api:
+        assert call(api, data=body.encode()).status_code == 201
+        if loads:
+            [(value,)] = api.query("SELECT v FROM import_api.t")
+            stored = Decimal(repr(value) if isinstance(value, float) else value)
+            assert stored == Decimal(lexeme)
+        else:
+            assert api.tables() == []
+            [(_, why)] = rejected(api)
+            assert why.startswith(f"decimal out of range for {profiles()[destination].title} on")
+
+
+WITHOUT_SCALE = [
+    *("0.5", "1.5", "1234.56", "250000.25", "1E-20", "0.0000001"),
+    "123456789012345678901234567890.5",
+]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_numeric_without_scale(api: ImportApi, together: bool) -> None:  # noqa: FBT001
+    """`multipleOf: 1e-38` bounds the digits after the point; the values decide."""
+    decimal = '{"type":["null","number"],"multipleOf":1e-38}'
+    head = f'{{"table_name":"t","schema":{{"properties":{{"v":{decimal}}}}},"messages":['
+    messages = [
+        f'{{"action":"upsert","sequence":{at},"data":{{"v":{lexeme}}}}}'
+        for at, lexeme in enumerate(WITHOUT_SCALE)
+    ]
+    for part in [messages] if together else [[each] for each in messages]:
+        assert call(api, data=f"{head}{','.join(part)}]}}".encode()).status_code == 201
+    rows = api.query("SELECT v FROM import_api.t ORDER BY _sdc_sequence")
+    assert [Decimal(value) for (value,) in rows] == list(map(Decimal, WITHOUT_SCALE))
+    assert rejected(api) == []
+    assert columns(api, "t") == {"v": "VARCHAR"}
+
+
+def test_a_declared_scale_is_kept_where_it_leaves_room(api: ImportApi) -> None:
+    for lexeme, type_ in (("2", "DECIMAL(38,2)"), ("1e30", "DECIMAL(38,2)")):
+        body = (
+            '{"table_name":"t","schema":{"properties":{"v":{"type":"number","multipleOf":0.01}}},'
+            f'"messages":[{{"action":"upsert","sequence":1,"data":{{"v":{lexeme}}}}}]}}'
+        )
+        assert call(api, data=body.encode()).status_code == 201
+        assert columns(api, "t") == {"v": type_}
+
+
+def test_a_number_column_that_becomes_text_writes_each_number_one_way(api: ImportApi) -> None:
+    """So that a key is found again, in its subtable too, however it was written and stored."""
+    big = "1" * 40 + ".5"
+    for at, key in enumerate(["1.50", "2", "1e22", big, "1.5", "2.0", "1e22", big + "0"]):
+        body = (
+            '{"table_name":"t","schema":{"properties":{"id":{"type":"number"}}},'
+            f'"messages":[{{"action":"upsert","sequence":{at},'
+            f'"data":{{"id":{key},"xs":[{at}]}}}}],"key_names":["id"]}}'
+        )
+        assert call(api, data=body.encode()).status_code == 201
+    expected = [("1.5", 4), ("2", 5), ("1" + "0" * 22, 6), (big, 7)]
+    assert api.query("SELECT id, _sdc_sequence FROM import_api.t ORDER BY 2") == expected
+    assert (
+        api.query("SELECT _sdc_source_key_id, value FROM import_api.t__xs ORDER BY 2") == expected
+    )
 
 
 # --- columns over time
@@ -321,6 +413,32 @@ def test_an_update_replaces_all_subtable_rows_of_its_key(api: ImportApi) -> None
     assert api.query(
         "SELECT DISTINCT _sdc_source_key_id FROM import_api.orders__line_items__tax_lines"
     ) == [(2,)]
+
+
+def test_a_record_of_many_arrays(api: ImportApi) -> None:
+    """Subtables of several forms, and of several depths, come in together and are replaced."""
+    forms = ([1, 2], ["a"], [{"x": 1}, {"y": "z"}], [[1], [2, 3]])
+
+    def arrays(number: int) -> dict[str, Any]:
+        return {f"a{at}": forms[(at + number) % 4] for at in range(120)}
+
+    for number in range(2):
+        messages = [upsert({"id": each, **arrays(number)}, number + 1) for each in (1, 2)]
+        send(api, batch("t", *messages, keys=("id",)))
+    rows = {table["table"]: table["rows"] for table in api.tables()}
+    inner = {name for name in rows if name.endswith("__value")}
+    assert len(rows) == 1 + 120 + len(inner)
+    assert len(inner) == 60, "a fourth of the arrays holds arrays, in each of the two loads"
+    for at in (0, 1, 3, 119):
+        form = forms[(at + 1) % 4]
+        assert rows[f"t__a{at}"] == 2 * len(form), "only rows of the later records are left"
+    assert api.query("SELECT value FROM import_api.t__a3 ORDER BY _sdc_source_key_id, value") == [
+        (1,), (2,), (1,), (2,)
+    ]  # fmt: skip
+    assert api.query(
+        "SELECT _sdc_source_key_id, _sdc_level_0_id, _sdc_level_1_id, value"
+        " FROM import_api.t__a2__value WHERE _sdc_source_key_id = 2 ORDER BY ALL"
+    ) == [(2, 0, 0, 1), (2, 1, 0, 2), (2, 1, 1, 3)]
 
 
 def test_subtables_of_keyless_tables_join_by_the_generated_key(api: ImportApi) -> None:

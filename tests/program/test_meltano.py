@@ -13,7 +13,7 @@ import duckdb
 import pytest
 import yaml
 
-from target_stitch_import.config import SECRETS, json_schema
+from target_stitch_import.config.settings import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 from tests.support.dbase import write_dbase
 from tools.settings_table import COPIES, PLUGIN, Copy

@@ -1,310 +1,191 @@
-"""What is shown while it runs: the words, and what a real terminal makes of them."""
+"""How a run is getting on: the words of the line, by a clock that the test drives, and for real."""
 
 from __future__ import annotations
 
-import fcntl
-import io
 import logging
 import os
-import pty
 import re
-import select
-import struct
 import subprocess
-import termios
-import threading
-import time
-from typing import IO, TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.report.live import (
-    LIVE_SECONDS,
-    Progress,
-    Terminal,
-    elapsed,
-    fitting,
-    line,
-    wants_live_line,
-)
-from target_stitch_import.report.stats import Vitals
-from tests.conftest import TOKEN, Target, lines, record, schema, state
+from target_stitch_import.report.live import Progress, trouble
+from target_stitch_import.report.observer import RunObserver
+from target_stitch_import.report.stats import Outage, Standing, Traffic, Vitals
+from tests.report.screen import CLEAR, Screen
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import TOKEN, Target
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
+    from target_stitch_import.report.terminal import Line
 
-CLEAR = "\r\x1b[K"
+
+@dataclass
+class Shown:
+    """A run whose clock the test drives, and the lines that were shown."""
+
+    lines: list[Line] = field(default_factory=list)
+    traffic: Traffic = field(default_factory=Traffic)
+    now: float = 100.0
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.lines.append, 1.0, 5.0)
+        self.observer = RunObserver(self.progress, clock=lambda: self.now)
+
+    def tick(self, seconds: float = 1.0, **standing: Any) -> str:
+        """Let time pass; return the newest line."""
+        self.now += seconds
+        run: dict[str, Any] = {"traffic": self.traffic, "lines_read": 1} | standing
+        self.observer.tick(self.now, Standing(**run))
+        return str(self.lines[-1])
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0.0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3_599, "59:59"), (36_061, "10:01:01")],
+def told(vitals: Vitals, since: Vitals | None = None, age: float | None = None) -> Line:
+    """Return the line of one moment, after a second of one stream."""
+    found: list[Line] = []
+    progress = Progress(found.append, 1.0, 5.0)
+    progress.delivered("people", 1)
+    if since:
+        progress.tell(since, None)
+    progress.tell(vitals, age)
+    return found[-1]
+
+
+USUAL = Vitals(
+    83.0, acknowledged=1_234_569, bytes=46_500_000, retries=2, in_flight=4, activations=2
 )
-def test_times_are_shown_as_on_a_clock(seconds: float, shown: str) -> None:
-    assert elapsed(seconds) == shown
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("vitals", "since", "age", "shown"),
     [
         (
-            (Vitals(0.0), None, 0, "", None),
-            "0:00 | 0 acknowledged | 0/s | 0.0 MB/s | 0 in flight | 0 repeated | no state yet",
+            Vitals(0.0),
+            None,
+            None,
+            "no state yet | 0 acknowledged in 0:00 | 0/s | 0 B/s | 0 in flight | stream `people`",
         ),
         (
-            (Vitals(10.0, 20_000, 5_000_000, 2, 4), None, 1, "people", 3.0),
+            USUAL,
+            Vitals(80.0, acknowledged=1_200_002, bytes=300_000, activations=2),
+            3.0,
             (
-                "0:10 | 20,000 acknowledged | 2,000/s | 0.5 MB/s | 4 in flight | 2 repeated | "
-                "state 0:03 ago | stream `people`"
+                "state 0:03 ago | 1,234,567 acknowledged in 1:23 | 11,522/s | 15.4 MB/s | "
+                "4 in flight | 2 repeated | stream `people`"
             ),
         ),
         (
-            (Vitals(75.0, 30, 7_000_000), Vitals(70.0, 20, 5_000_000), 1_000, "a\x1b[2Jb", 0.0),
+            Vitals(75.0, 30, 7_000, set_aside=4),
+            Vitals(70.0, 29, 2_000),
+            0.0,
             (
-                "1:15 | 30 acknowledged | 2/s | 0.4 MB/s | 0 in flight | 0 repeated | "
-                "state 0:00 ago | 1,000 streams, most of `a\\x1b[2Jb`"
+                "state 0:00 ago | 30 acknowledged in 1:15 | 4 set aside | 0.2/s | 1.0 kB/s | "
+                "0 in flight | stream `people`"
             ),
         ),
     ],
-    ids=["nothing yet", "since the beginning", "lately"],
+    ids=["nothing yet", "usual", "slow, some set aside"],
 )
 def test_the_line_tells_how_it_stands(
-    given: tuple[Vitals, Vitals | None, int, str, float | None], shown: str
+    vitals: Vitals, since: Vitals | None, age: float | None, shown: str
 ) -> None:
-    assert line(*given) == shown
+    assert str(told(vitals, since, age)) == shown
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "shown"),
+    ("columns", "shown"),
     [
-        ("abc", 3, "abc"),
-        ("abcd", 3, "abc"),
-        ("日本語", 4, "日本"),
-        ("日本語", 5, "日本"),
-        ("e\N{COMBINING ACUTE ACCENT}xy", 2, "e\N{COMBINING ACUTE ACCENT}x"),
-        ("abc", 0, ""),
+        (80, "state 0:03 ago | 1,234,567 acknowledged in 1:23 | 14,874/s | 560.2 kB/s …"),
+        (40, "state 0:03 | 1,234,567 acknowledged …"),
     ],
 )
-def test_a_line_fits_its_terminal(text: str, columns: int, shown: str) -> None:
-    assert fitting(text, columns) == shown
+def test_the_state_is_there_on_narrow_terminals(columns: int, shown: str) -> None:
+    assert told(USUAL, age=3.0).within(columns - 1) == shown
+
+
+@pytest.mark.parametrize(
+    ("outage", "words", "brief"),
+    [
+        (
+            Outage(None, 112.0),
+            "service does not answer, next try in 12 s",
+            "no answer, retry in 12 s",
+        ),
+        (Outage(503, 112.0), "service answers 503, next try in 12 s", "503, retry in 12 s"),
+        (Outage(429, 400.0), "service answers 429, next try in 5:00", "429, retry in 5:00"),
+        (Outage(503, 99.0), "service answers 503, next try in 1 s", "503, retry in 1 s"),
+        (Outage(None, None), "service does not answer, trying again", "no answer, trying again"),
+    ],
+)
+def test_an_outage_in_words(outage: Outage, words: str, brief: str) -> None:
+    part = trouble(outage, 100.0)
+    assert (part.words, part.brief) == (words, brief)
+    assert len(part.brief) < 39
+
+
+def test_an_outage_stands_first_while_it_lasts() -> None:
+    run = Shown()
+    assert run.tick().startswith("no state yet | ")
+    run.traffic.availability.failed(run.now, None)
+    run.traffic.availability.waits(1, run.now + 13)
+    run.traffic.availability.waits(2, run.now + 20)
+    assert run.tick().startswith("service does not answer, next try in 12 s | no state yet | ")
+    run.traffic.availability.tries(1)
+    assert run.tick().startswith("service does not answer, next try in 18 s | ")
+    run.traffic.availability.tries(2)
+    run.traffic.availability.failed(run.now, 503)
+    assert run.tick().startswith("service answers 503, trying again | ")
+    run.traffic.availability.answered(run.now)
+    assert run.tick().startswith("no state yet | ")
+    assert run.traffic.availability.unavailable_seconds(run.now) == 3
+
+
+def test_a_run_that_nothing_comes_to_says_so() -> None:
+    run = Shown()
+    assert run.tick(lines_read=0).startswith("waiting for a tap on stdin | no state yet | ")
+    run.traffic.availability.failed(run.now, None)
+    assert run.tick(lines_read=0).startswith("service does not answer, ")
+    run.traffic.availability.answered(run.now)
+    assert run.tick(lines_read=1).startswith("no state yet | ")
 
 
 def test_rates_are_those_of_the_last_seconds() -> None:
     """Ten a second for ten seconds, then nothing: it shows once the window has passed."""
-    shown: list[str] = []
+    shown: list[Line] = []
     progress = Progress(shown.append, 1.0, 5.0)
     for second in range(1, 11):
         progress.delivered("people", 10)
         progress.tell(Vitals(second, acknowledged=10 * second), None)
-        assert " | 10/s | " in shown[-1]
+        assert " | 10/s | " in str(shown[-1])
         assert progress.due_seconds == second + 1
     for second in range(11, 17):
         progress.tell(Vitals(second, acknowledged=100), None)
-    assert " | 0/s | " in shown[-1]
+    assert " | 0/s | " in str(shown[-1])
 
 
 def test_the_busiest_stream_is_the_one_of_late() -> None:
-    shown: list[str] = []
+    shown: list[Line] = []
     progress = Progress(shown.append, 1.0, 5.0)
     progress.delivered("early", 1_000)
     progress.tell(Vitals(1.0), None)
-    progress.delivered("late", 10)
+    progress.delivered("late\x1b[2J", 10)
     for second in (5.0, 6.0):
         progress.tell(Vitals(second), None)
-    assert "stream `early`" in shown[0]
-    assert "most of `early`" in shown[1]
-    assert "most of `late`" in shown[2]
+    assert "stream `early`" in str(shown[0])
+    assert "2 streams, most of `early`" in str(shown[1])
+    assert "2 streams, most of `late\\x1b[2J`" in str(shown[2])
 
 
-def test_what_is_logged_stands_above_the_line() -> None:
-    stream = io.StringIO()
-    terminal = Terminal(stream)
-    logger = logging.Logger("test")  # noqa: LOG001 - one that nobody else has
-    logger.addHandler(terminal)
-    logger.warning("before")
-    terminal.draw("line 1")
-    logger.warning("between")
-    terminal.draw("")
-    logger.warning("after")
-    assert stream.getvalue() == (
-        f"before\n{CLEAR}line 1\r{CLEAR}between\nline 1\r{CLEAR}after\n"  # and no line in between
-    )
-
-
-@pytest.mark.parametrize(
-    ("environment", "wanted"),
-    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": ""}, False), ({}, False)],
-)
-def test_a_live_line_needs_a_terminal_that_can(
-    environment: dict[str, str], *, wanted: bool
-) -> None:
-    leader, follower = pty.openpty()
-    with open(follower, "w") as terminal, open(os.devnull, "w") as file:  # noqa: PTH123
-        assert wants_live_line(terminal, environment) is wanted
-        assert not wants_live_line(file, environment)
-        assert not wants_live_line(None, environment)
-    os.close(leader)
-
-
-class Screen:
-    """A pseudo-terminal, what was written to it, and what one would see on it."""
-
-    def __init__(self, columns: int = 140) -> None:
-        self._leader, self.follower = pty.openpty()
-        size = struct.pack("4H", 24, columns, 0, 0)
-        fcntl.ioctl(self.follower, termios.TIOCSWINSZ, size)
-        self.written = ""
-        self._rest = b""
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        while True:
-            select.select([self._leader], [], [])
-            try:
-                chunk = os.read(self._leader, 65_536)
-            except OSError:  # the other end is closed
-                return
-            self.written += chunk.decode()
-
-    def close(self) -> list[str]:
-        """Close it once all has been read; return the rows that are left."""
-        os.close(self.follower)
-        self._thread.join(10)
-        os.close(self._leader)
-        rows = self.written.replace("\r\n", "\n").split("\n")
-        return [row.rpartition(CLEAR)[2] for row in rows]
-
-
-def run_on(
-    screen: Screen,
-    target: Target,
-    *options: str,
-    term: str = "xterm",
-    pause_seconds: float = 0.4,
-    **settings: object,
-) -> int:
-    """Run over some records that take a second to arrive; return the exit status."""
-    with subprocess.Popen(
-        target.command(*options, batch_size_rows=1, max_in_flight_requests=1, **settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=screen.follower,
-        env=os.environ | {"TERM": term, "NO_COLOR": "1"},
-        cwd=target.folder,
-    ) as process:
-        pipe = process.stdin
-        assert pipe is not None
-        names = ("people", "people", "日本")
-        feed(pipe, [schema("people", ()), schema("日本"), *map(record, range(3), names), state(1)])
-        time.sleep(pause_seconds)
-        feed(pipe, [record(3), state(2)])
-        pipe.close()
-        return process.wait(30)
-
-
-def feed(pipe: IO[bytes], messages: list[object]) -> None:
-    pipe.write(lines(messages))
-    pipe.flush()
-
-
-def test_a_terminal_has_one_line_that_is_rewritten(target: Target, api: ImportApi) -> None:
-    api.set_faults([{"kind": "down"}, {"kind": "latency", "seconds": 0.4, "times": 4}])
-    screen = Screen()
-    # Long enough for the records before it to be on their way: what is read together is sorted.
-    status = run_on(screen, target, pause_seconds=1.5)
-    rows = screen.close()
-    assert status == 0
-    drawn = re.findall(rf"{re.escape(CLEAR)}(\d+:\d\d \| [^\r\x1b]*)", screen.written)
-    assert 3 <= len(drawn) <= 20
-    assert all(len(each) < 140 for each in drawn)
-    assert any("1 in flight | 1 repeated" in each for each in drawn), drawn
-    assert any("2 streams, most of `people`" in each for each in drawn)
-    # In the end the log is all there is to see, each line of it whole.
-    assert rows.pop() == ""
-    assert all(re.match(r"\d{4}-\d\d-\d\d .* \| (INFO|WARNING) +\| ", row) for row in rows), rows
-    assert any("Trying again in" in row for row in rows)
-    assert "4 messages acknowledged" in "\n".join(rows)
-    assert "METRIC" not in screen.written
-    assert TOKEN not in screen.written
-
-
-def test_the_line_goes_on_while_nothing_happens(target: Target) -> None:
-    screen = Screen()
-    with subprocess.Popen(
-        target.command(),
-        stdin=subprocess.PIPE,
-        stderr=screen.follower,
-        env=os.environ | {"TERM": "xterm"},
-        cwd=target.folder,
-    ) as process:
-        end = time.monotonic() + 10
-        while screen.written.count(CLEAR) < 4 and time.monotonic() < end:
-            time.sleep(0.01)
-        assert process.stdin
-        process.stdin.close()
-        assert process.wait(10) == 0
-    screen.close()
-    assert screen.written.count(f"{CLEAR}0:0") >= 4
-
-
-@pytest.mark.parametrize(
-    ("options", "term"),
-    [(("--quiet",), "xterm"), (("--verbose",), "xterm"), ((), "dumb")],
-    ids=["quiet", "verbose", "dumb"],
-)
-def test_a_terminal_is_left_in_peace(
-    target: Target, api: ImportApi, options: tuple[str, ...], term: str
-) -> None:
-    api.set_faults([{"kind": "latency", "seconds": 2 * LIVE_SECONDS}])
-    screen = Screen()
-    assert run_on(screen, target, *options, term=term) == 0
-    screen.close()
-    assert "\x1b" not in screen.written
-
-
-def test_a_narrow_terminal_is_not_overrun(target: Target, api: ImportApi) -> None:
-    api.set_faults([{"kind": "latency", "seconds": 1}])
-    screen = Screen(columns=20)
-    assert run_on(screen, target) == 0
-    screen.close()
-    drawn = re.findall(rf"{re.escape(CLEAR)}(\d+:\d\d \| [^\r\x1b\n]*)", screen.written)
-    assert drawn
-    assert {len(each) for each in drawn} <= set(range(20))
-
-
-def test_a_terminal_that_is_halted_halts_nothing() -> None:
-    """As by Control-S: it is drawn again once the terminal goes on."""
-    screen = Screen()
-    with open(screen.follower, "w", closefd=False) as stream:
-        terminal = Terminal(stream)
-        terminal.draw("before")
-        termios.tcflow(screen.follower, termios.TCOOFF)
-        drawing = threading.Thread(target=terminal.draw, args=["halted"], daemon=True)
-        drawing.start()
-        drawing.join(5)
-        was_held_up = drawing.is_alive()
-        termios.tcflow(screen.follower, termios.TCOON)
-        assert not was_held_up
-        terminal.draw("after")
-    screen.close()
-    assert screen.written == f"{CLEAR}before\r{CLEAR}after\r"
-
-
-def test_a_log_line_to_a_halted_terminal_halts_nothing() -> None:
-    """A sender's thread that logs has the lock until the terminal goes on."""
-    stream = io.StringIO()
-    terminal = Terminal(stream)
-    terminal.draw("before")
-    drawing = threading.Thread(target=terminal.draw, args=["halted"], daemon=True)
-    terminal.acquire()
-    drawing.start()
-    drawing.join(5)
-    was_held_up = drawing.is_alive()
-    terminal.release()
-    assert not was_held_up
-    terminal.draw("after")
-    assert stream.getvalue() == f"{CLEAR}before\r{CLEAR}after\r"
+def test_the_age_of_a_state_is_counted_from_when_it_was_written() -> None:
+    run = Shown()
+    run.tick()
+    first, second = b"1", b"2"
+    assert run.tick(last_state=first).startswith("state 0:00 ago")
+    assert run.tick(5, last_state=first).startswith("state 0:05 ago")
+    assert run.tick(last_state=second).startswith("state 0:00 ago")
 
 
 def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
@@ -316,5 +197,98 @@ def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixtur
         progress.tell(Vitals(60.0, 3_600), None)
     assert progress.due_seconds == 90
     first, second = caplog.messages
-    assert first.startswith("0:30 | 3,000 acknowledged | 100/s | ")
-    assert second.startswith("1:00 | 3,600 acknowledged | 20/s | ")
+    assert first.startswith("no state yet | 3,000 acknowledged in 0:30 | 100/s | ")
+    assert second.startswith("no state yet | 3,600 acknowledged in 1:00 | 20/s | ")
+
+
+@dataclass
+class Watched:
+    """A run on a terminal, fed by the test."""
+
+    screen: Screen
+    process: subprocess.Popen[bytes]
+
+    def feed(self, messages: list[Any]) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(lines(messages))
+        self.process.stdin.flush()
+
+    def end(self) -> tuple[int, list[str]]:
+        """End the input; return the exit status and the rows that are left."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        status = self.process.wait(30)
+        self.process.__exit__(None, None, None)
+        return status, self.screen.close()
+
+
+def watch(target: Target, *options: str, columns: int = 140, term: str = "xterm") -> Watched:
+    """Start a run that sends each record by itself, on a terminal."""
+    screen = Screen(columns)
+    process = subprocess.Popen(
+        target.command(*options, batch_size_rows=1, max_in_flight_requests=1),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=screen.follower,
+        env=os.environ | {"TERM": term, "NO_COLOR": "1"},
+        cwd=target.folder,
+    )
+    return Watched(screen, process)
+
+
+def test_a_terminal_has_one_line_that_is_rewritten(target: Target, api: ImportApi) -> None:
+    run = watch(target)
+    run.screen.wait_for(r"waiting for a tap on stdin \| no state yet \| 0 acknowledged in 0:0")
+    run.feed([schema("people"), schema("日本"), record(1), record(2, "日本"), state(1)])
+    run.screen.wait_for(r"state 0:0\d ago \| 2 acknowledged in [^\r]* \| 2 streams, most of ")
+    api.set_faults([{"kind": "down", "times": "always"}])
+    run.feed([record(3), state(2)])
+    run.screen.wait_for(r"service answers 503, next try in \d+ s \| state ")
+    api.set_faults([])
+    run.screen.wait_for(r"[\r\x1b]\[Jstate 0:0\d ago \| 3 acknowledged in ")
+    status, rows = run.end()
+    assert status == 0
+    assert all(len(each) < 140 for each in run.screen.drawn)
+    # In the end the log and the summary are all there is to see, each line of them whole.
+    log = [row for row in rows if re.match(r"\d{4}-\d\d-\d\d .* \| (INFO|WARNING) +\| ", row)]
+    assert any("Trying again in" in row for row in log)
+    rest = [row for row in rows if row not in log]
+    assert rest[:5] == [
+        "",
+        "stream  read  acknowledged  set aside  repaired  bytes",
+        rest[2],
+        rest[3],
+        "all        3             3          0         0  " + rest[4].split("  ")[-1],
+    ]
+    assert rest[2].startswith("people     2             2          0         0  ")
+    assert "METRIC" not in run.screen.written
+    assert TOKEN not in run.screen.written
+
+
+def test_a_narrow_terminal_is_not_overrun(target: Target, api: ImportApi) -> None:
+    run = watch(target, columns=20)
+    run.screen.wait_for("waiting for a tap …")
+    run.feed([schema(), record(1), state(1)])
+    run.screen.wait_for("state 0:00 …")
+    status, _ = run.end()
+    assert (status, len(api.requests())) == (0, 1)
+    assert {len(each) for each in run.screen.drawn} <= set(range(20))
+
+
+@pytest.mark.parametrize(
+    ("options", "term"),
+    [(("--quiet",), "xterm"), (("--verbose",), "xterm"), ((), "dumb")],
+    ids=["quiet", "verbose", "dumb"],
+)
+def test_a_terminal_is_left_in_peace(
+    target: Target, api: ImportApi, options: tuple[str, ...], term: str
+) -> None:
+    """While a request is tried again, after which a line would have been drawn."""
+    api.set_faults([{"kind": "down"}])
+    run = watch(target, *options, term=term)
+    run.feed([schema(), record(1), state(1)])
+    run.screen.wait_for("Trying again in")
+    status, _ = run.end()
+    assert status == 0
+    assert "\x1b" not in run.screen.written
+    assert CLEAR not in run.screen.written

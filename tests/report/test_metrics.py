@@ -12,13 +12,14 @@ import pytest
 from singer_sdk import metrics as sdk
 
 from target_stitch_import.report.metrics import INTERVAL_SECONDS, MAX_LINES, Metrics
-from tests.conftest import Target, record, schema, state
+from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from target_stitch_import.local import ImportApi
+    from tests.support.target import Target
 
 
 def points(messages: Sequence[str]) -> list[dict[str, Any]]:

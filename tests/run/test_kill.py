@@ -16,7 +16,8 @@ import duckdb
 import pytest
 import requests
 
-from tests.conftest import TARGET, lines, record, schema, state
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import TOKEN, Target, bodies, delivered, record, schema, state
-from tests.toolbox.test_toolbox import tool
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target, bodies, delivered
+from tests.support.toolbox import tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,7 @@ def test_versions_follow_their_stream(target: Target, api: ImportApi) -> None:
 
 @pytest.mark.parametrize(
     ("people", "status", "words"),
-    [({"__alias__": "persons"}, 65, "stream `persons`"), (None, 0, "0 messages acknowledged")],
+    [({"__alias__": "persons"}, 65, "stream `persons`"), (None, 0, "0 records acknowledged")],
 )
 def test_a_record_that_is_no_json_goes_where_its_stream_goes(
     target: Target, people: Any, status: int, words: str
@@ -167,3 +168,28 @@ def test_without_a_schema_the_words_are_the_same(target: Target) -> None:
     assert outcome.status == 65
     assert "came before its SCHEMA" in outcome.log
     assert json.dumps(schema()) not in outcome.log
+
+
+@pytest.mark.parametrize(
+    ("maps", "tables"),
+    [
+        ({"people": {"__alias__": "persons"}}, {"persons"}),
+        ({"copy": {"__source__": "people"}}, {"people", "copy"}),
+        ({"people": None}, set()),
+    ],
+    ids=["alias", "a second stream from one", "removed"],
+)
+def test_an_activation_before_its_schema_is_of_what_the_map_makes(
+    target: Target, api: ImportApi, maps: Any, tables: set[str]
+) -> None:
+    activation = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 3}
+    messages = [activation, state(0), COLUMNS, record(1, message={"version": 3}), state(1)]
+    outcome = target.run(messages, stream_maps=maps)
+    assert (outcome.status, outcome.states[-1]) == (0, "1")
+    activated = [
+        (body["table_name"], body["table_version"])
+        for body in bodies(api)
+        if body["messages"][0]["action"] == "activate_version"
+    ]
+    assert sorted(activated) == [(table, 3) for table in sorted(tables)]
+    assert "no SCHEMA" not in outcome.log

@@ -13,22 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import urllib3
 
-from target_stitch_import.delivery.verdict import (
-    Acknowledged,
-    Answer,
-    End,
-    Failure,
-    Rejected,
-    Stop,
-    judge,
-)
+from target_stitch_import.delivery.answer import Answer, End, Failure
+from target_stitch_import.delivery.verdict import Acknowledged, Rejected, Stop, judge
 from target_stitch_import.local import ImportApi as LocalApi
-from target_stitch_import.local.api.batch import Strictness
-from target_stitch_import.run.http import Endpoint, ImportApi, failure_of
-from tests.conftest import TOKEN, Target, record, schema, state
+from target_stitch_import.local import Strictness
+from target_stitch_import.run.failures import failure_of
+from target_stitch_import.run.http import Endpoint, ImportApiClient
 from tests.support.programs import require
 from tests.support.serving import receive, server
-from tests.toolbox.test_toolbox import tool
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target
+from tests.support.toolbox import tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,7 +152,7 @@ def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.Monk
     netrc.write_text("default login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     url = "https://api.example.com/v2/import/batch"
-    api = ImportApi(Endpoint(url, url, "the-token"))
+    api = ImportApiClient(Endpoint(url, url, "the-token"))
     assert api._session.trust_env
     assert api._route("POST", url).headers["Authorization"] == "Bearer the-token"
 
@@ -166,14 +161,13 @@ def answer_of(text: bytes, **settings: Any) -> Any:
     """Return what the client makes of one answer."""
     with server([text]) as (url, _):
         settings = {"read_timeout_seconds": 1.0} | settings
-        return ImportApi(Endpoint(url, url, TOKEN, **settings)).send_batch(b"{}")
+        return ImportApiClient(Endpoint(url, url, TOKEN, **settings)).send_batch(b"{}")
 
 
 def test_an_endless_answer_is_read_no_further_than_makes_sense() -> None:
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1_000_000
     answer = answer_of(text)
     assert (answer.status, answer.end) == (200, End.NOT_READ)
-    assert len(answer.text) <= 4_000
     assert len(answer.body) <= 200_000
 
 
@@ -213,13 +207,15 @@ def test_an_answer_byte_by_byte_is_waited_for() -> None:
 
         threading.Thread(target=drip, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        assert ImportApi(Endpoint(url, url, TOKEN)).send_batch(b"{}").status == 200
+        assert ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}").status == 200
 
 
 def test_the_token_is_cut_out_of_answers() -> None:
     body = b'{"message":"no such token ' + TOKEN.encode() + b'"}'
     answer = answer_of(b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-    assert answer.text == '{"message":"no such token [token]"}'
+    verdict = judge(answer, 0.0)
+    assert isinstance(verdict, Stop)
+    assert "no such token […]" in str(verdict.error)
 
 
 def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
@@ -283,20 +279,22 @@ def test_no_value_comes_back_in_the_service_s_words(words: str, status: int) -> 
     other = '{"action":"upsert","sequence":1,"data":{"id":1,"name":"other"}}'
     message = f'{{"action":"upsert","sequence":2,"data":{RECORD_DATA}}}'
     text = f'{{"error":"Record 1 did not conform to schema: {words}"}}'
-    bodies = f'{{"table_name":"t","messages":[{other},{message}]}}', f"[{message}]"
+    columns = ",".join(f'"{name}":{{}}' for name in ("at", "name", "cost", "n", "code", "long"))
+    batch = f'{{"schema":{{"properties":{{{columns}}}}},"messages":[{other},{message}]}}'
+    bodies = batch, f"[{message}]"
     for body in bodies:
-        verdict = judge(Answer(status, text), 0.0, body.encode())
+        verdict = judge(Answer(status, text.encode()), 0.0, body.encode())
         assert not isinstance(verdict, Acknowledged)
         told = str(verdict.error if isinstance(verdict, Stop) else verdict.reason)
         assert not [each for each in ("S3CRET", "90210", " 5 ", "[X]") if each in told]
         assert f"{words.partition(':')[0]}: " in told
-        assert "[value]" in told
+        assert "[…]" in told
         assert "Record 1 did not conform to schema" in told
         assert not isinstance(verdict, Rejected) or verdict.record == 1
 
 
 def test_a_request_that_cannot_be_read_has_its_answer_left_out() -> None:
-    verdict = judge(Answer(400, "S3CRET"), 0.0, b'{"messages":[{"data":{"a":tru}}]}')
+    verdict = judge(Answer(400, b"S3CRET"), 0.0, b'{"messages":[{"data":{"a":tru}}]}')
     assert isinstance(verdict, Rejected)
     assert "S3CRET" not in verdict.reason
 
@@ -326,11 +324,12 @@ def test_what_the_live_service_says_of_a_record_holds_no_value(
         if on_invalid_record == "dead_letter":
             assert outcome.status == 0
             reasons = str([json.loads(each)["reason"] for each in letters.read_text().splitlines()])
-            assert reasons.count("[value]") == 2
+            assert "#/at: […] is not a valid date-time" in reasons
+            assert "#/kind: […] is not a valid enum value" in reasons
             replayed = tool(tmp_path, "replay", str(letters), api_url=api.url, token=TOKEN)
             assert (replayed.status, "S3CRET" in replayed.log) == (65, False)
         else:
-            assert (outcome.status, "[value]" in outcome.log) == (65, True)
+            assert (outcome.status, "[…]" in outcome.log) == (65, True)
     assert "S3CRET" not in outcome.log + reasons + (tmp_path / "summary.json").read_text()
 
 
@@ -353,4 +352,33 @@ def test_what_an_error_means_however_it_is_wrapped(error: Exception, failure: Fa
 def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "ftp://127.0.0.1:1")
     url = "https://api.example.com/v2/import/batch"
-    assert ImportApi(Endpoint(url, url, TOKEN)).send_batch(b"{}").failure == Failure.UNSENDABLE
+    assert (
+        ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}").failure == Failure.UNSENDABLE
+    )
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:hunter[2pass@127.0.0.1:1",
+        "http://user:hunter#2pass@127.0.0.1:1",
+        "http://user:hunter]2@[::1",
+        "http://",
+        "http://:3128",
+        "//",
+        "ftp://user:hunter2@127.0.0.1:1",
+        "http://user:hunter2@127.0.0.1:99999",
+        "http://user:hunter2@127.0.0.1:port",
+    ],
+)
+def test_a_proxy_that_cannot_be_one_is_told_without_its_password(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    url = "https://api.example.com/v2/import/batch"
+    answer = ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}")
+    assert answer.failure is not None
+    assert "hunter" not in answer.detail
+    assert "2pass" not in answer.detail
+    assert "api.example.com:443" in answer.detail

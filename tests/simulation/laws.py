@@ -16,7 +16,7 @@ from target_stitch_import.batching.gathering import GATHER_SECONDS
 from tests.simulation.tap import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from target_stitch_import.batching.payload import Batch
     from target_stitch_import.batching.pipeline import Pipeline
@@ -60,12 +60,14 @@ class Laws:
         given: The run's input.
         pipeline: What is watched; only its counts and limits are looked at.
         lacking: The versions of each stream that lack a record since an earlier run.
+        on_sequence: Told the sequence of each activation settled, and its place.
     """
 
     given: Input
     pipeline: Pipeline
     settings: Settings
     lacking: frozenset[tuple[str, int]] = frozenset()
+    on_sequence: Callable[[int, int], None] = lambda _, __: None
     known: dict[int, Known] = field(default_factory=dict)
     written: list[Line] = field(default_factory=list)
     _has_failed: bool = False
@@ -75,6 +77,8 @@ class Laws:
     _untold: list[Known] = field(default_factory=list)
     _waiting: dict[int, Known] = field(default_factory=dict)
     _open_activations: dict[str, set[int]] = field(default_factory=dict)
+    _undeclared: dict[str, list[Known]] = field(default_factory=dict)
+    """Activations that wait for the SCHEMA of their stream."""
     _tainted: dict[tuple[str, int | None], int] = field(default_factory=dict)
     _numbered: list[tuple[int, int]] = field(default_factory=list)
     _counts: dict[str, Counter[str]] = field(default_factory=dict)
@@ -97,13 +101,18 @@ class Laws:
         message = line.message
         self._largest_line = max(self._largest_line, len(message.text))
         demand(message.kind is not Kind.JUNK, "junk was read over, line", line.number)
-        if message.stream:
-            self._counts.setdefault(message.stream, Counter())
+        if message.kind is Kind.SCHEMA:
+            counts = self._counts.setdefault(message.stream, Counter())
+            counts["read"] += len(self._undeclared.pop(message.stream, []))
         if not message.kind.counts:
             return
         limit = self.pipeline.limits.max_bytes
         known = self.known[line.number] = Known(line, now, limit)
-        self._counts[message.stream]["read"] += 1
+        if message.stream in self._counts:
+            self._counts[message.stream]["read"] += 1
+        else:
+            demand(message.kind is Kind.ACTIVATE, "of no stream that is known: line", line.number)
+            self._undeclared.setdefault(message.stream, []).append(known)
         self._unsettled_bytes += len(message.data)
         if message.kind is Kind.ACTIVATE:
             self._open_activations.setdefault(message.stream, set()).add(line.number)
@@ -114,13 +123,18 @@ class Laws:
         else:
             self._waiting[line.number] = known
 
+    def ended(self) -> None:
+        """Note that the input has ended: what waits for a SCHEMA is nothing."""
+        for known in [each for waiting in self._undeclared.values() for each in waiting]:
+            known.settled = True
+
     def failed(self) -> None:
         """Note that the run has an error to end with."""
         self._has_failed = True
 
     def handed(self, batch: Batch) -> None:
         """Note that the pipeline handed a batch to the sender."""
-        lines = [message.place.line for message in batch.messages()]
+        lines = [message.span.line for message in batch.messages()]
         demand(lines == sorted(lines), "a batch is out of order:", lines)
         for number in lines:
             known = self.known[number]
@@ -134,7 +148,7 @@ class Laws:
         said = json.loads(body)
         sent = list(part.messages())
         demand(len(sent) == len(said["messages"]), "a body holds other messages than its batch")
-        known = [self.known[each.place.line] for each in sent]
+        known = [self.known[each.span.line] for each in sent]
         self._check_size(body, known)
         for each, message in zip(known, said["messages"], strict=True):
             self._check_message(each, message, body)
@@ -153,27 +167,34 @@ class Laws:
     def acknowledged(self, part: Batch) -> None:
         """Note that a complete acknowledgement of `part` came in."""
         for message in part.messages():
-            known = self.known[message.place.line]
-            demand(not known.settled, "settled twice: line", message.place.line)
+            known = self.known[message.span.line]
+            demand(not known.settled, "settled twice: line", message.span.line)
             known.acknowledged = True
             self._settle(known, "acknowledged")
             self._counts[part.stream]["in flight"] -= 1
 
     def set_aside(self, records: Iterable[SetAside]) -> None:
-        """Note that records are safe in the dead-letter file."""
+        """Note that records and activations are safe in the dead-letter file."""
         for record in records:
             known = self.known[record.line]
             message = known.message
-            demand(message.kind.is_record, "no record was set aside: line", record.line)
-            demand(record.record == message.data, "a dead letter is not verbatim")
+            demand(message.kind.counts, "no message was set aside: line", record.line)
+            demand((record.record or b"") == message.data, "a dead letter is not verbatim")
+            demand(
+                record.is_activation == (message.kind is Kind.ACTIVATE),
+                "a dead letter says of another kind what it is",
+            )
             demand(
                 (record.stream, record.version) == (message.stream, message.version),
                 "a dead letter names another stream or version",
             )
             self._check_sequence(record.line, record.sequence)
+            if record.is_activation:
+                self._check_withheld(known)
             self._settle(known, "set aside")
             self._counts[message.stream]["in flight"] -= known.handed
-            self._taint(known)
+            if not record.is_activation:
+                self._taint(known)
 
     def state_written(self, text: bytes) -> None:
         """Check a state that goes to stdout."""
@@ -269,6 +290,8 @@ class Laws:
             demand(self._numbered[at][1] == sequence, "the sequence changed: line", line)
             return
         self._numbered.insert(at, (line, sequence))
+        if self.known[line].message.kind is Kind.ACTIVATE:
+            self.on_sequence(sequence, self.known[line].message.place)
         around = [number for _, number in self._numbered[max(at - 1, 0) : at + 2]]
         demand(around == sorted(set(around)), "sequences do not increase: line", line, around)
 
@@ -294,6 +317,16 @@ class Laws:
             and each.message.kind is not Kind.REFUSED
         ]
         demand(not early, "an activation overtook records: lines", early)
+
+    def _check_withheld(self, activation: Known) -> None:
+        """Check that an activation had to be set aside, and stands behind what it would lose."""
+        number, message = activation.line.number, activation.message
+        self._waiting.pop(number, None)
+        if (message.stream, message.version) in self.lacking:
+            return
+        since = self._tainted.get((message.stream, message.version), number)
+        demand(since < number, "a version was not activated that lacks nothing: line", number)
+        demand(self.known[since].settled, "an activation was set aside before its record:", number)
 
     def _check_counts(self) -> None:
         for stream, counts in self.pipeline.counts().items():

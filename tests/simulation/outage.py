@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from target_stitch_import.delivery.verdict import Answer, Failure
+from target_stitch_import.delivery.answer import Answer, Failure
 from tests.simulation.clock import Clock
 from tests.simulation.process import DeadLetterFile, Process
 from tests.simulation.service import Fate, Service
@@ -41,6 +41,8 @@ class _Watch:
     known: tuple[()] = ()
 
     def read(self, end: int, now: float, *, last_line: int | None = None) -> None: ...
+
+    def ended(self) -> None: ...
 
     def failed(self) -> None: ...
 

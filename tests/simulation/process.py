@@ -11,13 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from target_stitch_import.batching.buffers import Limits
-from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.delivery.deliver import (
     Attempt,
     Delivery,
     DeliveryRules,
-    Judgement,
     LimitLearned,
     Outcome,
     Settled,
@@ -27,22 +24,26 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
+from target_stitch_import.delivery.tolerance import Judgement
 from target_stitch_import.delivery.verdict import TryAgain, judge
 from target_stitch_import.errors import InputError, InterruptedRunError, OutputError, TargetError
 from target_stitch_import.singer.messages import (
     ActivateVersion,
     MalformedRecord,
-    MessageReader,
+    MessageLines,
     Records,
 )
+from target_stitch_import.singer.reader import Reader
 from tests.simulation.laws import Laws, demand
 from tests.simulation.service import WALL_CLOCK, Fate
+from tests.support.rules import limits, pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from random import Random
 
     from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.pipeline import Pipeline
     from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.singer.messages import Event
     from tests.simulation.clock import Clock
@@ -59,6 +60,7 @@ class Referee(Protocol):
     @property
     def known(self) -> Collection[int]: ...
     def read(self, end: int, now: float, *, last_line: int | None = None) -> None: ...
+    def ended(self) -> None: ...
     def failed(self) -> None: ...
     def handed(self, batch: Batch) -> None: ...
     def sent(self, part: Batch, body: bytes) -> None: ...
@@ -86,8 +88,12 @@ class DeadLetterFile:
         if self._random.random() < self.trouble:
             self._sometimes("disk full")
             raise OutputError("The dead-letter file cannot be written.")
-        self.safe += [record.record for record in records]
-        self.lacking |= {(each.stream, each.version) for each in records if each.version}
+        self.safe += [each.record for each in records if each.record is not None]
+        self.lacking |= {
+            (each.stream, each.version)
+            for each in records
+            if each.version and not each.is_activation
+        }
 
 
 @dataclass(eq=False)
@@ -112,6 +118,8 @@ class Process:
     dead_letters: DeadLetterFile
     sometimes: Callable[[str], None]
     on_state: Callable[[bytes], None]
+    on_sequence: Callable[[int, int], None] = lambda _, __: None
+    """Told the sequence of each activation, and its place in the tap's output."""
     referee: Referee | None = None
     over: bool = False
     alive: bool = True
@@ -123,18 +131,28 @@ class Process:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        limits = Limits(settings.max_bytes, settings.max_rows, settings.delay_seconds)
-        rules = PipelineRules(
-            dead_letter=settings.dead_letter, max_buffer_bytes=settings.max_buffer_bytes
+        batches = limits(
+            max_bytes=settings.max_bytes,
+            max_rows=settings.max_rows,
+            max_age_seconds=settings.delay_seconds,
         )
-        self.pipeline = Pipeline(rules, limits)
+        self.pipeline = pipeline(
+            batches,
+            dead_letter=settings.dead_letter,
+            max_buffer_bytes=settings.max_buffer_bytes,
+            max_in_flight_requests=settings.max_in_flight,
+        )
         self.laws = self.referee or Laws(
-            self.given, self.pipeline, settings, frozenset(self.dead_letters.lacking)
+            self.given,
+            self.pipeline,
+            settings,
+            frozenset(self.dead_letters.lacking),
+            self.on_sequence,
         )
         for stream, version in self.dead_letters.lacking:
-            self.pipeline.taint(stream, version)
+            self.pipeline.lacks(stream, version)
         self.throttle = Throttle(settings.max_in_flight)
-        self._reader = MessageReader()
+        self._reader = Reader(MessageLines())
         self._judgement = Judgement()
         self._rules = DeliveryRules(
             settings.max_retry_seconds, settings.dead_letter, self.random.random
@@ -215,7 +233,7 @@ class Process:
     def _read(self) -> None:
         if not self._reading:
             return
-        if not self.pipeline.has_room():
+        if not self._has_room():
             self.sometimes("no room to read")
             self._read_waits = True
             return
@@ -242,7 +260,13 @@ class Process:
             self._in(self.settings.silence_seconds if silent else 0.0, self._read)
         else:
             self._reading = False
-            self.pipeline.close()
+            self.laws.ended()
+            self.pipeline.end()
+
+    def _has_room(self) -> bool:
+        has_room = self.pipeline.has_room
+        self.pipeline.make_room()
+        return has_room
 
     def _next_chunk(self) -> bytes:
         size = self.random.randint(1, self.settings.chunk_bytes)
@@ -255,7 +279,7 @@ class Process:
         return self.given.text.rfind(b"\n", 0, self._at) + 1
 
     def _resume_reading(self) -> None:
-        if self._read_waits and self._reading and self.pipeline.has_room():
+        if self._read_waits and self._reading and self._has_room():
             self._read_waits = False
             self._soon(self._read)
 
@@ -284,7 +308,11 @@ class Process:
     def _set_aside(self) -> None:
         waiting = self.pipeline.to_set_aside
         if waiting:
-            self.sometimes("set aside by the local check")
+            for each in waiting:
+                is_activation = each.is_activation
+                self.sometimes(
+                    "activation set aside" if is_activation else "set aside by the local check"
+                )
             self.dead_letters.write(tuple(waiting))
             self.laws.set_aside(waiting)
             while waiting:
@@ -337,8 +365,7 @@ class Process:
             case Settled(part, set_aside):
                 self.pipeline.settled(part, set_aside)
             case LimitLearned(max_bytes):
-                limits = self.pipeline.limits
-                limits.max_bytes = min(limits.max_bytes, max_bytes)
+                self.pipeline.learn_limit(max_bytes)
         return True
 
     def _waited(self, sending: _Sending) -> None:

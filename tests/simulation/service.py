@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.delivery.verdict import Answer, End, Failure
+from target_stitch_import.delivery.answer import Answer, End, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ class Service:
         if poison:
             return self._refused(poison[0], len(messages), seconds)
         if random.random() < weather.whim:
-            return Fate("400 for nothing", Answer(400, '{"error":"no"}'), seconds)
+            return Fate("400 for nothing", Answer(400, b'{"error":"no"}'), seconds)
         status = random.choice([200, 201, 202, 204])
         said = b"" if status == 204 else random.choice([b"", b"{}", b'{"status":"OK"}'])
         answer = Answer(status, body=said)
@@ -146,7 +146,7 @@ class Service:
         named = {"right": at, "wrong": (at + 1) % (count + 1), "none": None}[hint]
         words = "no" if named is None else f"Record {named} did not conform to schema"
         status = self.random.choice([400, 422])
-        return Fate(f"{status}, hint {hint}", Answer(status, words), seconds)
+        return Fate(f"{status}, hint {hint}", Answer(status, words.encode()), seconds)
 
     def _trouble(self, now: float, seconds: float) -> Fate:
         random = self.random
@@ -175,7 +175,7 @@ class Service:
                 return Fate(kind, answer, seconds, stores=random.random() < 0.5)
             case _:
                 # Behind what is shown of it.
-                answer = Answer(200, '{"message":"', body=b'{"message":"","status":"ERROR"}')
+                answer = Answer(200, b'{"message":"","status":"ERROR"}')
                 return Fate("2xx that says error", answer, seconds)
 
     def _busy(self, now: float, seconds: float) -> Fate:

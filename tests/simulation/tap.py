@@ -103,8 +103,15 @@ class Tap:
         self._versions: dict[str, int | None] = {}
         self.messages: list[Message] = []
         for number in range(random.randint(1, 4)):
-            self._declare(f"s{number}", keyed=random.random() < 0.7)
-            self._versions[f"s{number}"] = 1 if random.random() < 0.5 else None
+            stream = f"s{number}"
+            self._versions[stream] = 1 if random.random() < 0.5 else None
+            if self._versions[stream] and random.random() < 0.3:
+                self._add_activation(stream, 1)
+                if random.random() < 0.5:
+                    self._add_state()
+            self._declare(stream, keyed=random.random() < 0.7)
+        if random.random() < 0.1:
+            self._add_activation("never", 1)
         while len(self.messages) < size:
             self._add_something()
         if random.random() < 0.9:
@@ -163,14 +170,13 @@ class Tap:
         elif chance < 0.955 and self._bad:
             self._add(Kind.JUNK, random.choice([b"oops", b"[1]", b'{"type":"RECORD"', b"\xff"]))
         elif (version := self._versions[stream]) is not None:
-            text = b'{"type":"ACTIVATE_VERSION","stream":"%b","version":%d}'
-            self._add(
-                Kind.ACTIVATE,
-                text % (stream.encode(), version),
-                stream=stream,
-                version=version,
-            )
+            self._add_activation(stream, version)
             self._versions[stream] = version + random.randint(0, 1)
+
+    def _add_activation(self, stream: str, version: int) -> None:
+        text = b'{"type":"ACTIVATE_VERSION","stream":"%b","version":%d}'
+        text %= (stream.encode(), version)
+        self._add(Kind.ACTIVATE, text, stream=stream, version=version)
 
     def _add_state(self) -> None:
         spacing = " " * self._random.randint(0, 2)

@@ -30,7 +30,7 @@ MUST_HAPPEN = {
     *("crash", "signal", "disk full", "a state line cut off", "the clock stepped back"),
     *("no room to read", "deadline", "wait", "sent again", "throttled", "duplicates"),
     *("set aside by the local check", "set aside by the service"),
-    *("everything refused", "activation refused"),
+    *("everything refused", "activation set aside"),
 }
 
 

@@ -15,25 +15,24 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from target_stitch_import.batching.buffers import Limits
-from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.errors import TargetError
-from target_stitch_import.report.observer import Reporter
+from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.loop import Run
-from target_stitch_import.run.sender import Sender, SenderRules
+from target_stitch_import.run.sender import Sender
 from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
 from tests.simulation.laws import demand
 from tests.simulation.service import Service, Weather
 from tests.simulation.tap import Kind, Tap
+from tests.support.rules import limits, pipeline, sender_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from target_stitch_import.delivery.verdict import Answer
+    from target_stitch_import.delivery.answer import Answer
     from tests.simulation.tap import Input
 
 EXPECTED_ENDS = {0, 65, 76, 77}
@@ -103,8 +102,11 @@ def _run(
     given: Input, service: Service, letters: Path | None, states: io.BytesIO, random: Random
 ) -> int:
     busy = threading.Lock()
-    rules = PipelineRules(dead_letter=letters is not None, max_buffer_bytes=100_000)
-    limits = Limits(100_000, random.choice([1, 3, 20]), random.choice([0.01, 5.0]))
+    batches = limits(
+        max_bytes=100_000,
+        max_rows=random.choice([1, 3, 20]),
+        max_age_seconds=random.choice([0.01, 5.0]),
+    )
     in_flight = random.choice([1, 2, 4, 8])
     with ExitStack() as stack:
         wakeup = Wakeup()
@@ -114,13 +116,13 @@ def _run(
             stack.callback(dead_letters.close)
         run = Run(
             intake=Intake(Source(stack.enter_context(_piped(given.text))), BatchFiles(None)),
-            pipeline=Pipeline(rules, limits),
+            pipeline=pipeline(batches, dead_letter=letters is not None, max_buffer_bytes=100_000),
             states=StateWriter(states, wakeup.wake),
-            observer=Reporter(),
+            observer=RunObserver(),
             wakeup=wakeup,
             sender=Sender(
                 lambda: _Transport(service, busy),
-                SenderRules(in_flight),
+                sender_rules(max_in_flight_requests=in_flight),
                 dead_letters,
                 wakeup.wake,
                 lambda _: None,

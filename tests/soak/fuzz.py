@@ -16,15 +16,16 @@ from typing import Any
 
 import atheris  # type: ignore[import-untyped] # has an environment of its own
 
-with atheris.instrument_imports(include=["target_stitch_import.singer.messages"]):
+with atheris.instrument_imports(include=["target_stitch_import.singer"]):
     from target_stitch_import.errors import InputError
     from target_stitch_import.singer.messages import (
         ActivateVersion,
         MalformedRecord,
-        MessageReader,
+        MessageLines,
         Records,
         State,
     )
+    from target_stitch_import.singer.reader import Reader
 
 from tests.soak import reference
 
@@ -115,7 +116,7 @@ def try_one(given: bytes) -> None:
 
 def events(pieces: list[bytes]) -> tuple[list[Any], str | None]:
     """Return all events, runs of records one by one, and the error that ended them."""
-    reader = MessageReader()
+    reader = Reader(MessageLines())
     found: list[Any] = []
     try:
         for piece in pieces:

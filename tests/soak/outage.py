@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from target_stitch_import.local import ImportApi
-from tests.conftest import TARGET, lines, record, schema, state
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import TARGET
 
 RECOVERED_WITHIN_SECONDS = 60
 MOST_RESIDENT_BYTES = 160_000_000

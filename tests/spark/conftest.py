@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.local import ImportApi
-from tests.conftest import TOKEN
+from tests.support.target import TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyspark.sql import Row
 
-from tests.conftest import TOKEN, bodies
+from tests.support.target import TOKEN, bodies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -232,7 +232,7 @@ def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
     assert all(each.name.startswith("part-") for each in files)
     letters = [json.loads(line) for each in files for line in each.read_text().splitlines()]
     assert {letter["reason"] for letter in letters} == {
-        "column `v` holds NaN or Infinity, which JSON has no number for"
+        "field `/v`: it is NaN, which JSON has no number for"
     }
     assert sorted(letter["sequence"] for letter in letters) == [0, 5, 10, 15]
     assert api.query("select count(*) from import_api.t") == [(16,)]
@@ -278,7 +278,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("array(map(1, 2))", {}, "Column `v` is or holds a map<int,int>, which has no form in JSON"),
     ("if(id = 1, null, 'secret')", {"key_names": "v"}, "Row 2 of partition 0: a record of stream"),
     ("if(id = 1, double('NaN'), 1)", {}, "Row 2 of partition 0: a record of stream `t` cannot be"),
-    ("if(id = 2, float('inf'), 1)", {}, "column `v` holds NaN or Infinity, which JSON has no"),
+    ("if(id = 2, float('inf'), 1)", {}, "field `/v`: it is Infinity, which JSON has no"),
     ("if(id = 1, null, 1)", {"sequence_column": "v"}, "its sequence column `v` is null, below 0"),
     ("-5", {"sequence_column": "v"}, "its sequence column `v` is null, below 0 or past 2262"),
 ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyspark
 
-from tests.conftest import TOKEN
+from tests.support.target import TOKEN
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi

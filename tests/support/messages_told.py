@@ -14,20 +14,30 @@ HOLE = "…"
 TELLING = (
     "Error",
     "Refused",
+    "Defect",
     "Advice",
     "Notice",
     "TryAgain",
     "warning",
     "note",
-    "_note_refusal",
     "_say",
 )
 """How the names of calls end that are given something to tell."""
 
+OF_READER = ("too_long", "cut_off")
+"""Methods of line decoders that return what is told."""
+
 COLLECTING = ("warnings", "notes")
 """Names of what is told later."""
 
-OF_SERVE = ("local/api/accounts.py", "local/extra.py", "local/server/serving.py")
+OF_SERVE = (
+    "local/api/accounts.py",
+    "local/command.py",
+    "local/extra.py",
+    "local/options.py",
+    "local/server/serving.py",
+    "local/server/tls.py",
+)
 """What `stitch-import serve` tells by itself; all else in `local/` is an answer to a request."""
 
 SHORTEST = 12
@@ -66,9 +76,12 @@ def _told(tree: ast.Module) -> Iterator[ast.expr]:
             case ast.Assign(targets=[ast.Name(id="note" | "text")], value=value):
                 yield value
             case ast.FunctionDef(returns=ast.Name(id="str"), name=name):
-                if "words" in name or "cannot" in name:
+                if "words" in name or "cannot" in name or name in OF_READER:
                     returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
                     yield from (each.value for each in returns if each.value)
+            case ast.FunctionDef(name="warnings"):
+                yields = (each for each in ast.walk(node) if isinstance(each, ast.Yield))
+                yield from (each.value for each in yields if each.value)
             case ast.ClassDef(name="Failure"):
                 yield from (each.value for each in node.body if isinstance(each, ast.Assign))
 

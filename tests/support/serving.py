@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,6 +67,25 @@ def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+
+
+@contextmanager
+def dripping_server(opening: bytes, drop: bytes, each_seconds: float) -> Iterator[str]:
+    """Answer a request with `opening`, then with `drop` again and again until the client leaves."""
+    left = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            wire, _ = listener.accept()
+            with wire, suppress(OSError):
+                receive(wire)
+                wire.sendall(opening)
+                while not left.wait(each_seconds):
+                    wire.sendall(drop)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        left.set()
 
 
 def receive(wire: socket.socket) -> bytes:

@@ -22,9 +22,9 @@ from target_stitch_import.errors import (
 )
 from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.connect import ConnectApi, NewToken, Token
-from tests.conftest import Outcome
 from tests.support.serving import server
-from tests.toolbox.test_toolbox import TOOL, document, tool
+from tests.support.target import Outcome
+from tests.support.toolbox import TOOL, document, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,12 +136,12 @@ def test_a_created_token_as_a_document(connect: ImportApi, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("source create One", "non-unique name (One) (InvalidName)"),
+        ("source create One", "InvalidName; non-unique name (One)"),
         ("source create ####", "invalid name after deriving it"),
-        ("source show 99", "source not found (99) (InvalidId)"),
-        ("token list 99", "source not found (99) (InvalidId)"),
+        ("source show 99", "InvalidId; source not found (99)"),
+        ("token list 99", "InvalidId; source not found (99)"),
         ("token create 3", "has 2 active tokens already, 32 and 31"),
-        ("token revoke 2 99 --yes", "token not found (99) (InvalidId)"),
+        ("token revoke 2 99 --yes", "InvalidId; token not found (99)"),
         ("token rotate 1 --deploy true", "no active token that could be replaced"),
         ("token rotate 3 --deploy true", "token revoke 3 ID"),
     ],
@@ -474,5 +474,5 @@ def test_a_proxy_s_password_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("NO_PROXY", "")
     with pytest.raises(TargetError) as raised:
         ConnectApi("https://connect.example.com", CONNECT_TOKEN, "test").sources()
-    assert "//127.0.0.1:99999" in str(raised.value)
+    assert "through the proxy an address that cannot be read" in str(raised.value)
     assert "S3CRET" not in str(raised.value)

@@ -4,77 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import CliRunner
 
-from target_stitch_import import toolbox
 from target_stitch_import.local import ImportApi
 from target_stitch_import.run.http import REGION_URLS
 from target_stitch_import.toolbox.common import Where
-from tests.conftest import TOKEN, Outcome, Target, bodies, delivered, record, schema, state
 from tests.support.serving import server
+from tests.support.target import TOKEN
+from tests.support.toolbox import ACCOUNTS, TOOL, document, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-ACCOUNTS = {
-    "region": "us",
-    "clients": [
-        {
-            "client_id": 7723,
-            "connect_tokens": [],
-            "sources": [
-                {
-                    "id": 1,
-                    "display_name": "Import API",
-                    "created_at": "2020-01-02T15:49:27Z",
-                    "paused_at": None,
-                    "tokens": [{"id": 1, "token": "good", "created_at": "2020-01-02T15:49:27Z"}],
-                },
-                {
-                    "id": 2,
-                    "display_name": "Paused",
-                    "created_at": "2020-01-02T15:49:27Z",
-                    "paused_at": "2020-01-02T15:49:27Z",
-                    "tokens": [{"id": 2, "token": "paused", "created_at": "2020-01-02T15:49:27Z"}],
-                },
-            ],
-        }
-    ],
-    "other_region_tokens": ["european"],
-}
-
-
-TOOL = [sys.executable, "-m", "target_stitch_import.toolbox"]
-
-
-def tool(
-    folder: Path,
-    *arguments: str,
-    stdin: bytes | str = b"",
-    environment: dict[str, str] | None = None,
-    **config: Any,
-) -> Outcome:
-    """Run `stitch-import`, its configuration in a file; in this process, which saves its start."""
-    path = folder / "tool.json"
-    path.write_text(json.dumps(config))
-    arguments = (*arguments, "-c", str(path)) if config else arguments
-    done = CliRunner().invoke(toolbox.main, arguments, input=stdin, env=environment)
-    assert "Traceback" not in done.stderr
-    assert "Internal error" not in done.stderr
-    assert TOKEN not in done.stderr
-    return Outcome(done.exit_code, done.stdout.splitlines(), done.stderr)
-
-
-def document(outcome: Outcome) -> Any:
-    """Return the one JSON document of a command's stdout."""
-    return json.loads("\n".join(outcome.states))
 
 
 @pytest.fixture(scope="module")
@@ -107,136 +51,6 @@ def test_check(strict_api: ImportApi, tmp_path: Path, token: str, status: int, w
     assert outcome.status == status
     assert words in outcome.log + "\n".join(outcome.states)
     assert strict_api.requests() == []
-
-
-def test_saved_bodies_are_replayed_to_the_letter(
-    target: Target, api: ImportApi, tmp_path: Path
-) -> None:
-    path = tmp_path / "bodies.jsonl"
-    messages = [
-        schema(bookmark={"type": "string"}),
-        *(record(number, message={"version": 3}) for number in range(25)),
-        {"type": "ACTIVATE_VERSION", "stream": "people", "version": 3},
-        state(1),
-    ]
-    assert target.run(messages, "-o", str(path), batch_size_rows=10).status == 0
-    before = sorted(each["body"] for each in api.requests())
-    api.reset()
-    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
-    assert (outcome.status, outcome.states) == (0, ["26 messages delivered in 4 requests."])
-    assert sorted(each["body"] for each in api.requests()) == before
-    assert api.query("select count(*) from import_api.people") == [(25,)]
-
-
-def test_repaired_dead_letters_are_replayed_under_their_sequence(
-    target: Target, api: ImportApi, tmp_path: Path
-) -> None:
-    """A newer row that came meanwhile stays."""
-    path = tmp_path / "dead.jsonl"
-    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
-    bad = [record(1, name=5), record(2, name=6), '{"type":"RECORD","stream":"people","record":NaN}']
-    assert target.run([schema(), record(0), *bad, state(1)], **settings).status == 0
-    assert target.run([schema(), record(2, name="newer")]).status == 0
-    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
-    assert outcome.status == 65
-    assert "Line 1 is not repaired: field `/name`: expected null or string" in outcome.log
-    letters = path.read_text().splitlines()
-    assert "record_text" in letters.pop()
-    path.write_text("\n".join(letters).replace('"name": 5', '"name": "a"').replace(": 6", ': "b"'))
-    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
-    assert (outcome.status, outcome.states) == (0, ["2 messages delivered in 1 request."])
-    rows = api.query("select id, name from import_api.people order by id")
-    assert rows == [(0, None), (1, "a"), (2, "newer")]
-    assert len(delivered(api)) == 4
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("junk\n", "Line 1 is neither a request body nor a dead letter"),
-        ('{"table_name":"t"}\n', "Line 1 is neither"),
-        ('\n{"sequence":1,"record":{}}\n', "Line 2 is neither"),
-        ('{"table_name":"t","schema":{},"messages":[{"sequence":1}]}\n', "Line 1 is neither"),
-        ('{"table_name":"t","schema":{},"messages":[5]}\n', "Line 1 is neither"),
-    ],
-)
-def test_a_file_that_cannot_be_replayed(
-    api: ImportApi, tmp_path: Path, text: str, words: str
-) -> None:
-    path = tmp_path / "file.jsonl"
-    path.write_text(text)
-    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
-    assert (outcome.status, words in outcome.log) == (65, True)
-    assert bodies(api) == []
-
-
-def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
-    api.set_faults([{"kind": "status", "status": 403, "times": "always"}])
-    path = tmp_path / "file.jsonl"
-    message = {"action": "upsert", "sequence": 1, "data": {"id": 1}}
-    body = {"table_name": "t", "schema": {"properties": {}}, "messages": [message]}
-    path.write_text(json.dumps(body) + "\n")
-    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
-    assert outcome.status == 77
-    assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
-
-
-def letter(number: int, **given: Any) -> dict[str, Any]:
-    """Return a dead letter with an `at` that is a date-time."""
-    columns = {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}
-    request = {"table_name": "t", "schema": {"properties": columns}, "key_names": ["id"]} | given
-    record = {"id": number, "at": "2024-01-31T23:59:59"}
-    return {"sequence": number, "request": request, "record": record}
-
-
-@pytest.mark.parametrize(
-    ("naive", "status", "words"),
-    [
-        ("utc", 0, "field `/at`: date-times without an offset are taken as UTC"),
-        ("keep", 65, "the Import API refuses a record"),
-        ("fail", 65, "Line 1 is not repaired: field `/at`: expected a date-time with an offset"),
-    ],
-)
-def test_replay_treats_naive_date_times_as_a_run_does(
-    api: ImportApi, tmp_path: Path, naive: str, status: int, words: str
-) -> None:
-    text = json.dumps(letter(1))
-    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "naive_datetimes": naive}
-    outcome = tool(tmp_path, "replay", "-", stdin=text, **config)
-    assert (outcome.status, words in outcome.log) == (status, True)
-    sent = ["2024-01-31T23:59:59Z"] if naive == "utc" else []
-    assert [each["at"] for each in delivered(api, "t")] == sent
-
-
-def test_replay_tells_what_it_waits_for(api: ImportApi, tmp_path: Path) -> None:
-    api.set_faults([{"kind": "down"}])
-    text = json.dumps(letter(1))
-    outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
-    assert outcome.status == 0
-    assert "The Import API did not take a batch of stream `t`: 503" in outcome.log
-
-
-def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: Path) -> None:
-    lines = [json.dumps(letter(1)), json.dumps(letter(2)), "junk"]
-    outcome = tool(tmp_path, "replay", "-", stdin="\n".join(lines), api_url=api.url, token=TOKEN)
-    assert outcome.status == 65
-    assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
-
-
-def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
-    api.set_faults([{"kind": "down", "times": "always"}])
-    path = tmp_path / "letters.jsonl"
-    path.write_text(json.dumps(letter(1)))
-    command = [*TOOL, "replay", str(path), "--api-url", api.url, "-c", "ENV"]
-    environment = os.environ | {"TARGET_STITCH_IMPORT_TOKEN": TOKEN}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        for line in process.stderr:
-            if "did not take" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        assert "Line 1 of the file and those behind it" in process.stderr.read()
-    assert process.returncode == 130
 
 
 @pytest.mark.parametrize("option", ["--json", ""])
@@ -274,28 +88,6 @@ def test_a_region_given_counts_for_every_url(tmp_path: Path) -> None:
     where = Where((str(tmp_path / "config.json"),), "eu", None)
     endpoint = where.settings(needs_token=False).endpoint("")
     assert {endpoint.url, endpoint.big_url} == {f"{REGION_URLS['eu']}/v2/import/batch"}
-
-
-@pytest.mark.parametrize(
-    ("fault", "status", "hint"),
-    [
-        ({"kind": "down"}, 69, "Run the command again later."),
-        ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, '{"error":"no"}.'),
-    ],
-)
-def test_replay_gives_the_hints_of_a_tool(
-    api: ImportApi, tmp_path: Path, fault: Any, status: int, hint: str
-) -> None:
-    """Not those of a run, which has a state and dead letters."""
-    api.set_faults([fault | {"times": "always"}])
-    message = {"action": "upsert", "sequence": 1, "data": {"id": 1}}
-    body = {"table_name": "t", "schema": {"properties": {}}, "messages": [message]}
-    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "max_retry_seconds": 0}
-    outcome = tool(tmp_path, "replay", "-", stdin=json.dumps(body), **config)
-    assert outcome.status == status
-    assert f"{hint} Line 1 of the file" in outcome.log
-    assert "dead_letter" not in outcome.log
-    assert "state" not in outcome.log
 
 
 def test_replay_and_tables_as_documents(api: ImportApi, tmp_path: Path) -> None:
@@ -403,9 +195,10 @@ def test_who_asks_for_nothing_sees_what_there_is(tmp_path: Path, command: str) -
     assert (outcome.status, "Commands:" in outcome.states) == (0, True)
 
 
-def test_a_misspelt_setting_is_told(api: ImportApi, tmp_path: Path) -> None:
+def test_names_that_are_no_settings_are_told_in_their_order(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "status", api_url=api.url, batch_size_row=1, something=2)
     assert outcome.status == 0
     assert outcome.log == (
         "Setting `batch_size_row` is not known, and does nothing. Is `batch_size_rows` meant?\n"
+        "Setting `something` is not known, and does nothing.\n"
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import Target, delivered
-from tests.run.test_files import RUN, snapshot
-from tests.toolbox.test_toolbox import TOOL, tool
+from tests.support.file_uses import RUN, snapshot
+from tests.support.target import Target, delivered
+from tests.support.toolbox import TOOL, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,8 @@ OF_THE_TOOL = [
     ("serve --database shared", "{}", "something other than a DuckDB database"),
     ("serve --database fifo", "", "it is a FIFO"),
     ("serve --accounts fifo", "", "it is a FIFO"),
+    ("serve --tls-cert fifo --tls-key shared", "", "it is a FIFO"),
+    ("serve --tls-cert shared --tls-key fifo", "", "it is a FIFO"),
     ("serve --database missing/x", "", "No such file or directory"),
 ]
 

@@ -6,40 +6,31 @@ A typed decode accepts quickly; a body it refuses is read again without types fo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from target_stitch_import.local.api.schemas import InvalidSchemaError, RecordSchema, compiled
+from target_stitch_import.local.api.schemas import InvalidSchemaError
+from target_stitch_import.local.api.validator import RecordSchema, compiled
 from target_stitch_import.local.api.values import (
     INT64,
     MAX_DATA_POINTS,
     MAX_KEY_CHARACTERS,
     MAX_RECORDS,
     MAX_SEQUENCE,
+    Columns,
     data_points,
     decoder_for,
     parse,
     type_name,
 )
 
+if TYPE_CHECKING:
+    from target_stitch_import.local.options import Strictness
+
 _ENVELOPE = "Request failed validation:"
 STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
-
-
-@dataclass(frozen=True, slots=True)
-class Strictness:
-    """Where documents disagree: each switch takes the stricter reading."""
-
-    strict_keys: bool = False
-    """Refuse string keys of 256 characters and more, not only those over 1,024."""
-    strict_datetime: bool = False
-    """Refuse the offset form `+0000`."""
-    count_data_points: bool = True
-    """Refuse records of more than 10,000 data points."""
-    live_messages: bool = False
-    """Word a record's violations as the live service was seen to, with line breaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +112,10 @@ def _check_records(
     records: list[Any], key_names: list[str], schema: RecordSchema, strictness: Strictness
 ) -> None:
     """Refuse the batch for its first bad record: by its key, its size, or its schema."""
-    wrong_key = _first_wrong_key(records, key_names, strictness)
-    too_wide = _first_too_wide(records) if strictness.count_data_points else None
-    unfit = next((at for at, each in enumerate(records) if not schema.accepts(each)), None)
+    columns = Columns.of(records)
+    wrong_key = _first_wrong_key(columns, key_names, strictness)
+    too_wide = _first_too_wide(columns) if strictness.count_data_points else None
+    unfit = schema.first_unfit(columns)
     places = (wrong_key[0] if wrong_key is not None else None, too_wide, unfit)
     first = min((at for at in places if at is not None), default=None)
     if first is None:
@@ -151,15 +143,14 @@ def _unfit(index: int, why: str, *, live: bool) -> str:
 
 
 def _first_wrong_key(
-    records: list[Any], key_names: list[str], strictness: Strictness
+    columns: Columns, key_names: list[str], strictness: Strictness
 ) -> tuple[int, str] | None:
     """Find the first record whose key is missing, null, no scalar, or too long."""
     longest = STRICT_KEY_CHARACTERS if strictness.strict_keys else MAX_KEY_CHARACTERS
     first: tuple[int, str] | None = None
     for name in key_names:
-        values = [record.get(name) for record in records]
-        kinds = set(map(type, values))
-        if kinds.isdisjoint({type(None), dict, list, str}):
+        values = columns.values.get(name, [None] * min(len(columns.records), 1))
+        if columns.kinds.get(name, {None}).isdisjoint({type(None), None, dict, list, str}):
             continue
         for index, value in enumerate(values):
             if first is not None and index >= first[0]:
@@ -171,11 +162,11 @@ def _first_wrong_key(
     return first
 
 
-def _first_too_wide(records: list[Any]) -> int | None:
-    nested = {dict, list}
-    for index, record in enumerate(records):
-        if len(record) <= MAX_DATA_POINTS and nested.isdisjoint(map(type, record.values())):
-            continue
+def _first_too_wide(columns: Columns) -> int | None:
+    nested = any(not kinds.isdisjoint({dict, list}) for kinds in columns.kinds.values())
+    if len(columns.values) <= MAX_DATA_POINTS and not nested:
+        return None
+    for index, record in enumerate(columns.records):
         if data_points(record) > MAX_DATA_POINTS:
             return index
     return None

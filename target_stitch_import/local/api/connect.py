@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.api import answers
@@ -21,15 +22,37 @@ from target_stitch_import.local.api.accounts import (
     derived_name,
     now_text,
 )
+from target_stitch_import.local.api.connect_rest import (
+    DESTINATION_ID,
+    Destination,
+    connection_check,
+    destinations,
+    not_played,
+    streams,
+)
 from target_stitch_import.local.api.values import MalformedError, parse
 
 if TYPE_CHECKING:
     from target_stitch_import.local.api.answers import Answer
+    from target_stitch_import.local.api.request import Request
 
 MAX_NAME_CHARACTERS = 49  # "under 50 characters"
 TYPE = "import_api"
 _NAME = re.compile(r"[a-z_][a-z0-9_$]*")
-_PATH = re.compile(r"/v4/sources(?:/(\d{1,18})(?:(/tokens)(?:/(\d{1,18}))?)?)?")
+_PATHS = {
+    name: re.compile(pattern, re.ASCII)
+    for name, pattern in {
+        "sources": r"/v4/sources",
+        "source": r"/v4/sources/(\d{1,18})",
+        "tokens": r"/v4/sources/(\d{1,18})/tokens",
+        "token": r"/v4/sources/(\d{1,18})/tokens/(\d{1,18})",
+        "source check": r"/v4/sources/(\d{1,18})/last-connection-check",
+        "streams": r"/v4/sources/(\d{1,18})/streams",
+        "report card": rf"/v4/source-types/{TYPE}",
+        "destinations": r"/v4/destinations",
+        "destination check": r"/v4/destinations/(\d{1,18})/last-connection-check",
+    }.items()
+}
 _FORM = {"type": "form", "properties": []}
 _DONE = {"type": "fully_configured", "properties": []}
 _DETAILS = {
@@ -61,41 +84,57 @@ class _FailedError(ValueError):
         self.answer = answers.as_json(400, {"error": error, "data": {"message": message}})
 
 
-def handle(
-    accounts: Accounts, method: str, path: str, authorization: str | None, body: bytes
-) -> Answer:
-    """Answer one request to a path under `/v4/`."""
-    client = accounts.client_of(bearer(authorization))
-    report = path == f"/v4/source-types/{TYPE}"
-    match = _PATH.fullmatch(path)
-    if match is None and not report:
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request that is to be answered: who asks, about which ids, with which body."""
+
+    accounts: Accounts
+    client: Client
+    destination: Destination
+    ids: tuple[int, ...]
+    body: bytes
+
+
+def handle(accounts: Accounts, destination: Destination, request: Request) -> Answer:
+    """Answer one request to Stitch Connect."""
+    found = _place(request.path)
+    elsewhere = not_played(request.path)
+    if found is None and elsewhere is None:
         return answers.NOT_FOUND
+    client = accounts.client_of(bearer(request.headers.get("authorization")))
     if client is None:
         return _UNAUTHORIZED
-    if match is None:
-        return _report_card() if method == "GET" else answers.METHOD_NOT_ALLOWED
-    source_id, tokens, token_id = match.groups()
-    level = "token" if token_id else "tokens" if tokens else "source" if source_id else "sources"
-    action = _ACTIONS.get((method, level))
+    if found is None:
+        return elsewhere or answers.NOT_FOUND
+    name, ids = found
+    method = "GET" if request.method == "HEAD" else request.method
+    action = _ACTIONS.get((method, name))
     if action is None:
-        return answers.METHOD_NOT_ALLOWED
+        return elsewhere or answers.METHOD_NOT_ALLOWED
     with accounts.lock:
         try:
-            numbers = tuple(int(each) for each in (source_id, token_id) if each)
-            return answers.as_json(200, action(accounts, client, numbers, body))
+            call = _Call(accounts, client, destination, ids, request.body)
+            return answers.as_json(200, action(call))
         except _FailedError as failed:
             return failed.answer
 
 
-def _report_card() -> Answer:
-    card = {
+def _place(path: str) -> tuple[str, tuple[int, ...]] | None:
+    for name, pattern in _PATHS.items():
+        match = pattern.fullmatch(path)
+        if match is not None:
+            return name, tuple(map(int, match.groups()))
+    return None
+
+
+def _report_card(_call: _Call) -> Any:
+    return {
         "type": TYPE,
         "current_step": 1,
         "current_step_type": "form",
         "steps": [_FORM, _DONE],
         "details": _DETAILS,
     }
-    return answers.as_json(200, card)
 
 
 def _shown(source: Source) -> dict[str, Any]:
@@ -139,16 +178,16 @@ def _find(client: Client, source_id: int) -> Source:
     raise _FailedError("InvalidId", f"source not found ({source_id})")
 
 
-def _list(_accounts: Accounts, client: Client, _ids: tuple[int, ...], _body: bytes) -> Any:
-    return [_shown(source) for source in client.sources if source.deleted_at is None]
+def _list(call: _Call) -> Any:
+    return [_shown(source) for source in call.client.sources if source.deleted_at is None]
 
 
-def _show(_accounts: Accounts, client: Client, ids: tuple[int, ...], _body: bytes) -> Any:
-    return _shown(_find(client, ids[0]))
+def _show(call: _Call) -> Any:
+    return _shown(_find(call.client, call.ids[0]))
 
 
-def _create(accounts: Accounts, client: Client, _ids: tuple[int, ...], body: bytes) -> Any:
-    given = _object(body)
+def _create(call: _Call) -> Any:
+    given = _object(call.body)
     type_, display_name = given.get("type"), given.get("display_name")
     properties = given.get("properties", {})
     usable = (
@@ -164,7 +203,7 @@ def _create(accounts: Accounts, client: Client, _ids: tuple[int, ...], body: byt
         raise _FailedError("InvalidType", f"invalid source type ({type_})")
     name = derived_name(display_name)
     derived = f"{display_name} -> {name}"
-    live = [source for source in client.sources if source.deleted_at is None]
+    live = [source for source in call.client.sources if source.deleted_at is None]
     if not name:
         raise _FailedError(
             "InvalidDisplayName", f"invalid name after deriving it from display_name ({derived})"
@@ -179,20 +218,20 @@ def _create(accounts: Accounts, client: Client, _ids: tuple[int, ...], body: byt
         raise _FailedError("InvalidName", _NAME_RULE)
     now = now_text()
     source = Source(
-        id=max((each.id for each in accounts.sources()), default=0) + 1,
+        id=max((each.id for each in call.accounts.sources()), default=0) + 1,
         display_name=display_name,
         name=name,
         created_at=now,
         updated_at=now,
-        client_id=client.client_id,
+        client_id=call.client.client_id,
     )
-    client.sources.append(source)
+    call.client.sources.append(source)
     return _shown(source)
 
 
-def _update(_accounts: Accounts, client: Client, ids: tuple[int, ...], body: bytes) -> Any:
-    source = _find(client, ids[0])
-    given = _object(body)
+def _update(call: _Call) -> Any:
+    source = _find(call.client, call.ids[0])
+    given = _object(call.body)
     paused_at = given.get("paused_at", source.paused_at)
     if paused_at is not None and not isinstance(paused_at, str):
         raise _FailedError("InvalidBody", "paused_at is a time or null")
@@ -203,42 +242,63 @@ def _update(_accounts: Accounts, client: Client, ids: tuple[int, ...], body: byt
     return _shown(source)
 
 
-def _delete(_accounts: Accounts, client: Client, ids: tuple[int, ...], _body: bytes) -> Any:
-    source = _find(client, ids[0])
+def _delete(call: _Call) -> Any:
+    source = _find(call.client, call.ids[0])
     source.deleted_at = source.updated_at = now_text()
     return _shown(source)
 
 
-def _tokens(_accounts: Accounts, client: Client, ids: tuple[int, ...], _body: bytes) -> Any:
-    tokens = sorted(_find(client, ids[0]).tokens, key=lambda token: -token.id)
+def _tokens(call: _Call) -> Any:
+    tokens = sorted(_find(call.client, call.ids[0]).tokens, key=lambda token: -token.id)
     return [
         {"token_id": token.id, "created_at": token.created_at or DEFAULT_CREATED_AT}
         for token in tokens
     ]
 
 
-def _create_token(accounts: Accounts, client: Client, ids: tuple[int, ...], _body: bytes) -> Any:
-    source = _find(client, ids[0])
+def _create_token(call: _Call) -> Any:
+    source = _find(call.client, call.ids[0])
     if len(source.tokens) >= MAX_TOKENS:
         raise _FailedError(
             "TokenLimit", f"source ({source.id}) already has {MAX_TOKENS} active access tokens"
         )
-    highest = max((token.id for each in accounts.sources() for token in each.tokens), default=0)
-    accounts.last_token_id = max(highest, accounts.last_token_id) + 1
-    token = Token(accounts.last_token_id, f"at_{secrets.token_hex(24)}", now_text())
+    highest = max(
+        (token.id for each in call.accounts.sources() for token in each.tokens), default=0
+    )
+    call.accounts.last_token_id = max(highest, call.accounts.last_token_id) + 1
+    token = Token(call.accounts.last_token_id, f"at_{secrets.token_hex(24)}", now_text())
     source.tokens = [*source.tokens, token]
     return {"id": token.id, "access_token": token.token}
 
 
-def _revoke_token(accounts: Accounts, client: Client, ids: tuple[int, ...], _body: bytes) -> Any:
-    source = _find(client, ids[0])
-    kept = [token for token in source.tokens if token.id != ids[1]]
+def _revoke_token(call: _Call) -> Any:
+    source = _find(call.client, call.ids[0])
+    kept = [token for token in source.tokens if token.id != call.ids[1]]
     if len(kept) == len(source.tokens):
-        raise _FailedError("InvalidId", f"token not found ({ids[1]})")
-    accounts.revoked.update(token.token for token in source.tokens if token.id == ids[1])
+        raise _FailedError("InvalidId", f"token not found ({call.ids[1]})")
+    call.accounts.revoked.update(token.token for token in source.tokens if token.id == call.ids[1])
     source.tokens = kept
     source.updated_at = now_text()
     return _shown(source)
+
+
+def _check_source(call: _Call) -> Any:
+    source = _find(call.client, call.ids[0])
+    return connection_check(call.client, source.id, source.created_at)
+
+
+def _check_destination(call: _Call) -> Any:
+    if call.ids[0] != DESTINATION_ID:
+        raise _FailedError("InvalidId", f"destination not found ({call.ids[0]})")
+    return connection_check(call.client, DESTINATION_ID, DEFAULT_CREATED_AT)
+
+
+def _streams(call: _Call) -> Any:
+    return streams(_find(call.client, call.ids[0]), call.destination)
+
+
+def _destinations(call: _Call) -> Any:
+    return destinations(call.client, call.destination)
 
 
 _ACTIONS = {
@@ -250,4 +310,9 @@ _ACTIONS = {
     ("GET", "tokens"): _tokens,
     ("POST", "tokens"): _create_token,
     ("DELETE", "token"): _revoke_token,
+    ("GET", "source check"): _check_source,
+    ("GET", "streams"): _streams,
+    ("GET", "report card"): _report_card,
+    ("GET", "destinations"): _destinations,
+    ("GET", "destination check"): _check_destination,
 }

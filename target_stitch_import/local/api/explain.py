@@ -5,11 +5,12 @@ Slow and thorough: runs only on a record that the compiled validator has refused
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
+from target_stitch_import.local.api.numbers import is_number, number_violations
+from target_stitch_import.local.api.schemas import referred
 from target_stitch_import.local.api.values import pointer, type_name
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ Path = tuple[str | int, ...]
 def explain(root: Any, record: Any, is_date_time: Callable[[str], bool]) -> str:
     """List the violations of `record` against schema `root`, joined as the API joins them.
 
-    `root` must have passed `schemas.RecordSchema`. The text is empty when nothing is wrong.
+    `root` is what `schemas.usable` gave. The text is empty when nothing is wrong.
     """
     found = list(_Walk(root, is_date_time).violations(root, record, ()))
     if len(found) > 1:
@@ -53,9 +54,7 @@ class _Walk:
         if depth > MAX_DEPTH:
             return
         if "$ref" in schema:
-            target = self._resolve(schema["$ref"])
-            if target is not None:
-                yield from self.violations(target, value, path, depth + 1)
+            yield from self.violations(referred(self._root, schema), value, path, depth + 1)
             return
         wrong = self._type(schema, value, path)
         if wrong:
@@ -67,21 +66,12 @@ class _Walk:
             yield from self._array(schema, value, path, depth)
         elif isinstance(value, str):
             yield from self._string(schema, value, path)
-        elif isinstance(value, int | Decimal) and not isinstance(value, bool):
-            yield from _number(schema, value, path)
+        elif is_number(value):
+            for words in number_violations(schema, value):
+                yield f"{pointer(path)}: {words}"
         if "enum" in schema and not _fits({"enum": schema["enum"]}, value):
             yield f"{pointer(path)}: {_shown(value)} is not a valid enum value"
         yield from self._combined(schema, value, path, depth)
-
-    def _resolve(self, reference: str) -> Any:
-        target = self._root
-        for step in reference.lstrip("#").split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(target, list) and name.isdigit() and int(name) < len(target):
-                target = target[int(name)]
-            elif isinstance(target, dict):
-                target = target.get(name)
-        return target if isinstance(target, dict) else None
 
     def _type(self, schema: Any, value: Any, path: Path) -> str:
         """Compare the type alone; several types are told as an any-of, in declared order."""
@@ -100,7 +90,6 @@ class _Walk:
         return " ".join(parts)
 
     def _object(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[str]:
-        here = pointer(path)
         properties = schema.get("properties", {})
         patterns = schema.get("patternProperties", {})
         rest = [
@@ -109,9 +98,8 @@ class _Walk:
             if name not in properties and not any(_matches(each, name) for each in patterns)
         ]
         additional = schema.get("additionalProperties", True)
-        for name in schema.get("required", ()):
-            if name not in value:
-                yield f"{here}: required key [{name}] not found"
+        here = pointer(path)
+        yield from (f"{here}: {words}" for words in _members(schema, value))
         if additional is False:
             for name in rest:
                 yield f"{here}: extraneous key [{name}] is not permitted"
@@ -120,6 +108,9 @@ class _Walk:
             yield f"{here}: minimum size: [{least}], found: [{len(value)}]"
         if most is not None and len(value) > most:
             yield f"{here}: maximum size: [{most}], found: [{len(value)}]"
+        for name, needed in schema.get("dependencies", {}).items():
+            if name in value and isinstance(needed, dict):
+                yield from self.violations(needed, value, path, depth + 1)
         pairs = [(name, subschema) for name, subschema in properties.items() if name in value]
         pairs += [
             (name, subschema)
@@ -192,22 +183,14 @@ class _Walk:
             yield f"{here}: subject must not be valid against schema {_shown(schema['not'])}"
 
 
-def _number(schema: Any, value: int | Decimal, path: Path) -> Iterator[str]:
-    here = pointer(path)
-    for keyword, strict, word in (
-        ("minimum", "exclusiveMinimum", "greater"),
-        ("maximum", "exclusiveMaximum", "less"),
-    ):
-        limit = schema.get(keyword)
-        if limit is None:
-            continue
-        exclusive = bool(schema.get(strict))
-        if not _fits({keyword: limit, strict: exclusive}, value):
-            relation = f"{word} than" if exclusive else f"{word} or equal to"
-            yield f"{here}: {_shown(value)} is not {relation} {_shown(limit)}"
-    step = schema.get("multipleOf")
-    if step is not None and not _fits({"multipleOf": step}, value):
-        yield f"{here}: {_shown(value)} is not a multiple of {_shown(step)}"
+def _members(schema: dict[str, Any], value: dict[str, Any]) -> Iterator[str]:
+    """Name the members that are missing."""
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield f"required key [{name}] not found"
+    for name, needed in schema.get("dependencies", {}).items():
+        if name in value and isinstance(needed, list):
+            yield from (f"property [{each}] is required" for each in needed if each not in value)
 
 
 def _fits(schema: dict[str, Any], value: Any) -> bool:

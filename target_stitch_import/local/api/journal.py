@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-DEFAULT_KEPT_BYTES = 64_000_000
 MAX_LOG_ENTRIES = 500
 MAX_RATE_SECONDS = 900
 
@@ -59,12 +58,14 @@ class Entry:
     accepted: bool
     reason: str
     seconds: float
+    notes: tuple[str, ...] = ()
+    """What the client's author should know, though the request was taken."""
 
 
 class Journal:
     """Keeps requests; used from one thread. `kept_bytes` None keeps all, 0 none."""
 
-    def __init__(self, kept_bytes: int | None = DEFAULT_KEPT_BYTES) -> None:
+    def __init__(self, kept_bytes: int | None) -> None:
         self._limit = kept_bytes
         self.reset()
 
@@ -75,7 +76,8 @@ class Journal:
         self._arrived = 0
         self.dropped = 0
         self.log: deque[Entry] = deque(maxlen=MAX_LOG_ENTRIES)
-        self.rate: dict[int, tuple[int, int]] = {}
+        self.rate: dict[int, int] = {}
+        """Records accepted, by second."""
         self.accepted = self.refused = self.records = 0
 
     def arrive(self) -> int:
@@ -107,7 +109,6 @@ class Journal:
         self.accepted += 1
         self.records += entry.records
         second = int(entry.received_at.timestamp())
-        records, size = self.rate.get(second, (0, 0))
-        self.rate[second] = (records + entry.records, size + entry.size_bytes)
+        self.rate[second] = self.rate.get(second, 0) + entry.records
         while len(self.rate) > MAX_RATE_SECONDS:
             del self.rate[min(self.rate)]

@@ -5,12 +5,13 @@ A record's reasons are told as the API tells them: `{"reason": {field: [texts]}}
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.api import answers
-from target_stitch_import.local.api.batch import STRICT_KEY_CHARACTERS, Load, Strictness
+from target_stitch_import.local.api.batch import STRICT_KEY_CHARACTERS, Load
 from target_stitch_import.local.api.transit import read_transit
 from target_stitch_import.local.api.values import (
     INT64,
@@ -24,27 +25,60 @@ from target_stitch_import.local.api.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from target_stitch_import.local.api.accounts import Source
     from target_stitch_import.local.api.answers import Answer
+    from target_stitch_import.local.options import Strictness
 
 MAX_ERRORS = 100
+DIGITS_NOTE = "client_id is text; the reference has an integer"
 _BLANK = "can't be blank"
-_KNOWN = frozenset(
-    {"client_id", "table_name", "sequence", "action", "key_names", "data", "table_version"}
-)
+UPSERT = "upsert"
+SWITCH_VIEW = "switch_view"
+"""What the first clients sent where `activate_version` is sent today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What an accepted push asks of the warehouse, and what its client should know."""
+
+    loads: list[Load]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class _Group:
-    """Records that land in one table the same way."""
+class _Loads:
+    """The loads of a push: records that land in one table the same way are one load.
 
-    records: list[dict[str, Any]] = field(default_factory=list)
-    sequences: list[int] = field(default_factory=list)
+    A `switch_view` acts after all records before it, and ahead of those behind it.
+    """
+
+    done: list[Load] = field(default_factory=list)
+    open: dict[tuple[str, tuple[str, ...], int], Load] = field(default_factory=dict)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Take one record that was checked."""
+        table, version = record["table_name"], record.get("table_version") or 0
+        if record["action"] == SWITCH_VIEW:
+            self.close()
+            self.done.append(Load(table, (), version, [], [], activate=True))
+            return
+        keys = tuple(record["key_names"])
+        load = self.open.setdefault((table, keys, version), Load(table, keys, version, [], []))
+        load.records.append(record["data"])
+        load.sequences.append(record["sequence"])
+
+    def close(self) -> list[Load]:
+        """Give all loads in order."""
+        self.done += self.open.values()
+        self.open = {}
+        return self.done
 
 
 def read_push(
     body: bytes, source: Source, strictness: Strictness, *, transit: bool, any_client: bool
-) -> list[Load] | Answer:
+) -> Pushed | Answer:
     """Check a push body in the API's order; give what to load, or the refusal."""
     try:
         records = read_transit(body) if transit else parse(body)
@@ -59,7 +93,7 @@ def read_push(
     if refused is not None:
         return refused
     errors: list[Any] = []
-    groups: dict[tuple[str, tuple[str, ...], int], _Group] = {}
+    loads = _Loads()
     for record in records:
         reasons = _reasons(record, strictness)
         if reasons:
@@ -67,21 +101,16 @@ def read_push(
             if len(errors) == MAX_ERRORS:
                 break
             continue
-        where = record["table_name"], tuple(record["key_names"]), record.get("table_version") or 0
-        group = groups.setdefault(where, _Group())
-        group.records.append(record["data"])
-        group.sequences.append(record["sequence"])
+        loads.add(record)
     if errors:
         return answers.unprocessable(errors)
-    return [
-        Load(table_name, key_names, version, group.records, group.sequences)
-        for (table_name, key_names, version), group in groups.items()
-    ]
+    as_text = any(isinstance(record["client_id"], str) for record in records)
+    return Pushed(loads.close(), (DIGITS_NOTE,) if as_text else ())
 
 
 def _check_clients(records: list[Any], source: Source, *, any_client: bool) -> Answer | None:
     clients = [
-        record.get("client_id") if isinstance(record, dict) else source.client_id
+        _number(record.get("client_id")) if isinstance(record, dict) else source.client_id
         for record in records
     ]
     if any(client is None for client in clients):
@@ -98,21 +127,32 @@ def _check_clients(records: list[Any], source: Source, *, any_client: bool) -> A
     return None
 
 
+def _number(client_id: Any) -> Any:
+    """Give a client id that is digits as the number it is; any other as it came."""
+    return int(client_id) if _is_digits(client_id) else client_id
+
+
+def _is_digits(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) is not None
+
+
 def _reasons(record: Any, strictness: Strictness) -> Any:
     """Say what is wrong with one record, by field; empty when nothing is."""
     if not isinstance(record, dict):
         return "record must be an object"
     found: dict[str, list[str]] = {}
-    for name, check in _CHECKS.items():
+    switches = record.get("action") == SWITCH_VIEW and not strictness.strict_push
+    checks = _SWITCH_VIEW if switches else _STRICT if strictness.strict_push else _CHECKS
+    for name, check in checks.items():
         texts = check(record.get(name))
         if texts:
             found[name] = texts
-    if "data" not in found:
+    if "data" in checks and "data" not in found:
         text = _data_reason(record["data"], record["key_names"], strictness) if not found else ""
         if text:
             found["data"] = [text]
     for name in record:
-        if name not in _KNOWN:
+        if name not in checks:
             found[name] = ["unknown key"]
     return found
 
@@ -127,14 +167,13 @@ def _data_reason(data: dict[str, Any], key_names: list[str], strictness: Strictn
             return "keys cannot not be null in data"
         if isinstance(value, str) and len(value) > longest:
             return f"String keys cannot be longer than {longest} characters"
-    # A data point takes a byte or more, so few members without nesting need no count.
     if strictness.count_data_points and data_points(data) > MAX_DATA_POINTS:
         return "data has too many data points"
     return ""
 
 
 def _client_id(value: Any) -> list[str]:
-    return _whole_number(value)
+    return [] if _is_digits(value) else _whole_number(value)
 
 
 def _table_name(value: Any) -> list[str]:
@@ -165,7 +204,7 @@ def _whole_number(value: Any) -> list[str]:
 def _action(value: Any) -> list[str]:
     if value is None or value == "":
         return [_BLANK]
-    return [] if value == "upsert" else ["is not a valid action"]
+    return [] if value == UPSERT else ["is not a valid action"]
 
 
 def _key_names(value: Any) -> list[str]:
@@ -189,12 +228,23 @@ def _table_version(value: Any) -> list[str]:
     return wrong or ([] if value in INT64 else ["is out of range"])
 
 
-_CHECKS = {
-    "client_id": _client_id,
+def _namespace(value: Any) -> list[str]:
+    return [] if value is None or isinstance(value, str) else ["should be a string"]
+
+
+_STRICT = {
+    "client_id": _whole_number,
     "table_name": _table_name,
     "sequence": _sequence,
     "action": _action,
     "key_names": _key_names,
     "data": _data,
     "table_version": _table_version,
+}
+# The Java and Clojure clients put a namespace into each message, which has no effect.
+_CHECKS = {**_STRICT, "client_id": _client_id, "namespace": _namespace}
+_SWITCH_VIEW: dict[str, Callable[[Any], list[str]]] = {
+    **{name: check for name, check in _CHECKS.items() if name not in ("key_names", "data")},
+    "action": lambda _action: [],
+    "table_version": lambda value: [_BLANK] if value is None else _table_version(value),
 }

@@ -1,159 +1,172 @@
-"""JSON Schema, Draft 4, as the Import API applies it: is the schema itself usable, do records fit?
+"""JSON Schema, Draft 4, as the Import API applies it: what of a schema is enforced.
 
-A compiled validator accepts quickly; only a record it refuses is walked again for the words.
-No reference is ever fetched, and patterns run in an engine that bounds its backtracking.
+References are found anywhere in the document, and none is ever fetched.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import date
-from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import jsonschema_rs
-import msgspec
 
-from target_stitch_import.local.api.explain import explain
-from target_stitch_import.local.api.values import parse, type_name
+from target_stitch_import.local.api.numbers import is_number
+from target_stitch_import.local.api.values import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 MAX_SCHEMA_DEPTH = 100
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _ONE = ("not", "additionalProperties", "additionalItems")
 _MANY = ("anyOf", "oneOf", "allOf")
-_NAMED = ("properties", "patternProperties", "definitions")
-_DATE_TIME = re.compile(
-    r"(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
-    r"(?:\.\d{1,9})?(?:Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)",
-    re.ASCII,
-)
-_STRICT_OFFSET = re.compile(r".*(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_NAMED = ("properties", "patternProperties")
+REFERRED = "definitions"
+_REFERRED_PREFIX = f"#/{REFERRED}/"
 
 
 class InvalidSchemaError(ValueError):
     """A schema that cannot be applied; its text follows `Invalid JSON schema: `."""
 
 
-def is_date_time(text: str) -> bool:
-    """Whether `text` is a date-time with an offset (`Z`, `+00:00` or `+0000`) that exists."""
-    match = _DATE_TIME.fullmatch(text)
-    if match is None:
-        return False
-    if match[3] < "29":
-        return True
-    try:
-        date(int(match[1]) or 4, int(match[2]), int(match[3]))  # year 0000 is a leap year
-    except ValueError:
-        return False
-    return True
-
-
-def is_strict_date_time(text: str) -> bool:
-    """Like `is_date_time`, without the `+0000` form."""
-    return _STRICT_OFFSET.fullmatch(text) is not None and is_date_time(text)
-
-
-class RecordSchema:
-    """One schema, compiled: `accepts` is fast, `explain` has the words of a refusal."""
-
-    def __init__(self, schema: Mapping[str, Any], *, strict_date_time: bool = False) -> None:
-        self._is_date_time: Callable[[str], bool] = (
-            is_strict_date_time if strict_date_time else is_date_time
-        )
-        self.schema: Any = _usable(schema)
-        try:
-            validator = jsonschema_rs.Draft4Validator(
-                self.schema,
-                validate_formats=True,
-                formats={"date-time": self._is_date_time},
-                retriever=_never_fetch,
-            )
-        except (jsonschema_rs.ValidationError, ValueError) as error:
-            raise InvalidSchemaError(_first_line(error)) from None
-        self.accepts: Callable[[Any], bool] = validator.is_valid
-
-    def explain(self, record: Any) -> str:
-        """Say why `record` was refused, in the words of the live service's validator."""
-        return explain(self.schema, record, self._is_date_time)
-
-
-def compiled(schema: Mapping[str, Any], *, strict_date_time: bool = False) -> RecordSchema:
-    """Compile `schema`, or raise InvalidSchemaError; the latest ones are kept."""
-    return _compiled(_ENCODER.encode(schema), strict_date_time)
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: bytes, strict_date_time: bool) -> RecordSchema:  # noqa: FBT001 - a cache key
-    return RecordSchema(parse(text), strict_date_time=strict_date_time)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "invalid")
-
-
-def _never_fetch(uri: str) -> Any:
-    raise ValueError(f"reference to another document: {uri}")
-
-
-def _usable(schema: Any, depth: int = 0) -> Any:
-    """Check `schema` as Draft 4 and drop what the service does not enforce.
+def usable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Check `schema` as Draft 4 and keep what the service enforces.
 
     Dropped are formats other than `date-time`, numeric `exclusiveMinimum` and
     `exclusiveMaximum` (Draft 6), and annotations, so that none of them can refuse a record.
+    What references lead to stands in `definitions`, wherever the document has it.
+    Raises InvalidSchemaError.
     """
-    if not isinstance(schema, dict):
-        raise InvalidSchemaError(
-            f"key null: expected type is one of JSONObject, found: {type_name(schema)}"
-        )
-    if depth > MAX_SCHEMA_DEPTH:
-        raise InvalidSchemaError("nested too deeply")
-    kept: dict[str, Any] = {}
-    for keyword, value in schema.items():
-        usable = _keyword(keyword, value, depth + 1)
-        if usable is not None:
-            kept[keyword] = usable
-    for strict, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if limit not in kept:
-            kept.pop(strict, None)  # alone it says nothing
-    return kept
+    return _Reading(schema).whole()
 
 
-def _keyword(keyword: str, value: Any, depth: int) -> Any:
-    """Give a keyword's value as it is enforced; None for what is not."""
-    if keyword in _NAMED:
-        return _named(keyword, value, depth)
-    if keyword in _MANY:
-        return [_usable(item, depth) for item in _listed(keyword, value)]
-    if keyword in _ONE:
-        return value if _is_switch(keyword, value) else _usable(value, depth)
-    if keyword == "items":
-        several = isinstance(value, list)
-        return [_usable(item, depth) for item in value] if several else _usable(value, depth)
-    if keyword == "type":
-        return _type(value)
-    if keyword == "$ref" and isinstance(value, str):
-        if not value.startswith("#"):
-            raise InvalidSchemaError(f"reference to another document: {value}")
-        return value
-    check = _CHECKED.get(keyword)
-    return value if check is not None and check(value) else None
+def referred(root: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
+    """Give what a reference in a usable schema leads to."""
+    pointer: str = reference["$ref"]
+    if pointer == "#":
+        return root
+    found: dict[str, Any] = root[REFERRED][pointer.removeprefix(_REFERRED_PREFIX)]
+    return found
+
+
+class _Reading:
+    """One reading of a schema document."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._names: dict[str, str] = {}
+        """What each pointer that is referred to is called in `definitions`."""
+
+    def whole(self) -> dict[str, Any]:
+        """Give the usable schema, with what it refers to."""
+        kept = self._schema(self._document, 0)
+        read: dict[str, Any] = {}
+        while len(read) < len(self._names):
+            pointer, name = list(self._names.items())[len(read)]
+            read[name] = self._schema(self._target(pointer), 0)
+        if read:
+            kept[REFERRED] = read
+        return kept
+
+    def _schema(self, schema: Any, depth: int) -> dict[str, Any]:
+        if not isinstance(schema, dict):
+            raise InvalidSchemaError(
+                f"key null: expected type is one of JSONObject, found: {type_name(schema)}"
+            )
+        if depth > MAX_SCHEMA_DEPTH:
+            raise InvalidSchemaError("nested too deeply")
+        if isinstance(schema.get("$ref"), str):
+            return {"$ref": self._reference(schema["$ref"])}  # what stands beside it says nothing
+        kept: dict[str, Any] = {}
+        for keyword, value in schema.items():
+            usable = self._keyword(keyword, value, depth + 1)
+            if usable is not None:
+                kept[keyword] = usable
+        for strict, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+            if limit not in kept:
+                kept.pop(strict, None)  # alone it says nothing
+        return kept
+
+    def _reference(self, pointer: str) -> str:
+        if not pointer.startswith("#"):
+            raise InvalidSchemaError(f"reference to another document: {pointer}")
+        if pointer == "#":
+            return pointer
+        name = self._names.setdefault(pointer, str(len(self._names)))
+        return _REFERRED_PREFIX + name
+
+    def _target(self, pointer: str) -> Any:
+        target: Any = self._document
+        start, *steps = pointer.removeprefix("#").split("/")
+        for step in steps:
+            name = unquote(step).replace("~1", "/").replace("~0", "~")
+            if isinstance(target, dict) and name in target:
+                target = target[name]
+            elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
+                target = target[int(name)]
+            else:
+                start = "nowhere"
+                break
+        if start:
+            raise InvalidSchemaError(f"reference that leads nowhere: {pointer}")
+        return target
+
+    def _keyword(self, keyword: str, value: Any, depth: int) -> Any:
+        """Give a keyword's value as it is enforced; None for what is not."""
+        if keyword in _NAMED:
+            return self._named(keyword, value, depth)
+        if keyword in _MANY:
+            return [self._schema(item, depth) for item in _listed(keyword, value)]
+        if keyword in _ONE:
+            return value if _is_switch(keyword, value) else self._schema(value, depth)
+        if keyword == "items":
+            several = isinstance(value, list)
+            return (
+                [self._schema(item, depth) for item in value]
+                if several
+                else self._schema(value, depth)
+            )
+        if keyword == "dependencies":
+            return self._dependencies(value, depth)
+        if keyword == "type":
+            return _type(value)
+        check = _CHECKED.get(keyword)
+        return value if check is not None and check(value) else None
+
+    def _named(self, keyword: str, value: Any, depth: int) -> dict[str, Any]:
+        return {
+            name: self._schema(subschema, depth)
+            for name, subschema in _object(keyword, value).items()
+        }
+
+    def _dependencies(self, value: Any, depth: int) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for name, needed in _object("dependencies", value).items():
+            if isinstance(needed, list):
+                if not all(isinstance(each, str) for each in needed):
+                    raise InvalidSchemaError(f"key {name}: expected an array of strings")
+                # Draft 4 wants one at least; none needs nothing.
+                kept |= {name: list(dict.fromkeys(needed))} if needed else {}
+            elif isinstance(needed, dict):
+                kept[name] = self._schema(needed, depth)
+            else:
+                raise InvalidSchemaError(
+                    f"key {name}: expected type is one of JSONArray or JSONObject, found:"
+                    f" {type_name(needed)}"
+                )
+        return kept
 
 
 def _is_switch(keyword: str, value: Any) -> bool:
     return keyword != "not" and isinstance(value, bool)
 
 
-def _named(keyword: str, value: Any, depth: int) -> dict[str, Any]:
+def _object(keyword: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidSchemaError(
             f"key {keyword}: expected type is one of JSONObject, found: {type_name(value)}"
         )
-    return {name: _usable(subschema, depth) for name, subschema in value.items()}
+    return value
 
 
 def _listed(keyword: str, value: Any) -> list[Any]:
@@ -182,10 +195,6 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
-
-
 def _is_pattern(value: Any) -> bool:
     if not isinstance(value, str):
         return False
@@ -208,11 +217,10 @@ _CHECKED: dict[str, Callable[[Any], bool]] = {
     "maxItems": _is_count,
     "minProperties": _is_count,
     "maxProperties": _is_count,
-    "minimum": _is_number,
-    "maximum": _is_number,
-    "multipleOf": lambda value: _is_number(value) and value > 0,
+    "minimum": is_number,
+    "maximum": is_number,
+    "multipleOf": lambda value: is_number(value) and value > 0,
     "exclusiveMinimum": lambda value: isinstance(value, bool),
     "exclusiveMaximum": lambda value: isinstance(value, bool),
     "uniqueItems": lambda value: isinstance(value, bool),
-    "dependencies": lambda value: isinstance(value, dict),
 }

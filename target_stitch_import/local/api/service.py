@@ -13,37 +13,28 @@ from typing import TYPE_CHECKING, Protocol
 from target_stitch_import.local.api import answers, connect
 from target_stitch_import.local.api.accounts import Accounts, Denied, Source, bearer
 from target_stitch_import.local.api.answers import Answer
-from target_stitch_import.local.api.batch import Load, RefusedError, Strictness, read_batch
+from target_stitch_import.local.api.batch import Load, RefusedError, read_batch
+from target_stitch_import.local.api.connect_rest import Destination
 from target_stitch_import.local.api.faults import tables_of
 from target_stitch_import.local.api.push import read_push
 from target_stitch_import.local.api.values import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from target_stitch_import.local.api.request import Request
+    from target_stitch_import.local.options import Strictness
 
 STATUS = "/v2/import/status"
 BATCH = "/v2/import/batch"
 PUSH = "/v2/import/push"
 VALIDATE = "/v2/import/validate"
 METHODS = {STATUS: "GET", BATCH: "POST", PUSH: "POST", VALIDATE: "POST"}
-MAX_BODY_BYTES = 20_000_000  # 20MB, taken as decimal: the safe reading
 JSON = "application/json"
 TRANSIT = "application/transit+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request; header names are lower-case."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes = b""
-
-    @property
-    def media_type(self) -> str:
-        """The media type without parameters."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+GZIP = b"\x1f\x8b"
+ENCODED = (
+    "The body is compressed, and the Import API documents no Content-Encoding: send the JSON as it"
+    " is."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +45,8 @@ class Outcome:
     tables: tuple[str, ...] = ()
     records: int = 0
     rejected: int = 0
+    notes: tuple[str, ...] = ()
+    """What the client's author should know, though the request was taken."""
     faked: bool = False
     """Whether a fault gave the answer, so that the request was neither checked nor stored."""
 
@@ -73,6 +66,13 @@ class Loaded(Protocol):
 class Loader(Protocol):
     """Where accepted requests go."""
 
+    @property
+    def destination_type(self) -> str:
+        """What Connect calls the kind of destination."""
+
+    def streams(self, schema: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Give the tables that arrived in a source's schema, as sent, with their keys."""
+
     def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
         """Store durably and all at once, or raise."""
 
@@ -84,19 +84,22 @@ class Service:
         self,
         accounts: Accounts,
         loader: Loader,
-        strictness: Strictness | None = None,
-        max_body_bytes: int = MAX_BODY_BYTES,
+        strictness: Strictness,
+        max_body_bytes: int,
     ) -> None:
         self.accounts = accounts
         self.max_body_bytes = max_body_bytes
         self._loader = loader
-        self._strictness = strictness or Strictness()
+        self._strictness = strictness
 
     def route(self, method: str, path: str) -> Answer | None:
         """Refuse an unknown path or a wrong method; None for a request to go on with."""
         if path not in METHODS:
             return answers.NOT_FOUND
-        return None if METHODS[path] == method else answers.METHOD_NOT_ALLOWED
+        allowed = ("GET", "HEAD") if METHODS[path] == "GET" else (METHODS[path],)
+        if method == "OPTIONS":
+            return Answer(204, b"", headers={"allow": ", ".join([*allowed, "OPTIONS"])})
+        return None if method in allowed else answers.METHOD_NOT_ALLOWED
 
     def media(self, request: Request) -> Answer | None:
         """Refuse a media type the endpoint does not take."""
@@ -124,16 +127,17 @@ class Service:
         source = self._source(request)
         if isinstance(source, Answer):
             return Outcome(source)
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding != "identity" or request.body.startswith(GZIP):
+            return Outcome(answers.malformed(ENCODED))
         if request.path == BATCH:
             return self._batch(request, source)
         return self._push(request, source)
 
     def connect(self, request: Request) -> Outcome:
         """Answer a request to Stitch Connect."""
-        authorization = request.headers.get("authorization")
-        return Outcome(
-            connect.handle(self.accounts, request.method, request.path, authorization, request.body)
-        )
+        destination = Destination(self._loader.destination_type, self._loader.streams)
+        return Outcome(connect.handle(self.accounts, destination, request))
 
     def _source(self, request: Request) -> Source | Answer:
         found = self.accounts.find(bearer(request.headers.get("authorization")))
@@ -160,18 +164,19 @@ class Service:
 
     def _push(self, request: Request, source: Source) -> Outcome:
         received_at = datetime.now(timezone.utc)
-        loads = read_push(
+        pushed = read_push(
             request.body,
             source,
             self._strictness,
             transit=request.media_type == TRANSIT,
             any_client=self.accounts.is_open,
         )
-        if isinstance(loads, Answer):
-            return Outcome(loads)
+        if isinstance(pushed, Answer):
+            return Outcome(pushed)
+        loads = pushed.loads
         tables = tuple(dict.fromkeys(load.table_name for load in loads))
         records = sum(len(load.records) for load in loads)
         if request.path == VALIDATE:
-            return Outcome(answers.BATCH_VALID, tables, records)
+            return Outcome(answers.BATCH_VALID, tables, records, notes=pushed.notes)
         loaded = self._loader.load(source.name, loads, received_at)
-        return Outcome(answers.BATCH_ACCEPTED, tables, records, loaded.rejected)
+        return Outcome(answers.BATCH_ACCEPTED, tables, records, loaded.rejected, notes=pushed.notes)

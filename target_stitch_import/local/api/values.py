@@ -6,10 +6,15 @@ Numbers with a fraction or exponent are read as Decimal, so that no digit is los
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
@@ -89,6 +94,41 @@ def data_points(value: Any) -> int:
         else:
             count += 1
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Records of one table, and their values by property: None where a record has none."""
+
+    records: list[dict[str, Any]]
+    values: dict[str, Sequence[Any]]
+    kinds: dict[str, set[type]]
+    uniform: bool
+    """Whether every record has the same properties."""
+
+    @classmethod
+    def of(cls, records: list[dict[str, Any]], names: Iterable[str] = ()) -> Columns:
+        """Lay `records` out; columns come as `names` has them, then in order of appearance."""
+        found: dict[str, Sequence[Any]]
+        if not records:
+            return cls(records, {}, {}, uniform=True)
+        first = tuple(records[0])
+        uniform = all(tuple(record) == first for record in records)
+        if uniform:
+            found = dict(zip(first, zip(*map(dict.values, records), strict=True), strict=True))
+        else:
+            present = dict.fromkeys(chain.from_iterable(records))
+            found = {name: [record.get(name) for record in records] for name in present}
+        order = dict.fromkeys(chain(names, found))
+        values = {name: found[name] for name in order if name in found}
+        kinds = {name: set(map(type, each)) for name, each in values.items()}
+        return cls(records, values, kinds, uniform)
+
+    def has_null(self, name: str) -> bool:
+        """Whether a record has the property with the value null."""
+        if self.uniform:
+            return type(None) in self.kinds[name]
+        return any(record.get(name, 0) is None for record in self.records)
 
 
 def pointer(path: tuple[str | int, ...]) -> str:

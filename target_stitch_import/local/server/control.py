@@ -1,4 +1,4 @@
-"""The endpoints under `/_local/`: faults, requests, reset, tables.
+"""The endpoints under `/_local/`: faults, requests, reset, tables, rejected.
 
 Control is for this machine alone: a request from elsewhere, or one that a browser sends on behalf
 of another site, gets 403.
@@ -7,9 +7,9 @@ of another site, gets 403.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -18,19 +18,15 @@ from starlette.routing import Route
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.faults import FaultList, FaultsError
 from target_stitch_import.local.api.values import MalformedError, parse
-from target_stitch_import.local.server.http import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
-    from starlette.types import Scope
 
     from target_stitch_import.local.api.answers import Answer
     from target_stitch_import.local.api.journal import Journal
     from target_stitch_import.local.warehouse.warehouse import Warehouse
-
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,7 @@ class Control:
             Route("/_local/requests", self._requests, methods=["GET"]),
             Route("/_local/reset", self._reset, methods=["POST"]),
             Route("/_local/tables", self._tables, methods=["GET"]),
+            Route("/_local/rejected", self._rejected, methods=["GET"]),
             Route("/_local/openapi.json", self._openapi, methods=["GET"]),
         ]
 
@@ -77,6 +74,19 @@ class Control:
         tables = await run_in_threadpool(self.warehouse.summary)
         return response(answers.as_json(200, tables))
 
+    async def _rejected(self, request: Request) -> Response:
+        text = request.query_params.get("since", "1970-01-01T00:00:00Z")
+        try:
+            since = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            since = None
+        if since is None or since.tzinfo is None:
+            return response(
+                answers.batch_error("since: expected a date-time such as 2024-01-31T23:59:59Z")
+            )
+        found = await run_in_threadpool(self.warehouse.rejections, since)
+        return response(answers.as_json(200, found))
+
     async def _openapi(self, _request: Request) -> Response:
         body = files("target_stitch_import.local.api").joinpath("openapi.json").read_bytes()
         return Response(body, 200, media_type=answers.JSON_MEDIA_TYPE)
@@ -85,18 +95,3 @@ class Control:
 def response(answer: Answer) -> Response:
     """Turn an answer into the framework's."""
     return Response(answer.body, answer.status, dict(answer.headers), answer.media_type)
-
-
-def is_local(scope: Scope) -> bool:
-    """Whether a request is this machine's own: by peer, by host name, and by origin.
-
-    The host name is looked at because a page of another site may point its own name at the
-    loopback address.
-    """
-    if not is_loopback(scope):
-        return False
-    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    hosts = [urlsplit("//" + headers.get(b"host", "")).hostname]
-    if b"origin" in headers:
-        hosts.append(urlsplit(headers[b"origin"]).hostname or "null")
-    return all((host or "") in _LOOPBACK_NAMES for host in hosts)

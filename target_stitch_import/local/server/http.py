@@ -11,7 +11,6 @@ import socket
 import struct
 from dataclasses import replace
 from datetime import datetime, timezone
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.faults import Fault, FaultList, tables_of
 from target_stitch_import.local.api.journal import Entry, Journal, Kept
-from target_stitch_import.local.api.service import Outcome, Request, Service
+from target_stitch_import.local.api.request import Request
+from target_stitch_import.local.api.service import Outcome, Service
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from target_stitch_import.local.api.answers import Answer
+    from target_stitch_import.local.server.guard import Guard
 
 MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
 MAX_CONNECT_BYTES = 1_000_000
+CONNECT_PATHS = ("/v3/", "/v4/", "/notifications/")
 UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _log = logging.getLogger(__name__)
@@ -59,19 +61,26 @@ class Protocol(H11Protocol):
 class ImportApp:
     """The Import API's endpoints as an ASGI application."""
 
-    def __init__(self, service: Service, faults: FaultList, journal: Journal) -> None:
+    def __init__(self, service: Service, faults: FaultList, journal: Journal, guard: Guard) -> None:
         self._service = service
         self._faults = faults
         self._journal = journal
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, self._guard.sharing(scope, send))
         started = datetime.now(timezone.utc)
         number = self._journal.arrive()
         request = exchange.request()
         try:
-            outcome, fault = await self._outcome(request, exchange)
+            refusal = self._guard.refusal(scope, shared=True)
+            asked = refusal or self._guard.preflight(scope)
+            if asked is not None:
+                await exchange.drain()
+                outcome, fault = Outcome(asked), None
+            else:
+                outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
             return  # the peer left before its request was whole
         except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
@@ -90,7 +99,7 @@ class ImportApp:
     async def _outcome(self, request: Request, exchange: _Exchange) -> tuple[Outcome, Fault | None]:
         """Give the outcome, and a fault that is to befall its answer."""
         service = self._service
-        if request.path.startswith("/v4/"):
+        if request.path.startswith(CONNECT_PATHS):
             return await self._connect(exchange), None
         refused = service.route(request.method, request.path)
         if refused is not None:
@@ -154,6 +163,7 @@ class ImportApp:
                 if outcome.faked and not outcome.answer.reason
                 else outcome.answer.reason[:2000],
                 seconds,
+                outcome.notes,
             )
         )
         imported = request.method == "POST" and request.path.startswith("/v2/")
@@ -278,12 +288,3 @@ class _Exchange:
     def _transport(self) -> asyncio.Transport | None:
         transport: asyncio.Transport | None = self._scope.get(TRANSPORT)
         return transport
-
-
-def is_loopback(scope: Scope) -> bool:
-    """Whether the request comes from this machine."""
-    client = scope.get("client")
-    try:
-        return client is not None and ip_address(client[0]).is_loopback
-    except ValueError:
-        return False

@@ -134,7 +134,6 @@ class Page:
         journal = self._journal
         tables = [_row(table, count) for table, count in self._warehouse.counts()]
         rejected, rejected_count = self._warehouse.rejected(SHOWN_REJECTED)
-        rate = {second: records for second, (records, _) in journal.rate.copy().items()}
         return {
             "accepted": journal.accepted,
             "refused": journal.refused,
@@ -155,7 +154,7 @@ class Page:
             "faults": [
                 msgspec.json.encode(_brief(fault)).decode() for fault in self._faults.entries()
             ],
-            "plot": plot(rate, int(time.time())),
+            "plot": plot(journal.rate.copy(), int(time.time())),
         }
 
     def _rows(self, schema: str, name: str, offset: int) -> dict[str, Any] | None:

@@ -7,46 +7,27 @@ from __future__ import annotations
 
 import socket
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
 
-from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.accounts import Accounts
-from target_stitch_import.local.api.batch import Strictness
 from target_stitch_import.local.api.faults import FaultList
-from target_stitch_import.local.api.journal import DEFAULT_KEPT_BYTES, Journal
-from target_stitch_import.local.api.service import MAX_BODY_BYTES, Service
-from target_stitch_import.local.server.control import Control, is_local, response
+from target_stitch_import.local.api.journal import Journal
+from target_stitch_import.local.api.service import Service
+from target_stitch_import.local.server.control import Control, response
+from target_stitch_import.local.server.guard import ELSEWHERE, Guard, is_loopback
 from target_stitch_import.local.server.http import ImportApp, Protocol
 from target_stitch_import.local.server.page import About, Page
-from target_stitch_import.local.warehouse.profiles import DEFAULT_PROFILE, profiles
+from target_stitch_import.local.server.tls import certificate
+from target_stitch_import.local.warehouse.profiles import profiles
 from target_stitch_import.local.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a local Import API is to run; see `docs/local-import-api.md`."""
-
-    database: Path | None = None
-    accounts: Path | str | Mapping[str, Any] | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
-    region: str | None = None
-    destination: str = DEFAULT_PROFILE
-    nested: str | None = None
-    kept_bytes: int | None = DEFAULT_KEPT_BYTES
-    max_body_bytes: int = MAX_BODY_BYTES
-    public_page: bool = False
-    strictness: Strictness = Strictness()  # noqa: RUF009 - frozen
+    from target_stitch_import.local.options import Options
 
 
 class LocalApi:
@@ -57,6 +38,8 @@ class LocalApi:
         flatten = (options.nested or profile.nested) == "flatten"
         self._options = options
         accounts = Accounts.load(options.accounts, options.region)
+        pair = certificate(options)
+        self._scheme = "http" if pair is None else "https"
         # The socket first: a port already taken is told before a file is made.
         self._socket = _listen(options.host, options.port)
         try:
@@ -79,6 +62,8 @@ class LocalApi:
                 server_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=2,
+                ssl_certfile=pair and str(pair[0]),
+                ssl_keyfile=pair and str(pair[1]),
             )
         )
         self._thread: threading.Thread | None = None
@@ -87,7 +72,7 @@ class LocalApi:
     def url(self) -> str:
         """The base URL it listens on."""
         host, port = self._socket.getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def start(self) -> None:
         """Serve in a thread; when this returns, requests are answered."""
@@ -133,7 +118,8 @@ class LocalApi:
         )
 
     def _application(self) -> ASGIApp:
-        imports = ImportApp(self.service, self.faults, self.journal)
+        guard = Guard(self._options)
+        imports = ImportApp(self.service, self.faults, self.journal, guard)
         control = Control(self.faults, self.journal, self.warehouse, self.reset)
         page = Page(self._about(), self.journal, self.faults, self.warehouse)
         local = Starlette(routes=[*control.routes(), *page.routes()])
@@ -144,11 +130,11 @@ class LocalApi:
             is_page = path == "/" or path.startswith(("/_page/", "/table/"))
             if not is_page and not path.startswith("/_local/"):
                 await imports(scope, receive, send)
-            elif is_local(scope) or (is_page and public_page):
-                await local(scope, receive, send)
-            else:
-                refusal = answers.as_text(403, "Only from this machine.")
-                await response(refusal)(scope, receive, send)
+                return
+            refusal = guard.refusal(scope, shared=False)
+            if not is_loopback(scope) and not (is_page and public_page):
+                refusal = ELSEWHERE
+            await (local if refusal is None else response(refusal))(scope, receive, send)
 
         return application
 

@@ -1,4 +1,4 @@
-"""The command that serves, without a command line of its own: `run` returns an exit status."""
+"""Serves until it is told to stop: signals, the line on stdout, exit statuses."""
 
 from __future__ import annotations
 
@@ -7,45 +7,21 @@ import os
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from target_stitch_import.local.api.accounts import AccountsError
-from target_stitch_import.local.api.batch import Strictness
-from target_stitch_import.local.server.runtime import LocalApi, Options
-from target_stitch_import.local.warehouse.profiles import profiles
+from target_stitch_import.local.options import OptionsError
+from target_stitch_import.local.server.runtime import LocalApi
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from target_stitch_import.local.options import Options
+
 EX_UNAVAILABLE = 69
 EX_CONFIG = 78
-
-
-def usable_options(given: dict[str, Any]) -> Options:
-    """Turn what a command line gave into Options; raise ValueError for what cannot be."""
-    known = profiles()
-    if given["destination"] not in known:
-        raise ValueError(f"--destination is one of {', '.join(known)}")
-    return Options(
-        database=given["database"],
-        accounts=given["accounts"],
-        host=given["host"],
-        port=given["port"],
-        region=given["region"],
-        destination=given["destination"],
-        nested=given["nested"],
-        kept_bytes=given["keep_bytes"],
-        max_body_bytes=given["max_body_bytes"],
-        public_page=given["public_page"],
-        strictness=Strictness(
-            strict_keys=given["strict_keys"],
-            strict_datetime=given["strict_datetime"],
-            count_data_points=not given["no_data_points"],
-            live_messages=given["live_messages"],
-        ),
-    )
 
 
 def run(options: Options, *, stop_with_stdin: bool = False) -> int:
@@ -58,7 +34,7 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
     os.umask(0o077)  # whatever this process makes is its owner's alone
     try:
         api = LocalApi(options)
-    except AccountsError as error:
+    except (AccountsError, OptionsError) as error:
         return _say(str(error), EX_CONFIG)
     except (OSError, duckdb.Error) as error:
         return _say(f"cannot serve: {error}", EX_UNAVAILABLE)
@@ -72,6 +48,8 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
     if stop_with_stdin:
         threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
     api.start()
+    if options.tls_self_signed is not None:
+        _say(f"clients must trust {options.tls_self_signed / 'cert.pem'}", 0)
     print(f"listening on {api.url}", flush=True)  # noqa: T201 - the one line of stdout
     stop.wait()
     api.close()

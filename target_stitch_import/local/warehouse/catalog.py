@@ -99,11 +99,9 @@ def place(
         )
     if profile.column_characters and len(base) > profile.column_characters:
         raise UnusableColumnError(f"Column name [{raw_name}] is too long for {profile.title}")
-    if base.lower() == PRIMARY_KEY:
-        raise CollisionError(f"Field collision on [{raw_name}]")
     taken = table.columns.get(base.lower())
-    if taken is None:
-        return Column(base, raw_name, kind, TYPES[kind])
+    if taken is None or (not taken.raw_name and taken.name == EXTRACTED_AT and kind == taken.kind):
+        return Column(base, raw_name, kind, TYPES[kind])  # a tap may send its own time
     if taken.raw_name != raw_name:
         raise CollisionError(f"Field collision on [{raw_name}]")
     if taken.kind == kind:

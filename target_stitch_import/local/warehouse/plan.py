@@ -5,12 +5,12 @@ A record that any of its values keeps out is taken out whole, and the rest is pl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.local.api import digits
 from target_stitch_import.local.api.values import INT64
+from target_stitch_import.local.warehouse import digits
 from target_stitch_import.local.warehouse.catalog import (
     CollisionError,
     Column,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from target_stitch_import.local.warehouse.profiles import Profile
 
 HUGE_INTEGER = "HUGEINT"
-MAX_TIMESTAMP_YEAR = 9999
 
 Measure = Callable[[Table, Column], digits.Extent]
 
@@ -44,7 +43,7 @@ class TablePlan:
 
     table: Table
     rows: Rows
-    columns: list[tuple[Column, list[Any]]] = field(default_factory=list)
+    columns: list[tuple[Column, Sequence[Any]]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -54,6 +53,8 @@ class Plan:
     load: Load
     tables: list[TablePlan] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    left_out: dict[str, Rejection] = field(default_factory=dict)
+    """Columns that cannot be, by the reason."""
 
 
 @dataclass(slots=True)
@@ -92,6 +93,7 @@ class Planner:
             for rows in shape(load.table_name, load.records, load.schema, flatten=self._flatten):
                 self._table(plan, rows, working, schema, bad)
             if not bad.reasons:
+                plan.rejections += plan.left_out.values()
                 return plan
             rejections += [
                 Rejection(reason, load.records[at]) for at, reason in sorted(bad.reasons.items())
@@ -100,7 +102,7 @@ class Planner:
 
     def _table_reason(self, load: Load, tables: dict[str, Table]) -> str | None:
         """Say why nothing of the load can be stored, or None."""
-        name = self._profile.name(load.table_name)
+        name = self._profile.name(load.table_name, table=True)
         if not name:
             return (
                 f"Table name [{load.table_name}] has no character that {self._profile.title} allows"
@@ -123,7 +125,7 @@ class Planner:
         self, plan: Plan, rows: Rows, tables: dict[str, Table], schema: str, bad: _Bad
     ) -> None:
         load, profile = plan.load, self._profile
-        name = profile.name(rows.raw_name)
+        name = profile.name(rows.raw_name, table=True)
         root = plan.tables[0].table if rows.levels is not None else None
         table = tables.get(name.lower())
         if root is not None and (
@@ -140,6 +142,10 @@ class Planner:
             else:
                 table.root = root.name
             tables[name.lower()] = table
+        elif root is None and rows.roots and not table.columns:
+            # Known by an activation alone, which need not name the keys.
+            table.key_names = load.key_names
+            table.append_only = not load.key_names
         elif root is None and rows.roots and not _same_keys(table, load):
             table.append_only = True
         each = TablePlan(table, rows)
@@ -159,9 +165,9 @@ class Planner:
             if rows.levels is None and series.raw_name in plan.load.key_names:
                 bad.all(rows.roots, str(error))
                 return
-            if not any(str(error) == known.reason for known in plan.rejections):
-                at = next(at for at, value in enumerate(series.values) if value is not None)
-                plan.rejections.append(Rejection(str(error), plan.load.records[rows.roots[at]]))
+            # The record loads without it, so that it alone is what is rejected.
+            value = next(value for value in series.values if value is not None)
+            plan.left_out.setdefault(str(error), Rejection(str(error), {series.raw_name: value}))
             return
         except CollisionError as error:
             for at, value in enumerate(series.values):
@@ -182,12 +188,12 @@ class Planner:
         """Give the column with the type its values need, and where values fit no type."""
         known = table.columns.get(column.name.lower())
         if series.kind == "number":
-            fitted = digits.fit(
-                series.values,
+            state = digits.State(
                 known.sql_type if known else None,
                 series.scale,
                 lambda: self._measure(table, column),
             )
+            fitted = digits.fit(series.values, state, self._profile.decimals)
             return replace(column, sql_type=fitted.sql_type), list(fitted.outside)
         if series.kind == "integer":
             return self._integers(column, series.values)
@@ -200,7 +206,7 @@ class Planner:
             ]
         return column, []
 
-    def _integers(self, column: Column, values: list[Any]) -> tuple[Column, list[int]]:
+    def _integers(self, column: Column, values: Sequence[Any]) -> tuple[Column, list[int]]:
         present = [value for value in values if value is not None]
         if column.sql_type != HUGE_INTEGER and min(present) in INT64 and max(present) in INT64:
             return column, []

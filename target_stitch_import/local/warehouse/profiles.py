@@ -9,15 +9,27 @@ from typing import Literal
 
 import msgspec
 
+from target_stitch_import.local.warehouse.digits import Range  # noqa: TC001 - msgspec reads it
+
 Kind = Literal["integer", "number", "boolean", "string", "timestamp", "json"]
-SYSTEM_PREFIXES = ("_sdc", "_rjm")  # reserved on tables and columns of every destination
-DEFAULT_PROFILE = "postgresql"
+SYSTEM_PREFIX = "_sdc"
+RESERVED_PREFIXES = ("_rjm",)  # on tables and columns of every destination
+FILLED_NAME = re.compile(
+    "_sdc_(?:batched_at|received_at|sequence|table_version|rejected|primary_keys"
+    "|source_key_.*|level_.*_id)|__sdc_primary_key",
+    re.DOTALL,
+)
+"""Columns that loading itself fills. Taps send others of the prefix, such as `_sdc_deleted_at`."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no database takes them in names
 
 
 class Profile(msgspec.Struct, frozen=True):
     """One destination's rules; a limit of 0 means none."""
 
     title: str
+    connect_type: str
+    """What Stitch Connect calls it."""
     table_characters: int
     column_characters: int
     max_columns: int
@@ -27,8 +39,14 @@ class Profile(msgspec.Struct, frozen=True):
     others: str
     """What a character outside `allowed` becomes."""
     allowed: str
+    trim: bool
+    """Whether spaces around a name are removed."""
     strip_leading: str
     """Regular expression of what is removed at the start."""
+    strip_leading_of_tables: str
+    """The same for tables."""
+    keeps_table_names: bool
+    """Whether a table is named as it is sent: the page has rules for columns alone."""
     prefix_leading: str
     """Regular expression of what becomes `_` at the start."""
     nested: Literal["flatten", "json"]
@@ -41,13 +59,19 @@ class Profile(msgspec.Struct, frozen=True):
     min_year: int
     integer_digits: int
     """Digits of the largest integer; 0 means 64 bits."""
+    decimals: Range
+    """What its decimals hold."""
 
-    def name(self, raw: str) -> str:
+    def name(self, raw: str, *, table: bool = False) -> str:
         """Turn a table or column name from data into the destination's; may be empty."""
-        name = raw.replace(" ", self.spaces)
+        if table and self.keeps_table_names:
+            return _CONTROL.sub("", raw)
+        name = raw.strip(" ") if self.trim else raw
+        strip = self.strip_leading_of_tables if table else self.strip_leading
+        if strip and not raw.lower().startswith(SYSTEM_PREFIX):
+            name = re.sub(f"^(?:{strip})", "", name)
+        name = name.replace(" ", self.spaces)
         name = re.sub(f"[^{self.allowed} ]", self.others, name)
-        if self.strip_leading:
-            name = re.sub(f"^(?:{self.strip_leading})", "", name)
         if self.prefix_leading:
             name = re.sub(self.prefix_leading, "_", name)
         if self.case == "lower":
@@ -67,8 +91,11 @@ class Profile(msgspec.Struct, frozen=True):
 
     def reserved_prefix(self, raw: str, *, table: bool = False) -> str | None:
         """Say why a name from data may not begin as it does, or None."""
-        prefixes = SYSTEM_PREFIXES if table else (*SYSTEM_PREFIXES, *self.reserved_prefixes)
-        if not raw.lower().startswith(prefixes):
+        prefixes = (SYSTEM_PREFIX, *RESERVED_PREFIXES) if table else self.reserved_prefixes
+        name = raw.lower()
+        if not name.startswith((*RESERVED_PREFIXES, *prefixes)) and (
+            table or not FILLED_NAME.fullmatch(name)
+        ):
             return None
         what = "table" if table else "column"
         return f"{what} names from client should not include reserved prefix on [{raw}]"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_stitch_import.local.api.digits import extent
-from target_stitch_import.local.api.schemas import is_date_time
-from target_stitch_import.local.api.values import Moment
+from target_stitch_import.local.api.date_times import is_date_time
+from target_stitch_import.local.api.schemas import referred
+from target_stitch_import.local.api.values import Columns, Moment
+from target_stitch_import.local.warehouse.digits import extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,7 +33,7 @@ class Series:
 
     raw_name: str
     kind: Kind
-    values: list[Any]
+    values: Sequence[Any]
     scale: int | None = None
     """What a `multipleOf` says about digits after the point."""
     leaf: str = ""
@@ -69,7 +70,7 @@ def shape(
     """
     root = Rows(table, range(len(records)))
     tables = [root]
-    pending: list[tuple[Rows, str, list[Any], Any]] = []
+    pending: list[tuple[Rows, str, Sequence[Any], Any]] = []
     _lay(root, "", records, _Schemas(schema), flatten, pending)
     while pending:
         parent, name, arrays, schemas = pending.pop(0)
@@ -97,13 +98,11 @@ def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
     records: list[dict[str, Any]],
     schemas: _Schemas,
     flatten: bool,  # noqa: FBT001 - passed down a recursion
-    pending: list[tuple[Rows, str, list[Any], Any]],
+    pending: list[tuple[Rows, str, Sequence[Any], Any]],
 ) -> None:
-    names = dict.fromkeys(chain(schemas.names(), chain.from_iterable(records)))
-    for name in names:
-        values = [record.get(name) for record in records]
-        kinds = set(map(type, values))
-        kinds.discard(_NONE)
+    columns = Columns.of(records, schemas.names())
+    for name, values in columns.values.items():
+        kinds = columns.kinds[name] - {_NONE}
         if not kinds:
             continue
         raw_name = prefix + name
@@ -129,7 +128,7 @@ def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
 
 
 def _scalars(
-    raw_name: str, values: list[Any], kinds: set[type], hint: _Hint, *, whole: bool
+    raw_name: str, values: Sequence[Any], kinds: set[type], hint: _Hint, *, whole: bool
 ) -> Iterable[Series]:
     """Sort a column's scalars into one series a type; `whole`: it holds nothing nested."""
     groups: dict[Kind, set[type]] = {}
@@ -146,7 +145,7 @@ def _scalars(
             yield Series(raw_name, kind, kept, hint.scale if kind == "number" else None)
 
 
-def _dated_or_not(raw_name: str, values: list[str | None]) -> Iterable[Series]:
+def _dated_or_not(raw_name: str, values: Sequence[str | None]) -> Iterable[Series]:
     """Sort strings that may be date-times or anything into a series of each."""
     dated = [value if value is not None and is_date_time(value) else None for value in values]
     others = [
@@ -187,18 +186,11 @@ class _Schemas:
                 continue
             seen.add(id(schema))
             if isinstance(schema.get("$ref"), str):
-                pending.append(self._resolve(schema["$ref"]))
+                pending.append(referred(self._root or {}, schema))
                 continue
             yield schema
             for keyword in ("anyOf", "oneOf", "allOf"):
                 pending += reversed(schema.get(keyword, ()))
-
-    def _resolve(self, reference: str) -> Any:
-        target: Any = self._root
-        for step in reference.lstrip("#").split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            target = target.get(name) if isinstance(target, dict) else None
-        return target
 
     def names(self) -> Iterable[str]:
         """Give the properties in declared order."""

@@ -15,9 +15,9 @@ import duckdb
 from target_stitch_import.local.warehouse.catalog import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
+    from target_stitch_import.local.warehouse.bulk import Bulk, Field
     from target_stitch_import.local.warehouse.profiles import Kind
 
 HIDDEN = "_stitch_import"  # the catalog and staged rows; `_` first: no name a data table can get
@@ -139,55 +139,63 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
     )
 
 
-def write_rejections(
-    connection: duckdb.DuckDBPyConnection, schema: str, rejected: list[tuple[str, str, str]]
-) -> None:
-    """Note rejected records: reason and text of each."""
+def write_rejections(bulk: Bulk, schema: str, rejected: list[tuple[str, str, str]]) -> None:
+    """Note rejected records: table, reason and text of each."""
     if rejected:
-        tables, reasons, texts = map(list, zip(*rejected, strict=True))
-        connection.execute(
-            f"INSERT INTO {within(schema, REJECTED)}"
-            " SELECT now()::TIMESTAMP, unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
-            " unnest(?::VARCHAR[])",
-            [tables, reasons, texts],
+        names = ("table_name", "reason", "record")
+        fields: dict[str, Field] = {
+            name: ("VARCHAR", list(values))
+            for name, values in zip(names, zip(*rejected, strict=True), strict=True)
+        }
+        bulk.read("rejected", fields)
+        bulk.connection.execute(
+            f"INSERT INTO {within(schema, REJECTED)} SELECT now()::TIMESTAMP, * FROM rejected"
         )
+        bulk.connection.execute("DROP TABLE rejected")
 
 
-def write_catalog(connection: duckdb.DuckDBPyConnection, changed: Iterable[Table]) -> None:
+def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
     """Write down tables as they are now."""
-    for table in changed:
-        names = [table.schema, table.name]
-        connection.execute(f"DELETE FROM {HIDDEN}.tables WHERE schema_name = ? AND name = ?", names)
-        connection.execute(
-            f"DELETE FROM {HIDDEN}.columns WHERE schema_name = ? AND table_name = ?",
-            names,
+    if not changed:
+        return
+    columns = [
+        (table, at, each) for table in changed for at, each in enumerate(table.columns.values())
+    ]
+    tables: dict[str, Field] = {
+        "schema_name": ("VARCHAR", [table.schema for table in changed]),
+        "name": ("VARCHAR", [table.name for table in changed]),
+        "raw_name": ("VARCHAR", [table.raw_name for table in changed]),
+        "root": ("VARCHAR", [table.root for table in changed]),
+        "key_names": ("VARCHAR", [json.dumps(table.key_names) for table in changed]),
+        "append_only": ("BOOLEAN", [table.append_only for table in changed]),
+        "version": ("BIGINT", [table.version for table in changed]),
+        "new_version": ("BOOLEAN", [table.new_version for table in changed]),
+        "staged": ("BOOLEAN", [table.staged for table in changed]),
+        "place": ("BIGINT", list(range(1, len(changed) + 1))),
+    }
+    bulk.read("changed", tables)
+    if columns:
+        bulk.read(
+            "changed_columns",
+            {
+                "schema_name": ("VARCHAR", [table.schema for table, _, _ in columns]),
+                "table_name": ("VARCHAR", [table.name for table, _, _ in columns]),
+                "name": ("VARCHAR", [each.name for _, _, each in columns]),
+                "raw_name": ("VARCHAR", [each.raw_name for _, _, each in columns]),
+                "kind": ("VARCHAR", [each.kind for _, _, each in columns]),
+                "sql_type": ("VARCHAR", [each.sql_type for _, _, each in columns]),
+                "position": ("BIGINT", [at for _, at, _ in columns]),
+            },
         )
-        connection.execute(
-            f"INSERT INTO {HIDDEN}.tables SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            f" (SELECT coalesce(max(position), 0) + 1 FROM {HIDDEN}.tables)",
-            [
-                *names,
-                table.raw_name,
-                table.root,
-                json.dumps(table.key_names),
-                table.append_only,
-                table.version,
-                table.new_version,
-                table.staged,
-            ],
+    same = "k.schema_name = c.schema_name AND"
+    bulk.connection.execute(
+        f"DELETE FROM {HIDDEN}.tables k USING changed c WHERE {same} k.name = c.name;"
+        f"DELETE FROM {HIDDEN}.columns k USING changed c WHERE {same} k.table_name = c.name;"
+        f"INSERT INTO {HIDDEN}.tables SELECT * EXCLUDE (place),"
+        f" place + (SELECT coalesce(max(position), 0) FROM {HIDDEN}.tables) FROM changed;"
+        "DROP TABLE changed"
+    )
+    if columns:
+        bulk.connection.execute(
+            f"INSERT INTO {HIDDEN}.columns FROM changed_columns; DROP TABLE changed_columns"
         )
-        if table.columns:
-            columns = list(table.columns.values())
-            connection.execute(
-                f"INSERT INTO {HIDDEN}.columns SELECT ?, ?, unnest(?::VARCHAR[]),"
-                " unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::VARCHAR[]),"
-                " unnest(?::BIGINT[])",
-                [
-                    *names,
-                    [each.name for each in columns],
-                    [each.raw_name for each in columns],
-                    [each.kind for each in columns],
-                    [each.sql_type for each in columns],
-                    list(range(len(columns))),
-                ],
-            )

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import msgspec
 
-from target_stitch_import.local.api.digits import Extent, extent
 from target_stitch_import.local.warehouse import store
+from target_stitch_import.local.warehouse.bulk import Bulk
+from target_stitch_import.local.warehouse.digits import Extent, extent
 from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without
 from target_stitch_import.local.warehouse.store import quoted
 from target_stitch_import.local.warehouse.writer import Writer
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 # What a value in the data can cause; any other error is the service's own, and answers 500.
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
+_ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
 MAX_CULPRITS = 20  # where so many records fail by themselves, or all of several, it is not them
 
@@ -69,6 +71,7 @@ class Warehouse:
         self._flatten = flatten
         self._scratch = tempfile.TemporaryDirectory(prefix="stitch-import-")
         self._connection = _open(database)
+        self._bulk = Bulk(self._connection, Path(self._scratch.name))
         self._journal_file = Path(f"{database}.wal") if database is not None else None
         self._tables: dict[str, dict[str, Table]] = store.read_catalog(self._connection)
 
@@ -106,6 +109,20 @@ class Warehouse:
                 for table in tables.values()
                 if table.columns
             ]
+
+    @property
+    def destination_type(self) -> str:
+        """What Stitch Connect calls the kind of destination."""
+        return self._profile.connect_type
+
+    def streams(self, schema: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Give the tables that arrived in a source's schema, as sent, with their keys."""
+        name = store.schema_name(schema)
+        return [
+            (table.raw_name, table.key_names)
+            for table in self.tables()
+            if table.schema == name and table.root is None
+        ]
 
     def counts(self) -> list[tuple[Table, int]]:
         """Give each table with its number of visible rows."""
@@ -161,6 +178,22 @@ class Warehouse:
         [(count,)] = self.query(f"SELECT count(*) FROM ({every})")
         return self.query(f"FROM ({every}) ORDER BY _sdc_rejected_at DESC LIMIT {limit}"), count
 
+    def rejections(self, since: datetime) -> list[dict[str, Any]]:
+        """Give how many records were rejected from `since` on, by table and reason, as JSON."""
+        with self._lock:
+            schemas = list(self._tables)
+        counted = [
+            {"schema": schema, "table": table, "reason": reason, "rows": count}
+            for schema in schemas
+            for table, reason, count in self.query(
+                "SELECT table_name, reason, count(*)"
+                f" FROM {store.within(schema, store.REJECTED)}"
+                " WHERE _sdc_rejected_at >= $1::TIMESTAMPTZ::TIMESTAMP GROUP BY ALL",
+                [since],
+            )
+        ]
+        return sorted(counted, key=lambda each: -each["rows"])
+
     def reset(self) -> None:
         """Drop everything."""
         with self._lock:
@@ -182,7 +215,7 @@ class Warehouse:
         rows = 0
         rejected = list(job.rejected)
         for load in loads:
-            root = tables.get(self._profile.name(load.table_name).lower())
+            root = tables.get(self._profile.name(load.table_name, table=True).lower())
             if root is not None and load.version < root.version:
                 continue  # rows of a version already replaced are never visible
             planner = Planner(self._profile, self._measure, flatten=self._flatten)
@@ -193,13 +226,13 @@ class Warehouse:
                 tables.update(changed)
                 rows += stored
         store.write_rejections(
-            self._connection,
+            self._bulk,
             job.schema,
             [(table, each.reason, _text(each.record)) for table, each in rejected],
         )
         known = self._tables.get(job.schema, {})
         store.write_catalog(
-            self._connection,
+            self._bulk,
             [table for name, table in tables.items() if known.get(name) != table],
         )
         return tables, Loaded(rows, len(rejected))
@@ -209,7 +242,7 @@ class Warehouse:
     ) -> tuple[dict[str, Table], int]:
         root = plan.tables[0].table
         changed = {name: table.copy() for name, table in known.items() if table.root == root.name}
-        writer = Writer(self._connection, Path(self._scratch.name), received_at)
+        writer = Writer(self._connection, self._bulk, received_at)
         rows = writer.rows(plan, known, changed)
         planned = [each.table for each in plan.tables if each.table.columns]
         changed.update({table.name.lower(): table for table in [root, *planned]})
@@ -276,7 +309,8 @@ class Warehouse:
             yield
         except BaseException:
             with suppress(duckdb.Error):
-                self._connection.execute("ROLLBACK")
+                # In an aborted transaction a load could not set back how it plans.
+                self._connection.execute("ROLLBACK; PRAGMA enable_optimizer")
             raise
         self._connection.execute("COMMIT" if keep else "ROLLBACK")
         if self._journal_file is not None:
@@ -293,8 +327,7 @@ def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
 
 
 def _text(record: Any) -> str:
-    encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
-    return encoder.encode(record).decode()[:MAX_REJECTED_CHARACTERS]
+    return _ENCODER.encode(record).decode()[:MAX_REJECTED_CHARACTERS]
 
 
 def _first_line(error: Exception) -> str:

@@ -7,13 +7,10 @@ Everything here runs inside the transaction of its caller.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from datetime import datetime, timezone
-from pathlib import Path
+from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from target_stitch_import.local.warehouse.catalog import (
     BATCHED_AT,
@@ -26,7 +23,8 @@ from target_stitch_import.local.warehouse.catalog import (
     Column,
     Table,
 )
-from target_stitch_import.local.warehouse.plan import HUGE_INTEGER, Plan, TablePlan
+from target_stitch_import.local.warehouse.digits import TEXT, plain
+from target_stitch_import.local.warehouse.match import Match
 from target_stitch_import.local.warehouse.store import (
     main_relation,
     quoted,
@@ -35,24 +33,25 @@ from target_stitch_import.local.warehouse.store import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from target_stitch_import.local.api.batch import Load
+    from target_stitch_import.local.warehouse.bulk import Bulk, Field
+    from target_stitch_import.local.warehouse.plan import Plan, TablePlan
 
-MAX_LINE_BYTES = 100_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
-_ENCODER = msgspec.json.Encoder(enc_hook=str)  # Moment is a str of its own
-# The types that JSON lines are read as; all others come as text and are cast.
-_READ_AS = {"BIGINT": "BIGINT", "BOOLEAN": "BOOLEAN", "DOUBLE": "DOUBLE"}
+MANY_TABLES = 100  # from here on, planning simple statements takes longer than running them
 
 
 class Writer:
-    """Writes one load. `scratch` is a directory for the file that bulk rows pass through."""
+    """Writes one load."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, scratch: Path, received_at: datetime
+        self, connection: duckdb.DuckDBPyConnection, bulk: Bulk, received_at: datetime
     ) -> None:
         self._sql = connection.execute
-        self._scratch = scratch
+        self._bulk = bulk
         self._received_at = received_at
         self._batched_at = datetime.now(timezone.utc)
 
@@ -71,18 +70,23 @@ class Writer:
         for each in stored:
             self._reshape(each, root.table, known.get(each.table.name.lower()), plan.load, staged)
         names = self._incoming(plan, root)
+        present = {each.table.name.lower(): each.table for each in stored}
         if root.table.key_columns():
-            match = _Match(root.table, names, version if staged else None)
+            match = Match(root.table, names, version if staged else None)
             self._sql(match.drop_losers(root.table, _target(root.table, staged)))
-            self._sql(match.delete_old(root.table, _target(root.table, staged), ""))
-            present = {each.table.name.lower(): each.table for each in stored[1:]}
-            for table in {**family, **present}.values():
-                if table.columns and (table.staged or not staged):
+            [(replaced,)] = self._sql(
+                match.delete_old(root.table, _target(root.table, staged), "")
+            ).fetchall()
+            for name, before in family.items():
+                if replaced and _has_relation(before, staged=staged):
+                    table = present.get(name, before)
                     self._sql(match.delete_old(table, _target(table, staged), SOURCE_KEY))
         self._insert_root(root, names, _target(root.table, staged), plan.load)
-        for each in stored[1:]:
-            self._insert_sub(plan, each, root, names, _target(each.table, staged))
-        self._sql("DROP TABLE incoming")
+        if len(stored) > MANY_TABLES:
+            self._sql("PRAGMA disable_optimizer")
+        for alike in _alike(stored[1:]):
+            self._insert_subs(plan, alike, root, names, staged=staged)
+        self._sql("PRAGMA enable_optimizer; DROP TABLE incoming")
         return sum(len(each.rows.roots) for each in stored)
 
     def activate(self, root: Table, version: int, tables: list[Table]) -> None:
@@ -123,11 +127,13 @@ class Writer:
             f"{quoted(column.name)} {column.sql_type}" for column in table.columns.values()
         )
         for relation in relations(known) if known is not None else []:
+            retyped: list[Column] = []
             for name, column in table.columns.items():
                 before = had.get(name)
                 if before is None:
                     change = f"ADD COLUMN {quoted(column.name)} {column.sql_type}"
                 elif before.sql_type != column.sql_type:
+                    retyped += [column] * (column.sql_type == TEXT)
                     via = "::VARCHAR" if before.sql_type == "DOUBLE" else ""
                     change = (
                         f"ALTER COLUMN {quoted(column.name)} SET DATA TYPE {column.sql_type}"
@@ -136,11 +142,29 @@ class Writer:
                 else:
                     continue
                 self._sql(f"ALTER TABLE {relation} {change}")
+            for column in retyped:
+                self._write_plainly(relation, column)
         if not exists:
             self._sql(f"CREATE TABLE {main_relation(table)} ({definition})")
         if staged and not table.staged:
             table.staged = True
             self._sql(f"CREATE TABLE {staged_relation(table)} ({definition})")
+
+    def _write_plainly(self, relation: str, column: Column) -> None:
+        """Give each number of a column that has become text the one text that stands for it."""
+        name = quoted(column.name)
+        old = [
+            value
+            for (value,) in self._sql(
+                f"SELECT DISTINCT {name} FROM {relation} WHERE {name} IS NOT NULL"
+            ).fetchall()
+        ]
+        new = [plain(Decimal(value)) for value in old]
+        if old != new:
+            self._bulk.read("plainly", {"o": ("VARCHAR", old), "n": ("VARCHAR", new)})
+            self._sql(
+                f"UPDATE {relation} SET {name} = n FROM plainly WHERE {name} = o;DROP TABLE plainly"
+            )
 
     def _incoming(self, plan: Plan, root: TablePlan) -> dict[str, str]:
         """Bring the root's rows in as the temporary table `incoming`, one winner a key.
@@ -148,7 +172,7 @@ class Writer:
         Gives the temporary name of each column that the load brings.
         """
         names = {column.name: f"c{at}" for at, (column, _) in enumerate(root.columns)}
-        fields: dict[str, tuple[str, list[Any]]] = {
+        fields: dict[str, Field] = {
             "r": ("BIGINT", list(root.rows.roots)),
             "s": ("BIGINT", plan.load.sequences),
         }
@@ -165,38 +189,12 @@ class Writer:
                 f" QUALIFY row_number() OVER (PARTITION BY {', '.join(parts)}"
                 " ORDER BY s DESC, r) = 1 ORDER BY r"
             )
-        self._read("incoming", fields, extra, winners)
+        self._bulk.read("incoming", fields, extra=extra, tail=winners)
         return names
-
-    def _read(
-        self, name: str, fields: dict[str, tuple[str, list[Any]]], extra: list[str], tail: str
-    ) -> None:
-        """Bring columns of values in as a temporary table, through a file of JSON lines."""
-        keys = list(fields)
-        rows = zip(*(values for _, values in fields.values()), strict=True)
-        lines = _ENCODER.encode_lines([dict(zip(keys, row, strict=True)) for row in rows])
-        handle, path = tempfile.mkstemp(dir=self._scratch, suffix=".jsonl")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(lines)
-            read = {key: _READ_AS.get(type_, "VARCHAR") for key, (type_, _) in fields.items()}
-            columns = ", ".join(f"'{key}': '{type_}'" for key, type_ in read.items())
-            casts = [
-                key if read[key] == type_ else f"{_cast(key, type_)} AS {key}"
-                for key, (type_, _) in fields.items()
-            ]
-            self._sql(
-                f"CREATE TEMP TABLE {name} AS FROM (SELECT {', '.join([*casts, *extra])}"
-                f" FROM read_json(?, format = 'newline_delimited', compression = 'uncompressed',"
-                f" maximum_object_size = {MAX_LINE_BYTES}, columns = {{{columns}}})){tail}",
-                [path],
-            )
-        finally:
-            Path(path).unlink()
 
     def _insert_root(self, root: TablePlan, names: dict[str, str], target: str, load: Load) -> None:
         values = {quoted(name): short for name, short in names.items()}
-        values.update(self._system_values(load))
+        values.update(self._system_values(load, root.table))
         if PRIMARY_KEY in root.table.columns:
             values[PRIMARY_KEY] = "k"
         self._sql(
@@ -204,30 +202,56 @@ class Writer:
             " FROM incoming"
         )
 
-    def _insert_sub(
-        self, plan: Plan, each: TablePlan, root: TablePlan, names: dict[str, str], target: str
+    def _insert_subs(
+        self,
+        plan: Plan,
+        alike: list[TablePlan],
+        root: TablePlan,
+        names: dict[str, str],
+        *,
+        staged: bool,
     ) -> None:
-        """Store a subtable's rows for the root rows that were stored."""
-        levels = each.rows.levels or []
-        depth = len(levels[0])
-        fields: dict[str, tuple[str, list[Any]]] = {"r": ("BIGINT", list(each.rows.roots))}
-        for level in range(depth):
-            fields[f"l{level}"] = ("BIGINT", [place[level] for place in levels])
-        fields.update(_fields(each, "e"))
-        self._read("incoming_sub", fields, [], "")
-        values = {quoted(column.name): f"e{at}" for at, (column, _) in enumerate(each.columns)}
-        values.update({f"_sdc_level_{level}_id": f"l{level}" for level in range(depth)})
-        values.update(self._system_values(plan.load))
-        for column, source in _source_keys(root.table, names):
-            values[quoted(column.name)] = source
-        order = ", ".join(["r", *(f"l{level}" for level in range(depth))])
-        self._sql(
-            f"INSERT INTO {target} ({', '.join(values)}) SELECT {', '.join(values.values())}"
-            f" FROM incoming_sub JOIN incoming USING (r) ORDER BY {order}"
-        )
-        self._sql("DROP TABLE incoming_sub")
+        """Store the rows of subtables of one form for the root rows that were stored.
 
-    def _system_values(self, load: Load) -> dict[str, str]:
+        All of them come in at once, since a record of many arrays has many tables of few rows.
+        """
+        depth = _depth(alike[0])
+        parts = [_fields(each, "e") for each in alike]
+        fields: dict[str, Field] = {
+            "t": ("BIGINT", [at for at, each in enumerate(alike) for _ in each.rows.roots]),
+            "r": ("BIGINT", list(chain.from_iterable(each.rows.roots for each in alike))),
+        }
+        places = list(chain.from_iterable(each.rows.levels or () for each in alike))
+        for level in range(depth):
+            fields[f"l{level}"] = ("BIGINT", [place[level] for place in places])
+        for name, (sql_type, _) in parts[0].items():
+            fields[name] = (
+                sql_type,
+                list(chain.from_iterable(part[name][1] for part in parts)),
+            )
+        self._bulk.read("incoming_subs", fields)
+        keys = _source_keys(root.table, names)
+        own = ["t", *(f"l{level}" for level in range(depth)), *parts[0], "s"]
+        if plan.load.extracted_at is not None:
+            own.append("x")
+        self._sql(
+            f"CREATE TEMP TABLE incoming_sub AS SELECT {', '.join(own)}"
+            f"{''.join(f', {source} AS q{at}' for at, (_, source) in enumerate(keys))}"
+            " FROM incoming_subs JOIN incoming USING (r)"
+            f" ORDER BY {', '.join(['t', 'r', *(f'l{level}' for level in range(depth))])}"
+        )
+        values = {f"_sdc_level_{level}_id": f"l{level}" for level in range(depth)}
+        values.update({quoted(column.name): f"q{at}" for at, (column, _) in enumerate(keys)})
+        for at, each in enumerate(alike):
+            mine = {quoted(column.name): f"e{at}" for at, (column, _) in enumerate(each.columns)}
+            mine |= values | self._system_values(plan.load, each.table)
+            self._sql(
+                f"INSERT INTO {_target(each.table, staged)} ({', '.join(mine)})"
+                f" SELECT {', '.join(mine.values())} FROM incoming_sub WHERE t = {at}"
+            )
+        self._sql("DROP TABLE incoming_subs; DROP TABLE incoming_sub")
+
+    def _system_values(self, load: Load, table: Table) -> dict[str, str]:
         """Give the system columns' expressions; literals are ours, never from data."""
         values = {
             RECEIVED_AT: f"TIMESTAMP '{_moment(self._received_at)}'",
@@ -235,63 +259,47 @@ class Writer:
             SEQUENCE: "s",
             TABLE_VERSION: str(int(load.version)),
         }
-        if load.extracted_at is not None:
+        if load.extracted_at is not None and not _sends_its_time(table):
             values[EXTRACTED_AT] = "try_cast(try_cast(x AS TIMESTAMPTZ) AS TIMESTAMP)"
         return values
 
 
-class _Match:
-    """The SQL that finds the rows of the keys in `incoming`.
+def _alike(tables: list[TablePlan]) -> list[list[TablePlan]]:
+    """Group subtables by depth and by the types of the columns that they bring."""
+    groups: dict[tuple[Any, ...], list[TablePlan]] = {}
+    for each in tables:
+        form = (_depth(each), *(column.sql_type for column, _ in each.columns))
+        groups.setdefault(form, []).append(each)
+    return list(groups.values())
 
-    Every column is qualified: a table's own may well be called `s` or `c0`.
-    """
 
-    def __init__(self, root: Table, names: dict[str, str], version: int | None) -> None:
-        keys = root.key_columns()
-        split = len(keys) > len(root.key_names)
-        self._same = "IS NOT DISTINCT FROM" if split else "="
-        self._keys = [
-            (key.name, f"incoming.{names[key.name]}" if key.name in names else "NULL")
-            for key in keys
-        ]
-        self._version = "" if version is None else f" AND t.{TABLE_VERSION} = {int(version)}"
+def _depth(each: TablePlan) -> int:
+    return len(each.rows.levels[0]) if each.rows.levels else 0
 
-    def drop_losers(self, root: Table, target: str) -> str:
-        """Drop incoming rows that are not newer than the stored ones."""
-        return (
-            f"DELETE FROM incoming USING {target} t"
-            f" WHERE {self._where(root, '')} AND t.{SEQUENCE} >= incoming.s"
-        )
 
-    def delete_old(self, table: Table, target: str, prefix: str) -> str:
-        """Delete the stored rows that incoming ones replace; `prefix` leads the key's name."""
-        return f"DELETE FROM {target} t USING incoming WHERE {self._where(table, prefix)}"
-
-    def _where(self, table: Table, prefix: str) -> str:
-        same = " AND ".join(
-            f"{self._column(table, prefix + name)} {self._same} {value}"
-            for name, value in self._keys
-        )
-        return same + self._version
-
-    @staticmethod
-    def _column(table: Table, name: str) -> str:
-        # A subtable learns of a key column's split only with its next row.
-        return f"t.{quoted(name)}" if name.lower() in table.columns else "NULL"
+def _has_relation(table: Table, *, staged: bool) -> bool:
+    """Whether a table has the relation for rows of a later version, or the main one."""
+    return bool(table.columns) and (table.staged or not staged)
 
 
 def _target(table: Table, staged: bool) -> str:  # noqa: FBT001 - which of two
     return staged_relation(table) if staged else main_relation(table)
 
 
-def _fields(each: TablePlan, prefix: str) -> dict[str, tuple[str, list[Any]]]:
+def _fields(each: TablePlan, prefix: str) -> dict[str, Field]:
     """Give a table's columns under temporary names, as JSON can carry them."""
-    fields: dict[str, tuple[str, list[Any]]] = {}
+    fields: dict[str, Field] = {}
     for at, (column, values) in enumerate(each.columns):
-        if column.sql_type == HUGE_INTEGER:
-            values = [None if value is None else str(value) for value in values]  # noqa: PLW2901
-        fields[f"{prefix}{at}"] = (column.sql_type, values)
+        fields[f"{prefix}{at}"] = (column.sql_type, _spelt(column, values))
     return fields
+
+
+def _spelt(column: Column, values: Sequence[Any]) -> Sequence[Any]:
+    """Give values as JSON can carry them: a number that it would round is given as text."""
+    if column.kind not in ("integer", "number") or column.sql_type == "BIGINT":
+        return values
+    text = plain if column.sql_type == TEXT else str
+    return [None if value is None else text(value) for value in values]
 
 
 def _unique_keys(root: TablePlan) -> bool:
@@ -332,9 +340,9 @@ def _system_columns(each: TablePlan, root: Table, load: Load) -> list[Column]:
     columns: list[Column] = []
     if each.rows.levels is not None:
         columns += [column for column, _ in _source_keys(root, {})]
-        depth = len(each.rows.levels[0]) if each.rows.levels else 0
         columns += [
-            Column(f"_sdc_level_{level}_id", "", "integer", "BIGINT") for level in range(depth)
+            Column(f"_sdc_level_{level}_id", "", "integer", "BIGINT")
+            for level in range(_depth(each))
         ]
     elif not each.table.key_names:
         columns.append(Column(PRIMARY_KEY, "", "string", "VARCHAR"))
@@ -342,9 +350,15 @@ def _system_columns(each: TablePlan, root: Table, load: Load) -> list[Column]:
     columns.append(Column(BATCHED_AT, "", "timestamp", "TIMESTAMP"))
     columns.append(Column(SEQUENCE, "", "integer", "BIGINT"))
     columns.append(Column(TABLE_VERSION, "", "integer", "BIGINT"))
-    if load.extracted_at is not None:
+    if load.extracted_at is not None and not _sends_its_time(each.table):
         columns.append(Column(EXTRACTED_AT, "", "timestamp", "TIMESTAMP"))
     return columns
+
+
+def _sends_its_time(table: Table) -> bool:
+    """Whether records have the column that messages' own times would fill."""
+    own = table.columns.get(EXTRACTED_AT)
+    return own is not None and own.raw_name == EXTRACTED_AT
 
 
 def _moment(moment: datetime) -> str:

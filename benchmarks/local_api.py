@@ -1,0 +1,139 @@
+"""How fast the local Import API checks and loads: `python benchmarks/local_api.py [WORD...]`.
+
+Prints the best of several requests, as others use the cores too; words choose among the workloads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from target_stitch_import.local import ImportApiProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS = 6
+
+
+def batch(table: str, properties: dict[str, Any], rows: list[str], first_sequence: int) -> bytes:
+    """Return a batch body of records that are JSON text already."""
+    messages = ",".join(
+        f'{{"action":"upsert","sequence":{first_sequence + at},"data":{row}}}'
+        for at, row in enumerate(rows)
+    )
+    schema = json.dumps({"properties": properties})
+    return (
+        f'{{"table_name":"{table}","key_names":["id"],"schema":{schema},"messages":[{messages}]}}'
+    ).encode()
+
+
+def wide(first_sequence: int) -> bytes:
+    """Return 4 MB: 4,000 records of 1 kB and 23 columns."""
+    properties: dict[str, Any] = {
+        "id": {"type": "integer"},
+        **{f"text_{at}": {"type": ["null", "string"]} for at in range(8)},
+        **{f"integer_{at}": {"type": ["null", "integer"]} for at in range(5)},
+        **{f"number_{at}": {"type": ["null", "number"]} for at in range(5)},
+        "yes": {"type": "boolean"},
+        "none": {"type": ["null", "string"]},
+        "at": {"type": "string", "format": "date-time"},
+        "date": {"type": ["null", "string"], "format": "date-time"},
+    }
+    rows = [
+        {
+            "id": at,
+            **{f"text_{each}": f"value {at} {each} ".ljust(75, "x") for each in range(8)},
+            **{f"integer_{each}": at * 7919 + each for each in range(5)},
+            **{f"number_{each}": round(at / 7 + each, 2) for each in range(5)},
+            "yes": True,
+            "none": None,
+            "at": "2024-05-06T07:08:09.123456Z",
+            "date": "2024-05-06T07:08:09+02:00",
+        }
+        for at in range(4_000)
+    ]
+    return batch("wide", properties, list(map(json.dumps, rows)), first_sequence)
+
+
+def decimals(first_sequence: int) -> bytes:
+    """Return 17,000 rows of an SQL table with decimals, as SQL taps write them."""
+    decimal = {"type": ["null", "number"], "multipleOf": 0.01}
+    at_ = {"type": ["null", "string"], "format": "date-time"}
+    properties: dict[str, Any] = {
+        "id": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+        "price": {**decimal, "minimum": -1e10, "maximum": 1e10},
+        "tax": decimal,
+        "weight": {"type": ["null", "number"], "multipleOf": 1e-38},
+        "name": {"type": ["null", "string"], "maxLength": 80},
+        "created": at_,
+        "changed": at_,
+    }
+    rows = [
+        f'{{"id":{at},"price":{at % 9973}.{at % 100:02},"tax":{at % 97}.{at % 100:02},'
+        f'"weight":{at}.{at:020},"name":"article {at}","created":"2024-05-06T07:08:09+00:00",'
+        f'"changed":"2024-05-{at % 28 + 1:02}T07:08:09.123456Z"}}'
+        for at in range(17_000)
+    ]
+    return batch("decimals", properties, rows, first_sequence)
+
+
+def rejected(first_sequence: int) -> bytes:
+    """Return 20,000 rows that are accepted and then rejected: integers out of range."""
+    properties = {"id": {"type": "integer"}, "n": {"type": "integer"}}
+    rows = [f'{{"id":{at},"n":9223372036854775808}}' for at in range(20_000)]
+    return batch("rejected", properties, rows, first_sequence)
+
+
+def arrays(first_sequence: int) -> bytes:
+    """Return one record of 47 kB that is 4,000 arrays, each a subtable."""
+    row = "{" + '"id":1,' + ",".join(f'"a{at}":[1]' for at in range(4_000)) + "}"
+    return batch("arrays", {"id": {"type": "integer"}}, [row], first_sequence)
+
+
+WORKLOADS: dict[str, Callable[[int], bytes]] = {
+    "4 MB of 23 columns": wide,
+    "17,000 rows with decimals": decimals,
+    "20,000 rejected rows": rejected,
+    "4,000 arrays in 47 kB": arrays,
+}
+
+
+def seconds(body: Callable[[int], bytes], rounds: int) -> float:
+    """Return the shortest answer in seconds: new rows at first, then updates of all of them."""
+    took = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ImportApiProcess(Path(folder) / "w.duckdb") as api,
+        requests.Session() as session,
+    ):
+        session.headers["Authorization"] = "Bearer x"
+        session.headers["Content-Type"] = "application/json"
+        for at in range(rounds):
+            data = body(at * 100_000)
+            started = time.perf_counter()
+            answer = session.post(f"{api.url}/v2/import/batch", data=data, timeout=600)
+            took.append(time.perf_counter() - started)
+            answer.raise_for_status()
+    return min(took)
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="workloads whose name holds one of these")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    for name, body in WORKLOADS.items():
+        if not given.words or any(word in name for word in given.words):
+            print(f"{name:28}{seconds(body, given.rounds):8.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Messages that must not be sent: set aside, or the reason why the run ends.
+
+Law: what is set aside stands in the order of its stream, an activation behind the records that it
+would have lost. Where nothing is set aside, the run ends with the first one of the input.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from target_stitch_import.batching.set_aside import SetAside
+from target_stitch_import.errors import quoted
+from target_stitch_import.singer.origin import origin
+
+if TYPE_CHECKING:
+    from target_stitch_import.batching.examining import BadRecord
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.stream import Stream
+    from target_stitch_import.errors import InputError
+
+
+class Refusals:
+    """What was refused and is not dealt with yet.
+
+    Args:
+        sets_aside: Whether records are set aside, else they end the run.
+    """
+
+    def __init__(self, *, sets_aside: bool) -> None:
+        self.to_set_aside: deque[SetAside] = deque()
+        self._sets_aside = sets_aside
+        self._first: tuple[int, InputError] | None = None
+        """The sequence of the first record that ends the run, and what to tell of it."""
+
+    def record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
+        """Refuse a record."""
+        span = bad.span
+        if not self._sets_aside:
+            text = (
+                f"{origin(span.line, span.file)}: a record of stream {quoted(stream.name)} cannot "
+                f"be sent: {bad.refused}. With `on_invalid_record: dead_letter` such records are "
+                "set aside."
+            )
+            if self._first is None or span.sequence < self._first[0]:
+                self._first = span.sequence, bad.refused.error(text)
+            return
+        self.to_set_aside.append(
+            SetAside(
+                stream.name,
+                version,
+                span.line,
+                span.sequence,
+                span.epoch,
+                str(bad.refused),
+                bytes(bad.record),
+                stream.prefix(version),
+                span.file,
+                bad.mapped,
+            )
+        )
+
+    def activation(self, batch: Batch) -> None:
+        """Set aside the activation of a version that lacks a record."""
+        (span,) = batch.spans
+        self.to_set_aside.append(
+            SetAside(
+                batch.stream,
+                batch.version,
+                span.line,
+                span.sequence,
+                span.epoch,
+                f"version {batch.version} lacks a record that was set aside before it",
+                None,
+                batch.prefix,
+            )
+        )
+
+    def tell(self) -> None:
+        """End the run if it is to be ended.
+
+        Raises:
+            InputError: It is.
+        """
+        if self._first:
+            (_, error), self._first = self._first, None
+            raise error

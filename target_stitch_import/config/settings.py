@@ -1,0 +1,340 @@
+"""The settings, as one table: validation, `--about`, the environment and the docs come from it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from target_stitch_import.config.checks import (
+    check_client_id,
+    check_path,
+    check_text,
+    check_token,
+    check_url,
+)
+from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.limits import MAX_BODY_BYTES, MAX_MESSAGES
+from target_stitch_import.run.http import BATCH_PATH, REGION_URLS, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX = "TARGET_STITCH_IMPORT_"
+SECRETS = frozenset({"token"})
+_PATHS = frozenset({"local_database", "dead_letter_path", "batch_root", "summary_path"})
+_URLS = frozenset({"api_url", "small_batch_url", "big_batch_url"})
+
+
+def _about(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
+    """What can be set. Each field's description is what its users read."""
+
+    token: Annotated[
+        str | None,
+        _about("Import API access token. Required unless `region` is `local` or the run is dry."),
+    ] = None
+    client_id: Annotated[
+        int | str | None,
+        _about("Stitch client ID; used by push and validate, accepted and unused by batch."),
+    ] = None
+    region: Annotated[
+        Literal["us", "eu", "local"],
+        _about(
+            "Data pipeline region of the Stitch account: `us` or `eu`; or `local`, for a local "
+            "Import API that is started inside the run and loads into `local_database`."
+        ),
+    ] = "us"
+    api_url: Annotated[
+        str | None,
+        _about(
+            "Another base URL than the region's, such as `http://127.0.0.1:8087`. `http` is "
+            "taken only for this machine itself."
+        ),
+    ] = None
+    local_database: Annotated[str, _about("DuckDB file of `region: local`.")] = (
+        "stitch-import.duckdb"
+    )
+    batch_size_rows: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_MESSAGES)],
+        _about("Messages in one batch, at most 20,000."),
+    ] = MAX_MESSAGES
+    batch_size_bytes: Annotated[
+        Annotated[int, Meta(ge=1_000, le=MAX_BODY_BYTES)],
+        _about(
+            "Bytes of one request body, at most 20,000,000. A lone larger message may still go "
+            "up to 20,000,000."
+        ),
+    ] = 4_000_000
+    batch_delay_seconds: Annotated[
+        Annotated[float, Meta(ge=0)],
+        _about("The longest a record waits in a buffer, in seconds, also while stdin is quiet."),
+    ] = 60
+    max_in_flight_requests: Annotated[
+        Annotated[int, Meta(ge=1, le=64)], _about("Concurrent requests.")
+    ] = 4
+    max_buffer_bytes: Annotated[
+        Annotated[int, Meta(ge=100_000)],
+        _about(
+            "Bound on the bytes buffered and in flight; when it is reached, reading stops until "
+            "there is room."
+        ),
+    ] = 64_000_000
+    request_timeout_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=86_400)],
+        _about(
+            "The longest one request may take, from connecting to the last byte of its answer, in "
+            "seconds; for each 50 kB of its body it gets a second more."
+        ),
+    ] = 120
+    max_retry_seconds: Annotated[
+        Annotated[float, Meta(ge=0)],
+        _about("How long one batch is retried before the run gives up, in seconds."),
+    ] = 3600
+    validate_records: Annotated[
+        bool,
+        _about(
+            "Check records locally before sending: against the schema, and their keys. Without it "
+            "the Import API alone does; finding the bad one of a batch takes requests then."
+        ),
+    ] = True
+    on_invalid_record: Annotated[
+        Literal["fail", "dead_letter"],
+        _about(
+            "What becomes of a record that is refused, locally or by the service: `fail` ends the "
+            "run, `dead_letter` sets the record aside in `dead_letter_path`."
+        ),
+    ] = "fail"
+    dead_letter_path: Annotated[
+        str | None,
+        _about("JSON lines file for records set aside; required by `dead_letter`."),
+    ] = None
+    dead_letter_limit: Annotated[
+        Annotated[int, Meta(ge=0)],
+        _about("Records set aside before the run stops with exit status 65."),
+    ] = 1000
+    naive_datetimes: Annotated[
+        Literal["utc", "fail", "keep"],
+        _about(
+            "Where records are checked, a `date-time` without offset: `utc` appends `Z` and warns "
+            "once a field, `fail` refuses the record, `keep` sends it as it is."
+        ),
+    ] = "utc"
+    process_activate_version_messages: Annotated[
+        bool, _about("Activate table versions when the tap says so.")
+    ] = True
+    activate_incomplete_versions: Annotated[
+        bool,
+        _about(
+            "Activate a table version that lacks records set aside, too. Otherwise its activation "
+            "is set aside behind them, and the table keeps its former version until they are "
+            "repaired and replayed."
+        ),
+    ] = False
+    table_prefix: Annotated[
+        str | None, _about("Put before the name of every table, in all requests.")
+    ] = None
+    load_method: Annotated[
+        Literal["upsert", "append-only", "overwrite"],
+        _about(
+            "`upsert` by key where a stream has one; `append-only` sends no key names. "
+            "`overwrite` is refused: the Import API cannot do it."
+        ),
+    ] = "upsert"
+    stream_maps: Annotated[
+        dict[str, Any] | None,
+        _about(
+            "Stream maps, as in the SDK: aliases, filters, computed and dropped columns. "
+            "https://sdk.meltano.com/en/latest/stream_maps.html"
+        ),
+    ] = None
+    stream_map_config: Annotated[
+        dict[str, Any] | None, _about("Values for the expressions of `stream_maps`.")
+    ] = None
+    faker_config: Annotated[
+        dict[str, Any] | None,
+        _about("Seed and locale of `fake` in the expressions of `stream_maps`; needs `faker`."),
+    ] = None
+    flattening_enabled: Annotated[
+        bool | None, _about("Flatten nested objects into columns, as in the SDK.")
+    ] = None
+    flattening_max_depth: Annotated[
+        Annotated[int, Meta(ge=0)] | None, _about("How many levels are flattened.")
+    ] = None
+    flattening_max_key_length: Annotated[
+        Annotated[int, Meta(ge=1)] | None, _about("The longest name that flattening makes.")
+    ] = None
+    flattening_separator: Annotated[
+        str | None, _about("What stands between the parts of a flattened name.")
+    ] = None
+    batch_root: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        _about(
+            "Directory in which the tap writes its batch files, `storage.root` of its "
+            "`batch_config`. BATCH messages are taken only where it is set, and only files within "
+            "it are read."
+        ),
+    ] = None
+    summary_path: Annotated[
+        str | None, _about("Where the end-of-run summary is written, as JSON.")
+    ] = None
+    small_batch_url: Annotated[
+        str | None, _about("As in target-stitch: where bodies up to 4,000,000 bytes go.")
+    ] = None
+    big_batch_url: Annotated[str | None, _about("As in target-stitch: where larger bodies go.")] = (
+        None
+    )
+    batch_size_preferences: Annotated[
+        dict[str, Any] | None,
+        _about(
+            "As in target-stitch: bodies of the streams in its list `full_table_streams` go to "
+            "`big_batch_url`, whatever their size."
+        ),
+    ] = None
+    turbo_boost_factor: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        _about("As in target-stitch: sets `max_in_flight_requests`."),
+    ] = None
+    disable_collection: Annotated[
+        bool | None, _about("As in target-stitch; nothing is ever collected.")
+    ] = None
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], *, dry_run: bool = False) -> Settings:
+        """Return the settings of a configuration.
+
+        Raises:
+            ConfigurationError: One cannot work; the text names it and holds no secret.
+        """
+        given = {name: value for name, value in config.items() if value is not None}
+        try:
+            settings = msgspec.convert(given, cls)
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$")
+            name = where.strip("`.") or "configuration"
+            if allowed := allowed_values(name):
+                what = f"it must be {allowed}"
+            raise ConfigurationError(f"Setting `{name}` cannot be used: {what}.") from None
+        settings.check(dry_run=dry_run)
+        return settings
+
+    def check(self, *, dry_run: bool) -> None:
+        """Refuse what cannot work, alone or together.
+
+        Raises:
+            ConfigurationError: Something cannot.
+        """
+        self._check_values()
+        if self.load_method == "overwrite":
+            raise ConfigurationError(
+                "Setting `load_method` cannot be `overwrite`: the Import API has no way to "
+                "overwrite a table. Use `upsert` or `append-only`."
+            )
+        if self.on_invalid_record == "dead_letter" and not self.dead_letter_path:
+            raise ConfigurationError(
+                "Setting `dead_letter_path` is missing: `on_invalid_record: dead_letter` needs a "
+                "file for the records that are set aside."
+            )
+        if self.flattening_enabled and self.flattening_max_depth is None:
+            raise ConfigurationError(
+                "Setting `flattening_max_depth` is missing: `flattening_enabled` needs it."
+            )
+        if not _is_list_of_texts(self._full_table_streams):
+            raise ConfigurationError(
+                "Setting `batch_size_preferences` must have a list of names as its "
+                "`full_table_streams`."
+            )
+        if self.token is None and self.region != "local" and not dry_run:
+            raise ConfigurationError(
+                "Setting `token` is missing: create an Import API integration in Stitch, and "
+                f"give its access token as `token`, or as {ENVIRONMENT_PREFIX}TOKEN with "
+                "`--config ENV`."
+            )
+
+    def _check_values(self) -> None:
+        for name in setting_names():
+            value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigurationError(f"Setting `{name}` must be a finite number.")
+            if name in _PATHS and value is not None:
+                check_path(name, value)
+            elif name in _URLS and value:
+                check_url(name, value)
+            elif name not in SECRETS:
+                check_text(name, value)
+        if self.client_id is not None:
+            check_client_id(self.client_id)
+        if self.token is not None:
+            check_token(self.token)
+
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests may be in flight, by whichever name that was set."""
+        return self.turbo_boost_factor or self.max_in_flight_requests
+
+    @property
+    def starts_local_api(self) -> bool:
+        """Tell whether a local Import API is to be started inside the run."""
+        return self.region == "local" and not (self.api_url or self.small_batch_url)
+
+    @property
+    def _full_table_streams(self) -> Any:
+        return (self.batch_size_preferences or {}).get("full_table_streams") or []
+
+    def endpoint(self, user_agent: str, local_url: str = "") -> Endpoint:
+        """Return where batches go; `local_url` is that of a local Import API just started."""
+        base = self.api_url or local_url or REGION_URLS.get(self.region, "")
+        batch_url = base.rstrip("/") + BATCH_PATH
+        small_url = batch_url if self.api_url else self.small_batch_url or batch_url
+        big_url = batch_url if self.api_url else self.big_batch_url or small_url
+        return Endpoint(
+            url=small_url,
+            big_url=big_url,
+            token=self.token or "local",
+            read_timeout_seconds=self.request_timeout_seconds,
+            user_agent=user_agent,
+            big_streams=frozenset(self._full_table_streams),
+        )
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the settings as the JSON Schema that the SDK and Meltano know settings by."""
+    properties = msgspec.json.schema_components([Settings])[1]["Settings"]["properties"]
+    for name in SECRETS:
+        properties[name] |= {"secret": True, "writeOnly": True}
+    return {"type": "object", "properties": {k: _flat(v) for k, v in properties.items()}}
+
+
+def _flat(setting: dict[str, Any]) -> dict[str, Any]:
+    """Write alternatives of plain types as a list of types, which more tools understand."""
+    if setting.get("default", 0) is None:
+        del setting["default"]
+    alternatives = setting.pop("anyOf", None)
+    if alternatives:
+        types = [each["type"] for each in alternatives]
+        for each in alternatives:
+            setting.update({key: value for key, value in each.items() if key != "type"})
+        setting["type"] = types
+    elif "enum" in setting:
+        setting["type"] = "string"
+    return setting
+
+
+def setting_names() -> tuple[str, ...]:
+    """Return the names of all settings, in the order in which they are shown."""
+    return tuple(get_type_hints(Settings))
+
+
+def allowed_values(name: str) -> str:
+    """Return the values that a setting can have, in words; empty where they cannot be listed."""
+    values = json_schema()["properties"].get(name, {}).get("enum", [])
+    return " or ".join(map(quoted, values))

@@ -1,0 +1,159 @@
+"""Where settings come from: configuration files, the environment and `.env`; the later wins."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+
+from target_stitch_import.config.settings import (
+    ENVIRONMENT_PREFIX,
+    SECRETS,
+    Settings,
+    allowed_values,
+    setting_names,
+)
+from target_stitch_import.config.unknown import explain
+from target_stitch_import.errors import ConfigurationError, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_NO_SETTINGS = frozenset({"LOGLEVEL"})
+"""Variables with our prefix that set something else."""
+_INLINE = re.compile(r"[{}\"=\n]")
+"""What a file name hardly holds, and a configuration surely does."""
+
+
+def read_config(paths: Sequence[str], tell: Callable[[str], None]) -> dict[str, Any]:
+    """Return what configuration files say, and the environment where a path is `ENV`; later wins.
+
+    Args:
+        paths: Names of files, or `ENV`.
+        tell: Is told of each name that is not a setting.
+
+    Raises:
+        ConfigurationError: One cannot be read, or is no JSON object.
+    """
+    config: dict[str, Any] = {}
+    for path in paths:
+        if path == "ENV":
+            config |= from_environment(_environment(), tell)
+        else:
+            given = _read_file(path)
+            config |= given
+            known = setting_names()
+            for name in (each for each in given if each not in known):
+                note = f"Setting {quoted(name)} is not known, and does nothing.{explain(name)}"
+                tell(note)
+    return config
+
+
+def from_environment(
+    environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Return the configuration in `TARGET_STITCH_IMPORT_<SETTING>` variables.
+
+    Raises:
+        ConfigurationError: A value is not of its setting's type; the text names the variable.
+    """
+    hints = get_type_hints(Settings)
+    config: dict[str, Any] = {}
+    for variable, text in environment.items():
+        name = variable.removeprefix(ENVIRONMENT_PREFIX)
+        # Names that go on with `_` are Meltano's own, such as for the dialect of a loader.
+        if name == variable or name.startswith("_") or name in _NO_SETTINGS:
+            continue
+        setting = name.lower()
+        if setting not in hints:
+            note = (
+                f"The environment variable {quoted(variable)} is not known, and does nothing."
+                f"{explain(setting)}"
+            )
+            tell(note)
+        elif text:
+            config[setting] = _converted(variable, text, hints[setting])
+    return config
+
+
+def _converted(variable: str, text: str, hint: Any) -> Any:
+    setting = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+    try:
+        value = json.loads(text) if text.lstrip().startswith(("{", "[")) else text
+        return msgspec.convert(value, hint, strict=False)
+    except RecursionError:
+        raise ConfigurationError(
+            f"The environment variable {variable} is nested too deeply."
+        ) from None
+    except ValueError as error:
+        if allowed := allowed_values(setting):
+            why = f": it must be {allowed}"
+        else:
+            why = "" if setting in SECRETS else f": {error}"
+        raise ConfigurationError(
+            f"The environment variable {variable} cannot be used{why}."
+        ) from None
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    if _INLINE.search(path) and not _exists(path):
+        raise ConfigurationError(
+            "The configuration is given on the command line itself, where others can see it. Put "
+            "it into a file that only you may read, and give the name of that: --config FILE."
+        )
+    try:
+        given = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise ConfigurationError(
+            f"The configuration {quoted(path, mark='')} cannot be read: {error.strerror}."
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(
+            f"The configuration {quoted(path, mark='')} is nested too deeply."
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The configuration {quoted(path, mark='')} is not JSON: {_reason(error)}."
+        ) from None
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"The configuration {quoted(path, mark='')} is not a JSON object.")
+    return given
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # it is too long for a name
+        return False
+
+
+def _reason(error: ValueError) -> str:
+    """Return what is wrong with a text, and where; nothing of the text itself."""
+    if isinstance(error, json.JSONDecodeError):
+        message = error.msg[:1].lower() + error.msg[1:]
+        return f"{message}, at line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8, at byte {error.start + 1:,}"
+    return "it holds a number that is too long"
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment, over what a `.env` file in the working directory says."""
+    environment = dict(os.environ)
+    if Path(".env").is_file():
+        from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
+
+        try:
+            saved = {name: value for name, value in dotenv_values(".env").items() if value}
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(
+                f"The file .env is not UTF-8, at byte {error.start + 1:,}."
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(f"The file .env cannot be read: {error.strerror}.") from None
+        environment = saved | environment
+    return environment

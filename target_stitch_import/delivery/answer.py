@@ -1,0 +1,110 @@
+"""What comes back for one request, as it came; a value, never an exception."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Failure(Enum):
+    """Why there is no answer. The value tells a user."""
+
+    UNREACHABLE = "no connection"
+    LOST = "the connection broke off"
+    TIMED_OUT = "no answer in time"
+    CUT_OFF = "the answer was cut off"
+    UNTRUSTED = "TLS failed"
+    UNSENDABLE = "the request cannot be sent at all"
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Tell whether the request may have been carried out all the same."""
+        return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
+
+
+class End(Enum):
+    """How far an answer's body was read, where that is no failure."""
+
+    FRAMED = "to the end that its headers announce"
+    CLOSED = "to the end of the connection, which need not be its own"
+    NOT_READ = "as far as an answer is read at all"
+
+
+class Content(Enum):
+    """What the body of a 2xx is; the value tells a user."""
+
+    ACKNOWLEDGEMENT = "an acknowledgement"
+    ERROR = "an error"
+    UNCLEAR = "unclear"
+    ERROR_MEMBER = "a JSON object with an `error`"
+    OTHER_STATUS = "a JSON object whose `status` is not text"
+    LIST = "a JSON list"
+    PAGE = "a web page"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status with its body as it came, or a failure with a `detail` that may be shown."""
+
+    status: int | None = None
+    body: bytes = b""
+    retry_after: str | None = None
+    failure: Failure | None = None
+    detail: str = ""
+    end: End = End.FRAMED
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is a 2xx, which alone acknowledges nothing."""
+        return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def content(self) -> Content:
+        """What the whole body says, if the status is a 2xx."""
+        return content_of(self.body, self.end)
+
+
+def content_of(body: bytes, end: End) -> Content:
+    """Return what the whole body of a 2xx says."""
+    if not body:
+        # Where only the connection's end ends an answer, its body may be what is missing.
+        return Content.ACKNOWLEDGEMENT if end is End.FRAMED else Content.UNCLEAR
+    opening = body.lstrip(_BEFORE_TEXT)[:1]
+    if opening != b"{":
+        if not opening and end is not End.FRAMED:
+            return Content.UNCLEAR
+        return _FOREIGN.get(opening, Content.TEXT)  # whatever else there is to it
+    members = _members(body) if end is not End.NOT_READ else None
+    if members is None:
+        return Content.UNCLEAR
+    # A name may stand there twice.
+    statuses = [value for name, value in members if name == "status"]
+    if any(isinstance(each, str) and each.strip().upper() == "ERROR" for each in statuses):
+        return Content.ERROR
+    if any(name == "error" for name, _ in members):
+        return Content.ERROR_MEMBER
+    if not all(isinstance(each, str) for each in statuses):
+        return Content.OTHER_STATUS
+    return Content.ACKNOWLEDGEMENT
+
+
+def _members(body: bytes) -> tuple[tuple[str, Any], ...] | None:
+    """Return the members of a JSON object; None if it is none, or cannot be read whole."""
+    try:
+        read = _JSON.decode(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, tuple) else None
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=tuple, parse_constant=_no_number)
+_BEFORE_TEXT = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+"""White space and byte-order marks, also of the wider Unicode encodings."""
+_FOREIGN = {b"<": Content.PAGE, b"[": Content.LIST}

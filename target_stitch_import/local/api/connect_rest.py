@@ -1,0 +1,117 @@
+"""What Stitch Connect has beyond sources and tokens: answered where it can be true, else a 501.
+
+The forms are those of the Connect reference. An Import API source has no tap that could be checked,
+and is well as soon as it exists; its streams are the tables that arrived.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
+
+from target_stitch_import.local.api import answers
+from target_stitch_import.local.api.accounts import DEFAULT_CREATED_AT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from target_stitch_import.local.api.accounts import Client, Source
+    from target_stitch_import.local.api.answers import Answer
+
+DESTINATION_ID = 1
+_NOT_PLAYED = (
+    (r"/v4/sources/[^/]+/streams/metadata", "the selection of streams"),
+    (r"/v4/sources/[^/]+/streams/[^/]+", "the schemas of streams"),
+    (r"/v4/sources/[^/]+/sync", "replication jobs"),
+    (r"/v4/source-types(/(?!import_api$)[^/]+)?", "source types other than import_api"),
+    (r"/v4/destination-types(/[^/]+)?", "destination types"),
+    (r"/v4/destinations(/[^/]+)?", "changes to destinations: see --destination"),
+    (r"/v4/[^/]+/extractions(/[^/]+)?", "extractions"),
+    (r"/v4/[^/]+/loads(/last)?", "the list of loads"),
+    (r"/v3/accounts", "the creation of accounts: see --accounts"),
+    (r"/v3/sessions/ephemeral", "sessions"),
+    (r"/v3/.*", "version 3 of Stitch Connect"),
+    (r"/notifications/public/v1/api/.*", "notifications"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where accepted data goes, as Connect sees it."""
+
+    type: str
+    """Such as `postgres`."""
+    streams: Callable[[str], list[tuple[str, tuple[str, ...]]]]
+    """The tables of a source's schema that hold rows: names as sent, and their keys."""
+
+
+def not_played(path: str) -> Answer | None:
+    """Answer a documented request that the local Import API does not play."""
+    for pattern, what in _NOT_PLAYED:
+        if re.fullmatch(pattern, path):
+            message = f"the local Import API does not play {what}"
+            return answers.as_json(501, {"error": "NotPlayed", "data": {"message": message}})
+    return None
+
+
+def connection_check(client: Client, kind_id: int, created_at: str) -> dict[str, Any]:
+    """Give the last connection check of a source or destination: it succeeded as it was made."""
+    check = uuid5(NAMESPACE_URL, f"{client.client_id}/{kind_id}")
+    return {
+        "target_exit_status": None,
+        "tap_error_message": None,
+        "check_exit_status": 0,
+        "name": f"{client.client_id}.{kind_id}.check.{check}",
+        "start_time": created_at,
+        "mode": "check",
+        "tap_exit_status": None,
+        "target_error_message": None,
+        "discovery_exit_status": None,
+        "status": "succeeded",
+        "completion_time": created_at,
+        "error": False,
+        "discovery_error_message": None,
+    }
+
+
+def streams(source: Source, destination: Destination) -> list[dict[str, Any]]:
+    """Give a source's streams."""
+    return [
+        {
+            "selected": True,
+            "stream_id": number,
+            "tap_stream_id": name,
+            "stream_name": name,
+            "metadata": {"selected": True, "table-key-properties": list(key_names)},
+        }
+        for number, (name, key_names) in enumerate(destination.streams(source.name), 1)
+    ]
+
+
+def destinations(client: Client, destination: Destination) -> list[dict[str, Any]]:
+    """Give the one destination that there is."""
+    form = {"type": "form", "properties": []}
+    return [
+        {
+            "description": None,
+            "properties": {},
+            "updated_at": DEFAULT_CREATED_AT,
+            "name": "Local Import API",
+            "type": destination.type,
+            "deleted_at": None,
+            "system_paused_at": None,
+            "stitch_client_id": client.client_id,
+            "paused_at": None,
+            "id": DESTINATION_ID,
+            "display_name": None,
+            "created_at": DEFAULT_CREATED_AT,
+            "report_card": {
+                "type": destination.type,
+                "current_step": 2,
+                "current_step_type": "fully_configured",
+                "steps": [form, {"type": "fully_configured", "properties": []}],
+            },
+        }
+    ]

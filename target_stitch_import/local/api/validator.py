@@ -1,0 +1,217 @@
+"""Do records fit a schema? Column by column where that is quick, else by a compiled validator.
+
+The quick way and the compiled one only ever agree; the words of a refusal are found apart from
+them, by walking the one record that they refuse. Patterns run in an engine that bounds its
+backtracking, and numbers are compared as exact decimals.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+import msgspec
+
+from target_stitch_import.local.api.date_times import (
+    all_sure,
+    is_date_time,
+    is_strict_date_time,
+)
+from target_stitch_import.local.api.explain import explain
+from target_stitch_import.local.api.numbers import (
+    KEYWORDS,
+    is_multiple,
+    is_number,
+    number_violations,
+    scale_of_step,
+)
+from target_stitch_import.local.api.schemas import InvalidSchemaError, usable
+from target_stitch_import.local.api.values import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_stitch_import.local.api.values import Columns
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_NUMBER = "x-number"
+"""The keyword that stands for those of numbers in what is compiled; its value is a place in a list,
+since the compiler would read the bounds themselves as doubles."""
+_OF_TYPE: dict[str, frozenset[type]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, Decimal}),
+    "boolean": frozenset({bool}),
+    "object": frozenset({dict}),
+    "array": frozenset({list}),
+    "null": frozenset({type(None)}),
+}
+_ANY = frozenset().union(*_OF_TYPE.values())
+_BY_COLUMN = frozenset({"type", "format", "minLength", "maxLength", *KEYWORDS})
+_SILENT = frozenset({"type", "properties", "definitions"})
+
+
+class RecordSchema:
+    """One schema, compiled: `first_unfit` and `accepts` are quick, `explain` finds the words."""
+
+    def __init__(self, schema: Mapping[str, Any], *, strict_date_time: bool = False) -> None:
+        self._is_date_time: Callable[[str], bool] = (
+            is_strict_date_time if strict_date_time else is_date_time
+        )
+        self._strict = strict_date_time
+        self.schema: dict[str, Any] = usable(schema)
+        self.accepts = self._compiled(self.schema)
+        self._columns: dict[str, dict[str, Any]] = {}
+        rest = self._rest()
+        self._rest_accepts = self._compiled(rest) if rest is not None else None
+
+    def first_unfit(self, columns: Columns) -> int | None:
+        """Give the position of the first record that does not fit, or None."""
+        fit = all(
+            self._column_fits(schema, columns, name) for name, schema in self._columns.items()
+        )
+        rest = self._rest_accepts
+        if fit and (rest is None or all(map(rest, columns.records))):
+            return None
+        accepts = self.accepts
+        return next((at for at, each in enumerate(columns.records) if not accepts(each)), None)
+
+    def explain(self, record: Any) -> str:
+        """Say why `record` was refused, in the words of the live service's validator."""
+        return explain(self.schema, record, self._is_date_time)
+
+    def _rest(self) -> dict[str, Any] | None:
+        """Take the properties that are checked by column out; give what is left to be checked."""
+        properties = self.schema.get("properties", {})
+        if "$ref" in self.schema or "definitions" in self.schema:
+            return self.schema  # what is referred to must stay where it is
+        if dict not in _types(self.schema):
+            return self.schema
+        self._columns = {
+            name: schema for name, schema in properties.items() if schema.keys() <= _BY_COLUMN
+        }
+        if len(self._columns) == len(properties) and self.schema.keys() <= _SILENT:
+            return None
+        # They stay as names, for what speaks of all others.
+        named: dict[str, Any] = {name: {} for name in self._columns}
+        return {**self.schema, "properties": {**properties, **named}}
+
+    def _compiled(self, schema: dict[str, Any]) -> Callable[[Any], bool]:
+        rules: list[dict[str, Any]] = []
+
+        class Exact:
+            """Compares numbers for the validator."""
+
+            def __init__(self, _parent: Any, value: int, _path: Any) -> None:
+                self._rule = rules[value]
+
+            def validate(self, instance: Any) -> None:
+                if is_number(instance) and next(number_violations(self._rule, instance), None):
+                    raise ValueError
+
+        try:
+            validator = jsonschema_rs.Draft4Validator(
+                _with_exact_numbers(schema, rules),
+                validate_formats=True,
+                formats={"date-time": self._is_date_time},
+                keywords={_NUMBER: Exact},
+                retriever=_never_fetch,
+            )
+        except (jsonschema_rs.ValidationError, ValueError) as error:
+            raise InvalidSchemaError(_first_line(error)) from None
+        return validator.is_valid
+
+    def _column_fits(self, schema: dict[str, Any], columns: Columns, name: str) -> bool:
+        """Whether a column plainly fits; false also where it takes a closer look."""
+        values = columns.values.get(name)
+        if values is None:
+            return True
+        kinds = columns.kinds[name] - _types(schema)
+        if kinds and (kinds != _OF_TYPE["null"] or columns.has_null(name)):
+            return False
+        if schema.keys() <= {"type"}:
+            return True
+        texts: Sequence[str] = [each for each in values if type(each) is str]
+        if texts and not self._texts_fit(schema, texts):
+            return False
+        numbers = [each for each in values if type(each) is int or type(each) is Decimal]
+        return not numbers or _numbers_fit(schema, numbers)
+
+    def _texts_fit(self, schema: dict[str, Any], texts: Sequence[str]) -> bool:
+        if "format" in schema and (self._strict or not all_sure(texts)):
+            return False
+        if "maxLength" in schema and max(map(len, texts)) > schema["maxLength"]:
+            return False
+        return "minLength" not in schema or min(map(len, texts)) >= schema["minLength"]
+
+
+def _types(schema: dict[str, Any]) -> frozenset[type]:
+    names = schema.get("type")
+    if names is None:
+        return _ANY
+    if isinstance(names, str):
+        return _OF_TYPE[names]
+    return frozenset().union(*(_OF_TYPE[name] for name in names))
+
+
+def _numbers_fit(schema: dict[str, Any], numbers: list[int | Decimal]) -> bool:
+    if "minimum" in schema or "maximum" in schema:
+        bounds = {name: value for name, value in schema.items() if name != "multipleOf"}
+        for each in (min(numbers), max(numbers)):
+            if next(number_violations(bounds, each), None):
+                return False
+    step = schema.get("multipleOf")
+    return step is None or _are_multiples(numbers, step)
+
+
+def _are_multiples(numbers: list[int | Decimal], step: int | Decimal) -> bool:
+    """Whether all plainly are multiples of a step such as 0.01, by their digits after the point."""
+    scale = scale_of_step(step)
+    if step != Decimal((0, (1,), -scale)):
+        return all(is_multiple(each, step) for each in numbers)
+    texts = [str(each) for each in numbers if type(each) is Decimal]
+    longest = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
+    return longest <= scale and "E" not in "".join(texts)
+
+
+def _with_exact_numbers(schema: Any, rules: list[dict[str, Any]]) -> Any:
+    """Copy a usable schema with the keywords of numbers replaced; enum values stay as they are."""
+    if not isinstance(schema, dict):
+        return schema
+    copy: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword in ("properties", "patternProperties", "definitions", "dependencies"):
+            copy[keyword] = {name: _with_exact_numbers(each, rules) for name, each in value.items()}
+        elif keyword in ("anyOf", "oneOf", "allOf") or (
+            keyword == "items" and isinstance(value, list)
+        ):
+            copy[keyword] = [_with_exact_numbers(each, rules) for each in value]
+        elif keyword in ("not", "items", "additionalProperties", "additionalItems"):
+            copy[keyword] = _with_exact_numbers(value, rules)
+        elif keyword not in KEYWORDS:
+            copy[keyword] = value
+    rule = {keyword: schema[keyword] for keyword in KEYWORDS if keyword in schema}
+    if rule:
+        copy[_NUMBER] = len(rules)
+        rules.append(rule)
+    return copy
+
+
+def compiled(schema: Mapping[str, Any], *, strict_date_time: bool = False) -> RecordSchema:
+    """Compile `schema`, or raise InvalidSchemaError; the latest ones are kept."""
+    return _compiled(_ENCODER.encode(schema), strict_date_time)
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: bytes, strict_date_time: bool) -> RecordSchema:  # noqa: FBT001 - a cache key
+    return RecordSchema(parse(text), strict_date_time=strict_date_time)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "invalid")
+
+
+def _never_fetch(uri: str) -> Any:
+    raise ValueError(f"reference to another document: {uri}")

@@ -1,0 +1,152 @@
+"""The command `serve`: for `stitch-import`, and for `python -m target_stitch_import.local`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
+from target_stitch_import.local.options import Options, OptionsError, Strictness
+
+EX_CONFIG = 78
+DEFAULT_PORT = 8087
+
+
+def _destination(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    from target_stitch_import.local.warehouse.profiles import profiles  # noqa: PLC0415 - reads a file
+
+    if value not in profiles():
+        raise click.BadParameter(f"it is one of {', '.join(profiles())}.")
+    return value
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  stitch-import serve\n"
+    "  stitch-import serve --port 0 --database warehouse.duckdb\n"
+    "  stitch-import serve --accounts accounts.json --destination redshift\n"
+)
+@click.option("--host", default=Options.host, show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=DEFAULT_PORT,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 picks a free one.",
+)
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="DuckDB file to load into; without it, memory that is gone afterwards.",
+)
+@click.option(
+    "--accounts",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSON file of clients, sources and tokens; without it any token is accepted.",
+)
+@click.option(
+    "--region",
+    type=click.Choice(["us", "eu"]),
+    help="Data pipeline region to play: that of the accounts, or us.",
+)
+@click.option(
+    "--destination",
+    default=Options.destination,
+    show_default=True,
+    callback=_destination,
+    help="Destination whose names, limits and types to follow.",
+)
+@click.option(
+    "--nested",
+    type=click.Choice(["flatten", "json"]),
+    help="Objects and arrays: flattened to columns and subtables, or kept as JSON text.",
+)
+@click.option(
+    "--keep-bytes",
+    "kept_bytes",
+    default=Options.kept_bytes,
+    show_default=True,
+    type=click.IntRange(0),
+    help="How much of accepted requests to keep for /_local/requests.",
+)
+@click.option(
+    "--max-body-bytes",
+    default=Options.max_body_bytes,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Largest request body that is accepted.",
+)
+@click.option(
+    "--allow-host",
+    "allow_hosts",
+    metavar="NAME",
+    multiple=True,
+    help="Host name to answer to, beside localhost and the address listened on.",
+)
+@click.option(
+    "--allow-origin",
+    "allow_origins",
+    metavar="URL",
+    multiple=True,
+    help="Origin of web pages that may call the API, such as http://localhost:3000 (CORS).",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Serve HTTPS with this certificate (PEM), and --tls-key.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Private key (PEM) of --tls-cert.",
+)
+@click.option(
+    "--tls-self-signed",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Serve HTTPS with a pair made in this folder, for loopback and the service's host names.",
+)
+@click.option("--public-page", is_flag=True, help="Show the page to other machines too.")
+@click.option("--strict-keys", is_flag=True, help="Refuse string keys of 256 characters or more.")
+@click.option("--strict-datetime", is_flag=True, help="Refuse date-times with offsets like +0000.")
+@click.option(
+    "--no-data-points",
+    "count_data_points",
+    flag_value=False,
+    default=True,
+    help="Do not refuse over 10,000 data points.",
+)
+@click.option(
+    "--strict-push",
+    is_flag=True,
+    help="Refuse namespace, switch_view and client_id as text in a push.",
+)
+@click.option("--live-messages", is_flag=True, help="Word violations as the live service does.")
+@click.option(
+    "--stop-with-stdin",
+    is_flag=True,
+    help="End when stdin does: the child of a test runner that cannot outlive it.",
+)
+def serve(*, stop_with_stdin: bool, **given: Any) -> None:
+    """Serve a local Import API, with its page at /.
+
+    Prints `listening on URL` once it answers, and goes on until it is interrupted. Stitch Connect's
+    requests for sources and tokens are answered too.
+    """
+    try:
+        require_extra()
+    except LocalExtraMissingError as error:
+        click.echo(str(error), err=True)
+        sys.exit(EX_CONFIG)
+    from target_stitch_import.local.server.serving import run  # noqa: PLC0415 - heavy
+
+    strictness = Strictness(**{each.name: given.pop(each.name) for each in fields(Strictness)})
+    try:
+        options = Options(strictness=strictness, **given)
+    except OptionsError as error:
+        raise click.UsageError(str(error)) from None
+    sys.exit(run(options, stop_with_stdin=stop_with_stdin))

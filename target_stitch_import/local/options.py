@@ -1,0 +1,87 @@
+"""How a local Import API is to run: each option, with its default, in one place.
+
+Standard library only, so that a command line can be read before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]\\]+))(?::\d{0,5})?")
+_ORIGIN = re.compile(r"https?://([^/]+)")
+
+
+class OptionsError(ValueError):
+    """An option that cannot be used; the text says which and why."""
+
+
+def host_of(text: str) -> str | None:
+    """Give the name or address of `HOST` or `HOST:PORT`, in lower case; None if it is neither."""
+    match = _HOST.fullmatch(text)
+    return (match[1] or match[2]).lower().removesuffix(".") if match is not None else None
+
+
+@dataclass(frozen=True)
+class Strictness:
+    """Where documents disagree: each switch takes the stricter reading."""
+
+    strict_keys: bool = False
+    """Refuse string keys of 256 characters and more, not only those over 1,024."""
+    strict_datetime: bool = False
+    """Refuse the offset form `+0000`."""
+    count_data_points: bool = True
+    """Refuse records of more than 10,000 data points."""
+    strict_push: bool = False
+    """Refuse what the reference does not have: `namespace`, `switch_view`, `client_id` as text."""
+    live_messages: bool = False
+    """Word a record's violations as the live service was seen to, with line breaks."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `serve` and of `ImportApi`; see `docs/local-import-api.md`."""
+
+    database: Path | None = None
+    accounts: Path | str | Mapping[str, Any] | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    region: str | None = None
+    destination: str = "postgresql"
+    nested: str | None = None
+    kept_bytes: int | None = 64_000_000
+    max_body_bytes: int = 20_000_000  # 20MB, taken as decimal: the safe reading
+    public_page: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    """Names beside `localhost`, loopback addresses and `host` that a `Host` header may give."""
+    allow_origins: tuple[str, ...] = ()
+    """Origins of web pages, such as `http://localhost:3000`, that may call the API."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_self_signed: Path | None = None
+    """A folder for a pair that is made for loopback and the service's own host names."""
+    strictness: Strictness = Strictness()
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without starting. Raises OptionsError."""
+        for name in self.allow_hosts:
+            if host_of(name) != name.lower():
+                raise OptionsError(f"--allow-host {name}: give a host's name alone, without port")
+        for origin in self.allow_origins:
+            match = _ORIGIN.fullmatch(origin)
+            if match is None or host_of(match[1]) is None or origin != origin.lower():
+                raise OptionsError(
+                    f"--allow-origin {origin}: give scheme, host and port as a browser does, such"
+                    " as http://localhost:3000"
+                )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise OptionsError("--tls-cert and --tls-key go together: give both files")
+        if self.tls_cert is not None and self.tls_self_signed is not None:
+            raise OptionsError("--tls-self-signed makes a pair: leave out --tls-cert and --tls-key")
+        object.__setattr__(self, "allow_hosts", tuple(map(str.lower, self.allow_hosts)))

@@ -1,0 +1,187 @@
+"""Numbers in the warehouse keep every digit: which column type holds these values exactly?
+
+A DOUBLE column holds a number if it prints back as the same number; else DECIMAL(38, scale) must,
+and where that has too few digits, text.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    Number = int | Decimal
+
+MAX_DIGITS = 38
+DOUBLE = "DOUBLE"
+TEXT = "VARCHAR"
+MAX_DECLARED_SCALE = MAX_DIGITS // 2  # a greater one leaves no room for digits before the point
+_SURE_DIGITS = 15  # always survive a double
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Digits before and after the point that a set of numbers needs."""
+
+    whole: int = 0
+    scale: int = 0
+
+    def __or__(self, other: Extent) -> Extent:
+        return Extent(max(self.whole, other.whole), max(self.scale, other.scale))
+
+    @property
+    def fits(self) -> bool:
+        """Whether one DECIMAL type can hold them."""
+        return self.whole + self.scale <= MAX_DIGITS
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a destination documents its decimals to hold: digits before and after the point, in all.
+
+    0 means no limit. What a double holds is within every range.
+    """
+
+    whole: int = 0
+    scale: int = 0
+    digits: int = 0
+
+    def holds(self, needed: Extent) -> bool:
+        """Whether a number of that extent is within it."""
+        return (
+            (not self.whole or needed.whole <= self.whole)
+            and (not self.scale or needed.scale <= self.scale)
+            and (not self.digits or needed.whole + needed.scale <= self.digits)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The SQL type for a column, and the positions of values that no type can hold."""
+
+    sql_type: str
+    outside: Sequence[int] = ()
+
+
+def decimal_type(scale: int) -> str:
+    """Name the DECIMAL type of that scale."""
+    return f"DECIMAL({MAX_DIGITS},{scale})"
+
+
+def scale_of(sql_type: str) -> int | None:
+    """Read the scale of a DECIMAL type; None for another type."""
+    return int(sql_type[:-1].partition(",")[2]) if sql_type.startswith("DECIMAL") else None
+
+
+def survives_double(value: int | Decimal) -> bool:
+    """Whether a double prints back as this number, or is exactly it."""
+    try:
+        double = float(value)
+    except OverflowError:
+        return False
+    if not math.isfinite(double):
+        return False
+    return value == Decimal(repr(double)) or value == Decimal(double)
+
+
+def extent(value: int | Decimal) -> Extent:
+    """Measure one number, trailing zeros aside."""
+    _, digits, exponent = Decimal(value).as_tuple()
+    power = int(exponent)
+    count = len(digits)
+    while count > 1 and digits[count - 1] == 0:
+        count -= 1
+        power += 1
+    if digits[:count] == (0,):
+        return Extent()
+    return Extent(max(count + power, 0), max(-power, 0))
+
+
+def plain(value: Number) -> str:
+    """Write a number in digits alone, as the one text that stands for it in a text column."""
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a number column is before a load: its type, None for a new column.
+
+    `existing` measures what it holds already; it is called only before a change.
+    """
+
+    sql_type: str | None
+    declared_scale: int | None
+    """What a `multipleOf` asks of a new one: it bounds the scale, the values decide."""
+    existing: Callable[[], Extent]
+
+
+def fit(values: Sequence[Number | None], state: State, allowed: Range) -> Fit:
+    """Choose the type for a number column that is to hold `values` (None is no value)."""
+    rough = rough_extent(values)
+    outside: list[int] = []
+    if not allowed.holds(rough):
+        outside = [
+            at
+            for at, value in enumerate(values)
+            if value is not None and not allowed.holds(extent(value)) and not survives_double(value)
+        ]
+        beyond = frozenset(outside)
+        values = [None if at in beyond else value for at, value in enumerate(values)]
+        rough = rough_extent(values)
+    return Fit(_type(values, rough, state), outside)
+
+
+def _type(values: Sequence[Number | None], rough: Extent, state: State) -> str:
+    current = state.sql_type
+    if current == TEXT:
+        return TEXT
+    scale = scale_of(current) if current else state.declared_scale
+    if current is None and scale is not None and scale > MAX_DECLARED_SCALE:
+        scale = 0
+    if scale is None:
+        if not _changed_by_double(values, rough):
+            return DOUBLE
+        scale = 0
+    needed = Extent(0, scale) | rough
+    if not needed.fits:
+        needed = Extent(0, scale) | exact_extent(values)
+    if needed.fits and current not in (None, decimal_type(needed.scale)):
+        needed |= state.existing()
+    return decimal_type(needed.scale) if needed.fits else TEXT
+
+
+def exact_extent(values: Iterable[Number | None]) -> Extent:
+    """Measure what numbers need together."""
+    needed = Extent()
+    for value in values:
+        if value is not None:
+            needed |= extent(value)
+    return needed
+
+
+def rough_extent(values: Sequence[Number | None]) -> Extent:
+    """Measure at least what numbers need, by their texts; exactly where those have exponents."""
+    decimals = [value for value in values if type(value) is Decimal]
+    texts = list(map(str, decimals))
+    if "E" in "".join(texts):
+        return exact_extent(values)
+    whole = max(map(Decimal.adjusted, decimals), default=-1) + 1
+    scale = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
+    integers = [value for value in values if type(value) is int]
+    if integers:
+        whole = max(whole, len(str(abs(max(integers)))), len(str(abs(min(integers)))))
+    return Extent(max(whole, 0), scale)
+
+
+def _changed_by_double(values: Sequence[Number | None], rough: Extent) -> bool:
+    """Whether a double changes one; most columns are judged by their digits alone."""
+    if rough.whole + rough.scale <= _SURE_DIGITS:
+        return False
+    return not all(value is None or survives_double(value) for value in values)

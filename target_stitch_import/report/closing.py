@@ -1,0 +1,300 @@
+"""What people are told at the end of a run: a table on a terminal, else sentences in the log.
+
+Law: what needs someone to act, records set aside and rows rejected, is a warning, so that `--quiet`
+does not hide it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from target_stitch_import.errors import quoted
+from target_stitch_import.report.summary import ActivationSummary, StreamSummary
+from target_stitch_import.report.terminal import fitting, width
+from target_stitch_import.report.words import counted, duration, elapsed, rate, size
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from target_stitch_import.report.summary import Summary
+    from target_stitch_import.report.terminal import Terminal
+
+MOST_STREAMS_TOLD = 20
+MOST_REASONS_TOLD = 20
+_LEAST_NAME_COLUMNS = 12
+_GAP = "  "
+ACKNOWLEDGED = "acknowledged"
+WOULD_BE_SENT = "would be sent"
+"""What is told of records in a dry run: nobody acknowledged them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a run's end is told from, besides its summary; `database` is that of `region: local`."""
+
+    dead_letter_path: str | None = None
+    database: str | None = None
+    dry_run: bool = False
+
+    @property
+    def done(self) -> str:
+        """What became of the records that got through."""
+        return WOULD_BE_SENT if self.dry_run else ACKNOWLEDGED
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that a user may want next, and what for."""
+
+    purpose: str
+    command: str
+
+
+def tell(
+    summary: Summary, setting: Setting, logger: logging.Logger, terminal: Terminal | None
+) -> None:
+    """Tell people what the run did."""
+    for text in warnings(summary, setting):
+        logger.warning("%s", text)
+    if terminal:
+        terminal.show(["", *screen(summary, setting, terminal.columns)])
+        return
+    for text in [*_sentences(summary, setting.done), *_overview(summary, setting)]:
+        logger.info("%s", text)
+    for step in steps(summary, setting):
+        logger.info("%s: %s", step.purpose, step.command)
+
+
+def screen(summary: Summary, setting: Setting, columns: int) -> list[str]:
+    """Return the lines of a terminal: a table where there is room for one, and what follows."""
+    rows = table(summary, setting.done, columns) if summary.streams else []
+    if any(width(row) > columns for row in rows):
+        rows = _wrapped(_sentences(summary, setting.done), columns)
+    lines = [*rows, "", *_wrapped(_overview(summary, setting), columns)]
+    for step in steps(summary, setting):
+        # A command stays in one line, so that it can be copied.
+        lines += ["", *_wrapped([f"{step.purpose}:"], columns), f"  {step.command}"]
+    return lines
+
+
+def _wrapped(texts: Iterable[str], columns: int) -> list[str]:
+    """Return texts in lines of whole words; what follows the first line of each is indented."""
+    lines: list[str] = []
+    for text in texts:
+        first, *words = text.split(" ")
+        lines.append(first)
+        for word in words:
+            if width(lines[-1]) + 1 + width(word) > columns:
+                lines.append(f"  {word}")
+            else:
+                lines[-1] += f" {word}"
+    return lines
+
+
+def warnings(summary: Summary, setting: Setting) -> Iterator[str]:
+    """Yield what is wrong with some of the data, though the run went on."""
+    aside = {name: each.set_aside_reasons for name, each in summary.streams.items()}
+    verb = "would be set aside" if setting.dry_run else "set aside"
+    for stream, reason, count in _most(aside):
+        yield f"Stream {stream}: {counted(count, 'record')} {verb}: {reason}"
+    if summary.set_aside and setting.dead_letter_path and not setting.dry_run:
+        are = "is" if summary.set_aside == 1 else "are"
+        yield (
+            f"{counted(summary.set_aside, 'record')} {are} in {setting.dead_letter_path}, set "
+            "aside and not delivered. Repair them there, then send them with `stitch-import replay`"
+        )
+    for table_name, reason, count in _most(summary.rejected):
+        yield f"Table {table_name}: {counted(count, 'row')} rejected while loading: {reason}"
+    if summary.rejected:
+        yield (
+            f"{counted(summary.rejected_rows, 'row')} rejected while loading: acknowledged, but in "
+            "no table of their own. `_sdc_rejected` has them with their reasons: stitch-import "
+            f"tables --database {shlex.quote(setting.database or '')}"
+        )
+
+
+def steps(summary: Summary, setting: Setting) -> Iterator[Step]:
+    """Yield what a user may want to do next."""
+    if setting.dry_run:
+        return
+    api = "--config CONFIG"
+    if setting.database:
+        database = shlex.quote(setting.database)
+        yield Step("To see the tables", f"stitch-import tables --database {database}")
+    path = setting.dead_letter_path
+    if not (summary.set_aside and path):
+        return
+    if setting.database:
+        api = "--api-url http://127.0.0.1:8087"
+        serve = f"stitch-import serve --database {database}"
+        yield Step("To send what was set aside, once it is repaired, start", serve)
+        yield Step("and beside it", f"stitch-import replay {api} {shlex.quote(path)}")
+    else:
+        replay = f"stitch-import replay {api} {shlex.quote(path)}"
+        yield Step("To send what was set aside, once it is repaired", replay)
+
+
+def table(summary: Summary, done: str, columns: int) -> list[str]:
+    """Return the streams as aligned rows, those with most to tell first.
+
+    They take up at most `columns`, unless that is too few for the numbers.
+    """
+    named, rest = _streams(summary)
+    rows = [(quoted(name, mark=""), each) for name, each in named]
+    if rest:
+        rows.append((f"{counted(len(rest), 'smaller stream')}", _together(rest)))
+    if len(rows) > 1:
+        rows.append(("all", _together(summary.streams.values())))
+    titles = ["stream", "read", done, "set aside", "repaired", "bytes"]
+    cells = [titles, *([name, *_cells(each)] for name, each in rows)]
+    if _wide(cells) > columns - _LEAST_NAME_COLUMNS:
+        # What did not happen goes first.
+        kept = [
+            at
+            for at, title in enumerate(titles)
+            if title not in {"set aside", "repaired"} or any(row[at] != "0" for row in cells[1:])
+        ]
+        cells = [[row[at] for at in kept] for row in cells]
+    room = max(columns - _wide(cells), _LEAST_NAME_COLUMNS)
+    cells = [[fitting(name, room), *numbers] for name, *numbers in cells]
+    widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    return [_aligned(row, widths) for row in cells]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a row as text, the name to the left and the numbers to the right."""
+    padding = [" " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)]
+    name = row[0] + padding[0]
+    numbers = [before + cell for before, cell in zip(padding[1:], row[1:], strict=True)]
+    return _GAP.join([name, *numbers]).rstrip()
+
+
+def _wide(cells: list[list[str]]) -> int:
+    """Return how many columns the numbers take up, and the gaps before them."""
+    numbers = zip(*(row[1:] for row in cells), strict=True)
+    return sum(len(_GAP) + max(map(len, column)) for column in numbers)
+
+
+def _cells(stream: StreamSummary) -> list[str]:
+    activations = stream.activations
+    return [
+        f"{stream.read - activations.read:,}",
+        f"{stream.acknowledged - activations.acknowledged:,}",
+        f"{stream.set_aside:,}",
+        f"{stream.repaired_values:,}",
+        size(stream.bytes),
+    ]
+
+
+def _sentences(summary: Summary, done: str) -> Iterator[str]:
+    """Yield a sentence for each stream, those with the most to tell first."""
+    named, rest = _streams(summary)
+    for name, each in named:
+        yield f"Stream {quoted(name)}: {_counts(each, done)}"
+    if rest:
+        yield f"And {counted(len(rest), 'smaller stream')}: {_counts(_together(rest), done)}"
+
+
+def _counts(stream: StreamSummary, done: str) -> str:
+    read, acknowledged, set_aside, repaired, size_of_all = _cells(stream)
+    told = f"{read} read, {acknowledged} {done}, {set_aside} set aside"
+    if stream.repaired_values:
+        told += f", {repaired} repaired"
+    if stream.activations.read:
+        told += f"; {counted(stream.activations.read, 'version')} to activate"
+    told += f"; {size_of_all} in {counted(stream.batches, 'batch')}"
+    return told + (f", {counted(stream.retries, 'request')} repeated" if stream.retries else "")
+
+
+def _overview(summary: Summary, setting: Setting) -> Iterator[str]:
+    """Yield what is to be said of the run as a whole, a sentence each."""
+    if setting.dry_run:  # nothing was on its way, so no times and no rates
+        yield (
+            f"{counted(summary.records_acknowledged, 'record')} would be sent, "
+            f"{size(summary.bytes)} in {counted(summary.batches, 'batch')}. Nothing was sent: this "
+            "run was dry"
+        )
+        return
+    records, seconds = summary.records_acknowledged, summary.seconds
+    rates = ""
+    if records and seconds:
+        rates = f", {rate(records / seconds)} records and {size(summary.bytes / seconds)} a second"
+    took = f"{seconds:.1f} s" if seconds < 60 else elapsed(seconds)
+    yield f"{counted(records, 'record')} acknowledged{_activated(summary)} in {took}{rates}"
+    latency = summary.latency_seconds
+    if summary.requests == 1:
+        yield f"1 request, answered in {duration(latency.slowest)}"
+    elif summary.requests:
+        repeated = f", {summary.retries:,} of them repeated" if summary.retries else ""
+        yield (
+            f"{counted(summary.requests, 'request')}{repeated}; half were answered within "
+            f"{duration(latency.median)}, 99 of 100 within {duration(latency.p99)}, the slowest in "
+            f"{duration(latency.slowest)}"
+        )
+    if summary.possible_duplicates:
+        yield (
+            f"{counted(summary.possible_duplicates, 'request')} repeated after an unclear answer: "
+            "in streams without keys, their rows may be there twice"
+        )
+    if summary.unavailable_seconds >= 1:
+        yield f"The Import API took nothing for {duration(summary.unavailable_seconds)}"
+    if summary.seconds_without_room >= 1:
+        yield (
+            f"Reading waited {duration(summary.seconds_without_room)} for the Import API, as the "
+            "buffer was full"
+        )
+
+
+def _activated(summary: Summary) -> str:
+    activations = summary.activations.acknowledged
+    return f" and {counted(activations, 'version')} activated" if activations else ""
+
+
+def _streams(
+    summary: Summary,
+) -> tuple[Sequence[tuple[str, StreamSummary]], Sequence[StreamSummary]]:
+    """Return the streams that are told of by name, and the others."""
+    streams = sorted(
+        summary.streams.items(), key=lambda each: (-each[1].set_aside, -each[1].read, each[0])
+    )
+    rest = [each for _, each in streams[MOST_STREAMS_TOLD:]]
+    return streams[:MOST_STREAMS_TOLD], rest
+
+
+def _together(streams: Iterable[StreamSummary]) -> StreamSummary:
+    """Return streams as if they were one."""
+    streams = list(streams)
+    repaired = sum(each.repaired_values for each in streams)
+    return StreamSummary(
+        read=sum(each.read for each in streams),
+        acknowledged=sum(each.acknowledged for each in streams),
+        set_aside=sum(each.set_aside for each in streams),
+        activations=ActivationSummary(
+            sum(each.activations.read for each in streams),
+            sum(each.activations.acknowledged for each in streams),
+        ),
+        repaired={"": {"": repaired}},
+        batches=sum(each.batches for each in streams),
+        bytes=sum(each.bytes for each in streams),
+        retries=sum(each.retries for each in streams),
+    )
+
+
+def _most(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
+    """Yield names with each reason and its count, the highest first; of many, the rest as one."""
+    every = Counter(
+        {
+            (name, reason): count
+            for name, reasons in counts.items()
+            for reason, count in reasons.items()
+        }
+    )
+    told = every.most_common(MOST_REASONS_TOLD)
+    for (name, reason), count in told:
+        yield quoted(name), quoted(reason, mark="", limit=1_000), count
+    if rest := every.total() - sum(count for _, count in told):
+        yield "`...`", f"{len(every) - len(told):,} more reasons or streams", rest

@@ -1,0 +1,72 @@
+"""Where a run's log goes: to stderr as that of the SDK's plugins does, or as configured."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
+from typing import TYPE_CHECKING
+
+from target_stitch_import.errors import ConfigurationError
+from target_stitch_import.files import Use
+from target_stitch_import.report.terminal import Terminal, wants_live_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOGGER_NAME = "target-stitch-import"
+
+
+def set_up_logging(
+    environment: Mapping[str, str], *, verbose: bool, quiet: bool
+) -> Terminal | None:
+    """Log to stderr, in the form and at the level that the SDK's plugins use.
+
+    Returns:
+        The terminal, where there is one that a live line can be drawn on.
+
+    Raises:
+        ConfigurationError: The logging configuration that the environment names cannot be used.
+    """
+    named = environment.get("TARGET_STITCH_IMPORT_LOGLEVEL") or environment.get("LOGLEVEL") or ""
+    if verbose or quiet:
+        named = "DEBUG" if verbose else "WARNING"
+    level = getattr(logging, named.upper(), logging.INFO)
+    path = environment.get("SINGER_SDK_LOG_CONFIG")
+    terminal = None
+    # A line that comes and goes does not help anyone who asked for more, for less or for a file.
+    if level == logging.INFO and not path and wants_live_line(sys.stderr, environment):
+        terminal = Terminal(sys.stderr)
+    logging.basicConfig(
+        format="%(asctime)s | %(levelname)-8s | %(name)s | %(message)s",
+        level=level,
+        handlers=[terminal or logging.StreamHandler()],
+    )
+    # It would log what we report ourselves, and with tracebacks.
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    if path:
+        _configure(path)
+    return terminal
+
+
+def _configure(path: str) -> None:
+    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it."""
+    import yaml  # noqa: PLC0415 - only where there is such a file
+
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - one call is enough
+            logging.config.dictConfig(yaml.safe_load(file))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            f"The logging configuration {path} (SINGER_SDK_LOG_CONFIG) cannot be used: {error}."
+        ) from None
+
+
+def log_files(environment: Mapping[str, str]) -> list[Use]:
+    """Return the files that the log needs: its configuration, and those that it is written to."""
+    handlers = (*logging.getLogger().handlers, *logging.getLogger(LOGGER_NAME).handlers)
+    paths = [each.baseFilename for each in handlers if isinstance(each, logging.FileHandler)]
+    uses = [Use("the log", path, is_output_stream=True) for path in paths]
+    if path := environment.get("SINGER_SDK_LOG_CONFIG"):
+        uses.append(Use("the logging configuration", path))
+    return uses

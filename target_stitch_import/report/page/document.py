@@ -1,0 +1,183 @@
+"""The page as a whole: how the run ended first, what came of the data, then the details."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from target_stitch_import.report.page import tables
+from target_stitch_import.report.page.charts import charts
+from target_stitch_import.report.page.tables import safe
+from target_stitch_import.report.page.time_axis import moment
+from target_stitch_import.report.words import counted, duration, rate, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_stitch_import.report.summary import Summary
+
+_STATE_CHARACTERS = 2_000
+_ERROR_CHARACTERS = 4_000
+_INTERRUPTED = (130, 143)
+_MEANINGS = {
+    0: "Everything that was read is delivered or accounted for, and the last state is written.",
+    65: "Bad input, or a record or batch was refused. The message names line, stream and field.",
+    69: "The service stayed away longer than max_retry_seconds. Run again later.",
+    70: "Internal error. Report it with the last line of the log.",
+    74: "Stdout, the dead-letter file or the output file failed. Make room, or look who closed it.",
+    76: "The answer was not the Import API's. Check api_url and proxies.",
+    77: "The credentials were refused. Check token and region.",
+    78: "The configuration cannot work. The message names the setting.",
+    130: "Interrupted by SIGINT. What had been read was delivered as far as possible. Run again.",
+    143: "Stopped by SIGTERM. What had been read was delivered as far as possible. Run again.",
+}
+
+
+def page(summary: Summary) -> str:
+    """Return the page."""
+    script = _file("sort.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    started = safe(_moment(summary.started_at))
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Run of {started}, exit status {summary.exit_status}</title>
+<style>{_style()}</style>
+</head>
+<body>
+<main>
+<h1>Run of <time>{started}</time></h1>
+<p class="quiet">{safe(summary.program)} {safe(summary.version)}</p>
+{_outcome(summary)}
+<dl class="tiles">{"".join(_tiles(summary))}</dl>
+{tables.set_aside(summary)}
+{tables.rejected(summary)}
+{tables.repaired(summary)}
+{charts(summary)}
+{tables.streams(summary)}
+<section class="card" aria-labelledby="details"><h2 id="details">Details</h2>
+<dl class="facts">{"".join(_facts(summary))}</dl></section>
+</main>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _style() -> str:
+    cards = _file("cards.css")
+    conditions = ("narrow (max-width: 520px)", "wide (max-width: 860px)")
+    return _file("style.css") + "".join(f"@container {each} {{\n{cards}}}\n" for each in conditions)
+
+
+def _moment(text: str) -> str:
+    time = moment(text)
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else text
+
+
+def _outcome(summary: Summary) -> str:
+    """Return how the run ended, in words and a sign, not by colour alone."""
+    status = summary.exit_status
+    lost = summary.set_aside + summary.rejected_rows
+    if status in _INTERRUPTED:
+        kind, sign, title = "care", "!", "Interrupted"
+    elif status:
+        kind, sign, title = "bad", "✕", "Failed"
+    elif lost:
+        kind, sign, title = "care", "!", "Delivered, but not all of it"
+    else:
+        kind, sign, title = "good", "✓", "Delivered" if summary.read else "Nothing to deliver"
+    error = (
+        f'<p class="error">{safe(summary.error, _ERROR_CHARACTERS)}</p>' if summary.error else ""
+    )
+    meaning = _MEANINGS.get(status, "")
+    return (
+        f'<section class="outcome {kind}" aria-labelledby="outcome">'
+        f'<span class="sign" aria-hidden="true">{sign}</span>'
+        f'<div><h2 id="outcome">{title}</h2>{error}'
+        f"<p><b>Exit status {status}</b>{': ' * bool(meaning)}{meaning}</p></div></section>"
+    )
+
+
+def _tiles(summary: Summary) -> Iterator[str]:
+    """Yield what matters most as large figures: the first three always, others if they happened."""
+    delivered, took = summary.records_acknowledged, summary.seconds
+    read = f"of {summary.records_read:,} read"
+    versions = summary.activations.acknowledged
+    per_second = ""
+    if delivered and took:
+        per_second = f"{rate(delivered / took)} records, {size(summary.bytes / took)} a second"
+    yield _tile(
+        "Records delivered",
+        f"{delivered:,}",
+        read + (f", {counted(versions, 'version')} activated" if versions else ""),
+        "good" if delivered else "",
+    )
+    aside = summary.set_aside
+    yield _tile(
+        "Set aside",
+        f"{aside:,}",
+        "in the dead-letter file, not delivered" if aside else "",
+        "care" if aside else "",
+    )
+    if summary.rejected_rows:
+        yield _tile("Rejected", f"{summary.rejected_rows:,}", "while loading, in no table", "bad")
+    if summary.repaired:
+        yield _tile("Repaired", f"{summary.repaired:,}", "values, as `repairs` asks for", "care")
+    yield _tile("Duration", duration(took), per_second)
+
+
+def _tile(title: str, figure: str, words: str, kind: str = "") -> str:
+    return (
+        f'<div class="card {kind}"><dt>{title}</dt><dd class="figure">{figure}</dd>'
+        f'<dd class="quiet">{words}</dd></div>'
+    )
+
+
+def _facts(summary: Summary) -> Iterator[str]:
+    """Yield the rest, what did not happen left out."""
+    latency = summary.latency_seconds
+    state = msgspec.json.format(bytes(summary.last_state), indent=-1).decode(errors="replace")
+    waiting = summary.read - summary.acknowledged - summary.set_aside
+    yield _fact("Started", safe(_moment(summary.started_at)))
+    yield _fact("Ended", safe(_moment(summary.ended_at)))
+    written = "none" if state == "null" else f"<code>{safe(state, _STATE_CHARACTERS)}</code>"
+    yield _fact("Last state written", written)
+    if waiting:
+        yield _fact("Read, neither acknowledged nor set aside", f"{waiting:,}")
+    if summary.requests:
+        yield _fact("Requests", f"{summary.requests:,}, {size(summary.bytes_sent)} in all")
+        yield _fact(
+            "Answers",
+            f"half within {duration(latency.median)}, 95 of 100 within {duration(latency.p95)}, "
+            f"99 of 100 within {duration(latency.p99)}, the slowest in {duration(latency.slowest)}",
+        )
+    for title, count in (
+        ("Requests repeated", summary.retries),
+        ("Requests repeated after an unclear answer", summary.possible_duplicates),
+        ("Changes of how many requests go out at once", summary.throttle_changes),
+    ):
+        if count:
+            yield _fact(title, f"{count:,}")
+    for title, seconds in (
+        ("The Import API took nothing for", summary.unavailable_seconds),
+        ("Reading waited for room in the buffer", summary.seconds_without_room),
+    ):
+        if seconds:
+            yield _fact(title, duration(seconds))
+
+
+def _fact(title: str, words: str) -> str:
+    return f"<div><dt>{title}</dt><dd>{words}</dd></div>"

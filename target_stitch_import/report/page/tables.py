@@ -1,0 +1,149 @@
+"""The page's tables: streams, and what was set aside, repaired or rejected.
+
+Each cell carries its column's title, as a phone shows a row as a card; each number its value, which
+rows are ordered by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from target_stitch_import.errors import quoted
+from target_stitch_import.report.words import size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from target_stitch_import.report.summary import StreamSummary, Summary
+
+_NAME_CHARACTERS = 300
+_REASON_CHARACTERS = 1_000
+_NARROW_COLUMNS = 4
+"""A table of more columns needs a wide screen to be one."""
+
+
+def safe(text: str, limit: int = _NAME_CHARACTERS) -> str:
+    """Return text of the summary as HTML; what does not print, or turns writing round, as codes."""
+    return escape(quoted(text, mark="", limit=limit))
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A number of each stream; `always` there even if it is 0 for all of them."""
+
+    title: str
+    value: Callable[[StreamSummary], int]
+    always: bool = False
+    text: Callable[[int], str] = "{:,}".format
+
+
+_STREAM_COLUMNS = (
+    _Column("Read", lambda each: each.read - each.activations.read, always=True),
+    _Column(
+        "Acknowledged",
+        lambda each: each.acknowledged - each.activations.acknowledged,
+        always=True,
+    ),
+    _Column("Set aside", lambda each: each.set_aside, always=True),
+    _Column("Repaired values", lambda each: each.repaired_values),
+    _Column("Versions activated", lambda each: each.activations.acknowledged),
+    _Column("Size", lambda each: each.bytes, text=size),
+    _Column("Batches", lambda each: each.batches),
+    _Column("Requests repeated", lambda each: each.retries),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What a row is about, the first name its head, and its numbers with how they are shown."""
+
+    names: Sequence[str]
+    numbers: Sequence[tuple[int, str]]
+
+
+def streams(summary: Summary) -> str:
+    """Return a table of streams; nothing where there are none."""
+    every = sorted(summary.streams.items(), key=lambda each: (-each[1].read, each[0]))
+    columns = [
+        column
+        for column in _STREAM_COLUMNS
+        if column.always or any(column.value(each) for _, each in every)
+    ]
+    rows = [
+        _Row([name], [(column.value(each), column.text(column.value(each))) for column in columns])
+        for name, each in every
+    ]
+    return _table("Streams", ["Stream"], [column.title for column in columns], rows)
+
+
+def set_aside(summary: Summary) -> str:
+    """Return why records were set aside, by stream."""
+    reasons = {name: each.set_aside_reasons for name, each in summary.streams.items()}
+    return _counts("Set aside", ["Stream", "Reason"], "Records", _flat(reasons))
+
+
+def repaired(summary: Summary) -> str:
+    """Return which values were repaired, by stream, field and repair."""
+    rows = [
+        ((stream, field, repair), count)
+        for stream, each in summary.streams.items()
+        for field, repairs in each.repaired.items()
+        for repair, count in repairs.items()
+    ]
+    return _counts("Repaired", ["Stream", "Field", "Repair"], "Values", rows)
+
+
+def rejected(summary: Summary) -> str:
+    """Return why rows were rejected while loading, by table."""
+    return _counts("Rejected while loading", ["Table", "Reason"], "Rows", _flat(summary.rejected))
+
+
+def _flat(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[tuple[str, ...], int]]:
+    return [
+        ((name, reason), count)
+        for name, reasons in counts.items()
+        for reason, count in reasons.items()
+    ]
+
+
+def _counts(
+    title: str, names: Sequence[str], number: str, counts: Sequence[tuple[tuple[str, ...], int]]
+) -> str:
+    """Return a table of counts, the highest first."""
+    ordered = sorted(counts, key=lambda each: (-each[1], each[0]))
+    rows = [_Row(row_names, [(count, f"{count:,}")]) for row_names, count in ordered]
+    return _table(title, names, [number], rows)
+
+
+def _table(title: str, names: Sequence[str], numbers: Sequence[str], rows: Sequence[_Row]) -> str:
+    """Return a table with its title and the titles of its columns; nothing for no rows."""
+    if not rows:
+        return ""
+    wide = " wide" * (len(names) + len(numbers) > _NARROW_COLUMNS)
+    identity = title.lower().replace(" ", "-")
+    heads = [f'<th role="columnheader" scope="col">{name}</th>' for name in names]
+    heads += [f'<th role="columnheader" scope="col" class="n">{name}</th>' for name in numbers]
+    body = "".join(_row(row, names, numbers) for row in rows)
+    return (
+        f'<section class="card" aria-labelledby="{identity}"><h2 id="{identity}">{title}</h2>'
+        f'<div class="table{wide}"><table role="table" aria-labelledby="{identity}">'
+        f'<thead role="rowgroup"><tr role="row">{"".join(heads)}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table></div></section>'
+    )
+
+
+def _row(row: _Row, names: Sequence[str], numbers: Sequence[str]) -> str:
+    head, *others = row.names
+    cells = [f'<th role="rowheader" scope="row">{safe(head)}</th>']
+    cells += [
+        f'<td role="cell" data-title="{title}"><span>{safe(text, _REASON_CHARACTERS)}</span></td>'
+        for title, text in zip(names[1:], others, strict=True)
+    ]
+    cells += [
+        f'<td role="cell" class="n{" zero" * (not value)}" data-title="{title}" '
+        f'data-value="{value}">{text}</td>'
+        for title, (value, text) in zip(numbers, row.numbers, strict=True)
+    ]
+    return f'<tr role="row">{"".join(cells)}</tr>'

@@ -1,0 +1,119 @@
+"""Why a request got no answer: what the errors of `requests`, `urllib3` and `ssl` mean.
+
+Law: of an error's own words nothing is shown but what `redaction` lets through, and of a proxy's
+URL its host and port alone.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from target_stitch_import.delivery.answer import Failure
+from target_stitch_import.delivery.redaction import shown
+from target_stitch_import.errors import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NO_ANSWER = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,  # of a URL that cannot be read
+)
+"""What is raised where there is no complete answer."""
+_UNSENDABLE = (
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidHeader,
+    FileNotFoundError,
+)
+_UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
+_UNREACHABLE = (
+    requests.ConnectTimeout,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return what an exception of `requests` or `urllib3` means for a request."""
+    causes = list(_causes(error))
+    is_unsendable = any(isinstance(each, _UNSENDABLE) or _is_unreadable(each) for each in causes)
+    if is_unsendable or "TLS CA cert" in str(error):
+        return Failure.UNSENDABLE
+    if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
+        return Failure.LOST
+    if any(isinstance(cause, _UNTRUSTED) for cause in causes):
+        return Failure.UNTRUSTED
+    if any(isinstance(cause, _UNREACHABLE) for cause in causes):
+        return Failure.UNREACHABLE
+    if isinstance(error, requests.Timeout):
+        return Failure.TIMED_OUT
+    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
+        return Failure.CUT_OFF
+    if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
+        return Failure.TIMED_OUT
+    return Failure.LOST
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    """Tell whether an error is about a URL, such as that of a proxy, that cannot be read."""
+    return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error with what lies behind it: `requests` and `urllib3` wrap theirs."""
+    found: list[BaseException] = []
+    waiting: list[BaseException] = [error]
+    while waiting and len(found) < 20:
+        cause = waiting.pop(0)
+        found.append(cause)
+        behind = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+        waiting.extend(each for each in behind if isinstance(each, BaseException))
+    return found
+
+
+def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
+    """Return what may be shown of an error: whom it was about, and its innermost cause.
+
+    `url` is where the request was to go, `proxies` are those of the environment by scheme.
+    """
+    peers = [_peer(url)]
+    if proxy := requests.utils.select_proxy(url, dict(proxies)):
+        peers.append(_peer(proxy))
+    hosts = {peer.rpartition(":")[0] for peer in peers}
+    if any(map(_is_unreadable, _causes(error))):
+        cause = "its URL cannot be read"  # and is not shown: a password may be in it
+    else:
+        cause = shown(_root_text(error), {*peers, *hosts, *map(_unbracketed, hosts)})
+    return f"{' through the proxy '.join(peers)}: {cause}"
+
+
+def _peer(url: str) -> str:
+    """Return host and port, never what stands before them in a URL."""
+    try:
+        parts = urlsplit(url if "//" in url else f"//{url}")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return "an address that cannot be read"
+    host = parts.hostname or ""
+    return quoted(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", mark="")
+
+
+def _unbracketed(host: str) -> str:
+    return host.strip("[]")
+
+
+def _root_text(error: Exception) -> str:
+    """Return the words of the innermost cause, without the addresses of Python objects."""
+    innermost = _causes(error)[-1]
+    text = str(innermost)
+    return text.rsplit(">: ", 1)[-1] or type(innermost).__name__

@@ -1,0 +1,90 @@
+"""The columns that loading makes of a schema: objects flattened to `a__b`, arrays to subtables.
+
+Law: however many columns a schema leads to, looking at them ends.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from target_stitch_import.schema.node import MAX_DEPTH, same_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_stitch_import.schema.node import Node
+
+MOST_COLUMNS = 20_000
+"""More than any destination takes in a table."""
+
+_NESTED = frozenset({"object", "array", "null"})
+
+
+class Column(NamedTuple):
+    """A column: `name` is its path within a record, `leaf` the last step of it."""
+
+    table: tuple[str, ...]
+    """The arrays that its table is of, which is a subtable then."""
+    name: str
+    leaf: str
+
+
+def columns_of(root: Node) -> list[Column]:
+    """Return the columns that records of a schema are loaded into, each once."""
+    found = islice(_columns((root,), (), "", frozenset()), MOST_COLUMNS)
+    return list(dict.fromkeys(each for each in found if each is not None))
+
+
+def _columns(
+    nodes: tuple[Node, ...], table: tuple[str, ...], prefix: str, above: frozenset[Node]
+) -> Iterator[Column | None]:
+    """Yield columns of objects that `nodes` speak of, and nothing for each object looked at.
+
+    What is `above` it is not looked at again.
+    """
+    yield None
+    members: dict[str, tuple[Node, ...]] = {}
+    for node in nodes:
+        for each in same_value(node):
+            for name, below in each.properties.items():
+                members[name] = (*members.get(name, ()), below)
+    above = above.union(nodes)
+    for name, about in members.items():
+        column = Column(table, prefix + name, name)
+        if _is_scalar(about):
+            yield column
+            continue
+        meant = [each for node in about for each in same_value(node)]
+        if not all(each.types <= _NESTED or _is_told_below(each) for each in meant):
+            yield column
+        if len(above) > MAX_DEPTH or not above.isdisjoint(about):
+            continue
+        if any(each.properties for each in meant):
+            yield from _columns(about, table, f"{column.name}__", above)
+        if items := tuple(each for node in meant for each in node.all_items()):
+            yield from _of_items(items, (*table, column.name), above.union(about))
+
+
+def _of_items(
+    items: tuple[Node, ...], table: tuple[str, ...], above: frozenset[Node]
+) -> Iterator[Column | None]:
+    """Yield the columns of a subtable; what is no object stands in one of its own."""
+    if not above.isdisjoint(items):
+        return
+    if any(not (each.types <= _NESTED or _is_told_below(each)) for each in items):
+        yield Column(table, "value", "value")
+    yield from _columns(items, table, "", above)
+
+
+def _is_scalar(nodes: tuple[Node, ...]) -> bool:
+    """Tell at once of most columns that nothing can be within them."""
+    if len(nodes) > 1 or "type" not in nodes[0].rules:
+        return False
+    return nodes[0].types.isdisjoint({"object", "array"})
+
+
+def _is_told_below(node: Node) -> bool:
+    """Tell whether a node lists no types, and others say what values are."""
+    leads_on = node.properties or node.items is not None or node.combined
+    return "type" not in node.rules and bool(leads_on)

@@ -1,0 +1,227 @@
+"""A quick check by `jsonschema-rs`, for what no type can express.
+
+Law: it takes only schemas whose every check has a bound that is known beforehand: no recursion, few
+ways to each value, expressions that cannot backtrack, and numbers that a double holds.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+import msgspec
+
+from target_stitch_import.schema.date_times import is_date_time
+from target_stitch_import.schema.patterns import pattern
+from target_stitch_import.schema.values import exact_decimal
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from msgspec import Raw
+
+    from target_stitch_import.schema.node import Node
+
+_DOUBLE_DIGITS = 15
+_MOST_DIGITS = 300
+_MOST_NODES = 20_000
+_MOST_WORK = 10_000_000
+"""Characters times the schemas and places of expressions that look at each: half a second."""
+
+
+class QuickCheck(Protocol):
+    """Says yes to what it can see is right; a no means only that it must be looked at."""
+
+    def accepts_all(self, messages: bytes) -> bool:
+        """Check a JSON list of messages, each with its record in `data`."""
+
+    def accepts(self, record: Raw) -> bool:
+        """Check one record."""
+
+
+class UncompilableError(ValueError):
+    """A schema that is not for this check."""
+
+
+class CompiledCheck:
+    """A quick check by `jsonschema-rs`.
+
+    Args:
+        schema: What records must be.
+        beside: Checks all else: the key properties, of which a schema says nothing, and what is not
+            in `columns`.
+        columns: The columns to look at; None for the whole record.
+
+    Raises:
+        UncompilableError: The schema is not for this check.
+    """
+
+    def __init__(
+        self, schema: Node, beside: QuickCheck, columns: Collection[str] | None = None
+    ) -> None:
+        import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
+
+        tree = _Tree()
+        nodes = [schema] if columns is None else [schema.properties[name] for name in columns]
+        if sum(map(tree.size, nodes)) > _MOST_NODES:
+            raise UncompilableError  # too many ways lead to the same
+        self._most_bytes = _MOST_WORK // max(map(tree.work, nodes), default=1)
+        if columns is None:
+            written = tree.of(schema)
+        else:
+            written = {"properties": dict(zip(columns, map(tree.of, nodes), strict=True))}
+        # The linear engine cannot be made to hang; what it lacks goes to the exact check.
+        try:
+            self._is_valid = jsonschema_rs.Draft4Validator(
+                written,
+                formats={"date-time": is_date_time},
+                validate_formats=True,
+                pattern_options=jsonschema_rs.RegexOptions(),
+                offline=True,
+            ).is_valid
+        except ValueError as error:
+            raise UncompilableError from error
+        self._beside = beside
+        number = _short_decimal if tree.has_multiples else _plain_decimal
+        record = Any if columns is None else _members(columns)
+        message = msgspec.defstruct("Message", [("data", record)], gc=False)
+        self._record = msgspec.json.Decoder(record, float_hook=number)
+        messages: Any = list[message]  # type: ignore[valid-type]
+        self._messages = msgspec.json.Decoder(messages, float_hook=number)
+
+    def accepts_all(self, messages: bytes) -> bool:
+        """Check a JSON list of messages, each with its record in `data`."""
+        if len(messages) > self._most_bytes or not self._beside.accepts_all(messages):
+            return False
+        try:
+            return all(self._is_valid(each.data) for each in self._messages.decode(messages))
+        except (ValueError, RecursionError):
+            return False
+
+    def accepts(self, record: Raw) -> bool:
+        """Check one record."""
+        if len(record) > self._most_bytes or not self._beside.accepts(record):
+            return False
+        try:
+            return bool(self._is_valid(self._record.decode(record)))
+        except (ValueError, RecursionError):
+            return False
+
+
+class _Tree:
+    """Writes nodes as a schema without references."""
+
+    def __init__(self) -> None:
+        self.has_multiples = False
+        self._sizes: dict[Node, int | None] = {}
+        self._work: dict[Node, int] = {}
+
+    def size(self, node: Node) -> int:
+        """Return how many nodes there would be if each had one way to it."""
+        if node not in self._sizes:
+            self._sizes[node] = None
+            below = sum(map(self.size, node.below())) + sum(map(self.size, node.beside()))
+            self._sizes[node] = 1 + below
+        size = self._sizes[node]
+        if size is None:
+            raise UncompilableError  # it leads back to itself
+        return size
+
+    def of(self, node: Node) -> dict[str, Any]:
+        """Return a node, and all below it, as JSON."""
+        rules = dict(node.rules)
+        for keyword in rules.keys() & {"type", "required"}:
+            rules[keyword] = list(rules[keyword])
+        _refuse_exotic(rules)
+        self.has_multiples |= "multipleOf" in rules
+        written = rules | self._objects(node) | self._combined(node)
+        if isinstance(node.items, tuple):
+            written["items"] = [self.of(each) for each in node.items]
+            written["additionalItems"] = self._or_boolean(node.other_items)
+        elif node.items is not None:
+            written["items"] = self.of(node.items)
+        return written
+
+    def _objects(self, node: Node) -> dict[str, Any]:
+        written: dict[str, Any] = {}
+        if node.properties:
+            written["properties"] = {name: self.of(each) for name, each in node.properties.items()}
+        if node.patterns:
+            written["patternProperties"] = {name: self.of(each) for name, each in node.patterns}
+        if node.rest is not True:
+            written["additionalProperties"] = self._or_boolean(node.rest)
+        if node.dependencies:
+            written["dependencies"] = {
+                name: list(needed) if isinstance(needed, tuple) else self.of(needed)
+                for name, needed in node.dependencies
+                if needed != ()
+            }
+        return written
+
+    def _combined(self, node: Node) -> dict[str, Any]:
+        lists = {"allOf": node.all_of, "anyOf": node.any_of, "oneOf": node.one_of}
+        written: dict[str, Any] = {
+            keyword: [self.of(each) for each in nodes] for keyword, nodes in lists.items() if nodes
+        }
+        if node.none_of:
+            written["not"] = self.of(node.none_of)
+        return written
+
+    def _or_boolean(self, rest: Node | bool) -> Any:  # noqa: FBT001 - a schema can be one
+        return rest if isinstance(rest, bool) else self.of(rest)
+
+    def work(self, node: Node) -> int:
+        """Return how many schemas and places of expressions look at a character, at most."""
+        if node not in self._work:
+            own = 1 + _places(node.rules.get("pattern"))
+            values = node.rules.get("enum", ())
+            if not all(isinstance(each, str) for each in values):
+                own += len(values)  # texts are looked up, all else is gone through
+            named = sum(_places(name) + self.work(each) for name, each in node.patterns)
+            below = max(map(self.work, node.below()), default=0)
+            self._work[node] = own + sum(map(self.work, node.beside())) + named + below
+        return self._work[node]
+
+
+def _refuse_exotic(rules: dict[str, Any]) -> None:
+    """Refuse numbers that this check may round."""
+    waiting = [rules.get("enum"), rules.get("multipleOf"), *map(rules.get, ("minimum", "maximum"))]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, int | Decimal) and abs(Decimal(value).adjusted()) > _MOST_DIGITS:
+            raise UncompilableError
+
+
+def _places(expression: str | None) -> int:
+    if expression is None:
+        return 0
+    known = pattern(expression)
+    if not known.is_linear:
+        raise UncompilableError  # it may backtrack
+    return known.places
+
+
+def _members(names: Collection[str]) -> Any:
+    """Return a type for objects of which these members alone are read, whatever they are."""
+    return TypedDict("Columns", dict.fromkeys(names, Any), total=False)  # type: ignore[operator]
+
+
+def _plain_decimal(text: str) -> Decimal:
+    number = exact_decimal(text)
+    if "e" in text or "E" in text:
+        if str(number).lstrip("-").isdigit():
+            raise ValueError("written like this it would pass for an integer")
+        if abs(number.adjusted()) > _MOST_DIGITS:
+            raise ValueError("beyond doubles")
+    return number
+
+
+def _short_decimal(text: str) -> Decimal:
+    # It is exact in multiples only as far as a double is.
+    if len(text) > _DOUBLE_DIGITS or "e" in text or "E" in text:
+        raise ValueError("beyond the precision of a double")
+    return Decimal(text)

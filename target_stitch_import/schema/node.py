@@ -1,0 +1,92 @@
+"""A schema as nodes: what each subschema asks of a value, and which others it leads to.
+
+Law: nodes never change, so that what is made of one can be remembered by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
+MAX_DEPTH = 100
+"""Schemas within schemas, and schemas of one and the same value that lead to each other."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Node:
+    """A subschema, as far as it is enforced. Each is there once, however many refer to it.
+
+    `place` is a JSON Pointer to it. `rules` are the keywords that need no other schema, as they
+    are written but for formats other than `date-time`; numbers are exact. `types` are all where
+    none are listed. `is_shared` tells whether several ways lead here.
+    """
+
+    place: str
+    types: frozenset[str]
+    rules: Mapping[str, Any]
+    enum: frozenset[str]
+    """The values of `enum` in their canonical form."""
+    properties: Mapping[str, Node]
+    patterns: tuple[tuple[str, Node], ...]
+    """Expressions for names, with the schema of members that have such a name."""
+    rest: Node | bool
+    """What other members are."""
+    dependencies: tuple[tuple[str, Node | tuple[str, ...]], ...]
+    """Names of members, with what the object must be where it has such a one."""
+    items: Node | tuple[Node, ...] | None
+    """What each item is; or what each of the first is, and `other_items` those behind them."""
+    other_items: Node | bool
+    all_of: tuple[Node, ...]
+    any_of: tuple[Node, ...]
+    one_of: tuple[Node, ...]
+    none_of: Node | None
+    is_shared: bool = False
+
+    @property
+    def combined(self) -> bool:
+        """Tell whether other schemas speak of the same value."""
+        return next(self.beside(), None) is not None
+
+    @property
+    def is_date_time(self) -> bool:
+        """Tell whether strings must be date-times."""
+        return "format" in self.rules
+
+    def beside(self) -> Iterator[Node]:
+        """Yield the schemas that speak of the same value."""
+        yield from self.all_of
+        yield from self.any_of
+        yield from self.one_of
+        if self.none_of:
+            yield self.none_of
+        yield from (each for _, each in self.dependencies if isinstance(each, Node))
+
+    def below(self) -> Iterator[Node]:
+        """Yield the schemas that speak of members and items."""
+        yield from self.properties.values()
+        yield from (node for _, node in self.patterns)
+        yield from (each for each in (self.rest, self.other_items) if isinstance(each, Node))
+        yield from self.all_items()
+
+    def all_items(self) -> tuple[Node, ...]:
+        """Return the schemas that speak of items."""
+        if self.items is None:
+            return ()
+        return self.items if isinstance(self.items, tuple) else (self.items,)
+
+
+def same_value(node: Node) -> list[Node]:
+    """Return a node with its alternatives, and what holds besides, at any depth; each once."""
+    found = {node: None}
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        others = (*node.any_of, *node.one_of, *node.all_of)
+        fresh = [each for each in others if each not in found]
+        found |= dict.fromkeys(fresh)
+        waiting += fresh
+    return list(found)

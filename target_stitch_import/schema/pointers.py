@@ -1,0 +1,37 @@
+"""JSON Pointers: places in a schema, as messages show them and references give them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+def at(document: Any, pointer: str) -> Any:
+    """Return what a pointer leads to in a parsed document.
+
+    Raises:
+        LookupError: It leads nowhere.
+    """
+    if pointer and not pointer.startswith("/"):
+        raise LookupError
+    for part in parts(pointer):
+        match document:
+            case dict():
+                document = document[part]
+            case list() if _INDEX.fullmatch(part):
+                document = document[int(part)]
+            case _:
+                raise LookupError
+    return document
+
+
+def parts(pointer: str) -> list[str]:
+    """Return the steps of a pointer."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def escaped(name: str) -> str:
+    """Return a name as a step of a pointer."""
+    return name.replace("~", "~0").replace("/", "~1")

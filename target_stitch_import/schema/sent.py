@@ -1,0 +1,140 @@
+"""A schema as it is sent: the tap's own text, completed where the service would miss something.
+
+Law: only members on the way to a change are put together anew; what the tap wrote inside of them
+goes out as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError
+from target_stitch_import.schema.pointers import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+_Edits: TypeAlias = "dict[str, Raw | _Edits]"
+
+_SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "definitions", "dependencies"})
+_SCHEMA_LISTS = frozenset({"items", "allOf", "anyOf", "oneOf"})
+_SCHEMAS = frozenset({"items", "not", "additionalProperties", "additionalItems"})
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw])
+_ITEMS = msgspec.json.Decoder(list[Raw])
+_NOTHING = Raw(b"{}")
+
+
+def sent_schema(text: bytes, read: ReadSchema, keys: Collection[str]) -> bytes:
+    """Return what is sent of the schema `text`, which was read as `read`.
+
+    Each key becomes a property where it is none. What the service would not find where a reference
+    leads to, as it is outside of Draft 4's keywords, goes to `definitions`, and a reference that
+    stands for the whole schema is followed.
+
+    Raises:
+        SchemaDefectError: A name on the way to a change is no text.
+    """
+    is_referred = "" in read.references
+    lost = {
+        place: target
+        for place, target in read.references.items()
+        if place and not _is_found(target, is_referred=is_referred)
+    }
+    missing = [key for key in keys if key not in read.root.properties]
+    if not (lost or missing or is_referred):
+        return text
+    try:
+        return bytes(_completed(Raw(text), read, lost, missing, is_referred=is_referred))
+    except (msgspec.MsgspecError, UnicodeError):
+        raise SchemaDefectError("", "it has a name that is no Unicode text") from None
+
+
+def _completed(
+    text: Raw, read: ReadSchema, lost: dict[str, str], missing: Iterable[str], *, is_referred: bool
+) -> Raw:
+    names = _names(set(lost.values()), _MEMBERS.decode(text))
+    edits: _Edits = {}
+    for place, target in lost.items():
+        pointer = msgspec.json.encode(f"#/definitions/{names[target]}")
+        _put(edits, [*parts(place), "$ref"], Raw(pointer))
+    text = _edited(text, edits)
+    moved: _Edits = {name: _at(text, target) for target, name in names.items()}
+    if is_referred:
+        definitions = _MEMBERS.decode(text).get("definitions", _NOTHING)
+        text = _edited(_at(text, read.root.place), {"definitions": definitions})
+    added: _Edits = {"properties": dict.fromkeys(missing, _NOTHING), "definitions": moved}
+    return _edited(text, {name: edit for name, edit in added.items() if edit})
+
+
+def _is_found(pointer: str, *, is_referred: bool) -> bool:
+    """Tell whether the service finds what a pointer leads to: by the keywords of Draft 4 alone."""
+    steps = parts(pointer)
+    if is_referred and steps[:1] not in ([], ["definitions"]):
+        return False  # what stands beside the reference of the whole goes with it
+    while steps:
+        keyword = steps.pop(0)
+        if keyword in _SCHEMAS_BY_NAME or (keyword in _SCHEMA_LISTS and steps and _is_index(steps)):
+            if not steps:
+                return False
+            steps.pop(0)
+        elif keyword not in _SCHEMAS:
+            return False
+    return True
+
+
+def _is_index(steps: list[str]) -> bool:
+    return steps[0].isdecimal()
+
+
+def _names(targets: Collection[str], root: dict[str, Raw]) -> dict[str, str]:
+    """Return a name for each place, as short as it can be, that no definition has."""
+    taken = set(_MEMBERS.decode(root["definitions"])) if "definitions" in root else set()
+    names: dict[str, str] = {}
+    for target in sorted(targets):
+        last = re.sub(r"\W", "_", parts(target)[-1], flags=re.ASCII)
+        name, count = last, 1
+        while name in taken:
+            count += 1
+            name = f"{last}_{count}"
+        taken.add(name)
+        names[target] = name
+    return names
+
+
+def _put(edits: _Edits, steps: list[str], value: Raw) -> None:
+    *above, last = steps
+    for step in above:
+        below = edits.setdefault(step, {})
+        if isinstance(below, dict):
+            edits = below
+    edits[last] = value
+
+
+def _edited(text: Raw, edits: _Edits) -> Raw:
+    """Return a JSON text with members, or items, put in or replaced."""
+    if not edits:
+        return text
+    if bytes(memoryview(text)[:1]) == b"[":
+        items = _ITEMS.decode(text)
+        for index, edit in edits.items():
+            items[int(index)] = edit if isinstance(edit, Raw) else _edited(items[int(index)], edit)
+        return Raw(msgspec.json.encode(items))
+    members = _MEMBERS.decode(text)
+    for name, edit in edits.items():
+        if isinstance(edit, Raw):
+            members[name] = edit
+        else:
+            members[name] = _edited(members.get(name, _NOTHING), edit)
+    return Raw(msgspec.json.encode(members))
+
+
+def _at(text: Raw, pointer: str) -> Raw:
+    """Return the text of what a pointer leads to."""
+    for step in parts(pointer):
+        is_list = bytes(memoryview(text)[:1]) == b"["
+        text = _ITEMS.decode(text)[int(step)] if is_list else _MEMBERS.decode(text)[step]
+    return text

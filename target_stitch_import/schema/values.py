@@ -1,0 +1,177 @@
+"""Records as exact values: parsed without rounding, counted before they are parsed, and compared.
+
+Law: whatever a text holds, it becomes a value or words for why it does not; no other error leaves
+this module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+LONGEST_NUMBER = 4_000
+"""Digits of a number, and its largest exponent: what is beyond them costs more than it is worth."""
+
+_MEMBERS = msgspec.json.Decoder(dict[str, Raw] | list[Raw])
+_TOKEN = re.compile(rb'"[^"]*"|,|[\[{]\s*[\]}]?')
+_BEYOND = f"it has more than {LONGEST_NUMBER:,} digits, or an exponent beyond that"
+
+
+class UnreadableRecordError(ValueError):
+    """A record that has no exact value; the text says why."""
+
+
+def exact_decimal(text: str) -> Decimal:
+    """Return a number exactly.
+
+    Raises:
+        ValueError: It would fill the memory once it is written out.
+    """
+    try:
+        number = Decimal(text)
+    except ArithmeticError as error:
+        raise ValueError(_BEYOND) from error
+    if len(text) > LONGEST_NUMBER or abs(number.adjusted()) > LONGEST_NUMBER:
+        raise ValueError(_BEYOND)
+    return number
+
+
+def _integer(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(_BEYOND)
+    return int(text)
+
+
+def _not_json(name: str) -> Any:
+    raise ValueError(f"JSON has no {name}")
+
+
+def parse_exactly(record: Raw | bytes) -> Any:
+    """Return the value of a record with exact numbers.
+
+    Raises:
+        UnreadableRecordError: It has none.
+    """
+    try:
+        return json.loads(
+            bytes(record), parse_float=exact_decimal, parse_int=_integer, parse_constant=_not_json
+        )
+    except RecursionError:
+        raise UnreadableRecordError("it is nested too deeply") from None
+    except json.JSONDecodeError:
+        raise UnreadableRecordError("it is not JSON") from None
+    except ValueError as error:
+        raise UnreadableRecordError(f"it holds a number that cannot be checked: {error}") from None
+
+
+def unreadable_field(text: Raw | bytes, levels: int = 20) -> str:
+    """Return a JSON Pointer to what in a record has no exact value, as far as that can be told."""
+    try:
+        members = _MEMBERS.decode(text) if levels else {}
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
+    if not isinstance(members, dict):
+        members = {str(index): item for index, item in enumerate(members)}
+    for name, member in members.items():
+        try:
+            parse_exactly(member)
+        except UnreadableRecordError:
+            return f"/{name}{unreadable_field(member, levels - 1)}"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a JSON text holds: `data_points` are its scalars, `values` all that is in it."""
+
+    data_points: int
+    values: int
+
+
+def size_of(text: Raw | bytes, most: Size) -> Size:
+    """Count a sound JSON text without parsing it: what is too large is never built.
+
+    The count ends early, with what it has come to, where it exceeds `most`.
+    """
+    # Without escaped quotation marks, strings end where the next mark is.
+    bare = bytes(text).replace(rb"\\", b"").replace(rb"\"", b"")
+    commas = empty = containers = 0
+    for token in _TOKEN.finditer(bare):
+        found = token[0]
+        if found == b",":
+            commas += 1
+        elif found[:1] != b'"':
+            containers += 1
+            empty += found[-1:] in b"]}"
+        # Each value but the first one of its container has a comma before it.
+        if commas - empty > most.data_points or commas + containers - empty > most.values:
+            break
+    return Size(data_points=commas + 1 - empty, values=commas + 1 + containers - empty)
+
+
+def json_type(value: object) -> str:
+    """Return the JSON Schema name of a parsed value's type."""
+    return _TYPES[type(value)]
+
+
+_TYPES = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    Decimal: "number",
+    str: "string",
+    dict: "object",
+    list: "array",
+}
+
+
+def canonical(value: Any) -> str:
+    """Return a text that two values share if, and only if, they are equal in JSON's sense.
+
+    Numbers count by what they amount to, and the order of members does not count. A text, as
+    numbers can be chosen so that all have one hash, and texts cannot.
+    """
+    if isinstance(value, dict):
+        members = [f"{_quote(name)}:{canonical(value[name])}" for name in sorted(value)]
+        return f"{{{','.join(members)}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(canonical, value))}]"
+    if isinstance(value, str):
+        return _quote(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        coefficient, exponent = parts_of(value)
+        return f"{coefficient}e{exponent}"
+    if value is None or isinstance(value, bool):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+_quote = json.encoder.encode_basestring
+
+
+def parts_of(number: int | Decimal) -> tuple[int, int]:
+    """Return the integers `c` and `e` of which a number is `c * 10**e`; `c` ends in no zero."""
+    sign, digits, exponent = Decimal(number).as_tuple()
+    text = "".join(map(str, digits))
+    short = text.rstrip("0")
+    if not short:
+        return 0, 0
+    coefficient = -int(short) if sign else int(short)
+    return coefficient, int(exponent) + len(text) - len(short)
+
+
+def is_multiple(number: int | Decimal, factor: int | Decimal) -> bool:
+    """Tell exactly whether `number` is a multiple of `factor`, whatever their exponents."""
+    coefficient, exponent = parts_of(number)
+    step, step_exponent = parts_of(factor)
+    if coefficient == 0:
+        return True
+    if exponent < step_exponent:
+        return False  # it has digits behind the last one of any multiple
+    return coefficient * pow(10, exponent - step_exponent, step) % step == 0

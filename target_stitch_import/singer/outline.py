@@ -1,0 +1,247 @@
+"""What a JSON text that no parser takes still tells: its members, what is wrong with it, and where.
+
+Law: a bounded number of steps, and of passes over the text; what would need more is not explained.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+
+MAX_BYTES = 24_000_000
+"""A longer text is no record that could be sent, whatever is wrong with it: a look at it would take
+seconds, in which no signal is heard."""
+MAX_MEMBERS = 1_000
+"""A message has a handful of members; a text of more is none."""
+MAX_MARKS = 300_000
+"""How many brackets and strings are looked at where no parser helps; in a fifth of a second."""
+MAX_STEPS = 20_000
+"""How many members and items are passed over on the way to a value that is no JSON."""
+MAX_ESCAPES = 1_000
+MAX_PASSES = 8
+"""How often a text is read on that way, once for each level."""
+
+_RAW = msgspec.json.Decoder(Raw)
+_NO_NUMBERS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}
+_NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
+_SURROGATE = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
+)
+_STOP = re.compile(r"\(byte (\d+)\)$")
+_KINDS = {b"{": "an object", b"[": "a list", b"t": "true", b"f": "false", b"n": "null"}
+_TRAILING = "JSON is malformed: trailing characters"
+
+_EMPTY = re.compile(rb"\{\s*\}")
+_OPENING = re.compile(rb"\s*([{\[])")
+_QUOTE = re.compile(rb'\s*"')
+_COLON = re.compile(rb"\s*:\s*")
+_NEXT = re.compile(rb"\s*([,}\]])")
+_MARK = re.compile(rb'["{}\[\],]')
+_INNER_MARK = re.compile(rb'"|[{\[]+|[}\]]+')
+# A pattern's repeats take memory for each of them, hence their limits.
+_IN_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,1000}', re.DOTALL)
+_STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
+"""As strings are found inside of brackets: without escapes, one behind the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """Why the text of a record is no JSON that can be sent; `field` is a JSON pointer, or empty."""
+
+    field: str
+    reason: str
+
+
+def record_defect(record: bytes) -> Defect | None:
+    """Return what is wrong with the text of a record, if anything is."""
+    try:
+        _RAW.decode(record)
+    except RecursionError:
+        return Defect("", "it is nested too deeply")
+    except msgspec.MsgspecError as error:
+        if len(record) > MAX_BYTES:
+            return Defect("", "it is not JSON")
+        stop = _stop(error)
+        # Of a negative one, the parser takes the sign.
+        starts = () if stop is None else (max(stop - 1, 0), stop)
+        for start in starts:
+            if found := _NO_NUMBER.match(record, start):
+                field = pointer(record, start)
+                return Defect(field, f"it is {found[0].decode()}, which JSON has no number for")
+        half = _half_a_pair(record)
+        if half is not None:
+            return Defect(pointer(record, half), "it has half a surrogate pair, no character")
+        return Defect("", "it is not JSON")
+    return None
+
+
+def _half_a_pair(text: bytes) -> int | None:
+    """Return where the first UTF-16 surrogate is that is written without its other half."""
+    at = 0
+    for _ in range(MAX_STEPS):
+        found = _SURROGATE.search(text, at)
+        if found is None:
+            return None
+        before = text[max(found.start() - MAX_ESCAPES, 0) : found.start()]
+        escapes = len(before) - len(before.rstrip(b"\\"))
+        if escapes % 2 == 0 and found[1] is None:
+            return found.start()
+        at = found.end() if escapes % 2 == 0 else found.start() + 2
+    return None
+
+
+def plain_text(value: bytes) -> str:
+    """Return the text that a JSON string stands for; of any other value what kind it is."""
+    if not value.startswith(b'"'):
+        return _KINDS.get(value[:1], "a number") if value else ""
+    try:
+        return str(json.loads(value.decode("utf-8", "replace")))
+    except ValueError:
+        return ""
+
+
+def outline(text: bytes) -> dict[str, bytes] | None:
+    """Return the first members of a JSON object as text; None if it is none, or too much of one.
+
+    It finds the members of objects that no JSON parser takes, with NaN in them or nested without
+    end; what stands inside the members is not looked at.
+    """
+    text = text.strip()
+    if not text.startswith(b"{") or len(text) > MAX_BYTES:
+        return None
+    if _EMPTY.fullmatch(text):
+        return {}
+    values = _Values(text)
+    members: dict[str, bytes] = {}
+    position = 1  # of what stands before a name
+    for _ in range(MAX_MEMBERS):
+        name = _member_name(text, position)
+        end = values.end(name.value_at) if name else None
+        behind = _NEXT.match(text, end) if end else None
+        if name is None or behind is None or behind[1] == b"]":
+            return None
+        members[plain_text(name.text)] = text[name.value_at : end].strip()
+        position = behind.end()
+        if behind[1] == b"}":
+            return members if position == len(text) else None
+    return members
+
+
+def pointer(text: bytes, at: int) -> str:
+    """Return the JSON pointer of the value at `at`; what stands before it must be JSON.
+
+    Where that would take too long, it is the pointer of something around it.
+    """
+    parts: list[str] = []
+    position, steps, bytes_left = 0, MAX_STEPS, MAX_PASSES * len(text)
+    opening = _OPENING.match(text)
+    while opening and bytes_left > 0:
+        index, position = 0, opening.end()
+        while True:
+            name = _member_name(text, position) if opening[1] == b"{" else None
+            start = name.value_at if name else position
+            steps = steps - 1 if name or opening[1] == b"[" else -1
+            if steps < 0 or (end := _sound_end(text, start)) is None:
+                break
+            behind = _NEXT.match(text, end)
+            index, position = index + 1, behind.end() if behind else len(text)
+        if steps < 0:
+            break
+        part = plain_text(name.text) if name else str(index)
+        parts.append(part.replace("~", "~0").replace("/", "~1"))
+        bytes_left -= at - start
+        opening = _OPENING.match(text, start)
+    return "".join(f"/{part}" for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    text: bytes
+    value_at: int
+
+
+def _member_name(text: bytes, position: int) -> _Name | None:
+    """Return the name that is the next thing in an object, and where its value is."""
+    quote = _QUOTE.match(text, position)
+    end = _string_end(text, quote.end()) if quote else None
+    colon = _COLON.match(text, end) if end else None
+    return _Name(text[quote.end() - 1 : end], colon.end()) if quote and colon else None
+
+
+class _Values:
+    """Finds where values end in a text: by the parser, and where that fails by their brackets."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        # What is no number makes way for one of the same length, in strings too, as they are only
+        # passed over.
+        self._sound = text
+        for number, other in _NO_NUMBERS.items():
+            self._sound = self._sound.replace(number, other)
+        self._marks_left = MAX_MARKS
+
+    def end(self, position: int) -> int | None:
+        """Return where the value at `position` ends, or what stands behind it begins."""
+        end = _sound_end(self._sound, position)
+        if end is not None and _NEXT.match(self._text, end):
+            return end
+        return self._end_by_brackets(position)
+
+    def _end_by_brackets(self, position: int) -> int | None:
+        """Return where the comma or brace behind the value at `position` is, if there is one."""
+        text, depth = self._text, 0
+        while found := (_INNER_MARK if depth else _MARK).search(text, position):
+            self._marks_left -= 1
+            if self._marks_left < 0:
+                return None
+            start, mark = found.start(), found[0]
+            if mark == b'"':
+                strings = _STRINGS.match(text, start) if depth else None
+                end = strings.end() if strings else _string_end(text, start + 1)
+                if end is None:
+                    return None
+                position = end
+            elif mark[0] in b"[{":
+                depth += len(mark)
+                position = start + len(mark)
+            elif depth:
+                closed = min(depth, len(mark))
+                depth -= closed
+                position = start + closed
+            else:
+                return start
+        return None
+
+
+def _sound_end(text: bytes, position: int) -> int | None:
+    """Return where what stands behind a JSON value begins; None if there is none."""
+    try:
+        _RAW.decode(memoryview(text)[position:])
+    except msgspec.MsgspecError as error:
+        stop = _stop(error) if str(error).startswith(_TRAILING) else None
+        return None if stop is None else position + stop - 1  # it counts the first one behind
+    except RecursionError:
+        return None
+    return len(text)
+
+
+def _stop(error: msgspec.MsgspecError) -> int | None:
+    """Return where the parser stopped."""
+    found = _STOP.search(str(error))
+    return int(found[1]) if found else None
+
+
+def _string_end(text: bytes, position: int) -> int | None:
+    """Return where the string ends that has its first character at `position`, if it does."""
+    while position < len(text):
+        found = _IN_STRING.match(text, position)
+        position = found.end() if found else position
+        if text[position : position + 1] == b'"':
+            return position + 1
+        if position >= len(text) - 1:  # else there are more escapes than one pattern takes
+            return None
+    return None

@@ -1,0 +1,193 @@
+"""The official cases of Draft 4: the exact check agrees, the quick checks are never laxer.
+
+`make` fetches the suite, which is not ours. Each schema is tried as that of one column, and, where
+an instance is an object, as that of the record itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import simplejson
+from msgspec import Raw
+
+from target_stitch_import.schema.checks import RecordCheck, TypedCheck, quick_check
+from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
+from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
+from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.record_type import key_type, record_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_stitch_import.schema.node import Node
+
+SUITE = Path(__file__).parents[2] / ".tools" / "json-schema-suite"
+CASES = SUITE / "tests" / "draft4"
+# The Import API enforces no format but date-time.
+OTHER_FORMATS = {"email", "hostname", "ipv4", "ipv6", "uri"}
+
+STRICTER = {
+    # file, words of the instance's description: why it is refused here
+    ("optional/format/date-time", "leap second"): "no destination's timestamp holds second 60",
+}
+REMOTE = "a reference out of the schema is never fetched"
+BY_ID = "`id`, which moves the base of references, is not read, as no tap writes it"
+NO_SCHEMA = {
+    # file, words of the schema's description: why such a schema is refused
+    ("definitions", "metaschema"): REMOTE,
+    ("ref", "remote ref"): REMOTE,
+    ("refRemote", ""): REMOTE,
+    ("ref", "Recursive references between schemas"): BY_ID,
+    ("ref", "sibling id"): BY_ID,
+    ("ref", "Location-independent identifier"): BY_ID,
+    ("ref", "id must be resolved against nearest parent"): BY_ID,
+    ("optional/id", "id inside an enum"): BY_ID,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One instance as a record, and what everybody says of it."""
+
+    name: str
+    valid: bool
+    accepted: bool
+    quick: dict[str, bool]
+
+
+class Never:
+    """A quick check that leaves everything to the exact one."""
+
+    def accepts_all(self, messages: bytes) -> bool:
+        return not messages
+
+    def accepts(self, record: Raw) -> bool:
+        return not record
+
+
+def files() -> list[str]:
+    found = [path.relative_to(CASES).with_suffix("") for path in sorted(CASES.rglob("*.json"))]
+    return [str(path) for path in found if path.name not in OTHER_FORMATS]
+
+
+def moved(schema: Any) -> Any:
+    """Return a schema whose references begin at `#/properties/f`, where it will stand."""
+    if isinstance(schema, list):
+        return [moved(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: "#/properties/f" + value.removeprefix("#")
+        if name == "$ref" and isinstance(value, str) and (value + "/").startswith("#/")
+        else (value if name == "enum" else moved(value))
+        for name, value in schema.items()
+    }
+
+
+def shapes(group: Any) -> Iterator[tuple[str, Any, list[tuple[Any, Any]]]]:
+    """Yield a group's schema as a column's and as a record's, each with tests and records."""
+    tests = group["tests"]
+    column = {"type": "object", "properties": {"f": moved(group["schema"])}}
+    yield "column", column, [(each, {"f": each["data"]}) for each in tests]
+    objects = [(each, each["data"]) for each in tests if isinstance(each["data"], dict)]
+    yield "record", group["schema"], objects
+
+
+def quick_checks(schema: Node) -> dict[str, QuickCheck]:
+    """Return every quick check that can take the schema, also where another would be chosen."""
+    keys = key_type(())
+    assert keys is not None
+    checks: dict[str, QuickCheck] = {}
+    typed = record_type(schema, ())
+    if typed is not None and not typed.left_open:
+        checks["typed"] = TypedCheck(typed.type)
+    elif typed is not None:
+        checks["both"] = quick_check(schema, ())
+    with suppress(UncompilableError):
+        checks["compiled"] = CompiledCheck(schema, TypedCheck(keys))
+    return checks
+
+
+def defect(schema: Any) -> str:
+    """Return what is wrong with a schema, or nothing."""
+    try:
+        read_schema(simplejson.dumps(schema).encode())
+    except SchemaDefectError as error:
+        return str(error)
+    return ""
+
+
+@cache
+def judged(file: str) -> list[Case]:
+    """Return all cases of a file whose schema can be read."""
+    # With decimals, so that a number's text is the suite's own.
+    groups = simplejson.loads((CASES / f"{file}.json").read_text(), use_decimal=True)
+    cases: list[Case] = []
+    for group in groups:
+        for shape, schema, tests in shapes(group):
+            if defect(schema):
+                continue
+            read = read_schema(simplejson.dumps(schema).encode()).root
+            exact = RecordCheck(read, (), naive_datetimes="fail", max_record_bytes=10**7)
+            exact._quick = Never()
+            quick = quick_checks(read)
+            for test, record in tests:
+                raw = Raw(simplejson.dumps(record).encode())
+                name = f"{shape}: {group['description']}: {test['description']}"
+                accepted = not isinstance(exact.examine(raw), Refused)
+                yes = {
+                    kind: check.accepts(raw) or check.accepts_all(b'[{"data":%b}]' % bytes(raw))
+                    for kind, check in quick.items()
+                }
+                cases.append(Case(name, test["valid"], accepted, yes))
+    return cases
+
+
+def test_the_suite_is_there() -> None:
+    assert len(files()) >= 35, "`make unit` fetches it; see the Makefile"
+
+
+@pytest.mark.parametrize("file", files())
+def test_the_exact_check_is_draft_4(file: str) -> None:
+    """Its verdicts are the suite's own, but for the exceptions above, which are still needed."""
+    lax = {case.name for case in judged(file) if case.accepted and not case.valid}
+    strict = {case.name for case in judged(file) if case.valid and not case.accepted}
+    words = [words for name, words in STRICTER if name == file]
+    assert not lax
+    assert not {name for name in strict if not any(each in name for each in words)}
+    assert all(any(each in name for name in strict) for each in words)
+
+
+@pytest.mark.parametrize("file", files())
+def test_no_quick_check_is_laxer_than_the_exact_one(file: str) -> None:
+    assert not [case for case in judged(file) if any(case.quick.values()) and not case.accepted]
+
+
+@pytest.mark.parametrize("file", files())
+def test_schemas_are_refused_for_references_alone(file: str) -> None:
+    for group in simplejson.loads((CASES / f"{file}.json").read_text()):
+        expected = any(name == file and words in group["description"] for name, words in NO_SCHEMA)
+        for _, schema, _ in shapes(group):
+            words = defect(schema)
+            assert ("`$ref`" in words) == expected, group["description"]
+            assert bool(words) == expected, group["description"]
+
+
+def test_the_quick_checks_decide_nearly_everything() -> None:
+    """They say yes to most of what is right, so that the tests above compare something."""
+    right = [case for file in files() for case in judged(file) if case.accepted]
+    yes = Counter(kind for case in right for kind, accepts in case.quick.items() if accepts)
+    asked = Counter(kind for case in right for kind in case.quick)
+    assert asked["typed"] > 110
+    assert asked["compiled"] > 500
+    assert asked["both"] > 300
+    assert yes["typed"] >= asked["typed"] - 2, "but for `1.0` where a 1 is enumerated"
+    assert yes["both"] >= asked["both"] - 5, "but for recursion, and numbers beyond doubles"
+    assert yes["compiled"] > 0.98 * asked["compiled"]

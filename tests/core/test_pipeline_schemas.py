@@ -1,0 +1,87 @@
+"""SCHEMA messages in the pipeline: what each opens, and what it completes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+
+from tests.support.pipelines import feed, settle, take
+from tests.support.rules import limits, pipeline
+from tests.support.singer import record, schema
+
+STREAMS = ("a", "b")
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("record"), st.sampled_from(STREAMS), st.sampled_from([1, 2])),
+        st.tuples(st.just("bad"), st.sampled_from(STREAMS), st.just(1)),
+        st.tuples(st.just("state"), st.just(""), st.just(0)),
+        st.tuples(st.just("activate"), st.sampled_from(STREAMS), st.just(2)),
+        st.tuples(st.just("schema"), st.sampled_from(STREAMS), st.sampled_from([0, 1])),
+        st.tuples(st.just("expire"), st.just(""), st.integers(0, 90)),
+        st.tuples(st.just("settle"), st.just(""), st.integers(0, 99)),
+        st.tuples(st.just("settle half"), st.just(""), st.integers(0, 99)),
+        st.tuples(st.just("set aside"), st.just(""), st.just(0)),
+    ),
+    max_size=50,
+)
+
+
+def test_identical_schemas_are_no_event() -> None:
+    of = pipeline()
+    reordered = {"key_properties": ["id"], **schema()}
+    respaced = json.dumps(schema(), indent=None, separators=(" , ", " : "))
+    feed(of, [schema(), record(1), reordered, record(2), respaced, record(3)])
+    of.close()
+    assert [batch.count for batch in take(of)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("other", "at_once"),
+    [
+        (schema(keys=("id", "name")), [1]),
+        (schema(name={"type": "string"}), []),
+        (schema() | {"bookmark_properties": ["id"]}, []),
+    ],
+)
+def test_a_changed_schema_opens_another_batch(other: Any, at_once: list[int]) -> None:
+    """And closes the first one where the keys changed."""
+    of = pipeline()
+    feed(of, [schema(), record(1, name="x"), other, record(2, name="x")])
+    assert [batch.count for batch in take(of)] == at_once
+    of.close()
+    assert [batch.count for batch in take(of)] == [1, 1][len(at_once) :]
+
+
+def test_schemas_that_flip_with_each_record() -> None:
+    """One batch for each schema, and sequences as they came."""
+    of = pipeline()
+    flipping = [schema(), schema(big={}), schema(big={"type": "string"})]
+    messages = [each for n in range(30) for each in (flipping[n % 3], record(n))]
+    activate = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 1}
+    feed(of, [*messages, activate])
+    batches = take(of)
+    assert [batch.count for batch in batches] == [10, 10, 10]
+    ids = [json.loads(each.data)["id"] for batch in batches for each in batch.messages()]
+    assert ids == [*range(0, 30, 3), *range(1, 30, 3), *range(2, 30, 3)]
+    sequences = {
+        json.loads(each.data)["id"]: each.span.sequence
+        for batch in batches
+        for each in batch.messages()
+    }
+    assert sorted(sequences, key=sequences.__getitem__) == [*range(30)]
+    settle(of, *batches[:2])
+    assert not take(of), "the activation waits for all of them"
+    settle(of, batches[2])
+    assert [batch.barrier for batch in take(of)] == [True]
+
+
+def test_a_schema_is_completed_with_its_keys() -> None:
+    """The Import API takes keys among the `properties` alone, and some taps declare none."""
+    of = pipeline(limits(max_rows=1))
+    message = {"type": "SCHEMA", "stream": "s", "schema": {"type": "object"}}
+    feed(of, [message | {"key_properties": ["a", "b"]}, record(1, "s", a=1, b=2)])
+    body = json.loads(of.ready[0].body)
+    assert body["schema"] == {"type": "object", "properties": {"a": {}, "b": {}}}

@@ -1,0 +1,142 @@
+"""Dead letters: on the disk before they count, and whole, whatever happens."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_stitch_import.config.settings import Settings
+from target_stitch_import.errors import OutputError
+from target_stitch_import.run.dead_letter import DeadLetters
+from target_stitch_import.run.http import ImportApiClient
+from tests.support.pipelines import feed
+from tests.support.rules import pipeline
+from tests.support.runs import AtOnce, Parts, Running
+from tests.support.singer import record, schema, state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.local import ImportApi
+
+
+BAD_IN_THE_MIDDLE = [
+    schema(name={"type": ["null", "string"], "maxLength": 5}),
+    record(1),
+    record(2, name="far too long"),
+    record(3),
+    state(1),
+]
+
+
+class Stdout(io.BytesIO):
+    """Notes how much of a file was safe on the disk when something was written."""
+
+    def __init__(self, file: Path, safe: dict[int, int]) -> None:
+        super().__init__()
+        self._file = file
+        self._safe = safe
+        self.safe_when_written: list[str] = []
+
+    def write(self, text: Any, /) -> int:
+        inode = self._file.stat().st_ino
+        self.safe_when_written.append(self._file.read_text()[: self._safe.get(inode, 0)])
+        return super().write(text)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout(
+    api: ImportApi,
+    tmp_path: Path,
+    validate: bool,  # noqa: FBT001
+) -> None:
+    """Refused locally or by the service: written is not enough, it must be synced."""
+    path = tmp_path / "dead.jsonl"
+    safe: dict[int, int] = {}
+
+    def sync(descriptor: int) -> None:
+        os.fsync(descriptor)
+        status = os.fstat(descriptor)
+        safe[status.st_ino] = status.st_size
+
+    stdout = Stdout(path, safe)
+    endpoint = Settings.load({"token": "T", "api_url": api.url}).endpoint("test")
+    parts = Parts(
+        letters=DeadLetters(str(path), 10, sync),
+        stdout=stdout,
+        connect=lambda: ImportApiClient(endpoint),
+        rules={"validate_records": validate},
+    )
+    assert Running(parts.run_over(BAD_IN_THE_MIDDLE)).ending() is None
+    assert stdout.getvalue() == b"1\n"
+    (on_the_disk,) = stdout.safe_when_written
+    assert json.loads(on_the_disk)["record"]["id"] == 2
+
+
+@contextmanager
+def nearly_full_disk(room_bytes: int) -> Iterator[None]:
+    """Let no file grow over so many bytes, as if the disk were full from there on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("same_run", [False, True])
+def test_a_line_cut_off_by_a_full_disk_spoils_no_other(
+    tmp_path: Path,
+    same_run: bool,  # noqa: FBT001
+) -> None:
+    """What is written once there is room again is readable: it counts as settled."""
+    path = tmp_path / "dead.jsonl"
+    refusing = pipeline(dead_letter=True)
+    feed(refusing, [schema(), record(1, id="bad")])
+    (letter,) = refusing.to_set_aside
+    letters = DeadLetters(str(path), 10)
+    with nearly_full_disk(40), pytest.raises(OutputError):
+        letters.write([letter])
+    if not same_run:
+        letters.close()
+        letters = DeadLetters(str(path), 10)
+    letters.write([letter])
+    letters.close()
+    assert json.loads(path.read_text().splitlines()[-1])["line"] == letter.line
+
+
+class Unsynced(DeadLetters):
+    """On a disk that says of what it has written that it has not."""
+
+    def write(self, records: Sequence[SetAside]) -> None:
+        super().write(records)
+        raise OutputError("the disk")
+
+
+def test_dead_letters_that_fail_are_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "dead.jsonl"
+    messages = [schema(), record(1), record(0, id="bad"), state(1), "not json"]
+    stdout = io.BytesIO()
+    parts = Parts(Unsynced(str(path), 10), stdout=stdout, sender=AtOnce)
+    assert Running(parts.run_over(messages)).ending()
+    assert len(path.read_text().splitlines()) == 1
+    assert stdout.getvalue() == b"", "it does not count as settled either"
+
+
+def test_a_thread_that_outlives_the_run_writes_no_dead_letters(tmp_path: Path) -> None:
+    """What has the file's number by then is another file."""
+    refusing = pipeline(dead_letter=True)
+    feed(refusing, [schema(), record(1, id="bad")])
+    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    letters.close()
+    with (tmp_path / "other").open("wb"), pytest.raises(OutputError, match="is closed"):
+        letters.write(list(refusing.to_set_aside))
+    assert (tmp_path / "other").read_bytes() == b""

@@ -1,0 +1,60 @@
+"""How much is read at a time, and when the next read had better wait."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from target_stitch_import.run.batch_files import BatchFiles
+from target_stitch_import.run.intake import CHUNK_BYTES, PAUSE_SECONDS, Intake, Source
+from tests.support.singer import lines, record, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    read_end, write_end = os.pipe()
+    yield read_end, write_end
+    for each in (read_end, write_end):
+        os.close(each)
+
+
+def intake(read_end: int) -> Intake:
+    return Intake(Source(os.fdopen(read_end, "rb", buffering=0, closefd=False)), BatchFiles(None))
+
+
+def test_a_pipe_that_brings_little_is_given_time(pipe: tuple[int, int]) -> None:
+    read_end, write_end = pipe
+    reading = intake(read_end)
+    assert reading.pause_seconds == 0.0
+    os.write(write_end, lines([schema()]))
+    assert len(list(reading.read())) == 1
+    assert reading.pause_seconds == PAUSE_SECONDS <= 0.010
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="this system has pipes of one size")
+def test_a_pipe_is_enlarged_and_read_at_once_while_it_brings_much(pipe: tuple[int, int]) -> None:
+    read_end, write_end = pipe
+    before = fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ)
+    reading = intake(read_end)
+    assert fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ) > before
+    text = lines([schema(), *(record(n) for n in range(2_000))])
+    assert len(text) > CHUNK_BYTES // 4
+    os.write(write_end, text)
+    list(reading.read())
+    assert reading.pause_seconds == 0.0
+
+
+def test_a_file_is_never_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(lines([schema()]))
+    with path.open("rb", buffering=0) as file:
+        reading = Intake(Source(file), BatchFiles(None))
+        list(reading.read())
+        assert reading.pause_seconds == 0.0

@@ -1,0 +1,192 @@
+"""The target as a process among others: signals, slow and closed pipes, kills, quiet taps."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.held import held_service
+from tests.support.processes import (
+    end,
+    is_pending,
+    is_sending,
+    peak_bytes,
+    running,
+    say,
+    stream,
+    unread,
+    until,
+)
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Target, bodies, delivered
+
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
+
+
+def test_a_record_goes_out_in_time_while_stdin_is_silent(target: Target, api: ImportApi) -> None:
+    with running(target, batch_delay_seconds=0.3) as process:
+        say(process, schema(), record(1), state(1))
+        assert stream(process.stdout).readline() == b"1\n"
+        assert delivered(api) == [{"id": 1}]
+        say(process, record(2), state(2))
+        assert stream(process.stdout).readline() == b"2\n"
+        assert end(process)[0] == 0
+
+
+def test_slow_streams_hold_no_state_back_longer_than_the_delay(target: Target) -> None:
+    with running(target, batch_delay_seconds=0.5, batch_size_rows=10) as process:
+        say(process, schema("slow"), schema("fast"), record(1, "slow"))
+        say(process, *(record(n, "fast") for n in range(10)), state(1))
+        assert stream(process.stdout).readline() == b"1\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_delivers_what_was_read(
+    target: Target, api: ImportApi, number: signal.Signals, status: int
+) -> None:
+    with running(target) as process:
+        say(process, state(0))
+        assert stream(process.stdout).readline() == b"0\n"
+        say(process, schema(), record(1), state(1))
+        until(lambda: unread(process.stdin) == 0)
+        process.send_signal(number)
+        code, states, log = end(process)
+    assert (code, states) == (status, [b"1"])
+    assert f"signal {number}" in log
+    assert delivered(api) == [{"id": 1}]
+
+
+def test_a_signal_in_a_request_waits_for_its_answer(target: Target) -> None:
+    with (
+        held_service() as service,
+        running(target, batch_size_rows=1, api_url=service.url) as process,
+    ):
+        say(process, schema(), record(1), state(1))
+        service.wait_for_request()
+        process.send_signal(signal.SIGTERM)
+        until(lambda: not is_pending(process, signal.SIGTERM))
+        service.release()
+        code, states, _ = end(process)
+    assert (code, states) == (143, [b"1"])
+
+
+def test_a_signal_while_the_service_is_away_loses_no_honesty(
+    target: Target, api: ImportApi
+) -> None:
+    """What cannot be delivered within the grace is not acknowledged, and its state not written."""
+    api.set_faults([{"kind": "down", "times": "always"}])
+    with running(target, batch_size_rows=1, max_retry_seconds=0.5) as process:
+        say(process, schema(), record(1), state(1))
+        until(lambda: is_sending(process))
+        process.send_signal(signal.SIGTERM)
+        code, states, _ = end(process, 40)
+    assert (code, states) == (143, [])
+
+
+def test_a_second_signal_ends_at_once(target: Target) -> None:
+    """Rather than after the grace, which is longer than this waits."""
+
+    def has_ended() -> bool:
+        process.send_signal(signal.SIGTERM)  # again and again: those close together may be one
+        return process.poll() is not None
+
+    with (
+        held_service() as service,
+        running(target, batch_size_rows=1, api_url=service.url) as process,
+    ):
+        say(process, schema(), record(1), state(1))
+        service.wait_for_request()
+        until(has_ended)
+        code, states, _ = end(process)
+    assert (code, states) == (143, [])
+
+
+def test_a_closed_stdout_ends_the_run_with_74(target: Target) -> None:
+    with running(target, batch_size_rows=1) as process:
+        stream(process.stdout).close()
+        process.stdout = None
+        say(process, schema(), record(1), state(1))
+        _, log = process.communicate(timeout=15)
+    assert process.returncode == 74
+    assert b"Stdout cannot be written" in log
+    assert b"Traceback" not in log
+
+
+def test_a_slow_reader_of_states_holds_up_no_records(target: Target, api: ImportApi) -> None:
+    """Stdout is full for a while: records go on, and in the end the newest state is there."""
+    large = "x" * 100_000
+    with running(target, batch_size_rows=1) as process:
+        say(process, schema())
+        for number in range(20):
+            say(process, record(number), state([number, large]))
+        until(lambda: len(delivered(api)) == 20)
+        code, states, _ = end(process)
+    assert code == 0
+    numbers = [json.loads(each)[0] for each in states]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 19
+
+
+def test_memory_is_bounded_while_the_service_is_slow(target: Target, api: ImportApi) -> None:
+    """80 MB of input against 5 MB of buffer: reading stops until there is room."""
+    api.set_faults([{"kind": "latency", "seconds": 0.02, "times": "always"}])
+    rows = [record(number, name="x" * 1_000) for number in range(4_000)]
+    text = lines([schema()]) + lines(rows) * 20 + lines([state(1)])
+    settings = {
+        "max_buffer_bytes": 5_000_000,
+        "batch_size_bytes": 500_000,
+        "batch_delay_seconds": 0.2,  # so that the state comes before the end
+    }
+    with running(target, **settings) as process:
+        stream(process.stdin).write(text)
+        stream(process.stdin).flush()
+        assert stream(process.stdout).readline() == b"1\n"
+        peak = peak_bytes(process)
+        assert end(process)[0] == 0
+    assert peak < 90_000_000
+    api.set_faults([])
+
+
+def test_no_stdout_is_an_output_error(target: Target) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *target.command()],
+        input=b"",
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 74
+    assert b"no stdout" in done.stderr
+
+
+def test_no_stdin_is_a_configuration_error(target: Target) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *target.command()],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 78
+    assert b"no stdin" in done.stderr
+
+
+def test_an_input_that_cannot_be_read_is_an_input_error(target: Target) -> None:
+    outcome = target.run(b"", "--input", "/proc/self/mem")
+    assert outcome.status == 65
+    assert "The input cannot be read: Input/output error." in outcome.log
+
+
+def test_a_file_as_input(target: Target, api: ImportApi) -> None:
+    path = target.folder / "input.singer"
+    path.write_bytes(lines([schema(), record(1), state(1)]))
+    outcome = target.run(b"", "--input", str(path))
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    with path.open("rb") as file:
+        done = subprocess.run(target.command(), stdin=file, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"1\n")
+    assert len(bodies(api)) == 2

@@ -1,0 +1,164 @@
+"""How a run ends: nothing that was earned is lost, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_stitch_import.app import DryRun
+from target_stitch_import.delivery.answer import Answer
+from target_stitch_import.report.observer import RunObserver
+from target_stitch_import.run.dead_letter import DeadLetters
+from tests.support.processes import is_full, until
+from tests.support.runs import AtOnce, Parts, Running
+from tests.support.singer import record, schema, state
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_stitch_import.batching.payload import Batch
+
+VERSION_7 = {"version": 7}
+LACKING = [
+    schema(),
+    record(1, message=VERSION_7),
+    record(0, id="bad", message=VERSION_7),
+    {"type": "ACTIVATE_VERSION", "stream": "people", **VERSION_7},
+]
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> DeadLetters:
+    return DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+
+
+def test_what_is_set_aside_after_the_reports_is_written(
+    letters: DeadLetters, tmp_path: Path
+) -> None:
+    """The activation is withheld only once the batch before it is reported; nothing else wakes."""
+    assert Running(Parts(letters, sender=AtOnce).run_over(LACKING)).ending() is None
+    assert len((tmp_path / "dead.jsonl").read_text().splitlines()) == 2
+
+
+class Unforeseen(RunObserver):
+    """Has a defect."""
+
+    def delivered(self, part: Batch) -> None:
+        raise RuntimeError(part.body)
+
+
+def test_what_was_earned_is_written_whatever_goes_wrong() -> None:
+    stdout = io.BytesIO()
+    parts = Parts(observer=Unforeseen(), stdout=stdout, sender=AtOnce)
+    error = Running(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
+    assert error
+    assert error.exit_status == 70
+    place = "RuntimeError at test_loop_endings.py:"
+    assert str(error).startswith(f"Internal error, please report it: {place}")
+    assert "S3CRET" not in str(error)
+    assert stdout.getvalue() == b"1\n"
+
+
+class Broken(DryRun):
+    """A transport with a defect."""
+
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:
+        raise RuntimeError(body, stream)
+
+
+def test_an_internal_error_of_the_sender_names_its_place_and_no_value() -> None:
+    parts = Parts(connect=Broken)
+    error = Running(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
+    assert error
+    assert error.exit_status == 70
+    assert str(error).startswith("Internal error, please report it: RuntimeError at test_loop_end")
+    assert "S3CRET" not in str(error)
+
+
+def test_an_error_among_the_reports_leaves_none_behind() -> None:
+    """What is left of them is taken although nobody wakes the run again, nor asks for its time."""
+    observer = Unforeseen()
+    observer.due = float("inf")
+    assert Running(Parts(observer=observer, sender=AtOnce).run_over([schema(), record(1)])).ending()
+
+
+class Stdout(io.BytesIO):
+    """Says when something was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_written = threading.Event()
+
+    def write(self, text: Any, /) -> int:
+        written = super().write(text)
+        self.is_written.set()
+        return written
+
+
+class Half(DryRun):
+    """Takes no two records at once; the second one only once the state behind the first is out."""
+
+    def __init__(self, stdout: Stdout) -> None:
+        self.stdout = stdout
+        self.written_before_the_second = b""
+
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:
+        records = [message["data"]["id"] for message in json.loads(body)["messages"]]
+        if len(records) > 1:
+            return Answer(413)
+        if records == [2]:
+            self.stdout.is_written.wait(5)
+            self.written_before_the_second = self.stdout.getvalue()
+        return super().send_batch(body, stream)
+
+
+def test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits() -> None:
+    stdout, observer = Stdout(), RunObserver()
+    observer.due = float("inf")  # the clock wakes nobody
+    transport = Half(stdout)
+    parts = Parts(observer=observer, stdout=stdout, connect=lambda: transport)
+    messages = [schema(), record(1), state(1), record(2), state(2)]
+    assert Running(parts.run_over(messages)).ending() is None
+    assert transport.written_before_the_second == b"1\n"
+    assert stdout.getvalue() == b"1\n2\n"
+
+
+class Away(DryRun):
+    """A service that stays away; says when it was asked."""
+
+    def __init__(self) -> None:
+        self.is_asked = threading.Event()
+
+    def send_batch(self, body: bytes, stream: str = "") -> Answer:  # noqa: ARG002
+        self.is_asked.set()
+        return Answer(503)
+
+
+def test_a_signal_is_heard_after_an_error() -> None:
+    """What is before a bad line is still on its way: that must not take for ever."""
+    transport = Away()
+    parts = Parts(connect=lambda: transport, grace_seconds=0)
+    running = Running(parts.run_over([schema(), record(1), state(1), "junk"]))
+    assert transport.is_asked.wait(20)
+    running.signal(15)
+    error = running.ending()
+    assert error
+    assert (error.exit_status, "Line 4 is not JSON" in str(error)) == (65, True)
+
+
+def test_a_signal_while_nobody_reads_the_states() -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(write_end, "wb", buffering=0) as stdout:
+        parts = Parts(stdout=stdout, grace_seconds=0)
+        running = Running(parts.run_over([state("x" * 300_000)]))
+        until(lambda: is_full(stdout))
+        running.signal(15)
+        error = running.ending()
+        os.close(read_end)
+    assert error
+    assert error.exit_status == 143

@@ -1,0 +1,155 @@
+"""Answers over a real connection: whole ones acknowledge, and no part of one does."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+
+import pytest
+import requests
+
+from target_stitch_import.delivery.answer import End, Failure
+from target_stitch_import.delivery.verdict import Acknowledged, TryAgain, judge
+from target_stitch_import.run.http import Endpoint, ImportApiClient
+from target_stitch_import.run.wire import Exchange, WholeAnswers
+from tests.support.serving import dripping_server, keeping_server, server
+
+JSON = b'{"status":"OK","message":"Batch Accepted!"}'
+ZIPPED = gzip.compress(JSON, mtime=0)
+TYPE = b"Content-Type: application/json;charset=UTF-8\r\n"
+CREATED = b"HTTP/1.1 201 Created\r\n" + TYPE
+CHUNKED = CREATED + b"Transfer-Encoding: chunked\r\n"
+CODED = b"Content-Encoding: gzip\r\n"
+
+
+def sized(head: bytes, body: bytes) -> bytes:
+    """Return an answer that tells its length."""
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def chunks(body: bytes, trailers: bytes = b"") -> bytes:
+    """Return a body in two chunks, the second with an extension."""
+    first, second = body[:20], body[20:]
+    return b"\r\n%x\r\n%b\r\n%x;a=b\r\n%b\r\n0\r\n%b\r\n" % (
+        20,
+        first,
+        len(second),
+        second,
+        trailers,
+    )
+
+
+WHOLE = {
+    "length": sized(CREATED, JSON),
+    "keep-alive": sized(CREATED + b"Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n", JSON),
+    "close": sized(CREATED + b"Connection: close\r\n", JSON),
+    "HTTP/1.0": sized(b"HTTP/1.0 200 OK\r\n", JSON),
+    "line feeds alone": sized(b"HTTP/1.1 200 OK\r\n", JSON).replace(b"\r\n", b"\n"),
+    "empty": sized(b"HTTP/1.1 202 Accepted\r\n", b""),
+    "no content": b"HTTP/1.1 204 No Content\r\nDate: today\r\n\r\n",
+    "no reason": sized(b"HTTP/1.1 200\r\n", JSON),
+    "reset content": b"HTTP/1.1 205 Reset Content\r\nConnection: close\r\n\r\n",
+    "chunked": CHUNKED + chunks(JSON),
+    "chunked, with trailers": CHUNKED + chunks(JSON, b"Expires: never\r\nA: b\r\n"),
+    "chunked, empty": CHUNKED + b"\r\n0\r\n\r\n",
+    "gzip": sized(CREATED + CODED, ZIPPED),
+    "gzip, chunked": CHUNKED + CODED + chunks(ZIPPED),
+    "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    + sized(CREATED, JSON),
+    "to the end of the connection": CREATED + b"Connection: close\r\n\r\n" + JSON,
+    "HTTP/1.0, to the end of the connection": b"HTTP/1.0 200 OK\r\n\r\n" + JSON,
+}
+
+
+def client(url: str) -> ImportApiClient:
+    return ImportApiClient(Endpoint(url, url, "T1", read_timeout_seconds=10.0))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_no_answer_acknowledges_but_a_whole_one(name: str) -> None:
+    """Cut at each byte, it is tried again: one client, and a connection for each cut.
+
+    Where the headers do not tell where the body ends, the JSON does.
+    """
+    whole = WHOLE[name]
+    cuts = [whole[:at] for at in range(len(whole))]
+    with server([*cuts, whole]) as (url, _):
+        api = client(url)
+        for cut in cuts:
+            answer = api.send_batch(b"{}")
+            verdict = judge(answer, 0.0)
+            assert isinstance(verdict, TryAgain), cut
+            assert verdict.ambiguous, cut
+            if "end of the connection" not in name:
+                assert answer.failure is (Failure.CUT_OFF if cut else Failure.LOST), cut
+        assert judge(api.send_batch(b"{}"), 0.0) == Acknowledged()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        sized(CREATED + CODED, ZIPPED[:-1]),
+        sized(CREATED + CODED, ZIPPED + b"!"),
+        sized(CREATED + CODED, JSON),
+        sized(CREATED, b'{"message":"' + b"x" * 5_000 + b'","status":"ERROR"}'),
+        sized(CREATED, b'{"message":"' + b"x" * 100_000 + b'"}'),
+        sized(CREATED, b"{}" + b" " * 100_000),
+        sized(CREATED, b"\xef\xbb\xbf" + b'{"status":"Error"}'),
+        sized(CREATED, b'{"a":' * 10_000),
+    ],
+    ids=lambda text: repr(text)[:60],
+)
+def test_what_is_unclear_or_says_error_is_tried_again(text: bytes) -> None:
+    with server([text]) as (url, _):
+        assert isinstance(judge(client(url).send_batch(b"{}"), 0.0), TryAgain)
+
+
+@pytest.mark.parametrize("odd", ['{"status":', '{"status":"ERROR"}', "<html>", "{}" + " " * 70_000])
+def test_nothing_goes_over_the_connection_of_an_odd_answer(odd: str) -> None:
+    good = sized(CREATED, JSON)
+    with keeping_server([good, good, sized(CREATED, odd.encode()), good, good]) as (url, requests):
+        api = client(url)
+        for _ in range(5):
+            api.send_batch(b"{}")
+        assert requests == [3, 2]
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+ENDLESS = {
+    "status line": (b"HTTP/1.1 200 ", b"O"),
+    "headers": (CREATED, b"A: b\r\n"),
+    "one header": (CREATED + b"A: ", b"b"),
+    "body": (CREATED + b"Content-Length: 60000\r\n\r\n", b" "),
+    "chunk size": (CHUNKED + b"\r\n", b"0"),
+    "chunks": (CHUNKED + b"\r\n", b"1\r\n \r\n"),
+    "trailers": (CHUNKED + chunks(JSON)[:-2], b"A: b\r\n"),
+    "interim answers": (b"", CONTINUE),
+    "nothing": (b"", b""),
+}
+
+
+@pytest.mark.parametrize("each_seconds", [0.0, 0.02], ids=["fast", "slow"])
+@pytest.mark.parametrize("part", ENDLESS)
+def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: float) -> None:
+    """Each byte of it comes long before any timeout of a read."""
+    with dripping_server(*ENDLESS[part], each_seconds) as url:
+        endpoint = Endpoint(url, url, "token", read_timeout_seconds=0.3)
+        answer = ImportApiClient(endpoint).send_batch(b"{}")
+    # What is too long is known before the time is up.
+    assert answer.failure in {Failure.TIMED_OUT, Failure.LOST} or answer.end is End.NOT_READ
+    assert isinstance(judge(answer, 0.0), TryAgain)
+
+
+def test_a_body_that_nobody_takes_is_given_up_in_time() -> None:
+    exchange = Exchange()
+    session = requests.Session()
+    session.mount("http://", WholeAnswers(exchange))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        exchange.begin(0.3)
+        with pytest.raises(requests.ConnectionError, match="timed out"):
+            session.post(f"http://127.0.0.1:{listener.getsockname()[1]}", b"x" * 20_000_000)

@@ -1,0 +1,26 @@
+"""The command line in an environment of its own, without a configuration."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from tests.support.target import TARGET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(*options: str, folder: Path, environment: dict[str, str]) -> tuple[int, str, str]:
+    """Run over one state; return status, stdout and stderr."""
+    done = subprocess.run(
+        [*TARGET, *options],
+        input=b'{"type":"STATE","value":1}\n',
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin"} | environment,
+        timeout=30,
+    )
+    assert b"Traceback" not in done.stderr
+    return done.returncode, done.stdout.decode(), done.stderr.decode()

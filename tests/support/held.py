@@ -1,0 +1,64 @@
+"""A service that holds its answers back, for what goes on while a request is on its way."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE_SECONDS = 20
+
+
+class HeldService:
+    """Reads requests, and acknowledges them once it is told to."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._arrived = threading.Semaphore(0)
+        self._released = threading.Event()
+
+    def wait_for_request(self) -> None:
+        """Wait until one more request has been read whole."""
+        assert self._arrived.acquire(timeout=PATIENCE_SECONDS), "no request came"
+
+    def release(self) -> None:
+        """Answer what waits, and all that comes, at once."""
+        self._released.set()
+
+    def hold(self) -> None:
+        """Note a request that was read, and come back when it may be answered."""
+        self._arrived.release()
+        self._released.wait()
+
+
+@contextmanager
+def held_service() -> Iterator[HeldService]:
+    """Run a service that answers nothing before it is told to."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            service.hold()
+            self.send_response(201)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        service = HeldService(f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield service
+        finally:
+            service.release()
+            server.shutdown()

@@ -1,0 +1,33 @@
+"""A pipeline as tests drive it: fed with messages, its batches taken and settled by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from target_stitch_import.batching.gathering import GATHER_SECONDS
+from target_stitch_import.singer.messages import MessageLines
+from target_stitch_import.singer.reader import Reader
+from tests.support.singer import lines
+
+if TYPE_CHECKING:
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.pipeline import Pipeline
+
+
+def feed(to: Pipeline, messages: list[Any], now: float = 0.0, clock_ns: int = 10**18) -> None:
+    reader = Reader(MessageLines())
+    for event in [*reader.feed(lines(messages)), *reader.close()]:
+        to.receive(event, now, clock_ns)
+    to.expire(now + GATHER_SECONDS)
+
+
+def take(of: Pipeline) -> list[Batch]:
+    ready = list(of.ready)
+    of.ready.clear()
+    return ready
+
+
+def settle(of: Pipeline, *batches: Batch) -> None:
+    for batch in batches:
+        of.settled(batch)
+        of.released(batch)

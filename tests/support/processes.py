@@ -1,0 +1,95 @@
+"""The target as a process with pipes at all ends, for what goes on while it runs."""
+
+from __future__ import annotations
+
+import fcntl
+import struct
+import subprocess
+import termios
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from tests.support.singer import lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.target import Target
+
+
+@contextmanager
+def running(target: Target, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the target with pipes at all ends; its end is the test's business."""
+    with subprocess.Popen(
+        target.command(**settings),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=target.folder,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def say(process: subprocess.Popen[bytes], *messages: Any) -> None:
+    """Write messages to the target's stdin."""
+    pipe = stream(process.stdin)
+    pipe.write(lines(list(messages)))
+    pipe.flush()
+
+
+def stream(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
+
+
+def until(condition: Callable[[], Any], seconds: float = 15) -> None:
+    """Wait for a condition that another process brings about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def unread(pipe: IO[bytes] | None) -> int:
+    """Return how many bytes in a pipe its reader has not taken yet; from either end."""
+    return int(struct.unpack("i", fcntl.ioctl(stream(pipe), termios.FIONREAD, b"1234"))[0])
+
+
+def is_full(pipe: IO[bytes] | None) -> bool:
+    """Tell whether a pipe takes no more."""
+    return unread(pipe) == fcntl.fcntl(stream(pipe), fcntl.F_GETPIPE_SZ)
+
+
+def is_sending(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether the sender's thread has started."""
+    return len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1
+
+
+def is_pending(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Tell whether a signal that was sent has not been heard yet."""
+    [mask] = _status(process, "ShdPnd")
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def peak_bytes(process: subprocess.Popen[bytes]) -> int:
+    """Return the most memory that a process, which must be alive, has had resident so far."""
+    kilobytes, _ = _status(process, "VmHWM")
+    return int(kilobytes) * 1024
+
+
+def _status(process: subprocess.Popen[bytes], name: str) -> list[str]:
+    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    [line] = [each for each in status if each.startswith(f"{name}:")]
+    return line.split()[1:]
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = 15) -> tuple[int, list[bytes], str]:
+    """Wait for the end; return status, states and log."""
+    out, err = process.communicate(timeout=seconds)
+    assert b"Traceback" not in err
+    return process.returncode, out.splitlines(), err.decode()

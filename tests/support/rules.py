@@ -1,0 +1,32 @@
+"""The rules of the parts, from the target's own default settings but for what a test says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from target_stitch_import.app import batch_limits, pipeline_rules
+from target_stitch_import.batching.pipeline import Pipeline
+from target_stitch_import.config.settings import Settings
+from target_stitch_import.run.sender import SenderRules
+
+DEFAULTS = Settings.load({}, dry_run=True)
+
+
+def limits(**given: Any) -> Any:
+    """Return the limits of batches."""
+    return replace(batch_limits(DEFAULTS), **given)
+
+
+def sender_rules(**given: Any) -> SenderRules:
+    """Return the rules of the sender."""
+    defaults = SenderRules(DEFAULTS.requests_at_once, DEFAULTS.max_retry_seconds)
+    return replace(defaults, **given)
+
+
+def pipeline(batches: Any = None, **given: Any) -> Pipeline:
+    """Return a pipeline; `table_prefix` and the like are its streams' rules."""
+    rules = pipeline_rules(DEFAULTS)
+    names = rules.stream.__slots__
+    stream = replace(rules.stream, **{name: given.pop(name) for name in names if name in given})
+    return Pipeline(replace(rules, stream=stream, **given), batches or limits())

@@ -1,0 +1,38 @@
+"""What a tap writes, as tests say it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def lines(messages: list[Any]) -> bytes:
+    """Return messages as a tap writes them; text goes in as it is."""
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in messages]
+    return "".join(f"{text}\n" for text in texts).encode()
+
+
+def schema(stream: str = "people", keys: tuple[str, ...] = ("id",), **properties: Any) -> Any:
+    """Return a SCHEMA with an integer `id` and a nullable `name`, and what else is given."""
+    columns = {"id": {"type": "integer"}, "name": {"type": ["null", "string"]}} | properties
+    return {
+        "type": "SCHEMA",
+        "stream": stream,
+        "schema": {"type": "object", "properties": columns},
+        "key_properties": list(keys),
+    }
+
+
+def record(number: int, stream: str = "people", **members: Any) -> Any:
+    """Return a RECORD with `id` number; `version` and the like go into `message`."""
+    message = members.pop("message", {})
+    return {"type": "RECORD", "stream": stream, "record": {"id": number} | members} | message
+
+
+def state(value: Any) -> Any:
+    """Return a STATE."""
+    return {"type": "STATE", "value": value}
+
+
+def activate(version: int, stream: str = "people") -> Any:
+    return {"type": "ACTIVATE_VERSION", "stream": stream, "version": version}

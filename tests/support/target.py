@@ -1,0 +1,92 @@
+"""The target as a process of its own, and what of its run arrived."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.support.singer import lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_stitch_import.local import ImportApi
+
+TOKEN = "at_a-token-that-must-show-up-nowhere"  # noqa: S105 - a test's own
+TARGET = [sys.executable, "-m", "target_stitch_import"]
+_LIMITED = """
+import os, resource, sys
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of the target ended."""
+
+    status: int
+    states: list[str]
+    log: str
+
+
+@dataclass
+class Target:
+    """Runs `target-stitch-import` with a configuration that points to the test's Import API.
+
+    No file of a run gets larger than `max_file_bytes`, as on a disk that is full.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
+    max_file_bytes: int | None = None
+
+    def command(self, *options: str, **settings: Any) -> list[str]:
+        """Return the command line, its configuration written to a file."""
+        path = self.folder / "config.json"
+        path.write_text(json.dumps(self.config | settings))
+        return [*TARGET, "--config", str(path), *options]
+
+    def run(self, messages: bytes | list[Any], *options: str, **settings: Any) -> Outcome:
+        """Run over `messages`: bytes as they are, or values, one a line."""
+        command = self.command(*options, **settings)
+        if self.max_file_bytes is not None:
+            command = [sys.executable, "-c", _LIMITED, str(self.max_file_bytes), *command]
+        done = subprocess.run(
+            command,
+            input=messages if isinstance(messages, bytes) else lines(messages),
+            capture_output=True,
+            check=False,
+            timeout=60,
+            cwd=self.folder,
+        )
+        log = done.stderr.decode()
+        assert "Traceback" not in log
+        assert "Internal error" not in log
+        assert TOKEN not in log
+        return Outcome(done.returncode, done.stdout.decode().splitlines(), log)
+
+
+def bodies(api: ImportApi) -> list[Any]:
+    """Return the accepted batch bodies, parsed, in the order of arrival.
+
+    A fault that answers 2xx in the service's place leaves a request without a body: not accepted.
+    """
+    return [json.loads(each["body"]) for each in api.requests() if each["body"]]
+
+
+def delivered(api: ImportApi, table: str = "people") -> list[Any]:
+    """Return the data of all accepted messages of a table, in the order of their sequences."""
+    messages = [
+        message
+        for body in bodies(api)
+        if body["table_name"] == table
+        for message in body["messages"]
+        if "data" in message
+    ]
+    return [each["data"] for each in sorted(messages, key=lambda each: each["sequence"])]

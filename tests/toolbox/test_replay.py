@@ -1,0 +1,217 @@
+"""`stitch-import replay`: saved bodies, and dead letters once they are repaired."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target, bodies, delivered
+from tests.support.toolbox import TOOL, activation, letter, tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from target_stitch_import.local import ImportApi
+
+
+def test_saved_bodies_are_replayed_to_the_letter(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    path = tmp_path / "bodies.jsonl"
+    messages = [
+        schema(bookmark={"type": "string"}),
+        *(record(number, message={"version": 3}) for number in range(25)),
+        {"type": "ACTIVATE_VERSION", "stream": "people", "version": 3},
+        state(1),
+    ]
+    assert target.run(messages, "-o", str(path), batch_size_rows=10).status == 0
+    before = sorted(each["body"] for each in api.requests())
+    api.reset()
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert (outcome.status, outcome.states) == (0, ["26 messages delivered in 4 requests."])
+    assert sorted(each["body"] for each in api.requests()) == before
+    assert api.query("select count(*) from import_api.people") == [(25,)]
+
+
+def test_repaired_dead_letters_are_replayed_under_their_sequence(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    """A newer row that came meanwhile stays."""
+    path = tmp_path / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    bad = [record(1, name=5), record(2, name=6), '{"type":"RECORD","stream":"people","record":NaN}']
+    assert target.run([schema(), record(0), *bad, state(1)], **settings).status == 0
+    assert target.run([schema(), record(2, name="newer")]).status == 0
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert outcome.status == 65
+    assert "Line 1 is not repaired: field `/name`: expected null or string" in outcome.log
+    letters = path.read_text().splitlines()
+    assert "record_text" in letters.pop()
+    path.write_text("\n".join(letters).replace('"name": 5', '"name": "a"').replace(": 6", ': "b"'))
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert (outcome.status, outcome.states) == (0, ["2 messages delivered in 1 request."])
+    rows = api.query("select id, name from import_api.people order by id")
+    assert rows == [(0, None), (1, "a"), (2, "newer")]
+    assert len(delivered(api)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("junk\n", "Line 1 is neither a request body nor a dead letter"),
+        ('{"table_name":"t"}\n', "Line 1 is neither"),
+        ('\n{"sequence":1,"record":{}}\n', "Line 2 is neither"),
+        ('{"table_name":"t","schema":{},"messages":[{"sequence":1}]}\n', "Line 1 is neither"),
+        ('{"table_name":"t","schema":{},"messages":[5]}\n', "Line 1 is neither"),
+    ],
+)
+def test_a_file_that_cannot_be_replayed(
+    api: ImportApi, tmp_path: Path, text: str, words: str
+) -> None:
+    path = tmp_path / "file.jsonl"
+    path.write_text(text)
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert (outcome.status, words in outcome.log) == (65, True)
+    assert bodies(api) == []
+
+
+def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
+    api.set_faults([{"kind": "status", "status": 403, "times": "always"}])
+    path = tmp_path / "file.jsonl"
+    message = {"action": "upsert", "sequence": 1, "data": {"id": 1}}
+    body = {"table_name": "t", "schema": {"properties": {}}, "messages": [message]}
+    path.write_text(json.dumps(body) + "\n")
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert outcome.status == 77
+    assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
+
+
+@pytest.mark.parametrize(
+    ("naive", "status", "words"),
+    [
+        ("utc", 0, "field `/at`: date-times without an offset are taken as UTC"),
+        ("keep", 65, "the Import API refuses a record"),
+        ("fail", 65, "Line 1 is not repaired: field `/at`: expected a date-time with an offset"),
+    ],
+)
+def test_replay_treats_naive_date_times_as_a_run_does(
+    api: ImportApi, tmp_path: Path, naive: str, status: int, words: str
+) -> None:
+    text = json.dumps(letter(1))
+    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "naive_datetimes": naive}
+    outcome = tool(tmp_path, "replay", "-", stdin=text, **config)
+    assert (outcome.status, words in outcome.log) == (status, True)
+    sent = ["2024-01-31T23:59:59Z"] if naive == "utc" else []
+    assert [each["at"] for each in delivered(api, "t")] == sent
+
+
+def test_replay_completes_a_version(api: ImportApi, tmp_path: Path) -> None:
+    """From the run that set the record aside to the table that has it, and none of the old rows."""
+    path = tmp_path / "dead.jsonl"
+    config = {
+        "token": TOKEN,
+        "api_url": api.url,
+        "on_invalid_record": "dead_letter",
+        "dead_letter_path": str(path),
+        "table_prefix": "raw_",
+    }
+    target = Target(tmp_path, config)
+    for version in (1, 2):
+        bad: dict[str, Any] = {"id": "bad"} if version == 2 else {}
+        versioned: dict[str, Any] = {"message": {"version": version}}
+        rows = [record(10 * version, **versioned), record(0, **bad, **versioned)]
+        activate = {"type": "ACTIVATE_VERSION", "stream": "people", "version": version}
+        assert target.run([schema(), *rows, activate, state(version)]).states == [str(version)]
+    select = "select id from import_api.raw_people order by id"
+    assert api.query(select) == [(0,), (10,)], "it keeps its former version"
+    path.write_text(path.read_text().replace('"id": "bad"', '"id": 0'))
+    outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+    assert (outcome.status, outcome.states) == (0, ["2 messages delivered in 2 requests."])
+    assert api.query(select) == [(0,), (20,)]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0]])
+def test_of_several_activations_the_newest_is_replayed_behind_all_records(
+    api: ImportApi, tmp_path: Path, order: list[int]
+) -> None:
+    lines: list[dict[str, Any]] = [
+        letter(1, table_version=1),
+        activation(1, 2),
+        letter(3, table_version=2),
+        activation(2, 4),
+    ]
+    text = "\n".join(json.dumps(lines[each]) for each in order)
+    outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
+    assert outcome.status == 0
+    assert "version 1 of table `t` is not activated" in outcome.log
+    sent = [(body["table_version"], body["messages"][0]["action"]) for body in bodies(api)]
+    assert sorted(sent[:2]) == [(1, "upsert"), (2, "upsert")]
+    assert sent[2:] == [(2, "activate_version")]
+
+
+def test_an_activation_older_than_the_records_of_the_file_is_not_replayed(
+    api: ImportApi, tmp_path: Path
+) -> None:
+    text = "\n".join(map(json.dumps, [activation(1, 1), letter(2, table_version=2)]))
+    outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
+    assert outcome.status == 0
+    assert [body["messages"][0]["action"] for body in bodies(api)] == ["upsert"]
+
+
+def test_replay_tells_what_it_waits_for(api: ImportApi, tmp_path: Path) -> None:
+    api.set_faults([{"kind": "down"}])
+    text = json.dumps(letter(1))
+    outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
+    assert outcome.status == 0
+    assert "The Import API did not take a batch of stream `t`: 503" in outcome.log
+
+
+def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: Path) -> None:
+    lines = [json.dumps(letter(1)), json.dumps(letter(2)), "junk"]
+    outcome = tool(tmp_path, "replay", "-", stdin="\n".join(lines), api_url=api.url, token=TOKEN)
+    assert outcome.status == 65
+    assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
+
+
+def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
+    api.set_faults([{"kind": "down", "times": "always"}])
+    path = tmp_path / "letters.jsonl"
+    path.write_text(json.dumps(letter(1)))
+    command = [*TOOL, "replay", str(path), "--api-url", api.url, "-c", "ENV"]
+    environment = os.environ | {"TARGET_STITCH_IMPORT_TOKEN": TOKEN}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "did not take" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        assert "Line 1 of the file and those behind it" in process.stderr.read()
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "hint"),
+    [
+        ({"kind": "down"}, 69, "Run the command again later."),
+        ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, "400 no."),
+    ],
+)
+def test_replay_gives_the_hints_of_a_tool(
+    api: ImportApi, tmp_path: Path, fault: Any, status: int, hint: str
+) -> None:
+    """Not those of a run, which has a state and dead letters."""
+    api.set_faults([fault | {"times": "always"}])
+    message = {"action": "upsert", "sequence": 1, "data": {"id": 1}}
+    body = {"table_name": "t", "schema": {"properties": {}}, "messages": [message]}
+    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "max_retry_seconds": 0}
+    outcome = tool(tmp_path, "replay", "-", stdin=json.dumps(body), **config)
+    assert outcome.status == status
+    assert f"{hint} Line 1 of the file" in outcome.log
+    assert "dead_letter" not in outcome.log
+    assert "state" not in outcome.log

@@ -1,0 +1,98 @@
+"""Holds the pure wings to what they may use: no clock, network, threads, chance, files or log.
+
+Whatever is not listed here is refused, so that a new way out has to be argued for.
+`python -m tools.purity` prints what breaks the rule.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "target_stitch_import"
+PURE = ("singer", "schema", "batching", "delivery", "errors", "limits")
+"""The pure wings, and the ground that they stand on."""
+
+OUTSIDE = frozenset(
+    {
+        *("__future__", "collections", "collections.abc", "dataclasses", "enum", "typing"),
+        *("bisect", "functools", "itertools"),
+        *("datetime", "decimal", "json", "re"),
+        *("email.utils.parsedate_to_datetime", "types.MappingProxyType", "urllib.parse.unquote"),
+        *("msgspec", "jsonschema", "jsonschema.exceptions", "jsonschema.validators"),
+        "jsonschema_rs",
+    }
+)
+"""Modules that may be imported, and names of which no more of their module may."""
+
+BUILTINS = frozenset(
+    {*("open", "print", "input", "breakpoint"), *("exec", "eval", "compile", "__import__")}
+)
+CLOCK = frozenset({"now", "today", "utcnow"})
+LOCAL_TIME = {"astimezone": 1, "fromtimestamp": 2}
+"""Methods that ask the machine for its time zone when they are given fewer arguments."""
+
+
+def impurities(root: Path) -> Iterator[str]:
+    """Yield what breaks the rule in the package under `root`: file, line, and what it is."""
+    for name in PURE:
+        place = root / PACKAGE / name
+        paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        for path in paths:
+            for line, fault in sorted(set(faults(ast.parse(path.read_text())))):
+                yield f"{path.relative_to(root)}:{line}: {fault}"
+
+
+def faults(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield what breaks the rule in one module: line, and what it is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((node.lineno, f"imports {each}") for each in _imported(node))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield from ((node.lineno, fault) for fault in _asked(node, node.func.attr))
+        elif isinstance(node, ast.Name) and node.id in BUILTINS:
+            yield node.lineno, f"uses {node.id}"
+        elif isinstance(node, ast.Attribute) and _is_clock(node):
+            yield node.lineno, f"asks the clock: {node.attr}"
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Return what is imported and may not be."""
+    names = [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        module = "." * node.level + (node.module or "")
+        names = [] if _may_import(module) else [f"{module}.{name}" for name in names]
+    return [name for name in names if not _may_import(name)]
+
+
+def _is_clock(node: ast.Attribute) -> bool:
+    return node.attr in CLOCK and ast.unparse(node.value).split(".")[-1] in {"date", "datetime"}
+
+
+def _asked(call: ast.Call, method: str) -> list[str]:
+    """Return what a call of `method` asks the machine."""
+    if method in CLOCK:
+        return [f"asks the clock: {method}"]
+    given = len(call.args) + len(call.keywords)
+    return [f"asks for the local time zone: {method}"] if given < LOCAL_TIME.get(method, 0) else []
+
+
+def _may_import(name: str) -> bool:
+    return name in OUTSIDE or any(f"{name}.".startswith(f"{PACKAGE}.{each}.") for each in PURE)
+
+
+def main() -> int:
+    """Print what breaks the rule; return the exit status."""
+    found = list(impurities(ROOT))
+    print("\n".join([*found, f"Purity: {len(found)} faults"]))
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

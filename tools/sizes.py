@@ -1,0 +1,72 @@
+"""Holds files and functions to a size that a reader takes in: 400 lines, and 50.
+
+`python -m tools.sizes` prints what is longer. What is longer for a reason stands in `LONGER`.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("target_stitch_import", "tests", "tools", "benchmarks", "demo")
+KINDS = frozenset({".py", ".css", ".html", ".js", ".sh"})
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 50
+
+_DIVIDED_NEXT = "is being divided along with the wing that it tests"
+LONGER = {
+    "target_stitch_import/batching/pipeline.py": "is being divided: reading, holding, settling",
+    "tests/core/test_checks.py": _DIVIDED_NEXT,
+    "tests/core/test_messages.py": _DIVIDED_NEXT,
+    "tests/local/test_warehouse.py": _DIVIDED_NEXT,
+    "tests/run/test_batch_files.py": _DIVIDED_NEXT,
+    "tests/simulation/process.py": "is being divided along with the sender that it stands in for",
+    "tests/toolbox/test_connect.py": _DIVIDED_NEXT,
+    "tools/mutants.py": "a table: a few lines for each mutation",
+    "benchmarks/records.py:varied_schema": "one literal",
+}
+"""What may be longer, and why: a file, or `file:function`."""
+
+
+def too_long(root: Path) -> dict[str, int]:
+    """Return the files and functions under `root` that are too long, and their lines."""
+    return {name: lines for name, lines, limit in _sizes(root) if lines > limit}
+
+
+def _sizes(root: Path) -> Iterator[tuple[str, int, int]]:
+    for path in (each for folder in FOLDERS for each in sorted((root / folder).rglob("*"))):
+        if path.suffix not in KINDS:
+            continue
+        name, text = str(path.relative_to(root)), path.read_text()
+        yield name, len(text.splitlines()), MAX_FILE_LINES
+        if path.suffix == ".py":
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                    yield f"{name}:{node.name}", lines, MAX_FUNCTION_LINES
+
+
+def faults(root: Path, longer: dict[str, str] = LONGER) -> list[str]:
+    """Return what is too long without a reason, and each reason for what is not."""
+    found = too_long(root)
+    return [
+        *(f"{name} has {lines} lines" for name, lines in found.items() if name not in longer),
+        *(f"{name} need not be listed any more" for name in longer if name not in found),
+    ]
+
+
+def main() -> int:
+    """Print what is too long; return the exit status."""
+    found = faults(ROOT)
+    print("\n".join([*found, f"Sizes: {len(found)} faults"]))
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

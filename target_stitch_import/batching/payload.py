@@ -88,6 +88,11 @@ class Span(msgspec.Struct, frozen=True, gc=False):
         """Return the span of the one message that has this `sequence`."""
         return Span(self.line + sequence - self.sequence, sequence, self.epoch, self.file)
 
+    def numbered(self, sequences: Iterable[int]) -> Iterator[Span]:
+        """Yield a span for each message, as they have sequences of their own."""
+        for line, sequence in enumerate(sequences, self.line):
+            yield Span(line, sequence, self.epoch, self.file)
+
 
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """Encoded messages of one stream, in the order of the input.

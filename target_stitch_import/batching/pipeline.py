@@ -293,7 +293,7 @@ class Pipeline:
         if unknown:
             messages = list(takewhile(lambda each: each.stream not in unknown, messages))
         span = self._enter(len(messages), run.line, run.file, clock_ns)
-        for stream in self._gathering.add(messages, streams, span, now):
+        for stream in self._gathering.add(messages, streams, span, now, run.sequences):
             self._admit(stream)
         while self._gathering.undated:
             self._streams.notice(self._gathering.undated.pop(), _NO_TIME)
@@ -307,6 +307,8 @@ class Pipeline:
         stream = self._streams.known(event.stream, "RECORD", event.line)
         self._admit(event.stream)  # so that they are set aside in their order
         span = self._enter(1, event.line, event.file, clock_ns)
+        if event.sequence is not None:
+            (span,) = span.numbered([event.sequence])
         self._lanes[event.stream].counts.read += 1
         self._take_up(stream, event.version, examined_alone(stream, event, span), now)
 

@@ -29,6 +29,12 @@ class Latencies:
         octaves = math.log2(max(seconds, _SMALLEST_SECONDS) / _SMALLEST_SECONDS)
         self._buckets[int(octaves * _BUCKETS_PER_OCTAVE)] += 1
 
+    def include(self, others: Latencies) -> None:
+        """Count the requests of `others`, too."""
+        self.count += others.count
+        self.slowest_seconds = max(self.slowest_seconds, others.slowest_seconds)
+        self._buckets += others._buckets
+
     def quantile(self, share: float) -> float:
         """Return the seconds that `share` of the requests took at most, rounded up by up to 9 %."""
         wanted = math.ceil(share * self.count)

@@ -1,40 +1,38 @@
 """Rows of Parquet files as records in JSON; this is what the extra `parquet` is for.
 
-Law: values stay exact, or the file is refused. Decimals keep their digits; times are written as
-RFC 3339 has it, in UTC where the file knows their zone, and without an offset where it does not.
+Law: no more rows are read at once than fit a bounded room, measured by what they become: a file
+says by a dictionary, or by how often a value comes, in a byte what takes a megabyte in memory.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import uuid
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-import simplejson
-from msgspec import Raw
-from pyarrow import ArrowException, BaseExtensionType, types
+import pyarrow.compute as pc
+from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.singer.messages import MalformedRecord, RecordMessage, Records
-from target_stitch_import.singer.outline import Defect, record_defect
+from target_stitch_import.run.arrow_records import PORTION_BYTES, ArrowReader
+from target_stitch_import.run.arrow_types import is_exact
+from target_stitch_import.singer.lines import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pyarrow import RecordBatch
-
     from target_stitch_import.singer.messages import Event, RecordFiles
     from target_stitch_import.singer.origin import BatchFile
 
-PORTION_BYTES = 1 << 18
-MAX_PORTION_ROWS = 100
-"""More are no faster, and what is short in the file, by a dictionary, can be long outside of it."""
+MAX_ROWS_AT_ONCE = 5_000
 READ_BYTES = 1 << 20
 MAX_UNPACKED_BYTES = 100_000_000
 MAX_UNPACKED_TIMES = 100
-"""A page is decompressed in one go, so one that swells past both could take all the memory."""
+"""A row group may hold all its values in one page and one row, so one that swells past both could
+take all the memory."""
+_VALUE_BYTES = 8
+_DELTA_ROWS = 100
+"""Of texts that may repeat the beginning of the one before, which no figure of the file tells."""
 
 
 def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator[Iterable[Event]]:
@@ -43,22 +41,31 @@ def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator
     Raises:
         InputError: The file is damaged, or holds what has no exact form in JSON.
     """
+    reader = ArrowReader(batch.stream, batch.version, origin, MAX_LINE_BYTES)
     with _explained(batch, origin):
-        # It reads as little ahead as it can, and in this thread. Times of the old type INT96 are
-        # read to the microsecond: as nanoseconds, those far from today would wrap around.
-        parquet = ParquetFile(
-            file,
-            pre_buffer=False,
-            buffer_size=READ_BYTES,
-            page_checksum_verification=True,
-            coerce_int96_timestamp_unit="us",
-        )
-        _check_columns(parquet)
-        rows_at_once = _rows_at_once(parquet.metadata)
-        row = 1
-        for rows in parquet.iter_batches(rows_at_once, use_threads=False):
-            yield list(_events(_values(rows), row, batch, origin))
-            row += rows.num_rows
+        for rows in _read(file):
+            yield from reader.feed(rows)
+
+
+def _read(file: IO[bytes]) -> Iterator[Any]:
+    """Yield the rows of a Parquet file as record batches that take bounded memory."""
+    metadata = ParquetFile(file).metadata
+    by_dictionary = _read_by_dictionary(metadata)
+    # It reads as little ahead as it can, and in this thread. Times of the old type INT96 are
+    # read to the microsecond: as nanoseconds, those far from today would wrap around.
+    parquet = ParquetFile(
+        file,
+        metadata=metadata,
+        read_dictionary=by_dictionary,
+        pre_buffer=False,
+        buffer_size=READ_BYTES,
+        page_checksum_verification=True,
+        coerce_int96_timestamp_unit="us",
+    )
+    _check_columns(parquet)
+    for group in range(metadata.num_row_groups):
+        count = _rows_at_once(parquet, group, file, set(by_dictionary))
+        yield from parquet.iter_batches(count, row_groups=[group], use_threads=False)
 
 
 class _UnfitError(Exception):
@@ -72,30 +79,92 @@ def _check_columns(parquet: ParquetFile) -> None:
         if column.name in seen:
             raise _UnfitError(f"has two columns {quoted(column.name)}, of which one would be lost")
         seen.add(column.name)
-        if not _is_exact(column.type):
+        if not is_exact(column.type):
             kind = quoted(str(column.type), mark="")  # it holds the names of what is nested
             raise _UnfitError(
                 f"has a column {quoted(column.name)} of type {kind}, "
                 "which has no exact form in JSON"
             )
     metadata = parquet.metadata
+    first = 1
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for chunk in map(group.column, range(group.num_columns)):
-            size, packed = chunk.total_uncompressed_size, chunk.total_compressed_size
-            if size > MAX_UNPACKED_BYTES and size > MAX_UNPACKED_TIMES * packed:
-                raise _UnfitError(
-                    f"has a column {quoted(chunk.path_in_schema)} that takes {packed:,} bytes in "
-                    f"the file and {size:,} in memory: write it with smaller row groups"
-                )
+        chunks = _chunks(group)
+        sizes = {chunk.path_in_schema: _unpacked_bytes(chunk, group) for chunk in chunks}
+        size, packed = sum(sizes.values()), sum(chunk.total_compressed_size for chunk in chunks)
+        if size > MAX_UNPACKED_BYTES and size > MAX_UNPACKED_TIMES * packed:
+            raise _UnfitError(
+                f"has rows from {first:,} to {first + group.num_rows - 1:,} that take {packed:,} "
+                f"bytes in the file and {size:,} in memory, most of them in its column "
+                f"{quoted(max(sizes, key=sizes.__getitem__))}: write it with smaller row groups"
+            )
+        first += group.num_rows
 
 
-def _values(rows: RecordBatch) -> list[dict[str, Any]]:
-    try:
-        return list(rows.to_pylist(maps_as_pydicts="strict"))
-    except ArrowException:
-        raise _UnfitError(
-            "holds a value that this machine cannot read, such as a time in a zone it does not know"
-        ) from None
+def _chunks(group: Any) -> list[Any]:
+    return [group.column(at) for at in range(group.num_columns)]
+
+
+def _unpacked_bytes(chunk: Any, group: Any) -> int:
+    """Return what a column of a row group becomes at most, should it be read in one go.
+
+    More values than rows are in lists, and all of them can be in the list of one row.
+    """
+    in_lists = chunk.num_values * _VALUE_BYTES if chunk.num_values > group.num_rows else 0
+    return int(max(chunk.total_uncompressed_size, in_lists))
+
+
+def _read_by_dictionary(metadata: Any) -> list[str]:
+    """Return the columns of texts that are to stay as short in memory as they are in the file.
+
+    Those are columns that take a few bytes a value. Of others, a dictionary would be made anew.
+    """
+    found: dict[str, bool] = {}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in _chunks(group):
+            is_short = (
+                chunk.physical_type == "BYTE_ARRAY"
+                and chunk.has_dictionary_page
+                and chunk.total_uncompressed_size < _VALUE_BYTES * chunk.num_values
+            )
+            found[chunk.path_in_schema] = is_short and found.get(chunk.path_in_schema, True)
+    return [path for path, is_short in found.items() if is_short]
+
+
+def _rows_at_once(parquet: ParquetFile, group: int, file: IO[bytes], known: set[str]) -> int:
+    """Return how many rows of a row group are about `PORTION_BYTES`, and never much more."""
+    figures = parquet.metadata.row_group(group)
+    most = MAX_ROWS_AT_ONCE
+    for chunk in _chunks(figures):
+        if chunk.physical_type != "BYTE_ARRAY" or chunk.path_in_schema in known:
+            continue
+        if "DELTA_BYTE_ARRAY" in chunk.encodings:
+            most = min(most, _DELTA_ROWS)
+        if chunk.has_dictionary_page and most * chunk.total_uncompressed_size > MAX_UNPACKED_BYTES:
+            longest = _longest_known(file, parquet.metadata, group, chunk.path_in_schema)
+            most = min(most, MAX_UNPACKED_BYTES // max(longest, 1))
+    size = sum(_unpacked_bytes(chunk, figures) for chunk in _chunks(figures))
+    row_bytes = size // max(figures.num_rows, 1)
+    return int(max(1, min(most, 2 * PORTION_BYTES // max(row_bytes, 1))))
+
+
+def _longest_known(file: IO[bytes], metadata: Any, group: int, path: str) -> int:
+    """Return the length of the longest text in the dictionary of a column."""
+    column = ParquetFile(file, metadata=metadata, read_dictionary=[path])
+    for rows in column.iter_batches(1, row_groups=[group], columns=[path], use_threads=False):
+        known = _dictionaries(rows.column(0))
+        lengths = [pc.max(pc.binary_length(each)).as_py() or 0 for each in known]
+        return int(max(lengths, default=0))
+    return 0
+
+
+def _dictionaries(array: Any) -> Iterator[Any]:
+    """Yield the dictionaries in a column, at any depth."""
+    if hasattr(array, "dictionary"):
+        yield array.dictionary
+    elif array.type.num_fields:
+        members = array.flatten()
+        for member in members if isinstance(members, list) else [members]:
+            yield from _dictionaries(member)
 
 
 @contextmanager
@@ -107,97 +176,8 @@ def _explained(batch: RecordFiles, origin: BatchFile) -> Iterator[None]:
         reason = str(error)
     except (ArrowException, OSError):
         reason = "cannot be read: it is damaged or cut off, nested too deeply, or is not Parquet"
-    except (ValueError, OverflowError, KeyError):
-        reason = (
-            "holds a value that has no exact form in JSON, such as a time finer than a "
-            "microsecond, or a map that has a key twice"
-        )
+    except (ValueError, OverflowError):
+        reason = "holds a value that has no exact form in JSON"
     else:
         return
     raise InputError(f"The file {origin} of stream {quoted(batch.stream)} {reason}.")
-
-
-def _rows_at_once(metadata: Any) -> int:
-    """Return how many rows are about `PORTION_BYTES`."""
-    groups = map(metadata.row_group, range(metadata.num_row_groups))
-    row_bytes = sum(group.total_byte_size for group in groups) // max(metadata.num_rows, 1)
-    return int(max(1, min(MAX_PORTION_ROWS, PORTION_BYTES // max(row_bytes, 1))))
-
-
-def _is_exact(kind: Any) -> bool:
-    """Tell whether all values of an Arrow type can be written as JSON; binary ones cannot."""
-    if types.is_map(kind):
-        return bool(types.is_string(kind.key_type)) and _is_exact(kind.item_type)
-    if types.is_nested(kind):
-        return not types.is_union(kind) and all(
-            _is_exact(kind.field(at).type) for at in range(kind.num_fields)
-        )
-    if types.is_dictionary(kind):
-        return _is_exact(kind.value_type)
-    if isinstance(kind, BaseExtensionType):
-        return kind.extension_name in {"arrow.uuid", "arrow.json"}
-    return not (
-        types.is_binary(kind)
-        or types.is_large_binary(kind)
-        or types.is_binary_view(kind)
-        or types.is_fixed_size_binary(kind)
-        or types.is_duration(kind)
-        or types.is_interval(kind)
-    )
-
-
-def _events(
-    rows: list[dict[str, Any]], first: int, batch: RecordFiles, origin: BatchFile
-) -> Iterator[Event]:
-    """Yield `rows` as runs of records, and those between them that JSON has no numbers for."""
-    run: Records | None = None
-    for row, values in enumerate(rows, first):
-        try:
-            record = Raw(_ENCODER.encode(values).encode())
-        except ValueError:
-            if run:
-                yield run
-                run = None
-            text = _TOLERANT_ENCODER.encode(values).encode()
-            defect = record_defect(text) or Defect("", "it is not JSON")
-            yield MalformedRecord(
-                row,
-                batch.stream,
-                batch.version,
-                text,
-                defect.reason,
-                origin,
-                field=defect.field,
-            )
-            continue
-        if run is None:
-            run = Records(row, [], origin)
-        run.messages.append(RecordMessage(batch.stream, record, batch.version))
-    if run:
-        yield run
-
-
-def _as_text(value: Any) -> str:
-    match value:
-        case dt.datetime() if value.tzinfo:
-            return f"{value.astimezone(dt.timezone.utc).replace(tzinfo=None).isoformat()}Z"
-        case dt.date() | dt.time():
-            return value.isoformat()
-        case uuid.UUID():
-            return str(value)
-        case _:
-            raise _UnfitError(f"holds a {type(value).__name__}, which has no exact form in JSON")
-
-
-def _encoder(*, allow_nan: bool) -> simplejson.JSONEncoder:
-    return simplejson.JSONEncoder(
-        use_decimal=True,
-        allow_nan=allow_nan,
-        ensure_ascii=False,
-        separators=(",", ":"),
-        default=_as_text,
-    )
-
-
-_ENCODER = _encoder(allow_nan=False)
-_TOLERANT_ENCODER = _encoder(allow_nan=True)

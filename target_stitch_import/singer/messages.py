@@ -82,12 +82,14 @@ _REQUIRED = {
 class Records:
     """Records of any streams on consecutive lines; `messages[i]` is on line + i.
 
-    The lines are those of `file`, where the records came from one.
+    The lines are those of `file`, where the records came from one. `sequences` has a number for
+    each record, all of one stream and version, where they bring their own.
     """
 
     line: int
     messages: list[RecordMessage]
     file: BatchFile | None = None
+    sequences: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class MalformedRecord:
     """The record once it is repaired, where that made it JSON."""
     repaired: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     """The paths to the values that were repaired for that, each with what was done."""
+    sequence: int | None = None
+    """Its number, where records bring their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from target_stitch_import.errors import TargetError
 from target_stitch_import.toolbox.common import (
     INPUT,
     USER_AGENT,
@@ -22,22 +24,41 @@ if TYPE_CHECKING:
     from target_stitch_import.toolbox.common import Where
 
 
+class _Saved(type(INPUT)):  # type: ignore[misc] # that of FILE, which has no name elsewhere
+    """A file to read, or the files of a folder to which the tasks of a Spark job wrote."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Open what was given; of a folder, what does not begin as files do that do not count."""
+        folder = Path(value)
+        if not folder.is_dir():
+            return [super().convert(value, param, ctx)]
+        files = [
+            super(_Saved, self).convert(str(path), param, ctx)
+            for path in sorted(folder.glob("*.jsonl"))
+            if path.name[0] not in "._"
+        ]
+        if not files:
+            self.fail(f"{value} has no files of dead letters, *.jsonl.", param, ctx)
+        return files
+
+
 @click.command(
     epilog=examples(
         "stitch-import replay -c config.json dead-letters.jsonl",
         "stitch-import replay -c config.json bodies.jsonl --json",
+        "stitch-import replay -c config.json dead-letters/",
     )
 )
-@click.argument("file", type=INPUT)
+@click.argument("files", metavar="FILE", type=_Saved("rb"))
 @connecting
 @answering
-def replay(file: IO[bytes], where: Where) -> Result:
+def replay(files: list[IO[bytes]], where: Where) -> Result:
     """Send saved request bodies, or repaired dead letters, from FILE.
 
     FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
     dead-letter file with their `record` put right. An activation that was set aside goes out behind
-    the records of its table. Sequences stay as they are, so that no newer
-    row is lost.
+    the records of its table. Sequences stay as they are, so that no newer row is lost. Of a folder
+    of a Spark job's dead letters, all files are sent.
     """
     from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415
@@ -45,16 +66,23 @@ def replay(file: IO[bytes], where: Where) -> Result:
     from target_stitch_import.toolbox.replay import ReplayRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
 
-    settings = where.settings(file=file)
+    settings, *_ = [where.settings(file=file) for file in files]
     endpoint = settings.endpoint(USER_AGENT)
     rules = ReplayRules(
         SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS),
         batch_limits(settings),
         settings.naive_datetimes,
     )
-    replayed = send_again(file, lambda: connection(endpoint), rules, say)
+    messages = requests = 0
+    for file in files:
+        try:
+            replayed = send_again(file, lambda: connection(endpoint), rules, say)
+        except TargetError as error:
+            where_it_is = f"{file.name}: " if len(files) > 1 else ""
+            raise type(error)(f"{where_it_is}{error}") from None
+        messages += replayed.messages
+        requests += replayed.requests
     return Result(
-        {"messages": replayed.messages, "requests": replayed.requests},
-        f"{counted(replayed.messages, 'message')} delivered in "
-        f"{counted(replayed.requests, 'request')}.",
+        {"messages": messages, "requests": requests},
+        f"{counted(messages, 'message')} delivered in {counted(requests, 'request')}.",
     )

@@ -60,6 +60,7 @@ LOWEST_TO_HIGHEST = {
     "run": ("parquet_rows", "loop"),
     "config": ("checks", "sources"),
     "toolbox": ("common", "push_command"),
+    "spark": ("options", "source"),
     "local": ("extra", "server"),
     "local/api": ("values", "service"),
     "local/warehouse": ("profiles", "warehouse"),

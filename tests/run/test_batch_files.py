@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from decimal import Decimal
 from itertools import chain
@@ -205,6 +206,7 @@ PARQUET = [
     (pa.array(["x"]).dictionary_encode(), '"x"'),
     (pa.array([MOMENT], pa.timestamp("us", "UTC")), '"2024-07-01T02:03:04.500000Z"'),
     (pa.array([MOMENT], pa.timestamp("ms", "Europe/Zurich")), '"2024-07-01T02:03:04.500000Z"'),
+    (pa.array([0], pa.timestamp("s", "Mars/Base")), '"1970-01-01T00:00:00Z"'),
     (pa.array([MOMENT], pa.timestamp("ns")), '"2024-07-01T02:03:04.500000"'),
     (pa.array([dt.date(2024, 7, 1)]), '"2024-07-01"'),
     (pa.array([dt.time(2, 3, 4)]), '"02:03:04"'),
@@ -241,8 +243,36 @@ def test_a_large_parquet_file_comes_in_portions(tmp_path: Path) -> None:
     assert ids == list(range(1_000))
     starts = [run.line for run in runs if isinstance(run, Records)]
     sizes = [len(run.messages) for run in runs if isinstance(run, Records)]
-    assert max(sizes) <= 100
+    assert max(sizes) <= 104, "a megabyte each"
     assert starts == [1 + sum(sizes[:at]) for at in range(len(sizes))]
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_memory_is_bounded_by_what_rows_become(tmp_path: Path, *, use_dictionary: bool) -> None:
+    """A text of 200 KB that 2,500 rows have: 500 MB, in a file that has it once."""
+    texts = pa.array(["x" * 200_000] + [f"{at:30}" for at in range(20_000)])
+    rows = pa.DictionaryArray.from_arrays(
+        pa.array([0, 1] * 3 + list(range(20_000)) + [0] * 20_000 * use_dictionary, pa.int32()),
+        texts,
+    )
+    table = pa.table({"v": rows if use_dictionary else rows.dictionary_decode()})
+    parquet.write_table(table, tmp_path / "a", store_schema=False)
+    script = f"""
+import pyarrow
+from target_stitch_import.run.batch_files import BatchFiles
+from target_stitch_import.singer.messages import RecordFiles
+message = RecordFiles(4, "people", {{"format": "parquet"}}, ("a",))
+most = count = 0
+for portion in BatchFiles({str(tmp_path)!r}).portions(message):
+    count += sum(len(run.messages) for run in portion)
+print(count, pyarrow.default_memory_pool().max_memory())
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout
+    count, most = map(int, told.split())
+    assert count == table.num_rows
+    assert most < 300_000_000
 
 
 def test_a_byte_order_mark_before_a_lone_record(tmp_path: Path) -> None:
@@ -330,6 +360,26 @@ def swelling(root: Path) -> Any:
     return batch("a", format="parquet")
 
 
+def swelling_lists(root: Path) -> Any:
+    """One row of 200 million values, in a file of some kilobytes."""
+    values = pa.array([7]).take(pa.array([0] * 1_000_000))
+    lists = pa.ListArray.from_arrays(pa.array([0, *range(1, 1_000), 1_000_000]), values)
+    table = pa.table({"v": pa.chunked_array([lists] * 20)})
+    parquet.write_table(table, root / "a")
+    return batch("a", format="parquet")
+
+
+def not_utf8() -> Any:
+    return pa.array([b"secret", b"\xff secret"]).view(pa.string())
+
+
+def long_row() -> Any:
+    """A row of 70 MB that a dictionary makes short."""
+    texts = pa.array(["secret" * 1_000]).dictionary_encode()
+    values = pa.DictionaryArray.from_arrays(pa.array([0] * 12_000, pa.int32()), texts.dictionary)
+    return pa.ListArray.from_arrays(pa.array([0, 12_000], pa.int32()), values)
+
+
 def deep(root: Path) -> Any:
     value = pa.array([1])
     for _ in range(150):
@@ -379,12 +429,27 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     (columns(b=pa.array([b"secret"])), "has a column `b` of type binary"),
     (columns(b=pa.array([[{"x": b"secret"}]])), "has a column `b` of type list"),
     (columns(b=pa.array([{"\x1b[2J": b"secret"}])), "has a column `b` of type struct<\\x1b[2J:"),
-    (columns(t=pa.array([1], pa.timestamp("us", "Mars/Base"))), "a zone it does not know"),
     (two_columns, "has two columns `v`"),
-    (swelling, "has a column `v` that takes "),
+    (swelling, "has rows from 1 to 11,000 that take "),
+    (
+        swelling_lists,
+        "most of them in its column `v.list.element`: write it with smaller row groups",
+    ),
     (deep, "nested too deeply"),
-    (columns(t=NANOSECONDS), "a time finer than a microsecond"),
-    (columns(m=TWICE), "a map that has a key twice"),
+    (
+        columns(t=NANOSECONDS),
+        "Row 1 of `{root}/a` (BATCH on line 4): column `t` holds a time finer than a microsecond",
+    ),
+    (columns(m=TWICE), "column `m` holds a map that has a key twice"),
+    (
+        columns(t=not_utf8()),
+        "Row 2 of `{root}/a` (BATCH on line 4): column `t` holds a text that is not UTF-8",
+    ),
+    (
+        columns(d=pa.array([0, 3_000_000], pa.date32())),
+        "column `d` holds a date outside of the years",
+    ),
+    (columns(l=long_row()), "column `l` makes the row longer than 64,000,000 bytes as JSON"),
 ]
 
 

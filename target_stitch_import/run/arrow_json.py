@@ -1,0 +1,400 @@
+"""Arrow record batches as JSON, a column at a time; for Parquet files and for Spark.
+
+Law: values stay exact, or are refused. Decimals and doubles keep their digits, times are written as
+RFC 3339 has it: in UTC where the type has a zone, and without an offset where it has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from json.encoder import encode_basestring
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import simplejson
+from msgspec import Raw
+from pyarrow import types
+
+from target_stitch_import.run.arrow_types import (
+    InexactError,
+    RawJson,
+    is_binary,
+    is_text,
+    map_items,
+)
+from target_stitch_import.singer.lines import is_utf8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyarrow import Array, DataType, RecordBatch
+
+_NEEDS_ESCAPES = '["\\\\\x00-\x1f]'
+_RAW = msgspec.json.Decoder(Raw)
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
+"""Seconds from 1970: RFC 3339 has four digits for a year, and no year 0 in most databases."""
+_DAY_SECONDS = 86_400
+_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e9
+"""Between these, Arrow writes a double as Python does, without an exponent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The rows of a batch, each as the text of a JSON object.
+
+    `not_finite` has the rows whose text is no JSON, as it holds NaN or Infinity.
+    """
+
+    texts: list[bytes]
+    not_finite: frozenset[int] = frozenset()
+
+
+def encoded(rows: RecordBatch) -> Encoded:
+    """Return `rows` as JSON; the names of its columns differ from one another.
+
+    Raises:
+        InexactError: A value has no exact form in JSON; it names row and column.
+    """
+    if not rows.num_rows:
+        return Encoded([])
+    if not rows.num_columns:
+        return Encoded([b"{}"] * rows.num_rows)
+    columns: list[_Texts] = []
+    not_finite: set[int] = set()
+    for name, column in zip(rows.schema.names, rows.columns, strict=True):
+        try:
+            columns.append(_texts(column))
+            if columns[-1].has_not_finite:
+                not_finite.update(_no_json(columns[-1]))
+        except InexactError as error:
+            error.column = name
+            raise
+    text = pc.binary_join(_lists_of_one(_object(rows.schema.names, columns)), _large("\n"))[0]
+    lines = text.as_buffer().to_pybytes()
+    if not is_utf8(lines):
+        _refuse_text(rows.schema.names, columns)
+    return Encoded(lines.split(b"\n"), frozenset(not_finite))
+
+
+def _refuse_text(names: list[str], columns: list[_Texts]) -> NoReturn:
+    """Name the first value that is not UTF-8: Arrow does not look at what a file says is text."""
+    row, name = min(
+        (row, name)
+        for name, column in zip(names, columns, strict=True)
+        for row, text in enumerate(column.values.cast(pa.large_binary()).to_pylist())
+        if text is not None and not is_utf8(text)
+    )
+    raise InexactError(row, "holds a text that is not UTF-8", name)
+
+
+def _lists_of_one(texts: Array) -> Array:
+    """Return one list that has all `texts`, so that Arrow joins them."""
+    return pa.LargeListArray.from_arrays(pa.array([0, len(texts)], pa.int64()), texts)
+
+
+def _no_json(column: _Texts) -> list[int]:
+    """Return the rows whose text is no JSON."""
+    found: list[int] = []
+    for row, text in enumerate(column.whole().to_pylist()):
+        try:
+            if text is not None:
+                _RAW.decode(text)
+        except msgspec.MsgspecError:
+            found.append(row)
+    return found
+
+
+# A column.
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """One text a value, null for JSON's null; `mark` stands on both sides of each value.
+
+    The mark is left to be joined with what stands around: that saves a pass over the texts.
+    """
+
+    values: Array
+    mark: str = ""
+    has_not_finite: bool = False
+
+    def whole(self) -> Array:
+        """Return the texts with their marks."""
+        return _joined(self.mark, self.values, self.mark) if self.mark else self.values
+
+    def inlined(self) -> _Texts:
+        """Return the texts with a mark only where no null is among them."""
+        if self.mark and self.values.null_count:
+            return _Texts(self.whole(), has_not_finite=self.has_not_finite)
+        return self
+
+
+def _joined(*parts: str | Array) -> Array:
+    """Join `parts` element by element; what has a null in it is null."""
+    return pc.binary_join_element_wise(*map(_large, parts), _large(""))
+
+
+def _large(part: str | Array) -> Any:
+    """Return text as one kind of Arrow's, which has room for more than 2 GB."""
+    if isinstance(part, str):
+        return pa.scalar(part, pa.large_string())
+    return part if types.is_large_string(part.type) else part.cast(pa.large_string())
+
+
+def _object(names: list[str], columns: list[_Texts]) -> Array:
+    """Return objects with these members."""
+    parts: list[Any] = []
+    literal = "{"
+    for name, column in zip(names, map(_Texts.inlined, columns), strict=True):
+        parts += [f"{literal}{encode_basestring(name)}:{column.mark}", column.values]
+        literal = f"{column.mark},"
+    parts.append(f"{literal[:-1]}}}")
+    return pc.binary_join_element_wise(
+        *map(_large, parts), _large(""), null_handling="replace", null_replacement="null"
+    )
+
+
+def _texts(array: Array) -> _Texts:
+    kind = array.type
+    if types.is_nested(kind) and not types.is_map(kind):
+        if types.is_struct(kind):
+            return _structs(array)
+        if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+            return _lists(array)
+        return _by_value(array)
+    for holds, texts in _WAYS:
+        if holds(kind):
+            return texts(array)
+    return _by_value(array)
+
+
+def _plain(array: Array) -> _Texts:
+    return _Texts(array.cast(pa.large_string()))
+
+
+def _bare(array: Array) -> _Texts:
+    """Return what needs no escapes."""
+    return _Texts(array.cast(pa.large_string()), '"')
+
+
+def _strings(array: Array) -> _Texts:
+    array = _large(array)
+    needs = pc.match_substring_regex(array, _NEEDS_ESCAPES)
+    if not pc.any(needs).as_py():
+        return _Texts(array, '"')
+    found = array.filter(needs).to_pylist()
+    escaped = pa.array([encode_basestring(text)[1:-1] for text in found], pa.large_string())
+    return _Texts(pc.replace_with_mask(array, needs, escaped), '"')
+
+
+def _floats(array: Array) -> _Texts:
+    """Write doubles as Python's `repr` does, which gives the fewest digits that say which it is."""
+    doubles = array.cast(pa.float64())
+    size = pc.abs(doubles)
+    is_plain = pc.or_(
+        pc.and_(pc.greater_equal(size, _LEAST_PLAIN), pc.less(size, _MOST_PLAIN)),
+        pc.equal(size, 0.0),
+    )
+    is_whole = pc.and_(is_plain, pc.equal(doubles, pc.trunc(doubles)))
+    texts = doubles.cast(pa.large_string())
+    if pc.any(is_whole).as_py():
+        texts = pc.if_else(is_whole, _joined(texts, ".0"), texts)
+    if pc.all(is_plain).as_py() is not False:
+        return _Texts(texts)
+    apart = doubles.filter(pc.invert(is_plain))
+    written = pa.array(map(_TOLERANT_ENCODER.encode, apart.to_pylist()), pa.large_string())
+    has_not_finite = not pc.all(pc.is_finite(apart)).as_py()
+    texts = pc.replace_with_mask(texts, pc.invert(is_plain), written)
+    return _Texts(texts, has_not_finite=has_not_finite)
+
+
+def _dates(array: Array) -> _Texts:
+    days = array.cast(pa.date32(), safe=False)
+    if types.is_date64(array.type):
+        days = pc.floor(pc.divide(array.cast(pa.int64()).cast(pa.float64()), 86_400_000.0))
+        days = days.cast(pa.int32()).cast(pa.date32())
+    _check_years(days.cast(pa.int32()), _YEAR_1 // _DAY_SECONDS, _YEAR_10000 // _DAY_SECONDS)
+    return _bare(days)
+
+
+def _timestamps(array: Array) -> _Texts:
+    kind = array.type
+    # Arrow counts from 1970 in UTC, whatever the zone, so none needs to be known here.
+    array = array.view(pa.timestamp(kind.unit))
+    if kind.unit == "ns":
+        array = _cast_down(array, pa.timestamp("us"))
+    per_second = 1_000_000 // _MICROSECONDS[array.type.unit]
+    ticks = array.view(pa.int64())
+    _check_years(ticks, _YEAR_1 * per_second, _YEAR_10000 * per_second)
+    texts = pc.binary_replace_slice(
+        _fractions(array, pa.timestamp("s"), pa.timestamp("us")).cast(pa.large_binary()),
+        start=10,
+        stop=11,
+        replacement=b"T",
+    ).cast(pa.large_string())
+    return _Texts(_joined(texts, "Z") if kind.tz else texts, '"')
+
+
+def _times(array: Array) -> _Texts:
+    if array.type == pa.time64("ns"):
+        array = _cast_down(array, pa.time64("us"))
+    return _Texts(_fractions(array, pa.time32("s"), pa.time64("us")), '"')
+
+
+def _cast_down(array: Array, kind: DataType) -> Array:
+    """Cast from nanoseconds to microseconds.
+
+    Raises:
+        InexactError: There is a part of a microsecond.
+    """
+    coarse = array.cast(kind, safe=False)
+    is_finer = pc.not_equal(coarse.cast(array.type), array)
+    if pc.any(is_finer).as_py():
+        raise InexactError(_first(is_finer), "holds a time finer than a microsecond")
+    return coarse
+
+
+def _fractions(array: Array, seconds: DataType, micros: DataType) -> Array:
+    """Write times with six digits of a second, and without them where these are all zero."""
+    whole = array.cast(seconds, safe=False)
+    texts = whole.cast(pa.large_string())
+    if array.type == seconds:
+        return texts
+    is_whole = pc.equal(whole.cast(array.type), array)
+    if pc.all(is_whole).as_py() is not False:
+        return texts
+    return pc.if_else(is_whole, texts, array.cast(micros).cast(pa.large_string()))
+
+
+def _check_years(numbers: Array, least: int, beyond: int) -> None:
+    ends = pc.min_max(numbers).as_py()
+    if ends["min"] is not None and not least <= ends["min"] <= ends["max"] < beyond:
+        is_outside = pc.or_(pc.less(numbers, least), pc.greater_equal(numbers, beyond))
+        raise InexactError(_first(is_outside), "holds a date outside of the years 1 to 9999")
+
+
+def _first(are: Array) -> int:
+    """Return the index of the first value that is true; there must be one."""
+    return int(pc.index(are, True).as_py())
+
+
+def _dictionaries(array: Array) -> _Texts:
+    if len(array.dictionary) > len(array):
+        return _texts(array.dictionary_decode())
+    known = _texts(array.dictionary)
+    values = known.values.take(array.indices)
+    return _Texts(values, known.mark, known.has_not_finite)
+
+
+def _structs(array: Array) -> _Texts:
+    kind = array.type
+    if not kind.num_fields:
+        values = _Texts(_large(pa.array(["{}"] * len(array))))
+        return _with_nulls_of(array, values)
+    # Flattened, a member is null where its struct is.
+    columns = [_texts(member) for member in array.flatten()]
+    names = [kind.field(at).name for at in range(kind.num_fields)]
+    has_not_finite = any(column.has_not_finite for column in columns)
+    return _with_nulls_of(array, _Texts(_object(names, columns), has_not_finite=has_not_finite))
+
+
+def _with_nulls_of(array: Array, texts: _Texts) -> _Texts:
+    if not array.null_count:
+        return texts
+    null = pa.scalar(None, pa.large_string())
+    values = pc.if_else(array.is_valid(), texts.values, null)
+    return _Texts(values, has_not_finite=texts.has_not_finite)
+
+
+def _lists(array: Array) -> _Texts:
+    inner = _of_elements(array, lambda: _texts(array.flatten()))
+    return _brackets(array, inner.whole().fill_null("null"), "[]", inner)
+
+
+def _maps(array: Array) -> _Texts:
+    items = map_items(array)
+    pairs = items.flatten()
+    parents = pc.list_parent_indices(items)
+    keys, values = pairs.flatten()
+    _check_keys(parents, keys)
+    inner = _of_elements(items, lambda: _texts(values))
+    members = _joined(_strings(keys).whole(), ":", inner.whole().fill_null("null"))
+    return _brackets(items, members, "{}", inner)
+
+
+def _of_elements(array: Array, texts: Callable[[], _Texts]) -> _Texts:
+    """Return the texts of a list's elements; what is wrong with one is told of the list's row."""
+    try:
+        return texts()
+    except InexactError as error:
+        error.row = pc.list_parent_indices(array)[error.row].as_py()
+        raise
+
+
+def _check_keys(parents: Array, keys: Array) -> None:
+    """Refuse a map that has a key twice: of two members, one would be lost."""
+    pairs = pa.table({"row": parents, "key": keys})
+    counts = pairs.group_by(["row", "key"], use_threads=False).aggregate([([], "count_all")])
+    twice = counts.filter(pc.greater(counts["count_all"], 1))
+    if twice.num_rows:
+        raise InexactError(twice["row"][0].as_py(), "holds a map that has a key twice")
+
+
+def _brackets(array: Array, elements: Array, marks: str, inner: _Texts) -> _Texts:
+    """Join the texts of all elements to those of the lists that hold them."""
+    # Of a null list nothing is left in `elements`, whatever its offsets say.
+    sizes = pc.list_value_length(array).fill_null(0).cast(pa.int64())
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes)])
+    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), _large(","))
+    texts = _Texts(_joined(marks[0], joined, marks[1]), has_not_finite=inner.has_not_finite)
+    return _with_nulls_of(array, texts)
+
+
+def _nulls(array: Array) -> _Texts:
+    return _Texts(pa.nulls(len(array), pa.large_string()))
+
+
+def _base64(array: Array) -> _Texts:
+    import base64  # noqa: PLC0415 - Spark alone has such columns
+
+    values = [
+        None if value is None else base64.b64encode(value).decode() for value in array.to_pylist()
+    ]
+    return _Texts(pa.array(values, pa.large_string()), '"')
+
+
+def _extensions(array: Array) -> _Texts:
+    if isinstance(array.type, RawJson):
+        return _Texts(array.storage)
+    if array.type.extension_name == "arrow.json":
+        return _strings(array.storage)
+    values = [None if value is None else str(value) for value in array.to_pylist()]
+    return _Texts(pa.array(values, pa.large_string()), '"')  # UUIDs
+
+
+def _by_value(array: Array) -> _Texts:
+    """Write what Arrow has no kernels for."""
+    if types.is_run_end_encoded(array.type):
+        return _texts(pc.run_end_decode(array))
+    return _texts(pa.array(array.to_pylist(), pa.large_list(array.type.value_type)))
+
+
+_TOLERANT_ENCODER = simplejson.JSONEncoder(allow_nan=True)
+_WAYS: tuple[tuple[Callable[[DataType], Any], Callable[[Array], _Texts]], ...] = (
+    (is_text, _strings),
+    (types.is_integer, _plain),
+    (types.is_decimal, _plain),
+    (types.is_boolean, _plain),
+    (types.is_timestamp, _timestamps),
+    (types.is_date, _dates),
+    (types.is_floating, _floats),
+    (types.is_dictionary, _dictionaries),
+    (types.is_map, _maps),
+    (types.is_time, _times),
+    (types.is_null, _nulls),
+    (is_binary, _base64),
+    (lambda kind: isinstance(kind, pa.BaseExtensionType), _extensions),
+)

@@ -1,0 +1,89 @@
+"""Arrow record batches cut to portions of bounded size, measured by what they become as JSON.
+
+Law: nothing is written before it is measured. What a dictionary says once, the rows of a batch may
+hold a million times.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from target_stitch_import.run.arrow_types import InexactError, is_binary, is_text, map_items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyarrow import Array, RecordBatch
+
+_VALUE_BYTES = 24
+"""About how long a number, a time or a date is as JSON."""
+
+
+def portions_of(rows: RecordBatch, about_bytes: int, most_bytes: int) -> Iterator[RecordBatch]:
+    """Yield `rows` in slices of about so many bytes of JSON, and of one row at least.
+
+    Raises:
+        InexactError: A row alone is longer than `most_bytes`.
+    """
+    columns = [_sizes(column) for column in rows.columns]
+    sizes = _sum([len(name) + 4 for name in rows.schema.names] + columns)
+    if isinstance(sizes, int):
+        sizes = pa.array([sizes] * rows.num_rows, pa.int64())
+    ends = pc.cumulative_sum(sizes).to_pylist()
+    start = 0
+    while start < rows.num_rows:
+        before = ends[start - 1] if start else 0
+        end = max(bisect_right(ends, before + about_bytes), start + 1)
+        if ends[start] - before > most_bytes:
+            of_columns = [
+                each if isinstance(each, int) else each[start].as_py() for each in columns
+            ]
+            raise InexactError(
+                start,
+                f"makes the row longer than {most_bytes:,} bytes as JSON",
+                rows.schema.names[of_columns.index(max(of_columns))],
+            )
+        yield rows.slice(start, end - start)
+        start = end
+
+
+def _sizes(array: Array) -> int | Array:
+    """Return about how long each value is as JSON; a number where all are alike."""
+    kind = array.type
+    if types.is_dictionary(kind):
+        sizes = _sizes(array.dictionary)
+        return sizes if isinstance(sizes, int) else sizes.take(array.indices).fill_null(4)
+    if is_text(kind) or is_binary(kind):
+        return pc.add(pc.binary_length(array.cast(pa.large_binary())).fill_null(4), 2)
+    if types.is_struct(kind):
+        names = [len(kind.field(at).name) + 4 for at in range(kind.num_fields)]
+        return _sum(names + [_sizes(member) for member in array.flatten()])
+    if types.is_map(kind):
+        array = map_items(array)
+    if types.is_list(array.type) or types.is_large_list(array.type):
+        return _list_sizes(array)
+    return _VALUE_BYTES
+
+
+def _list_sizes(array: Array) -> Array:
+    sizes = _sizes(array.flatten())
+    counts = pc.list_value_length(array).fill_null(0).cast(pa.int64())
+    if isinstance(sizes, int):
+        return pc.add(pc.multiply(counts, sizes + 1), 2)
+    sums = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes.cast(pa.int64()))])
+    ends = pc.cumulative_sum(counts)
+    inside = pc.subtract(sums.take(ends), sums.take(pc.subtract(ends, counts)))
+    return pc.add(pc.add(inside, counts), 2)
+
+
+def _sum(sizes: list[int | Array]) -> int | Array:
+    total: Any = 2 + sum(each for each in sizes if isinstance(each, int))
+    for each in sizes:
+        if not isinstance(each, int):
+            total = pc.add(total, each.cast(pa.int64()))
+    return total

@@ -1,0 +1,122 @@
+"""Arrow record batches as runs of a stream's records, a bounded portion at a time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from msgspec import Raw
+
+from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.run.arrow_json import encoded
+from target_stitch_import.run.arrow_portions import portions_of
+from target_stitch_import.run.arrow_types import InexactError
+from target_stitch_import.singer.messages import MalformedRecord, RecordMessage, Records
+from target_stitch_import.singer.origin import origin
+from target_stitch_import.singer.outline import Defect, record_defect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyarrow import RecordBatch
+
+    from target_stitch_import.singer.messages import Event
+    from target_stitch_import.singer.origin import BatchFile
+
+PORTION_BYTES = 1 << 20
+"""Of JSON; smaller portions cost more for each row, larger ones no less."""
+_STRING_OR_NAN = re.compile(rb'("(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
+
+
+class ArrowReader:
+    """Turns the rows of one stream into events; it counts them from 1.
+
+    Args:
+        most_bytes: The longest row as JSON; a longer one is refused before it is written.
+        nan_to_null: Whether NaN and infinity go out as null.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        version: int | None,
+        file: BatchFile,
+        most_bytes: int,
+        *,
+        nan_to_null: bool = False,
+    ) -> None:
+        self._nan_to_null = nan_to_null
+        self._stream = stream
+        self._version = version
+        self._file = file
+        self._most_bytes = most_bytes
+        self.rows_read = 0
+
+    def feed(
+        self,
+        rows: RecordBatch,
+        sequences: list[int] | None = None,
+        bad: dict[int, str] | None = None,
+    ) -> Iterator[list[Event]]:
+        """Yield the events of `rows`, a portion at a time.
+
+        Args:
+            rows: Columns whose names differ.
+            sequences: One for each row, where rows bring their own.
+            bad: Why a row is not to be sent, by its index.
+
+        Raises:
+            InputError: A value has no exact form in JSON, or a row is too long.
+        """
+        start = 0
+        try:
+            for few in portions_of(rows, PORTION_BYTES, self._most_bytes):
+                end = start + few.num_rows
+                numbers = sequences[start:end] if sequences else None
+                reasons = {at - start: why for at, why in (bad or {}).items() if start <= at < end}
+                yield list(self._events(few, numbers, reasons))
+                self.rows_read += few.num_rows
+                start = end
+        except InexactError as error:
+            where = origin(self.rows_read + 1 + error.row, self._file)
+            raise InputError(
+                f"{where}: column {quoted(error.column)} {error.reason}, in stream "
+                f"{quoted(self._stream)}."
+            ) from None
+
+    def _events(
+        self, rows: RecordBatch, sequences: list[int] | None, bad: dict[int, str]
+    ) -> Iterator[Event]:
+        """Yield `rows` as runs of records, and between them those that are not to be sent."""
+        stream, version, file = self._stream, self._version, self._file
+        result = encoded(rows)
+        defects: dict[int, Defect] = {}
+        for row in result.not_finite:
+            if self._nan_to_null:
+                result.texts[row] = _without_nan(result.texts[row])
+            else:
+                defects[row] = record_defect(result.texts[row]) or Defect("", "it is not JSON")
+        defects |= {row: Defect("", reason) for row, reason in bad.items()}
+        first, start = self.rows_read + 1, 0
+        for end in [*sorted(defects), rows.num_rows]:
+            if run := result.texts[start:end]:
+                messages = [RecordMessage(stream, Raw(text), version) for text in run]
+                numbers = sequences[start:end] if sequences else None
+                yield Records(first + start, messages, file, numbers)
+            if end in defects:
+                yield MalformedRecord(
+                    first + end,
+                    stream,
+                    version,
+                    result.texts[end],
+                    defects[end].reason,
+                    file,
+                    field=defects[end].field,
+                    sequence=sequences[end] if sequences else None,
+                )
+            start = end + 1
+
+
+def _without_nan(text: bytes) -> bytes:
+    """Return JSON with null for NaN and infinity, and all else as it is."""
+    return _STRING_OR_NAN.sub(lambda found: found[1] or b"null", text)

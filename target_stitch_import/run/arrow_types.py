@@ -1,0 +1,95 @@
+"""Arrow types: which of them JSON can hold to the letter, and what a value of them may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+if TYPE_CHECKING:
+    from pyarrow import Array, DataType
+
+
+class InexactError(Exception):
+    """A value has no exact form in JSON.
+
+    Args:
+        row: Its index in the batch.
+        reason: Why, as the end of a sentence that begins with the column.
+    """
+
+    def __init__(self, row: int, reason: str, column: str = "") -> None:
+        super().__init__(reason)
+        self.row = row
+        self.reason = reason
+        self.column = column
+
+
+def is_exact(kind: DataType, *, binary: bool = False) -> bool:
+    """Tell whether values of an Arrow type can be written as JSON; `binary` ones as base64."""
+    if types.is_map(kind):
+        return is_text(kind.key_type) and is_exact(kind.item_type, binary=binary)
+    if types.is_nested(kind):
+        return not types.is_union(kind) and all(
+            is_exact(kind.field(at).type, binary=binary) for at in range(kind.num_fields)
+        )
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return is_exact(kind.value_type, binary=binary)
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind.extension_name in {"arrow.uuid", "arrow.json"}
+    return not (types.is_duration(kind) or types.is_interval(kind) or is_binary(kind))
+
+
+def is_text(kind: DataType) -> bool:
+    """Tell whether values of this type are text."""
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def is_binary(kind: DataType) -> bool:
+    """Tell whether values of this type are bytes."""
+    return bool(
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+        or types.is_fixed_size_binary(kind)
+    )
+
+
+class RawJson(pa.ExtensionType):  # type: ignore[misc] # pyarrow says nothing of its types
+    """Texts that are JSON already, and go out as they are."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.large_string(), "target_stitch_import.json")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: DataType, serialized: bytes) -> RawJson:
+        """Return the type; it has no parameters."""
+        return cls()
+
+
+def raw_json(texts: list[str | None]) -> Array:
+    """Return texts that are JSON already as a column."""
+    return pa.ExtensionArray.from_storage(RawJson(), pa.array(texts, pa.large_string()))
+
+
+def map_items(array: Array) -> Array:
+    """Return maps as lists of pairs.
+
+    They are put together anew: where values are of the type null, Arrow's cast gives arrays whose
+    members differ in length, and reading those can end the process.
+    """
+    kind = array.type
+    pairs = pa.StructArray.from_arrays(
+        [array.keys, array.items], fields=[kind.key_field, kind.item_field]
+    )
+    if not len(array):
+        return pa.array([], pa.list_(pairs.type))
+    first = array.offsets[0].as_py()
+    offsets = pc.subtract(array.offsets, first)
+    mask = array.is_null() if array.null_count else None
+    return pa.ListArray.from_arrays(offsets, pairs.slice(first), mask=mask)

@@ -1,0 +1,33 @@
+"""What a task tells the driver of its partition: counts alone, and nothing of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pyspark.sql.datasource import WriterCommitMessage
+
+from target_stitch_import.report.stats import Latencies
+
+
+@dataclass(slots=True)
+class Arrived(WriterCommitMessage):
+    """One partition is acknowledged, but for the records set aside in the file `letters`."""
+
+    partition: int
+    attempt: int
+    read: int = 0
+    acknowledged: int = 0
+    set_aside: int = 0
+    activations: int = 0
+    batches: int = 0
+    bytes: int = 0
+    bytes_sent: int = 0
+    retries: int = 0
+    possible_duplicates: int = 0
+    throttle_changes: int = 0
+    seconds: float = 0.0
+    seconds_without_room: float = 0.0
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+    latencies: Latencies = field(default_factory=Latencies)
+    letters: str | None = None

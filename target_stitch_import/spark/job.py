@@ -1,0 +1,213 @@
+"""A job on the driver: what its partitions did together, told and written as a run's is."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from msgspec import Raw
+
+from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.report import closing
+from target_stitch_import.report.log import LOGGER_NAME
+from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.report.stats import Latencies
+from target_stitch_import.report.summary import (
+    ActivationSummary,
+    LatencySummary,
+    Series,
+    StreamSummary,
+    Summary,
+    write_summary,
+)
+from target_stitch_import.spark import letters
+from target_stitch_import.spark.commits import Arrived
+from target_stitch_import.spark.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from target_stitch_import.spark.options import Options
+
+_LOGGER = logging.getLogger(LOGGER_NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One write, or one micro-batch of a stream."""
+
+    options: Options
+    schema: bytes
+    started_at: datetime
+
+    def commit(self, messages: Sequence[Arrived], *, activates: bool) -> None:
+        """Tell of what arrived, and activate the table's version if this write overwrites.
+
+        Raises:
+            InputError: The version lacks records that were set aside, so it is not activated.
+            TargetError: The activation failed, or a file cannot be written.
+        """
+        options, settings = self.options, self.options.settings
+        if names := [each.letters for each in messages if each.letters]:
+            letters.commit(str(settings.dead_letter_path), names)
+        parts = list(messages)
+        if activates and options.table_version is not None:
+            parts.append(self._activated(messages))
+        self._advise(messages)
+        summary = self._summary(parts)
+        closing.tell(summary, closing.Setting(settings.dead_letter_path), _LOGGER, None)
+        if settings.summary_path:
+            write_summary(settings.summary_path, summary)
+
+    def abort(self, messages: Sequence[Arrived | None]) -> None:
+        """Tell which partitions arrived all the same.
+
+        Raises:
+            OutputError: The dead letters that do not count cannot be removed.
+        """
+        arrived = sorted((each for each in messages if each), key=lambda message: message.partition)
+        if names := [each.letters for each in arrived if each.letters]:
+            letters.discard(str(self.options.settings.dead_letter_path), names)
+        numbers = ", ".join(str(each.partition) for each in arrived) or "none"
+        again = (
+            "Written again, its rows replace these by their keys"
+            if self.options.key_names
+            else "Written again, the rows of these are there twice, as the table has no keys"
+        )
+        _LOGGER.error(
+            "The write to table %s failed. Partitions that arrived: %s, with %s records. %s.",
+            quoted(self.options.table),
+            numbers,
+            f"{sum(each.acknowledged for each in arrived):,}",
+            again,
+        )
+
+    def _activated(self, messages: Sequence[Arrived]) -> Arrived:
+        options = self.options
+        table, number = quoted(options.table), options.table_version
+        if lacking := sum(each.set_aside for each in messages):
+            raise InputError(
+                f"Version {number} of table {table} is loaded, and is not activated, as records of "
+                f"it were set aside: {lacking:,}. Activating would delete their earlier rows. "
+                "Repair them in the dead-letter folder, then write the data again."
+            )
+        last = max((each.last_sequence or 0 for each in messages), default=0)
+        task = Task(options, self.schema, Arrived(partition=-1, attempt=0))
+        try:
+            task.activate(int(number or 0), last)
+            return task.finish()
+        finally:
+            task.close()
+
+    def _advise(self, messages: Sequence[Arrived]) -> None:
+        options = self.options
+        filled = sum(1 for each in messages if each.read)
+        if options.key_names and not options.sequence_column and filled > 1:
+            _LOGGER.warning(
+                "Table %s has keys, %s partitions were loaded, and there is no `sequence_column`: "
+                "of rows with one key in two partitions, either may win.",
+                quoted(options.table),
+                f"{filled:,}",
+            )
+
+    def _summary(self, parts: Sequence[Arrived]) -> Summary:
+        ended = datetime.now(timezone.utc)
+        seconds = (ended - self.started_at).total_seconds()
+        sums: Counter[str] = Counter()
+        latencies = Latencies()
+        for part in parts:
+            latencies.include(part.latencies)
+            for name in _SUMMED:
+                sums[name] += getattr(part, name)
+        stream = _stream(sums, parts)
+        return Summary(
+            program=f"{DISTRIBUTION} spark",
+            version=version(DISTRIBUTION),
+            started_at=_written(self.started_at),
+            ended_at=_written(ended),
+            seconds=round(seconds, 3),
+            exit_status=0,
+            error=None,
+            last_state=Raw(b"null"),
+            read=stream.read,
+            acknowledged=stream.acknowledged,
+            set_aside=stream.set_aside,
+            activations=stream.activations,
+            batches=stream.batches,
+            bytes=stream.bytes,
+            messages_per_second=round(stream.acknowledged / max(seconds, 0.001), 1),
+            bytes_per_second=round(stream.bytes / max(seconds, 0.001), 1),
+            requests=latencies.count,
+            bytes_sent=sums["bytes_sent"],
+            retries=stream.retries,
+            possible_duplicates=stream.possible_duplicates,
+            throttle_changes=sums["throttle_changes"],
+            seconds_without_room=round(max((p.seconds_without_room for p in parts), default=0), 3),
+            latency_seconds=_latency(latencies),
+            streams={self.options.table: stream},
+            series=Series(),
+        )
+
+
+_SUMMED = (
+    "read",
+    "acknowledged",
+    "set_aside",
+    "activations",
+    "batches",
+    "bytes",
+    "bytes_sent",
+    "retries",
+    "possible_duplicates",
+    "throttle_changes",
+)
+
+
+def _stream(sums: Counter[str], parts: Sequence[Arrived]) -> StreamSummary:
+    firsts = [each.first_sequence for each in parts if each.first_sequence is not None]
+    lasts = [each.last_sequence for each in parts if each.last_sequence is not None]
+    # A job ends well only once all that it activates is acknowledged.
+    activations = ActivationSummary(sums["activations"], sums["activations"])
+    return StreamSummary(
+        read=sums["read"],
+        acknowledged=sums["acknowledged"],
+        set_aside=sums["set_aside"],
+        activations=activations,
+        batches=sums["batches"],
+        bytes=sums["bytes"],
+        retries=sums["retries"],
+        possible_duplicates=sums["possible_duplicates"],
+        first_sequence=min(firsts, default=None),
+        last_sequence=max(lasts, default=None),
+    )
+
+
+def _latency(latencies: Latencies) -> LatencySummary:
+    return LatencySummary(
+        latencies.count,
+        round(latencies.quantile(0.5), 4),
+        round(latencies.quantile(0.95), 4),
+        round(latencies.quantile(0.99), 4),
+        round(latencies.slowest_seconds, 4),
+    )
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def log_to_stderr() -> None:
+    """Log to stderr, which Spark keeps with its own, unless the process logs somewhere already."""
+    if not _LOGGER.hasHandlers():
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(
+            logging.Formatter("%(asctime)s | %(levelname)-8s | %(name)s | %(message)s")
+        )
+        _LOGGER.addHandler(handler)
+        _LOGGER.setLevel(logging.INFO)
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)

@@ -1,0 +1,108 @@
+"""Dead letters of a job: a file a task attempt, in a folder that all machines share.
+
+Law: two attempts never write to one file, and the files of an attempt that was not committed do
+not count: they begin with an underscore, and a folder is replayed without them.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+
+from target_stitch_import.errors import OutputError
+from target_stitch_import.run.dead_letter import DeadLetters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from target_stitch_import.batching.set_aside import SetAside
+
+UNCOMMITTED = "_"
+
+
+class AttemptLetters:
+    """The records that one task attempt sets aside; they stay on its machine until it is done."""
+
+    def __init__(self, folder: str, partition: int, attempt: int, limit: int) -> None:
+        self._folder = folder
+        self._name = f"part-{partition:05}-{attempt}-{uuid.uuid4().hex}.jsonl"
+        self._limit = limit
+        self._home: tempfile.TemporaryDirectory[str] | None = None
+        self._letters: DeadLetters | None = None
+
+    def write(self, records: Sequence[SetAside]) -> None:
+        """Put `records` where they are safe from anything but the end of this attempt.
+
+        Raises:
+            OutputError: They cannot be written.
+            InputError: There are too many.
+        """
+        if self._letters is None:
+            self._home = tempfile.TemporaryDirectory(prefix="stitch-import-")
+            self._letters = DeadLetters(str(Path(self._home.name, self._name)), self._limit)
+        self._letters.write(records)
+
+    def share(self) -> str | None:
+        """Copy the file to the shared folder; return its name there, or None without a record.
+
+        Raises:
+            OutputError: It cannot be written there.
+        """
+        if self._letters is None or self._home is None:
+            return None
+        self._letters.close()
+        self._letters = None
+        text = Path(self._home.name, self._name).read_bytes()
+        name = UNCOMMITTED + self._name
+
+        def copy(files: Any, folder: str) -> None:
+            files.makedirs(folder, exist_ok=True)
+            files.pipe_file(posixpath.join(folder, name), text)
+
+        _on_files(self._folder, copy)
+        return name
+
+    def close(self) -> None:
+        """Leave nothing on this machine."""
+        if self._letters:
+            self._letters.close()
+        if self._home:
+            self._home.cleanup()
+
+
+def commit(folder: str, names: Sequence[str]) -> None:
+    """Make the files of committed attempts count.
+
+    Raises:
+        OutputError: They cannot be renamed.
+    """
+
+    def rename(files: Any, folder: str) -> None:
+        for name in names:
+            kept = posixpath.join(folder, name.removeprefix(UNCOMMITTED))
+            files.mv(posixpath.join(folder, name), kept)
+
+    _on_files(folder, rename)
+
+
+def discard(folder: str, names: Sequence[str]) -> None:
+    """Remove the files of attempts that are not committed.
+
+    Raises:
+        OutputError: They cannot be removed.
+    """
+    _on_files(folder, lambda files, at: [files.rm(posixpath.join(at, name)) for name in names])
+
+
+def _on_files(folder: str, work: Callable[[Any, str], Any]) -> None:
+    try:
+        files, path = fsspec.core.url_to_fs(folder)
+        work(files, path)
+    except (OSError, ImportError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise OutputError(f"The dead-letter folder {folder} cannot be written: {why}.") from None

@@ -1,0 +1,162 @@
+"""What `.option(...)` can say: settings of the target that make sense in a task, and a table's."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+
+from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, Settings
+from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.limits import MAX_SEQUENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTINGS = (
+    "token",
+    "region",
+    "api_url",
+    "batch_size_rows",
+    "batch_size_bytes",
+    "max_in_flight_requests",
+    "max_buffer_bytes",
+    "request_timeout_seconds",
+    "max_retry_seconds",
+    "on_invalid_record",
+    "dead_letter_path",
+    "dead_letter_limit",
+    "naive_datetimes",
+    "load_method",
+    "summary_path",
+)
+OF_TABLE = ("table", "key_names", "sequence_column", "table_version", "repairs")
+REPAIRS = ("nan_to_null",)
+OF_SPARK = ("checkpointlocation", "queryname")
+"""What Spark's own options come as; they are not for the data source, and arrive all the same."""
+TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one write is to do; `settings` are those of the target."""
+
+    table: str
+    key_names: tuple[str, ...]
+    sequence_column: str | None
+    table_version: int | None
+    repairs: tuple[str, ...]
+    settings: Settings
+
+    @classmethod
+    def load(cls, given: Mapping[str, str], environment: Mapping[str, str]) -> Options:
+        """Return what `given` says, names in lower case as Spark has them.
+
+        Raises:
+            ConfigurationError: An option is unknown, missing, or cannot work; the text names it.
+        """
+        known = (*SETTINGS, *OF_TABLE)
+        for name in given:
+            if name not in (*known, *OF_SPARK):
+                raise ConfigurationError(_unknown(name, known))
+        if not given.get("table"):
+            raise ConfigurationError(
+                'Option `table` is missing: name the table to load: .option("table", "orders").'
+            )
+        return cls(
+            given["table"],
+            _names(given.get("key_names", "")),
+            given.get("sequence_column") or None,
+            _version(given.get("table_version")),
+            _repairs(given.get("repairs", "")),
+            _settings(given, environment),
+        )
+
+    def check_columns(self, columns: tuple[str, ...]) -> None:
+        """Refuse what names a column that the data does not have.
+
+        Raises:
+            ConfigurationError: So it is.
+        """
+        wanted = [("key_names", name) for name in self.key_names]
+        if self.sequence_column:
+            wanted.append(("sequence_column", self.sequence_column))
+        for option, name in wanted:
+            if name not in columns:
+                shown = ", ".join(map(quoted, columns))
+                raise ConfigurationError(
+                    f"Option `{option}` names the column {quoted(name)}, which the data does not "
+                    f"have. It has {shown}."
+                )
+
+    def check_mode(self, *, overwrite: bool) -> None:
+        """Refuse a mode that would not do what its name says.
+
+        Raises:
+            ConfigurationError: So it is.
+        """
+        if overwrite and self.table_version is None:
+            raise ConfigurationError(
+                'mode("overwrite") needs the option `table_version`, a number greater than the one '
+                "before: the Import API overwrites a table only by activating a new version of "
+                'it. Or use mode("append").'
+            )
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, known, 1, 0.6)
+    if name == "path":
+        return "The data source writes to no path: call save() without one, and name the `table`."
+    if name in get_type_hints(Settings):
+        return f"Option {quoted(name)} is a setting of the target alone: Spark has no use for it."
+    hint = f"Is `{near[0]}` meant?" if near else f"Known are {', '.join(known)}."
+    return f"Option {quoted(name)} is not known. {hint}"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _version(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEQUENCE):
+        raise ConfigurationError("Option `table_version` must be a whole number, 0 or greater.")
+    return int(text)
+
+
+def _repairs(text: str) -> tuple[str, ...]:
+    repairs = _names(text)
+    for name in repairs:
+        if name not in REPAIRS:
+            raise ConfigurationError(
+                f"Option `repairs` cannot have {quoted(name)}. Known is {', '.join(REPAIRS)}."
+            )
+    return repairs
+
+
+def _settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    hints = get_type_hints(Settings)
+    config: dict[str, Any] = {}
+    for name in SETTINGS:
+        if name not in given:
+            continue
+        try:
+            config[name] = msgspec.convert(given[name], hints[name], strict=False)
+        except ValueError as error:
+            why = "" if name in SECRETS else f": {error}"
+            raise ConfigurationError(f"Option `{name}` cannot be used{why}.") from None
+    if config.get("region") == "local":
+        raise ConfigurationError(
+            "Option `region` cannot be `local`: tasks share no process that could serve them. "
+            "Start `stitch-import serve`, and name it as `api_url`."
+        )
+    config.setdefault("token", environment.get(TOKEN_VARIABLE) or None)
+    if config["token"] is None:
+        raise ConfigurationError(
+            f"The Import API access token is missing: set {TOKEN_VARIABLE} in the driver's "
+            "environment, or the option `token`, which Spark redacts."
+        )
+    return Settings.load(config)

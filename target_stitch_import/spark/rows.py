@@ -1,0 +1,141 @@
+"""Arrow rows as Spark gives them to a task, as the records of a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+from pyspark.sql.types import VariantType, VariantVal
+
+from target_stitch_import.errors import quoted
+from target_stitch_import.limits import MAX_SEQUENCE
+from target_stitch_import.run.arrow_records import ArrowReader
+from target_stitch_import.run.arrow_types import raw_json
+from target_stitch_import.singer.lines import MAX_LINE_BYTES
+from target_stitch_import.singer.origin import BatchFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyarrow import Array, DataType, RecordBatch
+    from pyspark.sql.types import StructType
+
+    from target_stitch_import.singer.messages import Event
+    from target_stitch_import.spark.options import Options
+
+_NANOSECONDS = pa.timestamp("ns", "UTC")
+
+
+class Partition(BatchFile):
+    """A partition as the place that records come from; its rows count from 1."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, number: int) -> Partition:
+        """Return the partition of this number, as Spark counts them."""
+        return cls(f"partition {number}", 0, "Row")
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class RowReader:
+    """Turns the rows of one partition into events."""
+
+    def __init__(self, options: Options, variants: tuple[str, ...], partition: int) -> None:
+        self._options = options
+        self._variants = variants
+        self._naive_is_utc = options.settings.naive_datetimes == "utc"
+        place = Partition.of(partition)
+        self._reader = ArrowReader(
+            options.table,
+            options.table_version,
+            place,
+            MAX_LINE_BYTES,
+            nan_to_null="nan_to_null" in options.repairs,
+        )
+
+    def feed(self, rows: RecordBatch) -> Iterator[list[Event]]:
+        """Yield the events of `rows`, a portion at a time.
+
+        Raises:
+            InputError: A value has no exact form in JSON, or a row is too long.
+        """
+        bad: dict[int, str] = {}
+        for key in self._options.key_names:
+            column = rows.column(key)
+            if column.null_count:
+                reason = f"its key column {quoted(key)} is null"
+                bad |= dict.fromkeys(_indices(column.is_null()), reason)
+        sequences = self._sequences(rows, bad) if self._options.sequence_column else None
+        yield from self._reader.feed(self._wired(rows), sequences, bad)
+
+    def _sequences(self, rows: RecordBatch, bad: dict[int, str]) -> list[int]:
+        name = self._options.sequence_column
+        column = rows.column(name)
+        if types.is_timestamp(column.type):
+            seconds = column.cast(pa.timestamp("s", column.type.tz), safe=False)
+            fits = pc.less(seconds.cast(pa.int64()), MAX_SEQUENCE // 1_000_000_000)
+            column = pc.if_else(fits, column, pa.scalar(None, column.type))
+            column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+        numbers = column.cast(pa.int64())
+        is_good = pc.greater_equal(numbers, 0).fill_null(False)  # noqa: FBT003
+        if not pc.all(is_good).as_py():
+            reason = f"its sequence column {quoted(str(name))} is null, below 0 or past 2262"
+            bad |= dict.fromkeys(_indices(pc.invert(is_good)), reason)
+            numbers = pc.if_else(is_good, numbers, 0)
+        return list(numbers.to_pylist())
+
+    def _wired(self, rows: RecordBatch) -> RecordBatch:
+        """Return `rows` with the types whose JSON is what the Import API understands."""
+        columns = [
+            self._wired_column(name, column)
+            for name, column in zip(rows.schema.names, rows.columns, strict=True)
+        ]
+        return pa.record_batch(columns, names=rows.schema.names)
+
+    def _wired_column(self, name: str, column: Array) -> Array:
+        if name in self._variants:
+            return _variants_as_json(column)
+        kind = _wire_type(column.type, naive_is_utc=self._naive_is_utc)
+        return column if kind == column.type else column.cast(kind)
+
+
+def variants(columns: StructType) -> tuple[str, ...]:
+    """Return the names of the columns that are variants."""
+    return tuple(each.name for each in columns if isinstance(each.dataType, VariantType))
+
+
+def _indices(are: Array) -> list[int]:
+    return list(pc.indices_nonzero(are).to_pylist())
+
+
+def _wire_type(kind: DataType, *, naive_is_utc: bool) -> DataType:
+    """Return the type that dates and times are written as, at any depth."""
+
+    def wired(field: Any) -> Any:
+        return field.with_type(_wire_type(field.type, naive_is_utc=naive_is_utc))
+
+    if types.is_date(kind):
+        return pa.timestamp("s", "UTC")
+    if types.is_timestamp(kind) and kind.tz is None and naive_is_utc:
+        return pa.timestamp(kind.unit, "UTC")
+    if types.is_list(kind):
+        return pa.list_(wired(kind.value_field))
+    if types.is_struct(kind):
+        return pa.struct([wired(kind.field(at)) for at in range(kind.num_fields)])
+    if types.is_map(kind):
+        return pa.map_(kind.key_field, wired(kind.item_field))
+    return kind
+
+
+def _variants_as_json(column: Array) -> Array:
+    """Return variants as the JSON that Spark writes for them."""
+    texts = [
+        None if each is None else VariantVal(each["value"], each["metadata"]).toJson()
+        for each in column.to_pylist()
+    ]
+    return raw_json(texts)

@@ -1,0 +1,100 @@
+"""Spark types as JSON Schema, as a Singer tap would declare them; and as Arrow types on the way.
+
+Law: what a type allows, its JSON Schema allows; so records need no check against it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw
+from pyspark.sql import types as spark
+
+from target_stitch_import.errors import InputError, quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import DataType, StructType
+
+_INTEGERS = {
+    spark.ByteType: 8,
+    spark.ShortType: 16,
+    spark.IntegerType: 32,
+    spark.LongType: 64,
+}
+_DATE_TIMES = (spark.TimestampType, spark.TimestampNTZType, spark.DateType)
+"""A date is its midnight in UTC: the Import API knows of no other dates."""
+_TEXTS: tuple[type[DataType], ...] = (
+    spark.StringType,
+    spark.BinaryType,
+    spark.NullType,
+)
+if hasattr(spark, "TimeType"):  # since Spark 4.1
+    _TEXTS = (*_TEXTS, spark.TimeType)
+
+
+def json_schema(columns: StructType) -> bytes:
+    """Return the JSON Schema of rows with these columns.
+
+    Raises:
+        InputError: A column's type has no form in JSON, or a name comes twice.
+    """
+    names = columns.fieldNames()
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"The data has two columns {quoted(name)}: rename one of them.")
+    properties = {
+        each.name: {}  # a variant may be anything
+        if isinstance(each.dataType, spark.VariantType)
+        else _schema(each.dataType, each.name, nullable=each.nullable)
+        for each in columns
+    }
+    return msgspec.json.encode({"type": "object", "properties": properties})
+
+
+def _schema(kind: DataType, column: str, *, nullable: bool = True) -> dict[str, Any]:
+    schema = _not_null(kind, column)
+    if nullable and "type" in schema:
+        schema["type"] = ["null", schema["type"]]
+    return schema
+
+
+def _not_null(kind: DataType, column: str) -> dict[str, Any]:
+    if bits := _INTEGERS.get(type(kind)):
+        most = 2 ** (bits - 1)
+        return {"type": "integer", "minimum": -most, "maximum": most - 1}
+    if isinstance(kind, spark.DecimalType):
+        if not kind.scale:
+            return {"type": "integer"}
+        step = f"0.{'0' * (kind.scale - 1)}1"
+        return {"type": "number", "multipleOf": Raw(step.encode())}
+    if isinstance(kind, spark.FractionalType):
+        return {"type": "number"}
+    if isinstance(kind, spark.BooleanType):
+        return {"type": "boolean"}
+    if isinstance(kind, _DATE_TIMES):
+        return {"type": "string", "format": "date-time"}
+    if isinstance(kind, _TEXTS):
+        return {"type": "string"}
+    return _nested(kind, column)
+
+
+def _nested(kind: DataType, column: str) -> dict[str, Any]:
+    if isinstance(kind, spark.ArrayType):
+        items = _schema(kind.elementType, column, nullable=kind.containsNull)
+        return {"type": "array", "items": items}
+    if isinstance(kind, spark.StructType):
+        names = kind.fieldNames()
+        if len(set(names)) < len(names):
+            raise InputError(f"Column {quoted(column)} has a struct with two fields of one name.")
+        members = {
+            each.name: _schema(each.dataType, column, nullable=each.nullable) for each in kind
+        }
+        return {"type": "object", "properties": members}
+    if isinstance(kind, spark.MapType) and isinstance(kind.keyType, spark.StringType):
+        values = _schema(kind.valueType, column, nullable=kind.valueContainsNull)
+        return {"type": "object", "additionalProperties": values}
+    raise InputError(
+        f"Column {quoted(column)} is or holds a {quoted(kind.simpleString(), mark='')}, which "
+        "has no form in JSON: cast it to a string, or leave it out."
+    )

@@ -1,0 +1,233 @@
+"""The data source: what Spark calls, on the driver and in its tasks.
+
+Law: an error of ours reaches the user as one sentence, without a traceback, values or the token.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pyspark import TaskContext
+from pyspark.sql import datasource
+from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, DataSourceStreamWriter
+from pyspark.sql.types import TimestampNTZType
+
+from target_stitch_import.errors import ConfigurationError, TargetError, internal_error, quoted
+from target_stitch_import.spark.commits import Arrived
+from target_stitch_import.spark.job import Job, log_to_stderr
+from target_stitch_import.spark.options import Options
+from target_stitch_import.spark.rows import RowReader, variants
+from target_stitch_import.spark.schemas import json_schema
+from target_stitch_import.spark.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pyarrow import RecordBatch
+    from pyspark.sql.datasource import WriterCommitMessage
+    from pyspark.sql.types import Row, StructType
+
+HIDE_TRACEBACK = "SPARK_HIDE_TRACEBACK"
+ROWS_AT_ONCE = 10_000
+"""As many as Spark puts into a record batch."""
+
+
+class StitchImport(DataSource):
+    """Delivers rows to Stitch's Import API. The options are in docs/scaling.md."""
+
+    @classmethod
+    def name(cls) -> str:
+        """Return what `format` takes."""
+        return "stitch-import"
+
+    def writer(self, schema: StructType, overwrite: bool) -> DataSourceArrowWriter:  # noqa: FBT001
+        """Return what writes a batch."""
+        with one_sentence():
+            return BatchWriter(_Write.of(self.options, schema, overwrite=overwrite))
+
+    def streamWriter(  # noqa: N802 - Spark's name
+        self,
+        schema: StructType,
+        overwrite: bool,  # noqa: FBT001 - and its way to call
+    ) -> DataSourceStreamWriter:
+        """Return what writes each micro-batch of a stream."""
+        with one_sentence():
+            if overwrite or "table_version" in self.options:
+                raise ConfigurationError(
+                    "A stream cannot overwrite, as it never ends: leave out `table_version`, and "
+                    'use outputMode("append").'
+                )
+            return StreamWriter(_Write.of(self.options, schema, overwrite=False))
+
+
+class _Write:
+    """What driver and tasks do for a write, batch or micro-batch."""
+
+    def __init__(self, options: Options, columns: StructType, *, overwrites: bool) -> None:
+        self._options = options
+        self._columns = columns
+        self._schema = json_schema(columns)
+        self._overwrites = overwrites
+        self._started_at = datetime.now(timezone.utc)
+
+    @classmethod
+    def of(cls, given: Any, columns: StructType, *, overwrite: bool) -> _Write:
+        options = Options.load(given, os.environ)
+        options.check_mode(overwrite=overwrite)
+        options.check_columns(tuple(columns.fieldNames()))
+        if options.settings.naive_datetimes == "fail":
+            for column in columns:
+                if isinstance(column.dataType, TimestampNTZType):
+                    raise ConfigurationError(
+                        f"Column {quoted(column.name)} is a timestamp without a zone, and "
+                        "`naive_datetimes` is `fail`: cast it to a timestamp, or use `utc`."
+                    )
+        return cls(options, columns, overwrites=overwrite)
+
+    def write(self, batches: Iterator[RecordBatch]) -> Arrived:
+        """Deliver a partition."""
+        log_to_stderr()
+        context = TaskContext.get()
+        partition = context.partitionId() if context else 0
+        attempt = context.attemptNumber() if context else 0
+        arrived = Arrived(partition, attempt)
+        with one_sentence():
+            reader = RowReader(self._options, variants(self._columns), partition)
+            task = Task(self._options, self._schema, arrived)
+        try:
+            for rows in batches:  # what goes wrong in here is Spark's to tell
+                with one_sentence():
+                    for events in reader.feed(rows):
+                        task.send(events)
+            with one_sentence():
+                task.finish()
+        finally:
+            task.close()
+        if attempt and not self._options.key_names:
+            # An earlier attempt may have sent as much.
+            arrived.possible_duplicates += arrived.batches
+        return arrived
+
+    def as_batches(self, rows: Iterator[Row]) -> Iterator[RecordBatch]:
+        """Yield the rows that a Spark gives one by one, some at a time."""
+        from pyspark.sql.conversion import LocalDataToArrowConversion  # noqa: PLC0415 - 4.0 alone
+
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            table = LocalDataToArrowConversion.convert(
+                some, self._columns, use_large_var_types=False
+            )
+            yield from table.combine_chunks().to_batches()
+
+    def commit(self, messages: list[WriterCommitMessage | None]) -> None:
+        log_to_stderr()
+        with one_sentence():
+            arrived = [each for each in messages if isinstance(each, Arrived)]
+            self._job().commit(arrived, activates=self._overwrites)
+
+    def abort(self, messages: list[WriterCommitMessage | None]) -> None:
+        log_to_stderr()
+        with one_sentence():
+            self._job().abort([each for each in messages if isinstance(each, Arrived)])
+
+    def _job(self) -> Job:
+        return Job(self._options, self._schema, self._started_at)
+
+
+class BatchWriter(DataSourceArrowWriter):
+    """Writes the partitions of a data frame; `commit` and `abort` run on the driver."""
+
+    def __init__(self, write: _Write) -> None:
+        self._write = write
+
+    def __reduce__(self) -> Any:
+        return _with_explanation(type(self), self._write)
+
+    def write(self, iterator: Iterator[RecordBatch]) -> WriterCommitMessage:
+        """Deliver a partition; return once all of it is acknowledged or set aside."""
+        return self._write.write(iterator)
+
+    def commit(self, messages: list[WriterCommitMessage | None]) -> None:
+        """Tell what arrived, and activate a new version of the table where that is asked for."""
+        self._write.commit(messages)
+
+    def abort(self, messages: list[WriterCommitMessage | None]) -> None:
+        """Tell what arrived all the same."""
+        self._write.abort(messages)
+
+
+_ARROW_STREAM_WRITER = getattr(datasource, "DataSourceStreamArrowWriter", None)
+
+
+class StreamWriter(_ARROW_STREAM_WRITER or DataSourceStreamWriter):  # type: ignore[misc]
+    """Writes micro-batches; Spark moves a stream's checkpoint on once `commit` has returned."""
+
+    def __init__(self, write: _Write) -> None:
+        self._write = write
+
+    def __reduce__(self) -> Any:
+        return _with_explanation(type(self), self._write)
+
+    def write(self, iterator: Iterator[Any]) -> WriterCommitMessage:
+        """Deliver a partition of a micro-batch."""
+        if _ARROW_STREAM_WRITER is None:
+            iterator = self._write.as_batches(iterator)
+        return self._write.write(iterator)
+
+    def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002, N803
+        """Tell what arrived."""
+        self._write.commit(messages)
+
+    def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002, N803
+        """Tell what arrived all the same."""
+        self._write.abort(messages)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Let errors of ours reach the user as they read best.
+
+    Spark leaves tracebacks out of what it tells of a Python process that ends with an error if its
+    environment says so.
+    """
+    try:
+        yield
+    except TargetError as error:
+        os.environ[HIDE_TRACEBACK] = "1"
+        raise type(error)(*error.args) from None
+    except Exception as error:  # noqa: BLE001 - its text could hold a value
+        os.environ[HIDE_TRACEBACK] = "1"
+        raise internal_error(error) from None
+
+
+def _with_explanation(kind: type, write: _Write) -> Any:
+    """Return how a writer is pickled: with what to say where this package is not installed."""
+    from pyspark.cloudpickle import dumps  # noqa: PLC0415 - Spark's own copy
+
+    return _loader(), (dumps((kind, write)),)
+
+
+def _loader() -> Callable[[bytes], Any]:
+    def load(pickled: bytes) -> Any:  # a function in a function is pickled whole
+        import os  # noqa: PLC0415
+        import pickle  # noqa: PLC0415
+
+        try:
+            import target_stitch_import.spark  # noqa: F401, PLC0415
+        except ImportError:
+            import socket  # noqa: PLC0415
+
+            os.environ["SPARK_HIDE_TRACEBACK"] = "1"
+            message = (
+                f"The executor on {socket.gethostname()} has no target-stitch-import: install "
+                "'target-stitch-import[spark]' in the Python of all executors (PYSPARK_PYTHON), "
+                "the same version as on the driver."
+            )
+            raise RuntimeError(message) from None
+        kind, write = pickle.loads(pickled)  # noqa: S301 - from our own driver
+        return kind(write)
+
+    return load

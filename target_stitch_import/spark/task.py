@@ -1,0 +1,205 @@
+"""One task: the rows of a partition through the core, until all of them are acknowledged.
+
+Law: `finish` returns only once every row is acknowledged or set aside. What is buffered or in
+flight stays within `max_buffer_bytes`: rows are taken from Spark only while there is room.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from target_stitch_import.batching.buffers import Limits
+from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
+from target_stitch_import.batching.stream import StreamRules
+from target_stitch_import.delivery.deliver import Hints, LimitLearned, Settled
+from target_stitch_import.errors import TargetError
+from target_stitch_import.report.log import LOGGER_NAME
+from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.run.http import ImportApiClient
+from target_stitch_import.run.sender import Failed, Released, Sender, SenderRules
+from target_stitch_import.singer.messages import ActivateVersion, Schema
+from target_stitch_import.spark.letters import AttemptLetters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from target_stitch_import.singer.messages import Event
+    from target_stitch_import.spark.commits import Arrived
+    from target_stitch_import.spark.options import Options
+
+_LOGGER = logging.getLogger(LOGGER_NAME)
+_HINTS = Hints(
+    refused='With .option("on_invalid_record", "dead_letter") such records are set aside.',
+    unavailable="Spark runs the task again, and then ends the job: write the data again later.",
+)
+_FOREVER = float("inf")
+
+
+class Task:
+    """Delivers the events of one partition; close it whatever happens.
+
+    Args:
+        options: What the user decided.
+        schema: The table's JSON Schema.
+        arrived: Is filled with what the task did.
+    """
+
+    def __init__(self, options: Options, schema: bytes, arrived: Arrived) -> None:
+        settings = options.settings
+        self._options = options
+        self._arrived = arrived
+        self._started = time.monotonic()
+        self._in_flight = 0
+        self._woken = threading.Event()
+        self._letters: AttemptLetters | None = None
+        if settings.on_invalid_record == "dead_letter" and settings.dead_letter_path:
+            self._letters = AttemptLetters(
+                settings.dead_letter_path,
+                arrived.partition,
+                arrived.attempt,
+                settings.dead_letter_limit,
+            )
+        self._pipeline = _pipeline(options)
+        endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)} spark")
+        self._sender = Sender(
+            lambda: ImportApiClient(endpoint),
+            SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds, _HINTS),
+            self._letters,
+            self._woken.set,
+            _LOGGER.warning,
+        )
+        self._receive([Schema(0, options.table, schema, options.key_names)])
+
+    def send(self, events: Iterable[Event]) -> None:
+        """Take events, and wait until there is room for more.
+
+        Raises:
+            TargetError: A record is refused, or the delivery failed.
+        """
+        self._receive(events)
+        self._turn()
+        while not self._pipeline.has_room:
+            self._pipeline.make_room()
+            self._turn()  # what has just been closed
+            began = time.monotonic()
+            self._wait()
+            self._arrived.seconds_without_room += time.monotonic() - began
+            self._turn()
+
+    def activate(self, table_version: int, after: int) -> None:
+        """Make `table_version` the only one, with a sequence greater than `after`."""
+        event = ActivateVersion(0, self._options.table, table_version)
+        self._pipeline.receive(event, time.monotonic(), max(time.time_ns(), after + 1))
+
+    def finish(self) -> Arrived:
+        """Wait until everything is acknowledged or set aside; say what was done.
+
+        Raises:
+            TargetError: As `send`.
+        """
+        self._pipeline.end()
+        self._turn()
+        while self._in_flight:
+            self._wait()
+            self._turn()
+        arrived, traffic = self._arrived, self._sender.traffic
+        for counts in self._pipeline.counts().values():
+            arrived.read += counts.read
+            arrived.acknowledged += counts.acknowledged
+            arrived.set_aside += counts.set_aside
+            arrived.activations += counts.activations
+        if self._letters:
+            arrived.letters = self._letters.share()
+        arrived.bytes_sent = traffic.bytes_sent
+        arrived.retries = traffic.retries
+        arrived.possible_duplicates += traffic.possible_duplicates
+        arrived.throttle_changes = traffic.throttle_changes
+        arrived.latencies = traffic.latencies
+        arrived.seconds = time.monotonic() - self._started
+        return arrived
+
+    def close(self) -> None:
+        """Send nothing more, and leave nothing behind."""
+        self._sender.close()
+        if self._letters:
+            self._letters.close()
+
+    def _receive(self, events: Iterable[Event]) -> None:
+        now, clock_ns = time.monotonic(), time.time_ns()
+        for event in events:
+            self._pipeline.receive(event, now, clock_ns)
+
+    def _wait(self) -> None:
+        """Wait until the sender has something to report."""
+        self._woken.wait()
+        self._woken.clear()
+
+    def _turn(self) -> None:
+        """Take what the sender reports, and give it what is ready."""
+        reports = self._sender.reports
+        while reports:
+            match reports.popleft():
+                case Settled(part, set_aside):
+                    self._pipeline.settled(part, set_aside)
+                    if not set_aside:
+                        self._count(part.size, part.first_sequence, part.last_sequence)
+                case Released(batch):
+                    self._in_flight -= 1
+                    self._pipeline.released(batch)
+                case LimitLearned(max_bytes):
+                    self._pipeline.learn_limit(max_bytes)
+                case Failed(error):
+                    raise error
+        self._set_aside()
+        while self._pipeline.ready:
+            self._in_flight += 1
+            self._sender.submit(self._pipeline.ready.popleft())
+        while self._pipeline.notices:
+            notice = self._pipeline.notices.popleft()
+            _LOGGER.warning("Table %s: %s", notice.stream, notice.text)
+
+    def _count(self, size: int, first: int, last: int) -> None:
+        arrived = self._arrived
+        arrived.batches += 1
+        arrived.bytes += size
+        known = [
+            each for each in (arrived.first_sequence, arrived.last_sequence) if each is not None
+        ]
+        arrived.first_sequence = min([*known, first, last])
+        arrived.last_sequence = max([*known, first, last])
+
+    def _set_aside(self) -> None:
+        waiting = self._pipeline.to_set_aside
+        if not waiting:
+            return
+        if self._letters is None:
+            raise TargetError("Internal error: there is no dead-letter file.")
+        self._letters.write(tuple(waiting))
+        while waiting:
+            self._pipeline.set_aside(waiting.popleft())
+
+
+def _pipeline(options: Options) -> Pipeline:
+    settings = options.settings
+    rules = PipelineRules(
+        # What Spark's types say need not be checked record by record, and keys are checked before.
+        stream=StreamRules(
+            validate_records=False,
+            naive_datetimes=settings.naive_datetimes,
+            append_only=settings.load_method == "append-only",
+            table_prefix="",  # an option names the table
+            repairs=(),
+        ),
+        dead_letter=settings.on_invalid_record == "dead_letter",
+        process_activate_version_messages=True,
+        activate_incomplete_versions=False,
+        max_buffer_bytes=settings.max_buffer_bytes,
+        max_in_flight_requests=settings.max_in_flight_requests,
+    )
+    # A partition ends by itself, so no batch is closed for its age.
+    limits = Limits(settings.batch_size_bytes, settings.batch_size_rows, _FOREVER)
+    return Pipeline(rules, limits)

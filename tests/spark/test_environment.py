@@ -1,0 +1,26 @@
+"""Whether the tests of the Spark data source can run in this environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.spark import LACKING
+
+
+def test_spark_and_java_are_here() -> None:
+    if LACKING:
+        pytest.skip(LACKING)
+
+
+def test_what_is_said_without_pyspark() -> None:
+    script = "import sys; sys.modules['pyspark'] = None; import target_stitch_import.spark"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: The Spark data source needs pyspark 4 and pyarrow: "
+        "pip install 'target-stitch-import[spark]'."
+    )

@@ -1,0 +1,91 @@
+"""Executors in processes of their own: what they need, and what is said where they lack it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyspark
+
+from tests.support.target import TOKEN
+
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
+
+JOB = """
+import sys
+from pyspark.sql import SparkSession
+from target_stitch_import.spark import StitchImport
+
+spark = SparkSession.builder.config("spark.ui.enabled", "false").getOrCreate()
+spark.dataSource.register(StitchImport)
+rows = spark.range(0, 1_000, numPartitions=2)
+try:
+    rows.write.format("stitch-import").options(
+        table="t", key_names="id", api_url=sys.argv[1]
+    ).mode("append").save()
+except Exception as error:
+    print("FAILED", str(error))
+"""
+
+
+def submit(api: ImportApi, folder: Path, python: str | Path = sys.executable) -> str:
+    """Run the job as `spark-submit` does on a cluster; return what it prints."""
+    script = folder / "job.py"
+    script.write_text(JOB)
+    home = Path(pyspark.__file__).parent
+    done = subprocess.run(
+        [
+            home / "bin" / "spark-submit",
+            *("--master", "local-cluster[2,1,1024]"),
+            *("--conf", "spark.driver.memory=1g"),
+            *("--conf", "spark.executor.memory=512m"),
+            script,
+            api.url,
+        ],
+        env={
+            **os.environ,
+            "SPARK_HOME": str(home),
+            "PYSPARK_PYTHON": str(python),
+            "PYSPARK_DRIVER_PYTHON": sys.executable,
+            "TARGET_STITCH_IMPORT_TOKEN": TOKEN,
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert TOKEN not in done.stdout + done.stderr
+    return done.stdout
+
+
+def test_executors_in_processes_of_their_own(api: ImportApi, tmp_path: Path) -> None:
+    assert "FAILED" not in submit(api, tmp_path)
+    assert api.query("select count(*), sum(id) from import_api.t") == [(1_000, 499_500)]
+
+
+def test_an_executor_without_the_package(api: ImportApi, tmp_path: Path) -> None:
+    """It has pyarrow, as it must; the driver alone has the package."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
+    packages = Path(sysconfig.get_path("purelib"))
+    theirs = Path(sysconfig.get_path("purelib", vars={"base": str(bare)}))
+    for name in ("pyarrow", "pyarrow.libs"):
+        if (packages / name).exists():
+            (theirs / name).symlink_to(packages / name)
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"  # a path that is another Python on the executors' machines
+        f'[ -n "$SPARK_EXECUTOR_DIRS" ] && exec {bare}/bin/python "$@"\n'
+        f'exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o700)
+    told = submit(api, tmp_path, python=python)
+    assert "has no target-stitch-import: install 'target-stitch-import[spark]'" in told
+    assert "Traceback" not in told
+    assert api.requests() == []

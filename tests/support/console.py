@@ -1,8 +1,8 @@
 """Runs the `sh` and `console` blocks of a page as a reader would, in bash, and looks at the output.
 
 An `sh` block is copied whole; a `text` block that follows it at once is what it prints. In a
-`console` block a line that starts with `$ ` is a command, which goes on after a backslash and to the
-end of a here document; other lines are output. In output, `…` stands for anything.
+`console` block a line that starts with `$ ` is a command, which goes on after a backslash and to
+the end of a here document; other lines are output. In output, `…` stands for anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where both programs begin: SIGINT ends them quietly, also while they import the rest.
+"""Where both programs begin: SIGINT ends them quietly from here on, also during the imports.
 
 `python -m target_stitch_import` is `target-stitch-import`.
 """

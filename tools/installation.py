@@ -1,4 +1,4 @@
-"""How the target is installed, said once for all pages; `python -m tools.installation` writes it.
+"""Writes how the target is installed into all pages: `python -m tools.installation`.
 
 Before the first release no index has it: it is installed from a clone, or from a wheel. On release,
 set RELEASED, run this, and take the README's paragraph on clones out.

@@ -28,6 +28,7 @@ OF_THE_WHOLE = {
     "test_security": "what must never get out, whichever part would let it",
     "test_kill": "a process that is killed anywhere",
     "test_demo": "`make demo`",
+    "test_environment": "the environments that the Makefile makes",
     "test_meltano": "Meltano, and the files made for it",
     "test_package": "what is built, installed and released",
 }

@@ -1,4 +1,4 @@
-"""Records whose text is no JSON, repaired as far as `repairs` ask for it, before they are mapped."""
+"""Records whose text is no JSON, repaired before they are mapped where `repairs` ask for it."""
 
 from __future__ import annotations
 

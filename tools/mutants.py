@@ -691,7 +691,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a date-time behind an array is forgotten",
-        "schema/date_times",
+        "schema/places",
         "        found = [*self.members.values(), self.rest, self.items]\n",
         "        found = [*self.members.values(), self.rest]\n",
         CHECKS,

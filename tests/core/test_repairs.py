@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from target_stitch_import.batching.examining import Repaired
+from target_stitch_import.batching.malformed import with_repairs
 from target_stitch_import.local.api import date_times as service
 from target_stitch_import.schema.checks import Passed, RecordCheck
 from target_stitch_import.schema.date_times import are_date_times, is_date_time, respelled
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-from tests.support.pipelines import feed, take
+from target_stitch_import.schema.texts import repaired_text
+from target_stitch_import.singer.messages import MessageLines
+from target_stitch_import.singer.reader import Reader
+from tests.support.pipelines import take
 from tests.support.rules import pipeline
+
+if TYPE_CHECKING:
+    from target_stitch_import.batching.pipeline import Pipeline
 
 DATE_TIME = {"type": ["null", "string"], "format": "date-time"}
 CENTS = {"type": ["null", "number"], "multipleOf": 0.01, "maximum": 100}
@@ -98,7 +106,11 @@ OFFSETS = st.integers(-86_399, 86_399)
 
 @given(MOMENTS, OFFSETS, st.sampled_from("Tt "), st.sampled_from(["", " "]), st.booleans())
 def test_rewritten_is_the_same_instant(
-    moment: dt.datetime, seconds: int, mark: str, space: str, colons: bool  # noqa: FBT001
+    moment: dt.datetime,
+    seconds: int,
+    mark: str,
+    space: str,
+    colons: bool,  # noqa: FBT001
 ) -> None:
     zone = dt.timezone(dt.timedelta(seconds=seconds))
     sign, (minutes, rest) = "-" if seconds < 0 else "+", divmod(abs(seconds), 60)
@@ -179,11 +191,71 @@ def test_a_null_that_the_schema_does_not_allow_names_the_repair() -> None:
     schema = {"type": "string", "format": "date-time"}
     record = '{"f":"0000-00-00T00:00:00Z"}'
     words = str(examined({"f": schema}, record, "invalid_dates_to_null"))
-    assert words == (
-        "field `/f`: repaired by `invalid_dates_to_null`, expected string, found null"
-    )
+    assert words == ("field `/f`: repaired by `invalid_dates_to_null`, expected string, found null")
 
 
 def test_a_name_with_nul_is_refused() -> None:
     words = str(examined({}, r'{"o":{"a\u0000":1}}', "strip_nul"))
     assert "field `/o`: the name of a member holds U+0000" in words
+
+
+NAN_SCHEMA = {
+    "type": "SCHEMA",
+    "stream": "s",
+    "key_properties": [],
+    "schema": {"properties": {"f": {"type": ["null", "number"]}, "n": {"type": "number"}}},
+}
+
+
+def fed(record: bytes, *repairs: str, **rules: Any) -> Pipeline:
+    to = pipeline(repairs=repairs, **rules)
+    reader = Reader(MessageLines())
+    message = b'{"type":"RECORD","stream":"s","time_extracted":"2024-01-01T00:00:00Z","record":%b}'
+    text = json.dumps(NAN_SCHEMA).encode() + b"\n" + message % record + b"\n"
+    for event in with_repairs([*reader.feed(text), *reader.close()], repairs):
+        to.receive(event, 0.0, 10**18)
+    to.end()
+    return to
+
+
+def test_a_record_that_is_no_json_goes_on_once_it_is_repaired() -> None:
+    of = fed(b'{"f": NaN ,"n":1.10}', "nan_to_null")
+    (batch,) = take(of)
+    assert b'"data":{"f": null ,"n":1.10}' in batch.body
+    assert b'"time_extracted":"2024-01-01T00:00:00Z"' in batch.body
+    assert list(of.repaired) == [Repaired("s", "/f", "nan_to_null", 1)]
+
+
+def test_a_repair_that_does_not_help_is_named_and_the_tap_s_own_text_set_aside() -> None:
+    of = fed(b'{"f":1,"n":NaN}', "nan_to_null", dead_letter=True)
+    (letter,) = of.to_set_aside
+    assert letter.record == b'{"f":1,"n":NaN}'
+    assert letter.reason == ("field `/n`: repaired by `nan_to_null`, expected number, found null")
+    assert not of.repaired
+
+
+def test_what_no_repair_was_asked_for_is_refused() -> None:
+    of = fed(b'{"f":NaN,"s":"\\ud83d"}', "nan_to_null", dead_letter=True)
+    (letter,) = of.to_set_aside
+    assert letter.record == b'{"f":NaN,"s":"\\ud83d"}'
+    assert letter.reason.startswith("field `/s`: it has half a surrogate pair")
+
+
+TEXTS_REPAIRED = [
+    (rb'{"a":"\ud83d x","b":"\ud83d\ude00"}', rb'{"a":"\ufffd x","b":"\ud83d\ude00"}', ("a",)),
+    (rb'{"a":["\\ud83d","\ude00\ud83d"]}', rb'{"a":["\\ud83d","\ufffd\ufffd"]}', ("a", 1)),
+    (rb'{"a":{"b":[1,-Infinity]},"c":"NaN"}', rb'{"a":{"b":[1,null]},"c":"NaN"}', ("a", "b", 1)),
+    (rb'{"a,b":[{"c":1},{"d":"\u0000"}]}', rb'{"a,b":[{"c":1},{"d":""}]}', ("a,b", 1, "d")),
+]
+
+
+@pytest.mark.parametrize(("text", "new", "path"), TEXTS_REPAIRED)
+def test_texts_are_repaired_where_they_need_it(
+    text: bytes, new: bytes, path: tuple[str | int, ...]
+) -> None:
+    done = repaired_text(text, ("nan_to_null", "strip_nul", "replace_surrogates"))
+    assert (done.text, [each for each, _ in done.changes], done.left) == (new, [path], None)
+    untouched = repaired_text(text, ())
+    assert untouched.text == text
+    assert untouched.left is not None
+    assert untouched.left.path == path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -19,7 +19,10 @@ DATE_TIME = {"type": ["null", "string"], "format": "date-time"}
 CENTS = {"type": ["null", "number"], "multipleOf": 0.01, "exclusiveMaximum": True, "maximum": 10}
 TEXT = {"type": ["null", "string"]}
 
-CASES: list[tuple[dict[str, Any], list[str], list[str], list[Any], dict[str, int]]] = [
+Case: TypeAlias = "tuple[dict[str, Any], list[str], list[str], list[Any], dict[str, int]]"
+"""The schema of field `f`, its values, `repairs`, what arrives, and what is counted."""
+
+CASES: list[Case] = [
     (
         DATE_TIME,
         ['"2024-01-01 01:01:00+01"', '"2024-01-01T00:01:00z"', '"1890-01-01T00:53:28+00:53:28"'],
@@ -59,17 +62,11 @@ CASES: list[tuple[dict[str, Any], list[str], list[str], list[Any], dict[str, int
 ]
 
 
-@pytest.mark.parametrize(("schema", "values", "repairs", "sent", "counts"), CASES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case[-1]))
 def test_repaired_values_arrive_and_are_counted(
-    target: Target,
-    api: ImportApi,
-    tmp_path: Path,
-    schema: dict[str, Any],
-    values: list[str],
-    repairs: list[str],
-    sent: list[Any],
-    counts: dict[str, int],
+    target: Target, api: ImportApi, tmp_path: Path, case: Case
 ) -> None:
+    schema, values, repairs, sent, counts = case
     messages = tap(schema, values)
     summary = tmp_path / "summary.json"
     outcome = target.run(messages, repairs=repairs, summary_path=str(summary))

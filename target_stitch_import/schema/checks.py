@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -66,7 +65,7 @@ class TypedCheck:
         message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record)
         self._messages = msgspec.json.Decoder(list[message])
-        self._date_times = [attrgetter(name) for name in date_times]
+        self._date_times = tuple(date_times)
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
@@ -85,8 +84,8 @@ class TypedCheck:
         return not self._date_times or self._are_right([found])
 
     def _are_right(self, records: list[Any]) -> bool:
-        for field in self._date_times:
-            texts = [text for text in map(field, records) if type(text) is str]
+        for name in self._date_times:
+            texts = [text for each in records if type(text := getattr(each, name)) is str]
             if texts and not are_date_times(texts):
                 return False
         return True

@@ -22,6 +22,7 @@ from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, Unco
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.record_type import key_type, record_type
+from target_stitch_import.schema.texts import NUL
 from tests.support.checks import Never
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ OTHER_FORMATS = {"email", "hostname", "ipv4", "ipv6", "uri"}
 STRICTER = {
     # file, words of the instance's description: why it is refused here
     ("optional/format/date-time", "leap second"): "no destination's timestamp holds second 60",
+    ("enum", "match string with nul"): "no destination's text holds U+0000",
 }
 REMOTE = "a reference out of the schema is never fetched"
 BY_ID = "`id`, which moves the base of references, is not read, as no tap writes it"
@@ -133,8 +135,10 @@ def judged(file: str) -> list[Case]:
                 raw = Raw(simplejson.dumps(record).encode())
                 name = f"{shape}: {group['description']}: {test['description']}"
                 accepted = not isinstance(exact.examine(raw), Refused)
+                # No quick check is asked about a text that has U+0000 in it.
                 yes = {
-                    kind: check.accepts(raw) or check.accepts_all(b'[{"data":%b}]' % bytes(raw))
+                    kind: NUL not in bytes(raw)
+                    and (check.accepts(raw) or check.accepts_all(b'[{"data":%b}]' % bytes(raw)))
                     for kind, check in quick.items()
                 }
                 cases.append(Case(name, test["valid"], accepted, yes))
@@ -180,5 +184,6 @@ def test_the_quick_checks_decide_nearly_everything() -> None:
     assert asked["compiled"] > 500
     assert asked["both"] > 300
     assert yes["typed"] >= asked["typed"] - 2, "but for `1.0` where a 1 is enumerated"
-    assert yes["both"] >= asked["both"] - 5, "but for recursion, and numbers beyond doubles"
+    # Recursion, numbers beyond doubles, and a date-time in lower case, which is rewritten.
+    assert yes["both"] >= asked["both"] - 6
     assert yes["compiled"] > 0.98 * asked["compiled"]

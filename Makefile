@@ -42,7 +42,7 @@ types: $(READY)
 
 unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SUITE_READY) \
 		$(CLIENTS_READY) $(TRANSIT_JS_READY)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --ignore tests/spark
 
 # The Spark data source, on Spark itself; without Java it says so and runs nothing.
 spark: $(SPARK_READY)

@@ -103,15 +103,15 @@ def command(  # noqa: PLR0913 - one argument an option
         # The log may lead into a file of the configuration, so that is read first.
         notes: list[str] = []
         config = read_config(config_paths, notes.append)
+        _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
+        for note in notes:
+            _LOGGER.warning("%s", note)
         config |= {
             setting: overrides[option]
             for option, setting in _OVERRIDES.items()
             if overrides[option] is not None
         }
         settings = Settings.load(config, dry_run=dry_run)
-        _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
-        for note in notes:
-            _LOGGER.warning("%s", note)
         _deliver(
             settings,
             input_file,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from target_stitch_import.schema.date_times import is_date_time
+from target_stitch_import.schema.date_times import respelled
 
 _ESCAPED = ("~", "^", "`")
 _PLAIN_INTEGERS = range(-(2**53) + 1, 2**53)
@@ -28,8 +28,8 @@ class _Number(str):
 def to_transit(record: bytes) -> bytes:
     """Return the JSON object `record` as Transit.
 
-    A string is a point in time where it is a whole RFC 3339 date-time with an offset, wherever it
-    stands in the record. It is written in UTC, with the fraction it has.
+    A string is a point in time where it is a date-time with an offset, wherever it stands in the
+    record. It is written in UTC, with up to nine digits of its fraction.
 
     Raises:
         ValueError: It is not JSON, or nested too deeply; the text holds nothing of it.
@@ -69,7 +69,8 @@ def _transit(value: Any) -> Any:
     if isinstance(value, _Number):
         return _number(value)
     if isinstance(value, str):
-        return _point_in_time(value) if is_date_time(value) else text(value)
+        moment = respelled(value)
+        return text(value) if moment is None else _point_in_time(moment)
     if isinstance(value, dict):
         return {text(name): _transit(member) for name, member in value.items()}
     return [_transit(item) for item in value] if isinstance(value, list) else value

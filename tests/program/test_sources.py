@@ -170,6 +170,7 @@ def test_every_setting_comes_from_the_environment() -> None:
         "float": "1.5",
         "bool": "true",
         "dict": '{"a": 1}',
+        "list": '["nan_to_null"]',
     }
     for name in setting_names():
         for text in ("us", *example.values(), "append-only", "fail", "7"):

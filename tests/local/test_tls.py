@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -116,6 +117,19 @@ def test_a_pair_that_cannot_be_used(tmp_path: Path) -> None:
         assert (done.returncode, words in done.stderr) == (78, True), done.stderr
     with pytest.raises(OptionsError, match="leave out"):
         Options(tls_self_signed=tmp_path, tls_cert=text, tls_key=text)
+
+
+@pytest.mark.parametrize("left", ["key.pem", "cert.pem", "both"])
+def test_what_is_there_is_not_overwritten(pair: Path, tmp_path: Path, left: str) -> None:
+    """A lone key may be somebody's own; a pair that is too old was trusted."""
+    names = ("cert.pem", "key.pem") if left == "both" else (left,)
+    before = {name: (pair / name).read_bytes() for name in names}
+    for name, text in before.items():
+        (tmp_path / name).write_bytes(text)
+        os.utime(tmp_path / name, (0, 0))
+    done = serve("--tls-self-signed", str(tmp_path))
+    assert (done.returncode, "Move these away" in done.stderr) == (78, True), done.stderr
+    assert {name: (tmp_path / name).read_bytes() for name in names} == before
 
 
 def test_without_openssl_it_says_what_is_needed(tmp_path: Path) -> None:

@@ -44,7 +44,10 @@ def certificate(options: Options) -> tuple[Path, Path] | None:
 
 
 def _made(folder: Path) -> tuple[Path, Path]:
-    """Give the pair in a folder; an older one is used again, so that it is trusted once."""
+    """Give the pair in a folder; one that is there is used again, so that it is trusted once.
+
+    Nothing is overwritten: a lone file may be somebody's own key, and an old pair is trusted.
+    """
     cert, key = folder / "cert.pem", folder / "key.pem"
     try:
         fresh = time.time() - cert.stat().st_mtime < (_DAYS - 25) * 86400 and key.exists()
@@ -52,6 +55,11 @@ def _made(folder: Path) -> tuple[Path, Path]:
         fresh = False
     if fresh:
         return cert, key
+    if cert.exists() or key.exists():
+        raise OptionsError(
+            f"--tls-self-signed {folder}: it holds no whole pair of cert.pem and key.pem, or one "
+            f"older than {_DAYS - 25} days. Move these away, or name another folder"
+        )
     program = shutil.which("openssl")
     if program is None:
         raise OptionsError(

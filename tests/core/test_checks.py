@@ -365,7 +365,7 @@ def test_the_quick_checks_pass_nothing_that_the_exact_one_refuses(
     with suppress(UncompilableError):
         candidates.append(CompiledCheck(read, TypedCheck(key_record)))
     if (typed := record_type(read, keys)) is not None and not typed.left_open:
-        candidates.append(TypedCheck(typed.type))
+        candidates.append(TypedCheck(typed.type, typed.date_times))
     texts = [json.dumps(record).encode() for record in records]
     refused = [isinstance(reference.examine(Raw(each)), Refused) for each in texts]
     messages = b"[%b]" % b",".join(b'{"action":"upsert","data":%b}' % each for each in texts)
@@ -409,7 +409,7 @@ def test_a_type_has_the_bounds_of_its_schema(
     typed = record_type(read, keys)
     if typed is not None and not typed.left_open:
         refused = isinstance(exactly(check(of(a=field), keys)).examine(record), Refused)
-        says_yes = TypedCheck(typed.type).accepts(record)
+        says_yes = TypedCheck(typed.type, typed.date_times).accepts(record)
         # Empty keys pass, with a note that only the exact check makes.
         assert says_yes == (not refused and not (is_key and value == ""))
 

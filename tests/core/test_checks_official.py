@@ -100,7 +100,7 @@ def quick_checks(schema: Node) -> dict[str, QuickCheck]:
     checks: dict[str, QuickCheck] = {}
     typed = record_type(schema, ())
     if typed is not None and not typed.left_open:
-        checks["typed"] = TypedCheck(typed.type)
+        checks["typed"] = TypedCheck(typed.type, typed.date_times)
     elif typed is not None:
         checks["both"] = quick_check(schema, ())
     with suppress(UncompilableError):

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import Event
     from target_stitch_import.spark.options import Options
 
-_NANOSECONDS = pa.timestamp("ns", "UTC")
-
 
 class Partition(BatchFile):
     """A partition as the place that records come from; its rows count from 1."""

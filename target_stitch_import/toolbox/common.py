@@ -197,11 +197,6 @@ def connection(endpoint: Endpoint) -> ImportApiClient:
     return ImportApiClient(endpoint)
 
 
-def counted(number: int, name: str) -> str:
-    """Return so many of something, in words."""
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
-
-
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows below their titles, in columns; without control characters."""
     from target_stitch_import.errors import quoted  # noqa: PLC0415

@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from target_stitch_import.report.words import counted
 from target_stitch_import.toolbox.common import (
     INPUT,
     USER_AGENT,
@@ -13,7 +14,6 @@ from target_stitch_import.toolbox.common import (
     answering,
     connecting,
     connection,
-    counted,
     examples,
     say,
 )

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from target_stitch_import.errors import TargetError
+from target_stitch_import.report.words import counted
 from target_stitch_import.toolbox.common import (
     INPUT,
     USER_AGENT,
@@ -15,7 +16,6 @@ from target_stitch_import.toolbox.common import (
     answering,
     connecting,
     connection,
-    counted,
     examples,
     say,
 )

@@ -6,27 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import strategies as st
 
 from tests.support.pipelines import feed, settle, take
 from tests.support.rules import limits, pipeline
 from tests.support.singer import record, schema
-
-STREAMS = ("a", "b")
-ACTIONS = st.lists(
-    st.one_of(
-        st.tuples(st.just("record"), st.sampled_from(STREAMS), st.sampled_from([1, 2])),
-        st.tuples(st.just("bad"), st.sampled_from(STREAMS), st.just(1)),
-        st.tuples(st.just("state"), st.just(""), st.just(0)),
-        st.tuples(st.just("activate"), st.sampled_from(STREAMS), st.just(2)),
-        st.tuples(st.just("schema"), st.sampled_from(STREAMS), st.sampled_from([0, 1])),
-        st.tuples(st.just("expire"), st.just(""), st.integers(0, 90)),
-        st.tuples(st.just("settle"), st.just(""), st.integers(0, 99)),
-        st.tuples(st.just("settle half"), st.just(""), st.integers(0, 99)),
-        st.tuples(st.just("set aside"), st.just(""), st.just(0)),
-    ),
-    max_size=50,
-)
 
 
 def test_identical_schemas_are_no_event() -> None:

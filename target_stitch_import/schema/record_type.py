@@ -6,7 +6,16 @@ may refuse what the schema accepts; a schema that it cannot express at all has n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeGuard
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeGuard,
+    get_args,
+    get_origin,
+)
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -275,4 +284,15 @@ def _union(kinds: list[Any]) -> Any:
     union = kinds[0]
     for kind in kinds[1:]:
         union = union | kind
+    if _has_pattern(union) and any(get_origin(each) in {list, dict} for each in get_args(union)):
+        raise _InexpressibleError  # `msgspec` up to 0.22 frees such a type wrongly, and crashes
     return union
+
+
+def _has_pattern(union: Any) -> bool:
+    """Tell whether a text in a union must match a pattern."""
+    return any(
+        isinstance(about, Meta) and about.pattern is not None
+        for each in get_args(union)
+        for about in getattr(each, "__metadata__", ())
+    )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -466,6 +469,42 @@ def test_common_schemas_have_a_quick_check_that_says_yes(schema: Any, kind: type
     assert isinstance(quick, kind)
     good = {"a": None, "b": [1, {}]} if "b" in schema["properties"] else {}
     assert quick.accepts(Raw(json.dumps(good).encode()))
+
+
+FREED = """
+import gc, json, sys
+from target_stitch_import.schema.checks import quick_check
+from target_stitch_import.schema.draft4 import read_schema
+schema = sys.argv[1].encode()
+for _ in range(20):
+    quick_check(read_schema(schema).root, ())
+    gc.collect()
+"""
+INSTANT = {"type": "string", "format": "date-time"}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        INSTANT | {"type": ["string", "array"]},
+        INSTANT | {"type": ["string", "object"], "additionalProperties": {"type": "string"}},
+        INSTANT | {"type": ["string", "object"]},
+        {"anyOf": [INSTANT, {"type": "array", "items": {"type": "integer"}}]},
+        {"oneOf": [of(b=INSTANT), INSTANT]},
+        {"type": "array", "items": INSTANT},
+        {"enum": ["x", 1, None]},
+    ],
+    ids=json.dumps,
+)
+def test_a_check_that_is_no_longer_needed_is_freed(field: Any) -> None:
+    """In a process of its own, where memory that is freed wrongly is a crash each time."""
+    ended = subprocess.run(
+        [sys.executable, "-c", FREED, json.dumps(of(a=field, b=of(c=field)))],
+        env=os.environ | {"PYTHONMALLOC": "debug"},
+        check=False,
+        capture_output=True,
+    )
+    assert ended.returncode == 0
 
 
 @pytest.mark.parametrize(

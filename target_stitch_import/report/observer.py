@@ -15,7 +15,7 @@ from msgspec import Raw
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.live import WAITING, trouble
 from target_stitch_import.report.log import LOGGER_NAME
-from target_stitch_import.report.stats import History, Standing, Traffic, Vitals
+from target_stitch_import.report.stats import History, Reasons, Standing, Traffic, Vitals
 from target_stitch_import.report.summary import (
     ActivationSummary,
     LatencySummary,
@@ -35,14 +35,10 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.streams import Notice
     from target_stitch_import.report.live import Progress
     from target_stitch_import.report.metrics import Metrics
-    from target_stitch_import.report.stats import Latencies
     from target_stitch_import.report.terminal import Part
 
 DISTRIBUTION = "target-stitch-import"
 _LOGGER = logging.getLogger(LOGGER_NAME)
-MAX_REASONS = 100
-"""Of one stream, that are counted by themselves."""
-OTHER_REASONS = "other reasons"
 
 
 @dataclass(slots=True)
@@ -90,7 +86,7 @@ class RunObserver:
     _bytes: int = 0
     _delivered: dict[str, _Delivered] = field(default_factory=dict)
     _set_aside_count: int = 0
-    _set_aside: dict[str, Counter[str]] = field(default_factory=dict)
+    _set_aside: dict[str, Reasons] = field(default_factory=dict)
     _repaired: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
     _last_state: bytes | None = None
     _last_state_at: float = 0.0
@@ -132,8 +128,8 @@ class RunObserver:
         """Count records that are safe in the dead-letter file; warn of the first of each stream."""
         self._set_aside_count += len(records)
         for each in records:
-            reasons = self._set_aside.setdefault(each.stream, Counter())
-            if not reasons and self.dead_letter_path:
+            reasons = self._set_aside.setdefault(each.stream, Reasons())
+            if not reasons.counts and self.dead_letter_path:
                 _LOGGER.warning(
                     "%s: a record of stream %s is set aside: %s. It is in %s; later ones of the "
                     "stream are counted at the end of the run.",
@@ -142,8 +138,7 @@ class RunObserver:
                     each.reason,
                     self.dead_letter_path,
                 )
-            known = each.reason in reasons or len(reasons) < MAX_REASONS
-            reasons[each.reason if known else OTHER_REASONS] += 1
+            reasons.add(each.reason)
 
     def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
         """Count values that were repaired; warn of the first of each field."""
@@ -249,7 +244,7 @@ class RunObserver:
             throttle_changes=traffic.throttle_changes,
             seconds_without_room=round(last.seconds_without_room, 3),
             unavailable_seconds=round(last.unavailable_seconds, 3),
-            latency_seconds=_latency(traffic.latencies),
+            latency_seconds=LatencySummary.of(traffic.latencies),
             streams=streams,
             series=Series.of(self._history.samples),
         )
@@ -262,7 +257,7 @@ class RunObserver:
             acknowledged=count.acknowledged,
             set_aside=count.set_aside,
             activations=ActivationSummary(count.activations, entry.activations),
-            set_aside_reasons=dict(self._set_aside.get(stream, {})),
+            set_aside_reasons=dict(self._set_aside.get(stream, Reasons()).counts),
             repaired={field: dict(repairs) for field, repairs in repaired.items()},
             batches=entry.batches,
             bytes=entry.bytes,
@@ -279,16 +274,6 @@ def _urgent(now: float, run: Standing) -> Part | None:
     if outage:
         return trouble(outage, now)
     return WAITING if run.lines_read == 0 else None
-
-
-def _latency(latencies: Latencies) -> LatencySummary:
-    return LatencySummary(
-        latencies.count,
-        round(latencies.quantile(0.5), 6),
-        round(latencies.quantile(0.95), 6),
-        round(latencies.quantile(0.99), 6),
-        round(latencies.slowest_seconds, 6),
-    )
 
 
 def _rfc_3339(seconds: float) -> str:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 _SMALLEST_SECONDS = 0.0001
 _BUCKETS_PER_OCTAVE = 8
 MAX_SAMPLES = 400
+MAX_REASONS = 100
+"""Of one stream, that are counted by themselves."""
+OTHER_REASONS = "other reasons"
 
 
 class Latencies:
@@ -44,6 +47,23 @@ class Latencies:
                 edge = math.pow(2.0, (bucket + 1) / _BUCKETS_PER_OCTAVE)
                 return min(_SMALLEST_SECONDS * edge, self.slowest_seconds)
         return 0.0
+
+
+class Reasons:
+    """How often each reason was given; once there are many, new ones are counted together."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, reason: str, count: int = 1) -> None:
+        """Count a reason."""
+        known = reason in self.counts or len(self.counts) < MAX_REASONS
+        self.counts[reason if known else OTHER_REASONS] += count
+
+    def include(self, others: Reasons) -> None:
+        """Count the reasons of `others`, too."""
+        for reason, count in others.counts.items():
+            self.add(reason, count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from target_stitch_import.private_files import open_private
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from target_stitch_import.report.stats import Vitals
+    from target_stitch_import.report.stats import Latencies, Vitals
 
 
 class ActivationSummary(Struct, frozen=True):
@@ -60,6 +60,12 @@ class LatencySummary(Struct, frozen=True):
     p95: float = 0.0
     p99: float = 0.0
     slowest: float = 0.0
+
+    @classmethod
+    def of(cls, latencies: Latencies) -> LatencySummary:
+        """Return what is told of `latencies`."""
+        median, p95, p99 = (round(latencies.quantile(share), 6) for share in (0.5, 0.95, 0.99))
+        return cls(latencies.count, median, p95, p99, round(latencies.slowest_seconds, 6))
 
 
 class Series(Struct, frozen=True):

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 from pyspark.sql.datasource import WriterCommitMessage
 
-from target_stitch_import.report.stats import Latencies
+from target_stitch_import.report.stats import Latencies, Reasons
+
+DRIVER = -1
+"""The partition of what the driver sends by itself."""
 
 
 @dataclass(slots=True)
@@ -19,6 +22,7 @@ class Arrived(WriterCommitMessage):
     acknowledged: int = 0
     set_aside: int = 0
     activations: int = 0
+    activated: int = 0
     batches: int = 0
     bytes: int = 0
     bytes_sent: int = 0
@@ -30,4 +34,11 @@ class Arrived(WriterCommitMessage):
     first_sequence: int | None = None
     last_sequence: int | None = None
     latencies: Latencies = field(default_factory=Latencies)
+    reasons: Reasons = field(default_factory=Reasons)
+    """Why records were set aside."""
     letters: str | None = None
+
+    @property
+    def part(self) -> str:
+        """What this is of, as a name; what the driver sends comes after all partitions."""
+        return "driver" if self.partition == DRIVER else f"{self.partition:05}-{self.attempt}"

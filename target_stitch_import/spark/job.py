@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.errors import quoted
 from target_stitch_import.report import closing
 from target_stitch_import.report.log import LOGGER_NAME
 from target_stitch_import.report.observer import DISTRIBUTION
-from target_stitch_import.report.stats import Latencies
+from target_stitch_import.report.stats import Latencies, Reasons
 from target_stitch_import.report.summary import (
     ActivationSummary,
     LatencySummary,
@@ -26,7 +26,7 @@ from target_stitch_import.report.summary import (
     write_summary,
 )
 from target_stitch_import.spark import letters
-from target_stitch_import.spark.commits import Arrived
+from target_stitch_import.spark.commits import DRIVER, Arrived
 from target_stitch_import.spark.task import Task
 
 if TYPE_CHECKING:
@@ -48,16 +48,17 @@ class Job:
     def commit(self, messages: Sequence[Arrived], *, activates: bool) -> None:
         """Tell of what arrived, and activate the table's version if this write overwrites.
 
+        The activation of a version that lacks a record is set aside like the record.
+
         Raises:
-            InputError: The version lacks records that were set aside, so it is not activated.
             TargetError: The activation failed, or a file cannot be written.
         """
-        options, settings = self.options, self.options.settings
-        if names := [each.letters for each in messages if each.letters]:
-            letters.commit(str(settings.dead_letter_path), names)
+        settings = self.options.settings
         parts = list(messages)
-        if activates and options.table_version is not None:
-            parts.append(self._activated(messages))
+        if activates and self.options.table_version is not None:
+            parts.append(self._activated(self.options.table_version, messages))
+        if names := [each.letters for each in parts if each.letters]:
+            letters.commit(str(settings.dead_letter_path), names)
         self._advise(messages)
         summary = self._summary(parts)
         closing.tell(summary, closing.Setting(settings.dead_letter_path), _LOGGER, None)
@@ -87,19 +88,12 @@ class Job:
             again,
         )
 
-    def _activated(self, messages: Sequence[Arrived]) -> Arrived:
-        options = self.options
-        table, number = quoted(options.table), options.table_version
-        if lacking := sum(each.set_aside for each in messages):
-            raise InputError(
-                f"Version {number} of table {table} is loaded, and is not activated, as records of "
-                f"it were set aside: {lacking:,}. Activating would delete their earlier rows. "
-                "Repair them in the dead-letter folder, then write the data again."
-            )
+    def _activated(self, table_version: int, messages: Sequence[Arrived]) -> Arrived:
         last = max((each.last_sequence or 0 for each in messages), default=0)
-        task = Task(options, self.schema, Arrived(partition=-1, attempt=0))
+        is_complete = not any(each.set_aside for each in messages)
+        task = Task(self.options, self.schema, Arrived(DRIVER, attempt=0))
         try:
-            task.activate(int(number or 0), last)
+            task.activate(table_version, last, is_complete=is_complete)
             return task.finish()
         finally:
             task.close()
@@ -148,7 +142,7 @@ class Job:
             possible_duplicates=stream.possible_duplicates,
             throttle_changes=sums["throttle_changes"],
             seconds_without_room=round(max((p.seconds_without_room for p in parts), default=0), 3),
-            latency_seconds=_latency(latencies),
+            latency_seconds=LatencySummary.of(latencies),
             streams={self.options.table: stream},
             series=Series(),
         )
@@ -159,6 +153,7 @@ _SUMMED = (
     "acknowledged",
     "set_aside",
     "activations",
+    "activated",
     "batches",
     "bytes",
     "bytes_sent",
@@ -170,30 +165,22 @@ _SUMMED = (
 
 def _stream(sums: Counter[str], parts: Sequence[Arrived]) -> StreamSummary:
     firsts = [each.first_sequence for each in parts if each.first_sequence is not None]
+    reasons = Reasons()
+    for each in parts:
+        reasons.include(each.reasons)
     lasts = [each.last_sequence for each in parts if each.last_sequence is not None]
-    # A job ends well only once all that it activates is acknowledged.
-    activations = ActivationSummary(sums["activations"], sums["activations"])
     return StreamSummary(
         read=sums["read"],
         acknowledged=sums["acknowledged"],
         set_aside=sums["set_aside"],
-        activations=activations,
+        activations=ActivationSummary(sums["activations"], sums["activated"]),
+        set_aside_reasons=dict(reasons.counts),
         batches=sums["batches"],
         bytes=sums["bytes"],
         retries=sums["retries"],
         possible_duplicates=sums["possible_duplicates"],
         first_sequence=min(firsts, default=None),
         last_sequence=max(lasts, default=None),
-    )
-
-
-def _latency(latencies: Latencies) -> LatencySummary:
-    return LatencySummary(
-        latencies.count,
-        round(latencies.quantile(0.5), 4),
-        round(latencies.quantile(0.95), 4),
-        round(latencies.quantile(0.99), 4),
-        round(latencies.slowest_seconds, 4),
     )
 
 

@@ -26,11 +26,14 @@ UNCOMMITTED = "_"
 
 
 class AttemptLetters:
-    """The records that one task attempt sets aside; they stay on its machine until it is done."""
+    """The records that one task attempt sets aside; they stay on its machine until it is done.
 
-    def __init__(self, folder: str, partition: int, attempt: int, limit: int) -> None:
+    Files are replayed in the order of `part`, which says what the attempt is of.
+    """
+
+    def __init__(self, folder: str, part: str, limit: int) -> None:
         self._folder = folder
-        self._name = f"part-{partition:05}-{attempt}-{uuid.uuid4().hex}.jsonl"
+        self._name = f"part-{part}-{uuid.uuid4().hex}.jsonl"
         self._limit = limit
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._letters: DeadLetters | None = None

@@ -16,7 +16,7 @@ from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
 from target_stitch_import.delivery.deliver import Hints, LimitLearned, Settled
-from target_stitch_import.errors import TargetError
+from target_stitch_import.errors import TargetError, quoted
 from target_stitch_import.report.log import LOGGER_NAME
 from target_stitch_import.report.observer import DISTRIBUTION
 from target_stitch_import.run.http import ImportApiClient
@@ -27,6 +27,7 @@ from target_stitch_import.spark.letters import AttemptLetters
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from target_stitch_import.batching.payload import Batch
     from target_stitch_import.singer.messages import Event
     from target_stitch_import.spark.commits import Arrived
     from target_stitch_import.spark.options import Options
@@ -58,10 +59,7 @@ class Task:
         self._letters: AttemptLetters | None = None
         if settings.on_invalid_record == "dead_letter" and settings.dead_letter_path:
             self._letters = AttemptLetters(
-                settings.dead_letter_path,
-                arrived.partition,
-                arrived.attempt,
-                settings.dead_letter_limit,
+                settings.dead_letter_path, arrived.part, settings.dead_letter_limit
             )
         self._pipeline = _pipeline(options)
         endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)} spark")
@@ -90,8 +88,13 @@ class Task:
             self._arrived.seconds_without_room += time.monotonic() - began
             self._turn()
 
-    def activate(self, table_version: int, after: int) -> None:
-        """Make `table_version` the only one, with a sequence greater than `after`."""
+    def activate(self, table_version: int, after: int, *, is_complete: bool) -> None:
+        """Make `table_version` the only one, with a sequence greater than `after`.
+
+        Where it lacks a record that was set aside, the activation is set aside, too.
+        """
+        if not is_complete:
+            self._pipeline.lacks(self._options.table, table_version)
         event = ActivateVersion(0, self._options.table, table_version)
         self._pipeline.receive(event, time.monotonic(), max(time.time_ns(), after + 1))
 
@@ -146,7 +149,7 @@ class Task:
                 case Settled(part, set_aside):
                     self._pipeline.settled(part, set_aside)
                     if not set_aside:
-                        self._count(part.size, part.first_sequence, part.last_sequence)
+                        self._count(part)
                 case Released(batch):
                     self._in_flight -= 1
                     self._pipeline.released(batch)
@@ -160,12 +163,14 @@ class Task:
             self._sender.submit(self._pipeline.ready.popleft())
         while self._pipeline.notices:
             notice = self._pipeline.notices.popleft()
-            _LOGGER.warning("Table %s: %s", notice.stream, notice.text)
+            _LOGGER.warning("Table %s: %s", quoted(notice.stream), notice.text)
 
-    def _count(self, size: int, first: int, last: int) -> None:
+    def _count(self, part: Batch) -> None:
         arrived = self._arrived
         arrived.batches += 1
-        arrived.bytes += size
+        arrived.bytes += part.size
+        arrived.activated += part.barrier
+        first, last = part.first_sequence, part.last_sequence
         known = [
             each for each in (arrived.first_sequence, arrived.last_sequence) if each is not None
         ]
@@ -179,6 +184,8 @@ class Task:
         if self._letters is None:
             raise TargetError("Internal error: there is no dead-letter file.")
         self._letters.write(tuple(waiting))
+        for each in waiting:
+            self._arrived.reasons.add(each.reason)
         while waiting:
             self._pipeline.set_aside(waiting.popleft())
 

@@ -17,8 +17,10 @@ from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.batching.set_aside import SetAside
 from target_stitch_import.report.live import Progress
 from target_stitch_import.report.metrics import Metrics
-from target_stitch_import.report.observer import MAX_REASONS, OTHER_REASONS, Ending, RunObserver
+from target_stitch_import.report.observer import Ending, RunObserver
 from target_stitch_import.report.stats import (
+    MAX_REASONS,
+    OTHER_REASONS,
     Availability,
     History,
     Latencies,

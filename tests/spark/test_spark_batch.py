@@ -236,16 +236,50 @@ def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
     }
     assert sorted(letter["sequence"] for letter in letters) == [0, 5, 10, 15]
     assert api.query("select count(*) from import_api.t") == [(16,)]
-    for each in files:
-        each.write_text(re.sub(r'"record_text":"(.*?)}"}', _repaired, each.read_text()))
     (folder / "_part-0-uncommitted.jsonl").write_text("not to be read")
-    config = tmp_path / "config.json"
+    repair_and_replay(folder, api)
+    assert api.query("select count(*) from import_api.t") == [(20,)]
+
+
+def test_a_version_that_lacks_a_record_is_activated_by_replay(
+    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
+) -> None:
+    folder, summary = tmp_path / "letters", tmp_path / "summary.json"
+    rows = spark.range(0, 9, numPartitions=3)
+    save(rows.selectExpr("id", "0.5D as v"), key_names="id", table_version=1)
+    save(
+        rows.selectExpr(
+            "id + 5 as id", "case when id = 4 then double('NaN') when id < 9 then 1.5D end as v"
+        ),
+        "overwrite",
+        key_names="id",
+        table_version=2,
+        on_invalid_record="dead_letter",
+        dead_letter_path=str(folder),
+        summary_path=str(summary),
+    )
+    told = json.loads(summary.read_text())
+    assert (told["read"], told["acknowledged"], told["set_aside"]) == (10, 8, 2)
+    assert told["activations"] == {"read": 1, "acknowledged": 0}
+    assert told["streams"]["t"]["set_aside_reasons"] == {
+        "field `/v`: it is NaN, which JSON has no number for": 1,
+        "version 2 lacks a record that was set aside before it": 1,
+    }
+    assert api.query("select count(*) from import_api.t where v = 0.5") == [(9,)]
+    repair_and_replay(folder, api)
+    assert api.query("select min(id), count(*), count(v) from import_api.t") == [(5, 9, 8)]
+
+
+def repair_and_replay(folder: Path, api: ImportApi) -> None:
+    """Make null of NaN in the dead letters of a job, and send them."""
+    for each in folder.glob("part-*"):
+        each.write_text(re.sub(r'"record_text":"(.*?)}"}', _repaired, each.read_text()))
+    config = folder.parent / "config.json"
     config.write_text(json.dumps({"token": TOKEN, "api_url": api.url}))
     subprocess.run(
         [sys.executable, "-m", "target_stitch_import.toolbox", "replay", "-c", config, folder],
         check=True,
     )
-    assert api.query("select count(*) from import_api.t") == [(20,)]
 
 
 def _repaired(found: re.Match[str]) -> str:

@@ -91,6 +91,19 @@ class Options:
                     f"have. It has {shown}."
                 )
 
+    def check_speculation(self) -> None:
+        """Refuse a cluster that runs tasks twice at once, where that makes two rows of one.
+
+        Raises:
+            ConfigurationError: So it is.
+        """
+        if not self.key_names:
+            raise ConfigurationError(
+                f"Table {quoted(self.table)} has no keys, and `spark.speculation` is on: a task "
+                "that runs twice at once would load its rows twice. Set it to false for this "
+                "application, or give `key_names`."
+            )
+
     def check_mode(self, *, overwrite: bool) -> None:
         """Refuse a mode that would not do what its name says.
 

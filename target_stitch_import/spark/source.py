@@ -96,6 +96,8 @@ class _Write:
         attempt = context.attemptNumber() if context else 0
         arrived = Arrived(partition, attempt)
         with one_sentence():
+            if context and context.getLocalProperty("spark.speculation") == "true":
+                self._options.check_speculation()
             reader = RowReader(self._options, variants(self._columns), partition)
             task = Task(self._options, self._schema, arrived)
         try:

@@ -336,18 +336,6 @@ def test_bad_input_gets_one_sentence(  # noqa: PLR0917 - the two last are of the
     assert api.requests() == []
 
 
-def test_a_driver_without_token(
-    spark: SparkSession, save: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Workers that are there already have the environment of the driver's start, so ask without."""
-    del spark, save, monkeypatch
-    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
-    from target_stitch_import.spark.options import Options  # noqa: PLC0415
-
-    with pytest.raises(ConfigurationError, match="set TARGET_STITCH_IMPORT_TOKEN in the driver's"):
-        Options.load({"table": "t"}, {})
-
-
 def test_the_token_shows_up_nowhere(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], events: Path
 ) -> None:

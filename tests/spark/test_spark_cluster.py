@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyspark
+import pytest
 
 from tests.support.target import TOKEN
 
@@ -26,14 +27,23 @@ spark.dataSource.register(StitchImport)
 rows = spark.range(0, 1_000, numPartitions=2)
 try:
     rows.write.format("stitch-import").options(
-        table="t", key_names="id", api_url=sys.argv[1]
+        table="t", key_names=sys.argv[2], api_url=sys.argv[1]
     ).mode("append").save()
 except Exception as error:
     print("FAILED", str(error))
 """
 
 
-def submit(api: ImportApi, folder: Path, python: str | Path = sys.executable) -> str:
+def submit(
+    api: ImportApi,
+    folder: Path,
+    *,
+    master: str = "local-cluster[2,1,1024]",
+    python: str | Path = sys.executable,
+    conf: str = "spark.speculation=false",
+    key_names: str = "id",
+    token: str = TOKEN,
+) -> str:
     """Run the job as `spark-submit` does on a cluster; return what it prints."""
     script = folder / "job.py"
     script.write_text(JOB)
@@ -41,18 +51,20 @@ def submit(api: ImportApi, folder: Path, python: str | Path = sys.executable) ->
     done = subprocess.run(
         [
             home / "bin" / "spark-submit",
-            *("--master", "local-cluster[2,1,1024]"),
+            *("--master", master),
             *("--conf", "spark.driver.memory=1g"),
             *("--conf", "spark.executor.memory=512m"),
+            *("--conf", conf),
             script,
             api.url,
+            key_names,
         ],
         env={
             **os.environ,
             "SPARK_HOME": str(home),
             "PYSPARK_PYTHON": str(python),
             "PYSPARK_DRIVER_PYTHON": sys.executable,
-            "TARGET_STITCH_IMPORT_TOKEN": TOKEN,
+            "TARGET_STITCH_IMPORT_TOKEN": token,
         },
         cwd=folder,
         capture_output=True,
@@ -67,6 +79,28 @@ def submit(api: ImportApi, folder: Path, python: str | Path = sys.executable) ->
 def test_executors_in_processes_of_their_own(api: ImportApi, tmp_path: Path) -> None:
     assert "FAILED" not in submit(api, tmp_path)
     assert api.query("select count(*), sum(id) from import_api.t") == [(1_000, 499_500)]
+
+
+def test_a_driver_without_token(api: ImportApi, tmp_path: Path) -> None:
+    told = submit(api, tmp_path, master="local[1]", token="")
+    assert "token is missing: set TARGET_STITCH_IMPORT_TOKEN in the driver's environment" in told
+    assert "Traceback" not in told
+    assert api.requests() == []
+
+
+@pytest.mark.parametrize(("key_names", "is_refused"), [("", True), ("id", False)])
+def test_speculation_is_refused_where_it_could_load_rows_twice(
+    api: ImportApi,
+    tmp_path: Path,
+    key_names: str,
+    is_refused: bool,  # noqa: FBT001
+) -> None:
+    told = submit(
+        api, tmp_path, master="local[2]", conf="spark.speculation=true", key_names=key_names
+    )
+    assert ("`spark.speculation` is on: a task that runs twice at once" in told) == is_refused
+    assert "Traceback" not in told
+    assert bool(api.requests()) != is_refused
 
 
 def test_an_executor_without_the_package(api: ImportApi, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def with_repairs(events: Iterable[Event], repairs: Collection[str]) -> Iterator[
 
 
 def _repaired(event: MalformedRecord, repairs: Collection[str]) -> MalformedRecord:
+    if not event.field:
+        return event  # no value of it is at fault
     done = repaired_text(event.text, repairs)
     if not done.changes:
         return event

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from msgspec import Raw
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 PORTION_BYTES = 1 << 20
 """Of JSON; smaller portions cost more for each row, larger ones no less."""
-_STRING_OR_NAN = re.compile(rb'("(?:[^"\\]|\\.)*")|-?(?:NaN|Infinity)')
 
 
 class ArrowReader:
@@ -33,19 +31,9 @@ class ArrowReader:
 
     Args:
         most_bytes: The longest row as JSON; a longer one is refused before it is written.
-        nan_to_null: Whether NaN and infinity go out as null.
     """
 
-    def __init__(
-        self,
-        stream: str,
-        version: int | None,
-        file: BatchFile,
-        most_bytes: int,
-        *,
-        nan_to_null: bool = False,
-    ) -> None:
-        self._nan_to_null = nan_to_null
+    def __init__(self, stream: str, version: int | None, file: BatchFile, most_bytes: int) -> None:
         self._stream = stream
         self._version = version
         self._file = file
@@ -92,10 +80,7 @@ class ArrowReader:
         result = encoded(rows)
         defects: dict[int, Defect] = {}
         for row in result.not_finite:
-            if self._nan_to_null:
-                result.texts[row] = _without_nan(result.texts[row])
-            else:
-                defects[row] = record_defect(result.texts[row]) or Defect("", "it is not JSON")
+            defects[row] = record_defect(result.texts[row]) or Defect("", "it is not JSON")
         defects |= {row: Defect("", reason) for row, reason in bad.items()}
         first, start = self.rows_read + 1, 0
         for end in [*sorted(defects), rows.num_rows]:
@@ -115,8 +100,3 @@ class ArrowReader:
                     sequence=sequences[end] if sequences else None,
                 )
             start = end + 1
-
-
-def _without_nan(text: bytes) -> bytes:
-    """Return JSON with null for NaN and infinity, and all else as it is."""
-    return _STRING_OR_NAN.sub(lambda found: found[1] or b"null", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from pyspark.sql.datasource import WriterCommitMessage
@@ -36,6 +37,8 @@ class Arrived(WriterCommitMessage):
     latencies: Latencies = field(default_factory=Latencies)
     reasons: Reasons = field(default_factory=Reasons)
     """Why records were set aside."""
+    repaired: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many values were repaired, by field and repair."""
     letters: str | None = None
 
     @property

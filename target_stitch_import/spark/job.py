@@ -166,8 +166,12 @@ _SUMMED = (
 def _stream(sums: Counter[str], parts: Sequence[Arrived]) -> StreamSummary:
     firsts = [each.first_sequence for each in parts if each.first_sequence is not None]
     reasons = Reasons()
+    repaired: dict[str, dict[str, int]] = {}
     for each in parts:
         reasons.include(each.reasons)
+        for (field, repair), count in each.repaired.items():
+            repairs = repaired.setdefault(field, {})
+            repairs[repair] = repairs.get(repair, 0) + count
     lasts = [each.last_sequence for each in parts if each.last_sequence is not None]
     return StreamSummary(
         read=sums["read"],
@@ -175,6 +179,7 @@ def _stream(sums: Counter[str], parts: Sequence[Arrived]) -> StreamSummary:
         set_aside=sums["set_aside"],
         activations=ActivationSummary(sums["activations"], sums["activated"]),
         set_aside_reasons=dict(reasons.counts),
+        repaired=repaired,
         batches=sums["batches"],
         bytes=sums["bytes"],
         retries=sums["retries"],

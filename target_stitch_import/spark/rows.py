@@ -53,7 +53,6 @@ class RowReader:
             options.table_version,
             place,
             MAX_LINE_BYTES,
-            nan_to_null="nan_to_null" in options.repairs,
         )
 
     def feed(self, rows: RecordBatch) -> Iterator[list[Event]]:

@@ -5,7 +5,7 @@ Law: what a type allows, its JSON Schema allows; so records need no check agains
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -33,8 +33,12 @@ if hasattr(spark, "TimeType"):  # since Spark 4.1
     _TEXTS = (*_TEXTS, spark.TimeType)
 
 
-def json_schema(columns: StructType) -> bytes:
+def json_schema(columns: StructType, *, nan_to_null: bool = False) -> bytes:
     """Return the JSON Schema of rows with these columns.
+
+    Args:
+        columns: Spark's own description.
+        nan_to_null: Whether each float may be null, as NaN goes out as null.
 
     Raises:
         InputError: A column's type has no form in JSON, or a name comes twice.
@@ -46,55 +50,60 @@ def json_schema(columns: StructType) -> bytes:
     properties = {
         each.name: {}  # a variant may be anything
         if isinstance(each.dataType, spark.VariantType)
-        else _schema(each.dataType, each.name, nullable=each.nullable)
+        else _Column(each.name, nan_to_null).schema(each.dataType, nullable=each.nullable)
         for each in columns
     }
     return msgspec.json.encode({"type": "object", "properties": properties})
 
 
-def _schema(kind: DataType, column: str, *, nullable: bool = True) -> dict[str, Any]:
-    schema = _not_null(kind, column)
-    if nullable and "type" in schema:
-        schema["type"] = ["null", schema["type"]]
-    return schema
+class _Column(NamedTuple):
+    name: str
+    nan_to_null: bool
 
+    def schema(self, kind: DataType, *, nullable: bool = True) -> dict[str, Any]:
+        schema = self._not_null(kind)
+        is_float = isinstance(kind, (spark.FloatType, spark.DoubleType))
+        if (nullable or (is_float and self.nan_to_null)) and "type" in schema:
+            schema["type"] = ["null", schema["type"]]
+        return schema
 
-def _not_null(kind: DataType, column: str) -> dict[str, Any]:
-    if bits := _INTEGERS.get(type(kind)):
-        most = 2 ** (bits - 1)
-        return {"type": "integer", "minimum": -most, "maximum": most - 1}
-    if isinstance(kind, spark.DecimalType):
-        if not kind.scale:
-            return {"type": "integer"}
-        step = f"0.{'0' * (kind.scale - 1)}1"
-        return {"type": "number", "multipleOf": Raw(step.encode())}
-    if isinstance(kind, spark.FractionalType):
-        return {"type": "number"}
-    if isinstance(kind, spark.BooleanType):
-        return {"type": "boolean"}
-    if isinstance(kind, _DATE_TIMES):
-        return {"type": "string", "format": "date-time"}
-    if isinstance(kind, _TEXTS):
-        return {"type": "string"}
-    return _nested(kind, column)
+    def _not_null(self, kind: DataType) -> dict[str, Any]:
+        if bits := _INTEGERS.get(type(kind)):
+            most = 2 ** (bits - 1)
+            return {"type": "integer", "minimum": -most, "maximum": most - 1}
+        if isinstance(kind, spark.DecimalType):
+            if not kind.scale:
+                return {"type": "integer"}
+            step = f"0.{'0' * (kind.scale - 1)}1"
+            return {"type": "number", "multipleOf": Raw(step.encode())}
+        if isinstance(kind, spark.FractionalType):
+            return {"type": "number"}
+        if isinstance(kind, spark.BooleanType):
+            return {"type": "boolean"}
+        if isinstance(kind, _DATE_TIMES):
+            return {"type": "string", "format": "date-time"}
+        if isinstance(kind, _TEXTS):
+            return {"type": "string"}
+        return self._nested(kind)
 
-
-def _nested(kind: DataType, column: str) -> dict[str, Any]:
-    if isinstance(kind, spark.ArrayType):
-        items = _schema(kind.elementType, column, nullable=kind.containsNull)
-        return {"type": "array", "items": items}
-    if isinstance(kind, spark.StructType):
-        names = kind.fieldNames()
-        if len(set(names)) < len(names):
-            raise InputError(f"Column {quoted(column)} has a struct with two fields of one name.")
-        members = {
-            each.name: _schema(each.dataType, column, nullable=each.nullable) for each in kind
-        }
-        return {"type": "object", "properties": members}
-    if isinstance(kind, spark.MapType) and isinstance(kind.keyType, spark.StringType):
-        values = _schema(kind.valueType, column, nullable=kind.valueContainsNull)
-        return {"type": "object", "additionalProperties": values}
-    raise InputError(
-        f"Column {quoted(column)} is or holds a {quoted(kind.simpleString(), mark='')}, which "
-        "has no form in JSON: cast it to a string, or leave it out."
-    )
+    def _nested(self, kind: DataType) -> dict[str, Any]:
+        if isinstance(kind, spark.ArrayType):
+            items = self.schema(kind.elementType, nullable=kind.containsNull)
+            return {"type": "array", "items": items}
+        if isinstance(kind, spark.StructType):
+            names = kind.fieldNames()
+            if len(set(names)) < len(names):
+                raise InputError(
+                    f"Column {quoted(self.name)} has a struct with two fields of one name."
+                )
+            members = {
+                each.name: self.schema(each.dataType, nullable=each.nullable) for each in kind
+            }
+            return {"type": "object", "properties": members}
+        if isinstance(kind, spark.MapType) and isinstance(kind.keyType, spark.StringType):
+            values = self.schema(kind.valueType, nullable=kind.valueContainsNull)
+            return {"type": "object", "additionalProperties": values}
+        raise InputError(
+            f"Column {quoted(self.name)} is or holds a {quoted(kind.simpleString(), mark='')}, "
+            "which has no form in JSON: cast it to a string, or leave it out."
+        )

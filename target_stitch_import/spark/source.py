@@ -70,7 +70,7 @@ class _Write:
     def __init__(self, options: Options, columns: StructType, *, overwrites: bool) -> None:
         self._options = options
         self._columns = columns
-        self._schema = json_schema(columns)
+        self._schema = json_schema(columns, nan_to_null="nan_to_null" in options.repairs)
         self._overwrites = overwrites
         self._started_at = datetime.now(timezone.utc)
 

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.buffers import Limits
+from target_stitch_import.batching.malformed import with_repairs
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
 from target_stitch_import.delivery.deliver import Hints, LimitLearned, Settled
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.singer.messages import Event
     from target_stitch_import.spark.commits import Arrived
     from target_stitch_import.spark.options import Options
@@ -133,7 +135,7 @@ class Task:
 
     def _receive(self, events: Iterable[Event]) -> None:
         now, clock_ns = time.monotonic(), time.time_ns()
-        for event in events:
+        for event in with_repairs(events, self._options.repairs):
             self._pipeline.receive(event, now, clock_ns)
 
     def _wait(self) -> None:
@@ -148,6 +150,7 @@ class Task:
             match reports.popleft():
                 case Settled(part, set_aside):
                     self._pipeline.settled(part, set_aside)
+                    self._give_reasons(set_aside)
                     if not set_aside:
                         self._count(part)
                 case Released(batch):
@@ -177,6 +180,14 @@ class Task:
         arrived.first_sequence = min([*known, first, last])
         arrived.last_sequence = max([*known, first, last])
 
+        while self._pipeline.repaired:
+            done = self._pipeline.repaired.popleft()
+            self._arrived.repaired[done.field, done.repair] += done.count
+
+    def _give_reasons(self, set_aside: Iterable[SetAside]) -> None:
+        for each in set_aside:
+            self._arrived.reasons.add(each.reason)
+
     def _set_aside(self) -> None:
         waiting = self._pipeline.to_set_aside
         if not waiting:
@@ -184,8 +195,7 @@ class Task:
         if self._letters is None:
             raise TargetError("Internal error: there is no dead-letter file.")
         self._letters.write(tuple(waiting))
-        for each in waiting:
-            self._arrived.reasons.add(each.reason)
+        self._give_reasons(waiting)
         while waiting:
             self._pipeline.set_aside(waiting.popleft())
 
@@ -199,7 +209,7 @@ def _pipeline(options: Options) -> Pipeline:
             naive_datetimes=settings.naive_datetimes,
             append_only=settings.load_method == "append-only",
             table_prefix="",  # an option names the table
-            repairs=(),
+            repairs=options.repairs,
         ),
         dead_letter=settings.on_invalid_record == "dead_letter",
         process_activate_version_messages=True,

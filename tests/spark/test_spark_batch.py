@@ -62,12 +62,33 @@ def test_every_type_arrives_to_the_letter(
 
 
 def test_nan_goes_out_as_null_where_that_is_asked_for(
-    spark: SparkSession, api: ImportApi, save: Callable[..., None]
+    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
+    summary = tmp_path / "summary.json"
     value = "named_struct('a', array(double('NaN'), 1.10), 'NaN', 'NaN \\\\\"', 'b', -float('inf'))"
-    save(spark.range(1).selectExpr(f"{value} as v"), repairs="nan_to_null")
+    save(
+        spark.range(1).selectExpr(f"{value} as v"), repairs="nan_to_null", summary_path=str(summary)
+    )
     (request,) = api.requests()
     assert '{"v":{"a":[null,1.1],"NaN":"NaN \\\\\\"","b":null}}' in request["body"]
+    told = json.loads(summary.read_text())["streams"]["t"]["repaired"]
+    assert told == {"/v/a": {"nan_to_null": 1}, "/v/b": {"nan_to_null": 1}}
+
+
+def test_a_repair_makes_no_key_of_null(
+    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
+) -> None:
+    rows = spark.range(2).selectExpr("if(id = 0, id, null) as id", "double('NaN') as v")
+    save(
+        rows,
+        key_names="id",
+        repairs="nan_to_null",
+        on_invalid_record="dead_letter",
+        dead_letter_path=str(tmp_path),
+    )
+    assert api.query("select id from import_api.t") == [(0,)]
+    (letter,) = [json.loads(each.read_text()) for each in tmp_path.glob("part-*")]
+    assert letter["reason"] == "its key column `id` is null"
 
 
 def test_a_million_rows_of_eight_partitions(

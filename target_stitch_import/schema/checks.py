@@ -14,7 +14,6 @@ from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
-from target_stitch_import.schema.date_times import are_date_times
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from target_stitch_import.schema.node import Node
+    from target_stitch_import.schema.text_checks import ValuesCheck
     from target_stitch_import.schema.texts import Flaw, Repair
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
@@ -58,14 +58,14 @@ class Passed:
 class TypedCheck:
     """A quick check by a `msgspec` type: types are checked while the text is parsed.
 
-    `date_times` are the type's fields with texts that must be date-times.
+    `check` looks at the decoded records once more, all together.
     """
 
-    def __init__(self, record: Any, date_times: Sequence[str] = ()) -> None:
+    def __init__(self, record: Any, check: ValuesCheck | None = None) -> None:
         message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record)
         self._messages = msgspec.json.Decoder(list[message])
-        self._date_times = tuple(date_times)
+        self._check = check
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
@@ -73,7 +73,7 @@ class TypedCheck:
             found = self._messages.decode(messages)
         except (ValueError, RecursionError):
             return False
-        return not self._date_times or self._are_right([each.data for each in found])
+        return self._check is None or self._check([each.data for each in found])
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
@@ -81,14 +81,7 @@ class TypedCheck:
             found = self._record.decode(record)
         except (ValueError, RecursionError):
             return False
-        return not self._date_times or self._are_right([found])
-
-    def _are_right(self, records: list[Any]) -> bool:
-        for name in self._date_times:
-            texts = [text for each in records if type(text := getattr(each, name)) is str]
-            if texts and not are_date_times(texts):
-                return False
-        return True
+        return self._check is None or self._check([found])
 
 
 class NothingToCheck:
@@ -124,11 +117,7 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
             if key_record is None:
                 return NoQuickCheck()
             return CompiledCheck(schema, TypedCheck(key_record))
-        typed = TypedCheck(record.type, record.date_times)
-        if not record.left_open:
-            return typed
-        # What else a schema says of the record as a whole, its type has expressed.
-        return CompiledCheck(schema, typed, record.left_open)
+        return TypedCheck(record.type, record.check)
     except UncompilableError:
         return NoQuickCheck()
     except (ValueError, TypeError, RecursionError):

@@ -685,8 +685,8 @@ MUTATIONS = [
     Mutation(
         "what no type expresses nobody checks",
         "schema/checks",
-        "        return TypedCheck(record.type, record.check)\n",
-        "        return TypedCheck(record.type)\n",
+        "        return TypedCheck(record.type, record.check, record.date_times)\n",
+        "        return TypedCheck(record.type, None, record.date_times)\n",
         CHECKS,
     ),
     Mutation(

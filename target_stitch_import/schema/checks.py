@@ -5,7 +5,7 @@ Law: a quick check passes nothing that the exact one (`exact`) refuses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
+from target_stitch_import.schema.completing import Columns
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
@@ -30,7 +31,7 @@ from target_stitch_import.schema.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
@@ -40,6 +41,18 @@ SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
 
 _LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
+
+
+@dataclass(frozen=True, slots=True)
+class AllPassed:
+    """The JSON list of messages of records that can all be sent, with what their user should know.
+
+    `notes` is as in `Passed`; `repaired` counts the values of a field to which one thing was done.
+    """
+
+    messages: bytes
+    notes: Mapping[str, str] = field(default_factory=dict)
+    repaired: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +71,14 @@ class Passed:
 class TypedCheck:
     """A quick check by a `msgspec` type: types are checked while the text is parsed.
 
-    `check` looks at the decoded records once more, all together.
+    `check` looks at the decoded records once more, all together. `date_times` names the columns
+    that it wants to be date-times.
     """
 
-    def __init__(self, record: Any, check: ValuesCheck | None = None) -> None:
+    def __init__(
+        self, record: Any, check: ValuesCheck | None = None, date_times: Sequence[str] = ()
+    ) -> None:
+        self.date_times = tuple(date_times)
         message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record)
         self._messages = msgspec.json.Decoder(list[message])
@@ -87,6 +104,8 @@ class TypedCheck:
 class NothingToCheck:
     """For records that nothing is asked of: the Import API looks at them."""
 
+    date_times = ()
+
     def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
         """Look at nothing."""
         return True
@@ -98,6 +117,8 @@ class NothingToCheck:
 
 class NoQuickCheck:
     """For schemas that only the exact check can take."""
+
+    date_times = ()
 
     def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
         """Look at every record."""
@@ -117,7 +138,7 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
             if key_record is None:
                 return NoQuickCheck()
             return CompiledCheck(schema, TypedCheck(key_record))
-        return TypedCheck(record.type, record.check)
+        return TypedCheck(record.type, record.check, record.date_times)
     except UncompilableError:
         return NoQuickCheck()
     except (ValueError, TypeError, RecursionError):
@@ -155,6 +176,7 @@ class RecordCheck:
         self._repairs = frozenset(repairs)
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
+        self._was_rewritten = False
         self._looks_at_texts = not isinstance(self._quick, NothingToCheck)
 
     @cached_property
@@ -162,8 +184,28 @@ class RecordCheck:
         """Where values may be rewritten; most streams never need to know."""
         return places_of(self._schema)
 
-    def accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
-        """Tell at once whether all `records` are right; `messages` is their JSON list."""
+    @cached_property
+    def _columns(self) -> Columns | None:
+        """The columns whose date-times can be rewritten in all records at once."""
+        if self._places is None:
+            return None
+        members = self._places.members
+        places = {name: members[name] for name in self._quick.date_times if name in members}
+        return Columns(places) if places else None
+
+    def accepted(self, messages: bytes, records: Sequence[Raw]) -> AllPassed | None:
+        """Return what is to be sent if all `records` are right, perhaps once rewritten, or None.
+
+        `messages` is their JSON list.
+        """
+        # Where date-times were rewritten they will be again, and to look first is to look twice.
+        if not self._was_rewritten and self._accepts_all(messages, records):
+            return AllPassed(messages)
+        passed = self._rewritten(messages, records)
+        self._was_rewritten = passed is not None and passed.messages is not messages
+        return passed
+
+    def _accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
         if max(map(len, records)) > SMALL_RECORD_BYTES and any(
             map(self._may_be_too_large, records)
         ):
@@ -171,6 +213,28 @@ class RecordCheck:
         if self._looks_at_texts and NUL in messages:
             return False
         return self._quick.accepts_all(messages)
+
+    def _rewritten(self, messages: bytes, records: Sequence[Raw]) -> AllPassed | None:
+        """Rewrite the date-times of all records, where that makes them right."""
+        if self._columns is None or self._max_record_bytes < 2 * max(map(len, records)):
+            return None
+        found = self._columns.rewritten(messages, self._rewrite)
+        if found is None:
+            return None
+        done, kinds = found
+        checked = done
+        if self._keeps_naive:
+            completed = self._columns.rewritten(done, _COMPLETE)
+            if completed is None or any(kind != COMPLETED for _, kind in completed[1]):
+                return None  # something else was rewritten than what had to be
+            checked = completed[0]
+        if not self._accepts_all(checked, records):
+            return None
+        return AllPassed(
+            done,
+            {f"/{name}": _NOTE_UTC for name, kind in kinds if kind == COMPLETED},
+            {(f"/{n}", kind): count for (n, kind), count in kinds.items() if kind != COMPLETED},
+        )
 
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
         """Look at one record; `repaired` is what was repaired in its text before it was JSON."""

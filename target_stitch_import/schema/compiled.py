@@ -18,6 +18,8 @@ from target_stitch_import.schema.text_checks import joined
 from target_stitch_import.schema.values import exact_decimal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
 
@@ -30,6 +32,10 @@ _MOST_WORK = 10_000_000
 
 class QuickCheck(Protocol):
     """Says yes to what it can see is right; a no means only that it must be looked at."""
+
+    @property
+    def date_times(self) -> Sequence[str]:
+        """The columns with nothing but date-times, or null."""
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
@@ -52,6 +58,8 @@ class CompiledCheck:
     Raises:
         UncompilableError: The schema is not for this check.
     """
+
+    date_times = ()
 
     def __init__(self, schema: Node, beside: QuickCheck) -> None:
         self._compiled = _Compiled(_Tree(), schema)

@@ -46,12 +46,12 @@ class _InexpressibleError(Exception):
 class RecordType(NamedTuple):
     """A type for records, and what checks the decoded ones further, where there is more to check.
 
-    `date_times` maps the columns that are date-times, or null, to the fields with their texts.
+    `date_times` names the columns with nothing but date-times, or null.
     """
 
     type: Any
     check: ValuesCheck | None
-    date_times: Mapping[str, str]
+    date_times: tuple[str, ...]
 
 
 class _Kind(NamedTuple):
@@ -70,7 +70,7 @@ def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
         record = types.struct(schema, frozenset(keys))
     except (_InexpressibleError, RecursionError):
         return None
-    return RecordType(record.type, record.check, types.date_times)
+    return RecordType(record.type, record.check, tuple(types.date_times))
 
 
 def key_type(keys: Sequence[str]) -> Any | None:
@@ -94,7 +94,7 @@ class _Types:
     def __init__(self) -> None:
         self._known: dict[Node, _Kind | None] = {}
         self._compiler = Compiler()
-        self.date_times: dict[str, str] = {}
+        self.date_times: list[str] = []
 
     def struct(self, node: Node, keys: AbstractSet[str] | None = None) -> _Kind:
         """Return a type for objects; `keys` are those of a record, None where it is none."""
@@ -108,7 +108,7 @@ class _Types:
             below = node.properties.get(name)
             kind = self._key(below) if keys and name in keys else self._member(below)
             if keys is not None and isinstance(kind.check, DateTimes):
-                self.date_times[name] = f"f{len(kinds)}"
+                self.date_times.append(name)
             kinds[name] = kind
         return _object(kinds, required, is_open=node.rest)
 

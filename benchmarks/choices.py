@@ -114,7 +114,7 @@ def _checking() -> list[Way]:
     record = record_type(schema, ("id",))
     if record is None:
         raise AssertionError
-    typed = TypedCheck(record.type)
+    typed = TypedCheck(record.type, record.check)
     compiled = CompiledCheck(schema, TypedCheck(keys))
     exact = RecordCheck(schema, ("id",), max_record_bytes=10**7)
     decoder = msgspec.json.Decoder(_Line)

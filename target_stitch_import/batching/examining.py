@@ -14,13 +14,13 @@ from target_stitch_import.schema.advice import Advice
 from target_stitch_import.schema.exact import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from msgspec import Raw
 
     from target_stitch_import.batching.payload import Span
     from target_stitch_import.batching.stream import Stream
-    from target_stitch_import.schema.checks import Passed
+    from target_stitch_import.schema.checks import AllPassed, Passed
     from target_stitch_import.singer.messages import MalformedRecord
 
 
@@ -70,6 +70,11 @@ def examined(stream: Stream, gathered: Gathered) -> Iterator[Finding]:
         yield good
 
 
+def told(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
+    """Return what the user should know about records that all passed together."""
+    return _findings(stream.name, passed.notes.items(), passed.repaired)
+
+
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
     """Yield what becomes of a record whose text was no JSON: it may be repaired by now."""
     mended = event.mended
@@ -103,7 +108,13 @@ class _Said:
 
     def findings(self) -> Iterator[Finding]:
         """Yield it."""
-        for name, note in sorted(self._notes):
-            yield Advice(f"field {quoted(name)}: {note}")
-        for (name, repair), count in sorted(self._repaired.items()):
-            yield Repaired(self._stream, name, repair, count)
+        return _findings(self._stream, self._notes, self._repaired)
+
+
+def _findings(
+    stream: str, notes: Iterable[tuple[str, str]], repaired: Mapping[tuple[str, str], int]
+) -> Iterator[Finding]:
+    for name, note in sorted(notes):
+        yield Advice(f"field {quoted(name)}: {note}")
+    for (name, repair), count in sorted(repaired.items()):
+        yield Repaired(stream, name, repair, count)

@@ -18,6 +18,7 @@ from target_stitch_import.batching.examining import (
     Repaired,
     examined,
     examined_alone,
+    told,
 )
 from target_stitch_import.batching.gathering import (
     GATHER_SECONDS,
@@ -347,10 +348,12 @@ class Pipeline:
         gathered = self._gathering.take(name)
         self._lanes[name].counts.read += len(gathered.spans)
         messages = gathered.encoded()
-        if stream.check.accepts_all(messages, gathered.records):
-            self._buffer(stream, gathered, messages, since)
+        passed = stream.check.accepted(messages, gathered.records)
+        if passed is None:
+            self._take_up(stream, gathered.version, examined(stream, gathered), since)
             return
-        self._take_up(stream, gathered.version, examined(stream, gathered), since)
+        self._take_up(stream, gathered.version, told(stream, passed), since)
+        self._buffer(stream, gathered, passed.messages, since)
 
     def _take_up(
         self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float

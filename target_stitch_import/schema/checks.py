@@ -5,7 +5,7 @@ Law: a quick check passes nothing that the exact one (`exact`) refuses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
-from target_stitch_import.schema.date_times import are_date_times
+from target_stitch_import.schema.completing import Columns
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
@@ -31,15 +31,28 @@ from target_stitch_import.schema.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from target_stitch_import.schema.node import Node
+    from target_stitch_import.schema.text_checks import ValuesCheck
     from target_stitch_import.schema.texts import Flaw, Repair
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
 
 _LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
+
+
+@dataclass(frozen=True, slots=True)
+class AllPassed:
+    """The JSON list of messages of records that can all be sent, with what their user should know.
+
+    `notes` is as in `Passed`; `repaired` counts the values of a field to which one thing was done.
+    """
+
+    messages: bytes
+    notes: Mapping[str, str] = field(default_factory=dict)
+    repaired: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +71,18 @@ class Passed:
 class TypedCheck:
     """A quick check by a `msgspec` type: types are checked while the text is parsed.
 
-    `date_times` are the type's fields with texts that must be date-times.
+    `check` looks at the decoded records once more, all together. `date_times` names the columns
+    that it wants to be date-times.
     """
 
-    def __init__(self, record: Any, date_times: Sequence[str] = ()) -> None:
+    def __init__(
+        self, record: Any, check: ValuesCheck | None = None, date_times: Sequence[str] = ()
+    ) -> None:
+        self.date_times = tuple(date_times)
         message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record)
         self._messages = msgspec.json.Decoder(list[message])
-        self._date_times = tuple(date_times)
+        self._check = check
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
@@ -73,7 +90,7 @@ class TypedCheck:
             found = self._messages.decode(messages)
         except (ValueError, RecursionError):
             return False
-        return not self._date_times or self._are_right([each.data for each in found])
+        return self._check is None or self._check([each.data for each in found])
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
@@ -81,18 +98,13 @@ class TypedCheck:
             found = self._record.decode(record)
         except (ValueError, RecursionError):
             return False
-        return not self._date_times or self._are_right([found])
-
-    def _are_right(self, records: list[Any]) -> bool:
-        for name in self._date_times:
-            texts = [text for each in records if type(text := getattr(each, name)) is str]
-            if texts and not are_date_times(texts):
-                return False
-        return True
+        return self._check is None or self._check([found])
 
 
 class NothingToCheck:
     """For records that nothing is asked of: the Import API looks at them."""
+
+    date_times = ()
 
     def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
         """Look at nothing."""
@@ -105,6 +117,8 @@ class NothingToCheck:
 
 class NoQuickCheck:
     """For schemas that only the exact check can take."""
+
+    date_times = ()
 
     def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
         """Look at every record."""
@@ -124,11 +138,7 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
             if key_record is None:
                 return NoQuickCheck()
             return CompiledCheck(schema, TypedCheck(key_record))
-        typed = TypedCheck(record.type, record.date_times)
-        if not record.left_open:
-            return typed
-        # What else a schema says of the record as a whole, its type has expressed.
-        return CompiledCheck(schema, typed, record.left_open)
+        return TypedCheck(record.type, record.check, record.date_times)
     except UncompilableError:
         return NoQuickCheck()
     except (ValueError, TypeError, RecursionError):
@@ -166,6 +176,7 @@ class RecordCheck:
         self._repairs = frozenset(repairs)
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
+        self._was_rewritten = False
         self._looks_at_texts = not isinstance(self._quick, NothingToCheck)
 
     @cached_property
@@ -173,8 +184,28 @@ class RecordCheck:
         """Where values may be rewritten; most streams never need to know."""
         return places_of(self._schema)
 
-    def accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
-        """Tell at once whether all `records` are right; `messages` is their JSON list."""
+    @cached_property
+    def _columns(self) -> Columns | None:
+        """The columns whose date-times can be rewritten in all records at once."""
+        if self._places is None:
+            return None
+        members = self._places.members
+        places = {name: members[name] for name in self._quick.date_times if name in members}
+        return Columns(places) if places else None
+
+    def accepted(self, messages: bytes, records: Sequence[Raw]) -> AllPassed | None:
+        """Return what is to be sent if all `records` are right, perhaps once rewritten, or None.
+
+        `messages` is their JSON list.
+        """
+        # Where date-times were rewritten they will be again, and to look first is to look twice.
+        if not self._was_rewritten and self._accepts_all(messages, records):
+            return AllPassed(messages)
+        passed = self._rewritten(messages, records)
+        self._was_rewritten = passed is not None and passed.messages is not messages
+        return passed
+
+    def _accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
         if max(map(len, records)) > SMALL_RECORD_BYTES and any(
             map(self._may_be_too_large, records)
         ):
@@ -182,6 +213,28 @@ class RecordCheck:
         if self._looks_at_texts and NUL in messages:
             return False
         return self._quick.accepts_all(messages)
+
+    def _rewritten(self, messages: bytes, records: Sequence[Raw]) -> AllPassed | None:
+        """Rewrite the date-times of all records, where that makes them right."""
+        if self._columns is None or self._max_record_bytes < 2 * max(map(len, records)):
+            return None
+        found = self._columns.rewritten(messages, self._rewrite)
+        if found is None:
+            return None
+        done, kinds = found
+        checked = done
+        if self._keeps_naive:
+            completed = self._columns.rewritten(done, _COMPLETE)
+            if completed is None or any(kind != COMPLETED for _, kind in completed[1]):
+                return None  # something else was rewritten than what had to be
+            checked = completed[0]
+        if not self._accepts_all(checked, records):
+            return None
+        return AllPassed(
+            done,
+            {f"/{name}": _NOTE_UTC for name, kind in kinds if kind == COMPLETED},
+            {(f"/{n}", kind): count for (n, kind), count in kinds.items() if kind != COMPLETED},
+        )
 
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
         """Look at one record; `repaired` is what was repaired in its text before it was JSON."""

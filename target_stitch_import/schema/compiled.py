@@ -7,20 +7,21 @@ ways to each value, expressions that cannot backtrack, and numbers that a double
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from msgspec import Raw
 
 from target_stitch_import.schema.date_times import is_date_time
 from target_stitch_import.schema.patterns import pattern
+from target_stitch_import.schema.text_checks import joined
 from target_stitch_import.schema.values import exact_decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from msgspec import Raw
+    from collections.abc import Sequence
 
     from target_stitch_import.schema.node import Node
+    from target_stitch_import.schema.text_checks import ValuesCheck
 
 _DOUBLE_DIGITS = 15
 _MOST_DIGITS = 300
@@ -31,6 +32,10 @@ _MOST_WORK = 10_000_000
 
 class QuickCheck(Protocol):
     """Says yes to what it can see is right; a no means only that it must be looked at."""
+
+    @property
+    def date_times(self) -> Sequence[str]:
+        """The columns with nothing but date-times, or null."""
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
@@ -44,36 +49,71 @@ class UncompilableError(ValueError):
 
 
 class CompiledCheck:
-    """A quick check by `jsonschema-rs`.
+    """A quick check by `jsonschema-rs` of whole records.
 
     Args:
         schema: What records must be.
-        beside: Checks all else: the key properties, of which a schema says nothing, and what is not
-            in `columns`.
-        columns: The columns to look at; None for the whole record.
+        beside: Checks the key properties, of which a schema says nothing.
 
     Raises:
         UncompilableError: The schema is not for this check.
     """
 
-    def __init__(
-        self, schema: Node, beside: QuickCheck, columns: Collection[str] | None = None
-    ) -> None:
+    date_times = ()
+
+    def __init__(self, schema: Node, beside: QuickCheck) -> None:
+        self._compiled = _Compiled(_Tree(), schema)
+        self._beside = beside
+        message: Any = msgspec.defstruct("Message", [("data", Raw)], gc=False)
+        self._messages = msgspec.json.Decoder(list[message])
+
+    def accepts_all(self, messages: bytes) -> bool:
+        """Check a JSON list of messages, each with its record in `data`."""
+        if not self._compiled.is_small(messages) or not self._beside.accepts_all(messages):
+            return False
+        records = [each.data for each in self._messages.decode(messages)]
+        return self._compiled.are_valid(b",".join(records))
+
+    def accepts(self, record: Raw) -> bool:
+        """Check one record."""
+        return self._beside.accepts(record) and self._compiled.are_valid(bytes(record))
+
+
+class Compiler:
+    """Makes checks of values within records, of which all together have a bound."""
+
+    def __init__(self) -> None:
+        self._tree = _Tree()
+        self._size = 0
+
+    def values_check(self, node: Node, extra: dict[str, Any] | None = None) -> ValuesCheck:
+        """Return a check of `Raw` values by a node, and by the schema `extra`.
+
+        Raises:
+            UncompilableError: The node is not for this check.
+        """
+        compiled = _Compiled(self._tree, node, extra)
+        self._size += self._tree.size(node)
+        if self._size > _MOST_NODES:
+            raise UncompilableError  # too many ways lead to the same
+        return lambda values: compiled.are_valid(joined(values))
+
+
+class _Compiled:
+    """Texts checked by `jsonschema-rs`, all of one schema together."""
+
+    def __init__(self, tree: _Tree, node: Node, extra: dict[str, Any] | None = None) -> None:
         import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
 
-        tree = _Tree()
-        nodes = [schema] if columns is None else [schema.properties[name] for name in columns]
-        if sum(map(tree.size, nodes)) > _MOST_NODES:
+        if tree.size(node) > _MOST_NODES:
             raise UncompilableError  # too many ways lead to the same
-        self._most_bytes = _MOST_WORK // max(map(tree.work, nodes), default=1)
-        if columns is None:
-            written = tree.of(schema)
-        else:
-            written = {"properties": dict(zip(columns, map(tree.of, nodes), strict=True))}
+        self._most_bytes = _MOST_WORK // tree.work(node)
+        tree.has_multiples = False
+        written = tree.of(node)
         # The linear engine cannot be made to hang; what it lacks goes to the exact check.
         try:
             self._is_valid = jsonschema_rs.Draft4Validator(
-                written,
+                {"items": {"allOf": [written, extra]} if extra else written},
                 formats={"date-time": is_date_time},
                 validate_formats=True,
                 pattern_options=jsonschema_rs.RegexOptions(),
@@ -81,29 +121,17 @@ class CompiledCheck:
             ).is_valid
         except ValueError as error:
             raise UncompilableError from error
-        self._beside = beside
         number = _short_decimal if tree.has_multiples else _plain_decimal
-        record = Any if columns is None else _members(columns)
-        message = msgspec.defstruct("Message", [("data", record)], gc=False)
-        self._record = msgspec.json.Decoder(record, float_hook=number)
-        messages: Any = list[message]  # type: ignore[valid-type]
-        self._messages = msgspec.json.Decoder(messages, float_hook=number)
+        self._values = msgspec.json.Decoder(list[Any], float_hook=number)
 
-    def accepts_all(self, messages: bytes) -> bool:
-        """Check a JSON list of messages, each with its record in `data`."""
-        if len(messages) > self._most_bytes or not self._beside.accepts_all(messages):
-            return False
-        try:
-            return all(self._is_valid(each.data) for each in self._messages.decode(messages))
-        except (ValueError, RecursionError):
-            return False
+    def is_small(self, texts: bytes) -> bool:
+        """Tell whether the check of JSON texts has a bound."""
+        return len(texts) <= self._most_bytes
 
-    def accepts(self, record: Raw) -> bool:
-        """Check one record."""
-        if len(record) > self._most_bytes or not self._beside.accepts(record):
-            return False
+    def are_valid(self, texts: bytes) -> bool:
+        """Check JSON texts that are joined by commas."""
         try:
-            return bool(self._is_valid(self._record.decode(record)))
+            return self.is_small(texts) and self._is_valid(self._values.decode(b"[%b]" % texts))
         except (ValueError, RecursionError):
             return False
 
@@ -203,11 +231,6 @@ def _places(expression: str | None) -> int:
     if not known.is_linear:
         raise UncompilableError  # it may backtrack
     return known.places
-
-
-def _members(names: Collection[str]) -> Any:
-    """Return a type for objects of which these members alone are read, whatever they are."""
-    return TypedDict("Columns", dict.fromkeys(names, Any), total=False)  # type: ignore[operator]
 
 
 def _plain_decimal(text: str) -> Decimal:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _HOUR = r"(?:[01]\d|2[0-3])"
 DATE_TIME = re.compile(
@@ -90,34 +93,93 @@ def _in_utc(moment: str, match: re.Match[str]) -> str:
     return (local + ahead if match["sign"] == "-" else local - ahead).isoformat()
 
 
-_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+@dataclass(frozen=True, slots=True)
+class Respelling:
+    """How date-times of one shape are written as the service documents it.
+
+    `parts` are pieces of the JSON text, and what stands between them. Where the spelling
+    `has_offset` of its own; one that has none gets that of UTC.
+    """
+
+    parts: tuple[slice | bytes, ...]
+    has_offset: bool
+
+    def applied(self, texts: Sequence[bytes]) -> list[bytes]:
+        """Return JSON texts of the shape as `respelled` would one by one, where they exist."""
+        pieces: list[Iterable[bytes]] = [
+            repeat(part) if isinstance(part, bytes) else [text[part] for text in texts]
+            for part in self.parts
+        ]
+        return list(map(b"".join, zip(*pieces, strict=False)))  # what is repeated never ends
+
+
+@lru_cache(maxsize=256)
+def respelling(shape: bytes) -> Respelling | None:
+    """Return how to spell texts of a shape, a JSON text in quotes; None where that is not clear."""
+    text = shape.decode("latin-1")
+    match = _SPELLING.fullmatch(text, 1, len(text) - 1)
+    if match is None or match["seconds"] or len(text) > LONGEST_SPELLING:
+        return None
+    end_of_day, end_of_minute = match.end("day"), match.end("minute")
+    new: list[int | str] = [*range(end_of_day), "T", *range(end_of_day + 1, end_of_minute)]
+    if match["second"]:
+        new += range(end_of_minute, match.end("second"))
+    else:
+        new += ":00"
+    if match["fraction"]:
+        start, end = match.span("fraction")
+        new += [".", *range(start, min(end, start + _FRACTION_DIGITS))]
+    if match["sign"]:
+        new += [match.start("sign"), *range(*match.span("hours")), ":"]
+        new += range(*match.span("minutes")) if match["minutes"] else "00"
+    else:
+        new += "Z"
+    return Respelling(_parts([*new, '"'], text), bool(match["sign"] or match["utc"]))
+
+
+def _parts(new: list[int | str], old: str) -> tuple[slice | bytes, ...]:
+    """Put together what is next to each other: places in a text, or what is new in it."""
+    parts: list[slice | bytes] = []
+    for each in new:
+        last = parts[-1] if parts else None
+        at = last.stop if isinstance(last, slice) else None
+        if at is not None and (each == at or (at < len(old) and each == old[at])):
+            parts[-1] = slice(last.start, at + 1)  # type: ignore[union-attr]  # as it has a stop
+        elif isinstance(each, int):
+            parts.append(slice(each, each + 1))
+        elif isinstance(last, bytes):
+            parts[-1] = last + each.encode()
+        else:
+            parts.append(each.encode())
+    return tuple(parts)
+
+
+SHAPE = bytes.maketrans(b"123456789", b"000000000")
+"""Makes of a text its shape: digits are zeros."""
 _FRACTIONS = ("", *(f".{'0' * digits}" for digits in range(1, _FRACTION_DIGITS + 1)))
 _SHAPES = frozenset(
-    f"0000-00-00T00:00:00{fraction}{zone}".encode()
+    f'"0000-00-00T00:00:00{fraction}{zone}"'.encode()
     for fraction in _FRACTIONS
     for zone in ("Z", "+00:00", "-00:00")
 )
-_EXISTING = msgspec.json.Decoder(list[Annotated[dt.datetime, Meta(tz=True)]])
+_SHAPES_OR_NULL = _SHAPES | {b"null"}
+_EXISTING = msgspec.json.Decoder(list[Annotated[dt.datetime, Meta(tz=True)] | None])
 
 
-def are_date_times(texts: Sequence[str]) -> bool:
-    """Tell whether all `texts` are date-times, as `is_date_time` would one by one.
+def are_date_times(texts: bytes, *, null: bool) -> bool:
+    """Tell whether all JSON `texts`, joined by commas, are date-times, or null where `null`.
 
-    Every record has some, so they are looked at together: their shapes, and that they exist.
+    As `is_date_time` would one by one. Every record has some, so they are looked at together: their
+    shapes, and that they exist.
     """
-    joined = '","'.join(texts).encode("utf-8", "surrogatepass")
-    if not _SHAPES.issuperset(joined.translate(_ZEROS).split(b'","')):
+    known = _SHAPES_OR_NULL if null else _SHAPES
+    shapes = texts.translate(SHAPE)
+    first = shapes.partition(b",")[0] + b","
+    are_alike = first * ((len(shapes) + 1) // len(first)) == shapes + b","
+    if not known.issuperset([first[:-1]] if are_alike else shapes.split(b",")):
         return False
     try:
-        _EXISTING.decode(b'["%b"]' % joined)
+        _EXISTING.decode(b"[%b]" % texts)
     except msgspec.MsgspecError:
         return False
     return True
-
-
-DATE_TIME_PATTERN = (
-    r"\A(?!0000)\d{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
-    r"|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-    rf"T{_HOUR}:[0-5]\d:[0-5]\d(?:\.\d{{1,9}})?(?:Z|[+-]{_HOUR}:[0-5]\d)\Z"
-)
-"""As an expression: it leaves out the 29th of February and, of a text, the same as `DATE_TIME`."""

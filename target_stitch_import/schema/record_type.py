@@ -1,39 +1,41 @@
 """A stream's schema as a `msgspec` type, which a decoder checks while it parses.
 
-Law: the type accepts nothing that the schema refuses, but in the columns that it leaves open. It
-may refuse what the schema accepts; a schema that it cannot express at all has no type.
+Law: type and check together accept nothing that the schema refuses. They may refuse what it
+accepts; a schema that they cannot express at all has no type.
 """
 
 from __future__ import annotations
 
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    NamedTuple,
-    TypeGuard,
-    get_args,
-    get_origin,
-)
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from target_stitch_import.schema.date_times import DATE_TIME_PATTERN
+from target_stitch_import.schema.compiled import Compiler, UncompilableError
+from target_stitch_import.schema.members import Each, Items, Members, Values
+from target_stitch_import.schema.text_checks import Bounds, DateTimes, Numbers
+from target_stitch_import.schema.values import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from target_stitch_import.schema.node import Node
+    from target_stitch_import.schema.text_checks import ValuesCheck
 
 # Longer keys are rare and looked at one by one: they may deserve a warning or a refusal.
 MAX_PLAIN_KEY_CHARACTERS = 255
+_PLAIN_KEY = {
+    "type": ["string", "number", "boolean"],
+    "minLength": 1,
+    "maxLength": MAX_PLAIN_KEY_CHARACTERS,
+}
 
-_BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
-_LENGTHS = frozenset({"minLength", "maxLength"})
-_EXPRESSED = _BOUNDS | _LENGTHS | {"type", "required", "format"}
+_OF_NUMBERS = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
+)
+_OF_TEXTS = frozenset({"minLength", "maxLength", "format"})
+_EXPRESSED = _OF_NUMBERS | _OF_TEXTS | {"type", "required"}
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -42,33 +44,39 @@ class _InexpressibleError(Exception):
 
 
 class RecordType(NamedTuple):
-    """A type for records; what is in the columns `left_open` is to be checked by other means.
+    """A type for records, and what checks the decoded ones further, where there is more to check.
 
-    So are the texts in `date_times`, which are fields of the type.
+    `date_times` names the columns with nothing but date-times, or null.
     """
 
     type: Any
-    left_open: frozenset[str]
+    check: ValuesCheck | None
     date_times: tuple[str, ...]
+
+
+class _Kind(NamedTuple):
+    """A type for values, and what checks the decoded ones further."""
+
+    type: Any
+    check: ValuesCheck | None = None
 
 
 def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
     """Return a type for records under a schema, or None where it has none."""
     if not _is_plain(schema) or "object" not in schema.types:
         return None
-    left_open: set[str] = set()
+    types = _Types()
     try:
-        types = _Types()
-        record = types.struct(schema, frozenset(keys), left_open)
+        record = types.struct(schema, frozenset(keys))
     except (_InexpressibleError, RecursionError):
         return None
-    return RecordType(record, frozenset(left_open), tuple(types.date_times))
+    return RecordType(record.type, record.check, tuple(types.date_times))
 
 
 def key_type(keys: Sequence[str]) -> Any | None:
     """Return a type for objects whose `keys` are there, plain scalars and not null."""
     try:
-        return _object({key: _key(None) for key in keys}, frozenset(keys), is_open=True)
+        return _object(dict.fromkeys(keys, _ANY_KEY), frozenset(keys), is_open=True).type
     except _InexpressibleError:
         return None
 
@@ -84,97 +92,115 @@ class _Types:
     """Makes types; what was made for a node is remembered by it."""
 
     def __init__(self) -> None:
-        self._known: dict[Node, Any] = {}
+        self._known: dict[Node, _Kind | None] = {}
+        self._compiler = Compiler()
         self.date_times: list[str] = []
-        """Fields of the record itself that are left to be date-times or null."""
 
-    def struct(
-        self, node: Node, keys: frozenset[str] = frozenset(), left_open: set[str] | None = None
-    ) -> Any:
-        """Return a type for objects.
-
-        What it cannot express of a member is left open, and its name put there; or an error.
-        """
-        required = keys.union(node.rules.get("required", ()))
+    def struct(self, node: Node, keys: AbstractSet[str] | None = None) -> _Kind:
+        """Return a type for objects; `keys` are those of a record, None where it is none."""
+        required = frozenset(keys or ()).union(node.rules.get("required", ()))
         if not isinstance(node.rest, bool):
             raise _InexpressibleError
         if node.rest is False and not required <= node.properties.keys():
             raise _InexpressibleError
-        kinds: dict[str, Any] = {}
+        kinds: dict[str, _Kind] = {}
         for name in [*node.properties, *sorted(required - node.properties.keys())]:
             below = node.properties.get(name)
-            if left_open is not None and name not in keys and _is_date_time(below):
-                # All those of a run are looked at together, in a third of the time.
-                self.date_times.append(f"f{len(kinds)}")
-                kinds[name] = str | None if "null" in below.types else str
-                continue
-            try:
-                kinds[name] = _key(below) if name in keys else self._of(below)
-            except _InexpressibleError:
-                if left_open is None or name in keys:
-                    raise
-                left_open.add(name)
-                kinds[name] = Raw
+            kind = self._key(below) if keys and name in keys else self._member(below)
+            if keys is not None and isinstance(kind.check, DateTimes):
+                self.date_times.append(name)
+            kinds[name] = kind
         return _object(kinds, required, is_open=node.rest)
 
-    def _of(self, node: Node | None) -> Any:
-        """Return the type of a node; anything will do where there is none."""
+    def _member(self, node: Node | None) -> _Kind:
+        """Return the type of a member or item; anything will do where nothing is said of it."""
         if node is None:
-            return Raw
+            return _Kind(Raw)
         if node not in self._known:
             # It stands there before it is made: what leads back to itself has no type.
-            self._known[node] = _InexpressibleError
-            self._known[node] = self._type(node)
-        if self._known[node] is _InexpressibleError:
+            self._known[node] = None
+            self._known[node] = self._type(node) or self._compiled(node)
+        kind = self._known[node]
+        if kind is None:
             raise _InexpressibleError
-        return self._known[node]
+        return kind
 
-    def _type(self, node: Node) -> Any:
-        if node.any_of or node.one_of:
-            return self._alternatives(node)
-        if "enum" in node.rules:
-            return _enumeration(node)
-        if not _is_plain(node):
-            raise _InexpressibleError
-        if "type" in node.rules:
-            return self._of_types(node)
-        if node.rules or _leads_on(node):
-            raise _InexpressibleError
-        return Raw
+    def _compiled(self, node: Node, extra: dict[str, Any] | None = None) -> _Kind:
+        """Return what stands for what no type expresses."""
+        try:
+            return _Kind(Raw, self._compiler.values_check(node, extra))
+        except UncompilableError:
+            raise _InexpressibleError from None
 
-    def _of_types(self, node: Node) -> Any:
-        kinds = _numbers_and_booleans(node)
+    def _type(self, node: Node) -> _Kind | None:
+        """Return what a decoder can check by itself, or together with texts; None for nothing."""
+        try:
+            if node.any_of or node.one_of:
+                return self._alternatives(node)
+            if "enum" in node.rules:
+                return _Kind(_enumeration(node))
+            if not _is_plain(node):
+                return None
+            if "type" in node.rules:
+                return _texts(node) or self._of_types(node)
+        except _InexpressibleError:
+            return None
+        return None if node.rules or _leads_on(node) else _Kind(Raw)
+
+    def _of_types(self, node: Node) -> _Kind:
+        kinds = [_Kind(each) for each in _numbers_and_booleans(node)]
         if "null" in node.types:
-            kinds.append(None)
+            kinds.append(_Kind(None))
         if "string" in node.types:
-            kinds.append(_date_time(node) if node.is_date_time else _string(node))
+            kinds.append(_Kind(_string(node)))
         if "object" in node.types:
             kinds.append(self._object(node))
         if "array" in node.types:
             if isinstance(node.items, tuple):
                 raise _InexpressibleError
-            kinds.append(list[self._of(node.items)])  # type: ignore[misc]  # made at run time
+            item = self._member(node.items)
+            kinds.append(_Kind(list[item.type], item.check and Items(item.check)))  # type: ignore[name-defined]  # made at run time
         return _union(kinds)
 
-    def _object(self, node: Node) -> Any:
-        is_map = not (isinstance(node.rest, bool) or node.properties or "required" in node.rules)
-        if is_map:
-            return dict[str, self._of(node.rest)]  # type: ignore[misc,arg-type]  # likewise
-        return self.struct(node)
+    def _object(self, node: Node) -> _Kind:
+        if isinstance(node.rest, bool) or node.properties or "required" in node.rules:
+            return self.struct(node)
+        member = self._member(node.rest)
+        return _Kind(dict[str, member.type], member.check and Values(member.check))  # type: ignore[name-defined]  # likewise
 
-    def _alternatives(self, node: Node) -> Any:
+    def _alternatives(self, node: Node) -> _Kind:
         """Return a union, where no two alternatives can take the same value."""
         alternatives = node.any_of or node.one_of
         is_all = alternatives == tuple(node.beside()) and not node.rules
         if not is_all or node.patterns or node.dependencies or _leads_on(node):
             raise _InexpressibleError
+        if node.any_of:
+            alternatives = _widest(alternatives)
         seen: set[str] = set()
         for each in alternatives:
             types = {"number" if name == "integer" else name for name in each.types}
             if "type" not in each.rules or types & seen:
                 raise _InexpressibleError
             seen |= types
-        return _union([self._of(each) for each in alternatives])
+        others = [each for each in alternatives if not _is_null(each)]
+        if len(others) == 1 and (kind := _texts(others[0], null="null" in seen)):
+            return kind
+        return _union([self._alternative(each) for each in alternatives])
+
+    def _alternative(self, node: Node) -> _Kind:
+        kind = self._type(node)
+        if kind is None:
+            raise _InexpressibleError
+        return kind
+
+    def _key(self, node: Node | None) -> _Kind:
+        if node is None:
+            return _ANY_KEY
+        try:
+            kind = (_texts(node, null=False) or _plain_key(node)) if _is_plain(node) else None
+        except _InexpressibleError:
+            kind = None
+        return kind or self._compiled(node, _PLAIN_KEY)
 
 
 def _leads_on(node: Node) -> bool:
@@ -182,35 +208,87 @@ def _leads_on(node: Node) -> bool:
     return bool(node.properties) or node.items is not None or node.rest is not True
 
 
-def _object(kinds: Mapping[str, Any], required: AbstractSet[str], *, is_open: bool) -> Any:
+def _is_null(node: Node) -> bool:
+    return node.types == {"null"} and node.rules.keys() == {"type"} and not node.combined
+
+
+def _widest(alternatives: Sequence[Node]) -> tuple[Node, ...]:
+    """Leave out alternatives that others make superfluous."""
+    kept = list(alternatives)
+    for each in alternatives:
+        others = [other for other in kept if other is not each]
+        if all(any(_takes_all(other, name) for other in others) for name in each.types):
+            kept.remove(each)
+    return tuple(kept)
+
+
+def _takes_all(node: Node, name: str) -> bool:
+    """Tell whether a node takes every value of a type."""
+    if "type" not in node.rules or not _is_plain(node):
+        return False
+    if name not in node.types and not (name == "integer" and "number" in node.types):
+        return False
+    if name in {"object", "array"}:
+        return not _leads_on(node) and "required" not in node.rules
+    said = {"string": _OF_TEXTS, "number": _OF_NUMBERS, "integer": _OF_NUMBERS}
+    return node.rules.keys().isdisjoint(said.get(name, ()))
+
+
+def _texts(node: Node, *, null: bool | None = None) -> _Kind | None:
+    """Return what is best checked as text, for all records together, where a node is of the kind.
+
+    `null` tells whether null is taken; None leaves that to the node.
+    """
+    if not _is_plain(node):
+        return None
+    null = "null" in node.types if null is None else null
+    said = node.rules.keys() - {"type"}
+    types = node.types - {"null"}
+    if types == {"string"} and said == {"format"}:
+        return _Kind(Raw, DateTimes(null))
+    if "number" in types <= {"number", "integer"} and said & _OF_NUMBERS:
+        rules = node.rules
+        bounds = Bounds(
+            rules.get("minimum"),
+            rules.get("maximum"),
+            excludes_least="exclusiveMinimum" in rules,
+            excludes_most="exclusiveMaximum" in rules,
+        )
+        return _Kind(Raw, Numbers(_places(rules.get("multipleOf")), bounds, null))
+    return None
+
+
+def _places(step: Any) -> int | None:
+    """Return how many digits multiples of a power of ten have behind the point."""
+    if step is None:
+        return None
+    coefficient, exponent = parts_of(step)
+    if coefficient != 1 or exponent > 0:
+        raise _InexpressibleError
+    return -exponent
+
+
+def _object(kinds: Mapping[str, _Kind], required: AbstractSet[str], *, is_open: bool) -> _Kind:
     """Return a type for objects with such members."""
     fields: list[Any] = []
     names: dict[str, str] = {}
+    checks: dict[str, ValuesCheck] = {}
     for at, (name, kind) in enumerate(kinds.items()):
         if not name.isprintable() or '"' in name or "\\" in name:
             raise _InexpressibleError  # such names cannot be those of fields
         names[f"f{at}"] = name
+        if kind.check:
+            checks[f"f{at}"] = kind.check
         if name in required:
-            fields.append((f"f{at}", kind))
+            fields.append((f"f{at}", kind.type))
         else:
-            fields.append((f"f{at}", kind | UnsetType if kind is not Raw else kind, UNSET))
+            type_ = kind.type | UnsetType if kind.type is not Raw else Raw
+            fields.append((f"f{at}", type_, UNSET))
     fields.sort(key=len)
-    return msgspec.defstruct(
+    struct = msgspec.defstruct(
         "Record", fields, rename=names, forbid_unknown_fields=not is_open, gc=False
     )
-
-
-def _key(node: Node | None) -> Any:
-    if node is None:
-        return _union([bool, float, int, _text(1, MAX_PLAIN_KEY_CHARACTERS)])
-    if not _is_plain(node):
-        raise _InexpressibleError
-    if node.is_date_time and "string" in node.types:
-        return _date_time(node)
-    kinds = _numbers_and_booleans(node)
-    if "string" in node.types:
-        kinds.append(_string(node, at_least=1, at_most=MAX_PLAIN_KEY_CHARACTERS))
-    return _union(kinds)
+    return _Kind(struct, Members(struct, checks) if checks else None)
 
 
 def _enumeration(node: Node) -> Any:
@@ -227,8 +305,8 @@ def _enumeration(node: Node) -> Any:
 def _numbers_and_booleans(node: Node) -> list[Any]:
     kinds: list[Any] = [bool] if "boolean" in node.types else []
     if "number" in node.types:
-        if _BOUNDS & node.rules.keys():
-            raise _InexpressibleError  # what is a hair below a bound may be rounded up to it
+        if _OF_NUMBERS & node.rules.keys():
+            raise _InexpressibleError  # a double may be rounded to what the schema asks for
         kinds.append(float)
     if "integer" in node.types:
         kinds.append(_integer(node))
@@ -236,18 +314,32 @@ def _numbers_and_booleans(node: Node) -> list[Any]:
 
 
 def _integer(node: Node) -> Any:
-    bounds: dict[str, Any] = {}
+    about: dict[str, Any] = {}
     for name, keyword, step in (("ge", "minimum", 1), ("le", "maximum", -1)):
         if keyword in node.rules:
             excluded = f"exclusive{keyword.capitalize()}" in node.rules
             bound = node.rules[keyword]
             if not isinstance(bound, int) or bound + step not in _INT64 or bound not in _INT64:
                 raise _InexpressibleError
-            bounds[name] = bound + step if excluded else bound
-    return Annotated[int, Meta(**bounds)] if bounds else int
+            about[name] = bound + step if excluded else bound
+    if "multipleOf" in node.rules:
+        factor = node.rules["multipleOf"]
+        if not isinstance(factor, int) or factor not in _INT64:
+            raise _InexpressibleError
+        about["multiple_of"] = factor
+    return Annotated[int, Meta(**about)] if about else int
+
+
+def _plain_key(node: Node) -> _Kind:
+    kinds = _numbers_and_booleans(node)
+    if "string" in node.types:
+        kinds.append(_string(node, at_least=1, at_most=MAX_PLAIN_KEY_CHARACTERS))
+    return _union(list(map(_Kind, kinds)))
 
 
 def _string(node: Node, at_least: int = 0, at_most: int | None = None) -> Any:
+    if node.is_date_time:
+        raise _InexpressibleError
     lengths = [each for each in (at_most, node.rules.get("maxLength")) if each is not None]
     return _text(max(at_least, node.rules.get("minLength", 0)), min(lengths, default=None))
 
@@ -260,39 +352,16 @@ def _text(at_least: int, at_most: int | None) -> Any:
     return Annotated[str, Meta(min_length=at_least, max_length=at_most)]
 
 
-def _is_date_time(node: Node | None) -> TypeGuard[Node]:
-    """Tell whether a node asks for a date-time, or null, and for nothing else."""
-    return (
-        node is not None
-        and _is_plain(node)
-        and node.is_date_time
-        and node.rules.keys() == {"type", "format"}
-        and {"string"} <= node.types <= {"string", "null"}
-        and not _leads_on(node)
-    )
+_ANY_KEY = _Kind(bool | float | int | _text(1, MAX_PLAIN_KEY_CHARACTERS))
 
 
-def _date_time(node: Node) -> Any:
-    if _LENGTHS & node.rules.keys():
-        raise _InexpressibleError
-    return Annotated[str, Meta(pattern=DATE_TIME_PATTERN)]
-
-
-def _union(kinds: list[Any]) -> Any:
+def _union(kinds: list[_Kind]) -> _Kind:
     if not kinds:
         raise _InexpressibleError
-    union = kinds[0]
+    union = kinds[0].type
     for kind in kinds[1:]:
-        union = union | kind
-    if _has_pattern(union) and any(get_origin(each) in {list, dict} for each in get_args(union)):
-        raise _InexpressibleError  # `msgspec` up to 0.22 frees such a type wrongly, and crashes
-    return union
-
-
-def _has_pattern(union: Any) -> bool:
-    """Tell whether a text in a union must match a pattern."""
-    return any(
-        isinstance(about, Meta) and about.pattern is not None
-        for each in get_args(union)
-        for about in getattr(each, "__metadata__", ())
-    )
+        union = union | kind.type
+    checks = [kind.check for kind in kinds if kind.check]
+    if len(kinds) > 1 and any(kind.type is Raw for kind in kinds):
+        raise _InexpressibleError  # it would take anything
+    return _Kind(union, Each(checks) if len(checks) > 1 else next(iter(checks), None))

@@ -55,7 +55,7 @@ class Rewriter:
     """
 
     def __init__(self, *, completes: bool, repairs: Collection[str] = ()) -> None:
-        self._completes = completes
+        self.completes = completes
         self._repairs = frozenset(repairs)
 
     def __call__(self, text: Raw, place: Place) -> tuple[bytes, str] | None:
@@ -75,7 +75,7 @@ class Rewriter:
         if new := respelled(text):
             return b'"%b"' % new.encode(), RESPELLED
         if naive := respelled(text, "Z"):
-            return (b'"%b"' % naive.encode(), COMPLETED) if self._completes else None
+            return (b'"%b"' % naive.encode(), COMPLETED) if self.completes else None
         if "clamp_dates" in self._repairs and (end := clamped(text)):
             return b'"%b"' % end.encode(), "clamp_dates"
         if "invalid_dates_to_null" in self._repairs and is_no_date(text):

@@ -1,0 +1,78 @@
+"""Values of one place gathered from the decoded records of a run, so that they are checked at once.
+
+Law: a check is given every value of its place, and nothing else but absent members.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from target_stitch_import.schema.text_checks import ValuesCheck
+
+
+class Members:
+    """Checks members of objects of the type `kind`, by the names of its fields.
+
+    Fields of which the same is asked are checked together.
+    """
+
+    def __init__(self, kind: type, checks: Mapping[str, ValuesCheck]) -> None:
+        self._kind = kind
+        fields: dict[ValuesCheck, list[str]] = {}
+        for name, check in checks.items():
+            fields.setdefault(check, []).append(name)
+        self._checks = [(check, _getter(names)) for check, names in fields.items()]
+
+    def __call__(self, values: Sequence[Any]) -> bool:
+        """Check the members of all that are such objects."""
+        kind = self._kind
+        objects = [each for each in values if type(each) is kind]
+        return not objects or all(check(get(objects)) for check, get in self._checks)
+
+
+def _getter(names: list[str]) -> Any:
+    """Return what gets all members of such names from objects."""
+    get = attrgetter(*names)
+    if len(names) == 1:
+        return lambda objects: list(map(get, objects))
+    return lambda objects: list(chain.from_iterable(map(get, objects)))
+
+
+class Items:
+    """Checks the items of arrays."""
+
+    def __init__(self, check: ValuesCheck) -> None:
+        self._check = check
+
+    def __call__(self, values: Sequence[Any]) -> bool:
+        """Check the items of all that are arrays."""
+        lists = [each for each in values if type(each) is list]
+        return self._check(list(chain.from_iterable(lists)))
+
+
+class Values:
+    """Checks the members of objects whose names are data."""
+
+    def __init__(self, check: ValuesCheck) -> None:
+        self._check = check
+
+    def __call__(self, values: Sequence[Any]) -> bool:
+        """Check the members of all that are such objects."""
+        maps = [each.values() for each in values if type(each) is dict]
+        return self._check(list(chain.from_iterable(maps)))
+
+
+class Each:
+    """Several checks of one place, each of values of its own type."""
+
+    def __init__(self, checks: Iterable[ValuesCheck]) -> None:
+        self._checks = tuple(checks)
+
+    def __call__(self, values: Sequence[Any]) -> bool:
+        """Check all of them."""
+        return all(check(values) for check in self._checks)

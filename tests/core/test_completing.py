@@ -1,0 +1,194 @@
+"""Date-times rewritten in all records at once: the same as one by one, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from target_stitch_import.schema.checks import Passed, RecordCheck
+from target_stitch_import.schema.date_times import SHAPE, respelled, respelling
+from target_stitch_import.schema.draft4 import read_schema
+
+MOMENT = {"type": ["null", "string"], "format": "date-time"}
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "at": MOMENT,
+        "sealed": {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]},
+        "a t": {"type": "string", "format": "date-time"},
+        "nested": {"type": "object"},
+        "note": {"type": ["null", "string"]},
+    },
+}
+SPELLINGS = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["2024-02-29", "2023-12-31", "2023-02-29", "0000-00-00", "0001-01-01"]),
+    st.sampled_from(["T", "T", "T", " ", "t"]),
+    st.sampled_from(["00:00:00", "23:59:59", "12:30", "24:00:00"]),
+    st.sampled_from(["", "", ".1", ".123456", ",5", ".1234567891", "."]),
+    st.sampled_from(["", "", "", "Z", "z", " UTC", "+00", "+0530", "-08:00", "+00:53:28", "+1"]),
+).map(lambda text: f'"{text}"')
+VALUES = st.one_of(
+    SPELLINGS,
+    st.sampled_from(["null", '"2024-01-01T00:00:00"', '"2024-01-01T00:00:00Z"', '"tomorrow"']),
+    st.sampled_from(['"2024\\u002d01-01T00:00:00"', "5", "[]", '"at"', '"\\"at\\":"']),
+)
+NAMES = st.sampled_from(
+    ['"at"', '"at"', '"at"', '"sealed"', '"a t"', '"a\\u0074"', '"note"', '"\\"at"', '"other"']
+)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[str]:
+    """Return records that are alike, as those of a tap are, or nearly so."""
+    colon, comma = draw(st.sampled_from([(":", ","), (": ", ", "), (" : ", ","), (":  ", ",")]))
+    names = draw(st.lists(NAMES, min_size=1, max_size=4, unique_by=json.loads))
+    many = draw(st.integers(1, 4))
+    spellings = {name: draw(VALUES) for name in names}
+    found = []
+    for number in range(many):
+        if draw(st.integers(0, 9)) == 0:
+            names = draw(st.lists(NAMES, min_size=1, max_size=4, unique_by=json.loads))
+        members = [f'"id"{colon}{number}']
+        nests_at = draw(st.integers(0, 30))
+        for place, name in enumerate(names):
+            value = draw(VALUES) if draw(st.booleans()) else spellings.get(name, "null")
+            if place == nests_at:
+                members.append(f'"nested"{colon}{{"at"{colon}{value}}}')
+            members.append(f"{name}{colon}{value}")
+        found.append(f"{{{comma.join(members)}}}")
+    return found
+
+
+def tokens(text: bytes) -> Any:
+    """Return what was written but for spaces and escapes: one by one, some are written anew."""
+    return json.loads(text, object_pairs_hook=list, parse_float=str, parse_int=str)
+
+
+def check(naive: str = "utc", repairs: tuple[str, ...] = ()) -> RecordCheck:
+    root = read_schema(json.dumps(SCHEMA).encode()).root
+    return RecordCheck(
+        root, ("id",), naive_datetimes=naive, repairs=repairs, max_record_bytes=10_000
+    )
+
+
+def message(record: bytes) -> bytes:
+    return b'{"action":"upsert","sequence":1,"data":%b,"time_extracted":"x"}' % record
+
+
+@settings(max_examples=1_000)
+@given(
+    records(),
+    st.sampled_from(["utc", "keep", "fail"]),
+    st.sampled_from([(), ("invalid_dates_to_null", "clamp_dates")]),
+    st.booleans(),
+)
+def test_all_at_once_is_the_same_as_one_by_one(
+    texts: list[str],
+    naive: str,
+    repairs: tuple[str, ...],
+    was_rewritten: bool,  # noqa: FBT001
+) -> None:
+    one_by_one = [check(naive, repairs).examine(Raw(text.encode())) for text in texts]
+    together = check(naive, repairs)
+    together._was_rewritten = was_rewritten
+    messages = b"[%b]" % b",".join(message(text.encode()) for text in texts)
+    passed = together.accepted(messages, [Raw(text.encode()) for text in texts])
+    if passed is None:
+        return
+    notes: dict[str, str] = {}
+    repaired: Counter[tuple[str, str]] = Counter()
+    expected = []
+    for each in one_by_one:
+        assert isinstance(each, Passed), str(each)
+        notes |= each.notes
+        repaired.update(each.repaired)
+        expected.append(message(bytes(each.record)))
+    assert tokens(passed.messages) == tokens(b"[%b]" % b",".join(expected))
+    assert passed.notes == notes
+    assert passed.repaired == repaired
+
+
+TOGETHER = [
+    # what a tap writes, what is sent, what is told
+    ("2024-01-01T00:00:00", "2024-01-01T00:00:00Z", None),
+    ("2024-01-01T00:00:00.123456", "2024-01-01T00:00:00.123456Z", None),
+    ("2024-01-01 00:00:00", "2024-01-01T00:00:00Z", None),
+    ("2024-01-01 00:00:00.5+00", "2024-01-01T00:00:00.5+00:00", "date_time_spelling"),
+    ("2024-01-01T00:00:00.000000+0530", "2024-01-01T00:00:00.000000+05:30", "date_time_spelling"),
+    ("0000-00-00 00:00:00", None, "invalid_dates_to_null"),
+]
+
+
+@pytest.mark.parametrize(("spelling", "sent", "repair"), TOGETHER)
+@pytest.mark.parametrize("template", ['{"id": %d, "at": %s, "n": 1.10}', '{"id":%d,"at":%s}'])
+def test_what_taps_write_is_rewritten_together(
+    spelling: str, sent: str | None, repair: str | None, template: str
+) -> None:
+    spellings = [spelling, "2024-01-01T00:00:00Z", spelling, None]
+    texts = [template % (at, json.dumps(each)) for at, each in enumerate(spellings)]
+    expected = [
+        template % (at, json.dumps(sent if each == spelling else each))
+        for at, each in enumerate(spellings)
+    ]
+    messages, new = (
+        b"[%b]" % b",".join(message(text.encode()) for text in each) for each in (texts, expected)
+    )
+    passed = check(repairs=("invalid_dates_to_null",)).accepted(
+        messages, [Raw(text.encode()) for text in texts]
+    )
+    assert passed is not None
+    assert passed.messages == new
+    assert passed.repaired == ({("/at", repair): 2} if repair else {})
+    assert list(passed.notes) == ([] if repair else ["/at"])
+
+
+UNCLEAR = [
+    '{"id":1,"a\\u0074":"2024-01-01T00:00:00","nested":{"at":"2024-01-01T00:00:00"}}',
+    '{"id":1,"nested":{"at":"2024-01-01T00:00:00"},"at":"2024-01-01T00:00:00"}',
+    '{"id":1,"nested":{"at":"2024-01-01T00:00:00z"},"at":"2024-01-01T00:00:00z"}',
+    '{"id":1,"at" :"2024-01-01T00:00:00z"}',
+]
+
+
+@pytest.mark.parametrize("record", UNCLEAR)
+@pytest.mark.parametrize("naive", ["utc", "keep"])
+def test_where_it_is_not_clear_what_is_whose_records_are_looked_at_one_by_one(
+    record: str, naive: str
+) -> None:
+    messages = b"[%b]" % message(record.encode())
+    assert check(naive).accepted(messages, [Raw(record.encode())]) is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"id":1,"at":"2024-01-01T00:00:00%s","nested":{"at":"2024-01-01T00:00:00"}}',
+        '{"id":1,"at":"2024-01-01T00:00:00Z","at":"2024-01-01T00:00:00%s"}',
+        '{"id":1,"note":"\\"at\\":\\"2024-01-01T00:00:00\\"","at":"2024-01-01T00:00:00%s"}',
+        '{"id":1,"note":"2024-01-01T00:00:00","at":"2024-01-01T00:00:00%s"}',
+    ],
+)
+def test_what_only_looks_like_a_column_stays(record: str) -> None:
+    text = (record % "").encode()
+    passed = check().accepted(b"[%b]" % message(text), [Raw(text)])
+    assert passed is not None
+    assert passed.messages == b"[%b]" % message((record % "Z").encode())
+
+
+@settings(max_examples=500)
+@given(SPELLINGS)
+def test_a_shape_is_respelled_as_its_texts_are(text: str) -> None:
+    """Where a text of the shape exists; that it does is looked at afterwards."""
+    how = respelling(text.encode().translate(SHAPE))
+    expected = respelled(text.strip('"'), "Z")
+    if how is not None and expected is not None:
+        assert how.applied([text.encode()]) == [f'"{expected}"'.encode()]
+        assert how.has_offset == (respelled(text.strip('"')) is not None)

@@ -180,7 +180,11 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         _about("Seed and locale of `fake` in the expressions of `stream_maps`; needs `faker`."),
     ] = None
     flattening_enabled: Annotated[
-        bool | None, _about("Flatten nested objects into columns, as in the SDK.")
+        bool | None,
+        _about(
+            "Flatten nested objects into columns, as in the SDK. Lists, and objects that are not "
+            "flattened, become JSON text; columns without a type take any value."
+        ),
     ] = None
     flattening_max_depth: Annotated[
         Annotated[int, Meta(ge=0)] | None, _about("How many levels are flattened.")

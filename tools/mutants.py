@@ -342,7 +342,7 @@ MUTATIONS = [
     Mutation(
         "dead letters are settled without being written",
         "run/loop",
-        "            dead_letters.write(tuple(waiting))\n",
+        "            dead_letters.write((*waiting, *notes))\n",
         "",
         STORING,
     ),

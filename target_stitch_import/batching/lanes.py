@@ -53,6 +53,16 @@ class Lane:
         first_lacking = self.lacking.get(activation.version)
         return first_lacking is not None and first_lacking < activation.first_sequence
 
+    def replaced_by(self, activation: Batch) -> bool:
+        """Tell whether a version that was activated replaces some that lack a record."""
+        version = activation.version
+        if version is None:
+            return False
+        older = [each for each in self.lacking if each is not None and each < version]
+        for each in older:
+            del self.lacking[each]
+        return bool(older)
+
     def join(self, batch: Batch) -> None:
         """Queue up."""
         self._waiting.append(batch)
@@ -86,12 +96,14 @@ class Lane:
 class Lanes:
     """The lanes of all streams, and the batches that have been closed and are not released yet.
 
-    Batches that may be sent are in `ready`, activations that must not be in `withheld`.
+    Batches that may be sent are in `ready`, activations that must not be in `withheld`; those that
+    were acknowledged, and replace versions that lack a record, in `replacing`.
     """
 
     def __init__(self, *, activate_incomplete: bool) -> None:
         self.ready: deque[Batch] = deque()
         self.withheld: deque[Batch] = deque()
+        self.replacing: deque[Batch] = deque()
         self.held_bytes = 0
         self.ready_or_in_flight = 0
         """How many batches are; one that waits for its turn is not."""
@@ -120,6 +132,8 @@ class Lanes:
         """Note that the messages of a part are settled, some of them by being set aside."""
         lane = self[part.stream]
         lane.settled(part.count, set_aside)
+        if part.barrier and not set_aside and lane.replaced_by(part):
+            self.replacing.append(part)
         self._advance(lane)
 
     def released(self, batch: Batch) -> None:

@@ -102,6 +102,11 @@ class Pipeline:
         return self._refusals.to_set_aside
 
     @property
+    def to_note(self) -> deque[SetAside]:
+        """What was sent, and is to stand in the dead-letter file all the same."""
+        return self._refusals.to_note
+
+    @property
     def notices(self) -> deque[Notice]:
         """What the user is to be told."""
         return self._streams.notices
@@ -227,6 +232,8 @@ class Pipeline:
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)
         self._lanes.settled(part, set_aside)
+        while self._lanes.replacing:
+            self._refusals.replacement(self._lanes.replacing.popleft())
         self._withhold()
 
     def set_aside(self, message: SetAside) -> None:

@@ -7,6 +7,7 @@ would have lost. Where nothing is set aside, the run ends with the first one of 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.set_aside import SetAside
@@ -29,6 +30,8 @@ class Refusals:
 
     def __init__(self, *, sets_aside: bool) -> None:
         self.to_set_aside: deque[SetAside] = deque()
+        self.to_note: deque[SetAside] = deque()
+        """What is to stand in the dead-letter file besides; it was sent, and is settled."""
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
         """The sequence of the first record that ends the run, and what to tell of it."""
@@ -62,19 +65,14 @@ class Refusals:
 
     def activation(self, batch: Batch) -> None:
         """Set aside the activation of a version that lacks a record."""
-        (span,) = batch.spans
-        self.to_set_aside.append(
-            SetAside(
-                batch.stream,
-                batch.version,
-                span.line,
-                span.sequence,
-                span.epoch,
-                f"version {batch.version} lacks a record that was set aside before it",
-                None,
-                batch.prefix,
-            )
-        )
+        reason = f"version {batch.version} lacks a record that was set aside before it"
+        self.to_set_aside.append(_activation(batch, reason))
+
+    def replacement(self, batch: Batch) -> None:
+        """Note the activation, which was sent, of a version behind those that lack a record."""
+        if self._sets_aside:
+            reason = f"version {batch.version} was activated, and older ones are not replayed"
+            self.to_note.append(replace(_activation(batch, reason), activated=True))
 
     def tell(self) -> None:
         """End the run if it is to be ended.
@@ -85,3 +83,17 @@ class Refusals:
         if self._first:
             (_, error), self._first = self._first, None
             raise error
+
+
+def _activation(batch: Batch, reason: str) -> SetAside:
+    (span,) = batch.spans
+    return SetAside(
+        batch.stream,
+        batch.version,
+        span.line,
+        span.sequence,
+        span.epoch,
+        reason,
+        None,
+        batch.prefix,
+    )

@@ -29,6 +29,9 @@ class SetAside:
     mapped: bool = True
     """False for a record as the tap sent it, though its stream has a map."""
 
+    activated: bool = False
+    """Whether it was sent: an activation that replaces older versions with records set aside."""
+
     @property
     def is_activation(self) -> bool:
         """Tell whether it is an activation and no record."""

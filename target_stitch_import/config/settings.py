@@ -32,6 +32,12 @@ def _about(text: str) -> Meta:
     return Meta(description=text)
 
 
+_FOUND_BY_CHECKS = frozenset(
+    {"strip_nul", "round_decimals", "invalid_dates_to_null", "clamp_dates"}
+)
+"""Repairs of values that only the check of a record finds."""
+
+
 class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     """What can be set. Each field's description is what its users read."""
 
@@ -137,11 +143,12 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             ]
         ],
         _about(
-            "Where records are checked, values that are repaired instead of refused, each counted "
-            "in the summary: `nan_to_null` (NaN and infinities), `strip_nul` (takes U+0000 out of "
-            "texts), `replace_surrogates` (half a surrogate pair becomes U+FFFD), "
-            "`round_decimals` (to the `multipleOf`, half to even), `invalid_dates_to_null` "
-            "(date-times that do not exist), `clamp_dates` (years outside 1 to 9999)."
+            "Values that are repaired instead of refused, each counted in the summary: "
+            "`nan_to_null` (NaN and infinities), `strip_nul` (takes U+0000 out of texts), "
+            "`replace_surrogates` (half a surrogate pair becomes U+FFFD), `round_decimals` (to the "
+            "`multipleOf`, half to even), `invalid_dates_to_null` (date-times that do not exist), "
+            "`clamp_dates` (years outside 1 to 9999). With `validate_records: false` only "
+            "`nan_to_null` and `replace_surrogates` can be found."
         ),
     ] = []
     process_activate_version_messages: Annotated[
@@ -180,7 +187,11 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         _about("Seed and locale of `fake` in the expressions of `stream_maps`; needs `faker`."),
     ] = None
     flattening_enabled: Annotated[
-        bool | None, _about("Flatten nested objects into columns, as in the SDK.")
+        bool | None,
+        _about(
+            "Flatten nested objects into columns, as in the SDK. Lists, and objects that are not "
+            "flattened, become JSON text; columns without a type take any value."
+        ),
     ] = None
     flattening_max_depth: Annotated[
         Annotated[int, Meta(ge=0)] | None, _about("How many levels are flattened.")
@@ -258,6 +269,12 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             raise ConfigurationError(
                 "Setting `dead_letter_path` is missing: `on_invalid_record: dead_letter` needs a "
                 "file for the records that are set aside."
+            )
+        unchecked = () if self.validate_records else _FOUND_BY_CHECKS.intersection(self.repairs)
+        if unchecked:
+            raise ConfigurationError(
+                f"Setting `repairs` cannot have `{min(unchecked)}` with `validate_records: false`: "
+                "only the check of a record finds such values."
             )
         if self.flattening_enabled and self.flattening_max_depth is None:
             raise ConfigurationError(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 UPSERT = "upsert"
 ACTIVATE_VERSION = "activate_version"
 """What a line asks for once all is well again; as in requests. Those of records do not say it."""
+ACTIVATED = "activated"
+"""What a line says of a version that was loaded since: older ones of its table are replaced."""
 
 
 class Shelf(Protocol):
@@ -64,18 +66,24 @@ class DeadLetters:
         """Return the tables and their versions that records in the file were set aside from.
 
         A version lacks these records until they are repaired and sent, whichever run set them
-        aside.
+        aside; or until a newer version has been loaded.
         """
         found: set[tuple[str, int]] = set()
+        loaded: dict[str, int] = {}
         try:
             with open(self._path, "rb") as file:  # noqa: PTH123 - beside the descriptor
                 for line in file:
                     entry = _read(line)
-                    if entry and entry.version is not None and entry.action == UPSERT:
-                        found.add((entry.request.table_name or entry.stream, entry.version))
+                    if entry is None or entry.version is None:
+                        continue
+                    table = entry.request.table_name or entry.stream
+                    if entry.action == UPSERT:
+                        found.add((table, entry.version))
+                    elif entry.action == ACTIVATED:
+                        loaded[table] = max(entry.version, loaded.get(table, entry.version))
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
-        return found
+        return {each for each in found if each[1] >= loaded.get(*each)}
 
     def write(self, messages: Sequence[SetAside]) -> None:
         """Write `messages` and wait until they are on the disk.
@@ -130,6 +138,8 @@ class DryDeadLetters:
         with self._lock:
             allowed = self._allowance.take(messages)
             for each in allowed:
+                if each.activated:
+                    continue
                 what = "an activation" if each.is_activation else "a record"
                 text = (
                     f"{origin(each.line, each.file)}: {what} of stream {quoted(each.stream)} "
@@ -187,7 +197,9 @@ def _line(message: SetAside) -> bytes:
     }
     if not message.mapped:
         entry["mapped"] = False
-    if message.record is None:
+    if message.activated:
+        entry["action"] = ACTIVATED
+    elif message.record is None:
         entry["action"] = ACTIVATE_VERSION
     elif is_utf8(message.record) and record_defect(message.record) is None:
         entry["record"] = Raw(message.record)

@@ -246,11 +246,12 @@ class Run:
                     self._abandon(error)
 
     def _set_aside(self) -> None:
-        waiting, dead_letters = self.pipeline.to_set_aside, self.dead_letters
-        if waiting and dead_letters:
+        waiting, notes = self.pipeline.to_set_aside, self.pipeline.to_note
+        if (waiting or notes) and (dead_letters := self.dead_letters):
             self.dead_letters = None  # should it fail, the same lines are not written once more
-            dead_letters.write(tuple(waiting))
+            dead_letters.write((*waiting, *notes))
             self.dead_letters = dead_letters
+            notes.clear()
             self.observer.set_aside(tuple(waiting))
             while waiting:
                 self.pipeline.set_aside(waiting.popleft())

@@ -16,6 +16,9 @@ from msgspec import Raw
 from msgspec.structs import replace as replaced
 
 from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.run.flattening import flattenable
+from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
+from target_stitch_import.schema.sent import sent_schema
 from target_stitch_import.singer.messages import (
     ActivateVersion,
     Event,
@@ -104,8 +107,8 @@ class StreamMapper:
 
     def _map_schema(self, event: Schema) -> Iterator[Event]:
         where = f"Line {event.line}: SCHEMA of stream {quoted(event.stream)}"
-        schema = simplejson.loads(event.schema, use_decimal=True)
-        if not isinstance(schema, dict) or "properties" not in schema:
+        schema = self._readable(event)
+        if schema is None:
             yield event  # the pipeline says what is wrong with it
             return
         try:
@@ -131,6 +134,21 @@ class StreamMapper:
             )
         aliases = tuple(each.stream_alias for each in self._maps(event.stream))
         yield MappedSchema(event.line, event.stream, aliases)
+
+    def _readable(self, event: Schema) -> dict[str, Any] | None:
+        """Return a schema with all that the SDK needs; None for what is no schema of columns."""
+        try:
+            read = read_schema(event.schema)
+            text = sent_schema(event.schema, read, event.key_properties)
+        except SchemaDefectError:
+            return None
+        schema: dict[str, Any] = simplejson.loads(text, use_decimal=True)
+        if "properties" not in schema:
+            return None
+        options = self._mapper.flattening_options
+        if options.enabled and options.max_level > 0:
+            return flattenable(schema, read_schema(text).root, options.max_level)
+        return schema
 
     def _map_records(self, event: Records) -> Iterator[Event]:
         """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""

@@ -185,7 +185,8 @@ class _Reader:
             rules["type"] = _types(rules["type"], f"{place}/type")
             fields["types"] = frozenset(rules["type"])
         if "required" in rules:
-            rules["required"] = tuple(dict.fromkeys(rules["required"]))
+            names = _names(rules["required"], f"{place}/required")
+            rules["required"] = tuple(dict.fromkeys(names))
         if "enum" in rules:
             fields["enum"] = frozenset(_canonical(each, f"{place}/enum") for each in rules["enum"])
         if "pattern" in rules and not self._is_known(rules["pattern"], f"{place}/pattern"):
@@ -232,16 +233,18 @@ class _Reader:
         )
 
     def _is_known(self, expression: str, place: str) -> bool:
-        is_known = pattern(expression).is_known
-        if not is_known:
+        known = pattern(expression)
+        if not known.is_sound:
+            raise SchemaDefectError(place, "it is no regular expression")
+        if not known.is_known:
             self._warning(
                 "patterns that cannot be checked before sending are left to the Import API", place
             )
-        return is_known
+        return known.is_known
 
     def _list(self, schemas: Any, place: str) -> tuple[Node, ...]:
-        if not isinstance(schemas, list):
-            raise SchemaDefectError(place, "expected a list of schemas")
+        if not isinstance(schemas, list) or not schemas:
+            raise SchemaDefectError(place, "expected a list of schemas, of one at least")
         return tuple(self._node(value, f"{place}/{index}") for index, value in enumerate(schemas))
 
     def _set(self, schemas: Any, place: str) -> tuple[Node, ...]:
@@ -264,10 +267,8 @@ class _Reader:
             where = f"{place}/{escaped(name)}"
             if not isinstance(value, list):
                 found[name] = self._node(value, where)
-            elif _is_names(value):
-                found[name] = tuple(dict.fromkeys(value))
             else:
-                self._not_draft_4(where)
+                found[name] = tuple(dict.fromkeys(_names(value, where)))
         return tuple(found.items())
 
     def _not_draft_4(self, place: str) -> None:
@@ -315,11 +316,19 @@ def _refuse_circles(nodes: Any) -> None:
 
 def _types(types: Any, place: str) -> tuple[str, ...]:
     names = types if isinstance(types, list) else [types]
+    if not names:
+        raise SchemaDefectError(place, "expected a list of types, of one at least")
     for name in names:
         if not isinstance(name, str) or name not in TYPES:
             shown = quoted(json.dumps(name, default=str), mark="")
             raise SchemaDefectError(place, f"unknown type {shown}")
     return tuple(dict.fromkeys(names))
+
+
+def _names(names: list[Any], place: str) -> list[str]:
+    if not all(isinstance(name, str) for name in names):
+        raise SchemaDefectError(place, "expected a list of names")
+    return names
 
 
 def _beyond_computing(place: str) -> SchemaDefectError:
@@ -343,10 +352,6 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
 _SOUND: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(_COUNTS, _is_count),
     "type": lambda _: True,
@@ -356,7 +361,7 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
     "pattern": lambda value: isinstance(value, str),
     "uniqueItems": lambda value: isinstance(value, bool),
     "enum": lambda value: isinstance(value, list) and bool(value),
-    "required": lambda value: _is_names(value) and bool(value),
+    "required": lambda value: isinstance(value, list) and bool(value),
     "format": lambda value: value == "date-time",
 }
 """Keywords that need no other schema, and which values of them are sound."""

@@ -33,8 +33,9 @@ class TooCostlyError(Exception):
 class Pattern:
     """A regular expression.
 
-    `is_known` tells whether there is an engine that takes it; `is_linear` whether it is the one
-    that cannot backtrack. `places` is about how many states it can be in at once.
+    `is_known` tells whether there is an engine that takes it, and `is_sound` whether there would be
+    but for its size; `is_linear` whether it is the one that cannot backtrack. `places` is about how
+    many states it can be in at once.
     """
 
     def __init__(self, expression: str) -> None:
@@ -44,6 +45,7 @@ class Pattern:
         self._linear = _linear(expression) if is_small else None
         self.is_linear = self._linear is not None
         self.is_known = self.is_linear or (is_small and _backtracking(expression, 10) is not None)
+        self.is_sound = self.is_known or _is_sound(expression)
 
     def cost(self, length: int) -> int:
         """Return how many steps a text of so many characters can take."""
@@ -92,6 +94,12 @@ def _places(expression: str) -> int:
             last = 1
             groups[-1] += 1
     return sum(groups)
+
+
+def _is_sound(expression: str) -> bool:
+    """Tell whether an expression is one, each of its repetitions counted once."""
+    once = "".join("{1}" if part["least"] else part[0] for part in _PART.finditer(expression))
+    return _backtracking(once, 10) is not None
 
 
 def _backtracks(length: int) -> int:

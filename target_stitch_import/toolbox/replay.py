@@ -2,22 +2,25 @@
 
 Laws: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
 An activation that was set aside goes out behind all records of its table, and only that of the
-newest version in the file: an older one could delete newer rows.
+newest version in the file: an older one could delete newer rows. Nothing of a version is sent where
+the file says that a newer one was loaded since.
 """
 
 from __future__ import annotations
 
 import queue
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
 
 from target_stitch_import.batching.buffers import Buffers
 from target_stitch_import.batching.payload import (
     Batch,
-    BodyPrefix,
     Fragment,
     Span,
     Upsert,
@@ -26,55 +29,31 @@ from target_stitch_import.batching.payload import (
 )
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import InputError, TargetError, quoted
-from target_stitch_import.run.dead_letter import ACTIVATE_VERSION, UPSERT
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.repairs import RESPELLED
+from target_stitch_import.toolbox.saved_lines import (
+    Activated,
+    DeadActivation,
+    DeadLetter,
+    Letter,
+    activated_versions,
+    read_body,
+    read_letter,
+    record_of,
+    words_on_neither,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from target_stitch_import.batching.buffers import Limits
+    from target_stitch_import.batching.payload import BodyPrefix
     from target_stitch_import.run.sender import Report, SenderRules, Transport
-
-
-class _Request(msgspec.Struct):
-    """A request body, with or without its messages."""
-
-    table_name: str
-    schema: Raw
-    key_names: list[str] = []
-    table_version: int | None = None
-    bookmark_names: list[str] = []
-    messages: list[Raw] | UnsetType = UNSET
-
-    def prefix(self) -> BodyPrefix:
-        """Return how bodies with these arguments open."""
-        return BodyPrefix.of(
-            self.table_name,
-            bytes(self.schema),
-            self.key_names,
-            self.table_version,
-            self.bookmark_names,
-        )
-
-
-class _DeadLetter(msgspec.Struct):
-    sequence: int
-    request: _Request
-    record: Raw
-    mapped: bool = True
-
-
-class _DeadActivation(msgspec.Struct):
-    sequence: int
-    version: int
-    request: _Request
-
-
-class _Kind(msgspec.Struct):
-    action: str = UPSERT
+    from target_stitch_import.schema.checks import Passed
+    from target_stitch_import.toolbox.saved_lines import SavedRequest
 
 
 class _Message(msgspec.Struct):
@@ -82,28 +61,31 @@ class _Message(msgspec.Struct):
     sequence: int
 
 
-_BODY = msgspec.json.Decoder(_Request)
-_KIND = msgspec.json.Decoder(_Kind)
-_LETTER = msgspec.json.Decoder(_DeadLetter)
-_ACTIVATION = msgspec.json.Decoder(_DeadActivation)
 _MESSAGE = msgspec.json.Decoder(_Message)
 
 
 @dataclass(slots=True)
 class Replayed:
-    """What was sent again."""
+    """What was sent again.
+
+    `replaced` is how many lines were not, as newer versions of their tables are loaded; `repaired`
+    how many values were repaired, by table, field and repair.
+    """
 
     messages: int = 0
     requests: int = 0
+    replaced: int = 0
+    repaired: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRules:
-    """What the user decided. Bodies are sent as they are; `limits` and dates are dead letters'."""
+    """What the user decided. Bodies are sent as they are; all but `sender` is for dead letters."""
 
     sender: SenderRules
     limits: Limits
     naive_datetimes: str
+    repairs: tuple[str, ...] = ()
 
 
 def replay(
@@ -124,26 +106,43 @@ def replay(
         TargetError: Something was not taken; the text names the first line of the file that must
             be sent again.
     """
-    sending = _Sending(connect, rules.sender, note)
-    lines = _Lines(rules, note)
-    at_once = 2 * rules.sender.max_in_flight_requests
-    try:
-        for batch in lines.batches(file):
-            sending.wait_for_all_but(0 if batch.barrier else at_once - 1)
-            sending.submit(batch)
-            if batch.barrier:
-                sending.wait_for_all_but(0)
-        sending.wait_for_all_but(0)
-    except TargetError as error:
-        hint = _words_on_the_rest(sending, lines)
-        raise type(error)(f"{error} {hint}".rstrip()) from None
-    except KeyboardInterrupt:
-        if hint := _words_on_the_rest(sending, lines):
-            note(hint)
-        raise
-    finally:
-        sending.close()
-    return sending.replayed
+    with _readable_twice(file) as text:
+        replaced_by = activated_versions(text)
+        text.seek(0)
+        sending = _Sending(connect, rules.sender, note)
+        lines = _Lines(rules, replaced_by, sending.replayed, note)
+        try:
+            _send(lines.batches(text), sending, at_once=2 * rules.sender.max_in_flight_requests)
+        except TargetError as error:
+            hint = _words_on_the_rest(sending, lines)
+            raise type(error)(f"{error} {hint}".rstrip()) from None
+        except KeyboardInterrupt:
+            if hint := _words_on_the_rest(sending, lines):
+                note(hint)
+            raise
+        finally:
+            sending.close()
+        return sending.replayed
+
+
+def _send(batches: Iterator[Batch], sending: _Sending, at_once: int) -> None:
+    for batch in batches:
+        sending.wait_for_all_but(0 if batch.barrier else at_once - 1)
+        sending.submit(batch)
+        if batch.barrier:
+            sending.wait_for_all_but(0)
+    sending.wait_for_all_but(0)
+
+
+@contextmanager
+def _readable_twice(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    if file.seekable():
+        yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(file, copy)
+        copy.seek(0)
+        yield copy
 
 
 def _words_on_the_rest(sending: _Sending, lines: _Lines) -> str:
@@ -204,15 +203,23 @@ class _Sending:
 class _Lines:
     """Reads a file of request bodies and dead letters."""
 
-    def __init__(self, rules: ReplayRules, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        rules: ReplayRules,
+        replaced_by: dict[str, int],
+        replayed: Replayed,
+        note: Callable[[str], None],
+    ) -> None:
+        self._replaced_by = replaced_by
+        self._replayed = replayed
         self._waiting: dict[BodyPrefix, int] = {}
         self._versions: dict[str, int] = {}
         """The newest version of each table."""
-        self._activations: dict[str, tuple[int, _DeadActivation]] = {}
+        self._activations: dict[str, tuple[int, DeadActivation]] = {}
         """The newest one of each table, with its line."""
-        self._naive_datetimes = rules.naive_datetimes
+        self._rules = rules
         self._note = note
-        self._noted: set[tuple[str, str, str]] = set()
+        self._noted: set[tuple[str, ...]] = set()
         self._buffers = Buffers(rules.limits)
         # One table's letters share what their requests say, so it is worked out once.
         self._tables: dict[bytes, tuple[BodyPrefix, RecordCheck]] = {}
@@ -227,16 +234,10 @@ class _Lines:
         for line, text in enumerate(file, 1):
             if text.isspace():
                 continue
-            request = _read_body(text)
-            if request is not None and request.messages is not UNSET:
-                yield from _saved_body(line, request, request.messages)
+            if body := read_body(text):
+                yield from _saved_body(line, body)
             else:
-                letter = _read_letter(line, text)
-                self._note_version(letter.request)
-                if isinstance(letter, _DeadActivation):
-                    self._keep(line, letter)
-                else:
-                    yield from self._add(line, letter)
+                yield from self._of_letter(line, read_letter(line, text))
         for table in self._buffers.sizes():
             for batch in self._buffers.close(table):
                 yield batch
@@ -250,12 +251,35 @@ class _Lines:
                 self._say_outdated(line, table, letter.version)
             del self._activations[table]
 
-    def _note_version(self, request: _Request) -> None:
+    def _of_letter(self, line: int, letter: Letter) -> Iterator[Batch]:
+        if self._is_replaced(line, letter):
+            return
+        self._note_version(letter.request)
+        if isinstance(letter, DeadActivation):
+            self._keep(line, letter)
+        elif isinstance(letter, DeadLetter):
+            yield from self._add(line, letter)
+
+    def _is_replaced(self, line: int, letter: Letter) -> bool:
+        """Tell whether a newer version was loaded since; what is older must not reach the table."""
+        table, version = letter.request.table_name, letter.request.table_version
+        newer = self._replaced_by.get(table)
+        if isinstance(letter, Activated) or newer is None or version is None or version >= newer:
+            return False
+        self._replayed.replaced += 1
+        self._say(
+            f"Line {line}: version {version} of table {quoted(table)} is not sent, as version "
+            f"{newer} was loaded since. Take its lines out of the file.",
+            (table, str(version)),
+        )
+        return True
+
+    def _note_version(self, request: SavedRequest) -> None:
         table, version = request.table_name, request.table_version
         if version is not None:
             self._versions[table] = max(version, self._versions.get(table, version))
 
-    def _keep(self, line: int, letter: _DeadActivation) -> None:
+    def _keep(self, line: int, letter: DeadActivation) -> None:
         """Keep an activation until all records are sent, in the place of one of its table."""
         table = letter.request.table_name
         if table in self._activations:
@@ -273,17 +297,14 @@ class _Lines:
             "file has lines of a newer one."
         )
 
-    def _add(self, line: int, letter: _DeadLetter) -> Iterator[Batch]:
+    def _add(self, line: int, letter: DeadLetter) -> Iterator[Batch]:
         """Buffer a repaired record; yield the batches that it completes."""
         table, version = letter.request.table_name, letter.request.table_version
         prefix, check = self._table(line, letter.request)
-        verdict = check.examine(letter.record)
+        verdict = check.examine(*record_of(line, letter, self._rules.repairs))
         if isinstance(verdict, Refused):
             raise InputError(f"Line {line} is not repaired: {verdict}.")
-        for name, said in verdict.notes.items():
-            if (table, name, said) not in self._noted:
-                self._noted.add((table, name, said))
-                self._note(f"Table {quoted(table)}: field {quoted(name)}: {said}")
+        self._tell(table, verdict)
         encoded = encode_upserts([Upsert(letter.sequence, verdict.record)])
         spans = [Span(line, letter.sequence, epoch=0)]
         fragment = Fragment(encoded, spans, letter.sequence, letter.sequence)
@@ -293,50 +314,44 @@ class _Lines:
             self._waiting.pop(batch.prefix, None)
             self._waiting.setdefault(prefix, line)
 
-    def _table(self, line: int, request: _Request) -> tuple[BodyPrefix, RecordCheck]:
+    def _tell(self, table: str, passed: Passed) -> None:
+        for name, said in passed.notes.items():
+            self._say(f"Table {quoted(table)}: field {quoted(name)}: {said}", (table, name, said))
+        for name, repair in passed.repaired:
+            self._replayed.repaired[table, name, repair] += 1
+            self._say(
+                f"Table {quoted(table)}: field {quoted(name)}: {_words_on(repair)}, and "
+                "counted at the end.",
+                (table, name, repair),
+            )
+
+    def _say(self, text: str, of: tuple[str, ...]) -> None:
+        """Tell something of which it is enough to be told once."""
+        if of not in self._noted:
+            self._noted.add(of)
+            self._note(text)
+
+    def _table(self, line: int, request: SavedRequest) -> tuple[BodyPrefix, RecordCheck]:
         prefix = request.prefix()
         if prefix.encoded not in self._tables:
-            check = _check(line, request, prefix, self._naive_datetimes)
+            check = _check(line, request, prefix, self._rules)
             self._tables[prefix.encoded] = prefix, check
         return self._tables[prefix.encoded]
 
 
-def _read_body(text: bytes) -> _Request | None:
-    try:
-        return _BODY.decode(text)
-    except (ValueError, RecursionError):
-        return None
+def _words_on(repair: str) -> str:
+    if repair == RESPELLED:
+        return "date-times are rewritten as the Import API asks for them"
+    return f"values are repaired by `{repair}`"
 
 
-def _read_letter(line: int, text: bytes) -> _DeadLetter | _DeadActivation:
-    try:
-        if _KIND.decode(text).action == ACTIVATE_VERSION:
-            return _ACTIVATION.decode(text)
-        letter = _LETTER.decode(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(_words_on_neither(line, error)) from None
-    if not letter.mapped:
-        raise InputError(
-            f"Line {line} holds a record as the tap sent it, also what its stream map drops or "
-            "masks. Mend the tap or the map, and run again; or bring the record into the form that "
-            "the map gives it, and take `mapped` out of the line."
-        )
-    return letter
-
-
-def _words_on_neither(line: int, error: Exception) -> str:
-    return (
-        f"Line {line} is neither a request body nor a dead letter with its `record` as JSON: "
-        f"{quoted(str(error), mark='')}."
-    )
-
-
-def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[Batch]:
+def _saved_body(line: int, request: SavedRequest) -> Iterator[Batch]:
     """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
+    messages = request.messages or []
     try:
         read = [_MESSAGE.decode(each) for each in messages]
     except (ValueError, RecursionError) as error:
-        raise InputError(_words_on_neither(line, error)) from None
+        raise InputError(words_on_neither(line, str(error))) from None
     table, version = request.table_name, request.table_version
     for barrier in (False, True):
         group = [at for at, each in enumerate(read) if (each.action != "upsert") == barrier]
@@ -348,7 +363,7 @@ def _saved_body(line: int, request: _Request, messages: list[Raw]) -> Iterator[B
             yield Batch.of(table, request.prefix(), [fragment], version, barrier=barrier)
 
 
-def _check(line: int, request: _Request, prefix: BodyPrefix, naive: str) -> RecordCheck:
+def _check(line: int, request: SavedRequest, prefix: BodyPrefix, rules: ReplayRules) -> RecordCheck:
     try:
         schema = read_schema(bytes(request.schema)).root
     except SchemaDefectError as defect:
@@ -356,6 +371,7 @@ def _check(line: int, request: _Request, prefix: BodyPrefix, naive: str) -> Reco
     return RecordCheck(
         schema,
         request.key_names,
-        naive_datetimes=naive,
+        naive_datetimes=rules.naive_datetimes,
+        repairs=rules.repairs,
         max_record_bytes=prefix.max_record_bytes,
     )

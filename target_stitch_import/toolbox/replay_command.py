@@ -22,6 +22,7 @@ from target_stitch_import.toolbox.common import (
 
 if TYPE_CHECKING:
     from target_stitch_import.toolbox.common import Where
+    from target_stitch_import.toolbox.replay import Replayed
 
 
 class _Saved(type(INPUT)):  # type: ignore[misc] # that of FILE, which has no name elsewhere
@@ -57,13 +58,14 @@ def replay(files: list[IO[bytes]], where: Where) -> Result:
 
     FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
     dead-letter file with their `record` put right. An activation that was set aside goes out behind
-    the records of its table. Sequences stay as they are, so that no newer row is lost. Of a folder
-    of a Spark job's dead letters, all files are sent.
+    the records of its table. Dead letters are repaired as `repairs` asks for. Sequences stay as
+    they are, so that no newer row is lost, and what a newer version of its table has replaced is
+    not sent. Of a folder of a Spark job's dead letters, all files are sent.
     """
     from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415
     from target_stitch_import.run.sender import SenderRules  # noqa: PLC0415
-    from target_stitch_import.toolbox.replay import ReplayRules  # noqa: PLC0415
+    from target_stitch_import.toolbox.replay import Replayed, ReplayRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
 
     settings, *_ = [where.settings(file=file) for file in files]
@@ -72,17 +74,40 @@ def replay(files: list[IO[bytes]], where: Where) -> Result:
         SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS),
         batch_limits(settings),
         settings.naive_datetimes,
+        tuple(settings.repairs),
     )
-    messages = requests = 0
+    total = Replayed()
     for file in files:
         try:
             replayed = send_again(file, lambda: connection(endpoint), rules, say)
         except TargetError as error:
             where_it_is = f"{file.name}: " if len(files) > 1 else ""
             raise type(error)(f"{where_it_is}{error}") from None
-        messages += replayed.messages
-        requests += replayed.requests
-    return Result(
-        {"messages": messages, "requests": requests},
-        f"{counted(messages, 'message')} delivered in {counted(requests, 'request')}.",
+        total.messages += replayed.messages
+        total.requests += replayed.requests
+        total.replaced += replayed.replaced
+        total.repaired.update(replayed.repaired)
+    return Result(_document(total), _words(total))
+
+
+def _document(total: Replayed) -> dict[str, Any]:
+    repaired: dict[str, dict[str, dict[str, int]]] = {}
+    for (table, field, repair), count in sorted(total.repaired.items()):
+        repaired.setdefault(table, {}).setdefault(field, {})[repair] = count
+    return {
+        "messages": total.messages,
+        "requests": total.requests,
+        "replaced": total.replaced,
+        "repaired": repaired,
+    }
+
+
+def _words(total: Replayed) -> str:
+    words = (
+        f"{counted(total.messages, 'message')} delivered in {counted(total.requests, 'request')}"
     )
+    if repaired := sum(total.repaired.values()):
+        words += f", {counted(repaired, 'value')} repaired"
+    if total.replaced:
+        words += f", {counted(total.replaced, 'line')} of replaced versions not sent"
+    return f"{words}."

@@ -95,8 +95,7 @@ def test_what_is_enforced(schema: Any, kept: Any) -> None:
         {"multipleOf": 0},
         {"enum": []},
         {"minimum": True},
-        {"pattern": "["},
-        {"dependencies": {"x": [1]}},
+        {"pattern": "(a{1000}){1000}"},
     ],
 )
 def test_what_is_not_draft_4_is_left_out_with_a_warning(schema: Any) -> None:
@@ -107,9 +106,45 @@ def test_what_is_not_draft_4_is_left_out_with_a_warning(schema: Any) -> None:
 
 
 def test_a_pattern_that_nobody_knows_lets_all_names_through() -> None:
-    schema = {"patternProperties": {"[": {"type": "null"}}, "additionalProperties": False}
+    schema = {
+        "patternProperties": {"(a{1000}){1000}": {"type": "null"}},
+        "additionalProperties": False,
+    }
     root = read_schema(json.dumps(schema).encode()).root
     assert (root.patterns, root.rest) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        ({"required": [1]}, "/required"),
+        ({"dependencies": {"x": [1]}}, "/dependencies/x"),
+        ({"type": []}, "/type"),
+        ({"items": []}, "/items"),
+        ({"anyOf": []}, "/anyOf"),
+        ({"pattern": "["}, "/pattern"),
+        ({"pattern": "a**{1000}("}, "/pattern"),
+        ({"patternProperties": {"a/(": {}}}, "/patternProperties/a~1("),
+        ({"definitions": {"unused": {"type": "text"}}}, "/definitions/unused/type"),
+    ],
+)
+def test_what_draft_4_forbids_and_no_other_draft_means_is_a_defect(schema: Any, place: str) -> None:
+    with pytest.raises(SchemaDefectError) as caught:
+        read_schema(json.dumps({"properties": {"a": schema}}).encode())
+    assert f"at `#/properties/a{place}`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "rules"),
+    [
+        ({"required": ["a", "b", "a"]}, {"required": ("a", "b")}),
+        ({"type": ["null", "null"]}, {"type": ("null",)}),
+    ],
+)
+def test_a_name_that_is_repeated_asks_for_nothing_more(schema: Any, rules: Any) -> None:
+    read = read_schema(json.dumps(schema).encode())
+    assert read.root.rules == rules
+    assert not read.warnings
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,25 @@ def test_a_record_that_an_earlier_run_set_aside_is_lacking_too(
     assert len(of.to_set_aside) == (not sent)
 
 
+@pytest.mark.parametrize(("version", "noted"), [(8, [8]), (7, []), (6, [])])
+def test_an_activation_that_replaces_a_version_that_lacks_a_record_is_noted(
+    version: int, noted: list[int]
+) -> None:
+    """Once it is acknowledged, and once."""
+    of = pipeline(dead_letter=True, activate_incomplete_versions=True)
+    of.lacks("people", 7)
+    feed(of, [schema(), activate(version)])
+    (sent,) = take(of)
+    assert not of.to_note
+    settle(of, sent)
+    assert [each.version for each in of.to_note if each.activated] == noted
+    of.to_note.clear()
+    feed(of, [activate(9), activate(10)])
+    while batches := take(of):
+        settle(of, *batches)
+    assert [each.version for each in of.to_note] == [] if noted else [9]
+
+
 def test_an_activation_before_the_bad_record_is_sent() -> None:
     of = pipeline(dead_letter=True)
     feed(of, [schema(), record(1, message={"version": 7}), activate(7)])

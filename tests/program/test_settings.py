@@ -53,6 +53,10 @@ REFUSED = [
     ({"on_invalid_record": "dead_letter"}, "dead_letter_path"),
     ({"naive_datetimes": "local"}, "naive_datetimes"),
     ({"load_method": "overwrite"}, "load_method"),
+    *(
+        ({"repairs": ["nan_to_null", repair], "validate_records": False}, repair)
+        for repair in ("strip_nul", "round_decimals", "invalid_dates_to_null", "clamp_dates")
+    ),
     ({"client_id": -5}, "client_id"),
     ({"client_id": 0}, "client_id"),
     ({"client_id": "0"}, "client_id"),

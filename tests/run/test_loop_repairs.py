@@ -84,6 +84,17 @@ def test_repaired_values_arrive_and_are_counted(
     assert "field `/f`" in refused.log
 
 
+def test_what_makes_a_record_json_is_repaired_without_checks_as_well(
+    target: Target, api: ImportApi
+) -> None:
+    values = ["NaN", r'"\ud83d"', r'"\u0000 as it came"']
+    repairs = ["nan_to_null", "replace_surrogates"]
+    outcome = target.run(tap({}, values), repairs=repairs, validate_records=False)
+    assert (outcome.status, outcome.states) == (0, ['{"done":1}'])
+    assert [each["f"] for each in delivered(api, "s")] == [None, "\ufffd", "\0 as it came"]
+    assert outcome.log.count("values are repaired by") == 2
+
+
 def tap(schema: dict[str, Any], values: list[str]) -> bytes:
     columns = {"properties": {"id": {"type": "integer"}, "f": schema}}
     opening = {"type": "SCHEMA", "stream": "s", "key_properties": ["id"], "schema": columns}

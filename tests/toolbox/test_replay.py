@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.singer import record, schema, state
+from tests.support.singer import activate, record, schema, state
 from tests.support.target import TOKEN, Target, bodies, delivered
-from tests.support.toolbox import TOOL, activation, letter, tool
+from tests.support.toolbox import TOOL, activation, document, letter, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -215,3 +215,98 @@ def test_replay_gives_the_hints_of_a_tool(
     assert f"{hint} Line 1 of the file" in outcome.log
     assert "dead_letter" not in outcome.log
     assert "state" not in outcome.log
+
+
+SURPLUS = "1.2300000000000000001"
+
+
+def test_replay_repairs_what_a_run_would_repair(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
+    """Counted as in a run, also where the record was no JSON when it was set aside."""
+    path = tmp_path / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    columns = schema(n={"type": ["null", "number"], "multipleOf": 0.01})
+    bad = [
+        f'{{"type":"RECORD","stream":"people","record":{{"id":1,"n":{SURPLUS}}}}}',
+        f'{{"type":"RECORD","stream":"people","record":{{"id":2,"n":{SURPLUS},"name":"a\\u0000"}}}}',
+        '{"type":"RECORD","stream":"people","record":{"id":3,"n":NaN}}',
+        '{"type":"RECORD","stream":"people","record":{"id":4,"name":"\\ud800"}}',
+    ]
+    assert target.run([columns, *bad, state(1)], **settings).status == 0
+    repairs = ["round_decimals", "strip_nul", "nan_to_null", "replace_surrogates"]
+    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "repairs": repairs}
+    outcome = tool(tmp_path, "replay", str(path), "--json", **config)
+    assert (outcome.status, document(outcome)) == (
+        0,
+        {
+            "messages": 4,
+            "requests": 1,
+            "replaced": 0,
+            "repaired": {
+                "people": {
+                    "/n": {"nan_to_null": 1, "round_decimals": 2},
+                    "/name": {"replace_surrogates": 1, "strip_nul": 1},
+                }
+            },
+        },
+    )
+    assert outcome.log.count("field `/n`: values are repaired by `round_decimals`") == 1
+    rows = api.query("select id, cast(n as varchar), name from import_api.people order by id")
+    assert rows == [(1, "1.23", None), (2, "1.23", "a"), (3, None, None), (4, None, "\ufffd")]
+    outcome = tool(tmp_path, "replay", str(path), **config)
+    assert outcome.states == ["4 messages delivered in 1 request, 5 values repaired."]
+
+
+@pytest.mark.parametrize("text", ['{"id": 1, "name": NaN}', '{"id": NaN, "name": "\ufffd"}'])
+def test_what_no_repair_makes_whole_is_not_replayed(
+    api: ImportApi, tmp_path: Path, text: str
+) -> None:
+    """U+FFFD may stand for what was no text at all, and is lost."""
+    dead = letter(1)
+    del dead["record"]
+    stdin = json.dumps(dead | {"record_text": text})
+    config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "repairs": ["strip_nul"]}
+    if "\ufffd" in text:
+        config["repairs"] = ["nan_to_null"]
+    outcome = tool(tmp_path, "replay", "-", stdin=stdin, **config)
+    assert outcome.status == 65
+    assert "Line 1 is neither a request body nor a dead letter" in outcome.log
+    assert bodies(api) == []
+
+
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_a_version_that_a_newer_one_replaced_is_not_replayed(
+    api: ImportApi,
+    tmp_path: Path,
+    is_piped: bool,  # noqa: FBT001
+) -> None:
+    """Whatever the service makes of older versions: the newer rows are not put at risk."""
+    path = tmp_path / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    config = {"token": TOKEN, "api_url": api.url, "table_prefix": "raw_"} | settings
+    target = Target(tmp_path, config)
+    for version, rows in ((1, [record(1), record(2, id="x")]), (2, [record(2, name="new")])):
+        versioned = [each | {"version": version} for each in rows]
+        messages = [schema(), *versioned, activate(version), state(version)]
+        assert target.run(messages).states == [str(version)]
+    path.write_text(path.read_text().replace('"id": "x"', '"id": 2'))
+    before = len(api.requests())
+    if is_piped:
+        command = [*TOOL, "replay", "-", "--api-url", api.url, "-c", "ENV"]
+        environment = os.environ | {"TARGET_STITCH_IMPORT_TOKEN": TOKEN}
+        done = subprocess.run(
+            command, env=environment, input=path.read_bytes(), capture_output=True, check=False
+        )
+        status, log = done.returncode, done.stderr.decode()
+        states = done.stdout.decode().splitlines()
+    else:
+        outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
+        status, log, states = outcome.status, outcome.log, outcome.states
+    assert status == 0
+    assert states == ["0 messages delivered in 0 requests, 2 lines of replaced versions not sent."]
+    assert log.count("version 1 of table `raw_people` is not sent, as version 2 was loaded") == 1
+    assert len(api.requests()) == before
+    assert api.query("select id, name from import_api.raw_people") == [(2, "new")]
+    assert target.run([schema(), record(3) | {"version": 1}, activate(1)]).status == 0
+    assert len(path.read_text().splitlines()) == 3, "what is replaced lacks nothing any more"

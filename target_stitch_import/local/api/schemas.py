@@ -5,6 +5,7 @@ References are found anywhere in the document, and none is ever fetched.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -82,10 +83,20 @@ class _Reading:
             usable = self._keyword(keyword, value, depth + 1)
             if usable is not None:
                 kept[keyword] = usable
+        if "patternProperties" in kept:
+            self._patterns(kept)
         for strict, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
             if limit not in kept:
                 kept.pop(strict, None)  # alone it says nothing
         return kept
+
+    def _patterns(self, kept: dict[str, Any]) -> None:
+        """Drop patterns for names that are too large, and with them what is said of all others."""
+        patterns = kept["patternProperties"]
+        applied = {each: schema for each, schema in patterns.items() if _pattern(each) is not None}
+        kept["patternProperties"] = applied
+        if len(applied) < len(patterns):
+            kept.pop("additionalProperties", None)
 
     def _reference(self, pointer: str) -> str:
         if not pointer.startswith("#"):
@@ -128,8 +139,11 @@ class _Reading:
             )
         if keyword == "dependencies":
             return self._dependencies(value, depth)
-        if keyword == "type":
-            return _type(value)
+        if keyword == "definitions":
+            self._named(keyword, value, depth)  # each is to be a schema, in use or not
+            return None
+        if keyword in _READ:
+            return _READ[keyword](value)
         check = _CHECKED.get(keyword)
         return value if check is not None and check(value) else None
 
@@ -143,10 +157,8 @@ class _Reading:
         kept: dict[str, Any] = {}
         for name, needed in _object("dependencies", value).items():
             if isinstance(needed, list):
-                if not all(isinstance(each, str) for each in needed):
-                    raise InvalidSchemaError(f"key {name}: expected an array of strings")
                 # Draft 4 wants one at least; none needs nothing.
-                kept |= {name: list(dict.fromkeys(needed))} if needed else {}
+                kept |= {name: _names(name, needed)} if needed else {}
             elif isinstance(needed, dict):
                 kept[name] = self._schema(needed, depth)
             else:
@@ -195,22 +207,45 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_pattern(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
+def _names(keyword: str, value: list[Any]) -> list[str]:
+    """Give names once each: to repeat one asks for nothing more."""
+    if not all(isinstance(name, str) for name in value):
+        raise InvalidSchemaError(f"key {keyword}: expected an array of strings")
+    return list(dict.fromkeys(value))
+
+
+def _required(value: Any) -> list[str] | None:
+    return _names("required", value) if isinstance(value, list) and value else None
+
+
+def _pattern(value: Any) -> str | None:
+    """Give an expression; None for what is none, or is too large to be applied."""
+    if not isinstance(value, str) or _compiles(value):
+        return value if isinstance(value, str) else None
+    if not _compiles(_REPETITION.sub("{1}", value)):
+        raise InvalidSchemaError(f"pattern [{value}] is not a regular expression")
+    return None
+
+
+def _compiles(expression: str) -> bool:
     try:
-        jsonschema_rs.Draft4Validator({"pattern": value})
+        jsonschema_rs.Draft4Validator({"pattern": expression})
     except (jsonschema_rs.ValidationError, ValueError):
-        raise InvalidSchemaError(f"pattern [{value}] is not a regular expression") from None
+        return False
     return True
 
 
+_REPETITION = re.compile(r"\{\d+(?:,\d*)?\}", re.ASCII)
+# Keywords whose values are brought into one form, or dropped.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "type": _type,
+    "required": _required,
+    "pattern": _pattern,
+}
 # Keywords with plain values, and which values are enforced; others are ignored, as unknown ones.
 _CHECKED: dict[str, Callable[[Any], bool]] = {
-    "required": lambda value: isinstance(value, list) and len(value) > 0,
     "enum": lambda value: isinstance(value, list) and len(value) > 0,
     "format": lambda value: value == "date-time",
-    "pattern": _is_pattern,
     "minLength": _is_count,
     "maxLength": _is_count,
     "minItems": _is_count,

@@ -1,0 +1,151 @@
+"""What stands in a line of a file to replay: a saved body, a dead letter, or an activation."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from target_stitch_import.batching.payload import BodyPrefix
+from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.run.dead_letter import ACTIVATE_VERSION, ACTIVATED, UPSERT
+from target_stitch_import.schema.texts import repaired_text
+from target_stitch_import.singer.outline import record_defect
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from target_stitch_import.schema.texts import Repair
+
+
+class SavedRequest(msgspec.Struct):
+    """A request body, with or without its messages."""
+
+    table_name: str
+    schema: Raw
+    key_names: list[str] = []
+    table_version: int | None = None
+    bookmark_names: list[str] = []
+    messages: list[Raw] | UnsetType = UNSET
+
+    def prefix(self) -> BodyPrefix:
+        """Return how bodies with these arguments open."""
+        return BodyPrefix.of(
+            self.table_name,
+            bytes(self.schema),
+            self.key_names,
+            self.table_version,
+            self.bookmark_names,
+        )
+
+
+class DeadLetter(msgspec.Struct):
+    """A record that was set aside: its JSON, or its text where that is no JSON."""
+
+    sequence: int
+    request: SavedRequest
+    record: Raw | UnsetType = UNSET
+    record_text: str | UnsetType = UNSET
+    mapped: bool = True
+
+
+class DeadActivation(msgspec.Struct):
+    """An activation that was set aside behind a record."""
+
+    sequence: int
+    version: int
+    request: SavedRequest
+
+
+class Activated(msgspec.Struct):
+    """The note that a version was activated by a later run, which replaces older ones."""
+
+    version: int
+    request: SavedRequest
+
+
+Letter: TypeAlias = DeadLetter | DeadActivation | Activated
+
+
+class _Kind(msgspec.Struct):
+    action: str = UPSERT
+
+
+_BODY = msgspec.json.Decoder(SavedRequest)
+_KIND = msgspec.json.Decoder(_Kind)
+_KINDS: dict[str, msgspec.json.Decoder[Letter]] = {
+    UPSERT: msgspec.json.Decoder(DeadLetter),
+    ACTIVATE_VERSION: msgspec.json.Decoder(DeadActivation),
+    ACTIVATED: msgspec.json.Decoder(Activated),
+}
+
+
+def read_body(text: bytes) -> SavedRequest | None:
+    """Return a line as a saved body; None where it is something else."""
+    try:
+        body = _BODY.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return None if body.messages is UNSET else body
+
+
+def read_letter(line: int, text: bytes) -> Letter:
+    """Return a line of a dead-letter file.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        return _KINDS.get(_KIND.decode(text).action, _KINDS[UPSERT]).decode(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(words_on_neither(line, str(error))) from None
+
+
+def activated_versions(file: IO[bytes]) -> dict[str, int]:
+    """Return the newest version of each table that a run activated since; `file` is read whole."""
+    found: dict[str, int] = {}
+    for line, text in enumerate(file, 1):
+        if f'"{ACTIVATED}"'.encode() in text and read_body(text) is None:
+            letter = read_letter(line, text)
+            if isinstance(letter, Activated):
+                table = letter.request.table_name
+                found[table] = max(letter.version, found.get(table, letter.version))
+    return found
+
+
+def record_of(
+    line: int, letter: DeadLetter, repairs: Collection[str]
+) -> tuple[Raw, Sequence[Repair]]:
+    """Return a letter's record, and what had to be repaired in its text to make it JSON.
+
+    Raises:
+        InputError: It cannot be sent as it is.
+    """
+    record, repaired = letter.record, []
+    if record is UNSET and letter.record_text is not UNSET and _is_whole(letter.record_text):
+        done = repaired_text(letter.record_text.encode(), repairs)
+        if record_defect(done.text) is None:
+            record, repaired = Raw(done.text), done.changes
+    if record is UNSET:
+        raise InputError(words_on_neither(line, "Object missing required field `record`"))
+    if not letter.mapped:
+        raise InputError(
+            f"Line {line} holds a record as the tap sent it, also what its stream map drops or "
+            "masks. Mend the tap or the map, and run again; or bring the record into the form that "
+            "the map gives it, and take `mapped` out of the line."
+        )
+    return record, repaired
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether nothing of a record was lost when its text was put into the line."""
+    return "\ufffd" not in text
+
+
+def words_on_neither(line: int, error: str) -> str:
+    """Say that a line is nothing that can be replayed."""
+    return (
+        f"Line {line} is neither a request body nor a dead letter with its `record` as JSON: "
+        f"{quoted(error, mark='')}."
+    )

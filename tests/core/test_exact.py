@@ -92,7 +92,7 @@ HEAVY = {"items": {"anyOf": [{"enum": [[n]]} for n in range(200)]}}
         (column({"items": {"enum": [[n] for n in range(5_000)]}}), {"f": [[4_999]] * 9_000}, "ok"),
         (column(HEAVY), {"f": [[199]] * 9_000}, TOO_LONG),
         (column({"minItems": 9**9}), b'{"f":[' + b"[]," * 300_000 + b"1]}", TOO_LONG),
-        (column({}), b'{"f":' + b"[" * 9_000 + b"]" * 9_000 + b"}", "it is nested too deeply"),
+        (column({}), b'{"f":' + b"[" * 60_000 + b"]" * 60_000 + b"}", "it is nested too deeply"),
         (
             column({"$ref": "#/definitions/d"}, d={"items": {"$ref": "#/definitions/d"}}),
             b'{"f":' + b"[" * 900 + b"]" * 900 + b"}",

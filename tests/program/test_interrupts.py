@@ -117,13 +117,13 @@ def test_the_status_counts_where_nobody_reads_stderr(tmp_path: Path) -> None:
     os.close(nobody)
     statuses = [
         subprocess.run(
-            [sys.executable, "-m", *command], stderr=stderr, check=False, cwd=tmp_path
+            [PROGRAMS / program, *arguments], stderr=stderr, check=False, cwd=tmp_path
         ).returncode
-        for command in (
-            ["target_stitch_import", "--no-such-option"],
-            ["target_stitch_import", "--config", "nowhere.json"],
-            ["target_stitch_import.toolbox", "no-such-command"],
-            ["target_stitch_import.toolbox", "check", "--config", "nowhere.json"],
+        for program, *arguments in (
+            ["target-stitch-import", "--no-such-option"],
+            ["target-stitch-import", "--config", "nowhere.json"],
+            ["stitch-import", "no-such-command"],
+            ["stitch-import", "check", "--config", "nowhere.json"],
         )
     ]
     os.close(stderr)

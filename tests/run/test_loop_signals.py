@@ -20,6 +20,7 @@ from tests.support.processes import (
     require_namespaces,
     running,
     say,
+    started,
     stream,
     unread,
     until,
@@ -46,7 +47,7 @@ def test_a_signal_delivers_what_was_read(
 ) -> None:
     if before:
         require_namespaces()
-    with running(target, before=before) as process:
+    with started([*before, *target.command()], target.folder) as process:
         say(process, state(0))
         assert stream(process.stdout).readline() == b"0\n"
         say(process, schema(), record(1), state(1))
@@ -60,8 +61,9 @@ def test_a_signal_delivers_what_was_read(
 
 def test_what_is_ignored_stays_ignored(target: Target, api: ImportApi) -> None:
     """SIGHUP by `nohup`, and SIGINT by a script that goes on while this runs."""
-    before = ("/bin/sh", "-c", 'trap "" HUP INT; exec "$@"', "sh")
-    with running(target, before=before, batch_size_rows=1) as process:
+    ignoring = ["/bin/sh", "-c", 'trap "" HUP INT; exec "$@"', "sh"]
+    command = [*ignoring, *target.command(batch_size_rows=1)]
+    with started(command, target.folder) as process:
         say(process, schema(), record(1), state(1))
         assert stream(process.stdout).readline() == b"1\n"
         process.send_signal(signal.SIGHUP)
@@ -75,8 +77,8 @@ def test_what_is_ignored_stays_ignored(target: Target, api: ImportApi) -> None:
 def test_a_terminal_that_is_closed_is_a_signal(target: Target, api: ImportApi) -> None:
     """And a log that can be written no more is nothing to fail for."""
     ours, theirs = pty.openpty()
-    at_a_terminal = (sys.executable, "-c", _AT_A_TERMINAL)
-    with running(target, before=at_a_terminal, stderr=theirs) as process:
+    command = [sys.executable, "-c", _AT_A_TERMINAL, *target.command()]
+    with started(command, target.folder, stderr=theirs) as process:
         os.close(theirs)
         say(process, state(0))
         assert stream(process.stdout).readline() == b"0\n"

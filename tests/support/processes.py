@@ -41,19 +41,19 @@ def process_1(unshare: subprocess.Popen[Any]) -> int:
 
 
 @contextmanager
-def running(
-    target: Target, *, before: tuple[str, ...] = (), stderr: int = subprocess.PIPE, **settings: Any
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the target with pipes at all ends; its end is the test's business.
+def running(target: Target, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the target with pipes at all ends; its end is the test's business."""
+    with started(target.command(**settings), target.folder) as process:
+        yield process
 
-    `before` is a command that runs the one behind it, and `stderr` another descriptor for the log.
-    """
+
+@contextmanager
+def started(
+    command: list[str], folder: Path, stderr: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command with pipes at all ends, or its stderr elsewhere."""
     with subprocess.Popen(
-        [*before, *target.command(**settings)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        cwd=target.folder,
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=folder
     ) as process:
         try:
             yield process

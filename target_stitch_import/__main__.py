@@ -1,4 +1,4 @@
-"""Where both programs begin: SIGINT ends them quietly from here on, also during the imports.
+"""Where both programs begin: signals end them quietly from here on, also during the imports.
 
 `python -m target_stitch_import` is `target-stitch-import`.
 """
@@ -6,28 +6,55 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
+from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce, end_as_process_1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def target_stitch_import() -> None:
     """Run `target-stitch-import`."""
-    try:
-        with EndAtOnce():
-            from target_stitch_import.cli import main  # noqa: PLC0415 - SIGINT is seen to first
-        main()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED_STATUS)
+    _run(_target)
 
 
 def stitch_import() -> None:
     """Run `stitch-import`."""
+    _run(_tool)
+
+
+def _target() -> Callable[[], None]:
+    from target_stitch_import.cli import main  # noqa: PLC0415 - signals are seen to first
+
+    return main
+
+
+def _tool() -> Callable[[], None]:
+    from target_stitch_import.toolbox import main  # noqa: PLC0415 - signals are seen to first
+
+    return main
+
+
+def _run(imported: Callable[[], Callable[[], None]]) -> None:
+    end_as_process_1()
     try:
         with EndAtOnce():
-            from target_stitch_import.toolbox import main  # noqa: PLC0415 - SIGINT is seen to first
+            main = imported()
         main()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_STATUS)
+    finally:
+        _let_go_of_stderr()
+
+
+def _let_go_of_stderr() -> None:
+    """Forget a stderr that nobody reads: Python would end with a status of its own for it."""
+    try:
+        if sys.stderr:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None
 
 
 if __name__ == "__main__":

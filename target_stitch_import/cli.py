@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from typing import IO, Any, NoReturn
 
@@ -150,7 +151,8 @@ def main() -> NoReturn:
     try:
         status = command.main(prog_name=DISTRIBUTION, standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):  # the status counts, also where nobody reads stderr
+            error.show()
         sys.exit(ConfigurationError.exit_status)
     except click.Abort:
         sys.exit(INTERRUPTED_STATUS)
@@ -165,11 +167,16 @@ def tell_unforeseen(error: Exception) -> int:
         return tell_internal_error(error)
     # It was --help or the like. Python would try once more as it ends, and tell of it.
     sys.stdout = None
-    print(f"Stdout cannot be written to: {error.strerror}.", file=sys.stderr)  # noqa: T201 - as below
+    _tell(f"Stdout cannot be written to: {error.strerror}.")
     return OutputError.exit_status
 
 
 def tell_internal_error(error: Exception) -> int:
     """Tell of an error that should not be, without a value of the data; return the exit status."""
-    print(internal_error(error), file=sys.stderr)  # noqa: T201 - logging may not be set up
+    _tell(str(internal_error(error)))
     return INTERNAL_ERROR_STATUS
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):
+        print(text, file=sys.stderr)  # noqa: T201 - logging may not be set up

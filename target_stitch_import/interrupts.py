@@ -1,4 +1,4 @@
-"""SIGINT while a program is still importing, where there is nothing to lose yet."""
+"""Signals that come before there is a run, where there is nothing to lose yet."""
 
 from __future__ import annotations
 
@@ -27,5 +27,17 @@ class EndAtOnce:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _end(*_: object) -> None:
-    os._exit(INTERRUPTED_STATUS)
+def end_as_process_1(process_id: int | None = None) -> None:
+    """Have SIGTERM and SIGHUP end process 1 of a container, as they end any other process.
+
+    The kernel spares a process 1 that has no handler of its own. What is ignored stays ignored.
+    """
+    if (process_id or os.getpid()) != 1:
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _: object) -> None:
+    os._exit(128 + number)

@@ -7,6 +7,7 @@ URL its host and port alone.
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import urllib3
 from target_stitch_import.delivery.answer import Failure
 from target_stitch_import.delivery.redaction import shown
 from target_stitch_import.errors import quoted
+from target_stitch_import.run.tls_words import is_accident, words_of_tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,8 @@ _UNSENDABLE = (
     FileNotFoundError,
 )
 _UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
+_OPENSSL_PLACE = re.compile(r"^\[SSL[^\]]*\] | ?\(?_ssl\.c:\d+\)?:? ?")
+"""Where in OpenSSL and Python an error of TLS is from."""
 _UNREACHABLE = (
     requests.ConnectTimeout,
     urllib3.exceptions.ConnectTimeoutError,
@@ -49,7 +53,7 @@ def failure_of(error: Exception) -> Failure:
     is_unsendable = any(isinstance(each, _UNSENDABLE) or _is_unreadable(each) for each in causes)
     if is_unsendable or "TLS CA cert" in str(error):
         return Failure.UNSENDABLE
-    if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
+    if any(map(is_accident, causes)):
         return Failure.LOST
     if any(isinstance(cause, _UNTRUSTED) for cause in causes):
         return Failure.UNTRUSTED
@@ -90,8 +94,11 @@ def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
     if proxy := requests.utils.select_proxy(url, dict(proxies)):
         peers.append(_peer(proxy))
     hosts = {peer.rpartition(":")[0] for peer in peers}
-    if any(map(_is_unreadable, _causes(error))):
+    causes = _causes(error)
+    if any(map(_is_unreadable, causes)):
         cause = "its URL cannot be read"  # and is not shown: a password may be in it
+    elif known := next(filter(None, map(words_of_tls, causes)), None):
+        cause = known
     else:
         cause = shown(_root_text(error), {*peers, *hosts, *map(_unbracketed, hosts)})
     return f"{' through the proxy '.join(peers)}: {cause}"
@@ -115,5 +122,5 @@ def _unbracketed(host: str) -> str:
 def _root_text(error: Exception) -> str:
     """Return the words of the innermost cause, without the addresses of Python objects."""
     innermost = _causes(error)[-1]
-    text = str(innermost)
+    text = _OPENSSL_PLACE.sub("", str(innermost))
     return text.rsplit(">: ", 1)[-1] or type(innermost).__name__

@@ -193,11 +193,13 @@ class ImportApiClient:
         """
         url = self._endpoint.base_url + STATUS_PATH
         answer = self._send("GET", url)
-        if answer.is_success and isinstance(verdict := judge(answer, time.time()), Stop):
+        verdict = judge(answer, time.time())
+        if isinstance(verdict, Stop) and (answer.failure or answer.is_success):
             raise verdict.error
         if answer.status != 200 or not _is_well(answer):
-            words = shown(words_of(answer.body))
-            said = answer.failure.value if answer.failure else f"{answer.status} {words}"
+            said = f"{answer.status} {shown(words_of(answer.body))}"
+            if answer.failure and isinstance(verdict, TryAgain):
+                said = verdict.reason
             raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
         # The request had nothing in it that could come back.
         return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Wakeup:
@@ -49,11 +49,15 @@ class Wakeup:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM wake us; a second one ends the process at once."""
+        """Let SIGINT, SIGTERM and SIGHUP wake us; a second one ends the process at once.
+
+        One that is ignored stays ignored: SIGHUP under `nohup`, SIGINT in a script's background.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {each: signal.signal(each, self._flag) for each in _SIGNALS}
+        heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+        before = {each: signal.signal(each, self._flag) for each in heard}
         descriptor_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         try:
             yield
@@ -63,9 +67,10 @@ class Wakeup:
                 signal.signal(each, handler)
 
     def _flag(self, number: int, _: object) -> None:
-        if self.signals:
+        if not self.signals:
+            self.signals.append(number)
+        elif number != signal.SIGHUP:  # which a shell and the kernel send both
             os._exit(128 + number)
-        self.signals.append(number)
 
     def close(self) -> None:
         """Close both ends."""

@@ -6,6 +6,7 @@ A new command is a function with `click.command()` in a file of its own, and a l
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -54,7 +55,8 @@ class _Tool(click.Group):
                 # Who asks for nothing gets to see what there is.
                 click.echo(error.format_message())
                 sys.exit(0)
-            error.show()
+            with suppress(OSError):  # the status counts, also where nobody reads stderr
+                error.show()
             sys.exit(78)
         except click.Abort:
             sys.exit(130)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import shlex
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -165,7 +165,8 @@ def show(text: str) -> None:
 
 def say(text: str) -> None:
     """Tell a person something on stderr, beside the answer on stdout."""
-    click.echo(text, err=True)
+    with suppress(OSError):  # the status counts, also where nobody reads it
+        click.echo(text, err=True)
 
 
 @contextmanager

@@ -92,7 +92,6 @@ HEAVY = {"items": {"anyOf": [{"enum": [[n]]} for n in range(200)]}}
         (column({"items": {"enum": [[n] for n in range(5_000)]}}), {"f": [[4_999]] * 9_000}, "ok"),
         (column(HEAVY), {"f": [[199]] * 9_000}, TOO_LONG),
         (column({"minItems": 9**9}), b'{"f":[' + b"[]," * 300_000 + b"1]}", TOO_LONG),
-        (column({}), b'{"f":' + b"[" * 9_000 + b"]" * 9_000 + b"}", "it is nested too deeply"),
         (
             column({"$ref": "#/definitions/d"}, d={"items": {"$ref": "#/definitions/d"}}),
             b'{"f":' + b"[" * 900 + b"]" * 900 + b"}",
@@ -103,6 +102,12 @@ HEAVY = {"items": {"anyOf": [{"enum": [[n]]} for n in range(200)]}}
 def test_every_check_ends(schema: Any, record: Any, words: str) -> None:
     """By better ways where there are some, else by a budget; each of these would take hours."""
     assert words in examined(schema, record)
+
+
+def test_a_deep_record_ends_its_check() -> None:
+    """Python 3.14 and later can read it."""
+    record = b'{"f":' + b"[" * 9_000 + b"]" * 9_000 + b"}"
+    assert examined(column({}), record) in {"it is nested too deeply", "ok"}
 
 
 NUMBERS = ["1e99999999999999999999", "-1e-99999999999999999999", "9" * 5_000, "0e99999999999999999"]

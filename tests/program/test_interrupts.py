@@ -1,7 +1,8 @@
-"""SIGINT while a program starts: it ends with 130, and prints no traceback."""
+"""Signals while a program starts: they end it, and it prints no traceback."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from target_stitch_import.interrupts import EndAtOnce
+from target_stitch_import.interrupts import EndAtOnce, end_as_process_1
+from tests.support.processes import AS_PROCESS_1, process_1, require_namespaces
 
 PROGRAMS = Path(sys.executable).parent
 SEEN = "import time:"
@@ -60,6 +62,72 @@ def test_sigint_ends_it_quietly_wherever_its_imports_are(
             finally:
                 process.kill()
         assert not [line for line in said if "Traceback" in line or "KeyboardInterrupt" in line]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("start", "module"),
+    [
+        ("module", "click.parser"),
+        ("script", "target_stitch_import.app"),
+        ("tool", "target_stitch_import.report.words"),
+    ],
+)
+def test_signals_end_process_1_too(
+    tmp_path: Path, start: str, module: str, number: signal.Signals, status: int
+) -> None:
+    """The kernel keeps a signal from the first process of a container that has no handler."""
+    require_namespaces()
+    with subprocess.Popen(
+        [*AS_PROCESS_1, sys.executable, "-X", "importtime", *STARTS[start]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    ) as process:
+        try:
+            stderr = iter(process.stderr or ())
+            assert any(line.rstrip().endswith(f" {module}") for line in stderr)
+            os.kill(process_1(process), number)
+            said = [line for line in stderr if not line.startswith(SEEN)]
+            assert process.wait(15) == status, said
+        finally:
+            process.kill()
+    assert not [line for line in said if "Traceback" in line]
+
+
+def test_process_1_ignores_what_it_was_told_to_ignore() -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        end_as_process_1(2)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        end_as_process_1(1)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert callable(signal.getsignal(signal.SIGTERM))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_the_status_counts_where_nobody_reads_stderr(tmp_path: Path) -> None:
+    nobody, stderr = os.pipe()
+    os.close(nobody)
+    statuses = [
+        subprocess.run(
+            [PROGRAMS / program, *arguments], stderr=stderr, check=False, cwd=tmp_path
+        ).returncode
+        for program, *arguments in (
+            ["target-stitch-import", "--no-such-option"],
+            ["target-stitch-import", "--config", "nowhere.json"],
+            ["stitch-import", "no-such-command"],
+            ["stitch-import", "check", "--config", "nowhere.json"],
+        )
+    ]
+    os.close(stderr)
+    assert statuses == [78] * 4
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None], ids=["ignored", "another"])

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.support.held import held_service
 from tests.support.processes import (
     end,
-    is_pending,
-    is_sending,
     peak_bytes,
     running,
     say,
     stream,
-    unread,
     until,
 )
 from tests.support.singer import lines, record, schema, state
@@ -43,67 +36,6 @@ def test_slow_streams_hold_no_state_back_longer_than_the_delay(target: Target) -
         say(process, schema("slow"), schema("fast"), record(1, "slow"))
         say(process, *(record(n, "fast") for n in range(10)), state(1))
         assert stream(process.stdout).readline() == b"1\n"
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_delivers_what_was_read(
-    target: Target, api: ImportApi, number: signal.Signals, status: int
-) -> None:
-    with running(target) as process:
-        say(process, state(0))
-        assert stream(process.stdout).readline() == b"0\n"
-        say(process, schema(), record(1), state(1))
-        until(lambda: unread(process.stdin) == 0)
-        process.send_signal(number)
-        code, states, log = end(process)
-    assert (code, states) == (status, [b"1"])
-    assert f"signal {number}" in log
-    assert delivered(api) == [{"id": 1}]
-
-
-def test_a_signal_in_a_request_waits_for_its_answer(target: Target) -> None:
-    with (
-        held_service() as service,
-        running(target, batch_size_rows=1, api_url=service.url) as process,
-    ):
-        say(process, schema(), record(1), state(1))
-        service.wait_for_request()
-        process.send_signal(signal.SIGTERM)
-        until(lambda: not is_pending(process, signal.SIGTERM))
-        service.release()
-        code, states, _ = end(process)
-    assert (code, states) == (143, [b"1"])
-
-
-def test_a_signal_while_the_service_is_away_loses_no_honesty(
-    target: Target, api: ImportApi
-) -> None:
-    """What cannot be delivered within the grace is not acknowledged, and its state not written."""
-    api.set_faults([{"kind": "down", "times": "always"}])
-    with running(target, batch_size_rows=1, max_retry_seconds=0.5) as process:
-        say(process, schema(), record(1), state(1))
-        until(lambda: is_sending(process))
-        process.send_signal(signal.SIGTERM)
-        code, states, _ = end(process, 40)
-    assert (code, states) == (143, [])
-
-
-def test_a_second_signal_ends_at_once(target: Target) -> None:
-    """Rather than after the grace, which is longer than this waits."""
-
-    def has_ended() -> bool:
-        process.send_signal(signal.SIGTERM)  # again and again: those close together may be one
-        return process.poll() is not None
-
-    with (
-        held_service() as service,
-        running(target, batch_size_rows=1, api_url=service.url) as process,
-    ):
-        say(process, schema(), record(1), state(1))
-        service.wait_for_request()
-        until(has_ended)
-        code, states, _ = end(process)
-    assert (code, states) == (143, [])
 
 
 def test_a_closed_stdout_ends_the_run_with_74(target: Target) -> None:

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import pytest
+
+from tests.support.programs import require
 from tests.support.singer import lines
 
 if TYPE_CHECKING:
@@ -19,15 +22,38 @@ if TYPE_CHECKING:
     from tests.support.target import Target
 
 
+AS_PROCESS_1 = ("unshare", "--pid", "--fork", "--kill-child")
+"""What a command has before it that is to run as the first process of a container does."""
+
+
+def require_namespaces() -> None:
+    """Skip the test where there is no right to be process 1."""
+    require("unshare")
+    if subprocess.run([*AS_PROCESS_1, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("a process 1 of its own takes root's rights")
+
+
+def process_1(unshare: subprocess.Popen[Any]) -> int:
+    """Return the process ID, as seen from outside, of what `unshare` runs as process 1."""
+    children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
+    until(children.read_text)
+    return int(children.read_text())
+
+
 @contextmanager
 def running(target: Target, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run the target with pipes at all ends; its end is the test's business."""
+    with started(target.command(**settings), target.folder) as process:
+        yield process
+
+
+@contextmanager
+def started(
+    command: list[str], folder: Path, stderr: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command with pipes at all ends, or its stderr elsewhere."""
     with subprocess.Popen(
-        target.command(**settings),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=target.folder,
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=folder
     ) as process:
         try:
             yield process
@@ -91,5 +117,6 @@ def _status(process: subprocess.Popen[bytes], name: str) -> list[str]:
 def end(process: subprocess.Popen[bytes], seconds: float = 15) -> tuple[int, list[bytes], str]:
     """Wait for the end; return status, states and log."""
     out, err = process.communicate(timeout=seconds)
-    assert b"Traceback" not in err
-    return process.returncode, out.splitlines(), err.decode()
+    log = (err or b"").decode()  # None where it went elsewhere
+    assert "Traceback" not in log
+    return process.returncode, out.splitlines(), log

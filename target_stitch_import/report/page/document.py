@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STATE_CHARACTERS = 2_000
 _ERROR_CHARACTERS = 4_000
-_INTERRUPTED = (130, 143)
+_INTERRUPTED = (129, 130, 143)
 _MEANINGS = {
     0: "Everything that was read is delivered or accounted for, and the last state is written.",
     65: "Bad input, or a record or batch was refused. The message names line, stream and field.",
@@ -32,6 +32,7 @@ _MEANINGS = {
     76: "The answer was not the Import API's. Check api_url and proxies.",
     77: "The credentials were refused. Check token and region.",
     78: "The configuration cannot work. The message names the setting.",
+    129: "Stopped by SIGHUP. What had been read was delivered as far as possible. Run again.",
     130: "Interrupted by SIGINT. What had been read was delivered as far as possible. Run again.",
     143: "Stopped by SIGTERM. What had been read was delivered as far as possible. Run again.",
 }

@@ -1,0 +1,151 @@
+"""Signals while records are read and delivered, at a terminal and in a container, too."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.held import held_service
+from tests.support.processes import (
+    AS_PROCESS_1,
+    end,
+    is_pending,
+    is_sending,
+    process_1,
+    require_namespaces,
+    running,
+    say,
+    started,
+    stream,
+    unread,
+    until,
+)
+from tests.support.singer import record, schema, state
+from tests.support.target import Target, delivered
+
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
+
+STATUSES = [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+_AT_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(2, termios.TIOCSCTTY)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("before", [(), AS_PROCESS_1], ids=["as any process", "as process 1"])
+@pytest.mark.parametrize(("number", "status"), STATUSES)
+def test_a_signal_delivers_what_was_read(
+    target: Target, api: ImportApi, number: signal.Signals, status: int, before: tuple[str, ...]
+) -> None:
+    if before:
+        require_namespaces()
+    with started([*before, *target.command()], target.folder) as process:
+        say(process, state(0))
+        assert stream(process.stdout).readline() == b"0\n"
+        say(process, schema(), record(1), state(1))
+        until(lambda: unread(process.stdin) == 0)
+        os.kill(process_1(process) if before else process.pid, number)
+        code, states, log = end(process)
+    assert (code, states) == (status, [b"1"])
+    assert f"signal {number}" in log
+    assert delivered(api) == [{"id": 1}]
+
+
+def test_what_is_ignored_stays_ignored(target: Target, api: ImportApi) -> None:
+    """SIGHUP by `nohup`, and SIGINT by a script that goes on while this runs."""
+    ignoring = ["/bin/sh", "-c", 'trap "" HUP INT; exec "$@"', "sh"]
+    command = [*ignoring, *target.command(batch_size_rows=1)]
+    with started(command, target.folder) as process:
+        say(process, schema(), record(1), state(1))
+        assert stream(process.stdout).readline() == b"1\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGINT)
+        say(process, record(2), state(2))
+        code, states, _ = end(process)
+    assert (code, states) == (0, [b"2"])
+    assert delivered(api) == [{"id": 1}, {"id": 2}]
+
+
+def test_a_terminal_that_is_closed_is_a_signal(target: Target, api: ImportApi) -> None:
+    """And a log that can be written no more is nothing to fail for."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", _AT_A_TERMINAL, *target.command()]
+    with started(command, target.folder, stderr=theirs) as process:
+        os.close(theirs)
+        say(process, state(0))
+        assert stream(process.stdout).readline() == b"0\n"
+        say(process, schema(), record(1), state(1))
+        until(lambda: unread(process.stdin) == 0)
+        os.close(ours)
+        code, states, _ = end(process)
+    assert (code, states) == (129, [b"1"])
+    assert delivered(api) == [{"id": 1}]
+
+
+def test_a_terminal_that_is_closed_may_tell_it_twice(target: Target) -> None:
+    """The shell tells its jobs, and the kernel those in the foreground: no haste is meant."""
+    with (
+        held_service() as service,
+        running(target, batch_size_rows=1, api_url=service.url) as process,
+    ):
+        say(process, schema(), record(1), state(1))
+        service.wait_for_request()
+        for _ in range(3):
+            process.send_signal(signal.SIGHUP)
+            until(lambda: not is_pending(process, signal.SIGHUP))
+        service.release()
+        code, states, _ = end(process)
+    assert (code, states) == (129, [b"1"])
+
+
+def test_a_signal_in_a_request_waits_for_its_answer(target: Target) -> None:
+    with (
+        held_service() as service,
+        running(target, batch_size_rows=1, api_url=service.url) as process,
+    ):
+        say(process, schema(), record(1), state(1))
+        service.wait_for_request()
+        process.send_signal(signal.SIGTERM)
+        until(lambda: not is_pending(process, signal.SIGTERM))
+        service.release()
+        code, states, _ = end(process)
+    assert (code, states) == (143, [b"1"])
+
+
+def test_a_signal_while_the_service_is_away_loses_no_honesty(
+    target: Target, api: ImportApi
+) -> None:
+    """What cannot be delivered within the grace is not acknowledged, and its state not written."""
+    api.set_faults([{"kind": "down", "times": "always"}])
+    with running(target, batch_size_rows=1, max_retry_seconds=0.5) as process:
+        say(process, schema(), record(1), state(1))
+        until(lambda: is_sending(process))
+        process.send_signal(signal.SIGTERM)
+        code, states, _ = end(process, 40)
+    assert (code, states) == (143, [])
+
+
+def test_a_second_signal_ends_at_once(target: Target) -> None:
+    """Rather than after the grace, which is longer than this waits."""
+
+    def has_ended() -> bool:
+        process.send_signal(signal.SIGTERM)  # again and again: those close together may be one
+        return process.poll() is not None
+
+    with (
+        held_service() as service,
+        running(target, batch_size_rows=1, api_url=service.url) as process,
+    ):
+        say(process, schema(), record(1), state(1))
+        service.wait_for_request()
+        until(has_ended)
+        code, states, _ = end(process)
+    assert (code, states) == (143, [])

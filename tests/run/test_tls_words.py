@@ -1,0 +1,169 @@
+"""Real TLS with every kind of wrong peer: what is said, and whether it is tried again."""
+
+from __future__ import annotations
+
+import ssl
+from socket import SHUT_WR
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.programs import require
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target
+from tests.support.tls import ANY_CIPHER, HERE, Authorities, peer
+from tests.support.toolbox import tool
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from tests.support.tls import Peer
+
+MESSAGES = [schema(), record(1), state(1)]
+CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
+NO_AUTHORITY = "no authority that is trusted here stands behind its certificate"
+PLAIN = "it does not speak TLS, but plain HTTP or something else"
+
+
+def speaks(text: bytes) -> Peer:
+    """Return a peer that answers whatever comes with `text`, and ends the connection."""
+
+    def speak(wire: socket.socket) -> None:
+        wire.recv(65_536)
+        wire.sendall(text)
+        wire.shutdown(SHUT_WR)
+        wire.recv(65_536)  # closed before that is read, it would be reset
+
+    return speak
+
+
+def alert(number: int) -> Peer:
+    """Return a peer that answers a handshake with a fatal alert."""
+    return speaks(bytes([21, 3, 3, 0, 2, 2, number]))
+
+
+def older(made: Authorities) -> ssl.SSLContext:
+    context = made.context("good")
+    with pytest.deprecated_call():
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context
+
+
+def demanding(made: Authorities) -> ssl.SSLContext:
+    """In TLS 1.2, where a client hears of it before it sends a request."""
+    context = made.context("good")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(made.folder / "root.pem")
+    return context
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
+    """Authorities, and a certificate of each kind."""
+    require("openssl")
+    made = Authorities(tmp_path_factory.mktemp("tls"))
+    made.leaf("good")
+    made.leaf("expired", "-startdate", "20200101000000Z", "-enddate", "20210101000000Z")
+    made.leaf("early", "-startdate", "20480101000000Z", "-enddate", "20490101000000Z")
+    made.leaf("other host", extensions=("subjectAltName=DNS:example.org",))
+    made.leaf("other address", extensions=("subjectAltName=IP:127.0.0.2",))
+    made.leaf("no name", extensions=("extendedKeyUsage=serverAuth",))
+    made.leaf("unknown authority", by="other")
+    made.leaf("incomplete", by="between")
+    made.leaf("a client's", extensions=(HERE, "extendedKeyUsage=clientAuth"))
+    made.leaf("weak", key=("rsa:1024",))
+    made.leaf("SHA-1", "-md", "sha1")
+    made.self_signed("self-signed", HERE)
+    return made
+
+
+UNTRUSTED = {
+    "expired": "has expired, by this machine's clock",
+    "early": "is not valid yet, by this machine's clock",
+    "other host": "its certificate is for another host",
+    "other address": "its certificate is for another host",
+    "no name": "its certificate is for another host",
+    "unknown authority": NO_AUTHORITY,
+    "incomplete": NO_AUTHORITY,
+    "self-signed": "its certificate is self-signed, and not trusted here",
+    "a client's": "its certificate is not one for a server",
+    "weak": "its certificate has a key that is too weak",
+    "SHA-1": "its certificate has a signature that is too weak",
+}
+OTHERS: dict[str, tuple[Callable[[Authorities], Peer], str]] = {
+    "an old version": (older, "it speaks no version of TLS that is safe"),
+    "a certificate demanded": (demanding, "it refuses the handshake"),
+    "plain HTTP": (lambda _: speaks(b"HTTP/1.1 400 Bad Request\r\n\r\n"), PLAIN),
+    "SSH": (lambda _: speaks(b"SSH-2.0-OpenSSH_9.2\r\n"), PLAIN),
+    "no such name": (lambda _: alert(112), "it knows no host of that name"),
+    "access denied": (lambda _: alert(49), "access denied"),
+}
+ACCIDENTS: dict[str, tuple[Peer, str]] = {
+    "closed at once": (lambda _: None, "the connection broke off"),
+    "closed in the handshake": (speaks(b""), "the connection broke off"),
+    "cut off in the handshake": (speaks(b"\x16\x03\x03\x00\x7a\x02"), "the connection broke off"),
+    "an internal error": (alert(80), "it reports an internal error of its TLS"),
+}
+
+
+def told(
+    target: Target, made: Authorities, what: Peer, status: int, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """Run, and ask `check` and `status`; return what each says, which ends with `status`."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.folder / "root.pem"))
+    with peer(what, CREATED) as (url, seen):
+        run = target.run(MESSAGES, "-q", api_url=url, max_retry_seconds=0.01)
+        commands = [
+            tool(target.folder, name, api_url=url, token=TOKEN) for name in ("check", "status")
+        ]
+    assert [run.status, *(each.status for each in commands)] == [status] * 3
+    assert run.states == []
+    assert seen == []
+    said = [each.log for each in (run, *commands)]
+    assert not [each for each in said if url.removeprefix("https://") not in each]
+    return said
+
+
+@pytest.mark.parametrize("name", UNTRUSTED)
+def test_a_certificate_that_proves_nothing_ends_the_run_at_once(
+    target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for said in told(target, made, made.context(name), 76, monkeypatch):
+        assert UNTRUSTED[name] in said
+        assert "Check `api_url`, the machine's clock and certificates" in said
+        assert "Trying again" not in said
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_does_no_tls_of_ours_ends_the_run_at_once(
+    target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    what, words = OTHERS[name]
+    for said in told(target, made, what(made), 76, monkeypatch):
+        assert words in said
+        assert "Trying again" not in said
+
+
+@pytest.mark.parametrize("name", ACCIDENTS)
+def test_an_accident_in_the_handshake_is_tried_again(
+    target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    what, words = ACCIDENTS[name]
+    run, *commands = told(target, made, what, 69, monkeypatch)
+    assert "Trying again" in run
+    for said in (run, *commands):
+        assert words in said
+
+
+def test_a_certificate_of_a_trusted_authority_is_taken(
+    target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are refused for what is wrong with them, and nothing else."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.folder / "root.pem"))
+    with peer(made.context("good", ANY_CIPHER), CREATED) as (url, seen):
+        outcome = target.run(MESSAGES, api_url=url)
+    assert (outcome.status, outcome.states) == (0, ["1"])
+    assert TOKEN.encode() in seen[0]

@@ -1,0 +1,121 @@
+"""Certificates of every kind, and servers that do TLS with them or do something else."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from tests.support.serving import receive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+HERE = "subjectAltName=IP:127.0.0.1"
+ANY_CIPHER = "DEFAULT:@SECLEVEL=0"
+_EC = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+_SETTINGS = """
+[ca]
+default_ca = made
+[made]
+database = index.txt
+new_certs_dir = .
+default_md = sha256
+default_days = 10
+policy = policy
+unique_subject = no
+rand_serial = yes
+copy_extensions = copy
+[policy]
+commonName = supplied
+"""
+
+Peer: TypeAlias = "ssl.SSLContext | Callable[[socket.socket], None]"
+"""What a server does TLS with, or does with a connection."""
+
+
+@dataclass(frozen=True)
+class Authorities:
+    """Makes certificates with `openssl`, in a folder: those of `root` are meant to be trusted."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        """Make `root`, and `other`, which is not to be trusted."""
+        (self.folder / "settings").write_text(_SETTINGS)
+        (self.folder / "index.txt").touch()
+        for name in ("root", "other"):
+            self.self_signed(name, "keyUsage=critical,keyCertSign")
+        self.leaf("between", extensions=("basicConstraints=critical,CA:TRUE",))
+
+    def self_signed(self, name: str, *extensions: str) -> None:
+        """Make a certificate that signs itself."""
+        self._request(name, _EC, extensions, "-x509", "-days", "10")
+
+    def leaf(
+        self,
+        name: str,
+        *options: str,
+        by: str = "root",
+        extensions: tuple[str, ...] = (HERE,),
+        key: tuple[str, ...] = _EC,
+    ) -> None:
+        """Make a certificate that is signed by another; `options` are those of `openssl ca`."""
+        self._request(name, key, extensions)
+        self._openssl(
+            *("ca", "-batch", "-notext", "-config", "settings", "-in", f"{name}.pem"),
+            *("-cert", f"{by}.pem", "-keyfile", f"{by}.key", "-out", f"{name}.pem", *options),
+        )
+
+    def context(self, name: str, ciphers: str = ANY_CIPHER) -> ssl.SSLContext:
+        """Return what a server does TLS with; it is less strict than clients are."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers(ciphers)
+        context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        return context
+
+    def _request(
+        self, name: str, key: tuple[str, ...], extensions: tuple[str, ...], *options: str
+    ) -> None:
+        added = [word for each in extensions for word in ("-addext", each)]
+        files = ("-keyout", f"{name}.key", "-out", f"{name}.pem")
+        self._openssl(
+            "req", "-newkey", *key, "-nodes", "-subj", f"/CN={name}", *files, *added, *options
+        )
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
+
+
+@contextmanager
+def peer(what: Peer, answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Give every request over TLS an `answer`; yields the URL, and what was read of requests."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=converse, args=(connection,), daemon=True).start()
+
+        def converse(connection: socket.socket) -> None:
+            connection.settimeout(10)
+            with connection, suppress(OSError):
+                if not isinstance(what, ssl.SSLContext):
+                    what(connection)
+                    return
+                with what.wrap_socket(connection, server_side=True) as wire:
+                    seen.append(receive(wire))
+                    wire.sendall(answer)
+
+        def serve_until_closed() -> None:
+            with suppress(OSError):
+                serve()
+
+        threading.Thread(target=serve_until_closed, daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", seen

@@ -97,6 +97,24 @@ def check_files(*uses: Use) -> None:
     Files([*uses, *output_streams(sys.stdout)]).check()
 
 
+def require_local() -> None:
+    """See that the extra `local` is there.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
+    from target_stitch_import.local.extra import (  # noqa: PLC0415 - only where it is needed
+        LocalExtraMissingError,
+        require_extra,
+    )
+
+    try:
+        require_extra()
+    except LocalExtraMissingError as error:
+        raise ConfigurationError(str(error)) from None
+
+
 class _Input(click.File):
     """A file to read, or stdin where there is one."""
 

@@ -7,6 +7,7 @@ URL its host and port alone.
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -35,12 +36,27 @@ _UNSENDABLE = (
     requests.exceptions.InvalidHeader,
     FileNotFoundError,
 )
-_UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
-_UNREACHABLE = (
-    requests.ConnectTimeout,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.NewConnectionError,
+_MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError), Failure.LOST),
+    (
+        (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError),
+        Failure.UNTRUSTED,
+    ),
+    ((urllib3.exceptions.NameResolutionError, socket.gaierror), Failure.UNRESOLVED),
+    ((ConnectionRefusedError,), Failure.REFUSED),
+    (
+        (
+            requests.ConnectTimeout,
+            urllib3.exceptions.ConnectTimeoutError,
+            urllib3.exceptions.NewConnectionError,
+        ),
+        Failure.UNREACHABLE,
+    ),
+    ((requests.Timeout,), Failure.TIMED_OUT),
+    ((http.client.IncompleteRead,), Failure.CUT_OFF),
+    ((urllib3.exceptions.ReadTimeoutError,), Failure.TIMED_OUT),
 )
+"""What it means that an error, or one that lies behind it, is of these types; the first counts."""
 
 
 def failure_of(error: Exception) -> Failure:
@@ -49,24 +65,22 @@ def failure_of(error: Exception) -> Failure:
     is_unsendable = any(isinstance(each, _UNSENDABLE) or _is_unreadable(each) for each in causes)
     if is_unsendable or "TLS CA cert" in str(error):
         return Failure.UNSENDABLE
-    if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in causes):
-        return Failure.LOST
-    if any(isinstance(cause, _UNTRUSTED) for cause in causes):
-        return Failure.UNTRUSTED
-    if any(isinstance(cause, _UNREACHABLE) for cause in causes):
-        return Failure.UNREACHABLE
-    if isinstance(error, requests.Timeout):
-        return Failure.TIMED_OUT
-    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
-        return Failure.CUT_OFF
-    if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
-        return Failure.TIMED_OUT
+    if any(map(_is_of_tunnel, causes)):
+        return Failure.PROXY_REFUSED
+    for types, failure in _MEANINGS:
+        if any(isinstance(cause, types) for cause in causes):
+            return failure
     return Failure.LOST
 
 
 def _is_unreadable(error: BaseException) -> bool:
     """Tell whether an error is about a URL, such as that of a proxy, that cannot be read."""
     return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
+
+
+def _is_of_tunnel(error: BaseException) -> bool:
+    """Tell whether a proxy makes no connection; `http.client` has no type for that."""
+    return isinstance(error, OSError) and str(error).startswith("Tunnel connection failed:")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -10,7 +10,7 @@ import functools
 import shlex
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from target_stitch_import.run.http import Endpoint, ImportApiClient
 
 USER_AGENT = "stitch-import"
+QUESTION_SECONDS = 30.0
 _URLS = ("api_url", "small_batch_url", "big_batch_url")
 
 
@@ -213,6 +214,12 @@ def connection(endpoint: Endpoint) -> ImportApiClient:
     from target_stitch_import.run.http import ImportApiClient  # noqa: PLC0415 - slow to import
 
     return ImportApiClient(endpoint)
+
+
+def questions(endpoint: Endpoint) -> ImportApiClient:
+    """Return a connection for short questions, whose answer a person waits for."""
+    seconds = min(endpoint.read_timeout_seconds, QUESTION_SECONDS)
+    return connection(replace(endpoint, read_timeout_seconds=seconds))
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

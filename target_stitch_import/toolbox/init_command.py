@@ -18,8 +18,8 @@ from target_stitch_import.toolbox.common import (
     Result,
     answering,
     check_files,
-    connection,
     examples,
+    questions,
     require_local,
     say,
 )
@@ -231,7 +231,7 @@ def _try(answers: _Answers, *, with_request: bool) -> None:
         require_local()
         return
     try:
-        connection(settings.endpoint(USER_AGENT)).check()
+        questions(settings.endpoint(USER_AGENT)).check()
     except (ServiceUnavailableError, ProtocolError) as error:
         raise type(error)(
             f"{error} Nothing was written. With --no-check, it is written untried."

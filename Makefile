@@ -19,6 +19,7 @@ TAPS_READY := $(TAPS:%=.tools/%/.ready)
 # tap-mysql wants `ssl.match_hostname`, which Python 3.12 has no more.
 OLDER_PYTHON = $(or $(shell command -v python3.11 || command -v python3.10),$(PYTHON))
 DEMO_READY := .tools/demo/.ready
+DOCS_READY := .tools/docs/.ready
 # What those taps lock is newer than they ask for, which uv has no option to install.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
@@ -26,7 +27,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: docs uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
 
 test: lint types unit spark
 
@@ -41,7 +42,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SUITE_READY) \
-		$(CLIENTS_READY) $(TRANSIT_JS_READY)
+		$(CLIENTS_READY) $(TRANSIT_JS_READY) $(DOCS_READY)
 	$(BIN)/python -m pytest -n auto --ignore tests/spark
 
 # The Spark data source, on Spark itself; without Java it says so and runs nothing.
@@ -79,9 +80,9 @@ spark-demo: $(SPARK_READY) $(TAP_READY)
 $(SPARK_READY): tests/requirements/spark.txt pyproject.toml | uv
 	$(call environment,-r $< --editable .)
 
-# What the tests of Meltano run: itself, and a tap that sends versions; what installs a release; and
-# clients that others wrote for the Import API.
-$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY): \
+# What the tests of Meltano run: itself, and a tap that sends versions; what installs a release;
+# clients that others wrote for the Import API; and what makes a site of the documentation.
+$(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY) $(DOCS_READY): \
 		.tools/%/.ready: tests/requirements/%.txt | uv
 	$(call environment,-r $<)
 
@@ -153,6 +154,10 @@ count: $(READY)
 growth: $(READY)
 	$(BIN)/python benchmarks/growth.py
 
+# The documentation as a site, in build/docs; a warning fails it.
+docs: $(DOCS_READY)
+	NO_MKDOCS_2_WARNING=1 .tools/docs/bin/mkdocs build --strict
+
 dist: $(READY)
 	$(BIN)/python -m build
 
@@ -170,6 +175,7 @@ lock: uv
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt
+	echo 'mkdocs-material>=9.7' | $(COMPILE) - --output-file tests/requirements/docs.txt
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/requirements/meltano.txt
 	printf 'stitchclient>=1\ntarget-stitch>=4\n' | $(COMPILE) - --output-file tests/requirements/clients.txt
 	echo 'meltanolabs-tap-postgres>=0.10' | $(COMPILE) - --output-file tests/requirements/tap-postgres.txt

@@ -161,7 +161,7 @@ def _observer(settings: Settings, options: Options) -> RunObserver:
         progress, metrics = Progress.live(options.terminal, done), None
     # A dry run's shelf tells of each record.
     path = None if options.dry_run else settings.dead_letter_path
-    return RunObserver(progress, metrics, path)
+    return RunObserver(progress, metrics, path, settings.max_retry_seconds)
 
 
 def _setting(settings: Settings, options: Options) -> closing.Setting:

@@ -344,6 +344,8 @@ PAGE = Content(
     "the page of a run",
     lambda head, _: head.startswith(b"<!doctype html>") and b"<title>Run of " in head,
 )
+ANYTHING = Content("anything", lambda *_: True)
+"""Of a file that is new, or that is only added to."""
 DATABASE = Content("a DuckDB database", lambda head, _: head[8:12] == b"DUCK", may_be_empty=False)
 _JOURNAL_START = b"d\x00be\x00"
 JOURNAL = Content(

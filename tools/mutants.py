@@ -121,10 +121,10 @@ MUTATIONS = [
     Mutation(
         "an unclear answer counts as done",
         "delivery/verdict",
-        '        return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)\n',
+        "        return TryAgain(reason, ambiguous=failure.is_ambiguous, failure=failure)\n",
         "        if failure.is_ambiguous:\n"
         "            return Acknowledged()\n"
-        '        return TryAgain(f"{failure.value}{detail}")\n',
+        "        return TryAgain(reason, failure=failure)\n",
     ),
     Mutation(
         "a 2xx that says ERROR counts as done",

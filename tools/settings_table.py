@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, json_schema
-from target_stitch_import.target import TargetStitchImport
+from target_stitch_import.toolbox.meltano import as_yaml, capabilities, definition, kind
+from target_stitch_import.toolbox.meltano import settings as meltano_settings
 from tools.installation import REQUIREMENT
 
 if TYPE_CHECKING:
@@ -39,17 +38,6 @@ MAIN = (
 """The settings in the README: those that most people touch."""
 
 WRITTEN = ": written by `python -m tools.settings_table`, checked by the tests"
-ACRONYMS = {"api": "API", "id": "ID", "url": "URL"}
-OPTION_LABELS = {
-    ("region", "us"): "North America",
-    ("region", "local"): "Local Import API",
-    ("region", "eu"): "Europe",
-    ("on_invalid_record", "fail"): "End the run",
-    ("on_invalid_record", "dead_letter"): "Set aside",
-    ("naive_datetimes", "utc"): "Append Z",
-    ("naive_datetimes", "fail"): "Refuse the record",
-    ("load_method", "overwrite"): "Overwrite (refused)",
-}
 LIMITS = {
     "minimum": "less than {}",
     "exclusiveMinimum": "{} or less",
@@ -100,79 +88,14 @@ def default(setting: dict[str, Any]) -> str:
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
-def kind(setting: dict[str, Any]) -> str:
-    """Return what Meltano calls the type of a setting in JSON Schema."""
-    if "enum" in setting:
-        return "options"
-    types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
-    alternatives = [each for each in types if each != "null"]
-    if len(alternatives) > 1:
-        return "string"  # the target takes the digits for the number
-    return "decimal" if alternatives == ["number"] else str(alternatives[0])
-
-
-def label(name: str) -> str:
-    """Return a setting's name as people write it."""
-    words = name.split("_")
-    first, *rest = [ACRONYMS.get(word, word) for word in words]
-    return " ".join([first[0].upper() + first[1:], *rest])
-
-
-def meltano_settings() -> list[dict[str, Any]]:
-    """Return the settings as a plugin definition of Meltano lists them."""
-    listed = []
-    for name, setting in settings().items():
-        entry: dict[str, Any] = {"name": name, "label": label(name), "kind": kind(setting)}
-        if "default" in setting:
-            entry["value"] = setting["default"]
-        if name in SECRETS:
-            entry["sensitive"] = True
-        if "enum" in setting:
-            entry["options"] = [
-                {
-                    "label": OPTION_LABELS.get((name, value), value.replace("-", " ").capitalize()),
-                    "value": value,
-                }
-                for value in setting["enum"]
-            ]
-        listed.append(entry | {"description": setting["description"]})
-    return listed
-
-
-def capabilities() -> list[str]:
-    """Return what the target says it can do."""
-    return sorted(each.value for each in TargetStitchImport.capabilities)
-
-
 def plugin_definition() -> str:
     """Return the plugin's definition as Meltano Hub keeps it, as YAML."""
-    definition = {
-        "name": NAME,
-        "namespace": NAME.replace("-", "_"),
-        "variant": "stitch-import",
-        "label": "Stitch Import API",
-        "description": "Delivers what any tap reads to Stitch through the Import API.",
-        "pip_url": REQUIREMENT,
-        "executable": NAME,
-        "capabilities": capabilities(),
-        "keywords": ["meltano_sdk", "api"],
-        "maintenance_status": "active",
-        "domain_url": "https://www.stitchdata.com/docs/developers/import-api/",
-        # One of these sets has to be complete: a token for the service, nothing for a local one.
-        "settings_group_validation": [["region", "token"], ["region", "local_database"]],
-        "settings": meltano_settings(),
-    }
-    return f"# For Meltano Hub and `meltano add --from-ref`{WRITTEN}.\n" + dump(definition)
-
-
-def dump(value: Any) -> str:
-    """Return `value` as YAML."""
-    return yaml.safe_dump(value, sort_keys=False, width=96)
+    return f"# For Meltano Hub and `meltano add --from-ref`{WRITTEN}.\n" + definition(REQUIREMENT)
 
 
 def loader() -> str:
     """Return what of the loader in `meltano.yml` follows from the settings, as YAML."""
-    text = dump({"capabilities": capabilities(), "settings": meltano_settings()})
+    text = as_yaml({"capabilities": capabilities(), "settings": meltano_settings({})})
     return "".join(f"    {line}\n" for line in text.splitlines())
 
 

@@ -12,6 +12,9 @@ class Failure(Enum):
     """Why there is no answer. The value tells a user."""
 
     UNREACHABLE = "no connection"
+    UNRESOLVED = "no connection, as the host name does not resolve"
+    REFUSED = "no connection, as it is refused"
+    PROXY_REFUSED = "no connection, as the proxy refuses it"
     LOST = "the connection broke off"
     TIMED_OUT = "no answer in time"
     CUT_OFF = "the answer was cut off"
@@ -22,6 +25,33 @@ class Failure(Enum):
     def is_ambiguous(self) -> bool:
         """Tell whether the request may have been carried out all the same."""
         return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
+
+    @property
+    def brief(self) -> str:
+        """What it is called where there is little room; empty where there was a connection."""
+        return _BRIEF.get(self, "")
+
+    @property
+    def advice(self) -> str:
+        """What to check, in sentences; empty where there was a connection."""
+        return _ADVICE.get(self, "")
+
+
+_BRIEF = {
+    Failure.UNREACHABLE: "no connection",
+    Failure.UNRESOLVED: "name does not resolve",
+    Failure.REFUSED: "connection refused",
+    Failure.PROXY_REFUSED: "proxy refuses",
+}
+_ADVICE = {
+    Failure.UNREACHABLE: "Check this machine's network, and firewalls and proxies on the way.",
+    Failure.UNRESOLVED: "Check this machine's network and DNS, and the name: that of `region`, "
+    "`api_url` or the proxy in HTTPS_PROXY.",
+    Failure.REFUSED: "Check that the service runs there, host and port of `api_url` or of the "
+    "proxy in HTTPS_PROXY, and firewalls.",
+    Failure.PROXY_REFUSED: "Check what the proxy in HTTPS_PROXY allows, and its user and password: "
+    "http://USER:PASSWORD@HOST:PORT. A host that needs no proxy goes into NO_PROXY.",
+}
 
 
 class End(Enum):

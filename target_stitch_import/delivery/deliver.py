@@ -194,9 +194,10 @@ def until_answered(
         left = rules.max_retry_seconds - spent
         where = f"a batch of stream {quoted(part.stream)}"
         if left < LEAST_LEFT_SECONDS or verdict.at_least_seconds > left:
+            hints = " ".join(filter(None, (verdict.advice, rules.hints.unavailable)))
             raise ServiceUnavailableError(
                 f"The Import API did not take {where} after {tries} tries in {spent:.0f} seconds: "
-                f"{verdict.reason}. {rules.hints.unavailable}"
+                f"{verdict.reason}. {hints}"
             )
         # The last try comes when the time is up, and not before.
         wait = min(wait_seconds(tries, verdict.at_least_seconds, rules.chance()), left)

@@ -39,6 +39,12 @@ class TryAgain:
     reason: str
     at_least_seconds: float = 0.0
     ambiguous: bool = False
+    failure: Failure | None = None
+
+    @property
+    def advice(self) -> str:
+        """What to check, in sentences; empty where nothing can be said."""
+        return self.failure.advice if self.failure else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +81,15 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
         return Stop(
             ProtocolError(
                 f"The Import API cannot be reached, {answer.failure.value}: {answer.detail}. Check "
-                "`api_url`, the machine's clock and certificates, and the environment's proxies "
-                "and certificate bundle."
+                "`api_url`, the machine's clock and certificates, and in the environment the "
+                "proxies and REQUESTS_CA_BUNDLE."
             )
         )
     if answer.failure is not None or answer.status is None:
         failure = answer.failure or Failure.LOST
         detail = f" ({answer.detail})" if answer.detail else ""
-        return TryAgain(f"{failure.value}{detail}", ambiguous=failure.is_ambiguous)
+        reason = f"{failure.value}{detail}"
+        return TryAgain(reason, ambiguous=failure.is_ambiguous, failure=failure)
     status = answer.status
     content = answer.content if answer.is_success else None
     if content is Content.ACKNOWLEDGEMENT:

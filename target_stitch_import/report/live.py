@@ -103,9 +103,12 @@ class Progress:
 
 def trouble(outage: Outage, now: float) -> Part:
     """Return what a line says of a service that takes nothing."""
-    answers = "" if outage.status is None else f"{outage.status}"
-    words = f"service answers {answers}" if answers else "service does not answer"
-    brief = answers or "no answer"
+    if outage.status is not None:
+        words, brief = f"service answers {outage.status}", f"{outage.status}"
+    elif outage.failure and outage.failure.brief:
+        words = brief = outage.failure.brief
+    else:
+        words, brief = "service does not answer", "no answer"
     if outage.next_try is None:
         return Part(f"{words}, trying again", f"{brief}, trying again")
     seconds = max(math.ceil(outage.next_try - now), 1)

@@ -35,10 +35,13 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.streams import Notice
     from target_stitch_import.report.live import Progress
     from target_stitch_import.report.metrics import Metrics
+    from target_stitch_import.report.stats import Outage
     from target_stitch_import.report.terminal import Part
 
 DISTRIBUTION = "target-stitch-import"
 _LOGGER = logging.getLogger(LOGGER_NAME)
+WARNING_SECONDS = 60.0
+"""Between two warnings that nothing has ever reached the service."""
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class RunObserver:
     progress: Progress | None = None
     metrics: Metrics | None = None
     dead_letter_path: str | None = None
+    max_retry_seconds: float = 3600.0
     due: float = 0.0
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
@@ -90,6 +94,7 @@ class RunObserver:
     _repaired: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
     _last_state: bytes | None = None
     _last_state_at: float = 0.0
+    _warns_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._started, self._started_at = self.clock(), self.wall_clock()
@@ -170,20 +175,35 @@ class RunObserver:
         """Take a sample, and tell what is due at `now`."""
         if run.last_state is not self._last_state:
             self._last_state, self._last_state_at = run.last_state, now
-        vitals = self._vitals(now, run)
+        vitals, outage = self._vitals(now, run), run.traffic.availability.outage()
         if now >= self._started + self._history.due_seconds:
             self._history.add(vitals)
         due = [self._started + self._history.due_seconds]
         if self.progress:
             if now >= self._started + self.progress.due_seconds:
                 state_age = None if run.last_state is None else now - self._last_state_at
-                self.progress.tell(vitals, state_age, _urgent(now, run))
+                self.progress.tell(vitals, state_age, _urgent(now, run, outage))
             due.append(self._started + self.progress.due_seconds)
         if self.metrics:
             if now >= self.metrics.due:
                 self.metrics.tell(now)
             due.append(self.metrics.due)
+        if outage and outage.unreached_since is not None and outage.advice:
+            if now >= self._warns_at:
+                self._warn_of_no_connection(now, outage, outage.unreached_since)
+            due.append(self._warns_at)
         self.due = min(due)
+
+    def _warn_of_no_connection(self, now: float, outage: Outage, since: float) -> None:
+        """Say what to check: what has never worked may never do."""
+        self._warns_at = now + WARNING_SECONDS
+        until = self.wall_clock() + since + self.max_retry_seconds - now
+        _LOGGER.warning(
+            "Nothing has reached the Import API yet: %s. %s It is tried again until %s.",
+            outage.reason,
+            outage.advice,
+            datetime.fromtimestamp(until).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        )
 
     def close(self) -> None:
         """Tell what only the end brings out: the run is over."""
@@ -268,9 +288,8 @@ class RunObserver:
         )
 
 
-def _urgent(now: float, run: Standing) -> Part | None:
+def _urgent(now: float, run: Standing, outage: Outage | None) -> Part | None:
     """Return what is to be said before all else: nothing comes in, or nothing goes out."""
-    outage = run.traffic.availability.outage()
     if outage:
         return trouble(outage, now)
     return WAITING if run.lines_read == 0 else None

@@ -8,6 +8,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from target_stitch_import.delivery.answer import Failure
 
 _SMALLEST_SECONDS = 0.0001
 _BUCKETS_PER_OCTAVE = 8
@@ -129,10 +133,22 @@ def _together(one: Vitals, later: Vitals) -> Vitals:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """The service takes nothing: what it last answered, None for no answer, and the next try."""
+    """The service takes nothing: what it last answered, None for no answer, and the next try.
+
+    `failure` and its `reason` say why there is no answer. `unreached_since` is when the first
+    request failed, where none has ever been answered.
+    """
 
     status: int | None
     next_try: float | None
+    failure: Failure | None = None
+    reason: str = ""
+    unreached_since: float | None = None
+
+    @property
+    def advice(self) -> str:
+        """What to check, in sentences; empty where nothing can be said."""
+        return self.failure.advice if self.failure else ""
 
 
 @dataclass(slots=True)
@@ -145,16 +161,23 @@ class Availability:
 
     _since: float | None = None
     _status: int | None = None
+    _failure: Failure | None = None
+    _reason: str = ""
+    _was_reached: bool = False
     _past_seconds: float = 0.0
     _tries: dict[int, float] = field(default_factory=dict)
 
-    def failed(self, now: float, status: int | None) -> None:
+    def failed(
+        self, now: float, status: int | None, failure: Failure | None = None, reason: str = ""
+    ) -> None:
         """Note that a request is to be tried again, as it was answered `status`, or not at all."""
         self._since = now if self._since is None else self._since
-        self._status = status
+        self._was_reached |= status is not None
+        self._status, self._failure, self._reason = status, failure, reason
 
     def answered(self, now: float) -> None:
         """Note that a request got an answer that settles something."""
+        self._was_reached = True
         if self._since is not None:
             self._past_seconds += now - self._since
             self._since = None
@@ -169,9 +192,16 @@ class Availability:
 
     def outage(self) -> Outage | None:
         """Return what is wrong now, if anything is."""
-        if self._since is None:
+        since = self._since
+        if since is None:
             return None
-        return Outage(self._status, min(self._tries.copy().values(), default=None))
+        return Outage(
+            self._status,
+            min(self._tries.copy().values(), default=None),
+            self._failure,
+            self._reason,
+            None if self._was_reached else since,
+        )
 
     def unavailable_seconds(self, now: float) -> float:
         """Return how long the service was away until `now`, in all."""

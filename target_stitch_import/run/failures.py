@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -37,14 +38,28 @@ _UNSENDABLE = (
     requests.exceptions.InvalidHeader,
     FileNotFoundError,
 )
-_UNTRUSTED = (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError)
 _OPENSSL_PLACE = re.compile(r"^\[SSL[^\]]*\] | ?\(?_ssl\.c:\d+\)?:? ?")
 """Where in OpenSSL and Python an error of TLS is from."""
-_UNREACHABLE = (
-    requests.ConnectTimeout,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.NewConnectionError,
+_MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
+    (
+        (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError),
+        Failure.UNTRUSTED,
+    ),
+    ((urllib3.exceptions.NameResolutionError, socket.gaierror), Failure.UNRESOLVED),
+    ((ConnectionRefusedError,), Failure.REFUSED),
+    (
+        (
+            requests.ConnectTimeout,
+            urllib3.exceptions.ConnectTimeoutError,
+            urllib3.exceptions.NewConnectionError,
+        ),
+        Failure.UNREACHABLE,
+    ),
+    ((requests.Timeout,), Failure.TIMED_OUT),
+    ((http.client.IncompleteRead,), Failure.CUT_OFF),
+    ((urllib3.exceptions.ReadTimeoutError,), Failure.TIMED_OUT),
 )
+"""What it means that an error, or one that lies behind it, is of these types; the first counts."""
 
 
 def failure_of(error: Exception) -> Failure:
@@ -55,22 +70,22 @@ def failure_of(error: Exception) -> Failure:
         return Failure.UNSENDABLE
     if any(map(is_accident, causes)):
         return Failure.LOST
-    if any(isinstance(cause, _UNTRUSTED) for cause in causes):
-        return Failure.UNTRUSTED
-    if any(isinstance(cause, _UNREACHABLE) for cause in causes):
-        return Failure.UNREACHABLE
-    if isinstance(error, requests.Timeout):
-        return Failure.TIMED_OUT
-    if any(isinstance(cause, http.client.IncompleteRead) for cause in causes):
-        return Failure.CUT_OFF
-    if any(isinstance(cause, urllib3.exceptions.ReadTimeoutError) for cause in causes):
-        return Failure.TIMED_OUT
+    if any(map(_is_of_tunnel, causes)):
+        return Failure.PROXY_REFUSED
+    for types, failure in _MEANINGS:
+        if any(isinstance(cause, types) for cause in causes):
+            return failure
     return Failure.LOST
 
 
 def _is_unreadable(error: BaseException) -> bool:
     """Tell whether an error is about a URL, such as that of a proxy, that cannot be read."""
     return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
+
+
+def _is_of_tunnel(error: BaseException) -> bool:
+    """Tell whether a proxy makes no connection; `http.client` has no type for that."""
+    return isinstance(error, OSError) and str(error).startswith("Tunnel connection failed:")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -196,10 +196,10 @@ class ImportApiClient:
         verdict = judge(answer, time.time())
         if isinstance(verdict, Stop) and (answer.failure or answer.is_success):
             raise verdict.error
+        if answer.failure and isinstance(verdict, TryAgain):
+            raise _unanswered(verdict)
         if answer.status != 200 or not _is_well(answer):
             said = f"{answer.status} {shown(words_of(answer.body))}"
-            if answer.failure and isinstance(verdict, TryAgain):
-                said = verdict.reason
             raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
         # The request had nothing in it that could come back.
         return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)
@@ -214,7 +214,7 @@ class ImportApiClient:
         if isinstance(verdict, Stop):
             raise verdict.error
         if isinstance(verdict, TryAgain):
-            raise ServiceUnavailableError(f"The Import API did not answer: {verdict.reason}")
+            raise _unanswered(verdict)
         if not isinstance(verdict, Rejected):
             raise ProtocolError(
                 f"What answers at {self._endpoint.base_url} takes a request that holds nothing, "
@@ -263,6 +263,12 @@ class ImportApiClient:
     def close(self) -> None:
         """Close the connection."""
         self._routes.close()
+
+
+def _unanswered(verdict: TryAgain) -> ServiceUnavailableError:
+    """Return the error of a request that could be tried again, and is not."""
+    hint = f" {verdict.advice}" if verdict.advice else ""
+    return ServiceUnavailableError(f"The Import API did not answer: {verdict.reason}.{hint}")
 
 
 def _is_well(answer: Answer) -> bool:

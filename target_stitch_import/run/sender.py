@@ -224,7 +224,8 @@ class Sender:
 
     def _note_availability(self, verdict: Verdict, status: int | None, now: float) -> None:
         if isinstance(verdict, TryAgain):
-            self.traffic.availability.failed(now, status)
+            failure, reason = verdict.failure, verdict.reason
+            self.traffic.availability.failed(now, status, failure, reason)
         else:
             self.traffic.availability.answered(now)
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from target_stitch_import.toolbox.connect_command import source, token
+from target_stitch_import.toolbox.init_command import init
 from target_stitch_import.toolbox.local_command import serve, tables
 from target_stitch_import.toolbox.push_command import push, validate
 from target_stitch_import.toolbox.replay_command import replay
@@ -32,6 +33,7 @@ Exit status:
 
 \b
 Examples:
+  stitch-import init
   stitch-import serve --database warehouse.duckdb
   stitch-import check -c config.json
   stitch-import COMMAND --help
@@ -78,5 +80,5 @@ def main() -> None:
     """Work with Stitch's Import API, with Stitch Connect, or with a local stand-in for both."""
 
 
-for _command in (status, check, validate, push, replay, source, token, report, tables, serve):
+for _command in (init, status, check, validate, push, replay, source, token, report, tables, serve):
     main.add_command(_command)

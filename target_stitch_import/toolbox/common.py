@@ -10,7 +10,7 @@ import functools
 import shlex
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from target_stitch_import.run.http import Endpoint, ImportApiClient
 
 USER_AGENT = "stitch-import"
+QUESTION_SECONDS = 30.0
 _URLS = ("api_url", "small_batch_url", "big_batch_url")
 
 
@@ -95,6 +96,24 @@ def check_files(*uses: Use) -> None:
     from target_stitch_import.files import Files, output_streams  # noqa: PLC0415
 
     Files([*uses, *output_streams(sys.stdout)]).check()
+
+
+def require_local() -> None:
+    """See that the extra `local` is there.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
+    from target_stitch_import.local.extra import (  # noqa: PLC0415 - only where it is needed
+        LocalExtraMissingError,
+        require_extra,
+    )
+
+    try:
+        require_extra()
+    except LocalExtraMissingError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 class _Input(click.File):
@@ -196,6 +215,12 @@ def connection(endpoint: Endpoint) -> ImportApiClient:
     from target_stitch_import.run.http import ImportApiClient  # noqa: PLC0415 - slow to import
 
     return ImportApiClient(endpoint)
+
+
+def questions(endpoint: Endpoint) -> ImportApiClient:
+    """Return a connection for short questions, whose answer a person waits for."""
+    seconds = min(endpoint.read_timeout_seconds, QUESTION_SECONDS)
+    return connection(replace(endpoint, read_timeout_seconds=seconds))
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

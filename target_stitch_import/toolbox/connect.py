@@ -186,11 +186,12 @@ class ConnectApi:
                 f"Stitch Connect at {self._base_url} cannot be reached: {text}. Check `api_url`, "
                 "the machine's clock and certificates, and the environment's proxies."
             )
-        # Nobody knows, and doing it once more could do it twice.
-        doubt = " It may be done all the same: see what is there, before trying again."
-        unclear = method != "GET" and failure.is_ambiguous
+        hint = f" {failure.advice}" if failure.advice else ""
+        if method != "GET" and failure.is_ambiguous:
+            # Nobody knows, and doing it once more could do it twice.
+            hint = " It may be done all the same: see what is there, before trying again."
         return ServiceUnavailableError(
-            f"Stitch Connect at {self._base_url} did not answer: {text}.{doubt if unclear else ''}"
+            f"Stitch Connect at {self._base_url} did not answer: {text}.{hint}"
         )
 
     def _refused(

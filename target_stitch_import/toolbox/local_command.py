@@ -13,6 +13,7 @@ from target_stitch_import.toolbox.common import (
     answering,
     check_files,
     examples,
+    require_local,
     telling_errors,
 )
 
@@ -22,7 +23,7 @@ def _serve(context: click.Context, /, **given: Any) -> None:
     from target_stitch_import.files import Use, database  # noqa: PLC0415 - not for --help
 
     with telling_errors():
-        _require_local()
+        require_local()
         uses = []
         if given["database"]:
             uses += database("option `--database`", str(given["database"]))
@@ -68,7 +69,7 @@ def tables(database: Path, rows: int) -> Result:
     from target_stitch_import.errors import InputError  # noqa: PLC0415
     from target_stitch_import.files import Use  # noqa: PLC0415
 
-    _require_local()
+    require_local()
     check_files(Use("option `--database`", str(database)))
     from target_stitch_import.local.warehouse.listing import (  # noqa: PLC0415 - heavy
         ListingError,
@@ -80,17 +81,3 @@ def tables(database: Path, rows: int) -> Result:
         return Result(document(database, rows), "\n".join(listing(database, rows)))
     except ListingError as error:
         raise InputError(f"The tables cannot be shown: {error}.") from None
-
-
-def _require_local() -> None:
-    """See that the extra is there. Raises ConfigurationError."""
-    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
-    from target_stitch_import.local.extra import (  # noqa: PLC0415 - only where it is needed
-        LocalExtraMissingError,
-        require_extra,
-    )
-
-    try:
-        require_extra()
-    except LocalExtraMissingError as error:
-        raise ConfigurationError(str(error)) from None

@@ -12,8 +12,8 @@ from target_stitch_import.toolbox.common import (
     Result,
     answering,
     connecting,
-    connection,
     examples,
+    questions,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def status(where: Where) -> Result:
     what answers is not the Import API.
     """
     endpoint = where.settings(needs_token=False).endpoint(USER_AGENT)
-    said = connection(endpoint).status()
+    said = questions(endpoint).status()
     document = {"url": endpoint.base_url, "healthy": True, "answer": _parsed(said)}
     return Result(document, f"The Import API at {endpoint.base_url} is well: {said}")
 
@@ -56,7 +56,7 @@ def check(where: Where) -> Result:
     way once it has accepted the token. Where the token belongs to the other region, that is said.
     """
     endpoint = where.settings().endpoint(USER_AGENT)
-    connection(endpoint).check()
+    questions(endpoint).check()
     document = {"url": endpoint.base_url, "token_accepted": True}
     return Result(document, f"The token is good for this region, at {endpoint.base_url}.")
 

@@ -113,14 +113,21 @@ def test_passing_trouble_is_tried_again(status: int) -> None:
     assert verdict == TryAgain(f"{status} try later", 7.0)
 
 
-PASSING = [Failure.UNREACHABLE, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
+NO_CONNECTION = [
+    Failure.UNREACHABLE,
+    Failure.UNRESOLVED,
+    Failure.REFUSED,
+    Failure.PROXY_REFUSED,
+]
+PASSING = [*NO_CONNECTION, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
 
 
 @pytest.mark.parametrize("failure", PASSING)
 def test_no_answer_is_tried_again(failure: Failure) -> None:
     verdict = judge(Answer(failure=failure), NOW)
     assert isinstance(verdict, TryAgain)
-    assert verdict.ambiguous == (failure is not Failure.UNREACHABLE)
+    assert verdict.ambiguous == (failure not in NO_CONNECTION)
+    assert bool(verdict.advice) == (failure in NO_CONNECTION)
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,13 @@ def test_commands_run_and_print_what_is_said(
 ) -> None:
     """An account is played by the local Import API; all else is as the reader types it.
 
-    A file that is given a token is for its owner alone.
+    `init` is answered by options and the environment. A file that is given a token is for its owner
+    alone.
     """
-    account = ('"region": "us"', f'"api_url": "{shell["API_URL"]}"')
+    url = shell["API_URL"]
+    account = ('"region": "us"', f'"api_url": "{url}"')
+    answered = ("stitch-import init", f"stitch-import init --region us --api-url {url}")
+    shell |= {"TARGET_STITCH_IMPORT_TOKEN": "YOUR-TOKEN"}
     old = _migrated()[0].replace("https://api.stitchdata.com", shell["API_URL"])
     (tmp_path / "target-stitch.json").touch(mode=0o600)
     (tmp_path / "target-stitch.json").write_text(old)
@@ -116,7 +120,7 @@ def test_commands_run_and_print_what_is_said(
         if block[0].text.startswith(tuple(NOT_RUN)):
             continue
         for line in block:
-            line.text = line.text.replace(*account)
+            line.text = line.text.replace(*account).replace(*answered)
             run(line, tmp_path, shell)
     secret = [path for path in tmp_path.glob("*.json") if "YOUR-TOKEN" in path.read_text()]
     assert not [path.name for path in secret if path.stat().st_mode & 0o077]

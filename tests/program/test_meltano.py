@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from target_stitch_import.config.settings import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 from tests.support.dbase import write_dbase
 from tests.support.meltano import ROOT, Project
-from tools.installation import REQUIREMENT
+from tests.support.toolbox import TOOL
 from tools.settings_table import COPIES, PLUGIN, Copy
 
 TAP_DBF = ROOT / ".tools" / "tap-dbf" / "bin" / "tap-dbf"
@@ -125,18 +126,15 @@ def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) ->
     """The definition is added, set, asked and run; a row that is gone at the source is gone."""
     assert TAP_DBF.exists(), "tap-dbf is not installed: run `make test`."
     project = Project(tmp_path, DBASE_PROJECT)
-    definition = PLUGIN.read_text()
-    assert definition.count(f"pip_url: {REQUIREMENT}\n") == 1
-    reference = tmp_path / "definition.yml"
-    reference.write_text(
-        definition.replace(f"pip_url: {REQUIREMENT}", f"pip_url: -e {ROOT}[local]")
-    )
+    init = [*TOOL, "init", "--meltano", "--region", "local"]
+    subprocess.run(init, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    reference = tmp_path / f"{TARGET}.yml"
+    assert f"pip_url: -e {ROOT}[local]\n" in reference.read_text()
     add = ("add", "--plugin-type", "loader", TARGET, "--from-ref", str(reference), "--install")
     project.meltano(*add)
     about = project.meltano("invoke", TARGET, "--about", "--format", "json")
     assert json.loads(about[about.index("{") :])["name"] == TARGET
 
-    project.meltano("config", "set", TARGET, "region", "local")
     project.meltano("config", "set", TARGET, "token", SECRET)
     assert SECRET not in project.file.read_text()
     shown = project.meltano("config", "list", TARGET)

@@ -53,6 +53,10 @@ class Screen:
         assert found, f"{pattern!r} is not in {self.written!r}"
         return found[0]
 
+    def type(self, text: str) -> None:
+        """Type it, as the person before it would."""
+        os.write(self._leader, text.encode())
+
     @property
     def drawn(self) -> list[str]:
         """The live lines so far."""

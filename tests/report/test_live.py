@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_stitch_import.delivery.answer import Failure
 from target_stitch_import.report.live import Progress, trouble
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.report.stats import Outage, Standing, Traffic, Vitals
@@ -117,6 +118,21 @@ def test_the_state_is_there_on_narrow_terminals(columns: int, shown: str) -> Non
         (Outage(503, 112.0), "service answers 503, next try in 12 s", "503, retry in 12 s"),
         (Outage(429, 400.0), "service answers 429, next try in 5:00", "429, retry in 5:00"),
         (Outage(503, 99.0), "service answers 503, next try in 1 s", "503, retry in 1 s"),
+        (
+            Outage(None, 112.0, Failure.UNRESOLVED),
+            "name does not resolve, next try in 12 s",
+            "name does not resolve, retry in 12 s",
+        ),
+        (
+            Outage(None, 112.0, Failure.PROXY_REFUSED),
+            "proxy refuses, next try in 12 s",
+            "proxy refuses, retry in 12 s",
+        ),
+        (
+            Outage(None, 112.0, Failure.TIMED_OUT),
+            "service does not answer, next try in 12 s",
+            "no answer, retry in 12 s",
+        ),
         (Outage(None, None), "service does not answer, trying again", "no answer, trying again"),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 from target_stitch_import.batching.lanes import Counts
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.batching.set_aside import SetAside
+from target_stitch_import.delivery.answer import Failure
 from target_stitch_import.report.live import Progress
 from target_stitch_import.report.metrics import Metrics
 from target_stitch_import.report.observer import Ending, RunObserver
@@ -26,6 +27,7 @@ from target_stitch_import.report.stats import (
     Latencies,
     Outage,
     Standing,
+    Traffic,
     Vitals,
 )
 from target_stitch_import.report.summary import Series, Summary, write_summary
@@ -34,6 +36,7 @@ from tests.support.processes import end, is_full, running, say, until
 from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from target_stitch_import.local import ImportApi
@@ -251,6 +254,64 @@ def test_what_was_away_and_is_away_adds_up() -> None:
     assert availability.outage() == Outage(None, None)
     availability.answered(12.0)
     assert (availability.unavailable_seconds(99.0), availability.outage()) == (7.0, None)
+
+
+def untroubled(run: Traffic) -> None:
+    del run
+
+
+def refused(run: Traffic) -> None:
+    run.availability.failed(100.0, None, Failure.REFUSED, "refused (127.0.0.1:9)")
+
+
+def answered_before(run: Traffic) -> None:
+    run.availability.answered(99.0)
+    refused(run)
+
+
+def busy_before(run: Traffic) -> None:
+    run.availability.failed(99.0, 503)
+    refused(run)
+
+
+def broken_off(run: Traffic) -> None:
+    run.availability.failed(100.0, None, Failure.LOST, "the connection broke off")
+
+
+@pytest.mark.parametrize(
+    ("happens", "warned_at"),
+    [
+        (untroubled, []),
+        (refused, [100.0, 160.0, 220.0]),
+        (answered_before, []),
+        (busy_before, []),
+        (broken_off, []),
+    ],
+)
+def test_what_was_never_reached_is_told_each_minute(
+    happens: Callable[[Traffic], None], warned_at: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what to check, and until when it is tried again; until something answers."""
+    now, traffic, told = 100.0, Traffic(), []
+    clocks: dict[str, Any] = {"clock": lambda: now, "wall_clock": lambda: 1_700_000_000.0 + now}
+    observer = RunObserver(max_retry_seconds=150.0, **clocks)
+    happens(traffic)
+    until = datetime.fromtimestamp(1_700_000_000.0 + 250).astimezone()
+    warning = (
+        "Nothing has reached the Import API yet: refused (127.0.0.1:9). "
+        f"{Failure.REFUSED.advice} It is tried again until {until:%Y-%m-%d %H:%M:%S}."
+    )
+    while now < 400:
+        caplog.clear()
+        observer.tick(now, Standing(traffic=traffic))
+        told += [now] * len(caplog.messages)
+        assert set(caplog.messages) <= {warning}
+        assert observer.due > now
+        now = observer.due
+        if now > 250 and traffic.availability.outage():
+            traffic.availability.answered(now)
+            refused(traffic)
+    assert told == pytest.approx(warned_at)
 
 
 def test_the_file_is_json_with_the_series_in_one_line(tmp_path: Path) -> None:

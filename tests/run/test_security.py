@@ -11,13 +11,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import urllib3
 
 from target_stitch_import.delivery.answer import Answer, End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, Rejected, Stop, judge
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local import Strictness
-from target_stitch_import.run.failures import failure_of
 from target_stitch_import.run.http import Endpoint, ImportApiClient
 from tests.support.programs import require
 from tests.support.serving import receive, server
@@ -84,6 +82,30 @@ def test_no_variable_switches_verification_off(
         outcome = target.run(MESSAGES, api_url=url, max_retry_seconds=1)
     assert outcome.states == []
     assert seen == []
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_a_company_s_certificates_count_for_this_machine_too(
+    target: Target, tmp_path: Path, *, is_trusted: bool
+) -> None:
+    """Of a local Import API that made its certificate itself, as `serve --tls-self-signed` does."""
+    require("openssl")
+    pair = tmp_path / "pair"
+    with LocalApi(tls_self_signed=pair) as api:
+        target.environment["REQUESTS_CA_BUNDLE"] = str(pair / "cert.pem") if is_trusted else ""
+        assert api.url.startswith("https://127.0.0.1:")
+        outcome = target.run(MESSAGES, api_url=api.url)
+        assert len(api.requests()) == is_trusted
+        checked = tool(
+            tmp_path, "check", environment=target.environment, api_url=api.url, token=TOKEN
+        )
+    if is_trusted:
+        assert (outcome.status, outcome.states, checked.status) == (0, ["1"], 0)
+        return
+    assert (outcome.status, outcome.states, checked.status) == (76, [], 76)
+    for log in (outcome.log, checked.log):
+        assert "TLS failed: 127.0.0.1:" in log
+        assert "REQUESTS_CA_BUNDLE" in log
 
 
 def test_tls_to_a_port_without_it_ends_the_run(target: Target) -> None:
@@ -331,54 +353,3 @@ def test_what_the_live_service_says_of_a_record_holds_no_value(
         else:
             assert (outcome.status, "[…]" in outcome.log) == (65, True)
     assert "S3CRET" not in outcome.log + reasons + (tmp_path / "summary.json").read_text()
-
-
-@pytest.mark.parametrize(
-    ("error", "failure"),
-    [
-        (urllib3.exceptions.ConnectTimeoutError("t"), Failure.UNREACHABLE),
-        (urllib3.exceptions.SSLError(PermissionError(13, "x")), Failure.UNTRUSTED),
-        (urllib3.exceptions.ProxySchemeUnknown("ftp"), Failure.UNSENDABLE),
-        (urllib3.exceptions.ReadTimeoutError(None, "/", "t"), Failure.TIMED_OUT),  # type: ignore[arg-type]
-        (urllib3.exceptions.ProtocolError("gone", ConnectionResetError()), Failure.LOST),
-    ],
-)
-def test_what_an_error_means_however_it_is_wrapped(error: Exception, failure: Failure) -> None:
-    pool = urllib3.HTTPConnectionPool("localhost")
-    assert failure_of(error) == failure
-    assert failure_of(urllib3.exceptions.MaxRetryError(pool, "/", error)) == failure
-
-
-def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "ftp://127.0.0.1:1")
-    url = "https://api.example.com/v2/import/batch"
-    assert (
-        ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}").failure == Failure.UNSENDABLE
-    )
-
-
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "http://user:hunter[2pass@127.0.0.1:1",
-        "http://user:hunter#2pass@127.0.0.1:1",
-        "http://user:hunter]2@[::1",
-        "http://",
-        "http://:3128",
-        "//",
-        "ftp://user:hunter2@127.0.0.1:1",
-        "http://user:hunter2@127.0.0.1:99999",
-        "http://user:hunter2@127.0.0.1:port",
-    ],
-)
-def test_a_proxy_that_cannot_be_one_is_told_without_its_password(
-    proxy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    monkeypatch.setenv("NO_PROXY", "")
-    url = "https://api.example.com/v2/import/batch"
-    answer = ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}")
-    assert answer.failure is not None
-    assert "hunter" not in answer.detail
-    assert "2pass" not in answer.detail
-    assert "api.example.com:443" in answer.detail

@@ -154,13 +154,6 @@ def test_the_first_fails_while_the_second_succeeds(target: Target, api: ImportAp
     assert delivered(api, "b") == [{"id": 1}]
 
 
-def test_nobody_listens_then_somebody_does_not(target: Target) -> None:
-    settings = {"api_url": "http://127.0.0.1:9", "max_retry_seconds": 0.5}
-    outcome = target.run([schema(), record(1), state(1)], **settings)
-    assert (outcome.status, outcome.states) == (69, [])
-    assert "no connection" in outcome.log
-
-
 def test_bodies_too_large_for_the_service_are_halved_for_the_rest_of_the_run(
     target: Target, api: ImportApi
 ) -> None:

@@ -35,6 +35,7 @@ OF_SERVE = (
     "local/command.py",
     "local/extra.py",
     "local/options.py",
+    "local/server/runtime.py",
     "local/server/serving.py",
     "local/server/tls.py",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Target:
             check=False,
             timeout=60,
             cwd=self.folder,
+            env=os.environ | self.environment,
         )
         log = done.stderr.decode()
         assert "Traceback" not in log

@@ -53,6 +53,43 @@ def test_check(strict_api: ImportApi, tmp_path: Path, token: str, status: int, w
     assert strict_api.requests() == []
 
 
+ELSEWHERE = "https://api.example.com"
+NEXT_STEPS = [
+    ("https://nowhere.invalid:8443", None, "nowhere.invalid:8443", "network and DNS"),
+    ("http://127.0.0.1:9", None, "127.0.0.1:9", "that the service runs there"),
+    (ELSEWHERE, "nowhere.invalid:3128", "the proxy nowhere.invalid:3128", "network and DNS"),
+    (ELSEWHERE, "127.0.0.1:9", "the proxy 127.0.0.1:9", "the proxy in HTTPS_PROXY, and firewalls"),
+    (
+        ELSEWHERE,
+        "{proxy}",
+        "the proxy 127.0.0.1:",
+        "its user and password: http://USER:PASSWORD@HOST:PORT",
+    ),
+]
+
+
+@pytest.mark.parametrize("command", ["status", "check"])
+@pytest.mark.parametrize(("url", "proxy", "named", "step"), NEXT_STEPS)
+def test_no_connection_has_its_next_step(
+    tmp_path: Path, command: str, *, url: str, proxy: str | None, named: str, step: str
+) -> None:
+    """At once: whoever asks is not kept waiting for another try."""
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    with server([refusal]) as (proxy_url, seen):
+        variables = {"NO_PROXY": "", "HTTPS_PROXY": ""}
+        if proxy:
+            host = proxy.format(proxy=proxy_url.partition("//")[2])
+            variables["HTTPS_PROXY"] = f"http://user:hunter2@{host}"
+        config = {"api_url": url, "token": TOKEN}
+        outcome = tool(tmp_path, command, environment=variables, **config)
+    assert outcome.status == 69
+    assert "did not answer: no connection" in outcome.log
+    assert named in outcome.log
+    assert step in outcome.log
+    assert "hunter2" not in outcome.log
+    assert len(seen) == (proxy == "{proxy}")
+
+
 @pytest.mark.parametrize("option", ["--json", ""])
 def test_status_and_check_as_documents(strict_api: ImportApi, tmp_path: Path, option: str) -> None:
     given = [each for each in (option, "--api-url", strict_api.url) if each]

@@ -5,6 +5,7 @@ Everything heavy is imported here, so that importing the package stays cheap.
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -139,6 +140,10 @@ class LocalApi:
         return application
 
 
+class AddressError(OSError):
+    """The service cannot listen where it should; the text says what to do."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn that says when it serves."""
 
@@ -161,7 +166,22 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(256)
-    except BaseException:
+    except OSError as error:
         listener.close()
-        raise
+        raise AddressError(_address_words(host, port, error)) from None
     return listener
+
+
+def _address_words(host: str, port: int, error: OSError) -> str:
+    """Return what is wrong with an address, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} of {host} is taken, perhaps by another `stitch-import serve`; "
+            f"`lsof -i :{port}` shows by what. End that, or give another --port: 0 for a free one"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {port} is not for every user: give a --port above 1023, or 0 for a free one"
+    return (
+        f"host {host} cannot be listened on: {error.strerror}. Give an address of this machine as "
+        "--host, such as 127.0.0.1"
+    )

@@ -13,7 +13,7 @@ import duckdb
 
 from target_stitch_import.local.api.accounts import AccountsError
 from target_stitch_import.local.options import OptionsError
-from target_stitch_import.local.server.runtime import LocalApi
+from target_stitch_import.local.server.runtime import AddressError, LocalApi
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -36,6 +36,8 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
         api = LocalApi(options)
     except (AccountsError, OptionsError) as error:
         return _say(str(error), EX_CONFIG)
+    except AddressError as error:
+        return _say(str(error), EX_UNAVAILABLE)
     except (OSError, duckdb.Error) as error:
         return _say(f"cannot serve: {error}", EX_UNAVAILABLE)
     stop = threading.Event()

@@ -1,0 +1,280 @@
+"""`init`: asks for what a configuration needs, tries it, and writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from target_stitch_import.toolbox.common import (
+    USER_AGENT,
+    Result,
+    answering,
+    check_files,
+    examples,
+    questions,
+    require_local,
+    say,
+)
+
+if TYPE_CHECKING:
+    from target_stitch_import.config.settings import Settings
+
+_INTRODUCTION = (
+    "The region is in the address of your account: app.stitchdata.com is us, and\n"
+    "app.eu-central-1.stitchdata.com is eu. With local, no account is needed."
+)
+_TOKEN_VARIABLE = "TARGET_STITCH_IMPORT_TOKEN"  # noqa: S105 - the name of a variable
+_ENVIRONMENT_FILE = ".env"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What was given or asked for; what is None is still to be asked."""
+
+    region: str | None
+    api_url: str | None
+    token: str | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is nothing left to ask."""
+        return self.region is not None and not self.lacks_token
+
+    @property
+    def lacks_token(self) -> bool:
+        """Whether a token is wanted."""
+        return self.token is None and (self.region != "local" or self.api_url is not None)
+
+    def settings(self) -> Settings:
+        """Return them as settings. Raises ConfigurationError."""
+        from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
+
+        return Settings.load(self.configuration())
+
+    def configuration(self) -> dict[str, str]:
+        """Return them as a configuration file has them."""
+        named = {"region": self.region, "api_url": self.api_url, "token": self.token}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@click.command(
+    epilog=examples(
+        "stitch-import init",
+        "stitch-import init --region local --meltano",
+        "stitch-import init --region eu --token-stdin < token.txt",
+    )
+)
+@click.option(
+    "--region",
+    type=click.Choice(["us", "eu", "local"]),
+    help="Data pipeline region of the account, or local.",
+)
+@click.option("--api-url", metavar="URL", help="Other base URL than the region's.")
+@click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
+@click.option(
+    "--meltano",
+    is_flag=True,
+    help="Write a plugin definition for `meltano add`, and the token to .env.",
+)
+@click.option("--no-check", is_flag=True, help="Do not try what was given.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="File to write; else config.json, or target-stitch-import.yml for Meltano.",
+)
+@answering
+def init(  # noqa: PLR0913 - one argument an option
+    *,
+    region: str | None,
+    api_url: str | None,
+    token_stdin: bool,
+    meltano: bool,
+    no_check: bool,
+    output: str | None,
+) -> Result:
+    """Write a configuration whose region and token were tried.
+
+    It asks for what is not given, and never shows the token, which can also come from
+    TARGET_STITCH_IMPORT_TOKEN or from stdin. A file that is there already is left as it is.
+    """
+    path = output or ("target-stitch-import.yml" if meltano else "config.json")
+    _check_path(path)
+    if meltano:
+        _check_environment_file()
+    given = _Answers(region, api_url, _token(from_stdin=token_stdin))
+    answers = _settled(given, is_tried=not no_check)
+    steps = _write_plugin(path, answers) if meltano else _write_file(path, answers)
+    words = [f"{path} is written. Next:", *(f"  {each}" for each in steps)]
+    if answers.token and not no_check:
+        words.insert(0, "The token is good for this region.")
+    document = {"region": answers.region, "path": path, "tried": not no_check, "next": steps}
+    return Result(document, "\n".join(words))
+
+
+def _check_path(path: str) -> None:
+    """Refuse to write over anything, before anybody is asked.
+
+    Raises:
+        ConfigurationError: There is something, or nothing can be written there.
+    """
+    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
+    from target_stitch_import.files import ANYTHING, Use  # noqa: PLC0415
+
+    if os.path.lexists(path):
+        raise ConfigurationError(
+            f"{path} is there already, and was left as it is. Move it away, or give another path "
+            "with --output."
+        )
+    check_files(Use("option `--output`", path, ANYTHING))
+
+
+def _check_environment_file() -> None:
+    """Refuse to add a token where there is one.
+
+    Raises:
+        ConfigurationError: There is one, or nothing can be written there.
+    """
+    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
+    from target_stitch_import.files import ANYTHING, Use  # noqa: PLC0415
+
+    check_files(Use("`.env`", _ENVIRONMENT_FILE, ANYTHING))
+    if re.search(rf"^\s*(?:export\s+)?{_TOKEN_VARIABLE}\s*=".encode(), _present(), re.MULTILINE):
+        raise ConfigurationError(
+            f"{_ENVIRONMENT_FILE} sets {_TOKEN_VARIABLE} already, and was left as it is. Take the "
+            "line out, or add the plugin without this command."
+        )
+
+
+def _present() -> bytes:
+    """Return what `.env` holds."""
+    path = Path(_ENVIRONMENT_FILE)
+    return path.read_bytes() if path.exists() else b""
+
+
+def _token(*, from_stdin: bool) -> str | None:
+    """Return the token that was given, if one was."""
+    if from_stdin:
+        if sys.stdin is None:
+            raise click.UsageError("There is no stdin to read the token from.")
+        return sys.stdin.readline().strip()
+    if token := os.environ.get(_TOKEN_VARIABLE):
+        say(f"The token is taken from {_TOKEN_VARIABLE}.")
+    return token or None
+
+
+def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
+    """Return answers that work; what was not given is asked for until they do.
+
+    Raises:
+        TargetError: They do not work, and nothing was asked for, or asking would not help.
+    """
+    from target_stitch_import.config.checks import check_url  # noqa: PLC0415 - not for --help
+    from target_stitch_import.errors import ConfigurationError, CredentialsError  # noqa: PLC0415
+
+    if given.api_url is not None:
+        check_url("api_url", given.api_url)
+    answers = given
+    while True:
+        answers = _asked(given, answers.region)
+        try:
+            _try(answers, with_request=is_tried)
+        except (ConfigurationError, CredentialsError) as error:
+            if given.is_complete:
+                raise
+            say(f"{error}\nOnce more, or Control-C to end:")
+        else:
+            return answers
+
+
+def _asked(given: _Answers, last_region: str | None) -> _Answers:
+    """Return the answers with what is missing in `given`, from whoever sits at the terminal."""
+    region, token = given.region, given.token
+    if region is None:
+        _require_terminal("Give the region as --region.")
+        if last_region is None:
+            say(_INTRODUCTION)
+        choice = click.Choice(["us", "eu", "local"])
+        region = click.prompt("Region", default=last_region or "us", type=choice, err=True)
+    if _Answers(region, given.api_url, token).lacks_token:
+        _require_terminal(f"Give the token as {_TOKEN_VARIABLE}, or with --token-stdin.")
+        token = click.prompt("Import API access token (not shown)", hide_input=True, err=True)
+        token = token.strip()
+    return _Answers(region, given.api_url, token)
+
+
+def _require_terminal(instead: str) -> None:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise click.UsageError(f"There is no terminal to ask on. {instead}")
+
+
+def _try(answers: _Answers, *, with_request: bool) -> None:
+    """See that the answers work.
+
+    Raises:
+        TargetError: They do not.
+    """
+    from target_stitch_import.errors import ProtocolError, ServiceUnavailableError  # noqa: PLC0415
+
+    settings = answers.settings()
+    if not with_request:
+        return
+    if settings.starts_local_api:
+        require_local()
+        return
+    try:
+        questions(settings.endpoint(USER_AGENT)).check()
+    except (ServiceUnavailableError, ProtocolError) as error:
+        raise type(error)(
+            f"{error} Nothing was written. With --no-check, it is written untried."
+        ) from None
+
+
+def _write_file(path: str, answers: _Answers) -> list[str]:
+    """Write the configuration; return the commands to run next."""
+    _write(path, json.dumps(answers.configuration(), indent=2) + "\n", os.O_EXCL)
+    quoted = shlex.quote(path)
+    return [f"tap-something | target-stitch-import --config {quoted} > states.jsonl"]
+
+
+def _write_plugin(path: str, answers: _Answers) -> list[str]:
+    """Write the plugin's definition, and the token to `.env`; return the commands to run next."""
+    from target_stitch_import.toolbox.meltano import definition, own_requirement  # noqa: PLC0415
+
+    values = answers.configuration()
+    token = values.pop("token", None)
+    if token:
+        before = _present()
+        line_break = "\n" if before and not before.endswith(b"\n") else ""
+        _write(_ENVIRONMENT_FILE, f"{line_break}{_TOKEN_VARIABLE}={token}\n", os.O_APPEND)
+    extra = "local" if values["region"] == "local" and "api_url" not in values else ""
+    _write(path, definition(own_requirement(extra), values), os.O_EXCL)
+    quoted = shlex.quote(path)
+    return [
+        f"meltano add --plugin-type loader target-stitch-import --from-ref {quoted}",
+        "meltano run tap-something target-stitch-import",
+    ]
+
+
+def _write(path: str, text: str, flags: int) -> None:
+    """Write to a file that only its owner may read.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    from target_stitch_import.errors import OutputError  # noqa: PLC0415 - not for --help
+    from target_stitch_import.private_files import open_private  # noqa: PLC0415
+
+    try:
+        with os.fdopen(open_private(path, os.O_WRONLY | flags), "wb") as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}.") from None

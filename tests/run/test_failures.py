@@ -1,0 +1,95 @@
+"""Why a request got no answer, and what a run and its user make of that."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import urllib3
+
+from target_stitch_import.delivery.answer import Failure
+from target_stitch_import.local import ImportApi as LocalApi
+from target_stitch_import.run.failures import failure_of
+from target_stitch_import.run.http import Endpoint, ImportApiClient
+from tests.support.processes import end, running, say, stream
+from tests.support.singer import record, schema, state
+from tests.support.target import TOKEN, Target, delivered
+
+
+def test_nobody_listens_then_somebody_does_not(target: Target) -> None:
+    settings = {"api_url": "http://127.0.0.1:9", "max_retry_seconds": 0.5}
+    outcome = target.run([schema(), record(1), state(1)], **settings)
+    assert (outcome.status, outcome.states) == (69, [])
+    assert "no connection" in outcome.log
+    assert (
+        outcome.log.count("WARNING  | target-stitch-import | Nothing has reached the Import") == 1
+    )
+    assert "refused (127.0.0.1:9: [Errno 111] Connection refused). Check that the" in outcome.log
+
+
+def test_a_service_that_comes_later_gets_everything(target: Target) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with running(target, api_url=f"http://127.0.0.1:{port}") as process:
+        say(process, schema(), record(1), state(1))
+        stderr = stream(process.stderr)
+        log = b""
+        while b"Nothing has reached the Import API yet" not in log:
+            log += stderr.readline()
+        with LocalApi(port=port) as late:
+            status, states, rest = end(process)
+            assert (status, states, delivered(late)) == (0, [b"1"], [{"id": 1}])
+    assert "Nothing has reached" not in rest
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (urllib3.exceptions.ConnectTimeoutError("t"), Failure.UNREACHABLE),
+        (urllib3.exceptions.NewConnectionError(None, "x"), Failure.UNREACHABLE),  # type: ignore[arg-type]
+        (OSError("Tunnel connection failed: 407 Who are you?"), Failure.PROXY_REFUSED),
+        (urllib3.exceptions.SSLError(PermissionError(13, "x")), Failure.UNTRUSTED),
+        (urllib3.exceptions.ProxySchemeUnknown("ftp"), Failure.UNSENDABLE),
+        (urllib3.exceptions.ReadTimeoutError(None, "/", "t"), Failure.TIMED_OUT),  # type: ignore[arg-type]
+        (urllib3.exceptions.ProtocolError("gone", ConnectionResetError()), Failure.LOST),
+    ],
+)
+def test_what_an_error_means_however_it_is_wrapped(error: Exception, failure: Failure) -> None:
+    pool = urllib3.HTTPConnectionPool("localhost")
+    assert failure_of(error) == failure
+    assert failure_of(urllib3.exceptions.MaxRetryError(pool, "/", error)) == failure
+
+
+def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://127.0.0.1:1")
+    url = "https://api.example.com/v2/import/batch"
+    assert (
+        ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}").failure == Failure.UNSENDABLE
+    )
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:hunter[2pass@127.0.0.1:1",
+        "http://user:hunter#2pass@127.0.0.1:1",
+        "http://user:hunter]2@[::1",
+        "http://",
+        "http://:3128",
+        "//",
+        "ftp://user:hunter2@127.0.0.1:1",
+        "http://user:hunter2@127.0.0.1:99999",
+        "http://user:hunter2@127.0.0.1:port",
+    ],
+)
+def test_a_proxy_that_cannot_be_one_is_told_without_its_password(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    url = "https://api.example.com/v2/import/batch"
+    answer = ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}")
+    assert answer.failure is not None
+    assert "hunter" not in answer.detail
+    assert "2pass" not in answer.detail
+    assert "api.example.com:443" in answer.detail

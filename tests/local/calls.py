@@ -152,7 +152,7 @@ def tables(api: ImportApi) -> list[str]:
     return [
         name
         for (name,) in api.query(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'import_api'"
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'import_api'"
             " AND table_name <> '_sdc_rejected' ORDER BY ALL"
         )
     ]

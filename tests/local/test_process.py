@@ -162,11 +162,15 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
     bad.write_text('{"clients": 5}')
     text = tmp_path / "text.duckdb"
     text.write_text("no database, just words " * 1000)
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as made:
+        made.execute("CREATE SCHEMA _stitch_import; CREATE TABLE _stitch_import.tables (old INT)")
     with ImportApi() as api:
         port = api.url.rpartition(":")[2]
         for more, status, words in (
             (["--port", port], 69, "in use"),
             (["--database", str(text)], 78, "something other than a DuckDB database"),
+            (["--database", str(other)], 69, "made by another version"),
             (["--accounts", str(bad)], 78, "accounts file: Expected `array`, got `int`"),
         ):
             done = subprocess.run(

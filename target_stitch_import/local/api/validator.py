@@ -140,12 +140,12 @@ class RecordSchema:
         return not numbers or _numbers_fit(schema, numbers)
 
     def _texts_fit(self, schema: dict[str, Any], texts: Sequence[str]) -> bool:
-        dated = schema.get("format") == "date-time"
-        if dated and (self._strict or not all_sure(texts)):
-            # Judged one by one: the closer look would be at all columns of every record.
-            if not all(map(self._is_date_time, texts)):
-                return False
-        if "maxLength" in schema and max(map(len, texts)) > schema["maxLength"]:
+        if "format" in schema and (self._strict or not all_sure(texts)):
+            # One by one, since the closer look would be at every column of every record.
+            dated = all(map(self._is_date_time, texts))
+        else:
+            dated = True
+        if not dated or ("maxLength" in schema and max(map(len, texts)) > schema["maxLength"]):
             return False
         return "minLength" not in schema or min(map(len, texts)) >= schema["minLength"]
 

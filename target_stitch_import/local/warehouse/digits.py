@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -107,6 +107,14 @@ def plain(value: Number) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
+
+
+def spelt(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Give a column's values as JSON can carry them: a number that it would round as text."""
+    if kind not in ("integer", "number") or sql_type == "BIGINT":
+        return values
+    text = plain if sql_type == TEXT else str
+    return [None if value is None else text(value) for value in values]
 
 
 @dataclass(frozen=True, slots=True)

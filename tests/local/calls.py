@@ -9,6 +9,7 @@ import requests
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
+    from target_stitch_import.local.server.runtime import LocalApi
 
 JSON = "application/json"
 ACCOUNTS: dict[str, Any] = {
@@ -75,7 +76,7 @@ PUSHED: list[dict[str, Any]] = [
 
 
 def call(
-    api: ImportApi,
+    api: ImportApi | LocalApi,
     path: str = "/v2/import/batch",
     body: Any = None,
     *,

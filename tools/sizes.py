@@ -24,7 +24,6 @@ LONGER = {
     "target_stitch_import/batching/pipeline.py": "is being divided: reading, holding, settling",
     "tests/core/test_checks.py": _DIVIDED_NEXT,
     "tests/core/test_messages.py": _DIVIDED_NEXT,
-    "tests/local/test_warehouse.py": _DIVIDED_NEXT,
     "tests/run/test_batch_files.py": _DIVIDED_NEXT,
     "tests/simulation/process.py": "is being divided along with the sender that it stands in for",
     "tests/toolbox/test_connect.py": _DIVIDED_NEXT,

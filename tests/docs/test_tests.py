@@ -37,10 +37,6 @@ PATCHES = {"setattr", "delattr", "setitem", "delitem"}
 PATCHED = {
     "tests/report/test_metrics.py": "`sys.modules` of the SDK, to be without what is imported",
 }
-TIMED = {
-    "tests/local/test_faults.py": "being replaced by what was asked of the sleeper",
-}
-"""What still does it, and why."""
 
 
 def named(path: Path) -> str:
@@ -79,7 +75,7 @@ def test_no_test_measures_time_or_lets_it_pass(path: Path) -> None:
     """`until` waits for what happens; how long a thing takes is for benchmarks."""
     tree = ast.parse(path.read_text())
     used = attributes(tree, {"time"}) | {each.rpartition(".")[2] for each in imported(tree)}
-    assert bool(used & CLOCKS) == (named(path) in TIMED)
+    assert not used & CLOCKS
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)

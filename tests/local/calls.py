@@ -9,6 +9,7 @@ import requests
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
+    from target_stitch_import.local.server.runtime import LocalApi
 
 JSON = "application/json"
 ACCOUNTS: dict[str, Any] = {
@@ -75,7 +76,7 @@ PUSHED: list[dict[str, Any]] = [
 
 
 def call(
-    api: ImportApi,
+    api: ImportApi | LocalApi,
     path: str = "/v2/import/batch",
     body: Any = None,
     *,
@@ -152,7 +153,7 @@ def tables(api: ImportApi) -> list[str]:
     return [
         name
         for (name,) in api.query(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'import_api'"
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'import_api'"
             " AND table_name <> '_sdc_rejected' ORDER BY ALL"
         )
     ]

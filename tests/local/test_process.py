@@ -162,6 +162,9 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
     bad.write_text('{"clients": 5}')
     text = tmp_path / "text.duckdb"
     text.write_text("no database, just words " * 1000)
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as made:
+        made.execute("CREATE SCHEMA _stitch_import; CREATE TABLE _stitch_import.tables (old INT)")
     with ImportApi() as api:
         port = api.url.rpartition(":")[2]
         for more, status, words in (
@@ -170,6 +173,7 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
             (["--host", "192.0.2.1"], 69, "host 192.0.2.1 cannot be listened on: Cannot assign"),
             (["--host", "nowhere.invalid"], 69, "host nowhere.invalid cannot be listened on: N"),
             (["--database", str(text)], 78, "something other than a DuckDB database"),
+            (["--database", str(other)], 69, "made by another version"),
             (["--accounts", str(bad)], 78, "accounts file: Expected `array`, got `int`"),
         ):
             done = subprocess.run(

@@ -103,8 +103,8 @@ def test_vector(api: ImportApi, vector: dict[str, Any]) -> None:
         assert api.requests() == []
         assert (
             api.query(
-                "SELECT table_name FROM duckdb_tables() WHERE NOT internal"
-                " AND schema_name <> '_stitch_import'"
+                "SELECT table_name FROM information_schema.tables"
+                " WHERE table_schema <> '_stitch_import'"
             )
             == []
         )

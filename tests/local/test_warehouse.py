@@ -5,23 +5,23 @@ from __future__ import annotations
 import itertools
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.local import ImportApi
-from target_stitch_import.local.warehouse.profiles import profiles
 from tests.local.calls import (
     PUSHED,
     batch,
     call,
     columns,
     customers,
-    rejected,
     send,
     tables,
     upsert,
 )
+
+if TYPE_CHECKING:
+    from target_stitch_import.local import ImportApi
 
 
 def utc(*parts: int) -> datetime:
@@ -177,138 +177,6 @@ def test_types(api: ImportApi, schema: dict[str, Any], value: Any, type_: str, s
     assert api.query("SELECT v FROM import_api.t") == [(stored,)]
 
 
-def test_number_columns_widen_without_losing_a_digit(api: ImportApi) -> None:
-    """A DOUBLE column becomes a DECIMAL where a value needs it, later one of greater scale."""
-    lexemes = ["0.1", "2", "1234567890.0123456789", "0.000000000000001"]
-    for at, lexeme in enumerate(lexemes):
-        body = (
-            '{"table_name":"t","schema":{"properties":{"v":{"type":"number"}}},"messages":'
-            f'[{{"action":"upsert","sequence":{at},"data":{{"v":{lexeme}}}}}]}}'
-        )
-        assert call(api, data=body.encode()).status_code == 201
-    assert columns(api, "t") == {"v": "DECIMAL(38,15)"}
-    rows = api.query("SELECT v FROM import_api.t ORDER BY _sdc_sequence")
-    assert [value for (value,) in rows] == [Decimal(lexeme) for lexeme in lexemes]
-
-
-@pytest.mark.parametrize(
-    ("type_", "lexeme", "reason"),
-    [
-        ("integer", "9223372036854775808", "integer out of range for PostgreSQL on"),
-        ("integer", "1" * 400, "integer out of range for PostgreSQL on"),
-        ("number", "1e131073", "decimal out of range for PostgreSQL on"),
-        ("number", "1e-16384", "decimal out of range for PostgreSQL on"),
-    ],
-)
-def test_values_no_column_can_hold(api: ImportApi, type_: str, lexeme: str, reason: str) -> None:
-    """The batch is accepted; the record with the value is rejected, its neighbours load."""
-    body = (
-        f'{{"table_name":"t","schema":{{"properties":{{"v":{{"type":"{type_}"}}}}}},"messages":['
-        '{"action":"upsert","sequence":1,"data":{"v":1}},'
-        f'{{"action":"upsert","sequence":2,"data":{{"v":{lexeme}}}}},'
-        '{"action":"upsert","sequence":3,"data":{"v":3}}]}'
-    )
-    assert call(api, data=body.encode()).status_code == 201
-    assert api.query("SELECT v FROM import_api.t") == [(1,), (3,)]
-    [(table, why)] = rejected(api)
-    assert table == "t"
-    assert why.startswith(reason)
-
-
-@pytest.mark.parametrize(
-    ("destination", "lexeme", "loads"),
-    [
-        ("postgresql", "1e400", True),
-        ("postgresql", "1" * 30 + "." + "1" * 30, True),
-        ("postgresql", "1" * 400, True),
-        ("postgresql", "9" * 4000 + "." + "1" * 4000, True),
-        ("postgresql", "1e131071", True),
-        ("postgresql", "-1e-16383", True),
-        ("redshift", "1e37", True),
-        ("redshift", "1" * 38, True),
-        ("redshift", "1" * 39, False),
-        ("redshift", "1e300", True),  # a double holds it
-        ("redshift", "1.5e400", False),
-        ("snowflake", "1" * 19 + "." + "1" * 19, True),
-        ("snowflake", "1" * 20 + "." + "1" * 19, False),
-        ("bigquery", "1" * 29 + "." + "1" * 9, True),
-        ("bigquery", "1" * 29 + "." + "1" * 10, False),
-        ("bigquery", "1" * 30 + ".1", False),
-    ],
-    ids=lambda value: str(value)[:24],
-)
-def test_numbers_are_kept_exactly_within_the_destinations_range(
-    destination: str,
-    lexeme: str,
-    loads: bool,  # noqa: FBT001
-) -> None:
-    """Whatever DuckDB's own types hold; only what the destination would refuse is rejected."""
-    body = (
-        '{"table_name":"t","schema":{"properties":{"v":{"type":"number"}}},"messages":['
-        f'{{"action":"upsert","sequence":1,"data":{{"v":{lexeme}}}}}]}}'
-    )
-    with ImportApi(destination=destination) as api:
-        assert call(api, data=body.encode()).status_code == 201
-        if loads:
-            [(value,)] = api.query("SELECT v FROM import_api.t")
-            stored = Decimal(repr(value) if isinstance(value, float) else value)
-            assert stored == Decimal(lexeme)
-        else:
-            assert api.tables() == []
-            [(_, why)] = rejected(api)
-            assert why.startswith(f"decimal out of range for {profiles()[destination].title} on")
-
-
-WITHOUT_SCALE = [
-    *("0.5", "1.5", "1234.56", "250000.25", "1E-20", "0.0000001"),
-    "123456789012345678901234567890.5",
-]
-
-
-@pytest.mark.parametrize("together", [True, False])
-def test_numeric_without_scale(api: ImportApi, together: bool) -> None:  # noqa: FBT001
-    """`multipleOf: 1e-38` bounds the digits after the point; the values decide."""
-    decimal = '{"type":["null","number"],"multipleOf":1e-38}'
-    head = f'{{"table_name":"t","schema":{{"properties":{{"v":{decimal}}}}},"messages":['
-    messages = [
-        f'{{"action":"upsert","sequence":{at},"data":{{"v":{lexeme}}}}}'
-        for at, lexeme in enumerate(WITHOUT_SCALE)
-    ]
-    for part in [messages] if together else [[each] for each in messages]:
-        assert call(api, data=f"{head}{','.join(part)}]}}".encode()).status_code == 201
-    rows = api.query("SELECT v FROM import_api.t ORDER BY _sdc_sequence")
-    assert [Decimal(value) for (value,) in rows] == list(map(Decimal, WITHOUT_SCALE))
-    assert rejected(api) == []
-    assert columns(api, "t") == {"v": "VARCHAR"}
-
-
-def test_a_declared_scale_is_kept_where_it_leaves_room(api: ImportApi) -> None:
-    for lexeme, type_ in (("2", "DECIMAL(38,2)"), ("1e30", "DECIMAL(38,2)")):
-        body = (
-            '{"table_name":"t","schema":{"properties":{"v":{"type":"number","multipleOf":0.01}}},'
-            f'"messages":[{{"action":"upsert","sequence":1,"data":{{"v":{lexeme}}}}}]}}'
-        )
-        assert call(api, data=body.encode()).status_code == 201
-        assert columns(api, "t") == {"v": type_}
-
-
-def test_a_number_column_that_becomes_text_writes_each_number_one_way(api: ImportApi) -> None:
-    """So that a key is found again, in its subtable too, however it was written and stored."""
-    big = "1" * 40 + ".5"
-    for at, key in enumerate(["1.50", "2", "1e22", big, "1.5", "2.0", "1e22", big + "0"]):
-        body = (
-            '{"table_name":"t","schema":{"properties":{"id":{"type":"number"}}},'
-            f'"messages":[{{"action":"upsert","sequence":{at},'
-            f'"data":{{"id":{key},"xs":[{at}]}}}}],"key_names":["id"]}}'
-        )
-        assert call(api, data=body.encode()).status_code == 201
-    expected = [("1.5", 4), ("2", 5), ("1" + "0" * 22, 6), (big, 7)]
-    assert api.query("SELECT id, _sdc_sequence FROM import_api.t ORDER BY 2") == expected
-    assert (
-        api.query("SELECT _sdc_source_key_id, value FROM import_api.t__xs ORDER BY 2") == expected
-    )
-
-
 # --- columns over time
 
 
@@ -359,94 +227,6 @@ def test_one_push_loads_several_tables(api: ImportApi) -> None:
     records = [{**PUSHED[0], "table_name": name} for name in ("a", "b", "a")]
     assert call(api, "/v2/import/push", records).status_code == 201
     assert tables(api) == ["a", "b"]
-
-
-# --- nesting
-
-ORDER = {
-    "id": 1,
-    "customer": {"name": "Finn", "address": {"city": "Ooo"}},
-    "line_items": [
-        {"sku": "a", "tax_lines": [{"price": 0.5}]},
-        {"sku": "b", "tax_lines": [{"price": 0.25}]},
-    ],
-    "tags": ["new", 7, None],
-}
-
-
-def test_objects_flatten_and_arrays_become_subtables(api: ImportApi) -> None:
-    send(api, batch("orders", upsert(ORDER), keys=("id",)))
-    assert tables(api) == [
-        "orders",
-        "orders__line_items",
-        "orders__line_items__tax_lines",
-        "orders__tags",
-    ]
-    assert api.query(
-        "SELECT id, customer__name, customer__address__city FROM import_api.orders"
-    ) == [(1, "Finn", "Ooo")]
-    assert api.query(
-        "SELECT _sdc_source_key_id, _sdc_level_0_id, sku FROM import_api.orders__line_items"
-    ) == [(1, 0, "a"), (1, 1, "b")]
-    assert api.query(
-        "SELECT _sdc_source_key_id, _sdc_level_0_id, _sdc_level_1_id, price"
-        " FROM import_api.orders__line_items__tax_lines"
-    ) == [(1, 0, 0, 0.5), (1, 1, 0, 0.25)]
-    assert api.query("SELECT _sdc_level_0_id, value, value__it FROM import_api.orders__tags") == [
-        (0, "new", None),
-        (1, None, 7),
-        (2, None, None),
-    ]
-
-
-def test_an_update_replaces_all_subtable_rows_of_its_key(api: ImportApi) -> None:
-    other = {**ORDER, "id": 2}
-    send(
-        api,
-        batch("orders", upsert(ORDER, 1), upsert(other, 1), keys=("id",)),
-        batch("orders", upsert({"id": 1, "line_items": [{"sku": "c"}]}, 2), keys=("id",)),
-        batch("orders", upsert({"id": 1, "line_items": [{"sku": "late"}] * 9}, 1), keys=("id",)),
-    )
-    assert api.query(
-        "SELECT _sdc_source_key_id, sku FROM import_api.orders__line_items ORDER BY ALL"
-    ) == [(1, "c"), (2, "a"), (2, "b")]
-    assert api.query(
-        "SELECT DISTINCT _sdc_source_key_id FROM import_api.orders__line_items__tax_lines"
-    ) == [(2,)]
-
-
-def test_a_record_of_many_arrays(api: ImportApi) -> None:
-    """Subtables of several forms, and of several depths, come in together and are replaced."""
-    forms = ([1, 2], ["a"], [{"x": 1}, {"y": "z"}], [[1], [2, 3]])
-
-    def arrays(number: int) -> dict[str, Any]:
-        return {f"a{at}": forms[(at + number) % 4] for at in range(120)}
-
-    for number in range(2):
-        messages = [upsert({"id": each, **arrays(number)}, number + 1) for each in (1, 2)]
-        send(api, batch("t", *messages, keys=("id",)))
-    rows = {table["table"]: table["rows"] for table in api.tables()}
-    inner = {name for name in rows if name.endswith("__value")}
-    assert len(rows) == 1 + 120 + len(inner)
-    assert len(inner) == 60, "a fourth of the arrays holds arrays, in each of the two loads"
-    for at in (0, 1, 3, 119):
-        form = forms[(at + 1) % 4]
-        assert rows[f"t__a{at}"] == 2 * len(form), "only rows of the later records are left"
-    assert api.query("SELECT value FROM import_api.t__a3 ORDER BY _sdc_source_key_id, value") == [
-        (1,), (2,), (1,), (2,)
-    ]  # fmt: skip
-    assert api.query(
-        "SELECT _sdc_source_key_id, _sdc_level_0_id, _sdc_level_1_id, value"
-        " FROM import_api.t__a2__value WHERE _sdc_source_key_id = 2 ORDER BY ALL"
-    ) == [(2, 0, 0, 1), (2, 1, 0, 2), (2, 1, 1, 3)]
-
-
-def test_subtables_of_keyless_tables_join_by_the_generated_key(api: ImportApi) -> None:
-    send(api, batch("t", upsert({"n": 1, "xs": [1, 2]}), upsert({"n": 2, "xs": [3]})))
-    assert api.query(
-        "SELECT n, value FROM import_api.t JOIN import_api.t__xs x"
-        " ON x._sdc_source_key___sdc_primary_key = t.__sdc_primary_key ORDER BY value"
-    ) == [(1, 1), (1, 2), (2, 3)]
 
 
 # --- versions
@@ -505,22 +285,3 @@ def test_keys_that_are_points_in_time(api: ImportApi) -> None:
     ]
     send(api, batch("t", *messages, schema=schema, keys=("at",)))
     assert api.query("SELECT v FROM import_api.t") == [(2,)]
-
-
-def test_subtables_follow_a_key_that_widens_or_splits(api: ImportApi) -> None:
-    """A key that is a number of more digits, then a text, still finds its subtable's rows."""
-    for at, key in enumerate(["1.5", "0.12345678901234567890", "1.5", '"one"', '"one"', "1.5"]):
-        body = (
-            '{"table_name":"t","schema":{"properties":{"id":{"type":["number","string"]}}},'
-            f'"messages":[{{"action":"upsert","sequence":{at},'
-            f'"data":{{"id":{key},"xs":[{at}]}}}}],"key_names":["id"]}}'
-        )
-        assert call(api, data=body.encode()).status_code == 201
-    assert api.query(
-        "SELECT _sdc_source_key_id, _sdc_source_key_id__st, value FROM import_api.t__xs"
-        " ORDER BY value"
-    ) == [
-        (Decimal("0.12345678901234567890"), None, 1),
-        (None, "one", 4),
-        (Decimal("1.5"), None, 5),
-    ]

@@ -5,7 +5,7 @@ Bodies are JSON but for the two plain-text ones the reference documents (405, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ class Answer:
     body: bytes
     media_type: str = JSON_MEDIA_TYPE
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
+    places: tuple[str, ...] = ()
+    """Where in the request's body the fault is, as JSON Pointers, for those who watch."""
 
     @property
     def accepted(self) -> bool:
@@ -104,9 +106,9 @@ def malformed(detail: str) -> Answer:
     )
 
 
-def batch_error(text: str) -> Answer:
+def batch_error(text: str, places: tuple[str, ...] = ()) -> Answer:
     """Refuse a batch with the one-member body the batch endpoint uses."""
-    return as_json(400, {"error": text})
+    return replace(as_json(400, {"error": text}), places=places)
 
 
 def push_media_type(media_type: str) -> Answer:
@@ -118,16 +120,14 @@ def push_media_type(media_type: str) -> Answer:
     return as_json(415, {"status": "ERROR", "message": text})
 
 
-def unprocessable(errors: list[Any]) -> Answer:
+def unprocessable(errors: list[Any], places: tuple[str, ...] = ()) -> Answer:
     """Refuse a push: one reason for each failing record."""
-    return as_json(
-        422,
-        {
-            "status": "ERROR",
-            "error": "Request cannot be processed; see errors.",
-            "errors": errors,
-        },
-    )
+    body = {
+        "status": "ERROR",
+        "error": "Request cannot be processed; see errors.",
+        "errors": errors,
+    }
+    return replace(as_json(422, body), places=places)
 
 
 def unavailable(status: int = 503) -> Answer:

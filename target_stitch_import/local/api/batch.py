@@ -5,6 +5,7 @@ A typed decode accepts quickly; a body it refuses is read again without types fo
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,13 @@ from target_stitch_import.local.api.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from target_stitch_import.local.options import Strictness
 
 _ENVELOPE = "Request failed validation:"
+_POINTER = re.compile(r"#((?:/[^\s:/]*)*):")
+"""A place in the words of a violation."""
 STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
 
 
@@ -51,7 +56,14 @@ class Load:
 
 
 class RefusedError(ValueError):
-    """The batch is refused with status 400; the text is the body's `error`."""
+    """The batch is refused with status 400; the text is the body's `error`.
+
+    `places` are JSON Pointers to what is at fault in the body.
+    """
+
+    def __init__(self, text: str, places: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.places = places
 
 
 class _Message(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,7 +100,13 @@ def read_batch(body: bytes, strictness: Strictness) -> Load:
     upserts = [message for message in batch.messages if message.action == "upsert"]
     records: list[Any] = [message.data for message in upserts]
     _check_keys_exist(batch)
-    _check_records(records, batch.key_names, schema, strictness)
+    try:
+        _check_records(records, batch.key_names, schema, strictness)
+    except _BadRecordError as error:
+        upsert = upserts[error.at]
+        at = next(at for at, message in enumerate(batch.messages) if message is upsert)
+        within = f"/messages/{at}/data"
+        raise RefusedError(str(error), tuple(within + place for place in error.places)) from None
     return Load(
         table_name=batch.table_name,
         key_names=tuple(batch.key_names),
@@ -99,6 +117,15 @@ def read_batch(body: bytes, strictness: Strictness) -> Load:
         schema=schema.schema,
         activate=len(upserts) < len(batch.messages),
     )
+
+
+class _BadRecordError(ValueError):
+    """A record at fault, by its position among the records, and where in it."""
+
+    def __init__(self, at: int, text: str, places: Iterable[str] = ("",)) -> None:
+        super().__init__(text)
+        self.at = at
+        self.places = tuple(places)
 
 
 def _check_keys_exist(batch: _Batch) -> None:
@@ -121,12 +148,14 @@ def _check_records(
     if first is None:
         return
     if wrong_key is not None and wrong_key[0] == first:
-        raise RefusedError(wrong_key[1])
+        raise _BadRecordError(*wrong_key)
     if too_wide == first:
         points = data_points(records[first])
-        raise RefusedError(f"Record {first} has too many data points: {points}")
+        raise _BadRecordError(first, f"Record {first} has too many data points: {points}")
     why = schema.explain(records[first]) or "#: does not fit the schema"
-    raise RefusedError(_unfit(first, why, live=strictness.live_messages))
+    raise _BadRecordError(
+        first, _unfit(first, why, live=strictness.live_messages), _POINTER.findall(why)
+    )
 
 
 def _times(extracted: list[str | UnsetType]) -> list[str | None] | None:
@@ -176,7 +205,7 @@ def _decode(body: bytes) -> _Batch:
     try:
         batch: _Batch = _decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
-        raise RefusedError(_envelope_error(parse(body))) from None
+        raise _envelope_refusal(body) from None
     known = {"upsert", "activate_version"}
     usable = (
         batch.table_name
@@ -188,8 +217,13 @@ def _decode(body: bytes) -> _Batch:
         message.action not in known or (message.action == "upsert") == (message.data is UNSET)
         for message in batch.messages
     ):
-        raise RefusedError(_envelope_error(parse(body)))
+        raise _envelope_refusal(body)
     return batch
+
+
+def _envelope_refusal(body: bytes) -> RefusedError:
+    text = _envelope_error(parse(body))
+    return RefusedError(text, tuple(dict.fromkeys(_POINTER.findall(text))))
 
 
 _REQUIRED = ("table_name", "schema", "messages")

@@ -1,6 +1,6 @@
 """What came in: accepted requests verbatim within a bound of bytes, and a short log of all.
 
-Tokens are left out before anything is kept.
+Refused ones are kept too, for the page. Tokens are left out before anything is kept.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 MAX_LOG_ENTRIES = 500
 MAX_RATE_SECONDS = 900
+MAX_REFUSED_BYTES = 20_000_000
+MAX_ANSWER_CHARACTERS = 20_000
+
+
+Rate = dict[int, int]
+"""Records accepted, by second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One accepted request as it came."""
+    """One request as it came."""
 
     number: int
     received_at: datetime
@@ -43,6 +49,15 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Records of one table that a request brought."""
+
+    source: str
+    table: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the log: what came, what was answered, and why."""
 
@@ -60,6 +75,33 @@ class Entry:
     seconds: float
     notes: tuple[str, ...] = ()
     """What the client's author should know, though the request was taken."""
+    fault: str = ""
+    """The kind of fault that was played on it."""
+    answer: str = ""
+    places: tuple[str, ...] = ()
+    """Where in its body it is at fault, as JSON Pointers."""
+    stored: tuple[Stored, ...] = ()
+
+
+class _Bounded:
+    """The newest requests whose bodies fit a bound of bytes together; None is no bound."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.requests: deque[Kept] = deque()
+        self.dropped = 0
+        self._limit = limit
+        self._size = 0
+
+    def keep(self, request: Kept) -> None:
+        """Keep a request, and drop the oldest beyond the bound."""
+        if self._limit == 0:
+            self.dropped += 1
+            return
+        self.requests.append(request)
+        self._size += len(request.body)
+        while self._limit is not None and self._size > self._limit:
+            self._size -= len(self.requests.popleft().body)
+            self.dropped += 1
 
 
 class Journal:
@@ -71,37 +113,44 @@ class Journal:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._kept: deque[Kept] = deque()
-        self._size = 0
+        self._accepted = _Bounded(self._limit)
+        few = MAX_REFUSED_BYTES if self._limit is None else min(self._limit, MAX_REFUSED_BYTES)
+        self._refused = _Bounded(few)
         self._arrived = 0
-        self.dropped = 0
         self.log: deque[Entry] = deque(maxlen=MAX_LOG_ENTRIES)
-        self.rate: dict[int, int] = {}
-        """Records accepted, by second."""
+        self.rate: Rate = {}
+        self.rates: dict[tuple[str, str], Rate] = {}
+        """The same by source and table."""
         self.accepted = self.refused = self.records = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many accepted requests are not kept any more."""
+        return self._accepted.dropped
 
     def arrive(self) -> int:
         """Give the number of a request that has just arrived."""
         self._arrived += 1
         return self._arrived
 
-    def keep(self, request: Kept) -> None:
-        """Keep an accepted request, and drop the oldest beyond the bound."""
-        if self._limit == 0:
-            self.dropped += 1
-            return
-        self._kept.append(request)
-        self._size += len(request.body)
-        while self._limit is not None and self._size > self._limit:
-            self._size -= len(self._kept.popleft().body)
-            self.dropped += 1
+    def keep(self, request: Kept, *, accepted: bool) -> None:
+        """Keep a request as it came, within the bound."""
+        (self._accepted if accepted else self._refused).keep(request)
 
     def requests(self) -> list[Kept]:
-        """Give the kept requests in order of arrival."""
-        return sorted(self._kept, key=lambda request: request.number)
+        """Give the kept accepted requests in order of arrival."""
+        return sorted(self._accepted.requests, key=lambda request: request.number)
+
+    def find(self, number: int) -> tuple[Entry, Kept | None] | None:
+        """Give what is known of a request: its line, and itself while it is kept."""
+        entry = next((each for each in self.log if each.number == number), None)
+        if entry is None:
+            return None
+        kept = (self._accepted if entry.accepted else self._refused).requests
+        return entry, next((each for each in kept if each.number == number), None)
 
     def note(self, entry: Entry) -> None:
-        """Add a line to the log and to the rate."""
+        """Add a line to the log and to the rates."""
         self.log.append(entry)
         if not entry.accepted:
             self.refused += 1
@@ -109,6 +158,12 @@ class Journal:
         self.accepted += 1
         self.records += entry.records
         second = int(entry.received_at.timestamp())
-        self.rate[second] = self.rate.get(second, 0) + entry.records
-        while len(self.rate) > MAX_RATE_SECONDS:
-            del self.rate[min(self.rate)]
+        _count(self.rate, second, entry.records)
+        for each in entry.stored:
+            _count(self.rates.setdefault((each.source, each.table), {}), second, each.records)
+
+
+def _count(rate: Rate, second: int, records: int) -> None:
+    rate[second] = rate.get(second, 0) + records
+    while len(rate) > MAX_RATE_SECONDS:
+        del rate[min(rate)]

@@ -93,17 +93,22 @@ def read_push(
     if refused is not None:
         return refused
     errors: list[Any] = []
+    places: list[str] = []
     loads = _Loads()
-    for record in records:
+    for at, record in enumerate(records):
         reasons = _reasons(record, strictness)
         if reasons:
             errors.append({"reason": reasons})
+            places += [
+                f"/{at}",
+                *(f"/{at}/{name}" for name in reasons if isinstance(reasons, dict)),
+            ]
             if len(errors) == MAX_ERRORS:
                 break
             continue
         loads.add(record)
     if errors:
-        return answers.unprocessable(errors)
+        return answers.unprocessable(errors, tuple(places))
     as_text = any(isinstance(record["client_id"], str) for record in records)
     return Pushed(loads.close(), (DIGITS_NOTE,) if as_text else ())
 

@@ -16,6 +16,7 @@ from target_stitch_import.local.api.answers import Answer
 from target_stitch_import.local.api.batch import Load, RefusedError, read_batch
 from target_stitch_import.local.api.connect_rest import Destination
 from target_stitch_import.local.api.faults import tables_of
+from target_stitch_import.local.api.journal import Stored
 from target_stitch_import.local.api.push import read_push
 from target_stitch_import.local.api.values import MalformedError
 
@@ -49,6 +50,8 @@ class Outcome:
     """What the client's author should know, though the request was taken."""
     faked: bool = False
     """Whether a fault gave the answer, so that the request was neither checked nor stored."""
+    stored: tuple[Stored, ...] = ()
+    """What was stored where, table by table."""
 
 
 class Loaded(Protocol):
@@ -156,10 +159,14 @@ class Service:
         except MalformedError as error:
             return Outcome(answers.malformed(str(error)))
         except RefusedError as error:
-            return Outcome(answers.batch_error(str(error)))
+            return Outcome(answers.batch_error(str(error), error.places))
         loaded = self._loader.load(source.name, [load], received_at)
         return Outcome(
-            answers.BATCH_ACCEPTED, (load.table_name,), len(load.records), loaded.rejected
+            answers.BATCH_ACCEPTED,
+            (load.table_name,),
+            len(load.records),
+            loaded.rejected,
+            stored=_stored(source, [load]),
         )
 
     def _push(self, request: Request, source: Source) -> Outcome:
@@ -179,4 +186,15 @@ class Service:
         if request.path == VALIDATE:
             return Outcome(answers.BATCH_VALID, tables, records, notes=pushed.notes)
         loaded = self._loader.load(source.name, loads, received_at)
-        return Outcome(answers.BATCH_ACCEPTED, tables, records, loaded.rejected, notes=pushed.notes)
+        return Outcome(
+            answers.BATCH_ACCEPTED,
+            tables,
+            records,
+            loaded.rejected,
+            notes=pushed.notes,
+            stored=_stored(source, loads),
+        )
+
+
+def _stored(source: Source, loads: list[Load]) -> tuple[Stored, ...]:
+    return tuple(Stored(source.name, load.table_name, len(load.records)) for load in loads)

@@ -141,8 +141,11 @@ class RecordSchema:
 
     def _texts_fit(self, schema: dict[str, Any], texts: Sequence[str]) -> bool:
         if "format" in schema and (self._strict or not all_sure(texts)):
-            return False
-        if "maxLength" in schema and max(map(len, texts)) > schema["maxLength"]:
+            # One by one, since the closer look would be at every column of every record.
+            dated = all(map(self._is_date_time, texts))
+        else:
+            dated = True
+        if not dated or ("maxLength" in schema and max(map(len, texts)) > schema["maxLength"]):
             return False
         return "minLength" not in schema or min(map(len, texts)) >= schema["minLength"]
 
@@ -172,8 +175,12 @@ def _are_multiples(numbers: list[int | Decimal], step: int | Decimal) -> bool:
     if step != Decimal((0, (1,), -scale)):
         return all(is_multiple(each, step) for each in numbers)
     texts = [str(each) for each in numbers if type(each) is Decimal]
+    if "E" in "".join(texts):  # such as 0.0000000, which is written 0E-7
+        if not all(is_multiple(Decimal(text), step) for text in texts if "E" in text):
+            return False
+        texts = [text for text in texts if "E" not in text]
     longest = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
-    return longest <= scale and "E" not in "".join(texts)
+    return longest <= scale
 
 
 def _with_exact_numbers(schema: Any, rules: list[dict[str, Any]]) -> Any:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.faults import Fault, FaultList, tables_of
-from target_stitch_import.local.api.journal import Entry, Journal, Kept
+from target_stitch_import.local.api.journal import MAX_ANSWER_CHARACTERS, Entry, Journal, Kept
 from target_stitch_import.local.api.request import Request
 from target_stitch_import.local.api.service import Outcome, Service
 
@@ -39,6 +40,7 @@ _log = logging.getLogger(__name__)
 DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
 FAKED = "Answered by a fault; nothing is stored."
 
+Sleep = Callable[[float], Awaitable[None]]
 TRANSPORT = "target_stitch_import.transport"
 """Where a request's scope has its connection, so that a fault can break it."""
 
@@ -61,8 +63,16 @@ class Protocol(H11Protocol):
 class ImportApp:
     """The Import API's endpoints as an ASGI application."""
 
-    def __init__(self, service: Service, faults: FaultList, journal: Journal, guard: Guard) -> None:
+    def __init__(
+        self,
+        service: Service,
+        faults: FaultList,
+        journal: Journal,
+        guard: Guard,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self._service = service
+        self._sleep = sleep
         self._faults = faults
         self._journal = journal
         self._guard = guard
@@ -87,8 +97,8 @@ class ImportApp:
             _log.exception("%s %s could not be answered", request.method, request.path)
             outcome, fault = Outcome(answers.unavailable(500)), None
         # Noted before it is answered, so that whoever has the answer can see the request.
-        self._note(number, started, exchange.request(), outcome)
-        kind = fault.kind if fault is not None else None
+        kind = fault.kind if fault is not None else "latency" if exchange.delayed else ""
+        self._note(number, started, exchange.request(), outcome, kind)
         if kind in ("reset_before", "reset_after"):
             await exchange.reset()
         elif kind == "truncate":
@@ -109,7 +119,7 @@ class ImportApp:
             return Outcome(DROPPED), fault
         if answer is not None:
             await exchange.drain()
-            return Outcome(answer, faked=True), None
+            return Outcome(answer, faked=True), fault
         return await self._handle(request, exchange, fault), fault
 
     async def _connect(self, exchange: _Exchange) -> Outcome:
@@ -126,7 +136,8 @@ class ImportApp:
             tables = tables_of(await exchange.body(self._service.max_body_bytes) or b"")
         decision = self._faults.decide(request.path, tables)
         if decision.delay_seconds:
-            await asyncio.sleep(decision.delay_seconds)
+            exchange.delayed = True
+            await self._sleep(decision.delay_seconds)
         fault = decision.fault
         return fault, fault.answer(request.path) if fault is not None else None
 
@@ -143,7 +154,9 @@ class ImportApp:
             return replace(outcome, answer=answers.BATCH_QUEUED)
         return outcome
 
-    def _note(self, number: int, started: datetime, request: Request, outcome: Outcome) -> None:
+    def _note(
+        self, number: int, started: datetime, request: Request, outcome: Outcome, fault: str
+    ) -> None:
         status = outcome.answer.status
         accepted = outcome.answer.accepted and not outcome.faked
         seconds = (datetime.now(timezone.utc) - started).total_seconds()
@@ -164,15 +177,20 @@ class ImportApp:
                 else outcome.answer.reason[:2000],
                 seconds,
                 outcome.notes,
+                fault,
+                outcome.answer.body[:MAX_ANSWER_CHARACTERS].decode("utf-8", "replace"),
+                outcome.answer.places,
+                outcome.stored,
             )
         )
         imported = request.method == "POST" and request.path.startswith("/v2/")
-        if accepted and imported:
+        if imported:
             headers = {
                 name: value for name, value in request.headers.items() if name not in UNKEPT_HEADERS
             }
             self._journal.keep(
-                Kept(number, started, request.method, request.path, headers, request.body, status)
+                Kept(number, started, request.method, request.path, headers, request.body, status),
+                accepted=accepted,
             )
 
 
@@ -186,6 +204,8 @@ class _Exchange:
         self._chunks: list[bytes] = []
         self._size = 0
         self._ended = False
+        self.delayed = False
+        """Whether a fault made it wait."""
         self._headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]

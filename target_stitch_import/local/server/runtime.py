@@ -5,6 +5,7 @@ Everything heavy is imported here, so that importing the package stays cheap.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from target_stitch_import.local.options import Options
+    from target_stitch_import.local.server.http import Sleep
 
 
 class LocalApi:
     """One running local Import API."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, sleep: Sleep = asyncio.sleep) -> None:
+        """`sleep` is what the fault `latency` waits with."""
         profile = profiles()[options.destination]
         flatten = (options.nested or profile.nested) == "flatten"
         self._options = options
@@ -53,7 +56,7 @@ class LocalApi:
         self.service = Service(accounts, self.warehouse, options.strictness, options.max_body_bytes)
         self._server = _Server(
             uvicorn.Config(
-                self._application(),
+                self._application(sleep),
                 http=Protocol,
                 ws="none",
                 lifespan="off",
@@ -118,9 +121,9 @@ class LocalApi:
             "any is accepted" if self.service.accounts.is_open else "of the accounts file",
         )
 
-    def _application(self) -> ASGIApp:
+    def _application(self, sleep: Sleep) -> ASGIApp:
         guard = Guard(self._options)
-        imports = ImportApp(self.service, self.faults, self.journal, guard)
+        imports = ImportApp(self.service, self.faults, self.journal, guard, sleep)
         control = Control(self.faults, self.journal, self.warehouse, self.reset)
         page = Page(self._about(), self.journal, self.faults, self.warehouse)
         local = Starlette(routes=[*control.routes(), *page.routes()])

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -38,26 +39,31 @@ class Bulk:
         self._scratch = scratch
 
     def read(
-        self, name: str, fields: Mapping[str, Field], *, extra: Sequence[str] = (), tail: str = ""
+        self,
+        name: str,
+        *blocks: Mapping[str, Field],
+        extra: Sequence[str] = (),
+        tail: str = "",
     ) -> None:
-        """Make the temporary table `name` of `fields`, in order.
+        """Make the temporary table `name` of blocks of rows; NULL is what a block does not have.
 
-        `extra` are further expressions, `tail` follows the query, such as QUALIFY.
+        Columns are in the order in which the blocks name them. `extra` are further expressions,
+        `tail` follows the query, such as QUALIFY.
         """
+        types = {key: type_ for block in blocks for key, (type_, _) in block.items()}
+        read_as = {key: _READ_AS.get(type_, "VARCHAR") for key, type_ in types.items()}
+        columns = ", ".join(f"'{key}': '{type_}[]'" for key, type_ in read_as.items())
+        casts = [
+            key if read_as[key] == type_ else f"{_cast(key, type_)} AS {key}"
+            for key, type_ in types.items()
+        ]
         handle, path = tempfile.mkstemp(dir=self._scratch, suffix=".jsonl")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_ENCODER.encode_lines(_chunks(fields)))
-            read_as = {key: type_ for key, (type_, _) in fields.items()}
-            read_as = {key: _READ_AS.get(type_, "VARCHAR") for key, type_ in read_as.items()}
-            columns = ", ".join(f"'{key}': '{type_}[]'" for key, type_ in read_as.items())
-            casts = [
-                key if read_as[key] == type_ else f"{_cast(key, type_)} AS {key}"
-                for key, (type_, _) in fields.items()
-            ]
+                file.write(_ENCODER.encode_lines(list(chain.from_iterable(map(_chunks, blocks)))))
             self.connection.execute(
                 f"CREATE TEMP TABLE {name} AS FROM (SELECT {', '.join([*casts, *extra])}"
-                f" FROM (SELECT {', '.join(f'unnest({key}) AS {key}' for key in fields)}"
+                f" FROM (SELECT {', '.join(f'unnest({key}) AS {key}' for key in types)}"
                 " FROM read_json(?, format = 'newline_delimited', compression = 'uncompressed',"
                 f" maximum_object_size = {MAX_LINE_BYTES}, columns = {{{columns}}}))){tail}",
                 [path],
@@ -66,12 +72,10 @@ class Bulk:
             Path(path).unlink()
 
 
-def _chunks(fields: Mapping[str, Field]) -> list[dict[str, Sequence[Any]]]:
-    rows = max((len(values) for _, values in fields.values()), default=0)
-    return [
-        {key: values[at : at + CHUNK_ROWS] for key, (_, values) in fields.items()}
-        for at in range(0, rows, CHUNK_ROWS)
-    ]
+def _chunks(block: Mapping[str, Field]) -> Iterator[dict[str, Sequence[Any]]]:
+    rows = max((len(values) for _, values in block.values()), default=0)
+    for at in range(0, rows, CHUNK_ROWS):
+        yield {key: values[at : at + CHUNK_ROWS] for key, (_, values) in block.items()}
 
 
 def _cast(key: str, sql_type: str) -> str:

@@ -19,6 +19,9 @@ TABLE_VERSION = "_sdc_table_version"
 EXTRACTED_AT = "_sdc_extracted_at"
 PRIMARY_KEY = "__sdc_primary_key"
 SOURCE_KEY = "_sdc_source_key_"
+LEVEL = "_sdc_level_"
+SUBTABLE = "subtable"
+"""In the shelf, whose row it is: the number of the subtable."""
 SYSTEM_NAME = re.compile("_?_sdc_")
 """How the name of a system column begins."""
 
@@ -40,11 +43,17 @@ class Column:
     raw_name: str
     kind: Kind
     sql_type: str
+    slot: str = ""
+    """In which column of the shelf a subtable's values are; empty in a table of its own."""
 
 
 @dataclass(slots=True)
 class Table:
-    """One table; `root` names the table whose records it belongs to, if it is a subtable."""
+    """One table; `root` names the table whose records it belongs to, if it is a subtable.
+
+    A subtable is a view: the rows of all subtables of a root are in one hidden table, its shelf. So
+    what costs a statement is done once a root, however many arrays its records have.
+    """
 
     schema: str
     name: str
@@ -53,15 +62,19 @@ class Table:
     key_names: tuple[str, ...] = ()
     append_only: bool = False
     version: int = 0
-    new_version: bool = False
     staged: bool = False
     """Whether rows of later versions wait in a table of their own."""
+    number: int = 0
+    """Which rows of the shelf are a subtable's."""
+    shelf: Table | None = None
+    """Of a root with subtables: the hidden table with their rows."""
     columns: dict[str, Column] = field(default_factory=dict)
     """By lower-case name, in the order they appeared."""
 
     def copy(self) -> Table:
         """Give a copy that can change without this one changing."""
-        return replace(self, columns=dict(self.columns))
+        shelf = None if self.shelf is None else self.shelf.copy()
+        return replace(self, columns=dict(self.columns), shelf=shelf)
 
     def key_columns(self) -> list[Column]:
         """Give the columns that hold the key, splits included; none when append-only."""
@@ -72,6 +85,12 @@ class Table:
     def add(self, column: Column) -> None:
         """Add a column, or put another type in its place."""
         self.columns[column.name.lower()] = column
+
+
+def sends_its_time(table: Table) -> bool:
+    """Whether records have the column that messages' own times would fill."""
+    own = table.columns.get(EXTRACTED_AT)
+    return own is not None and own.raw_name == EXTRACTED_AT
 
 
 class UnusableColumnError(ValueError):

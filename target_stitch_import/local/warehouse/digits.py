@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -109,6 +109,14 @@ def plain(value: Number) -> str:
     return "0" if text == "-0" else text
 
 
+def spelt(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Give a column's values as JSON can carry them: a number that it would round as text."""
+    if kind not in ("integer", "number") or sql_type == "BIGINT":
+        return values
+    text = plain if sql_type == TEXT else str
+    return [None if value is None else text(value) for value in values]
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """What a number column is before a load: its type, None for a new column.
@@ -167,17 +175,20 @@ def exact_extent(values: Iterable[Number | None]) -> Extent:
 
 
 def rough_extent(values: Sequence[Number | None]) -> Extent:
-    """Measure at least what numbers need, by their texts; exactly where those have exponents."""
+    """Measure at least what numbers need, by their texts; exactly those that have exponents."""
     decimals = [value for value in values if type(value) is Decimal]
     texts = list(map(str, decimals))
-    if "E" in "".join(texts):
-        return exact_extent(values)
+    beyond = Extent()
+    if "E" in "".join(texts):  # of zero with many digits, too: 0.0000000 is written 0E-7
+        beyond = exact_extent(each for each in decimals if "E" in str(each))
+        decimals = [each for each in decimals if "E" not in str(each)]
+        texts = [text for text in texts if "E" not in text]
     whole = max(map(Decimal.adjusted, decimals), default=-1) + 1
     scale = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
     integers = [value for value in values if type(value) is int]
     if integers:
         whole = max(whole, len(str(abs(max(integers)))), len(str(abs(min(integers)))))
-    return Extent(max(whole, 0), scale)
+    return Extent(max(whole, 0), scale) | beyond
 
 
 def _changed_by_double(values: Sequence[Number | None], rough: Extent) -> bool:

@@ -76,9 +76,9 @@ def _opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def _tables(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, int]]:
     """Yield the schema, name and number of rows of each visible table."""
     found = connection.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
-        " AND database_name = current_database() AND schema_name <> ?"
-        " ORDER BY schema_name, table_name = ?, table_name",
+        "SELECT table_schema, table_name FROM information_schema.tables"
+        " WHERE table_catalog = current_database() AND table_schema <> ?"
+        " ORDER BY table_schema, table_name = ?, table_name",
         [HIDDEN, REJECTED],
     ).fetchall()
     for schema, name in found:

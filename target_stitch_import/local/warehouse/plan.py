@@ -80,18 +80,22 @@ class Planner:
         self._flatten = flatten
 
     def plan(self, load: Load, tables: dict[str, Table], schema: str) -> Plan:
-        """Plan `load`; `tables` holds copies of the schema's tables by lower-case name."""
+        """Plan `load` on copies of `tables`, the schema's by lower-case name."""
         reason = self._table_reason(load, tables)
         if reason is not None:
             rejected = [Rejection(reason, record) for record in load.records]
             return Plan(replace(load, records=[], sequences=[], extracted_at=None), [], rejected)
         rejections: list[Rejection] = []
         while True:
-            working = {name: table.copy() for name, table in tables.items()}
             plan = Plan(load, [], list(rejections))
+            touched: dict[str, Table] = {}
             bad = _Bad()
             for rows in shape(load.table_name, load.records, load.schema, flatten=self._flatten):
-                self._table(plan, rows, working, schema, bad)
+                name = self._profile.name(rows.raw_name, table=True)
+                key = name.lower()
+                if key in tables and key not in touched:
+                    touched[key] = tables[key].copy()
+                self._table(plan, rows, touched, Table(schema, name, rows.raw_name), bad)
             if not bad.reasons:
                 plan.rejections += plan.left_out.values()
                 return plan
@@ -113,7 +117,7 @@ class Planner:
         if reserved is not None:
             return reserved
         known = tables.get(name.lower())
-        if known is not None and known.raw_name != load.table_name:
+        if known is not None and (known.raw_name != load.table_name or known.root is not None):
             return f"Table [{load.table_name}] collides with [{known.raw_name}]"
         stops = self._profile.on_key_change == "stop"
         stored = known is not None and known.columns and load.records
@@ -122,26 +126,26 @@ class Planner:
         return None
 
     def _table(
-        self, plan: Plan, rows: Rows, tables: dict[str, Table], schema: str, bad: _Bad
+        self, plan: Plan, rows: Rows, tables: dict[str, Table], new: Table, bad: _Bad
     ) -> None:
+        """Plan the rows of one table: one of `tables`, or else `new`, which joins them."""
         load, profile = plan.load, self._profile
-        name = profile.name(rows.raw_name, table=True)
         root = plan.tables[0].table if rows.levels is not None else None
-        table = tables.get(name.lower())
-        if root is not None and (
-            len(name) > profile.table_characters
-            or (table is not None and table.raw_name != rows.raw_name)
-        ):
+        table = tables.get(new.name.lower())
+        if root is not None and len(new.name) > profile.table_characters:
             bad.all(rows.roots, f"Table name [{rows.raw_name}] is too long for {profile.title}")
             return
+        if root is not None and table is not None and not _is_sub(table, root, rows.raw_name):
+            bad.all(rows.roots, f"Table [{rows.raw_name}] collides with [{table.raw_name}]")
+            return
         if table is None:
-            table = Table(schema, name, rows.raw_name, version=load.version)
+            table = tables[new.name.lower()] = new
+            table.version = load.version
             if root is None:
                 table.key_names = load.key_names
                 table.append_only = not load.key_names
             else:
                 table.root = root.name
-            tables[name.lower()] = table
         elif root is None and rows.roots and not table.columns:
             # Known by an activation alone, which need not name the keys.
             table.key_names = load.key_names
@@ -215,6 +219,10 @@ class Planner:
         outside = [at for at, each in enumerate(values) if each is not None and each not in room]
         huge = digits and any(each in room and each not in INT64 for each in present)
         return (replace(column, sql_type=HUGE_INTEGER) if huge else column), outside
+
+
+def _is_sub(table: Table, root: Table, raw_name: str) -> bool:
+    return table.root == root.name and table.raw_name == raw_name
 
 
 def _same_keys(table: Table, load: Load) -> bool:

@@ -1,6 +1,7 @@
 """Where things are in the warehouse's file: relations, the hidden catalog, rejected records.
 
-Rows of a version that is not yet active wait in a staged relation of the hidden schema.
+The hidden schema has the catalog, the shelves, where the rows of subtables are, and the staged
+relations, where rows of a version that is not yet active wait.
 """
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
@@ -29,10 +30,10 @@ CREATE SCHEMA IF NOT EXISTS {HIDDEN};
 CREATE TABLE IF NOT EXISTS {HIDDEN}.schemas (name VARCHAR);
 CREATE TABLE IF NOT EXISTS {HIDDEN}.tables (
   schema_name VARCHAR, name VARCHAR, raw_name VARCHAR, root VARCHAR, key_names VARCHAR,
-  append_only BOOLEAN, version BIGINT, new_version BOOLEAN, staged BOOLEAN, position BIGINT);
+  append_only BOOLEAN, version BIGINT, staged BOOLEAN, number BIGINT, position BIGINT);
 CREATE TABLE IF NOT EXISTS {HIDDEN}.columns (
   schema_name VARCHAR, table_name VARCHAR, name VARCHAR, raw_name VARCHAR, kind VARCHAR,
-  sql_type VARCHAR, position BIGINT);
+  sql_type VARCHAR, slot VARCHAR, position BIGINT);
 """
 
 
@@ -86,34 +87,60 @@ def main_relation(table: Table) -> str:
 
 def staged_relation(table: Table) -> str:
     """Name the relation where rows of later versions wait."""
-    return within(HIDDEN, f"staged {table.schema}.{table.name}")
+    return within(HIDDEN, f"staged {quoted(table.schema)}.{quoted(table.name)}")
+
+
+def target_relation(table: Table, *, staged: bool) -> str:
+    """Name the relation that takes rows: of a later version, or of the one that is visible."""
+    return staged_relation(table) if staged else main_relation(table)
+
+
+def new_shelf(root: Table) -> Table:
+    """Make the hidden table for the rows of a root's subtables; it has no columns yet."""
+    return Table(HIDDEN, f"subtables {quoted(root.schema)}.{quoted(root.name)}", "")
 
 
 def relations(table: Table) -> list[str]:
-    """Name the relations that exist for a table."""
+    """Name the relations that exist for a table that is no subtable."""
     if not table.columns:
         return []
     return [main_relation(table), *([staged_relation(table)] if table.staged else [])]
 
 
 def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Table]]:
-    """Read what the file holds, making the hidden schema where it is new."""
+    """Read what the file holds, making the hidden schema where it is new.
+
+    Raises OSError for a file in which another version keeps its catalog in another way.
+    """
     connection.execute(_CATALOG)
+    try:
+        return _read_catalog(connection)
+    except duckdb.BinderException:
+        raise OSError(
+            "the database was made by another version of the local Import API: name another file"
+        ) from None
+
+
+def _read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Table]]:
     found: dict[str, dict[str, Table]] = {}
     for row in connection.execute(
         "SELECT schema_name, name, raw_name, root, key_names, append_only, version,"
-        f" new_version, staged FROM {HIDDEN}.tables ORDER BY position"
+        f" staged, number FROM {HIDDEN}.tables ORDER BY position"
     ).fetchall():
         schema, name, raw_name, root, key_names, *rest = row
         found.setdefault(schema, {})[name.lower()] = Table(
             schema, name, raw_name, root, tuple(json.loads(key_names)), *rest
         )
-    for schema, table_name, name, raw_name, kind, sql_type in connection.execute(
-        f"SELECT schema_name, table_name, name, raw_name, kind, sql_type FROM {HIDDEN}.columns"
-        " ORDER BY position"
+    for schema, table_name, name, raw_name, kind, sql_type, slot in connection.execute(
+        "SELECT schema_name, table_name, name, raw_name, kind, sql_type, slot"
+        f" FROM {HIDDEN}.columns ORDER BY position"
     ).fetchall():
-        column = Column(name, raw_name, cast("Kind", kind), sql_type)
+        column = Column(name, raw_name, cast("Kind", kind), sql_type, slot)
         found[schema][table_name.lower()].add(column)
+    shelves = found.pop(HIDDEN, {})
+    for tables in found.values():
+        for table in tables.values():
+            table.shelf = shelves.get(new_shelf(table).name.lower())
     return found
 
 
@@ -156,6 +183,7 @@ def write_rejections(bulk: Bulk, schema: str, rejected: list[tuple[str, str, str
 
 def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
     """Write down tables as they are now."""
+    changed = [*changed, *(each.shelf for each in changed if each.shelf is not None)]
     if not changed:
         return
     columns = [
@@ -169,8 +197,8 @@ def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
         "key_names": ("VARCHAR", [json.dumps(table.key_names) for table in changed]),
         "append_only": ("BOOLEAN", [table.append_only for table in changed]),
         "version": ("BIGINT", [table.version for table in changed]),
-        "new_version": ("BOOLEAN", [table.new_version for table in changed]),
         "staged": ("BOOLEAN", [table.staged for table in changed]),
+        "number": ("BIGINT", [table.number for table in changed]),
         "place": ("BIGINT", list(range(1, len(changed) + 1))),
     }
     bulk.read("changed", tables)
@@ -184,6 +212,7 @@ def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
                 "raw_name": ("VARCHAR", [each.raw_name for _, _, each in columns]),
                 "kind": ("VARCHAR", [each.kind for _, _, each in columns]),
                 "sql_type": ("VARCHAR", [each.sql_type for _, _, each in columns]),
+                "slot": ("VARCHAR", [each.slot for _, _, each in columns]),
                 "position": ("BIGINT", [at for _, at, _ in columns]),
             },
         )

@@ -14,6 +14,7 @@ import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ import msgspec
 
 from target_stitch_import.local.warehouse import store
 from target_stitch_import.local.warehouse.bulk import Bulk
+from target_stitch_import.local.warehouse.catalog import SUBTABLE
 from target_stitch_import.local.warehouse.digits import Extent, extent
 from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without
 from target_stitch_import.local.warehouse.store import quoted
@@ -127,14 +129,18 @@ class Warehouse:
     def counts(self) -> list[tuple[Table, int]]:
         """Give each table with its number of visible rows."""
         tables = self.tables()
-        if not tables:
-            return []
-        parts = [
-            f"(SELECT {at}, count(*) FROM {store.main_relation(table)})"
-            for at, table in enumerate(tables)
+        counted: dict[tuple[str, str, int], int] = {}
+        for table in (each for each in tables if each.root is None):
+            rows = [f"SELECT 0, count(*) FROM {store.main_relation(table)}"]
+            if table.shelf is not None:
+                shelf = store.main_relation(table.shelf)
+                rows.append(f"SELECT {SUBTABLE}, count(*) FROM {shelf} GROUP BY ALL")
+            for number, count in self.query(" UNION ALL ".join(rows)):
+                counted[table.schema, table.name, number] = count
+        return [
+            (table, counted.get((table.schema, table.root or table.name, table.number), 0))
+            for table in tables
         ]
-        counted = dict(self.query(" UNION ALL ".join(parts)))
-        return [(table, counted[at]) for at, table in enumerate(tables)]
 
     def summary(self) -> list[dict[str, Any]]:
         """Give each table with its number of rows, columns and types, as JSON."""
@@ -218,7 +224,7 @@ class Warehouse:
             root = tables.get(self._profile.name(load.table_name, table=True).lower())
             if root is not None and load.version < root.version:
                 continue  # rows of a version already replaced are never visible
-            planner = Planner(self._profile, self._measure, flatten=self._flatten)
+            planner = Planner(self._profile, partial(self._measure, tables), flatten=self._flatten)
             plan = planner.plan(load, tables, job.schema)
             rejected += [(load.table_name, each) for each in plan.rejections]
             if plan.tables:
@@ -241,13 +247,18 @@ class Warehouse:
         self, plan: Plan, known: dict[str, Table], received_at: datetime
     ) -> tuple[dict[str, Table], int]:
         root = plan.tables[0].table
-        changed = {name: table.copy() for name, table in known.items() if table.root == root.name}
-        writer = Writer(self._connection, self._bulk, received_at)
-        rows = writer.rows(plan, known, changed)
+        writer = Writer(self._bulk, received_at)
+        rows, changed = writer.rows(plan, known)
         planned = [each.table for each in plan.tables if each.table.columns]
-        changed.update({table.name.lower(): table for table in [root, *planned]})
-        if plan.load.activate:
-            writer.activate(root, plan.load.version, list(changed.values()))
+        changed |= {table.name.lower(): table for table in [root, *planned]}
+        if plan.load.activate and plan.load.version != root.version:
+            writer.activate(root, plan.load.version)
+            subtables = {
+                name: table.copy() for name, table in known.items() if table.root == root.name
+            }
+            changed = subtables | changed
+            for table in changed.values():
+                table.version = plan.load.version
         return changed, rows
 
     def _without_culprits(self, job: _Job, loads: list[Load], reason: str) -> list[Load]:
@@ -290,14 +301,19 @@ class Warehouse:
             return True
         return False
 
-    def _measure(self, table: Table, column: Column) -> Extent:
-        """Measure the digits a number column holds, in every relation of its table."""
+    def _measure(self, tables: dict[str, Table], table: Table, column: Column) -> Extent:
+        """Measure the digits a number column holds, in every relation with its values."""
         total = Extent()
         present = table.columns[column.name.lower()]
-        name = quoted(present.name)
-        for relation in store.relations(table):
+        name = quoted(present.slot or present.name)
+        where = f"{name} IS NOT NULL"
+        stored: Table | None = table
+        if table.root is not None:
+            stored = tables[table.root.lower()].shelf
+            where += f" AND {SUBTABLE} = {table.number}"
+        for relation in store.relations(stored) if stored is not None else []:
             for (value,) in self._connection.execute(
-                f"SELECT DISTINCT {name}::VARCHAR FROM {relation} WHERE {name} IS NOT NULL"
+                f"SELECT DISTINCT {name}::VARCHAR FROM {relation} WHERE {where}"
             ).fetchall():
                 total |= extent(Decimal(value))
         return total
@@ -309,8 +325,7 @@ class Warehouse:
             yield
         except BaseException:
             with suppress(duckdb.Error):
-                # In an aborted transaction a load could not set back how it plans.
-                self._connection.execute("ROLLBACK; PRAGMA enable_optimizer")
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT" if keep else "ROLLBACK")
         if self._journal_file is not None:

@@ -55,6 +55,9 @@ SIZES: Final = {
     "varied": (1_000, 5_000),
     "constrained": (1_000, 5_000),
     "naive": (1_000, 5_000),
+    "sql": (1_000, 5_000),
+    "postgres": (1_000, 5_000),
+    "documents": (1_000, 5_000),
 }
 # Unchecked, what is in a record makes no difference.
 UNCHECKED_TOO: Final = ("wide", "narrow", "many")

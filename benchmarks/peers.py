@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parent
 TARGET_STITCH: Final = "target-stitch==4.0.3"
-TARGET_STITCH_VENV: Final = ROOT / ".tools" / "target-stitch"
+CLIENTS: Final = ROOT / ".tools" / "clients"
 IN_FLIGHT: Final = 4
 
 Config = dict[str, Any]
@@ -80,7 +79,7 @@ OURS_UNCHECKED: Final = Peer(
 TARGET_STITCH_PEER: Final = Peer(
     "target-stitch",
     f"{TARGET_STITCH}, {IN_FLIGHT} requests in flight; it checks nothing",
-    (str(TARGET_STITCH_VENV / "bin" / "target-stitch"),),
+    (str(CLIENTS / "bin" / "target-stitch"),),
     _target_stitch,
     share=1 / 4,
     share_of_many=1 / 16,
@@ -116,17 +115,9 @@ PEERS: Final = {
 
 
 def install(peer: Peer) -> None:
-    """Install target-stitch in an environment of its own where it is wanted and missing."""
-    if peer is not TARGET_STITCH_PEER or Path(peer.command[0]).exists():
-        return
-    print(f"installing {TARGET_STITCH} under {TARGET_STITCH_VENV.relative_to(ROOT)}", flush=True)
-    quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    subprocess.run([sys.executable, "-m", "venv", TARGET_STITCH_VENV], check=True)
-    pip: list[Path | str] = [
-        TARGET_STITCH_VENV / "bin" / "python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-    ]
-    subprocess.run([*pip, TARGET_STITCH], check=True, env=quiet)
+    """Install target-stitch in the environment that tests have it in, where it is missing."""
+    if peer is TARGET_STITCH_PEER and not Path(peer.command[0]).exists():
+        print(f"installing {TARGET_STITCH} under {CLIENTS.relative_to(ROOT)}", flush=True)
+        stamp = str((CLIENTS / ".ready").relative_to(ROOT))
+        make = ["make", "--no-print-directory", stamp]
+        subprocess.run(make, check=True, cwd=ROOT)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
     from workloads import Workload
 
@@ -202,53 +201,55 @@ def varied_record(number: int, workload: Workload, choose: random.Random) -> tup
         "kind": choose.choice(["order", "return", 1, 2]),
         "name": " ".join(choose.choices(WORDS_OF_THE_WORLD, k=3)),
         "email": f"{choose.choice(WORDS)}@example.com" if pick() < 0.8 else None,
-        "amount": _Literal(f"{choose.randrange(100_000)}.{choose.randrange(100):02d}"),
-        "tax": _Literal(f"0.{choose.randrange(100):02d}"),
-        "rate": _Literal(f"0.{choose.randrange(1_000_000):06d}") if pick() < 0.7 else None,
+        "amount": Literal(f"{choose.randrange(100_000)}.{choose.randrange(100):02d}"),
+        "tax": Literal(f"0.{choose.randrange(100):02d}"),
+        "rate": Literal(f"0.{choose.randrange(1_000_000):06d}") if pick() < 0.7 else None,
         "quantity": choose.randrange(10_000),
         "is_gift": choose.choice([True, False, None]),
         "billing": _address(choose),
         "shipping": _address(choose) if pick() < 0.5 else None,
         "tags": choose.choices(WORDS_OF_THE_WORLD, k=choose.randrange(4)),
-        "scores": [_Literal(f"{pick():.3f}") for _ in range(choose.randrange(4))],
+        "scores": [Literal(f"{pick():.3f}") for _ in range(choose.randrange(4))],
         "lines": [
             {
                 "sku": f"{choose.choice(WORDS)}-{choose.getrandbits(16)}",
                 "count": choose.randrange(1, 20),
-                "price": _Literal(f"{choose.randrange(1_000)}.{choose.randrange(100):02d}"),
+                "price": Literal(f"{choose.randrange(1_000)}.{choose.randrange(100):02d}"),
             }
             for _ in range(choose.randrange(3))
         ],
         "custom": {word: word.upper() for word in choose.sample(WORDS, k=2)},
-        "number_or_text": choose.choice([None, 12, _Literal("3.5"), "twelve"]),
+        "number_or_text": choose.choice([None, 12, Literal("3.5"), "twelve"]),
         "one_of": choose.choice([None, 7, "seven"]),
         "note": text,
     }
     if pick() < 0.1:
         record["legacy"] = None
     # Taps differ: most escape what is not ASCII, the SDK's faster ones do not.
-    return _encode(record, escaped=bool(number % 2)), updated_at
+    return encode(record, escaped=bool(number % 2)), updated_at
 
 
 @dataclass(frozen=True, slots=True)
-class _Literal:
+class Literal:
     """A number whose text is kept: `0.10` stays `0.10`, as databases' decimals do."""
 
     text: str
 
 
-def _encode(value: Any, *, escaped: bool) -> str:
+def encode(value: Any, *, escaped: bool, compact: bool = False) -> str:
     """Write JSON text, with the literals' own digits."""
-    if isinstance(value, _Literal):
+    comma, colon = (",", ":") if compact else (", ", ": ")
+    if isinstance(value, Literal):
         return value.text
     if isinstance(value, dict):
         members = (
-            f"{_encode(key, escaped=escaped)}: {_encode(item, escaped=escaped)}"
+            encode(key, escaped=escaped) + colon + encode(item, escaped=escaped, compact=compact)
             for key, item in value.items()
         )
-        return "{" + ", ".join(members) + "}"
+        return "{" + comma.join(members) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_encode(item, escaped=escaped) for item in value) + "]"
+        items = (encode(item, escaped=escaped, compact=compact) for item in value)
+        return "[" + comma.join(items) + "]"
     return json.dumps(value, ensure_ascii=escaped)
 
 
@@ -258,8 +259,8 @@ def _address(choose: random.Random) -> Json:
         "city": choose.choice(WORDS_OF_THE_WORLD),
         "zip": f"{choose.randrange(100_000):05d}",
         "position": {
-            "latitude": _Literal(f"{choose.uniform(-90, 90):.6f}"),
-            "longitude": _Literal(f"{choose.uniform(-180, 180):.6f}"),
+            "latitude": Literal(f"{choose.uniform(-90, 90):.6f}"),
+            "longitude": Literal(f"{choose.uniform(-180, 180):.6f}"),
         },
     }
 
@@ -267,11 +268,3 @@ def _address(choose: random.Random) -> Json:
 def _moment(seconds: int) -> str:
     """Return a date-time some seconds after the start of 2024, as most taps write it."""
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()
-
-
-SCHEMAS: Final[dict[str, Callable[[int], Json]]] = {
-    "plain": plain_schema,
-    "naive": plain_schema,
-    "constrained": constrained_schema,
-    "varied": varied_schema,
-}

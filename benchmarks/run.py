@@ -29,7 +29,18 @@ from workloads import WORKLOADS
 if TYPE_CHECKING:
     from throughput import Series
 
-THROUGHPUT: Final = ("wide", "narrow", "many", "varied", "constrained", "naive")
+THROUGHPUT: Final = (
+    "wide",
+    "narrow",
+    "many",
+    "many-narrow",
+    "sql",
+    "postgres",
+    "documents",
+    "varied",
+    "constrained",
+    "naive",
+)
 BEHAVIOUR: Final = {
     "start": "Start to exit with one record",
     "slow": "Half a second a request, four in flight",

@@ -16,10 +16,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from records import SCHEMAS, Json, plain_record, varied_record
+from records import (
+    Json,
+    constrained_schema,
+    plain_record,
+    plain_schema,
+    varied_record,
+    varied_schema,
+)
+from tables import (
+    documents_record,
+    documents_schema,
+    postgres_record,
+    postgres_schema,
+    sql_record,
+    sql_schema,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CACHE: Final = Path(__file__).parent / "out" / "inputs"
 FORMAT_VERSION: Final = 1  # part of the file names: raise it when a generator changes
@@ -32,8 +47,7 @@ class Workload:
 
     `states_every` counts records between STATE messages. `text_bytes` is the approximate length of
     all filler text of one record and so decides its size. `kind` says what is in the columns:
-    `plain` values, plain ones with `naive` date-times, plain ones under a `constrained` schema, or
-    `varied` ones.
+    see `KINDS`.
     """
 
     name: str
@@ -44,11 +58,31 @@ class Workload:
     states_every: int = 1_000
     kind: str = "plain"
 
+    @property
+    def is_compact(self) -> bool:
+        """Tell whether its lines have no spaces, as those of the SDK."""
+        return self.kind == "sql"
+
     def stream_name(self, number: int) -> str:
         """Give the name of the stream with that number."""
         return self.name if self.streams == 1 else f"{self.name}_{number:04d}"
 
 
+KINDS: Final[
+    dict[
+        str,
+        tuple[Callable[[int], Json], Callable[[int, Workload, random.Random], tuple[str, str]]],
+    ]
+] = {
+    "plain": (plain_schema, plain_record),
+    "naive": (plain_schema, plain_record),
+    "constrained": (constrained_schema, plain_record),
+    "varied": (varied_schema, varied_record),
+    "sql": (sql_schema, sql_record),
+    "postgres": (postgres_schema, postgres_record),
+    "documents": (documents_schema, documents_record),
+}
+"""What is in the columns: how their schema is made, and a record."""
 WORKLOADS: Final = {
     workload.name: workload
     for workload in (
@@ -67,6 +101,22 @@ WORKLOADS: Final = {
             "constrained",
             "wide, with lengths, ranges, decimal steps and unions in its schema, as databases have",
             kind="constrained",
+        ),
+        Workload(
+            "sql",
+            "20 columns as the SDK's SQL taps write them: no offsets, decimals, lengths",
+            kind="sql",
+        ),
+        Workload(
+            "postgres",
+            "23 columns of tap-postgres with exact decimals, a STATE every ten records",
+            states_every=10,
+            kind="postgres",
+        ),
+        Workload(
+            "documents",
+            "nested: money in arrays of objects, enums with null, alternatives, unicode",
+            kind="documents",
         ),
         Workload("narrow", "3 columns, about 160 bytes a line", columns=3, text_bytes=16),
         Workload(
@@ -106,7 +156,7 @@ def input_file(workload: Workload, records: int) -> Path:
 
 def lines(workload: Workload, records: int) -> Iterator[str]:
     """Yield the messages as JSON text: schemas, records with states between, a last state."""
-    schema = SCHEMAS[workload.kind](workload.columns)
+    schema = KINDS[workload.kind][0](workload.columns)
     names = [workload.stream_name(number) for number in range(workload.streams)]
     for name in names:
         message = {
@@ -121,7 +171,8 @@ def lines(workload: Workload, records: int) -> Iterator[str]:
 
 
 def _records_and_states(workload: Workload, names: list[str], records: int) -> Iterator[str]:
-    make = varied_record if workload.kind == "varied" else plain_record
+    make = KINDS[workload.kind][1]
+    comma, colon = (",", ":") if workload.is_compact else (", ", ": ")
     choose = random.Random(workload.name)  # noqa: S311 - reproducible data, no secret
     bookmarks: dict[str, Json] = {}
     name = names[0]
@@ -130,10 +181,13 @@ def _records_and_states(workload: Workload, names: list[str], records: int) -> I
             name = choose.choice(names)
         record, updated_at = make(number, workload, choose)
         bookmarks[name] = {"replication_key": "updated_at", "replication_key_value": updated_at}
-        yield (
-            f'{{"type": "RECORD", "stream": "{name}", "record": {record}, '
-            f'"time_extracted": "{EXTRACTED_AT}"}}'
+        members = (
+            f'"type"{colon}"RECORD"',
+            f'"stream"{colon}"{name}"',
+            f'"record"{colon}{record}',
+            f'"time_extracted"{colon}"{EXTRACTED_AT}"',
         )
+        yield f"{{{comma.join(members)}}}"
         if (number + 1) % workload.states_every == 0 and number + 1 < records:
             yield _state(bookmarks)
     yield _state(bookmarks)

@@ -11,6 +11,8 @@ import io
 import os
 import select
 import stat
+import termios
+from array import array
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 18
 PIPE_BYTES = 1 << 20
-PAUSE_SECONDS = 0.009
+PAUSE_SECONDS = 0.08
 """After a read that brought little, a tap that flushes each line gets this long to write more."""
+LOOK_SECONDS = 0.02
+"""How often it is looked whether it has written much, and is not to be kept waiting."""
 
 
 class Source:
@@ -44,8 +48,20 @@ class Source:
             self.descriptor = None
         pipe_bytes = _enlarged(self.descriptor)
         self._little_bytes = min(pipe_bytes, CHUNK_BYTES) // 4
+        self._much_bytes = pipe_bytes // 2
         self.brought_little = False
         """Whether the last read found so little in a pipe that waiting for more is worth it."""
+
+    def has_much(self) -> bool:
+        """Tell whether there is so much in a pipe that it had better be read."""
+        if self.descriptor is None:
+            return True
+        waiting = array("i", [0])
+        try:
+            fcntl.ioctl(self.descriptor, termios.FIONREAD, waiting)
+        except OSError:
+            return True  # it cannot be told
+        return waiting[0] >= self._much_bytes
 
     def read(self) -> bytes:
         """Return what there is; nothing at the end.
@@ -108,6 +124,10 @@ class Intake:
     def pause_seconds(self) -> float:
         """How long the next `read` had better wait, though it need not."""
         return PAUSE_SECONDS if self._waiting is None and self._source.brought_little else 0.0
+
+    def has_much(self) -> bool:
+        """Tell whether such a wait had better end."""
+        return self._source.has_much()
 
     def read(self) -> Iterator[Event]:
         """Yield the events of the next portion: of a file, or what is left of one of stdin.

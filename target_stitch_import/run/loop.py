@@ -23,6 +23,7 @@ from target_stitch_import.errors import (
     internal_error,
 )
 from target_stitch_import.report.stats import Standing
+from target_stitch_import.run.intake import LOOK_SECONDS
 from target_stitch_import.run.sender import Failed, Released, Sender
 
 if TYPE_CHECKING:
@@ -147,9 +148,7 @@ class Run:
         descriptor = self.intake.descriptor if wants_input else None
         heard_from: set[int] = set()
         if descriptor is not None and self._read_again_at > began:
-            # A tap flushes line by line, and to read line by line would cost more than the records.
-            # The end of its output is heard at once, like all else but the output itself.
-            heard_from = self._poll(descriptor, 0, self._read_again_at)
+            heard_from = self._pause(descriptor, began)
         needs_no_wait = wants_input and descriptor is None
         if not heard_from:
             heard_from = self._poll(descriptor, select.POLLIN, began if needs_no_wait else _NEVER)
@@ -157,14 +156,31 @@ class Run:
             self.seconds_without_room += time.monotonic() - began
         return needs_no_wait or descriptor in heard_from
 
+    def _pause(self, descriptor: int, now: float) -> set[int]:
+        """Wait before the next read; return whose wake-up or end came instead.
+
+        A tap flushes line by line, and to read line by line would cost more than the records. The
+        end of its output is heard at once, like all else but the output itself.
+        """
+        while now < self._read_again_at and now < self._next_deadline():
+            until = min(now + LOOK_SECONDS, self._read_again_at)
+            if heard_from := self._poll(descriptor, 0, until):
+                return heard_from
+            if self.intake.has_much():
+                break
+            now = time.monotonic()
+        return set()
+
+    def _next_deadline(self) -> float:
+        return min(self.pipeline.next_deadline(), self.observer.due, self._give_up_at)
+
     def _poll(self, descriptor: int | None, events: int, until: float) -> set[int]:
         """Wait for `events` of `descriptor`, a wake-up, or the next deadline; return whose came."""
         poll = select.poll()
         poll.register(self.wakeup.descriptor, select.POLLIN)
         if descriptor is not None:
             poll.register(descriptor, events)
-        deadlines = self.pipeline.next_deadline(), self.observer.due, self._give_up_at
-        seconds = min(*deadlines, until) - time.monotonic()
+        seconds = min(self._next_deadline(), until) - time.monotonic()
         if self.sender.reports:
             seconds = 0.0  # an error left them behind, and their wake-up is over
         seconds = min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)

@@ -210,7 +210,8 @@ class RecordCheck:
             map(self._may_be_too_large, records)
         ):
             return False
-        if self._looks_at_texts and NUL in messages:
+        # A search for one byte is ten times as fast, and most texts have none of it.
+        if self._looks_at_texts and NUL[:1] in messages and NUL in messages:
             return False
         return self._quick.accepts_all(messages)
 

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_stitch_import.run.batch_files import BatchFiles
-from target_stitch_import.run.intake import CHUNK_BYTES, PAUSE_SECONDS, Intake, Source
+from target_stitch_import.run.intake import (
+    CHUNK_BYTES,
+    LOOK_SECONDS,
+    PAUSE_SECONDS,
+    Intake,
+    Source,
+)
 from tests.support.singer import lines, record, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+ONE_SIZE = pytest.mark.skipif(
+    not hasattr(fcntl, "F_SETPIPE_SZ"), reason="this system has pipes of one size"
+)
 
 
 @pytest.fixture
@@ -35,10 +45,11 @@ def test_a_pipe_that_brings_little_is_given_time(pipe: tuple[int, int]) -> None:
     assert reading.pause_seconds == 0.0
     os.write(write_end, lines([schema()]))
     assert len(list(reading.read())) == 1
-    assert reading.pause_seconds == PAUSE_SECONDS <= 0.010
+    assert LOOK_SECONDS < reading.pause_seconds == PAUSE_SECONDS < 0.1
+    assert not reading.has_much()
 
 
-@pytest.mark.skipif(not hasattr(fcntl, "F_SETPIPE_SZ"), reason="this system has pipes of one size")
+@ONE_SIZE
 def test_a_pipe_is_enlarged_and_read_at_once_while_it_brings_much(pipe: tuple[int, int]) -> None:
     read_end, write_end = pipe
     before = fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ)
@@ -49,6 +60,17 @@ def test_a_pipe_is_enlarged_and_read_at_once_while_it_brings_much(pipe: tuple[in
     os.write(write_end, text)
     list(reading.read())
     assert reading.pause_seconds == 0.0
+
+
+@ONE_SIZE
+def test_a_tap_is_not_kept_waiting_with_a_pipe_half_full(pipe: tuple[int, int]) -> None:
+    read_end, write_end = pipe
+    reading = intake(read_end)
+    half = fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ) // 2
+    os.write(write_end, b" " * (half - 1))
+    assert not reading.has_much()
+    os.write(write_end, b" ")
+    assert reading.has_much()
 
 
 def test_a_file_is_never_waited_for(tmp_path: Path) -> None:

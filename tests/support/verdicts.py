@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from target_stitch_import.app import pipeline_rules
-from target_stitch_import.batching.stream import Stream
 from target_stitch_import.errors import InputError
 from target_stitch_import.local.api.batch import RefusedError, read_batch
 from target_stitch_import.local.options import Strictness
 from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-from target_stitch_import.singer.messages import Schema
-from tests.support.checks import Never
-from tests.support.rules import DEFAULTS
+from tests.support.checks import MAX_RECORD_BYTES, Never
+from tests.support.pipelines import feed, take
+from tests.support.rules import pipeline
 
 if TYPE_CHECKING:
     from tests.support.pairs import Pair
 
-RULES = pipeline_rules(DEFAULTS).stream
 DOCUMENTED = {
     "+0000": "an offset without a colon, which the service takes unless it is strict",
     r"\u0000": "U+0000, which databases do not take",
@@ -34,7 +32,7 @@ DOCUMENTED = {
 class Verdicts(NamedTuple):
     """What the target and the service say; empty where they take it.
 
-    `kind` is what the target says it of, or `record` where it says nothing.
+    `kind` is what the target refuses, or `record` where it refuses nothing.
     """
 
     kind: str
@@ -49,42 +47,51 @@ class Verdicts(NamedTuple):
 
 
 def verdicts(pair: Pair) -> Verdicts:
-    """Return what both say: the service of what the target sends, or of what it refused.
+    """Return what both say: the service of what the target sends, or of what it refuses.
 
     Raises:
-        AssertionError: A quick check of the target lets pass what its exact one refuses.
+        AssertionError: The target's quick checks and its exact one say different things.
     """
-    message = Schema(1, "t", pair.schema.encode(), pair.keys, ())
+    described = f'"schema":{pair.schema},"key_properties":{json.dumps(pair.keys)}'
+    of = pipeline(dead_letter=True)
     try:
-        stream = Stream(message, RULES)
+        feed(of, [f'{{"type":"SCHEMA","stream":"t",{described}}}'])
     except InputError as error:
-        return Verdicts("schema", str(error), said_of(pair.schema.encode(), (), b"{}"))
-    record = Raw(pair.record.encode())
-    found = stream.check.examine(record)
-    refused = isinstance(found, Refused)
-    all_at_once = stream.check.accepts_all(b'[{"data":%b}]' % bytes(record), [record])
-    assert not (refused and all_at_once), found
+        request = {"table_name": "t", "schema": Raw(pair.schema.encode())}
+        return Verdicts("schema", str(error), said_of(msgspec.json.encode(request), b"{}"))
+    feed(of, [f'{{"type":"RECORD","stream":"t","record":{pair.record}}}'])
+    of.close()
+    is_refused = bool(of.to_set_aside)
+    assert _is_refused_exactly(pair) == is_refused, pair
+    if is_refused:
+        (refused,) = of.to_set_aside
+        return Verdicts(
+            "record", refused.reason, said_of(refused.prefix.arguments, pair.record.encode())
+        )
+    (batch,) = take(of)
+    return Verdicts("record", "", _said(batch.body))
+
+
+def _is_refused_exactly(pair: Pair) -> bool:
     exact = RecordCheck(
-        read_schema(message.schema).root, pair.keys, max_record_bytes=10**7, quick=Never()
+        read_schema(pair.schema.encode()).root,
+        pair.keys,
+        max_record_bytes=MAX_RECORD_BYTES,
+        quick=Never(),
     )
-    exactly = exact.examine(record)
-    assert isinstance(exactly, Refused) == refused, (found, exactly)
-    sent = record if isinstance(found, Refused) else found.record
-    schema = msgspec.json.decode(stream.prefix(None).arguments, type=_Arguments).schema
-    words = str(found) if isinstance(found, Refused) else ""
-    return Verdicts("record", words, said_of(bytes(schema), pair.keys, bytes(sent)))
+    return isinstance(exact.examine(Raw(pair.record.encode())), Refused)
 
 
-class _Arguments(msgspec.Struct):
-    schema: Raw
-
-
-def said_of(schema: bytes, keys: tuple[str, ...], record: bytes) -> str:
+def said_of(request: bytes, record: bytes) -> str:
     """Return why the local Import API refuses a record, or nothing."""
     message = {"action": "upsert", "sequence": 1, "data": Raw(record)}
-    body = {"table_name": "t", "schema": Raw(schema), "key_names": keys, "messages": [message]}
+    arguments = msgspec.json.decode(request, type=dict[str, Raw])
+    return _said(msgspec.json.encode({**arguments, "messages": [message]}))
+
+
+def _said(body: bytes) -> str:
     try:
-        read_batch(msgspec.json.encode(body), Strictness())
+        read_batch(body, Strictness())
     except RefusedError as error:
         return str(error)
     return ""

@@ -27,7 +27,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: docs uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: docs uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage soak-verdicts
 
 test: lint types unit spark
 
@@ -111,6 +111,7 @@ SEEDS ?= 10000
 SEED ?= 1000
 
 KILLS ?= 300
+PAIRS ?= 100000
 FUZZ_SECONDS ?= 300
 FUZZ_READY := .tools/fuzz/.ready
 
@@ -123,6 +124,10 @@ soak-outage: $(READY)
 
 soak-kill: $(READY)
 	$(BIN)/python -m tests.soak.kill $(KILLS) $(SEED)
+
+# The check against the local Import API's own validation, on made-up schemas and records.
+soak-verdicts: $(READY)
+	$(BIN)/python -m tests.soak.verdicts $(PAIRS) $(SEED)
 
 mutants: $(READY)
 	$(BIN)/python -m tools.mutants

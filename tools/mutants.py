@@ -46,7 +46,7 @@ LEARNING = (
     "tests/core/test_deliver.py::test_what_the_service_takes_is_learned_from_what_it_does_not_take",
     "tests/run/test_sender.py::test_what_is_learned_counts_for_the_rest_of_the_run",
 )
-CHECKS = ("tests/core/test_checks.py",)
+CHECKS = ("tests/core/test_checks.py", "tests/core/test_exact_rules.py")
 ANSWERS = ("tests/run/test_wire.py",)
 DELIVERY = ("tests/run/test_sender.py", "tests/program/test_app.py")
 BATCH_FILES = (

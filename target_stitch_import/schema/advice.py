@@ -86,6 +86,12 @@ def _on_the_table(stream: str, columns: int) -> Iterator[Advice]:
         )
     if name.endswith(("_old", "_stg")):
         yield Advice("MySQL destinations keep table names ending in `_old` or `_stg` to themselves")
+    if not _KEPT_IN_TABLES.search(name):
+        yield Advice(
+            "its name has neither a letter from A to Z nor an underscore: Redshift, Panoply, "
+            "Snowflake and SQL Server reject all of such a table while loading; others but "
+            "PostgreSQL name it with an underscore for each character"
+        )
     if len(name) > _TABLE_CHARACTERS:
         yield Advice(
             f"its name has {len(name)} characters; a destination that takes fewer rejects all of "
@@ -122,6 +128,14 @@ def _on_names(columns: Sequence[Column]) -> Iterator[Advice]:
             f"of the objects around them where they flatten those ({_COLUMN_LIMITS})",
             tuple(f"{quoted(_path(each))} ({len(each.name)})" for each in long),
         )
+    if bare := [each for name, each in pairs if not _KEPT.search(name)]:
+        yield Advice(
+            "columns without a letter from A to Z in their names can be left out while loading: "
+            "Snowflake takes none of them, Redshift, Panoply and PostgreSQL those with an "
+            "underscore, SQL Server those with an underscore or a digit; others write an "
+            "underscore for each character",
+            _shown(bare),
+        )
     if alike := _alike(columns, lowered):
         yield Advice(
             "names that differ only by case, or by characters that destinations drop or replace, "
@@ -157,6 +171,9 @@ def _alike(columns: Sequence[Column], lowered: Sequence[str]) -> list[Column]:
     return [each for each in columns if each in found]
 
 
+_KEPT = re.compile(r"[a-z]")
+"""What a column needs to have a name in every destination."""
+_KEPT_IN_TABLES = re.compile(r"[a-z_]")
 _PLAIN = re.compile(r"[a-z0-9_]+")
 _PLAIN_NAMES = re.compile(r"(?:[a-z_][a-z0-9_]*(?:\n|$))*")
 _DROPPED_IN_FRONT = re.compile(r"[^a-z_]+")

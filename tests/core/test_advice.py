@@ -46,6 +46,8 @@ def columns(*names: str) -> dict[str, Any]:
         (["First Name", "First-Name"], "or by characters that destinations drop or replace"),
         (["1d_click", "28d_click", "d_click"], "or by characters"),
         (["naïve", "na-ve"], "or by characters"),
+        (["名前"], "without a letter from A to Z in their names can be left out"),
+        (["12", "__"], "without a letter from A to Z in their names can be left out"),
     ],
 )
 def test_names_that_fare_badly(names: list[str], words: str) -> None:
@@ -60,7 +62,7 @@ def test_names_that_fare_badly(names: list[str], words: str) -> None:
     "names",
     [
         ["x" * 59, "st", "cost_it", "cost__item", "it__", "sdc_x", "a_sdc", "table_", "_row"],
-        ["naïve", "ß", "日本"],
+        ["naïve", "日本x", "_1a"],
         [
             "_sdc_deleted_at",
             "_sdc_lsn",
@@ -82,6 +84,8 @@ def test_names_that_fare_well(names: list[str]) -> None:
         ("_sdc_people", "such a table"),
         ("people_old", "MySQL"),
         ("x" * 61, "has 61 characters"),
+        ("名前", "has neither a letter from A to Z nor an underscore"),
+        ("12", "has neither a letter from A to Z nor an underscore"),
     ],
 )
 def test_tables_that_fare_badly(stream: str, words: str) -> None:
@@ -143,9 +147,10 @@ def test_streams_that_differ_only_by_case() -> None:
 
 
 def test_a_run_says_it(target: Target) -> None:
-    outcome = target.run([schema(cost__st=INTEGER), record(1)])
+    outcome = target.run([schema(cost__st=INTEGER, 名前=INTEGER), record(1)])
     assert outcome.status == 0
     assert outcome.log.count("Stream `people`: names ending like") == 1
+    assert outcome.log.count("underscore for each character: `名前`") == 1
 
 
 NESTED = {

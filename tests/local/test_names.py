@@ -57,6 +57,20 @@ SENT_BY_TAPS = (
 )
 
 
+@pytest.mark.parametrize(
+    ("name", "leaving_out"),
+    [
+        ("名前", {"postgresql", "redshift", "snowflake", "sqlserver"}),
+        ("12", {"postgresql", "redshift", "snowflake"}),
+        ("_1", {"snowflake"}),
+        ("名x", set()),
+    ],
+)
+def test_names_without_a_letter_are_left_out(name: str, leaving_out: set[str]) -> None:
+    """As the target warns beforehand."""
+    assert {key for key, each in profiles().items() if not each.name(name)} == leaving_out
+
+
 @pytest.mark.parametrize("destination", sorted(profiles()))
 def test_columns_that_taps_send_are_loaded(destination: str) -> None:
     """Stitch lists them as columns that arrive; a name keeps its leading underscore."""

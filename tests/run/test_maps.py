@@ -71,6 +71,32 @@ def test_mapped_records_keep_exact_decimals(target: Target, api: ImportApi) -> N
     assert '"amount":12345678901234567.10' in request["body"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "arrives"),
+    [
+        ({}, '"j":{"b":[%s]}'),
+        ({"stream_maps": {"people": {"email": None}}}, '"j":{"b":[%s]}'),
+        ({"flattening_enabled": True, "flattening_max_depth": 1}, r'"j__b":"[%s]"'),
+        ({"repairs": ["round_decimals", "clamp_dates"]}, '"j":{"b":[%s]}'),
+    ],
+)
+def test_integers_deep_within_a_value_keep_their_digits(
+    target: Target, api: ImportApi, settings: Any, arrives: str
+) -> None:
+    """Beyond what a double holds, and beyond 64 bits."""
+    digits = "9007199254740993,-9223372036854775808,18446744073709551617"
+    nested = {"type": "object", "properties": {"b": {"type": "array"}}}
+    moment = {"type": "string", "format": "date-time"}
+    row = f'{{"id":1,"j":{{"b":[{digits}]}},"at":"2024-01-31 10:00:00Z"}}'
+    messages = [
+        schema(j=nested, at=moment),
+        f'{{"type":"RECORD","stream":"people","record":{row}}}',
+    ]
+    assert target.run(messages, **settings).status == 0
+    (request,) = api.requests()
+    assert arrives % digits in request["body"]
+
+
 def test_flattening(target: Target, api: ImportApi) -> None:
     outcome = target.run(MESSAGES, flattening_enabled=True, flattening_max_depth=2)
     assert outcome.status == 0

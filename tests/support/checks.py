@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import Any
 
-if TYPE_CHECKING:
-    from msgspec import Raw
+from msgspec import Raw
+
+from target_stitch_import.schema.checks import RecordCheck
+from target_stitch_import.schema.draft4 import read_schema
+from target_stitch_import.schema.exact import Refused
 
 
 class Never:
@@ -18,3 +22,29 @@ class Never:
 
     def accepts(self, record: Raw) -> bool:
         return not record
+
+
+MAX_RECORD_BYTES = 19_999_000
+
+
+def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> RecordCheck:
+    text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
+    return RecordCheck(
+        read_schema(text).root, keys, naive_datetimes=naive, max_record_bytes=MAX_RECORD_BYTES
+    )
+
+
+def exactly(of: RecordCheck) -> RecordCheck:
+    """Return the same check without its quick part."""
+    of._quick = Never()
+    return of
+
+
+def verdict(of: RecordCheck, record: str) -> str:
+    """Return "ok", or the words of the refusal."""
+    examined = of.examine(Raw(record.encode()))
+    return str(examined) if isinstance(examined, Refused) else "ok"
+
+
+def of(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}

@@ -108,8 +108,9 @@ class Source:
         return replace(tap, schemas={**self.tap.schemas, **self.log_schemas}) if log else tap
 
     def make_slot(self) -> None:
-        """Make the replication slot, where the tap wants one."""
-        if self.slot is None:
+        """Make the replication slot, where the tap wants one and has none yet."""
+        there = "SELECT 1 FROM pg_replication_slots WHERE slot_name = "
+        if self.slot is None or self.server.rows(f"{there}'{self.slot}'"):
             return
         ((folder,),) = self.server.rows("SELECT setting FROM pg_config WHERE name = 'PKGLIBDIR'")
         if not Path(str(folder), "wal2json.so").exists():

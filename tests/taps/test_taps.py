@@ -141,3 +141,40 @@ def test_killed_in_mid_table_and_resumed(
     if method in source.whole_only_next_time:
         assert pipe.run().status == 0
     assert not source.differences(warehouse, schema, "orders")
+
+
+@pytest.mark.parametrize("source", ["meltano", "pipelinewise"], indirect=True)
+def test_what_an_update_does_not_touch_of_a_row_in_the_log(
+    source: Source, warehouse: ImportApi, tmp_path: Path
+) -> None:
+    """PostgreSQL leaves out values that it stores outside of the row, and keeps those in it.
+
+    Numbers within JSON are exact.
+    """
+    schema = f"toast_{source.name}"
+    source.server.run(
+        f"""
+        CREATE SCHEMA {schema};
+        CREATE TABLE {schema}.toasted (id int PRIMARY KEY, n int, long text, kept text, j jsonb);
+        ALTER TABLE {schema}.toasted
+          ALTER long SET STORAGE EXTERNAL, ALTER kept SET STORAGE MAIN, ALTER j SET STORAGE MAIN;
+        """
+    )
+    source.make_slot()
+    pipe = piped(source.over(schema, log=True), tmp_path, warehouse)
+    pipe.select([f"{schema}-toasted"], "LOG_BASED")
+    assert pipe.run().status == 0
+    exact = '{"a":{"b":[9007199254740993,-9223372036854775808]}}'
+    source.server.run(
+        f"""
+        INSERT INTO {schema}.toasted
+        VALUES (1, 1, repeat('x', 5000), repeat('y', 5000), '{exact}');
+        """  # noqa: S608 - our own names
+    )
+    assert pipe.run().status == 0
+    table = f'import_api."{schema}-toasted"'
+    select = f"SELECT n, length(long), length(kept), replace(j, ' ', '') FROM {table}"  # noqa: S608
+    assert warehouse.query(select) == [(1, 5000, 5000, exact)]
+    source.server.run(f"UPDATE {schema}.toasted SET n = 2")  # noqa: S608 - our own names
+    assert pipe.run().status == 0
+    assert warehouse.query(select) == [(2, None, 5000, exact)]

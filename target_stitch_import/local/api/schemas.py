@@ -6,6 +6,7 @@ References are found anywhere in the document, and none is ever fetched.
 from __future__ import annotations
 
 import re
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -15,7 +16,7 @@ from target_stitch_import.local.api.numbers import is_number
 from target_stitch_import.local.api.values import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 MAX_SCHEMA_DEPTH = 100
@@ -67,6 +68,7 @@ class _Reading:
             read[name] = self._schema(self._target(pointer), 0)
         if read:
             kept[REFERRED] = read
+        _refuse_circles(kept)
         return kept
 
     def _schema(self, schema: Any, depth: int) -> dict[str, Any]:
@@ -131,12 +133,9 @@ class _Reading:
         if keyword in _ONE:
             return value if _is_switch(keyword, value) else self._schema(value, depth)
         if keyword == "items":
-            several = isinstance(value, list)
-            return (
-                [self._schema(item, depth) for item in value]
-                if several
-                else self._schema(value, depth)
-            )
+            if not isinstance(value, list):
+                return self._schema(value, depth)
+            return [self._schema(item, depth) for item in _listed(keyword, value)]
         if keyword == "dependencies":
             return self._dependencies(value, depth)
         if keyword == "definitions":
@@ -169,6 +168,29 @@ class _Reading:
         return kept
 
 
+def _refuse_circles(root: dict[str, Any]) -> None:
+    """Refuse references that come back to themselves without a step into the value."""
+    named = {_REFERRED_PREFIX + name: schema for name, schema in root.get(REFERRED, {}).items()}
+    graph = {pointer: set(_same_value(schema)) for pointer, schema in ({"#": root} | named).items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError:
+        raise InvalidSchemaError("reference that leads in a circle") from None
+
+
+def _same_value(schema: dict[str, Any]) -> Iterator[str]:
+    """Yield what is referred to of the very value that a schema is of."""
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        if "$ref" in each:
+            yield each["$ref"]
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            waiting += each.get(keyword, ())
+        waiting += [each["not"]] if "not" in each else []
+        waiting += [other for other in each.get("dependencies", {}).values() if type(other) is dict]
+
+
 def _is_switch(keyword: str, value: Any) -> bool:
     return keyword != "not" and isinstance(value, bool)
 
@@ -182,10 +204,12 @@ def _object(keyword: str, value: Any) -> dict[str, Any]:
 
 
 def _listed(keyword: str, value: Any) -> list[Any]:
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         raise InvalidSchemaError(
             f"key {keyword}: expected type is one of JSONArray, found: {type_name(value)}"
         )
+    if not value:
+        raise InvalidSchemaError(f"key {keyword}: expected minimum item count: 1, found: 0")
     return value
 
 

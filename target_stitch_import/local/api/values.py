@@ -46,7 +46,15 @@ class MalformedError(ValueError):
 
 def decoder_for(type_: Any) -> msgspec.json.Decoder[Any]:
     """Make a decoder for `type_` that reads fractions as Decimal."""
-    return msgspec.json.Decoder(type_, float_hook=Decimal)
+    return msgspec.json.Decoder(type_, float_hook=_fraction)
+
+
+def _fraction(text: str) -> Decimal:
+    if "e" not in text and "E" not in text:
+        return Decimal(text)
+    number = Decimal(text)
+    # Written like an integer it would be taken for one, and `1e0` is none in Draft 4.
+    return number if number.as_tuple().exponent else Decimal(f"{number}.0")
 
 
 _any = decoder_for(Any)

@@ -1,0 +1,103 @@
+"""Where in a record date-times are completed, and that nothing else changes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from target_stitch_import.schema.checks import Passed, RecordCheck
+from target_stitch_import.schema.draft4 import read_schema
+from target_stitch_import.schema.exact import Refused
+from tests.support.checks import MAX_RECORD_BYTES, check, of, verdict
+
+NAIVE = [
+    ("2024-01-31T10:00:00", "2024-01-31T10:00:00Z"),
+    ("2024-01-31 10:00:00.5", "2024-01-31T10:00:00.5Z"),
+    ("2024-01-31T10:00:00+02:00", "2024-01-31T10:00:00+02:00"),
+]
+
+
+@pytest.mark.parametrize(("given_text", "sent"), NAIVE)
+@pytest.mark.parametrize(
+    ("schema", "shape"),
+    [
+        ({"type": "string", "format": "date-time"}, "%s"),
+        ({"type": ["null", "string"], "format": "date-time"}, "%s"),
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}, "%s"),
+        ({"items": {"format": "date-time"}, "type": "array"}, "[1.50,%s]"),
+        (of(g={"type": "string", "format": "date-time"}), '{"a": 1.50 ,"g":%s}'),
+    ],
+)
+def test_naive_date_times_are_completed_and_nothing_else_changes(
+    schema: Any, shape: str, given_text: str, sent: str
+) -> None:
+    if schema.get("type") == "array":
+        schema = schema | {"items": {"anyOf": [{"type": "number"}, schema["items"]]}}
+    before, after = (
+        '{"f":' + shape % json.dumps(text) + ',"n":1.10}' for text in (given_text, sent)
+    )
+    passed = check(of(f=schema)).examine(Raw(before.encode()))
+    assert isinstance(passed, Passed)
+    sent_text = bytes(passed.record).decode()
+    unspaced = after.replace(" ,", ",").replace('": ', '":')
+    assert sent_text.replace(" ,", ",").replace('": ', '":') == unspaced
+    assert bool(passed.notes) == (given_text != sent)
+    kept = check(of(f=schema), naive="keep").examine(Raw(before.encode()))
+    assert isinstance(kept, Passed)
+    assert bytes(kept.record) == before.encode()
+    failed = check(of(f=schema), naive="fail").examine(Raw(before.encode()))
+    assert isinstance(failed, Refused) == (given_text != sent)
+
+
+@pytest.mark.parametrize("keep", ["keep", "utc"])
+def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
+    schema = of(f={"type": "string", "format": "date-time"})
+    assert "date-time" in verdict(check(schema, naive=keep), '{"f": "tomorrow"}')
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "completed"),
+    [
+        ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, None, False),
+        ({"allOf": [{"type": "string", "format": "date-time"}]}, None, True),
+        ({"additionalProperties": {"format": "date-time"}}, '{"x":%s}', True),
+        ({"$ref": "#/definitions/node"}, '{"next":{"next":{"at":%s}}}', True),
+    ],
+)
+def test_where_date_times_are_completed(schema: Any, text: str | None, completed: bool) -> None:  # noqa: FBT001
+    """Wherever the schema asks for one, and only there, whatever stands beside it."""
+    naive = {"type": "string", "format": "date-time"}
+    node = of(at=naive, next={"$ref": "#/definitions/node"})
+    value = (text or "%s") % '"2024-01-01T00:00:00"'
+    whole = of(f=schema, other=naive) | {"definitions": {"node": node}}
+    for other in ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00"):
+        passed = check(whole).examine(Raw(f'{{"f":{value},"other":"{other}"}}'.encode()))
+        assert isinstance(passed, Passed)
+        assert (b'00:00:00Z"' in bytes(passed.record).split(b'"other"')[0]) == completed
+
+
+def test_names_that_are_data_are_not_told() -> None:
+    schema = {
+        "properties": {
+            "seen": {"additionalProperties": {"type": "string", "format": "date-time"}},
+        }
+    }
+    check = RecordCheck(
+        read_schema(json.dumps(schema).encode()).root, (), max_record_bytes=MAX_RECORD_BYTES
+    )
+    passed = check.examine(Raw(b'{"seen":{"somebody@example.com":"2024-01-01T00:00:00"}}'))
+    assert isinstance(passed, Passed)
+    assert list(passed.notes) == ["/seen/*"]
+    assert bytes(passed.record) == b'{"seen":{"somebody@example.com":"2024-01-01T00:00:00Z"}}'
+
+
+def test_a_record_is_measured_again_once_its_date_times_are_complete() -> None:
+    schema = {"properties": {"at": {"type": "string", "format": "date-time"}}}
+    record = Raw(b'{"at":"2024-01-01T00:00:00","x":"%b"}' % (b"x" * 30_000))
+    check = RecordCheck(
+        read_schema(json.dumps(schema).encode()).root, (), max_record_bytes=len(record)
+    )
+    assert isinstance(check.examine(record), Refused)

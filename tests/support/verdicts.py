@@ -1,0 +1,102 @@
+"""The verdicts of the target's check and of the local Import API on a schema and a record."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from target_stitch_import.errors import InputError
+from target_stitch_import.local.api.batch import RefusedError, read_batch
+from target_stitch_import.local.options import Strictness
+from target_stitch_import.schema.checks import RecordCheck
+from target_stitch_import.schema.draft4 import read_schema
+from target_stitch_import.schema.exact import Refused
+from tests.support.checks import MAX_RECORD_BYTES, Never
+from tests.support.pipelines import feed, take
+from tests.support.rules import pipeline
+
+if TYPE_CHECKING:
+    from tests.support.pairs import Pair
+
+DOCUMENTED = {
+    "+0000": "an offset without a colon, which the service takes unless it is strict",
+    r"\u0000": "U+0000, which databases do not take",
+    '"0000-': "the year 0, which most destinations do not take",
+}
+"""Parts of a record of which the two say different things, and why."""
+
+
+class Verdicts(NamedTuple):
+    """What the target and the service say; empty where they take it.
+
+    `kind` is what the target refuses, or `record` where it refuses nothing.
+    """
+
+    kind: str
+    target: str
+    service: str
+
+    @property
+    def agree(self) -> bool:
+        """Tell whether both take it, or both refuse the same."""
+        of_schema = self.service.startswith("Invalid JSON schema")
+        return bool(self.target) == bool(self.service) and (self.kind == "schema") == of_schema
+
+
+def verdicts(pair: Pair) -> Verdicts:
+    """Return what both say: the service of what the target sends, or of what it refuses.
+
+    Raises:
+        AssertionError: The target's quick checks and its exact one say different things.
+    """
+    described = f'"schema":{pair.schema},"key_properties":{json.dumps(pair.keys)}'
+    of = pipeline(dead_letter=True)
+    try:
+        feed(of, [f'{{"type":"SCHEMA","stream":"t",{described}}}'])
+    except InputError as error:
+        request = {"table_name": "t", "schema": Raw(pair.schema.encode())}
+        return Verdicts("schema", str(error), said_of(msgspec.json.encode(request), b"{}"))
+    feed(of, [f'{{"type":"RECORD","stream":"t","record":{pair.record}}}'])
+    of.close()
+    is_refused = bool(of.to_set_aside)
+    assert _is_refused_exactly(pair) == is_refused, pair
+    if is_refused:
+        (refused,) = of.to_set_aside
+        return Verdicts(
+            "record", refused.reason, said_of(refused.prefix.arguments, pair.record.encode())
+        )
+    (batch,) = take(of)
+    return Verdicts("record", "", _said(batch.body))
+
+
+def _is_refused_exactly(pair: Pair) -> bool:
+    exact = RecordCheck(
+        read_schema(pair.schema.encode()).root,
+        pair.keys,
+        max_record_bytes=MAX_RECORD_BYTES,
+        quick=Never(),
+    )
+    return isinstance(exact.examine(Raw(pair.record.encode())), Refused)
+
+
+def said_of(request: bytes, record: bytes) -> str:
+    """Return why the local Import API refuses a record, or nothing."""
+    message = {"action": "upsert", "sequence": 1, "data": Raw(record)}
+    arguments = msgspec.json.decode(request, type=dict[str, Raw])
+    return _said(msgspec.json.encode({**arguments, "messages": [message]}))
+
+
+def _said(body: bytes) -> str:
+    try:
+        read_batch(body, Strictness())
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
+def is_documented(pair: Pair) -> bool:
+    """Tell whether a pair has what the two are known to differ in."""
+    return any(part in pair.record for part in DOCUMENTED)

@@ -26,7 +26,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage
+.PHONY: uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-kill soak-outage
 
 test: lint types unit spark
 
@@ -122,6 +122,14 @@ soak-outage: $(READY)
 
 soak-kill: $(READY)
 	$(BIN)/python -m tests.soak.kill $(KILLS) $(SEED)
+
+# The clock set back and forward while the target runs; needs faketime.
+soak-clock: $(READY)
+	$(BIN)/python -m tests.soak.clock
+
+# Answers a second before and after the two minutes that a request has.
+soak-deadline: $(READY)
+	$(BIN)/python -m tests.soak.deadline
 
 mutants: $(READY)
 	$(BIN)/python -m tools.mutants

@@ -21,6 +21,7 @@ from target_stitch_import.local.api.faults import Fault, FaultList, tables_of
 from target_stitch_import.local.api.journal import Entry, Journal, Kept
 from target_stitch_import.local.api.request import Request
 from target_stitch_import.local.api.service import Outcome, Service
+from target_stitch_import.local.warehouse.warehouse import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -83,6 +84,10 @@ class ImportApp:
                 outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
             return  # the peer left before its request was whole
+        except StorageError as error:
+            words = "The database cannot be written, so a request is not taken: %s"
+            _log.error(words, error)
+            outcome, fault = Outcome(answers.unavailable()), None
         except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
             _log.exception("%s %s could not be answered", request.method, request.path)
             outcome, fault = Outcome(answers.unavailable(500)), None

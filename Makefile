@@ -27,7 +27,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: docs uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-kill soak-outage soak-verdicts
+.PHONY: docs uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-kill soak-outage soak-verdicts
 
 test: lint types unit spark
 
@@ -128,6 +128,14 @@ soak-kill: $(READY)
 # The check against the local Import API's own validation, on made-up schemas and records.
 soak-verdicts: $(READY)
 	$(BIN)/python -m tests.soak.verdicts $(PAIRS) $(SEED)
+
+# The clock set back and forward while the target runs; needs faketime.
+soak-clock: $(READY)
+	$(BIN)/python -m tests.soak.clock
+
+# Answers a second before and after the two minutes that a request has.
+soak-deadline: $(READY)
+	$(BIN)/python -m tests.soak.deadline
 
 mutants: $(READY)
 	$(BIN)/python -m tools.mutants

@@ -23,7 +23,6 @@ from target_stitch_import.report.observer import DISTRIBUTION
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 VERSION = version(DISTRIBUTION)
-INTERNAL_ERROR_STATUS = 70
 _STDOUT_FAILS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF})
 GC_THRESHOLD = 50_000
 """Objects between two collections of cyclic garbage, of which a run makes next to none. Python's
@@ -173,8 +172,9 @@ def tell_unforeseen(error: Exception) -> int:
 
 def tell_internal_error(error: Exception) -> int:
     """Tell of an error that should not be, without a value of the data; return the exit status."""
-    _tell(str(internal_error(error)))
-    return INTERNAL_ERROR_STATUS
+    told = internal_error(error)
+    _tell(str(told))
+    return told.exit_status
 
 
 def _tell(text: str) -> None:

@@ -32,6 +32,12 @@ class ServiceUnavailableError(TargetError):
     exit_status = 69
 
 
+class ResourceError(TargetError):
+    """The machine gives no more memory or threads: give it more, or use less."""
+
+    exit_status = 71  # EX_OSERR
+
+
 class OutputError(TargetError):
     """Stdout, the dead-letter file, or the output file could not be written."""
 
@@ -64,8 +70,18 @@ class InterruptedRunError(TargetError):
         self.exit_status = 128 + signal_number
 
 
+_NO_THREAD = "can't start new thread"
+"""Python's words; the type of the error is one of many."""
+
+
 def internal_error(error: BaseException) -> TargetError:
     """Return what is told of an exception that nobody meant: its type and place, and no values."""
+    if isinstance(error, MemoryError) or _NO_THREAD in str(error):
+        return ResourceError(
+            "The machine gives this process no more memory or threads. Raise the limit that it has "
+            "(`ulimit`, the container's), or lower `max_buffer_bytes`, `batch_size_bytes` and "
+            "`max_in_flight_requests`."
+        )
     at = error.__traceback__
     while at and at.tb_next:
         at = at.tb_next

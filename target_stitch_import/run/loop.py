@@ -280,8 +280,8 @@ class Run:
 
     def _submit(self) -> None:
         while self.pipeline.ready:
-            self._in_flight += 1
             self.sender.submit(self.pipeline.ready.popleft())
+            self._in_flight += 1
 
     def _tell(self) -> None:
         while self.pipeline.notices:

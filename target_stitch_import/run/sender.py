@@ -123,10 +123,18 @@ class Sender:
     def submit(self, batch: Batch) -> None:
         """Send `batch` as soon as a request is free; threads start as they are needed."""
         if len(self._threads) < self._rules.max_in_flight_requests:
-            thread = threading.Thread(target=self._work, name="sender", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._start_thread()
         self._batches.put(batch)
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name="sender", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            return  # the machine gives no more, and those that run can do it
+        self._threads.append(thread)
 
     def stop(self) -> None:
         """Try nothing again and send nothing new; requests on their way are waited for."""

@@ -10,7 +10,7 @@ import select
 import threading
 from typing import IO, TYPE_CHECKING
 
-from target_stitch_import.errors import OutputError
+from target_stitch_import.errors import OutputError, TargetError, internal_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class StateWriter:
     """
 
     def __init__(self, stream: IO[bytes], wake: Callable[[], None]) -> None:
-        self.error: OutputError | None = None
+        self.error: TargetError | None = None
         self.last_written: bytes | None = None
         self._stream = stream
         self._wake = wake
@@ -48,8 +48,13 @@ class StateWriter:
             self._next = state
             self._changed.notify()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="states", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="states", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the machine gives no more threads
+                self._write_next()
+                return
+            self._thread = thread
 
     def close(self) -> None:
         """End the thread, once it has written what it is writing; nobody waits for it."""
@@ -58,24 +63,30 @@ class StateWriter:
             self._changed.notify()
 
     def _work(self) -> None:
-        try:
-            while True:
-                with self._changed:
-                    while self._next is None and not self._closed:
-                        self._changed.wait()
-                    state, self._next = self._next, None
-                if state is None:
+        while self.error is None:
+            with self._changed:
+                while self._next is None and not self._closed:
+                    self._changed.wait()
+                if self._next is None:
                     return
+            self._write_next()
+
+    def _write_next(self) -> None:
+        try:
+            with self._changed:
+                state, self._next = self._next, None
+            if state is not None:
                 self._put(state + b"\n")
                 self.last_written = state
                 with self._changed:
                     self._unwritten -= 1
-                self._wake()
         except (OSError, ValueError) as error:
             self.error = OutputError(
                 f"Stdout cannot be written, so no state can be saved: {error}."
             )
-            self._wake()
+        except Exception as error:  # noqa: BLE001 - nobody is to wait for a thread that has died
+            self.error = internal_error(error)
+        self._wake()
 
     def _put(self, line: bytes) -> None:
         """Write all of `line`, past any buffer: nothing must wait there when the process ends."""

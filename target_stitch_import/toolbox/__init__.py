@@ -25,6 +25,7 @@ Exit status:
   65   bad input, or the service refused it; the text names the line
   69   the service is not well, or out of reach: run again later
   70   internal error: report it
+  71   the machine gives no more memory or threads
   74   stdout cannot be written to
   76   what answered is not the service: check the URL and proxies
   77   credentials refused: check token and region

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from tests.support.singer import lines, record, schema, state
@@ -205,6 +207,47 @@ def test_a_full_disk_under_the_output_file_is_in_the_summary(
     summary = json.loads(path.read_text())
     assert summary["exit_status"] == 74
     assert summary["error"] == "The output file sent.jsonl cannot be written: File too large."
+
+
+def test_a_full_disk_under_the_summary(target: Target, api: ImportApi) -> None:
+    """All has arrived, and the state says so; what is missing is the summary."""
+    small = replace(target, max_file_bytes=100)
+    outcome = small.run([schema(), record(1), state(1)], summary_path="summary.json")
+    assert (outcome.status, outcome.states) == (74, ["1"])
+    assert "The summary summary.json cannot be written: File too large." in outcome.log
+    assert delivered(api) == [{"id": 1}]
+
+
+def test_a_full_disk_under_the_states(target: Target, api: ImportApi) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - no path of ours
+        done = subprocess.run(
+            target.command(),
+            input=lines([schema(), record(1), state(1)]),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=30,
+        )
+    assert done.returncode == 74
+    assert b"Stdout cannot be written, so no state can be saved: [Errno 28]" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert delivered(api) == [{"id": 1}]
+
+
+def test_a_full_disk_under_the_local_database(target: Target, tmp_path: Path) -> None:
+    """Nothing is acknowledged that is not in it, and it says what is the matter."""
+    rows = [record(n, name=f"{n:x}" * 300) for n in range(6_000)]
+    messages = [schema(), state(0), *rows, state(1)]
+    del target.config["api_url"]
+    small = replace(target, max_file_bytes=1_000_000)
+    outcome = small.run(messages, region="local", local_database="w.duckdb", max_retry_seconds=0.5)
+    assert (outcome.status, outcome.states) == (69, ["0"])
+    assert "The database cannot be written, so a request is not taken: " in outcome.log
+    assert "w.duckdb" in outcome.log
+    whole = target.run(messages, region="local", local_database="w.duckdb")
+    assert (whole.status, whole.states[-1]) == (0, "1")
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        assert connection.sql("SELECT count(*) FROM import_api.people").fetchall() == [(6_000,)]
 
 
 def test_the_summary_tells_what_was_done(target: Target, api: ImportApi, tmp_path: Path) -> None:

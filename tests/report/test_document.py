@@ -245,6 +245,8 @@ def test_files_that_cannot_be(summary: Path, tmp_path: Path) -> None:
         (0, {"read": 1, "rejected": {"t": {"r": 1}}}, "Delivered, but not all of it", ""),
         (65, {}, "Failed", "Bad input"),
         (69, {}, "Failed", "Run again later."),
+        (71, {}, "Failed", "no more memory"),
+        (129, {}, "Interrupted", "SIGHUP"),
         (130, {}, "Interrupted", "SIGINT"),
         (143, {}, "Interrupted", "SIGTERM"),
         (99, {}, "Failed", "<b>Exit status 99</b></p>"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 TOKEN = "at_a-token-that-must-show-up-nowhere"  # noqa: S105 - a test's own
 TARGET = [sys.executable, "-m", "target_stitch_import"]
+_NO_LIMIT = resource.RLIM_INFINITY
 _LIMITED = """
 import os, resource, sys
-size = int(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-os.execv(sys.argv[2], sys.argv[2:])
+for limit, size in zip((resource.RLIMIT_FSIZE, resource.RLIMIT_AS), map(int, sys.argv[1:3])):
+    resource.setrlimit(limit, (size, size))
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -39,13 +41,15 @@ class Outcome:
 class Target:
     """Runs `target-stitch-import` with a configuration that points to the test's Import API.
 
-    No file of a run gets larger than `max_file_bytes`, as on a disk that is full.
+    No file of a run gets larger than `max_file_bytes`, as on a disk that is full, and none has more
+    memory than `max_memory_bytes`.
     """
 
     folder: Path
     config: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
-    max_file_bytes: int | None = None
+    max_file_bytes: int = _NO_LIMIT
+    max_memory_bytes: int = _NO_LIMIT
 
     def command(self, *options: str, **settings: Any) -> list[str]:
         """Return the command line, its configuration written to a file."""
@@ -56,8 +60,9 @@ class Target:
     def run(self, messages: bytes | list[Any], *options: str, **settings: Any) -> Outcome:
         """Run over `messages`: bytes as they are, or values, one a line."""
         command = self.command(*options, **settings)
-        if self.max_file_bytes is not None:
-            command = [sys.executable, "-c", _LIMITED, str(self.max_file_bytes), *command]
+        limits = self.max_file_bytes, self.max_memory_bytes
+        if limits != (_NO_LIMIT, _NO_LIMIT):
+            command = [sys.executable, "-c", _LIMITED, *map(str, limits), *command]
         done = subprocess.run(
             command,
             input=messages if isinstance(messages, bytes) else lines(messages),

@@ -22,6 +22,7 @@ from target_stitch_import.local.api.faults import Fault, FaultList, tables_of
 from target_stitch_import.local.api.journal import MAX_ANSWER_CHARACTERS, Entry, Journal, Kept
 from target_stitch_import.local.api.request import Request
 from target_stitch_import.local.api.service import Outcome, Service
+from target_stitch_import.local.warehouse.warehouse import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -93,6 +94,10 @@ class ImportApp:
                 outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
             return  # the peer left before its request was whole
+        except StorageError as error:
+            words = "The database cannot be written, so a request is not taken: %s"
+            _log.error(words, error)
+            outcome, fault = Outcome(answers.unavailable()), None
         except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
             _log.exception("%s %s could not be answered", request.method, request.path)
             outcome, fault = Outcome(answers.unavailable(500)), None

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.warehouse.catalog import Column, Table
     from target_stitch_import.local.warehouse.profiles import Profile
 
+_STORAGE_ERRORS = (duckdb.IOException, duckdb.TransactionException, OSError)
 # What a value in the data can cause; any other error is the service's own, and answers 500.
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
@@ -59,6 +60,10 @@ class Loaded:
 
     rows: int
     rejected: int
+
+
+class StorageError(Exception):
+    """The database's disk is full, or takes no writes; nothing of the request was kept."""
 
 
 class Warehouse:
@@ -323,11 +328,13 @@ class Warehouse:
         self._connection.execute("BEGIN TRANSACTION")
         try:
             yield
-        except BaseException:
+            self._connection.execute("COMMIT" if keep else "ROLLBACK")
+        except BaseException as error:
             with suppress(duckdb.Error):
                 self._connection.execute("ROLLBACK")
+            if isinstance(error, _STORAGE_ERRORS):
+                raise StorageError(_first_line(error)) from None
             raise
-        self._connection.execute("COMMIT" if keep else "ROLLBACK")
         if self._journal_file is not None:
             with suppress(FileNotFoundError):
                 self._journal_file.chmod(0o600)  # DuckDB makes it anew after each checkpoint

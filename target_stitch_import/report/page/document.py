@@ -28,6 +28,7 @@ _MEANINGS = {
     65: "Bad input, or a record or batch was refused. The message names line, stream and field.",
     69: "The service stayed away longer than max_retry_seconds. Run again later.",
     70: "Internal error. Report it with the last line of the log.",
+    71: "The machine gave no more memory or threads. Raise its limit, or lower max_buffer_bytes.",
     74: "Stdout, the dead-letter file or the output file failed. Make room, or look who closed it.",
     76: "The answer was not the Import API's. Check api_url and proxies.",
     77: "The credentials were refused. Check token and region.",

@@ -1,0 +1,80 @@
+"""A machine that gives no more memory or threads: it is said, and no state is early."""
+
+from __future__ import annotations
+
+import io
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from target_stitch_import.errors import ResourceError
+from tests.support.runs import Parts
+from tests.support.singer import lines, record, schema, state
+from tests.support.target import Target, delivered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from target_stitch_import.local import ImportApi
+
+WORDS = "The machine gives this process no more memory or threads."
+RECORDS = 20_000
+
+
+@contextmanager
+def no_more_threads() -> Iterator[None]:
+    """Have each thread ask for more memory than there is."""
+    before = threading.stack_size(2**46)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+@pytest.mark.parametrize("megabytes", [60, 80, 100, 120])
+def test_memory_that_runs_out_ends_the_run_and_earns_nothing(
+    target: Target, api: ImportApi, megabytes: int
+) -> None:
+    """How far it comes depends on the machine."""
+    api.set_faults([{"kind": "latency", "seconds": 0.02, "times": "always"}])
+    messages = [schema()]
+    for number in range(RECORDS):
+        messages.append(record(number, name="x" * 1_000))
+        if number % 500 == 499:
+            messages.append(state(number))
+    target.max_memory_bytes = megabytes * 1_000_000
+    outcome = target.run(lines(messages), batch_size_bytes=1_000_000)
+    arrived = {each["id"] for each in delivered(api)}
+    api.set_faults([])
+    assert outcome.status in {0, 71}
+    assert (WORDS in outcome.log) == (outcome.status == 71)
+    covered = int(outcome.states[-1]) + 1 if outcome.states else 0
+    assert arrived >= set(range(covered))
+    assert outcome.status or covered == RECORDS
+
+
+def test_a_record_that_memory_has_no_room_for_ends_the_run(target: Target) -> None:
+    target.max_memory_bytes = 100_000_000
+    messages = [schema(), state(0), record(1, name="x" * 60_000_000), state(1)]
+    outcome = target.run(messages)
+    assert (outcome.status, WORDS in outcome.log) == (71, True)
+    assert outcome.states in ([], ["0"])
+
+
+def test_fewer_threads_than_asked_for_deliver_all_the_same() -> None:
+    stdout = io.BytesIO()
+    run = Parts(stdout=stdout).run_over([schema(), record(1), state(1)])
+    run.sender._start_thread()
+    with no_more_threads():
+        run.run()
+    assert stdout.getvalue() == b"1\n"
+
+
+def test_no_thread_at_all_ends_the_run() -> None:
+    stdout = io.BytesIO()
+    run = Parts(stdout=stdout).run_over([state(0), schema(), record(1), state(1)])
+    with no_more_threads(), pytest.raises(ResourceError, match="no more memory or threads"):
+        run.run()
+    assert stdout.getvalue() == b"0\n"

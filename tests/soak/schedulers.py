@@ -30,9 +30,8 @@ EXPECTED = {
 
 def programs(folder: Path) -> None:
     """Write both recipes and the script, all within `folder`."""
-    airflow, dagster = re.findall(
-        r"^```python\n(.*?)^```$", COOKBOOK.read_text(), re.DOTALL | re.MULTILINE
-    )
+    recipes = re.findall(r"^```python\n(.*?)^```$", COOKBOOK.read_text(), re.DOTALL | re.MULTILINE)
+    airflow, dagster = recipes
     people = folder / "people"
     (people / "work").mkdir(parents=True)
     (folder / "dags").mkdir()

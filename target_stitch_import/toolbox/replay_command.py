@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -58,30 +59,33 @@ def replay(files: list[IO[bytes]], where: Where) -> Result:
     FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
     dead-letter file with their `record` put right. An activation that was set aside goes out behind
     the records of its table. Sequences stay as they are, so that no newer row is lost. Of a folder
-    of a Spark job's dead letters, all files are sent.
+    of a Spark job's dead letters, all files are sent. With `region: local`, a local Import API is
+    started for as long.
     """
-    from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
+    from target_stitch_import.app import batch_limits, start_local_api  # noqa: PLC0415 - slow
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415
     from target_stitch_import.run.sender import SenderRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import ReplayRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
 
-    settings, *_ = [where.settings(file=file) for file in files]
-    endpoint = settings.endpoint(USER_AGENT)
+    settings, *_ = [where.settings(file=file, starts_local=True) for file in files]
     rules = ReplayRules(
         SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS),
         batch_limits(settings),
         settings.naive_datetimes,
     )
     messages = requests = 0
-    for file in files:
-        try:
-            replayed = send_again(file, lambda: connection(endpoint), rules, say)
-        except TargetError as error:
-            where_it_is = f"{file.name}: " if len(files) > 1 else ""
-            raise type(error)(f"{where_it_is}{error}") from None
-        messages += replayed.messages
-        requests += replayed.requests
+    with ExitStack() as stack:
+        local_api = start_local_api(settings, stack)
+        endpoint = settings.endpoint(USER_AGENT, local_api.url if local_api else "")
+        for file in files:
+            try:
+                replayed = send_again(file, lambda: connection(endpoint), rules, say)
+            except TargetError as error:
+                where_it_is = f"{file.name}: " if len(files) > 1 else ""
+                raise type(error)(f"{where_it_is}{error}") from None
+            messages += replayed.messages
+            requests += replayed.requests
     return Result(
         {"messages": messages, "requests": requests},
         f"{counted(messages, 'message')} delivered in {counted(requests, 'request')}.",

@@ -27,7 +27,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: docs uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-kill soak-outage soak-verdicts
+.PHONY: docs schedulers uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-kill soak-outage soak-verdicts
 
 test: lint types unit spark
 
@@ -122,6 +122,13 @@ soak: $(READY)
 soak-outage: $(READY)
 	$(BIN)/python -m tests.soak.outage $(OUTAGE_SECONDS)
 
+# The cookbook's recipes, run by Airflow and Dagster themselves.
+schedulers: .tools/airflow/.ready .tools/dagster/.ready
+	$(PYTHON) -m tests.soak.schedulers
+
+.tools/airflow/.ready .tools/dagster/.ready: .tools/%/.ready: tests/requirements/%.txt | uv
+	$(call environment,-r $<)
+
 soak-kill: $(READY)
 	$(BIN)/python -m tests.soak.kill $(KILLS) $(SEED)
 
@@ -188,6 +195,8 @@ lock: uv
 	echo 'tap-spreadsheets>=1.1.2' | $(COMPILE) - --output-file demo/requirements.txt
 	printf 'pipx>=1.7\nuv>=0.9\n' | $(COMPILE) - --output-file tests/requirements/release.txt
 	echo 'tap-dbf>=0.1.25' | $(COMPILE) - --output-file tests/requirements/tap-dbf.txt
+	echo 'apache-airflow>=3.1' | $(COMPILE) - --output-file tests/requirements/airflow.txt
+	echo 'dagster>=1.11' | $(COMPILE) - --output-file tests/requirements/dagster.txt
 	echo 'mkdocs-material>=9.7' | $(COMPILE) - --output-file tests/requirements/docs.txt
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/requirements/meltano.txt
 	printf 'stitchclient>=1\ntarget-stitch>=4\n' | $(COMPILE) - --output-file tests/requirements/clients.txt

@@ -100,7 +100,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
         # What may refuse to work comes first, and last what empties a file.
         mapper = _mapper(settings)
         observer = _observer(settings, options)
-        local_api = _local_api(settings, options, stack)
+        local_api = None if options.dry_run else start_local_api(settings, stack)
         shelf, versions = _shelf(settings, options, stack, observer)
         output = OutputFile(options.output_path) if options.output_path else None
         if output:
@@ -169,6 +169,7 @@ def _setting(settings: Settings, options: Options) -> closing.Setting:
         settings.dead_letter_path if settings.on_invalid_record == "dead_letter" else None,
         settings.local_database if settings.starts_local_api else None,
         options.dry_run,
+        options.config_paths or ("CONFIG",),
     )
 
 
@@ -190,7 +191,7 @@ def _shelf(
 def _see_through(
     run: Run,
     observer: RunObserver,
-    local_api: _LocalApi | None,
+    local_api: LocalApi | None,
     settings: Settings,
     options: Options,
 ) -> None:
@@ -286,7 +287,7 @@ def batch_limits(settings: Settings) -> Limits:
 
 
 def _transports(
-    settings: Settings, options: Options, local_api: _LocalApi | None
+    settings: Settings, options: Options, local_api: LocalApi | None
 ) -> Callable[[], Transport]:
     if options.dry_run:
         return DryRun
@@ -296,8 +297,8 @@ def _transports(
 
 
 @dataclass(frozen=True, slots=True)
-class _LocalApi:
-    """A local Import API that was started for this run."""
+class LocalApi:
+    """A local Import API that was started for this run, or for a command."""
 
     url: str
     started_at: datetime
@@ -313,8 +314,13 @@ class _LocalApi:
         return rejected or {}
 
 
-def _local_api(settings: Settings, options: Options, stack: ExitStack) -> _LocalApi | None:
-    if options.dry_run or not settings.starts_local_api:
+def start_local_api(settings: Settings, stack: ExitStack) -> LocalApi | None:
+    """Start a local Import API, which ends with `stack`, where the settings ask for one.
+
+    Raises:
+        TargetError: It cannot start.
+    """
+    if not settings.starts_local_api:
         return None
     from target_stitch_import.local import (  # noqa: PLC0415 - an extra, only for this region
         ImportApiProcess,
@@ -334,4 +340,4 @@ def _local_api(settings: Settings, options: Options, stack: ExitStack) -> _Local
             f"The local Import API could not start on {database}: {error}. Its own words are above."
         ) from None
     _LOGGER.info("A local Import API loads into %s", database)
-    return _LocalApi(server.url, now)
+    return LocalApi(server.url, now)

@@ -39,6 +39,12 @@ class Setting:
     dead_letter_path: str | None = None
     database: str | None = None
     dry_run: bool = False
+    config_paths: tuple[str, ...] = ("CONFIG",)
+
+    @property
+    def configuration(self) -> str:
+        """The options that give a command the same configuration, each after a space."""
+        return "".join(f" --config {shlex.quote(path)}" for path in self.config_paths)
 
     @property
     def done(self) -> str:
@@ -121,20 +127,12 @@ def steps(summary: Summary, setting: Setting) -> Iterator[Step]:
     """Yield what a user may want to do next."""
     if setting.dry_run:
         return
-    api = "--config CONFIG"
     if setting.database:
         database = shlex.quote(setting.database)
         yield Step("To see the tables", f"stitch-import tables --database {database}")
     path = setting.dead_letter_path
-    if not (summary.set_aside and path):
-        return
-    if setting.database:
-        api = "--api-url http://127.0.0.1:8087"
-        serve = f"stitch-import serve --database {database}"
-        yield Step("To send what was set aside, once it is repaired, start", serve)
-        yield Step("and beside it", f"stitch-import replay {api} {shlex.quote(path)}")
-    else:
-        replay = f"stitch-import replay {api} {shlex.quote(path)}"
+    if summary.set_aside and path:
+        replay = f"stitch-import replay{setting.configuration} {shlex.quote(path)}"
         yield Step("To send what was set aside, once it is repaired", replay)
 
 

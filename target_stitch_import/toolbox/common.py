@@ -52,15 +52,22 @@ class Where:
         given += [("--api-url", self.api_url)] if self.api_url else []
         return "".join(f" {name} {shlex.quote(value)}" for name, value in given)
 
-    def settings(self, *, needs_token: bool = True, file: IO[bytes] | None = None) -> Settings:
+    def settings(
+        self,
+        *,
+        needs_token: bool = True,
+        file: IO[bytes] | None = None,
+        starts_local: bool = False,
+    ) -> Settings:
         """Return the settings of the configuration, with the options over them.
 
         Args:
             needs_token: Whether there must be a token.
             file: What the command reads, which must not be where its answer goes.
+            starts_local: Whether the command starts a local Import API for `region: local`.
 
         Raises:
-            ConfigurationError: One cannot work, or would start a service inside the command.
+            ConfigurationError: One cannot work, or is `region: local` where nothing is started.
         """
         from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
         from target_stitch_import.config.sources import read_config  # noqa: PLC0415 - slow
@@ -68,10 +75,12 @@ class Where:
         from target_stitch_import.files import (  # noqa: PLC0415
             Use,
             configurations,
+            database,
             descriptor_of,
         )
 
-        check_files(*configurations(self.config_paths), Use("FILE", descriptor_of(file)))
+        uses = [*configurations(self.config_paths), Use("FILE", descriptor_of(file))]
+        check_files(*uses)
         config = read_config(self.config_paths, say)
         if self.region:
             # What the region stands for must not be hidden behind a URL of the configuration.
@@ -79,7 +88,9 @@ class Where:
         if self.api_url:
             config["api_url"] = self.api_url
         settings = Settings.load(config, dry_run=not needs_token)
-        if settings.starts_local_api:
+        if settings.starts_local_api and starts_local:
+            check_files(*uses, *database("setting `local_database`", settings.local_database))
+        elif settings.starts_local_api:
             raise ConfigurationError(
                 "Setting `region` cannot be `local` here: start `stitch-import serve`, and give "
                 "its URL as `api_url`."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -61,15 +62,15 @@ def replay(files: list[IO[bytes]], where: Where) -> Result:
     the records of its table. Dead letters are repaired as `repairs` asks for. Sequences stay as
     they are, so that no newer row is lost, and what a newer version of its table has replaced is
     not sent. Of a folder of a Spark job's dead letters, all files are sent.
+    With `region: local`, a local Import API is started for as long.
     """
-    from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
+    from target_stitch_import.app import batch_limits, start_local_api  # noqa: PLC0415 - slow
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415
     from target_stitch_import.run.sender import SenderRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import Replayed, ReplayRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
 
-    settings, *_ = [where.settings(file=file) for file in files]
-    endpoint = settings.endpoint(USER_AGENT)
+    settings, *_ = [where.settings(file=file, starts_local=True) for file in files]
     rules = ReplayRules(
         SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS),
         batch_limits(settings),
@@ -77,16 +78,19 @@ def replay(files: list[IO[bytes]], where: Where) -> Result:
         tuple(settings.repairs),
     )
     total = Replayed()
-    for file in files:
-        try:
-            replayed = send_again(file, lambda: connection(endpoint), rules, say)
-        except TargetError as error:
-            where_it_is = f"{file.name}: " if len(files) > 1 else ""
-            raise type(error)(f"{where_it_is}{error}") from None
-        total.messages += replayed.messages
-        total.requests += replayed.requests
-        total.replaced += replayed.replaced
-        total.repaired.update(replayed.repaired)
+    with ExitStack() as stack:
+        local_api = start_local_api(settings, stack)
+        endpoint = settings.endpoint(USER_AGENT, local_api.url if local_api else "")
+        for file in files:
+            try:
+                replayed = send_again(file, lambda: connection(endpoint), rules, say)
+            except TargetError as error:
+                where_it_is = f"{file.name}: " if len(files) > 1 else ""
+                raise type(error)(f"{where_it_is}{error}") from None
+            total.messages += replayed.messages
+            total.requests += replayed.requests
+            total.replaced += replayed.replaced
+            total.repaired.update(replayed.repaired)
     return Result(_document(total), _words(total))
 
 

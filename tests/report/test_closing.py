@@ -251,11 +251,10 @@ def test_of_many_reasons_the_most_frequent_are_told() -> None:
         (Setting(), []),
         (Setting("dead.jsonl"), ["stitch-import replay --config CONFIG dead.jsonl"]),
         (
-            Setting("dead.jsonl", "x.duckdb"),
+            Setting("dead.jsonl", "x.duckdb", config_paths=("my local.json", "ENV")),
             [
                 "stitch-import tables --database x.duckdb",
-                "stitch-import serve --database x.duckdb",
-                "stitch-import replay --api-url http://127.0.0.1:8087 dead.jsonl",
+                "stitch-import replay --config 'my local.json' --config ENV dead.jsonl",
             ],
         ),
         (Setting("dead.jsonl", "x.duckdb", dry_run=True), []),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from tests.support.singer import activate, record, schema, state
@@ -310,3 +311,27 @@ def test_a_version_that_a_newer_one_replaced_is_not_replayed(
     assert api.query("select id, name from import_api.raw_people") == [(2, "new")]
     assert target.run([schema(), record(3) | {"version": 1}, activate(1)]).status == 0
     assert len(path.read_text().splitlines()) == 3, "what is replaced lacks nothing any more"
+
+
+def test_a_local_run_is_completed_with_its_own_configuration(tmp_path: Path) -> None:
+    """By the very command that the run told; it starts the service again, on the same database."""
+    path = tmp_path / "dead.jsonl"
+    database = tmp_path / "local.duckdb"
+    local = {"region": "local", "local_database": str(database), "dead_letter_path": str(path)}
+    target = Target(tmp_path, local | {"on_invalid_record": "dead_letter"})
+    log = target.run([schema(), record(1), record(2, name=5), state(1)]).log
+    [step] = [line for line in log.splitlines() if "stitch-import replay" in line and "To" in line]
+    _, _, arguments = step.partition("stitch-import replay ")
+    path.write_text(path.read_text().replace('"name": 5', '"name": "a"'))
+    outcome = tool(tmp_path, "replay", *arguments.split())
+    assert (outcome.status, outcome.states) == (0, ["1 message delivered in 1 request."])
+    with duckdb.connect(str(database), read_only=True) as stored:
+        rows = stored.execute("select id, name from import_api.people order by id").fetchall()
+    assert rows == [(1, None), (2, "a")]
+
+
+def test_the_database_of_a_local_run_is_no_file_to_replay(tmp_path: Path) -> None:
+    path = tmp_path / "local.duckdb"
+    path.touch()
+    outcome = tool(tmp_path, "replay", str(path), region="local", local_database=str(path))
+    assert (outcome.status, "one would destroy the other" in outcome.log) == (78, True)

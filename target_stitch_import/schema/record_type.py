@@ -34,6 +34,8 @@ MAX_PLAIN_KEY_CHARACTERS = 255
 _BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
 _LENGTHS = frozenset({"minLength", "maxLength"})
 _EXPRESSED = _BOUNDS | _LENGTHS | {"type", "required", "format"}
+_MOST_NESTED = 128
+"""Members of an object within a record: a list may hold 200,000, each with room for them all."""
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -157,6 +159,8 @@ class _Types:
         return _union(kinds)
 
     def _object(self, node: Node) -> Any:
+        if len(node.properties) > _MOST_NESTED:
+            raise _InexpressibleError
         is_map = not (isinstance(node.rest, bool) or node.properties or "required" in node.rules)
         if is_map:
             return dict[str, self._of(node.rest)]  # type: ignore[misc,arg-type]  # likewise

@@ -184,7 +184,7 @@ class _Walk:
     def value(self, text: Raw, place: Place, path: str, told: str, depth: int) -> Raw:
         """Return the text of a value, rewritten where that is called for."""
         opening = bytes(memoryview(text)[:1])
-        self._steps_left -= 1 + len(text) // (_BYTES_A_STEP if opening in _OPENINGS else 8)
+        self._steps_left -= 1 + len(text) // (_BYTES_A_STEP if opening in _OPENINGS else 4)
         if self._steps_left < 0:
             return text
         try:

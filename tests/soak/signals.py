@@ -1,7 +1,7 @@
 """How soon a signal is heard: `python -m tests.soak.signals [PART OF A NAME]`.
 
-Feeds the target each hostile input of `tests/support/hostile.py`, sends SIGTERM once the first piece
-was read, and prints how long it took to end.
+Feeds the target each hostile input of `tests/support/hostile.py`, sends SIGTERM once the first
+piece was read, and prints how long it took to end.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ def main() -> None:
     with ImportApi() as api:
         for name in (each for each in CASES if wanted in each):
             with tempfile.TemporaryDirectory() as folder:
-                status, seconds = measure(
-                    Target(Path(folder), {"token": "t", "api_url": api.url}), name
-                )
-            print(f"{name:28} {seconds:6.2f} s  exit {status}", flush=True)
+                target = Target(Path(folder), {"token": "t", "api_url": api.url})
+                status, seconds = measure(target, name)
+            print(f"{name:28} {seconds:6.2f} s  exit {status}", flush=True)  # noqa: T201 - a command
 
 
 def measure(target: Target, name: str) -> tuple[int, float]:

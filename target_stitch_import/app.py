@@ -116,7 +116,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
         )
         run = Run(
             intake=Intake(source, BatchFiles(settings.batch_root, files.written_as)),
-            pipeline=_pipeline(settings, versions),
+            pipeline=_pipeline(settings, versions, wakeup.look_around),
             states=StateWriter(states, wakeup.wake),
             observer=observer,
             wakeup=wakeup,
@@ -252,8 +252,10 @@ def _mapper(settings: Settings) -> StreamMapper | None:
     return StreamMapper(config) if mapping_is_wanted(config) else None
 
 
-def _pipeline(settings: Settings, lacking: set[tuple[str, int]]) -> Pipeline:
-    pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings))
+def _pipeline(
+    settings: Settings, lacking: set[tuple[str, int]], look_around: Callable[[], None]
+) -> Pipeline:
+    pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings), look_around)
     for table, table_version in lacking:
         pipeline.lacks(table, table_version)
     return pipeline

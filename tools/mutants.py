@@ -503,8 +503,8 @@ MUTATIONS = [
     Mutation(
         "a refused record is passed over",
         "batching/refusals",
-        "            (_, error), self._first = self._first, None\n            raise error\n",
-        "            self._first = None\n",
+        "            raise first[1]\n",
+        "            pass\n",
     ),
     Mutation(
         "a record is said to stand where the first of its chunk stands",

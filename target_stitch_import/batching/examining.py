@@ -14,7 +14,7 @@ from target_stitch_import.schema.advice import Advice
 from target_stitch_import.schema.exact import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from msgspec import Raw
 
@@ -47,14 +47,20 @@ class Repaired:
 Finding: TypeAlias = Gathered | BadRecord | Advice | Repaired
 
 
-def examined(stream: Stream, gathered: Gathered) -> Iterator[Finding]:
+def examined(
+    stream: Stream, gathered: Gathered, look_around: Callable[[], None]
+) -> Iterator[Finding]:
     """Yield the records in their order: the bad ones, and between them the good ones together.
 
     Then what their user should know about them.
+
+    Raises:
+        InterruptedRunError: `look_around` says that there is no more time; it is asked before each.
     """
     good = Gathered(gathered.version)
     said = _Said(stream.name)
     for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
+        look_around()
         verdict = stream.check.examine(upsert.data)
         if isinstance(verdict, Refused):
             if good.spans:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from target_stitch_import.schema.texts import repaired_text
+from target_stitch_import.schema.texts import REPAIRS, repaired_text
 from target_stitch_import.singer.messages import Event, MalformedRecord, RecordMessage
 from target_stitch_import.singer.outline import record_defect
 
@@ -22,8 +22,8 @@ def with_repairs(events: Iterable[Event], repairs: Collection[str]) -> Iterator[
 
 
 def _repaired(event: MalformedRecord, repairs: Collection[str]) -> MalformedRecord:
-    if not event.field:
-        return event  # no value of it is at fault
+    if REPAIRS.isdisjoint(repairs) or not event.field:
+        return event  # and where there is no field, it is no value that is at fault
     done = repaired_text(event.text, repairs)
     if not done.changes:
         return event

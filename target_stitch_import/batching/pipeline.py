@@ -32,6 +32,7 @@ from target_stitch_import.batching.payload import Batch, Sequencer, Span, activa
 from target_stitch_import.batching.refusals import Refusals
 from target_stitch_import.batching.streams import Notice, Streams
 from target_stitch_import.batching.undeclared import Undeclared, UndeclaredActivations
+from target_stitch_import.errors import InterruptedRunError
 from target_stitch_import.schema.advice import Advice
 from target_stitch_import.singer.messages import (
     ActivateVersion,
@@ -45,7 +46,7 @@ from target_stitch_import.singer.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.batching.stream import Stream, StreamRules
@@ -74,12 +75,17 @@ class Pipeline:
     `released`, and calls `expire` when `next_deadline` has come. `earned_state` gives the states.
 
     Times are seconds on any clock that never steps back; `clock_ns` is nanoseconds since 1970.
+    `look_around` is called in the midst of what can take long, and ends it by raising
+    InterruptedRunError; what was in hand then never settles.
     """
 
-    def __init__(self, rules: PipelineRules, limits: Limits) -> None:
+    def __init__(
+        self, rules: PipelineRules, limits: Limits, look_around: Callable[[], None] = lambda: None
+    ) -> None:
         self.limits = limits
+        self._look_around = look_around
         self._rules = rules
-        self._streams = Streams(rules.stream)
+        self._streams = Streams(rules.stream, look_around)
         self._lanes = Lanes(activate_incomplete=rules.activate_incomplete_versions)
         self._undeclared = UndeclaredActivations()
         self._gathering = Gathering()
@@ -129,6 +135,7 @@ class Pipeline:
         Raises:
             InputError: The event makes no sense, or a record read up to now must not be sent while
                 `on_invalid_record` is `fail`.
+            InterruptedRunError: `look_around` raised it.
         """
         match event:
             case Records():
@@ -168,6 +175,7 @@ class Pipeline:
 
         Raises:
             InputError: A record is refused; all others are on their way.
+            InterruptedRunError: As `receive`; all that was checked until then is on its way.
         """
         self._admit_all()
         self._is_closing = True
@@ -357,7 +365,11 @@ class Pipeline:
         messages = gathered.encoded()
         passed = stream.check.accepted(messages, gathered.records)
         if passed is None:
-            self._take_up(stream, gathered.version, examined(stream, gathered), since)
+            try:
+                findings = examined(stream, gathered, self._look_around)
+                self._take_up(stream, gathered.version, findings, since)
+            except InterruptedRunError as error:
+                self._refusals.interrupted(error)
             return
         self._take_up(stream, gathered.version, told(stream, passed), since)
         self._buffer(stream, gathered, passed.messages, since)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.examining import BadRecord
     from target_stitch_import.batching.payload import Batch
     from target_stitch_import.batching.stream import Stream
-    from target_stitch_import.errors import InputError
+    from target_stitch_import.errors import InputError, InterruptedRunError
 
 
 class Refusals:
@@ -35,6 +35,7 @@ class Refusals:
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
         """The sequence of the first record that ends the run, and what to tell of it."""
+        self._interrupted: InterruptedRunError | None = None
 
     def record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
         """Refuse a record."""
@@ -74,15 +75,23 @@ class Refusals:
             reason = f"version {batch.version} was activated, and older ones are not replayed"
             self.to_note.append(replace(_activation(batch, reason), activated=True))
 
+    def interrupted(self, error: InterruptedRunError) -> None:
+        """End the run, as there is no time to look at more records."""
+        self._interrupted = error
+
     def tell(self) -> None:
         """End the run if it is to be ended.
 
         Raises:
             InputError: It is.
+            InterruptedRunError: It is, by a signal.
         """
-        if self._first:
-            (_, error), self._first = self._first, None
-            raise error
+        first, interrupted = self._first, self._interrupted
+        self._first = self._interrupted = None
+        if first:
+            raise first[1]
+        if interrupted:
+            raise interrupted
 
 
 def _activation(batch: Batch, reason: str) -> SetAside:

@@ -15,6 +15,8 @@ from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError, re
 from target_stitch_import.schema.sent import sent_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from target_stitch_import.schema.compiled import QuickCheck
     from target_stitch_import.singer.messages import Schema
 
@@ -31,13 +33,16 @@ class StreamRules:
 
 
 class Stream:
-    """A stream as its latest SCHEMA describes it.
+    """A stream as its latest SCHEMA describes it; large ones take a second to read.
 
     Raises:
         InputError: The Import API would refuse the schema or the keys.
+        InterruptedRunError: `look_around` raised it.
     """
 
-    def __init__(self, message: Schema, rules: StreamRules) -> None:
+    def __init__(
+        self, message: Schema, rules: StreamRules, look_around: Callable[[], None]
+    ) -> None:
         self.name = message.stream
         self._table_name = rules.table_prefix + message.stream
         self._message = message
@@ -45,12 +50,14 @@ class Stream:
         self.key_names = () if rules.append_only else message.key_properties
         known = self._known()
         read = known.schema
+        look_around()
         self._sent = self._completed(read)
         """The schema as it goes out."""
         self.advice = [
             Advice(text, tuple(map(quoted, places))) for text, places in read.warnings.items()
         ]
         self.advice += advice(self._table_name, self.key_names, read.root)
+        look_around()
         quick: QuickCheck = NothingToCheck()
         if rules.validate_records:
             quick = known.quick_check(self.key_names)

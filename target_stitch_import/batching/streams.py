@@ -16,7 +16,7 @@ from target_stitch_import.errors import StreamUnknownError, quoted
 from target_stitch_import.schema.advice import Advice
 
 if TYPE_CHECKING:
-    from collections.abc import KeysView
+    from collections.abc import Callable, KeysView
     from typing import TypeAlias
 
     from target_stitch_import.singer.messages import Schema
@@ -35,9 +35,10 @@ class Notice:
 class Streams:
     """Knows each stream by its latest SCHEMA; `notices` has what is to be told."""
 
-    def __init__(self, rules: StreamRules) -> None:
+    def __init__(self, rules: StreamRules, look_around: Callable[[], None]) -> None:
         self.notices: deque[Notice] = deque()
         self._rules = rules
+        self._look_around = look_around
         self._current: dict[str, Stream] = {}
         self._recent: dict[str, dict[_Said, Stream]] = {}
         self._names: dict[str, str] = {}
@@ -71,13 +72,14 @@ class Streams:
 
         Raises:
             InputError: The Import API would refuse the schema or the keys.
+            InterruptedRunError: `look_around` raised it.
         """
         current = self._current.get(message.stream)
         if current and current.is_described_by(message):
             return current
         recent = self._recent.setdefault(message.stream, {})
         said = (message.schema, message.key_properties, message.bookmark_properties)
-        stream = recent.pop(said, None) or Stream(message, self._rules)
+        stream = recent.pop(said, None) or Stream(message, self._rules, self._look_around)
         while recent and (
             len(recent) >= MAX_SIDE_BY_SIDE
             or sum(len(schema) for schema, _, _ in recent) > MAX_SIDE_BY_SIDE_BYTES

@@ -209,6 +209,7 @@ class Run:
             events = self.mapper.map(events)
         now, clock_ns = time.monotonic(), time.time_ns()
         for event in events:
+            self.wakeup.look_around()
             self.pipeline.receive(event, now, clock_ns)
         self._read_again_at = now + self.intake.pause_seconds
         if self.intake.is_at_end:
@@ -223,6 +224,8 @@ class Run:
         self._reading = False
         try:
             self.pipeline.close()
+        except InterruptedRunError:
+            pass  # what was not checked by then stays behind
         except InputError as earlier:
             # A record read before what ended the reading, where the input is what ended it.
             error = earlier if isinstance(error, InputError) else error

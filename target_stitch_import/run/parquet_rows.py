@@ -44,19 +44,30 @@ def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator
     reader = ArrowReader(batch.stream, batch.version, origin, MAX_LINE_BYTES)
     with _explained(batch, origin):
         for rows in _read(file):
-            yield from reader.feed(rows)
+            yield from reader.feed(rows) if rows else ((),)
 
 
 def _read(file: IO[bytes]) -> Iterator[Any]:
-    """Yield the rows of a Parquet file as record batches that take bounded memory."""
+    """Yield the rows of a Parquet file as record batches that take bounded memory.
+
+    Where much is looked at before there are any, None, so that a run can look around.
+    """
     metadata = ParquetFile(file).metadata
-    by_dictionary = _read_by_dictionary(metadata)
+    by_dictionary: dict[str, bool] = {}
+    first_row = 1
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        _note_short_texts(group, by_dictionary)
+        _check_swelling(group, first_row)
+        first_row += group.num_rows
+        yield None
+    dictionaries = [path for path, is_short in by_dictionary.items() if is_short]
     # It reads as little ahead as it can, and in this thread. Times of the old type INT96 are
     # read to the microsecond: as nanoseconds, those far from today would wrap around.
     parquet = ParquetFile(
         file,
         metadata=metadata,
-        read_dictionary=by_dictionary,
+        read_dictionary=dictionaries,
         pre_buffer=False,
         buffer_size=READ_BYTES,
         page_checksum_verification=True,
@@ -64,7 +75,7 @@ def _read(file: IO[bytes]) -> Iterator[Any]:
     )
     _check_columns(parquet)
     for group in range(metadata.num_row_groups):
-        count = _rows_at_once(parquet, group, file, set(by_dictionary))
+        count = _rows_at_once(parquet, group, file, set(dictionaries))
         yield from parquet.iter_batches(count, row_groups=[group], use_threads=False)
 
 
@@ -85,19 +96,19 @@ def _check_columns(parquet: ParquetFile) -> None:
                 f"has a column {quoted(column.name)} of type {kind}, "
                 "which has no exact form in JSON"
             )
-    metadata = parquet.metadata
-    first = 1
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        chunks = _chunks(group)
-        sizes = {chunk.path_in_schema: _unpacked_bytes(chunk, group) for chunk in chunks}
-        size, packed = sum(sizes.values()), sum(chunk.total_compressed_size for chunk in chunks)
-        if size > MAX_UNPACKED_BYTES and size > MAX_UNPACKED_TIMES * packed:
-            raise _UnfitError(
-                f"has rows from {first:,} to {first + group.num_rows - 1:,} that take {packed:,} "
-                f"bytes in the file and {size:,} in memory, most of them in its column "
-                f"{quoted(max(sizes, key=sizes.__getitem__))}: write it with smaller row groups"
-            )
-        first += group.num_rows
+
+
+def _check_swelling(group: Any, first: int) -> None:
+    """Refuse a row group that would take far more memory than its file; `first` is its row."""
+    chunks = _chunks(group)
+    sizes = {chunk.path_in_schema: _unpacked_bytes(chunk, group) for chunk in chunks}
+    size, packed = sum(sizes.values()), sum(chunk.total_compressed_size for chunk in chunks)
+    if size > MAX_UNPACKED_BYTES and size > MAX_UNPACKED_TIMES * packed:
+        raise _UnfitError(
+            f"has rows from {first:,} to {first + group.num_rows - 1:,} that take {packed:,} "
+            f"bytes in the file and {size:,} in memory, most of them in its column "
+            f"{quoted(max(sizes, key=sizes.__getitem__))}: write it with smaller row groups"
+        )
 
 
 def _chunks(group: Any) -> list[Any]:
@@ -113,21 +124,18 @@ def _unpacked_bytes(chunk: Any, group: Any) -> int:
     return int(max(chunk.total_uncompressed_size, in_lists))
 
 
-def _read_by_dictionary(metadata: Any) -> list[str]:
-    """Return the columns of texts that are to stay as short in memory as they are in the file.
+def _note_short_texts(group: Any, found: dict[str, bool]) -> None:
+    """Note which columns of texts are to stay as short in memory as they are in the file.
 
     Those are columns that take a few bytes a value. Of others, a dictionary would be made anew.
     """
-    found: dict[str, bool] = {}
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for chunk in _chunks(group):
-            is_short = (
-                chunk.physical_type == "BYTE_ARRAY"
-                and chunk.has_dictionary_page
-                and chunk.total_uncompressed_size < _VALUE_BYTES * chunk.num_values
-            )
-            found[chunk.path_in_schema] = is_short and found.get(chunk.path_in_schema, True)
-    return [path for path, is_short in found.items() if is_short]
+    for chunk in _chunks(group):
+        is_short = (
+            chunk.physical_type == "BYTE_ARRAY"
+            and chunk.has_dictionary_page
+            and chunk.total_uncompressed_size < _VALUE_BYTES * chunk.num_values
+        )
+        found[chunk.path_in_schema] = is_short and found.get(chunk.path_in_schema, True)
 
 
 def _rows_at_once(parquet: ParquetFile, group: int, file: IO[bytes], known: set[str]) -> int:

@@ -8,14 +8,19 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from target_stitch_import.errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE_SECONDS = 0.25
+"""How long work that a signal found in hand may go on: nearly always it is done by then."""
 
 
 class Wakeup:
@@ -26,6 +31,7 @@ class Wakeup:
         os.set_blocking(self.descriptor, False)
         os.set_blocking(self._write_end, False)
         self.signals: deque[int] = deque()
+        self._patience_ends = float("inf")
         self._is_awake = False
         self._closing = threading.Lock()
         self._closed = False
@@ -65,6 +71,18 @@ class Wakeup:
             signal.set_wakeup_fd(descriptor_before)
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+    def look_around(self) -> None:
+        """End work that takes long, once a signal has come; costs nothing until then.
+
+        Raises:
+            InterruptedRunError: A signal came, and what was in hand has had its time.
+        """
+        if self.signals:
+            now = time.monotonic()
+            self._patience_ends = min(self._patience_ends, now + PATIENCE_SECONDS)
+            if now >= self._patience_ends:
+                raise InterruptedRunError(self.signals[0])
 
     def _flag(self, number: int, _: object) -> None:
         if not self.signals:

@@ -276,15 +276,16 @@ class RecordCheck:
     def _too_large(self, record: Raw) -> Refused | None:
         if len(record) > self._max_record_bytes:
             return Refused("", f"it is {len(record):,} bytes long; the Import API takes 20 MB")
-        if size_of(record, _LARGEST).data_points > MAX_DATA_POINTS:
+        size = size_of(record, _LARGEST)
+        if size.data_points > MAX_DATA_POINTS:
             return Refused(
                 "", f"it has more than {MAX_DATA_POINTS:,} data points, which the Import API takes"
             )
+        if self._looks_at_texts and size.values > STEPS:
+            return too_costly()
         return None
 
     def _exactly(self, record: Raw) -> tuple[Refused | None, dict[str, str]]:
-        if len(record) > SMALL_RECORD_BYTES and size_of(record, _LARGEST).values > STEPS:
-            return too_costly(), {}
         try:
             value = parse_exactly(record)
         except UnreadableRecordError as error:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.schema.date_times import is_date_time
-from target_stitch_import.schema.patterns import pattern
+from target_stitch_import.schema.patterns import MAX_PATTERN_COST, making_cost, pattern
 from target_stitch_import.schema.text_checks import joined
 from target_stitch_import.schema.values import exact_decimal
 
@@ -141,6 +141,7 @@ class _Tree:
 
     def __init__(self) -> None:
         self.has_multiples = False
+        self._pattern_cost = 0
         self._sizes: dict[Node, int | None] = {}
         self._work: dict[Node, int] = {}
 
@@ -161,6 +162,10 @@ class _Tree:
         for keyword in rules.keys() & {"type", "required"}:
             rules[keyword] = list(rules[keyword])
         _refuse_exotic(rules)
+        for expression in [*(name for name, _ in node.patterns), rules.get("pattern")]:
+            self._pattern_cost += making_cost(expression) if expression else 0
+        if self._pattern_cost > MAX_PATTERN_COST:
+            raise UncompilableError
         self.has_multiples |= "multipleOf" in rules
         written = rules | self._objects(node) | self._combined(node)
         if isinstance(node.items, tuple):

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.schema.node import MAX_DEPTH, TYPES, Node
-from target_stitch_import.schema.patterns import pattern
+from target_stitch_import.schema.patterns import MAX_PATTERN_COST, making_cost, pattern
 from target_stitch_import.schema.pointers import at, escaped
 from target_stitch_import.schema.values import LONGEST_NUMBER, canonical, json_type
 
@@ -99,6 +99,10 @@ class _Reader:
         self._uses: Counter[int] = Counter()
         self._targets: dict[str, tuple[Any, str]] = {}
         self._references: dict[str, str] = {}
+        self._ends: dict[str, tuple[Any, str]] = {}
+        """Where the references that were followed lead in the end."""
+        self._pattern_cost_left = MAX_PATTERN_COST
+        self._patterns_known: dict[str, bool] = {}
         self._warnings: dict[str, list[str]] = {}
         self._depth = 0
 
@@ -137,14 +141,18 @@ class _Reader:
 
     def _referred(self, source: Any, place: str) -> tuple[Any, str]:
         """Follow references; in Draft 4 each replaces everything beside it."""
-        start, seen = place, set()
+        passed: dict[str, None] = {}
         while isinstance(source, dict) and isinstance(source.get("$ref"), str):
-            if id(source) in seen:
-                raise SchemaDefectError(start, "a `$ref` leads in a circle")
-            seen.add(id(source))
+            if place in self._ends:
+                source, place = self._ends[place]
+                break
+            if place in passed:
+                raise SchemaDefectError(place, "a `$ref` leads in a circle")
+            passed[place] = None
             source, target = self._target(source["$ref"], place)
             self._references[place] = target
             place = target
+        self._ends |= dict.fromkeys(passed, (source, place))
         return source, place
 
     def _target(self, reference: str, place: str) -> tuple[Any, str]:
@@ -233,14 +241,19 @@ class _Reader:
         )
 
     def _is_known(self, expression: str, place: str) -> bool:
-        known = pattern(expression)
-        if not known.is_sound:
-            raise SchemaDefectError(place, "it is no regular expression")
-        if not known.is_known:
+        is_known = self._patterns_known.get(expression)
+        if is_known is None:
+            self._pattern_cost_left -= making_cost(expression)
+            known = pattern(expression) if self._pattern_cost_left >= 0 else None
+            if known and not known.is_sound:
+                raise SchemaDefectError(place, "it is no regular expression")
+            is_known = known is not None and known.is_known
+            self._patterns_known[expression] = is_known
+        if not is_known:
             self._warning(
                 "patterns that cannot be checked before sending are left to the Import API", place
             )
-        return known.is_known
+        return is_known
 
     def _list(self, schemas: Any, place: str) -> tuple[Node, ...]:
         if not isinstance(schemas, list) or not schemas:

@@ -171,6 +171,7 @@ class _Evaluation:
         return fault or self._combined(node, value)
 
     def _in_members(self, node: Node, record: dict[str, Any]) -> _Fault | None:
+        self.spend(len(node.properties) // 16)
         for name, below in node.properties.items():
             if name in record and (fault := self.fault(below, record[name])):
                 return fault.at(name)
@@ -265,12 +266,16 @@ def has_type(value: Any, types: Iterable[str]) -> bool:
     return found in types or (found == "integer" and "number" in types)
 
 
+_MOST_COMPARED = 1_000
+"""Alternatives; to compare them takes far longer than to ask them."""
+
+
 def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:
     """Return what is wrong by the alternative that is nearest, where there is such a one.
 
     It has the fault that lies deepest, or is the only one of the value's type.
     """
-    if fault.keyword not in {"anyOf", "oneOf"}:
+    if fault.keyword not in {"anyOf", "oneOf"} or len(fault.expected) > _MOST_COMPARED:
         return None
     from jsonschema import Draft4Validator, ValidationError  # noqa: PLC0415 - slow to import
     from jsonschema.exceptions import relevance  # noqa: PLC0415

@@ -24,6 +24,14 @@ _PER_BACKTRACK_STEP = 500
 _BACKTRACKS = 50_000_000
 """Characters times backtracks that the other engine may come to."""
 _MOST_PLACES = 20_000
+_LONGEST = 10 * _MOST_PLACES
+"""Characters of an expression that is worth a look: a place takes one at least."""
+
+MAX_PATTERN_COST = 500_000
+"""What the expressions of a schema may cost to be made ready, by `making_cost`."""
+_WIDE = re.compile(r"\\[pP]|\(\?[=!<].*\\[wWdDsSbB]|\\[wWdDsSbB].*\(\?[=!<]", re.DOTALL)
+"""Classes of Unicode. In the engine that cannot backtrack, `\\w` and its like are ASCII."""
+_WIDE_COST = 700
 
 
 class TooCostlyError(Exception):
@@ -71,6 +79,14 @@ class Pattern:
         return False
 
 
+def making_cost(expression: str) -> int:
+    """Return about how many microseconds it takes at most to make an expression ready."""
+    if len(expression) > _LONGEST:
+        return 0  # nobody will
+    places = min(_places(expression), _MOST_PLACES)
+    return 200 + places * (_WIDE_COST if _WIDE.search(expression) else 1)
+
+
 @lru_cache(maxsize=256)
 def pattern(expression: str) -> Pattern:
     """Return an expression, ready to match; those of late are kept."""
@@ -79,6 +95,8 @@ def pattern(expression: str) -> Pattern:
 
 def _places(expression: str) -> int:
     """Return how many characters an expression stands for, with all its repetitions, at most."""
+    if len(expression) > _LONGEST:
+        return len(expression)
     groups, last = [0], 0
     for part in _PART.finditer(expression):
         if part[0] == "(":

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.schema.node import MAX_DEPTH, same_value
+from target_stitch_import.schema.patterns import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -157,6 +158,11 @@ Rewrite: TypeAlias = "Callable[[Raw, Place], tuple[bytes, str] | None]"
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])
+_OPENINGS = frozenset((b"{", b"["))
+_BYTES_A_STEP = 500
+"""Of a container: the decoder passes over what is inside."""
+_MOST_REPLACED = 16
+"""Values that are looked for one by one in the text around them."""
 
 
 def rewritten(record: Raw, place: Place, rewrite: Rewrite, found: list[Change]) -> Raw:
@@ -165,15 +171,22 @@ def rewritten(record: Raw, place: Place, rewrite: Rewrite, found: list[Change]) 
 
 
 class _Walk:
-    """Each level of nesting is read once more for all those around it, so there is a limit."""
+    """Rewrites values until its steps are used up; the rest stays as it is.
+
+    Each level of nesting is read once more for all those around it.
+    """
 
     def __init__(self, rewrite: Rewrite, found: list[Change]) -> None:
         self._rewrite = rewrite
         self._found = found
+        self._steps_left = STEPS
 
     def value(self, text: Raw, place: Place, path: str, told: str, depth: int) -> Raw:
         """Return the text of a value, rewritten where that is called for."""
         opening = bytes(memoryview(text)[:1])
+        self._steps_left -= 1 + len(text) // (_BYTES_A_STEP if opening in _OPENINGS else 4)
+        if self._steps_left < 0:
+            return text
         try:
             if opening == b"{":
                 if depth and (place.members or place.rest):
@@ -222,8 +235,10 @@ class _Walk:
 def _replaced(text: Raw, pairs: Sequence[tuple[Raw, Raw]]) -> Raw | None:
     """Return `text` with the new in place of the old, all else as it is to the byte.
 
-    None where an old one stands elsewhere in it as well.
+    None where an old one stands elsewhere in it as well, or where they are many.
     """
+    if len(pairs) > _MOST_REPLACED:
+        return None
     whole = bytes(text)
     olds = [bytes(old) for old, _ in pairs]
     news = {bytes(old): bytes(new) for old, new in pairs}

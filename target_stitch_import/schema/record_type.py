@@ -36,6 +36,8 @@ _OF_NUMBERS = frozenset(
 )
 _OF_TEXTS = frozenset({"minLength", "maxLength", "format"})
 _EXPRESSED = _OF_NUMBERS | _OF_TEXTS | {"type", "required"}
+_MOST_NESTED = 128
+"""Members of an object within a record: a list may hold 200,000, each with room for them all."""
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -163,6 +165,8 @@ class _Types:
         return _union(kinds)
 
     def _object(self, node: Node) -> _Kind:
+        if len(node.properties) > _MOST_NESTED:
+            raise _InexpressibleError
         if isinstance(node.rest, bool) or node.properties or "required" in node.rules:
             return self.struct(node)
         member = self._member(node.rest)

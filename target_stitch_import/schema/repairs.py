@@ -18,7 +18,7 @@ from target_stitch_import.schema.date_times import (
     respelled,
 )
 from target_stitch_import.schema.node import same_value
-from target_stitch_import.schema.values import exact_decimal, is_multiple, parts_of
+from target_stitch_import.schema.values import LONGEST_NUMBER, exact_decimal, is_multiple, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -94,12 +94,14 @@ def rounded(text: str, step: int | Decimal) -> str | None:
     step_coefficient, step_exponent = parts_of(step)
     if exponent >= step_exponent or is_multiple(number, step):
         return None
+    if step_exponent > LONGEST_NUMBER:
+        return None  # it would be rounded to nothing
     unit = step_coefficient * 10 ** (step_exponent - exponent)
     whole, rest = divmod(abs(coefficient), unit)
     whole += 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)
-    digits = tuple(map(int, str(whole * step_coefficient)))
     is_negative = coefficient < 0 and whole > 0
-    return format(Decimal((int(is_negative), digits, step_exponent)), "f")
+    sign = "-" if is_negative else ""
+    return format(Decimal(f"{sign}{whole * step_coefficient}e{step_exponent}"), "f")
 
 
 def clamped(text: str) -> str | None:

@@ -62,10 +62,11 @@ def _completed(
         pointer = msgspec.json.encode(f"#/definitions/{names[target]}")
         _put(edits, [*parts(place), "$ref"], Raw(pointer))
     text = _edited(text, edits)
-    moved: _Edits = {name: _at(text, target) for target, name in names.items()}
+    places = _Places(text)
+    moved: _Edits = {name: places.at(target) for target, name in names.items()}
     if is_referred:
         definitions = _MEMBERS.decode(text).get("definitions", _NOTHING)
-        text = _edited(_at(text, read.root.place), {"definitions": definitions})
+        text = _edited(places.at(read.root.place), {"definitions": definitions})
     added: _Edits = {"properties": dict.fromkeys(missing, _NOTHING), "definitions": moved}
     return _edited(text, {name: edit for name, edit in added.items() if edit})
 
@@ -94,12 +95,13 @@ def _names(targets: Collection[str], root: dict[str, Raw]) -> dict[str, str]:
     """Return a name for each place, as short as it can be, that no definition has."""
     taken = set(_MEMBERS.decode(root["definitions"])) if "definitions" in root else set()
     names: dict[str, str] = {}
+    counts: dict[str, int] = {}
     for target in sorted(targets):
         last = re.sub(r"\W", "_", parts(target)[-1], flags=re.ASCII)
-        name, count = last, 1
+        name = last
         while name in taken:
-            count += 1
-            name = f"{last}_{count}"
+            counts[last] = counts.get(last, 1) + 1
+            name = f"{last}_{counts[last]}"
         taken.add(name)
         names[target] = name
     return names
@@ -132,9 +134,22 @@ def _edited(text: Raw, edits: _Edits) -> Raw:
     return Raw(msgspec.json.encode(members))
 
 
-def _at(text: Raw, pointer: str) -> Raw:
-    """Return the text of what a pointer leads to."""
-    for step in parts(pointer):
-        is_list = bytes(memoryview(text)[:1]) == b"["
-        text = _ITEMS.decode(text)[int(step)] if is_list else _MEMBERS.decode(text)[step]
-    return text
+class _Places:
+    """Finds texts within a JSON text; what was read on the way is kept, for those beside it."""
+
+    def __init__(self, text: Raw) -> None:
+        self._text = text
+        self._inside: dict[tuple[str, ...], dict[str, Raw] | list[Raw]] = {}
+
+    def at(self, pointer: str) -> Raw:
+        """Return the text of what a pointer leads to."""
+        text = self._text
+        passed: tuple[str, ...] = ()
+        for step in parts(pointer):
+            if passed not in self._inside:
+                is_list = bytes(memoryview(text)[:1]) == b"["
+                self._inside[passed] = (_ITEMS if is_list else _MEMBERS).decode(text)
+            inside = self._inside[passed]
+            text = inside[int(step)] if isinstance(inside, list) else inside[step]
+            passed = (*passed, step)
+        return text

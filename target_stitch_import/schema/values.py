@@ -20,6 +20,7 @@ LONGEST_NUMBER = 4_000
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw] | list[Raw])
 _TOKEN = re.compile(rb'"[^"]*"|,|[\[{]\s*[\]}]?')
+_BYTES_PARSED = 20_000_000
 _BEYOND = f"it has more than {LONGEST_NUMBER:,} digits, or an exponent beyond that"
 
 
@@ -33,11 +34,13 @@ def exact_decimal(text: str) -> Decimal:
     Raises:
         ValueError: It would fill the memory once it is written out.
     """
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(_BEYOND)
     try:
         number = Decimal(text)
     except ArithmeticError as error:
         raise ValueError(_BEYOND) from error
-    if len(text) > LONGEST_NUMBER or abs(number.adjusted()) > LONGEST_NUMBER:
+    if abs(number.adjusted()) > LONGEST_NUMBER:
         raise ValueError(_BEYOND)
     return number
 
@@ -71,9 +74,13 @@ def parse_exactly(record: Raw | bytes) -> Any:
 
 
 def unreadable_field(text: Raw | bytes, levels: int = 20) -> str:
-    """Return a JSON Pointer to what in a record has no exact value, as far as that can be told."""
+    """Return a JSON Pointer to what in a record has no exact value, as far as that can be told.
+
+    Each level is parsed once more, so there are the fewer of them the longer the text is.
+    """
+    levels = min(levels, _BYTES_PARSED // len(text))
     try:
-        members = _MEMBERS.decode(text) if levels else {}
+        members = _MEMBERS.decode(text) if levels > 0 else {}
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""
     if not isinstance(members, dict):
@@ -155,10 +162,13 @@ def canonical(value: Any) -> str:
 _quote = json.encoder.encode_basestring
 
 
+_DIGITS = bytes(range(ord("0"), ord("9") + 1)).ljust(256)
+
+
 def parts_of(number: int | Decimal) -> tuple[int, int]:
     """Return the integers `c` and `e` of which a number is `c * 10**e`; `c` ends in no zero."""
     sign, digits, exponent = Decimal(number).as_tuple()
-    text = "".join(map(str, digits))
+    text = bytes(digits).translate(_DIGITS).decode()
     short = text.rstrip("0")
     if not short:
         return 0, 0

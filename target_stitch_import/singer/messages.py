@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.singer.lines import MAX_LINE_BYTES
 from target_stitch_import.singer.outline import MAX_BYTES, outline, plain_text, record_defect
 
@@ -67,6 +68,10 @@ _MESSAGES = msgspec.json.Decoder(_Message)
 _STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.){0,1000}")')
 RECORD_BYTES = 400
 """About what a record costs in memory beside its text while it waits."""
+MAX_SCHEMA_BYTES = 4_000_000
+MAX_SCHEMA_MARKS = 100_000
+"""Commas and opening brackets of a schema, about as many as names and values: that is more than
+16,000 columns, which is more than any destination has. Larger ones would take seconds to read."""
 _EARLY_BYTES = 4_096
 """Where the name of a line's stream is looked for; a pattern's repeats take memory, too."""
 _REQUIRED = {
@@ -232,13 +237,7 @@ def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
 def _event(line: int, message: _Message) -> Event:
     match message:
         case _SchemaMessage():
-            return Schema(
-                line,
-                message.stream,
-                bytes(message.schema),
-                _key_properties(line, message),
-                tuple(message.bookmark_properties or ()),
-            )
+            return _schema(line, message)
         case _StateMessage():
             return State(line, bytes(message.value))
         case _ActivateVersionMessage():
@@ -249,6 +248,26 @@ def _event(line: int, message: _Message) -> Event:
             return RecordFiles(line, message.stream, encoding, manifest, message.version)
         case _:
             return Records(line, [message])
+
+
+def _schema(line: int, message: _SchemaMessage) -> Schema:
+    text, bookmarks = bytes(message.schema), tuple(message.bookmark_properties or ())
+    is_long = len(text) > MAX_SCHEMA_BYTES
+    if is_long or sum(map(text.count, (b",", b"{", b"["))) > MAX_SCHEMA_MARKS:
+        most = f"{MAX_SCHEMA_MARKS:,} names and values"
+        if is_long:
+            most = f"{MAX_SCHEMA_BYTES:,} bytes"
+        raise InputError(
+            f"Line {line}: SCHEMA of stream {quoted(message.stream)} is larger than {most}, and no "
+            "destination has so many columns: select fewer."
+        )
+    keys = _key_properties(line, message)
+    if max(len(keys), len(bookmarks)) > MAX_DATA_POINTS:
+        raise InputError(
+            f"Line {line}: SCHEMA of stream {quoted(message.stream)} names more than "
+            f"{MAX_DATA_POINTS:,} keys: no record that the Import API takes has so many."
+        )
+    return Schema(line, message.stream, text, keys, bookmarks)
 
 
 def _key_properties(line: int, message: _SchemaMessage) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from target_stitch_import.errors import InputError
 from target_stitch_import.singer.lines import WholeLines
 from target_stitch_import.singer.messages import (
+    MAX_SCHEMA_BYTES,
+    MAX_SCHEMA_MARKS,
     ActivateVersion,
     Event,
     MalformedRecord,
@@ -380,6 +382,36 @@ def test_key_properties(
         found = ("a",)
     assert (found is None) == (error is not None)
     assert [event.key_properties for event in events] == ([] if found is None else [found])
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (b'"schema":{"x":"%b"},"key_properties":[]' % (b"x" * MAX_SCHEMA_BYTES), "4,000,000 bytes"),
+        (b'"schema":{"x":[%b1]},"key_properties":[]' % (b"1," * MAX_SCHEMA_MARKS), "100,000 names"),
+        (b'"schema":{},"key_properties":["a"%b]' % (b',"a"' * 10_000), "10,000 keys"),
+        (
+            b'"schema":{},"key_properties":[],"bookmark_properties":["a"%b]' % (b',"a"' * 10_000),
+            "10,000 keys",
+        ),
+    ],
+    ids=["bytes", "values", "keys", "bookmarks"],
+)
+def test_a_schema_beyond_all_destinations_is_refused(member: bytes, words: str) -> None:
+    """It would take many seconds to read."""
+    events, error = read([b'{"type":"SCHEMA","stream":"s",%b}' % member])
+    assert events == []
+    assert words in (error or "")
+    assert "Line 1: SCHEMA of stream `s`" in (error or "")
+
+
+def test_a_schema_of_as_many_columns_as_a_spreadsheet_has_is_read() -> None:
+    columns = b",".join(
+        b'"c%d":{"type":["null","string"],"format":"date-time"}' % n for n in range(16_384)
+    )
+    text = b'{"type":"SCHEMA","stream":"s","schema":{"properties":{%b}},"key_properties":[]}'
+    events, error = read([text % columns])
+    assert (len(events), error) == (1, None)
 
 
 def test_what_is_no_message_is_looked_at_within_bounds() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import struct
 import subprocess
 import termios
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain, repeat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,6 +22,7 @@ from tests.support.singer import lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.support.hostile import Hostile
     from tests.support.target import Target
 
 
@@ -79,6 +83,34 @@ def until(condition: Callable[[], Any], seconds: float = 15) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
         time.sleep(0.01)
+
+
+@contextmanager
+def feeding(process: subprocess.Popen[bytes], case: Hostile) -> Iterator[Callable[[], int]]:
+    """Write hostile input to the target for as long as it takes some; stdin stays open.
+
+    Yields what tells how many bytes it has taken.
+    """
+    pipe = stream(process.stdin)
+    descriptor, process.stdin = pipe.fileno(), None  # whoever waits for the end leaves it open
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        pieces = repeat(case.piece) if case.times is None else repeat(case.piece, case.times)
+        with suppress(BrokenPipeError):
+            for piece in chain([case.head], pieces):
+                rest = memoryview(piece)
+                while rest:
+                    count = os.write(descriptor, rest)
+                    written += count
+                    rest = rest[count:]
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    yield lambda: written - unread(pipe)
+    thread.join(20)
+    pipe.close()
 
 
 def unread(pipe: IO[bytes] | None) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.app import batch_limits, pipeline_rules
 from target_stitch_import.batching.pipeline import Pipeline
 from target_stitch_import.config.settings import Settings
 from target_stitch_import.run.sender import SenderRules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULTS = Settings.load({}, dry_run=True)
 
@@ -24,9 +27,11 @@ def sender_rules(**given: Any) -> SenderRules:
     return replace(defaults, **given)
 
 
-def pipeline(batches: Any = None, **given: Any) -> Pipeline:
+def pipeline(
+    batches: Any = None, look_around: Callable[[], None] = lambda: None, **given: Any
+) -> Pipeline:
     """Return a pipeline; `table_prefix` and the like are its streams' rules."""
     rules = pipeline_rules(DEFAULTS)
     names = rules.stream.__slots__
     stream = replace(rules.stream, **{name: given.pop(name) for name in names if name in given})
-    return Pipeline(replace(rules, stream=stream, **given), batches or limits())
+    return Pipeline(replace(rules, stream=stream, **given), batches or limits(), look_around)

@@ -1,0 +1,80 @@
+"""A run that is interrupted while it looks at records: what was not looked at never settles."""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from typing import Any
+
+import pytest
+
+from target_stitch_import.errors import InputError, InterruptedRunError
+from tests.support.pipelines import feed, settle, take
+from tests.support.rules import pipeline
+from tests.support.singer import activate, record, schema, state
+
+AT = {"type": "string", "format": "date-time"}
+NAIVE = "2024-01-31T23:59:59"
+SENT = f"{NAIVE}Z"
+
+
+def patient(looks: int) -> Any:
+    """Return what lets so many looks pass."""
+    numbers = count(1)
+
+    def look_around() -> None:
+        if next(numbers) > looks:
+            raise InterruptedRunError(15)
+
+    return look_around
+
+
+def sent(given: Any) -> list[Any]:
+    return [
+        message["data"]["id"] if "data" in message else message["action"]
+        for batch in take(given)
+        for message in json.loads(batch.body)["messages"]
+    ]
+
+
+LOOKS_AT_SCHEMAS = 4
+"""Two for each of two streams."""
+OPENING = [schema("a", at=AT), schema("b", at=AT), state(0)]
+
+
+@pytest.mark.parametrize("looks", range(3))
+def test_what_was_not_looked_at_holds_back_all_that_is_behind_it(looks: int) -> None:
+    """No activation goes out, which would delete the rows that are missing, and no state."""
+    subject = pipeline(look_around=patient(LOOKS_AT_SCHEMAS + looks))
+    versioned = [record(n, "a", at=NAIVE, message={"version": 1}) for n in range(5)]
+    with pytest.raises(InterruptedRunError):
+        feed(subject, [*OPENING, *versioned, activate(1, "a"), state(1)])
+    subject.close()
+    assert sent(subject) == []
+    assert subject.earned_state() == b"0"
+    assert subject.counts()["a"].read == 5
+
+
+def test_all_that_was_looked_at_or_needs_no_look_is_sent() -> None:
+    subject = pipeline(look_around=patient(LOOKS_AT_SCHEMAS + 1))
+    feed(subject, [*OPENING, record(1, "a", at=NAIVE), state(1)])
+    with pytest.raises(InterruptedRunError):
+        feed(subject, [record(2, "a", at=NAIVE), record(3, "b", at=SENT), state(2)])
+    subject.close()
+    batches = list(subject.ready)
+    assert sent(subject) == [1, 3]
+    settle(subject, *batches)
+    assert subject.earned_state() == b"1"
+
+
+def test_a_schema_is_not_read_to_its_end() -> None:
+    subject = pipeline(look_around=patient(1))
+    with pytest.raises(InterruptedRunError):
+        feed(subject, [schema()])
+
+
+def test_a_record_that_was_refused_before_is_what_is_told() -> None:
+    subject = pipeline(look_around=patient(LOOKS_AT_SCHEMAS + 1))
+    bad = [record(n, "a", at="never") for n in range(99)]
+    with pytest.raises(InputError, match="Line 4"):
+        feed(subject, [*OPENING, *bad])

@@ -210,8 +210,8 @@ class RecordCheck:
             map(self._may_be_too_large, records)
         ):
             return False
-        # A search for one byte is ten times as fast, and most texts have none of it.
-        if self._looks_at_texts and NUL[:1] in messages and NUL in messages:
+        # From behind it is found by its first byte, which is rare; most texts have none of it.
+        if self._looks_at_texts and NUL[:1] in messages and messages.rfind(NUL) >= 0:
             return False
         return self._quick.accepts_all(messages)
 

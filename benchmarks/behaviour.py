@@ -7,6 +7,8 @@ import fcntl
 import json
 import math
 import statistics
+import subprocess
+import sys
 import termios
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -18,6 +20,9 @@ from throughput import markdown
 from workloads import WORKLOADS, input_file, lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from measure import Sample
     from peers import Peer
 
@@ -26,6 +31,8 @@ SLOW_REQUEST_SECONDS: Final = 0.5
 DELAY_SECONDS: Final = 2.0
 TRICKLE_PER_SECOND: Final = 10
 TRICKLE_RECORDS: Final = 80
+FLUSHED_PER_SECOND: Final = 6_000
+FLUSHED_RECORDS: Final = 120_000
 # One request on loopback, and the granularity of everybody's timers.
 DELAY_ALLOWANCE_SECONDS: Final = 0.25
 
@@ -172,6 +179,54 @@ def trickle_delay(chosen: list[Peer]) -> str:
         )
     head = ["target", "longest s", "median s", "requests", f"within {DELAY_SECONDS:g} s"]
     return markdown(head, rows)
+
+
+def flushed(chosen: list[Peer], *, repeat: int, size: float) -> str:
+    """Compare the CPU seconds of a tap that flushes each line with those of the same from a file.
+
+    The start, as a run of one record has it, is taken off both.
+    """
+    records = int(FLUSHED_RECORDS * size)
+    path, lone_path = (input_file(WORKLOADS["wide"], count) for count in (records, 1))
+    rows = []
+    for peer in chosen:
+        ratios, shares = [], []
+        with GateProcess(count=True) as gate:
+            for _ in range(repeat):
+                lone = measure.run(peer, lone_path, gate)
+                runs = [measure.run(peer, source, gate) for source in (path, _flushing(path))]
+                trouble = _trouble(runs, records)
+                file, pipe = (run.cpu_seconds - lone.cpu_seconds for run in runs)
+                ratios.append(pipe / file)
+                shares.append((file, pipe))
+        file, pipe = (statistics.median(each) for each in zip(*shares, strict=True))
+        row = [f"{each / records * 1e6:.1f}" for each in (file, pipe)]
+        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+        rows.append([peer.name, trouble, "", ""] if trouble else [peer.name, *row, ratio])
+    return markdown(["target", "file: CPU µs/record", "flushed", "times the file's"], rows)
+
+
+def _flushing(path: Path) -> Callable[[BinaryIO], None]:
+    """Return what writes the lines of a file one by one, so many a second."""
+
+    def write(stdin: BinaryIO) -> None:
+        began = time.monotonic()
+        with path.open("rb") as lines_of_it:
+            for number, line in enumerate(lines_of_it):
+                while number > (time.monotonic() - began) * FLUSHED_PER_SECOND:
+                    time.sleep(1e-4)
+                stdin.write(line)
+                stdin.flush()
+
+    return write
+
+
+def columns(*, repeat: int, size: float) -> str:
+    """Take the same rows as lines, and as files of a BATCH; see `columns.py`."""
+    script = str(peers.HERE / "columns.py")
+    command = [sys.executable, script, f"--rows={int(1_000_000 * size)}", f"--repeat={repeat}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return str(done.stdout).strip()
 
 
 def _trickle(stdin: BinaryIO) -> None:

@@ -46,6 +46,8 @@ BEHAVIOUR: Final = {
     "slow": "Half a second a request, four in flight",
     "memory": "Peak memory at ten times the input",
     "trickle": "Ten records a second, then silence, with a delay of two seconds",
+    "flushed": "A tap that flushes each line, 6,000 a second",
+    "parquet": "The same rows as lines, as JSON lines of a BATCH, and as Parquet",
 }
 QUICK_SIZE: Final = 1 / 4
 RESULTS: Final = peers.HERE / "out" / "results.json"
@@ -76,18 +78,24 @@ def main() -> None:
     for name, title in BEHAVIOUR.items():
         if name not in arguments.workload:
             continue
-        if name == "start":
-            text = behaviour.start_to_exit(targets, repeat=repeat)
-        elif name == "slow":
-            text = behaviour.slow_requests(targets, repeat=max(1, repeat // 2), size=max(size, 0.5))
-        elif name == "memory":
-            text = behaviour.peak_memory(targets, size=size)
-        else:
-            text = behaviour.trickle_delay(targets)
-        _show(results, title, text)
+        _show(results, title, _behaviour(name, targets, repeat, size))
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(results, indent=1))
     print(f"\nevery sample: {arguments.json}")
+
+
+def _behaviour(name: str, targets: list[peers.Peer], repeat: int, size: float) -> str:
+    if name == "start":
+        return behaviour.start_to_exit(targets, repeat=repeat)
+    if name == "slow":
+        return behaviour.slow_requests(targets, repeat=max(1, repeat // 2), size=max(size, 0.5))
+    if name == "memory":
+        return behaviour.peak_memory(targets, size=size)
+    if name == "flushed":
+        return behaviour.flushed(targets, repeat=max(1, repeat // 2), size=size)
+    if name == "parquet":
+        return behaviour.columns(repeat=max(1, repeat // 2), size=size)
+    return behaviour.trickle_delay(targets)
 
 
 def _arguments() -> argparse.Namespace:

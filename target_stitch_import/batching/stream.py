@@ -16,7 +16,12 @@ from target_stitch_import.schema.sent import sent_schema
 
 if TYPE_CHECKING:
     from target_stitch_import.schema.compiled import QuickCheck
+    from target_stitch_import.schema.node import Node
     from target_stitch_import.singer.messages import Schema
+
+
+NO_KEYS = frozenset({"object", "array", "null"})
+"""Types whose values are no keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Stream:
         self.key_names = () if rules.append_only else message.key_properties
         known = self._known()
         read = known.schema
+        self._refuse_what_fits_nothing(read.root)
         self._sent = self._completed(read)
         """The schema as it goes out."""
         self.advice = [
@@ -74,6 +80,22 @@ class Stream:
             return _LATELY.known(self._message.schema)
         except SchemaDefectError as defect:
             raise InputError(_words_on_defect(self._where, defect)) from None
+
+    def _refuse_what_fits_nothing(self, root: Node) -> None:
+        """Refuse a schema by which every single record would be refused."""
+        defect = None
+        if "object" not in root.types:
+            defect = SchemaDefectError(
+                f"{root.place}/type", "no record fits it, as each is an object"
+            )
+        for key in self.key_names:
+            if key in root.properties and root.properties[key].types <= NO_KEYS:
+                defect = SchemaDefectError(
+                    f"{root.properties[key].place}/type",
+                    "no record fits it, as a key property is a text, a number or a boolean",
+                )
+        if defect:
+            raise InputError(_words_on_defect(self._where, defect))
 
     def _completed(self, read: ReadSchema) -> bytes:
         """Return the schema with all that the Import API asks for."""

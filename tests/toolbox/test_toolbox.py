@@ -98,7 +98,7 @@ def test_replay_and_tables_as_documents(api: ImportApi, tmp_path: Path) -> None:
     )
     path = str(tmp_path / "bodies.jsonl")
     outcome = tool(tmp_path, "replay", path, "--json", api_url=api.url, token=TOKEN)
-    assert document(outcome) == {"messages": 1, "requests": 1}
+    assert document(outcome) == {"messages": 1, "requests": 1, "repaired": {}, "replaced": 0}
     with ImportApi(tmp_path / "w.duckdb") as stored:
         assert tool(tmp_path, "replay", path, api_url=stored.url, token=TOKEN).status == 0
     outcome = tool(tmp_path, "tables", "--json", "--database", str(tmp_path / "w.duckdb"))

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.schema.compiled import QuickCheck
+    from target_stitch_import.schema.node import Node
     from target_stitch_import.singer.messages import Schema
+
+
+NO_KEYS = frozenset({"object", "array", "null"})
+"""Types whose values are no keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Stream:
         known = self._known()
         read = known.schema
         look_around()
+        self._refuse_what_fits_nothing(read.root)
         self._sent = self._completed(read)
         """The schema as it goes out."""
         self.advice = [
@@ -81,6 +87,22 @@ class Stream:
             return _LATELY.known(self._message.schema)
         except SchemaDefectError as defect:
             raise InputError(_words_on_defect(self._where, defect)) from None
+
+    def _refuse_what_fits_nothing(self, root: Node) -> None:
+        """Refuse a schema by which every single record would be refused."""
+        defect = None
+        if "object" not in root.types:
+            defect = SchemaDefectError(
+                f"{root.place}/type", "no record fits it, as each is an object"
+            )
+        for key in self.key_names:
+            if key in root.properties and root.properties[key].types <= NO_KEYS:
+                defect = SchemaDefectError(
+                    f"{root.properties[key].place}/type",
+                    "no record fits it, as a key property is a text, a number or a boolean",
+                )
+        if defect:
+            raise InputError(_words_on_defect(self._where, defect))
 
     def _completed(self, read: ReadSchema) -> bytes:
         """Return the schema with all that the Import API asks for."""

@@ -44,9 +44,11 @@ def flattenable(schema: Mapping[str, Any], root: Node, depth: int) -> dict[str, 
         depth: How many levels are flattened.
     """
     columns = _Flattening(schema, depth).columns(schema, root, 0)
+    nested = {name for name, column in columns.items() if "properties" in column}
     flat = {name: value for name, value in schema.items() if name not in _OF_THE_WHOLE}
     if isinstance(required := schema.get("required"), list):
-        flat["required"] = [name for name in required if "properties" not in columns.get(name, {})]
+        # Others may be objects, which become columns of other names.
+        flat["required"] = [name for name in required if name in columns.keys() - nested]
     return flat | {"properties": columns}
 
 
@@ -74,7 +76,9 @@ class _Flattening:
         if types & _NESTED:
             return {"type": _listed((types - _NESTED) | {"string"})}
         found: dict[str, Any] = at(self._schema, node.place)
-        return found if "type" in found else {**found, "type": _listed(types)}
+        if "type" in found and node.types.isdisjoint(_NESTED):
+            return found
+        return {**found, "type": _listed(types)}
 
     def _types_of(self, node: Node) -> frozenset[str]:
         """Return the types that a value may have, by all that is said of it."""

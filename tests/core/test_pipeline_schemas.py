@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from target_stitch_import.errors import InputError
 from tests.support.pipelines import feed, settle, take
 from tests.support.rules import limits, pipeline
 from tests.support.singer import record, schema
@@ -68,3 +69,28 @@ def test_a_schema_is_completed_with_its_keys() -> None:
     feed(of, [message | {"key_properties": ["a", "b"]}, record(1, "s", a=1, b=2)])
     body = json.loads(of.ready[0].body)
     assert body["schema"] == {"type": "object", "properties": {"a": {}, "b": {}}}
+
+
+@pytest.mark.parametrize(
+    ("described", "place"),
+    [
+        ({"type": "string", "properties": {}}, "#/type"),
+        ({"type": ["null", "array"], "properties": {"id": {}}}, "#/type"),
+        ({"properties": {"id": {"type": ["object", "null"]}}}, "#/properties/id/type"),
+        ({"properties": {"id": {"$ref": "#/x"}}, "x": {"type": "array"}}, "#/x/type"),
+    ],
+)
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_schema_that_no_record_fits_is_told_as_such(
+    described: Any,
+    place: str,
+    validate: bool,  # noqa: FBT001
+) -> None:
+    """And not as a fault of each record, which no setting can help."""
+    message = schema() | {"schema": described}
+    with pytest.raises(InputError) as caught:
+        feed(pipeline(validate_records=validate), [schema("other"), message])
+    words = str(caught.value)
+    assert "Line 2: SCHEMA of stream `people` is no schema" in words
+    assert f"at `{place}`: no record fits it" in words
+    assert "dead_letter" not in words

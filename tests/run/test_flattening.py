@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_stitch_import.run.maps import StreamMapper
+from target_stitch_import.singer.messages import MessageLines
+from target_stitch_import.singer.reader import Reader
+from tests.support.pairs import Pairs
+from tests.support.rules import pipeline
 from tests.support.singer import record, schema, state
 from tests.support.target import Target, bodies, delivered
+from tests.support.verdicts import verdicts
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
@@ -118,3 +125,23 @@ def test_a_schema_that_is_none_is_told_as_such(target: Target) -> None:
     assert outcome.status == 65
     assert "Line 1: SCHEMA of stream `people` is no schema" in outcome.log
     assert "#/properties/a/type" in outcome.log
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_right_is_right_when_it_is_flattened(seed: int) -> None:
+    pairs = Pairs(Random(seed))  # noqa: S311 - no secret
+    settings = {"flattening_enabled": True, "flattening_max_depth": seed}
+    for _ in range(150):
+        pair = pairs.pair()
+        if verdicts(pair).target:
+            continue
+        opening = f'"schema":{pair.schema},"key_properties":{json.dumps(pair.keys)}'
+        text = (
+            f'{{"type":"SCHEMA","stream":"t",{opening}}}\n'
+            f'{{"type":"RECORD","stream":"t","record":{pair.record}}}\n'
+        )
+        of, reader = pipeline(dead_letter=True), Reader(MessageLines())
+        for event in StreamMapper(settings).map([*reader.feed(text.encode()), *reader.close()]):
+            of.receive(event, 0.0, 10**18)
+        of.close()
+        assert [each.reason for each in of.to_set_aside] == [], pair

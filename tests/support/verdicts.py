@@ -43,7 +43,8 @@ class Verdicts(NamedTuple):
     def agree(self) -> bool:
         """Tell whether both take it, or both refuse the same."""
         of_schema = self.service.startswith("Invalid JSON schema")
-        return bool(self.target) == bool(self.service) and (self.kind == "schema") == of_schema
+        is_defect = self.kind == "schema" and "no record fits it" not in self.target
+        return bool(self.target) == bool(self.service) and is_defect == of_schema
 
 
 def verdicts(pair: Pair) -> Verdicts:
@@ -57,8 +58,10 @@ def verdicts(pair: Pair) -> Verdicts:
     try:
         feed(of, [f'{{"type":"SCHEMA","stream":"t",{described}}}'])
     except InputError as error:
-        request = {"table_name": "t", "schema": Raw(pair.schema.encode())}
-        return Verdicts("schema", str(error), said_of(msgspec.json.encode(request), b"{}"))
+        schema = Raw(pair.schema.encode())
+        request = {"table_name": "t", "schema": schema, "key_names": pair.keys}
+        said = said_of(msgspec.json.encode(request), pair.record.encode())
+        return Verdicts("schema", str(error), said)
     feed(of, [f'{{"type":"RECORD","stream":"t","record":{pair.record}}}'])
     of.close()
     is_refused = bool(of.to_set_aside)

@@ -48,6 +48,19 @@ LEARNING = (
 )
 CHECKS = ("tests/core/test_checks.py",)
 ANSWERS = ("tests/run/test_wire.py",)
+TRUSTING = (
+    "tests/run/test_tls_words.py::test_a_certificate_that_proves_nothing_ends_the_run_at_once",
+)
+SIGNALS = (
+    "tests/run/test_loop_signals.py::test_what_is_ignored_stays_ignored",
+    "tests/run/test_loop_signals.py::test_a_terminal_that_is_closed_is_a_signal",
+    "tests/run/test_loop_signals.py::test_a_terminal_that_is_closed_may_tell_it_twice",
+)
+STARTING = ("tests/program/test_interrupts.py::test_signals_end_process_1_too",)
+EXHAUSTED = (
+    "tests/run/test_loop_memory.py::test_no_thread_at_all_ends_the_run",
+    "tests/run/test_loop_memory.py::test_fewer_threads_than_asked_for_deliver_all_the_same",
+)
 DELIVERY = ("tests/run/test_sender.py", "tests/program/test_app.py")
 BATCH_FILES = (
     "tests/run/test_batch_files.py::test_json_lines_as_they_are_written",
@@ -187,6 +200,55 @@ MUTATIONS = [
         "        if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:\n",
         "        if False:\n",
         ANSWERS,
+    ),
+    Mutation(
+        "a certificate that proves nothing is an accident",
+        "run/tls_words",
+        "and _reason(error).endswith(_ACCIDENTS)",
+        "and bool(_reason(error))",
+        TRUSTING,
+    ),
+    Mutation(
+        "a closed terminal ends the run like a kill",
+        "run/wakeup",
+        "signal.SIGTERM, signal.SIGHUP)",
+        "signal.SIGTERM)",
+        SIGNALS,
+    ),
+    Mutation(
+        "a second SIGHUP ends the run at once",
+        "run/wakeup",
+        "elif number != signal.SIGHUP:",
+        "else:",
+        SIGNALS,
+    ),
+    Mutation(
+        "signals are heard that `nohup` has ignored",
+        "run/wakeup",
+        " if signal.getsignal(each) is not signal.SIG_IGN]",
+        "]",
+        SIGNALS,
+    ),
+    Mutation(
+        "process 1 is spared while it starts",
+        "interrupts",
+        "            signal.signal(number, _end)",
+        "            pass",
+        STARTING,
+    ),
+    Mutation(
+        "a state that no thread can write is not written",
+        "run/states",
+        "                self._write_next()\n                return\n",
+        "                return\n",
+        EXHAUSTED,
+    ),
+    Mutation(
+        "one thread less than asked for ends the run",
+        "run/sender",
+        "            if not self._threads:\n                raise\n",
+        "            raise\n",
+        EXHAUSTED,
     ),
     Mutation(
         "a 202 is sent again",

@@ -20,6 +20,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "target_stitch_import"
 JOBS = 2
 TIMEOUT_SECONDS = 300
+ALL_TIMEOUT_SECONDS = 1200
+"""For all tests at once, without a mutation."""
 
 PURE = (
     "tests/core/test_ledger.py",
@@ -792,7 +794,8 @@ def tried(mutation: Mutation | None, tests: tuple[str, ...]) -> str:
         if mutation:
             mutate(folder / PACKAGE / f"{mutation.module}.py", mutation)
         started = time.monotonic()
-        status, output = run(folder, tests)
+        timeout = TIMEOUT_SECONDS if mutation else ALL_TIMEOUT_SECONDS
+        status, output = run(folder, tests, timeout)
         seconds = time.monotonic() - started
     if mutation is None:
         if status != 0:
@@ -813,7 +816,7 @@ def mutate(path: Path, mutation: Mutation) -> None:
     path.write_text(text.replace(mutation.old, mutation.new))
 
 
-def run(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+def run(folder: Path, tests: tuple[str, ...], timeout_seconds: float) -> tuple[int, str]:
     """Run tests in `folder`, to the first that fails; the package is the one beside them."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
     try:
@@ -824,7 +827,7 @@ def run(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
         )
     except subprocess.TimeoutExpired:
         return -1, ""

@@ -20,6 +20,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "target_stitch_import"
 JOBS = 2
 TIMEOUT_SECONDS = 300
+ALL_TIMEOUT_SECONDS = 1200
+"""For all tests at once, without a mutation."""
 
 PURE = (
     "tests/core/test_ledger.py",
@@ -48,6 +50,19 @@ LEARNING = (
 )
 CHECKS = ("tests/core/test_checks.py", "tests/core/test_exact_rules.py")
 ANSWERS = ("tests/run/test_wire.py",)
+TRUSTING = (
+    "tests/run/test_tls_words.py::test_a_certificate_that_proves_nothing_ends_the_run_at_once",
+)
+SIGNALS = (
+    "tests/run/test_loop_signals.py::test_what_is_ignored_stays_ignored",
+    "tests/run/test_loop_signals.py::test_a_terminal_that_is_closed_is_a_signal",
+    "tests/run/test_loop_signals.py::test_a_terminal_that_is_closed_may_tell_it_twice",
+)
+STARTING = ("tests/program/test_interrupts.py::test_signals_end_process_1_too",)
+EXHAUSTED = (
+    "tests/run/test_loop_memory.py::test_no_thread_at_all_ends_the_run",
+    "tests/run/test_loop_memory.py::test_fewer_threads_than_asked_for_deliver_all_the_same",
+)
 DELIVERY = ("tests/run/test_sender.py", "tests/program/test_app.py")
 BATCH_FILES = (
     "tests/run/test_batch_files.py::test_json_lines_as_they_are_written",
@@ -187,6 +202,55 @@ MUTATIONS = [
         "        if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:\n",
         "        if False:\n",
         ANSWERS,
+    ),
+    Mutation(
+        "a certificate that proves nothing is an accident",
+        "run/tls_words",
+        "and _reason(error).endswith(_ACCIDENTS)",
+        "and bool(_reason(error))",
+        TRUSTING,
+    ),
+    Mutation(
+        "a closed terminal ends the run like a kill",
+        "run/wakeup",
+        "signal.SIGTERM, signal.SIGHUP)",
+        "signal.SIGTERM)",
+        SIGNALS,
+    ),
+    Mutation(
+        "a second SIGHUP ends the run at once",
+        "run/wakeup",
+        "elif number != signal.SIGHUP:",
+        "else:",
+        SIGNALS,
+    ),
+    Mutation(
+        "signals are heard that `nohup` has ignored",
+        "run/wakeup",
+        " if signal.getsignal(each) is not signal.SIG_IGN]",
+        "]",
+        SIGNALS,
+    ),
+    Mutation(
+        "process 1 is spared while it starts",
+        "interrupts",
+        "            signal.signal(number, _end)",
+        "            pass",
+        STARTING,
+    ),
+    Mutation(
+        "a state that no thread can write is not written",
+        "run/states",
+        "                self._write_next()\n                return\n",
+        "                return\n",
+        EXHAUSTED,
+    ),
+    Mutation(
+        "one thread less than asked for ends the run",
+        "run/sender",
+        "            if not self._threads:\n                raise\n",
+        "            raise\n",
+        EXHAUSTED,
     ),
     Mutation(
         "a 202 is sent again",
@@ -730,7 +794,8 @@ def tried(mutation: Mutation | None, tests: tuple[str, ...]) -> str:
         if mutation:
             mutate(folder / PACKAGE / f"{mutation.module}.py", mutation)
         started = time.monotonic()
-        status, output = run(folder, tests)
+        timeout = TIMEOUT_SECONDS if mutation else ALL_TIMEOUT_SECONDS
+        status, output = run(folder, tests, timeout)
         seconds = time.monotonic() - started
     if mutation is None:
         if status != 0:
@@ -751,7 +816,7 @@ def mutate(path: Path, mutation: Mutation) -> None:
     path.write_text(text.replace(mutation.old, mutation.new))
 
 
-def run(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+def run(folder: Path, tests: tuple[str, ...], timeout_seconds: float) -> tuple[int, str]:
     """Run tests in `folder`, to the first that fails; the package is the one beside them."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
     try:
@@ -762,7 +827,7 @@ def run(folder: Path, tests: tuple[str, ...]) -> tuple[int, str]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
         )
     except subprocess.TimeoutExpired:
         return -1, ""

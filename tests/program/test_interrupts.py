@@ -90,8 +90,8 @@ def test_signals_end_process_1_too(
             stderr = iter(process.stderr or ())
             assert any(line.rstrip().endswith(f" {module}") for line in stderr)
             os.kill(process_1(process), number)
+            assert process.wait(15) == status
             said = [line for line in stderr if not line.startswith(SEEN)]
-            assert process.wait(15) == status, said
         finally:
             process.kill()
     assert not [line for line in said if "Traceback" in line]

@@ -19,9 +19,10 @@ TOKEN = "at_a-token-that-must-show-up-nowhere"  # noqa: S105 - a test's own
 TARGET = [sys.executable, "-m", "target_stitch_import"]
 _LIMITED = """
 import os, resource, sys
-size = int(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-os.execv(sys.argv[2], sys.argv[2:])
+for limit, most in ((resource.RLIMIT_FSIZE, sys.argv[1]), (resource.RLIMIT_NOFILE, sys.argv[2])):
+    if most:
+        resource.setrlimit(limit, (int(most), int(most)))
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -38,13 +39,15 @@ class Outcome:
 class Target:
     """Runs `target-stitch-import` with a configuration that points to the test's Import API.
 
-    No file of a run gets larger than `max_file_bytes`, as on a disk that is full.
+    No file of a run gets larger than `max_file_bytes`, as on a disk that is full, and no more than
+    `max_open_files` are open at once.
     """
 
     folder: Path
     config: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
     max_file_bytes: int | None = None
+    max_open_files: int | None = None
 
     def command(self, *options: str, **settings: Any) -> list[str]:
         """Return the command line, its configuration written to a file."""
@@ -55,8 +58,10 @@ class Target:
     def run(self, messages: bytes | list[Any], *options: str, **settings: Any) -> Outcome:
         """Run over `messages`: bytes as they are, or values, one a line."""
         command = self.command(*options, **settings)
-        if self.max_file_bytes is not None:
-            command = [sys.executable, "-c", _LIMITED, str(self.max_file_bytes), *command]
+        limits = self.max_file_bytes, self.max_open_files
+        if any(each is not None for each in limits):
+            given = ("" if each is None else str(each) for each in limits)
+            command = [sys.executable, "-c", _LIMITED, *given, *command]
         done = subprocess.run(
             command,
             input=messages if isinstance(messages, bytes) else lines(messages),

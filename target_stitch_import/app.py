@@ -39,6 +39,7 @@ from target_stitch_import.report.observer import DISTRIBUTION, Ending, RunObserv
 from target_stitch_import.report.summary import write_summary
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters
+from target_stitch_import.run.descriptors import connections_for
 from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.local_rejections import local_rejections
@@ -96,6 +97,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
     source = Source(tap_output)
     files = _files(settings, options, source, states)
     files.check()
+    settings = settings if options.dry_run else _with_descriptors(settings)
     with ExitStack() as stack:
         # What may refuse to work comes first, and last what empties a file.
         mapper = _mapper(settings)
@@ -129,6 +131,21 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
         )
         _see_through(run, observer, local_api, settings, options)
         return run.lines_read
+
+
+def _with_descriptors(settings: Settings) -> Settings:
+    """Return the settings with no more requests at once than there are file descriptors for."""
+    wanted = settings.requests_at_once
+    most = connections_for(wanted)
+    if most == wanted:
+        return settings
+    _LOGGER.warning(
+        "Only %d of %d requests are sent at once, as the process may not have more files open. "
+        "Raise the limit, as with `ulimit -n 1024`, or lower `max_in_flight_requests`.",
+        most,
+        wanted,
+    )
+    return settings.with_requests_at_once(most)
 
 
 def _files(settings: Settings, options: Options, source: Source, states: IO[bytes]) -> Files:

@@ -18,7 +18,7 @@ from target_stitch_import.config.settings import Settings
 from target_stitch_import.config.sources import read_config
 from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
 from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
-from target_stitch_import.report.log import LOGGER_NAME, set_up_logging
+from target_stitch_import.report.log import LOGGER_NAME, set_up_logging, tell_failure
 from target_stitch_import.report.observer import DISTRIBUTION
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
@@ -121,7 +121,7 @@ def command(  # noqa: PLR0913 - one argument an option
             terminal=terminal,
         )
     except TargetError as error:
-        _LOGGER.error("%s", error)  # noqa: TRY400 - its text is all there is to say
+        tell_failure(error)
         context.exit(error.exit_status)
 
 

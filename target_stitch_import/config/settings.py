@@ -313,6 +313,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         """How many requests may be in flight, by whichever name that was set."""
         return self.turbo_boost_factor or self.max_in_flight_requests
 
+    def with_requests_at_once(self, most: int) -> Settings:
+        """Return the same settings, with so many requests in flight at most."""
+        return msgspec.structs.replace(self, max_in_flight_requests=most, turbo_boost_factor=None)
+
     @property
     def starts_local_api(self) -> bool:
         """Tell whether a local Import API is to be started inside the run."""

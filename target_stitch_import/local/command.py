@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
-from target_stitch_import.local.options import Options, OptionsError, Strictness
+from target_stitch_import.local.options import PAIR, Options, OptionsError, Strictness
 
 EX_CONFIG = 78
 DEFAULT_PORT = 8087
@@ -142,11 +142,38 @@ def serve(*, stop_with_stdin: bool, **given: Any) -> None:
     except LocalExtraMissingError as error:
         click.echo(str(error), err=True)
         sys.exit(EX_CONFIG)
-    from target_stitch_import.local.server.serving import run  # noqa: PLC0415 - heavy
-
     strictness = Strictness(**{each.name: given.pop(each.name) for each in fields(Strictness)})
     try:
         options = Options(strictness=strictness, **given)
     except OptionsError as error:
         raise click.UsageError(str(error)) from None
+    _check_files(options)
+    from target_stitch_import.local.server.serving import run  # noqa: PLC0415 - heavy
+
     sys.exit(run(options, stop_with_stdin=stop_with_stdin))
+
+
+def _check_files(options: Options) -> None:
+    """Refuse files that cannot be served from, before one is opened."""
+    from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
+    from target_stitch_import.files import Files, Use, database, output_streams  # noqa: PLC0415
+
+    read = {
+        "--accounts": options.accounts,
+        "--tls-cert": options.tls_cert,
+        "--tls-key": options.tls_key,
+    }
+    if options.tls_self_signed is not None:
+        pair = {f"{name} of --tls-self-signed": options.tls_self_signed / name for name in PAIR}
+        read |= pair
+    uses = [
+        Use(f"option `{name}`", str(path), must_be_regular=True)
+        for name, path in read.items()
+        if path
+    ]
+    if options.database is not None:
+        uses += database("option `--database`", str(options.database))
+    try:
+        Files([*uses, *output_streams(sys.stdout)]).check()
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None

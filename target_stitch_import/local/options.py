@@ -18,6 +18,10 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]\\]+))(?::\d{0,5})?")
 _ORIGIN = re.compile(r"https?://([^/]+)")
 
 
+PAIR = ("cert.pem", "key.pem")
+"""What the folder of `tls_self_signed` holds."""
+
+
 class OptionsError(ValueError):
     """An option that cannot be used; the text says which and why."""
 

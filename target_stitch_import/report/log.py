@@ -7,14 +7,15 @@ import logging.config
 import sys
 from typing import TYPE_CHECKING
 
-from target_stitch_import.errors import ConfigurationError
-from target_stitch_import.files import Use
+from target_stitch_import.errors import ConfigurationError, TargetError, quoted
+from target_stitch_import.files import Files, Use
 from target_stitch_import.report.terminal import Terminal, wants_live_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOGGER_NAME = "target-stitch-import"
+_CONFIGURATION = "the logging configuration"
 
 
 def set_up_logging(
@@ -50,16 +51,34 @@ def set_up_logging(
 
 
 def _configure(path: str) -> None:
-    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it."""
+    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it.
+
+    It disables the loggers that are there already only where it says so itself.
+    """
     import yaml  # noqa: PLC0415 - only where there is such a file
 
+    Files([Use(_CONFIGURATION, path, must_be_regular=True)]).check()
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - one call is enough
-            logging.config.dictConfig(yaml.safe_load(file))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+            given = yaml.safe_load(file)
+        if not isinstance(given, dict):
+            raise TypeError("it is not a mapping")  # noqa: TRY301 - told as all else is
+        logging.config.dictConfig({"disable_existing_loggers": False} | given)
+    except Exception as error:  # noqa: BLE001 - it can name classes that raise anything
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ConfigurationError(
-            f"The logging configuration {path} (SINGER_SDK_LOG_CONFIG) cannot be used: {error}."
+            f"The logging configuration {quoted(path, mark='')} (SINGER_SDK_LOG_CONFIG) cannot be "
+            f"used: {quoted(reason, mark='', limit=400)}."
         ) from None
+
+
+def tell_failure(error: TargetError) -> None:
+    """Tell why the program ends, on stderr where the log takes no errors."""
+    logger = logging.getLogger(LOGGER_NAME)
+    if logger.isEnabledFor(logging.ERROR):
+        logger.error("%s", error)
+    else:
+        print(error, file=sys.stderr)  # noqa: T201 - the log is silent
 
 
 def log_files(environment: Mapping[str, str]) -> list[Use]:
@@ -68,5 +87,5 @@ def log_files(environment: Mapping[str, str]) -> list[Use]:
     paths = [each.baseFilename for each in handlers if isinstance(each, logging.FileHandler)]
     uses = [Use("the log", path, is_output_stream=True) for path in paths]
     if path := environment.get("SINGER_SDK_LOG_CONFIG"):
-        uses.append(Use("the logging configuration", path))
+        uses.append(Use(_CONFIGURATION, path))
     return uses

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,35 +13,10 @@ from target_stitch_import.toolbox.common import (
     check_files,
     examples,
     require_local,
-    telling_errors,
 )
 
-
-@click.pass_context
-def _serve(context: click.Context, /, **given: Any) -> None:
-    from target_stitch_import.files import Use, database  # noqa: PLC0415 - not for --help
-
-    with telling_errors():
-        require_local()
-        uses = []
-        if given["database"]:
-            uses += database("option `--database`", str(given["database"]))
-        for name in ("accounts", "tls_cert", "tls_key"):
-            if given[name]:
-                role = f"option `--{name.replace('_', '-')}`"
-                uses.append(Use(role, str(given[name]), must_be_regular=True))
-        check_files(*uses)
-    context.invoke(command.serve, **given)
-
-
-serve = click.Command(
-    "serve",
-    callback=_serve,
-    params=command.serve.params,
-    help=command.serve.help,
-    epilog=command.serve.epilog,
-)
-"""The command of `target_stitch_import.local`, after a check of the files that it is given."""
+serve = command.serve
+"""The command of `target_stitch_import.local`."""
 
 
 @click.command(

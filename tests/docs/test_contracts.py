@@ -32,10 +32,15 @@ IMPORTS = {
         "singer/lines.py",
         "def late():\n    from {} import cli",
     ),
-    "the local Import API imports the ground": (
+    "the local Import API imports a wing": (
         "The wings",
         "local/extra.py",
-        "from {} import errors",
+        "from {}.schema import date_times",
+    ),
+    "the local Import API imports the client's limits": (
+        "The local Import API has rules of its own",
+        "local/extra.py",
+        "from {} import limits",
     ),
     "a module on no floor": ("The wings", "another.py", ""),
     "a wing that nobody placed": ("The wings", "another/__init__.py", ""),

@@ -45,7 +45,7 @@ def ask(
     lines = [f"{request} HTTP/1.1".encode()]
     lines += [name.encode() + b": " + value for name, value in headers]
     lines += [b"Content-Length: %d" % len(body), b"Connection: close", b"", body]
-    with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=60) as connection:
         connection.sendall(b"\r\n".join(lines).replace(b"{port}", port.encode()))
         answer = b""
         while chunk := connection.recv(65536):
@@ -214,7 +214,7 @@ VALUES = st.sampled_from(
 HEADERS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_no_header_is_a_fault_of_the_server() -> None:
     """Whatever comes, the answer is one, no 500, and the service stays well."""
     with ImportApi(accounts=ACCOUNTS, allow_origins=(APP,)) as api:

@@ -197,7 +197,7 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
 def test_a_child_that_cannot_start_is_an_error(tmp_path: Path) -> None:
     text = tmp_path / "text.duckdb"
     text.write_text("no database, just words " * 1000)
-    with pytest.raises(StartError, match="status 69"), ImportApiProcess(text):
+    with pytest.raises(StartError, match="status 78"), ImportApiProcess(text):
         pass
 
 

@@ -22,9 +22,11 @@ TARGET = [sys.executable, "-m", "target_stitch_import"]
 _NO_LIMIT = resource.RLIM_INFINITY
 _LIMITED = """
 import os, resource, sys
-for limit, size in zip((resource.RLIMIT_FSIZE, resource.RLIMIT_AS), map(int, sys.argv[1:3])):
-    resource.setrlimit(limit, (size, size))
-os.execv(sys.argv[3], sys.argv[3:])
+LIMITS = (resource.RLIMIT_FSIZE, resource.RLIMIT_AS, resource.RLIMIT_NOFILE)
+for limit, size in zip(LIMITS, map(int, sys.argv[1:4])):
+    if size != resource.RLIM_INFINITY:
+        resource.setrlimit(limit, (size, size))
+os.execv(sys.argv[4], sys.argv[4:])
 """
 
 
@@ -41,8 +43,8 @@ class Outcome:
 class Target:
     """Runs `target-stitch-import` with a configuration that points to the test's Import API.
 
-    No file of a run gets larger than `max_file_bytes`, as on a disk that is full, and none has more
-    memory than `max_memory_bytes`.
+    No file of a run gets larger than `max_file_bytes`, as on a disk that is full, none has more
+    memory than `max_memory_bytes`, and no more than `max_open_files` are open at once.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Target:
     environment: dict[str, str] = field(default_factory=dict)
     max_file_bytes: int = _NO_LIMIT
     max_memory_bytes: int = _NO_LIMIT
+    max_open_files: int = _NO_LIMIT
 
     def command(self, *options: str, **settings: Any) -> list[str]:
         """Return the command line, its configuration written to a file."""
@@ -60,8 +63,8 @@ class Target:
     def run(self, messages: bytes | list[Any], *options: str, **settings: Any) -> Outcome:
         """Run over `messages`: bytes as they are, or values, one a line."""
         command = self.command(*options, **settings)
-        limits = self.max_file_bytes, self.max_memory_bytes
-        if limits != (_NO_LIMIT, _NO_LIMIT):
+        limits = self.max_file_bytes, self.max_memory_bytes, self.max_open_files
+        if set(limits) != {_NO_LIMIT}:
             command = [sys.executable, "-c", _LIMITED, *map(str, limits), *command]
         done = subprocess.run(
             command,

@@ -22,13 +22,6 @@ OF_THE_TOOL = [
     ("report summary.json --output shared", RUN, "something other than the page of a run"),
     ("report summary.json --output missing/x", "", "No such file or directory"),
     ("report summary.json --output fifo", "", "it is a FIFO"),
-    ("serve --database shared --accounts shared", "{}", "are one file"),
-    ("serve --database shared", "{}", "something other than a DuckDB database"),
-    ("serve --database fifo", "", "it is a FIFO"),
-    ("serve --accounts fifo", "", "it is a FIFO"),
-    ("serve --tls-cert fifo --tls-key shared", "", "it is a FIFO"),
-    ("serve --tls-cert shared --tls-key fifo", "", "it is a FIFO"),
-    ("serve --database missing/x", "", "No such file or directory"),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from target_stitch_import.local.api.accounts import REGIONS
-from target_stitch_import.local.options import OptionsError
+from target_stitch_import.local.options import PAIR, OptionsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def _made(folder: Path) -> tuple[Path, Path]:
 
     Nothing is overwritten: a lone file may be somebody's own key, and an old pair is trusted.
     """
-    cert, key = folder / "cert.pem", folder / "key.pem"
+    cert, key = (folder / name for name in PAIR)
     try:
         fresh = time.time() - cert.stat().st_mtime < (_DAYS - 25) * 86400 and key.exists()
     except OSError:

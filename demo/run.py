@@ -368,8 +368,8 @@ def demo(limit: int | None) -> None:
     say("      runs again, and finds nothing new")
     say(f"  {programs}/stitch-import serve --database {DATABASE}")
     say("      shows the tables on a page, and takes what you send")
-    say(f"  {programs}/target-stitch-import --about")
-    say("      tells the settings, for a real account")
+    say(f"  {programs}/stitch-import init")
+    say("      asks for region and token of a real account, and tries them")
     say(f"  rm -r {WORK}")
     say("      forgets everything")
 

@@ -45,10 +45,10 @@ _BRIEF = {
 }
 _ADVICE = {
     Failure.UNREACHABLE: "Check this machine's network, and firewalls and proxies on the way.",
-    Failure.UNRESOLVED: "Check this machine's network and DNS, and the name: that of `region`, "
-    "`api_url` or the proxy in HTTPS_PROXY.",
-    Failure.REFUSED: "Check that the service runs there, host and port of `api_url` or of the "
-    "proxy in HTTPS_PROXY, and firewalls.",
+    Failure.UNRESOLVED: "Check this machine's network and DNS; the name is from `region`, "
+    "`api_url` or HTTPS_PROXY.",
+    Failure.REFUSED: "Check that the service runs there, and firewalls; host and port are from "
+    "`region`, `api_url` or HTTPS_PROXY.",
     Failure.PROXY_REFUSED: "Check what the proxy in HTTPS_PROXY allows, and its user and password: "
     "http://USER:PASSWORD@HOST:PORT. A host that needs no proxy goes into NO_PROXY.",
 }

@@ -50,7 +50,7 @@ FROM_TARGET_STITCH = (
 )
 NOT_RUN = {
     "make demo": "takes minutes; tests/program/test_demo.py runs it on less",
-    "cat > tap-spreadsheets.yml": "tests/program/test_meltano.py does it with another tap",
+    "cat > tap-spreadsheets.yml": "tests/program/test_meltano.py runs it",
     "docker build": "wants a container engine",
     "make bench": "measures for half an hour",
 }
@@ -174,7 +174,7 @@ class Folder:
         require("flock")
         self.folder = folder
         self.shell = shell
-        [script] = recipe("bash")
+        script, *_ = recipe("bash")
         for name, text in {"sync.sh": script, "bin/tap-spreadsheets": self.TAP}.items():
             (folder / name).write_text(text)
             (folder / name).chmod(0o700)
@@ -289,6 +289,25 @@ def test_cron_s_lines_are_settings_and_five_times_before_a_command() -> None:
     *times, command = job.split()
     assert len(times) == 5
     assert command.endswith("/sync.sh")
+
+
+def test_the_units_of_systemd_can_be_loaded(tmp_path: Path) -> None:
+    require("systemd-analyze")
+    script = tmp_path / "sync.sh"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    units = []
+    for text in recipe("ini"):
+        path = tmp_path / text.splitlines()[0].removeprefix("# ")
+        path.write_text(text.replace("/home/sync/people/sync.sh", str(script)))
+        units.append(path)
+    assert [path.name for path in units] == ["people.service", "people.timer"]
+    assert "\nRestartPreventExitStatus=65 70 74 76 77 78\n" in units[0].read_text()
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *units], check=False, capture_output=True, text=True
+    )
+    told = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
+    assert (done.returncode, told) == (0, [])
 
 
 def test_the_image_is_built_from_known_instructions_and_runs_the_script() -> None:

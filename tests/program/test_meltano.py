@@ -6,15 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from target_stitch_import.config.settings import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
+from tests.support.console import blocks
 from tests.support.dbase import write_dbase
-from tests.support.meltano import ROOT, Project
+from tests.support.meltano import MELTANO, ROOT, Project
 from tests.support.toolbox import TOOL
 from tools.settings_table import COPIES, PLUGIN, Copy
 
@@ -25,9 +28,6 @@ MARCH = (
     "2013,3,1,4,2159,125,318,56,142,B6,11,N706JB,JFK,FLL,166,1069,21,59,2013-03-02T02:00:00Z",
     "2013,3,1,50,2358,52,526,438,48,B6,707,N625JB,JFK,SJU,182,1598,23,58,2013-03-02T04:00:00Z",
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +151,30 @@ def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) ->
     project.meltano("schedule", "add", "people", "--job", "people", "--interval", "@hourly")
     project.meltano("schedule", "run", "people")
     assert project.query(current) == [(2, "Jake the Dog"), (3, "Bubblegum")]
+
+
+@pytest.mark.timeout(300)
+def test_the_cookbook_s_recipe_runs_as_it_stands(tmp_path: Path) -> None:
+    """But for the account; by a `stitch-import` beside Meltano, as its reader has it."""
+    [recipe] = [
+        block[0].text
+        for block in blocks(ROOT / "docs" / "cookbook.md")
+        if "meltano" in block[0].text
+    ]
+    assert recipe.count("stitch-import init --meltano\n") == 1
+    project = Project(tmp_path, "default_environment: dev\nenvironments:\n- name: dev\n")
+    (tmp_path / "people.csv").write_text("id,name\n1,Finn\n2,Jake\n")
+    path = os.pathsep.join(map(str, (MELTANO.parent, Path(sys.executable).parent)))
+    done = subprocess.run(
+        ["bash", "-euc", recipe.replace("init --meltano", "init --meltano --region local")],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert project.query("select name from import_api.people order by 1") == [("Finn",), ("Jake",)]
+    assert "Scheduled job 'people'" in done.stdout

@@ -128,8 +128,8 @@ class Browser:
         self._until("Page.loadEventFired")
 
     def screenshot(self, path: Path) -> None:
-        """Save what the window shows as PNG."""
-        data = self.tell("Page.captureScreenshot", format="png")["data"]
+        """Save what the window shows, as PNG or WebP."""
+        data = self.tell("Page.captureScreenshot", format=path.suffix[1:])["data"]
         path.write_bytes(base64.b64decode(data))
 
     def addresses(self) -> set[str]:

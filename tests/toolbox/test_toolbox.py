@@ -58,7 +58,12 @@ NEXT_STEPS = [
     ("https://nowhere.invalid:8443", None, "nowhere.invalid:8443", "network and DNS"),
     ("http://127.0.0.1:9", None, "127.0.0.1:9", "that the service runs there"),
     (ELSEWHERE, "nowhere.invalid:3128", "the proxy nowhere.invalid:3128", "network and DNS"),
-    (ELSEWHERE, "127.0.0.1:9", "the proxy 127.0.0.1:9", "the proxy in HTTPS_PROXY, and firewalls"),
+    (
+        ELSEWHERE,
+        "127.0.0.1:9",
+        "the proxy 127.0.0.1:9",
+        "host and port are from `region`, `api_url` or HTTPS_PROXY.",
+    ),
     (
         ELSEWHERE,
         "{proxy}",

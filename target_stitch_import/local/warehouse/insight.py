@@ -8,20 +8,20 @@ Nothing here changes anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.warehouse import store
 from target_stitch_import.local.warehouse.store import quoted
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from target_stitch_import.local.warehouse.catalog import Column, Table
     from target_stitch_import.local.warehouse.profiles import Kind
     from target_stitch_import.local.warehouse.warehouse import Warehouse
 
 MAX_CELL_CHARACTERS = 2000
-# One value a reason would make as many groups as records.
+EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# A reason that names its value would make as many groups as records.
 _KIND = r"regexp_replace(reason, '( out of range for [^\[]*) on \[.*\]$', '\1', 's')"
 _KINDS: dict[Kind, tuple[str, str]] = {
     "integer": ("an integer", "integers"),
@@ -66,8 +66,8 @@ def rows(warehouse: Warehouse, table: Table, limit: int, offset: int) -> list[tu
     return warehouse.query(f"SELECT {names} FROM {relation} LIMIT ? OFFSET ?", [limit, offset])
 
 
-def rejected(warehouse: Warehouse) -> list[RejectedGroup]:
-    """Give the rejected records in groups of a table and a reason, the largest first."""
+def rejected(warehouse: Warehouse, since: datetime = EVER) -> list[RejectedGroup]:
+    """Give the records rejected from `since` on, grouped by table and reason, the largest first."""
     parts = [
         f"SELECT {_literal(each)} AS schema_name, * FROM {store.within(each, store.REJECTED)}"
         for each in warehouse.schemas()
@@ -79,7 +79,9 @@ def rejected(warehouse: Warehouse) -> list[RejectedGroup]:
         " max(_sdc_rejected_at), arg_max(reason, _sdc_rejected_at),"
         f" left(arg_max(record, _sdc_rejected_at), {MAX_CELL_CHARACTERS})"
         f" FROM ({' UNION ALL '.join(parts)})"
-        " GROUP BY schema_name, table_name, kind ORDER BY records DESC, table_name, kind"
+        " WHERE _sdc_rejected_at >= $1::TIMESTAMPTZ::TIMESTAMP"
+        " GROUP BY schema_name, table_name, kind ORDER BY records DESC, table_name, kind",
+        [since],
     )
     return [RejectedGroup(*each) for each in found]
 

@@ -170,20 +170,6 @@ class Warehouse:
             for table, count in self.counts()
         ]
 
-    def rejections(self, since: datetime) -> list[dict[str, Any]]:
-        """Give how many records were rejected from `since` on, by table and reason, as JSON."""
-        counted = [
-            {"schema": schema, "table": table, "reason": reason, "rows": count}
-            for schema in self.schemas()
-            for table, reason, count in self.query(
-                "SELECT table_name, reason, count(*)"
-                f" FROM {store.within(schema, store.REJECTED)}"
-                " WHERE _sdc_rejected_at >= $1::TIMESTAMPTZ::TIMESTAMP GROUP BY ALL",
-                [since],
-            )
-        ]
-        return sorted(counted, key=lambda each: -each["rows"])
-
     def reset(self) -> None:
         """Drop everything."""
         with self._lock:

@@ -204,7 +204,10 @@ class _Schemas:
             if subschema is None:
                 subschema = schema.get("additionalProperties")
             found.append(subschema)
-        return _Schemas(self._root, found)
+        return self._of(found)
+
+    def _of(self, found: list[Any]) -> _Schemas:
+        return _Schemas(self._root, found) if any(found) else _SAY_NOTHING
 
     def element(self) -> _Schemas:
         """Give what is said about an array's elements, wrapped as the subtable's rows are."""
@@ -212,12 +215,16 @@ class _Schemas:
         for schema in self._here:
             items = schema.get("items")
             found += items if isinstance(items, list) else [items]
+        if not any(found):
+            return _SAY_NOTHING
         inner = _Schemas(self._root, found)
         inner._here.append({"properties": {"value": {"anyOf": [*inner._here]}}})
         return inner
 
     def hint(self, name: str) -> _Hint:
         """Sum up what loading needs to know about a property's scalars."""
+        if not self._here:
+            return _NO_HINT
         number = timestamp = text = False
         scale: int | None = None
         for schema in self.property(name)._here:  # noqa: SLF001 - its own kind
@@ -231,3 +238,7 @@ class _Schemas:
             if step is not None:
                 scale = max(scale or 0, extent(step).scale)
         return _Hint(number, timestamp, text, scale)
+
+
+_SAY_NOTHING = _Schemas(None)
+_NO_HINT = _Hint()

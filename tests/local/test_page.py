@@ -143,6 +143,18 @@ def test_tables_are_searched_and_ordered(api: ImportApi, asked: str, listed: lis
     assert "<b>" not in text.partition("live-tables")[2].partition("</div>")[0]
 
 
+def test_thousands_of_tables_are_cut(api: ImportApi) -> None:
+    """The page says so, and the search finds every one of them."""
+    arrays = {f"a{at}": [at] for at in range(600)}
+    send(api, batch("t", upsert({"id": 1, **arrays}), keys=("id",)))
+    text = page(api)
+    assert len(names(text)) == 500
+    assert "601 tables, by name" in text
+    assert "and 101 more: search for them" in text
+    assert names(page(api, "/?q=a599")) == ["t__a599"]
+    assert "and 500 more" in page(api, "/table/import_api/t")
+
+
 def test_requests_can_be_chosen(api: ImportApi) -> None:
     """All, those that were refused, that had records rejected, and on which a fault was played."""
     fill(api)

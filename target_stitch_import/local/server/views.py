@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PAGE_ROWS = 100
 SHOWN_ENTRIES = 60
 SHOWN_GROUPS = 50
+SHOWN_TABLES = 500
+SHOWN_SUBTABLES = 100
 RATE_SECONDS = 10
 _NUMBERS = ("BIGINT", "HUGEINT", "DOUBLE", "DECIMAL")
 SHOWN: dict[str, tuple[str, Callable[[Entry], bool]]] = {
@@ -98,7 +100,8 @@ class Views:
             "rate": _recent(rate),
             "rows": sum(each.rows for each in tables),
             "all_tables": len(tables),
-            "tables": found,
+            "tables": found[:SHOWN_TABLES],
+            "found": len(found),
             "schemas": len({each.schema for each in tables}),
             "search": search,
             "sort": sort,
@@ -125,6 +128,11 @@ class Views:
         groups = insight.rejected(self._warehouse)
         every = {(each.schema, each.name): each for each in self._tables(groups)}
         shown = every[table.schema, table.name]
+        subtables = [
+            each
+            for each in every.values()
+            if each.schema == table.schema and each.root == table.name
+        ]
         mine = [
             each
             for each in groups
@@ -135,11 +143,8 @@ class Views:
         return {
             "table": shown,
             "parent": every.get((table.schema, table.root or "")),
-            "subtables": [
-                each
-                for each in every.values()
-                if each.schema == table.schema and each.root == table.name
-            ],
+            "subtables": subtables[:SHOWN_SUBTABLES],
+            "more_subtables": len(subtables) - SHOWN_SUBTABLES,
             "first": offset + 1,
             "page_rows": PAGE_ROWS,
             "columns": self._columns(table),

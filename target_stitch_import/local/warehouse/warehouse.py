@@ -133,15 +133,17 @@ class Warehouse:
     def overview(self) -> list[tuple[Table, int, datetime | None]]:
         """Give each table with its number of visible rows, and when the newest was loaded (UTC)."""
         tables = self.tables()
-        found: dict[tuple[str, str, int], tuple[int, datetime]] = {}
-        for table in (each for each in tables if each.root is None):
-            of = f"count(*), max({BATCHED_AT})"
-            rows = [f"SELECT 0, {of} FROM {store.main_relation(table)}"]
+        of = f"count(*), max({BATCHED_AT})"
+        parts = []
+        for at, table in enumerate(tables):
+            if table.root is None:
+                parts.append(f"SELECT {at}, 0, {of} FROM {store.main_relation(table)}")
             if table.shelf is not None:
                 shelf = store.main_relation(table.shelf)
-                rows.append(f"SELECT {SUBTABLE}, {of} FROM {shelf} GROUP BY {SUBTABLE}")
-            for number, count, loaded_at in self.query(" UNION ALL ".join(rows)):
-                found[table.schema, table.name, number] = count, loaded_at
+                parts.append(f"SELECT {at}, {SUBTABLE}, {of} FROM {shelf} GROUP BY {SUBTABLE}")
+        found: dict[tuple[str, str, int], tuple[int, datetime]] = {}
+        for at, number, count, loaded_at in self.query(" UNION ALL ".join(parts)) if parts else []:
+            found[tables[at].schema, tables[at].name, number] = count, loaded_at
         return [
             (table, *found.get((table.schema, table.root or table.name, table.number), (0, None)))
             for table in tables

@@ -69,7 +69,10 @@ SORTS: dict[str, Callable[[Row], Any]] = {
 
 
 class Views:
-    """Makes the pages' values from what the service knows."""
+    """Makes the pages' values from what the service knows.
+
+    In threads of their own, while requests come in: what grows meanwhile is copied at once.
+    """
 
     def __init__(self, journal: Journal, faults: FaultList, warehouse: Warehouse) -> None:
         self._journal = journal
@@ -91,7 +94,7 @@ class Views:
             key=SORTS[sort],
         )
         state = {"q": search, "sort": sort if sort != "name" else "", "show": show}
-        entries = [each for each in reversed(journal.log) if SHOWN[show][1](each)]
+        entries = [each for each in reversed(list(journal.log)) if SHOWN[show][1](each)]
         rate = dict(journal.rate)
         return {
             "accepted": journal.accepted,
@@ -219,7 +222,7 @@ class Views:
         """Draw the rate of a table's records; None for one that got none of late."""
         rates = [
             rate
-            for (source, name), rate in self._journal.rates.items()
+            for (source, name), rate in list(self._journal.rates.items())
             if name == table.raw_name and schema_name(source) == table.schema
         ]
         total: Rate = {}

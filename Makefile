@@ -13,7 +13,7 @@ RELEASE_READY := .tools/release/.ready
 SPARK_READY := .tools/spark/.ready
 SPARK := .tools/spark/bin/python
 CLIENTS_READY := .tools/clients/.ready
-TRANSIT_JS_READY := .tools/transit-js/.ready
+NPM_READY := .tools/transit-js/.ready .tools/axe/.ready
 TAPS := tap-postgres tap-postgres-pipelinewise tap-mysql
 TAPS_READY := $(TAPS:%=.tools/%/.ready)
 # tap-mysql wants `ssl.match_hostname`, which Python 3.12 has no more.
@@ -42,7 +42,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SUITE_READY) \
-		$(CLIENTS_READY) $(TRANSIT_JS_READY) $(DOCS_READY)
+		$(CLIENTS_READY) $(NPM_READY) $(DOCS_READY)
 	$(BIN)/python -m pytest -n auto --ignore tests/spark
 
 # The Spark data source, on Spark itself; without Java it says so and runs nothing.
@@ -86,11 +86,14 @@ $(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY) $(DOCS_READY
 		.tools/%/.ready: tests/requirements/%.txt | uv
 	$(call environment,-r $<)
 
-# Transit's JavaScript library, which has no dependencies; without npm its test is skipped.
-$(TRANSIT_JS_READY):
+# Transit's JavaScript library, and what checks that pages are accessible; neither has dependencies.
+# Without npm their tests are skipped.
+NPM_transit-js := transit-js@0.8.874
+NPM_axe := axe-core@4.14.1
+$(NPM_READY): .tools/%/.ready:
 	mkdir -p $(@D)
 	if command -v npm >/dev/null; then \
-		npm install --silent --no-audit --no-fund --prefix $(@D) transit-js@0.8.874; fi
+		npm install --silent --no-audit --no-fund --prefix $(@D) $(NPM_$*) && touch $@; fi
 
 # Taps of databases. What is locked is complete, and newer than some of them pin: see `lock`.
 $(TAPS_READY): .tools/%/.ready: tests/requirements/%.txt

@@ -162,3 +162,15 @@ def tables(api: ImportApi) -> list[str]:
 def rejected(api: ImportApi) -> list[tuple[Any, ...]]:
     """Give table and reason of each rejected record."""
     return api.query("SELECT table_name, reason FROM import_api._sdc_rejected ORDER BY ALL")
+
+
+def fill(api: ImportApi) -> None:
+    """Bring in some of everything."""
+    send(
+        api,
+        customers(),
+        batch("orders", upsert({"id": 1, "total": 2.5, "tags": ["a", "b"]}), keys=("id",)),
+        batch("bad", upsert({"id": 1, "Name": 1, "name": 2}), keys=("id",)),
+    )
+    call(api, body=customers(data={"name": 5}), token="T1")  # noqa: S106 - made up
+    call(api, body=CUSTOMERS, token="at_never-shown")  # noqa: S106 - made up

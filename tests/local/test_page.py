@@ -1,26 +1,17 @@
-"""The page at `/`: what it says over HTTP, and what a real browser makes of it."""
+"""The pages of the local Import API: what they say over HTTP."""
 
 from __future__ import annotations
 
+import html
 import re
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 import requests
 
+from target_stitch_import.local import ImportApi
 from target_stitch_import.local.server.plot import POINTS, plot
-from tests.local.calls import CUSTOMERS, batch, call, customers, send, upsert
-from tests.support.browser import Browser, chromium
-from tests.support.programs import missing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from target_stitch_import.local import ImportApi
-
-EVIL = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>'
-EVIL_TABLE = '<img src=x onerror="window.owned=1">'
+from tests.local.calls import CUSTOMERS, PUSHED, batch, call, customers, fill, send, upsert
 
 
 def page(api: ImportApi, path: str = "/") -> str:
@@ -31,25 +22,14 @@ def page(api: ImportApi, path: str = "/") -> str:
     return answer.text
 
 
-def fill(api: ImportApi) -> None:
-    """Bring in some of everything."""
-    send(
-        api,
-        customers(),
-        batch("orders", upsert({"id": 1, "total": 2.5, "tags": ["a", "b"]}), keys=("id",)),
-        batch("bad", upsert({"id": 1, "Name": 1, "name": 2}), keys=("id",)),
-    )
-    call(api, body=customers(data={"name": 5}), token="T1")  # noqa: S106 - made up
-    call(api, body=CUSTOMERS, token="at_never-shown")  # noqa: S106 - made up
-
-
 def test_the_page_tells_what_happened(api: ImportApi) -> None:
     fill(api)
     text = page(api)
     for words in (
-        "orders__tags",
-        "subtable of orders",
+        "orders__tags</a>",
+        '<span class="quiet">subtable</span>',
         "Field collision on [name]",
+        "400 refused",
         "Record 0 did not conform to schema: #/name: expected: String, found: Integer",
         "Not Authorized",
         "1 rejected",
@@ -68,7 +48,7 @@ def test_a_played_success_looks_like_none(api: ImportApi) -> None:
     api.set_faults([{"kind": "status", "status": 201}])
     call(api, body=CUSTOMERS)
     text = page(api)
-    assert '<span class="badge s2 no">201</span>' in text
+    assert '<span class="badge warn">201</span> <span class="badge fault">fault: status' in text
     assert "Answered by a fault; nothing is stored." in text
 
 
@@ -76,8 +56,8 @@ def test_a_table_shows_its_rows(api: ImportApi) -> None:
     send(api, batch("t", *[upsert({"n": at}) for at in range(250)]))
     text = page(api, "/table/import_api/t?offset=200")
     assert "250 rows" in text
-    assert "201 to 250" in text
-    assert text.count("<tr>") == 51
+    assert "201 to 250 of 250" in text
+    assert text.count('<td class="n">') == 50
     assert 'offset=100"' in text
     assert "Next" not in text
 
@@ -93,6 +73,11 @@ def test_a_table_shows_its_rows(api: ImportApi) -> None:
         ("/_page/nothing.css", 404),
         ("/_page/../server.py", 404),
         ("/_page/style.css", 200),
+        ("/request/1", 200),
+        ("/request/2", 404),
+        ("/request/x", 404),
+        ("/request/99999999999999999999", 404),
+        ("/?sort=nonsense&show=nonsense&q=%22%3E", 200),
     ],
 )
 def test_addresses(api: ImportApi, path: str, status: int) -> None:
@@ -103,7 +88,7 @@ def test_addresses(api: ImportApi, path: str, status: int) -> None:
 @pytest.mark.parametrize("name", ["a/b", "a b", "a?b#c", 'a"b', "a%2fb", "..", "é"])
 def test_any_table_name_has_an_address(name: str) -> None:
     """Under rules that keep every character, as a wide profile might."""
-    from target_stitch_import.local.server.page import _link  # noqa: PLC0415 - inside
+    from target_stitch_import.local.server.views import _link  # noqa: PLC0415 - inside
     from target_stitch_import.local.warehouse.catalog import Table  # noqa: PLC0415 - inside
 
     link = _link(Table("s", name, name))
@@ -128,94 +113,176 @@ def test_the_plot_spans_what_there_is(per_second: dict[int, int], words: str, to
     assert drawn.line.count("L") == POINTS - 1
 
 
-# --- in a browser
+# --- the overview
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One tab for the module's tests."""
-    program = chromium()
-    if program is None:
-        missing("Chromium")
-    with Browser(program) as tab:
-        tab.size(1280, 1000)
-        yield tab
+def names(text: str) -> list[str]:
+    """Give the tables that a page lists, in order."""
+    return re.findall(r'title="import_api\.([^"]+)"', text)
 
 
-@pytest.mark.timeout(60)
-def test_requests_appear_as_they_come_in(api: ImportApi, browser: Browser, tmp_path: Path) -> None:
-    """Without a reload, and without asking any other host for anything."""
-    browser.open(f"{api.url}/")
-    assert "Waiting for the first request" in browser.run("document.body.innerText")
+@pytest.mark.parametrize(
+    ("asked", "listed"),
+    [
+        ("", ["alpha", "beta", "gamma", "gamma__xs"]),
+        ("?sort=rows", ["beta", "gamma__xs", "alpha", "gamma"]),
+        ("?sort=rejected", ["gamma", "alpha", "beta", "gamma__xs"]),
+        ("?sort=loaded", ["gamma", "gamma__xs", "beta", "alpha"]),
+        ("?q=GAM", ["gamma", "gamma__xs"]),
+        ("?q=a&sort=rows", ["beta", "gamma__xs", "alpha", "gamma"]),
+        ("?q=%3Cb%3E", []),
+    ],
+)
+def test_tables_are_searched_and_ordered(api: ImportApi, asked: str, listed: list[str]) -> None:
+    clash = upsert({"id": 2, "Name": 1, "name": 2}, 2)
+    send(api, batch("alpha", upsert({"id": 1}), keys=("id",)))
+    send(api, batch("beta", *[upsert({"id": at}, at) for at in range(5)], keys=("id",)))
+    send(api, batch("gamma", upsert({"id": 1, "xs": [1, 2, 3]}), clash, keys=("id",)))
+    text = page(api, f"/{asked}")
+    assert names(text) == listed
+    assert "<b>" not in text.partition("live-tables")[2].partition("</div>")[0]
+
+
+def test_thousands_of_tables_are_cut(api: ImportApi) -> None:
+    """The page says so, and the search finds every one of them."""
+    arrays = {f"a{at}": [at] for at in range(600)}
+    send(api, batch("t", upsert({"id": 1, **arrays}), keys=("id",)))
+    text = page(api)
+    assert len(names(text)) == 500
+    assert "601 tables, by name" in text
+    assert "and 101 more: search for them" in text
+    assert names(page(api, "/?q=a599")) == ["t__a599"]
+    assert "and 500 more" in page(api, "/table/import_api/t")
+
+
+def test_requests_can_be_chosen(api: ImportApi) -> None:
+    """All, those that were refused, that had records rejected, and on which a fault was played."""
     fill(api)
-    browser.wait_for("document.body.innerText.includes('orders__tags')")
-    assert browser.run("document.querySelectorAll('.badge.s2').length") == 3
-    assert browser.run("document.querySelectorAll('.badge.s4').length") == 2
-    assert browser.run("document.querySelector('.plot .line').getBBox().height") > 10
-    assert all(address.startswith(f"{api.url}/") for address in browser.addresses())
-    assert f"{api.url}/_page/live" in browser.addresses()
-    assert browser.complaints() == []
-    browser.screenshot(tmp_path / "page.png")
-    assert (tmp_path / "page.png").stat().st_size > 10_000
+    api.set_faults([{"kind": "latency", "seconds": 0}, {"kind": "latency", "seconds": 0.001},
+                    {"kind": "queue"}])  # fmt: skip
+    call(api, body=customers())
+    found = {
+        show: re.findall(r'href="/request/(\d+)"', page(api, f"/?show={show}"))
+        for show in ("", "refused", "rejected", "faults")
+    }
+    assert found == {
+        "": ["6", "5", "4", "3", "2", "1"],
+        "refused": ["5", "4"],
+        "rejected": ["3"],
+        "faults": ["6"],
+    }
+    assert "fault: latency and queue" in page(api)
 
 
-@pytest.mark.timeout(60)
-def test_a_click_leads_to_the_rows(api: ImportApi, browser: Browser) -> None:
+def test_rejected_records_are_told_by_reason(api: ImportApi) -> None:
+    """A line a table and reason, however many records and values, with one of them."""
+    numbers = [upsert({"id": at, "n": 10**20 + at}, at) for at in range(30)]
+    clashes = [upsert({"id": at, "Name": 1, "name": 2}, at) for at in range(20)]
+    send(api, batch("nums", *numbers, keys=("id",)), batch("bad", *clashes, keys=("id",)))
+    send(api, batch("bad", upsert({"id": 1}), keys=("id",)))
+    groups = {
+        path: re.findall(
+            r'<td class="reason">([^<]*)</td>\s*<td class="n"[^>]*>(\d+)<', page(api, path)
+        )
+        for path in ("/", "/table/import_api/bad")
+    }
+    collision = ("Field collision on [name]", "20")
+    assert groups == {
+        "/": [("integer out of range for PostgreSQL", "30"), collision],
+        "/table/import_api/bad": [collision],
+    }
+    assert re.findall(r"<dt>Rejected</dt><dd><b>(\d+)", page(api)) == ["50"]
+    example = re.findall(r'<td class="example"><code>([^<]*)', page(api))[1]
+    assert html.unescape(example).endswith(',"Name":1,"name":2}')
+
+
+# --- a table
+
+
+def test_a_table_tells_how_its_columns_came(api: ImportApi) -> None:
+    """Keys are marked; what a second type or a longer number did to a column is explained."""
+    for at, cost in enumerate(["3.14", "10", "0.12345678901234567890", '"free"']):
+        data = '{"id":%d,"cost":%s}' % (at, cost)  # noqa: UP031 - braces
+        body = f'[{{"client_id":7723,"table_name":"t","sequence":{at},"data":{data},'
+        body += '"key_names":["id"],"action":"upsert"}]'
+        assert call(api, "/v2/import/push", data=body.encode()).status_code == 201
+    text = page(api, "/table/import_api/t")
+    columns = text.partition('id="columns"')[2]
+    assert 'id <span class="tag">key</span>' in columns
+    for words in (
+        "DOUBLE: its first value came",
+        "BIGINT: an integer came for cost, whose column cost holds numbers",
+        "DECIMAL(38,20): was DOUBLE, which would change a number that came",
+        "VARCHAR: a text came for cost, whose column cost holds numbers",
+        "filled by loading",
+    ):
+        assert words in columns
+
+
+def test_tables_lead_to_their_subtables_and_back(api: ImportApi) -> None:
     fill(api)
-    browser.open(f"{api.url}/")
-    browser.click("a[href$='/orders']")
-    assert browser.run("location.pathname") == "/table/import_api/orders"
-    head = browser.run("[...document.querySelectorAll('th')].map((each) => each.innerText)")
-    assert [each.split()[:2] for each in head[:2]] == [["id", "BIGINT"], ["total", "DOUBLE"]]
-    row = browser.run("[...document.querySelectorAll('tbody tr:first-child td')].map("
-                      "(each) => each.innerText)")  # fmt: skip
-    assert row[:2] == ["1", "2.5"]
+    assert 'href="/table/import_api/orders__tags"' in page(api, "/table/import_api/orders")
+    sub = page(api, "/table/import_api/orders__tags")
+    assert 'A subtable of <a href="/table/import_api/orders">orders</a>' in sub
+    assert '<span class="tag">key of its root</span>' in sub
 
 
-@pytest.mark.timeout(60)
-def test_the_columns_names_stay_in_sight(api: ImportApi, browser: Browser) -> None:
-    """Rows scroll below them, and a narrow window scrolls tables, not the page."""
-    wide = {f"column_{at}": at for at in range(30)}
-    send(api, batch("t", *[upsert(wide | {"id": at}) for at in range(100)], keys=("id",)))
-    fill(api)
-    browser.open(f"{api.url}/table/import_api/t")
-    browser.run("document.querySelector('.rows').scrollTo(0, 1500)")
-    top = "document.querySelector('{}').getBoundingClientRect().top"
-    assert browser.run(f"{top.format('.rows th')} - {top.format('.rows')}") == 0
-    browser.size(390, 800)
-    for path in ("/", "/table/import_api/t"):
-        browser.open(api.url + path)
-        assert browser.run("document.documentElement.scrollWidth") == 390
-    browser.size(1280, 800)
+# --- a request
 
 
-@pytest.mark.timeout(60)
-def test_nothing_from_data_becomes_markup(api: ImportApi, browser: Browser) -> None:
-    """Names, values, reasons and faults are only ever text."""
-    clashing = upsert({"id": 1, EVIL: EVIL, "x": 1, "X": 2})
-    send(api, batch(EVIL_TABLE, clashing, keys=("id",)))
-    send(api, batch(EVIL_TABLE, upsert({"id": 1, EVIL: EVIL}), keys=("id",)))
-    call(api, body={EVIL: 1})
-    call(api, f"/{EVIL}")
-    api.set_faults([{"kind": "status", "status": 400, "body": EVIL, "table": EVIL}])
-    browser.open(f"{api.url}/")
-    counted = "document.querySelectorAll('main img, main script:not([src])').length"
-    assert browser.run(counted) == 0
-    assert EVIL in browser.run("document.body.innerText")
-    browser.click("td a")
-    assert browser.run(counted) == 0
-    assert EVIL in browser.run("document.body.innerText")
-    assert browser.run("window.owned === undefined")
+BAD_PUSH = {**PUSHED[0], "sequence": "x", "data": {"name": 1}}
 
 
-@pytest.mark.timeout(60)
-def test_markup_that_got_in_could_do_nothing(api: ImportApi, browser: Browser) -> None:
-    """The second line of defence: the page's policy lets no inline script run."""
-    browser.open(f"{api.url}/")
-    browser.run(
-        "new Promise((done) => { const main = document.querySelector('main');"
-        f" main.insertAdjacentHTML('beforeend', `{EVIL}`);"
-        " main.querySelector('img').addEventListener('error', () => done(true)); })"
-    )
-    assert browser.run("window.owned === undefined")
-    assert browser.complaints() != []
+@pytest.mark.parametrize(
+    ("path", "body", "marked"),
+    [
+        (
+            "/v2/import/batch",
+            customers(data={"id": 1, "name": 5, "age": "x"}),
+            ['"name": 5,', '"age": "x",'],
+        ),
+        (
+            "/v2/import/batch",
+            batch("t", {"action": "activate_version", "sequence": 1}, upsert({"id": 1}),
+                  upsert({"a": 1}), keys=("id",)),
+            ['"data": {'],
+        ),
+        ("/v2/import/batch", {"table_name": "t", "schema": {}, "messages": [{"action": 5}]},
+         ["{"]),
+        ("/v2/import/push", [PUSHED[0], BAD_PUSH], ['"sequence": "x",']),
+    ],
+)  # fmt: skip
+def test_a_request_points_at_what_is_at_fault(
+    api: ImportApi, path: str, body: Any, marked: list[str]
+) -> None:
+    assert call(api, path, body).status_code in (400, 422)
+    text = html.unescape(page(api, "/request/1"))
+    assert re.findall(r"<mark>(.*?)  ← here</mark>", text) == marked
+    assert text.count('<span class="badge bad">at fault</span>') == 1
+    assert "T1" not in text
+
+
+def test_a_body_that_is_no_json_shows_where(api: ImportApi) -> None:
+    call(api, data=b'{"table_name": "t", "messages": [&]}')
+    assert "[<mark>&amp;</mark>]}" in page(api, "/request/1")
+
+
+def test_a_request_of_many_messages_shows_the_one_at_fault(api: ImportApi) -> None:
+    """First, and beside it only the first few."""
+    messages = [upsert({"id": at, "name": "x"}, at) for at in range(300)]
+    messages[257] = upsert({"id": 257, "name": 7}, 257)
+    call(api, body={**CUSTOMERS, "messages": messages})
+    titles = re.findall(r"<summary>([\w ]+?) ?<", page(api, "/request/1"))
+    assert titles[:3] == ["Message 257", "All but the messages", "Message 0"]
+    assert len(titles) == 22
+    assert "and 279 more, not shown" in page(api, "/request/1")
+
+
+@pytest.mark.parametrize(("kept_bytes", "words"), [(None, "Finn"), (0, "is not kept any more")])
+def test_a_request_that_was_accepted(kept_bytes: int | None, words: str) -> None:
+    with ImportApi(kept_bytes=kept_bytes) as api:
+        call(api, body=CUSTOMERS)
+        text = page(api, "/request/1")
+        assert words in text
+        assert "Batch Accepted!" in text
+        assert '<span class="badge good">201</span>' in text

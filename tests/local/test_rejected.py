@@ -41,6 +41,19 @@ def test_rows_are_counted_by_table_and_reason(api: ImportApi) -> None:
     assert all("_sdc_batched_at" in each["reason"] for each in told)
 
 
+def test_a_reason_is_told_once_whatever_its_values(api: ImportApi) -> None:
+    numbers = [upsert({"id": at, "n": 10**20 + at}, at) for at in range(30)]
+    assert call(api, body=batch("t", *numbers, keys=("id",))).status_code == 201
+    assert rejected(api).json() == [
+        {
+            "schema": "import_api",
+            "table": "t",
+            "reason": "integer out of range for PostgreSQL",
+            "rows": 30,
+        }
+    ]
+
+
 @pytest.mark.parametrize("hours", [-12, 0, 5])
 def test_only_those_from_a_moment_on_are_counted(api: ImportApi, hours: int) -> None:
     """A moment in any zone."""

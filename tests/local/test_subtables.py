@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from target_stitch_import.local import ImportApi
@@ -196,3 +197,16 @@ def test_subtables_survive_the_server(tmp_path: Path) -> None:
             "t__xs": 2,
             "t__ys": 1,
         }
+
+
+def test_other_programs_read_subtables(tmp_path: Path) -> None:
+    """Whatever they call the database."""
+    file = tmp_path / "file.duckdb"
+    with ImportApi(file) as api:
+        send(api, batch("t", upsert({"id": 1, "xs": [1, 2]}), keys=("id",)))
+    with duckdb.connect(str(file), read_only=True) as own:
+        assert own.execute("SELECT value FROM import_api.t__xs").fetchall() == [(1,), (2,)]
+    with duckdb.connect() as other:
+        other.execute(f"ATTACH '{file}' AS elsewhere (READ_ONLY)")
+        found = other.execute("SELECT value FROM elsewhere.import_api.t__xs").fetchall()
+        assert found == [(1,), (2,)]

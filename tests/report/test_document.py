@@ -14,6 +14,7 @@ import pytest
 from target_stitch_import.report.page.document import page
 from target_stitch_import.report.summary import read_summary
 from tests.report.made_up import plain
+from tests.support.axe import violations
 from tests.support.browser import Browser, chromium
 from tests.support.programs import missing
 from tests.support.singer import lines, record, schema, state
@@ -62,7 +63,7 @@ WIDTHS = (390, 768, 1280)
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_browser_shows_it(summary: Path, tmp_path: Path, *, dark: bool) -> None:
-    """Drawings that are drawn, names as text, no complaint, nothing fetched, nothing cut off."""
+    """Drawings are drawn, names are text, nothing is fetched, complained of, cut off or barred."""
     program = chromium()
     if program is None:
         missing("Chromium")
@@ -80,6 +81,7 @@ def test_a_browser_shows_it(summary: Path, tmp_path: Path, *, dark: bool) -> Non
             heights = "[...document.querySelectorAll('.curve')].map((c) => c.getBBox().height)"
             assert len(drawn := browser.run(heights)) >= 4
             assert min(drawn) > 10
+            assert violations(browser) == []
         text = browser.run("document.body.innerText")
         assert EVIL in text
         assert re.search(r"Records delivered\s+301\s+of 301 read\n", text)

@@ -53,6 +53,8 @@ class Load:
     extracted_at: list[str | None] | None = None
     schema: dict[str, Any] | None = None
     activate: bool = False
+    columns: Columns | None = None
+    """The records column by column, where that is known."""
 
 
 class RefusedError(ValueError):
@@ -100,8 +102,9 @@ def read_batch(body: bytes, strictness: Strictness) -> Load:
     upserts = [message for message in batch.messages if message.action == "upsert"]
     records: list[Any] = [message.data for message in upserts]
     _check_keys_exist(batch)
+    columns = Columns.of(records)
     try:
-        _check_records(records, batch.key_names, schema, strictness)
+        _check_records(columns, batch.key_names, schema, strictness)
     except _BadRecordError as error:
         upsert = upserts[error.at]
         at = next(at for at, message in enumerate(batch.messages) if message is upsert)
@@ -116,6 +119,7 @@ def read_batch(body: bytes, strictness: Strictness) -> Load:
         extracted_at=_times([message.time_extracted for message in upserts]),
         schema=schema.schema,
         activate=len(upserts) < len(batch.messages),
+        columns=columns,
     )
 
 
@@ -136,10 +140,10 @@ def _check_keys_exist(batch: _Batch) -> None:
 
 
 def _check_records(
-    records: list[Any], key_names: list[str], schema: RecordSchema, strictness: Strictness
+    columns: Columns, key_names: list[str], schema: RecordSchema, strictness: Strictness
 ) -> None:
     """Refuse the batch for its first bad record: by its key, its size, or its schema."""
-    columns = Columns.of(records)
+    records = columns.records
     wrong_key = _first_wrong_key(columns, key_names, strictness)
     too_wide = _first_too_wide(columns) if strictness.count_data_points else None
     unfit = schema.first_unfit(columns)

@@ -105,7 +105,7 @@ class _Bounded:
 
 
 class Journal:
-    """Keeps requests; used from one thread. `kept_bytes` None keeps all, 0 none."""
+    """Keeps requests, from one thread; others may read. `kept_bytes` None keeps all, 0 none."""
 
     def __init__(self, kept_bytes: int | None) -> None:
         self._limit = kept_bytes
@@ -143,10 +143,10 @@ class Journal:
 
     def find(self, number: int) -> tuple[Entry, Kept | None] | None:
         """Give what is known of a request: its line, and itself while it is kept."""
-        entry = next((each for each in self.log if each.number == number), None)
+        entry = next((each for each in list(self.log) if each.number == number), None)
         if entry is None:
             return None
-        kept = (self._accepted if entry.accepted else self._refused).requests
+        kept = list((self._accepted if entry.accepted else self._refused).requests)
         return entry, next((each for each in kept if each.number == number), None)
 
     def note(self, entry: Entry) -> None:

@@ -115,8 +115,8 @@ class Columns:
     """Whether every record has the same properties."""
 
     @classmethod
-    def of(cls, records: list[dict[str, Any]], names: Iterable[str] = ()) -> Columns:
-        """Lay `records` out; columns come as `names` has them, then in order of appearance."""
+    def of(cls, records: list[dict[str, Any]]) -> Columns:
+        """Lay `records` out; columns come in order of appearance."""
         found: dict[str, Sequence[Any]]
         if not records:
             return cls(records, {}, {}, uniform=True)
@@ -127,10 +127,14 @@ class Columns:
         else:
             present = dict.fromkeys(chain.from_iterable(records))
             found = {name: [record.get(name) for record in records] for name in present}
-        order = dict.fromkeys(chain(names, found))
-        values = {name: found[name] for name in order if name in found}
-        kinds = {name: set(map(type, each)) for name, each in values.items()}
-        return cls(records, values, kinds, uniform)
+        kinds = {name: set(map(type, each)) for name, each in found.items()}
+        return cls(records, found, kinds, uniform)
+
+    def ordered(self, names: Iterable[str]) -> Columns:
+        """Give the same with the columns in the order of `names`, then as they are."""
+        order = dict.fromkeys(chain(names, self.values))
+        values = {name: self.values[name] for name in order if name in self.values}
+        return Columns(self.records, values, self.kinds, self.uniform)
 
     def has_null(self, name: str) -> bool:
         """Whether a record has the property with the value null."""

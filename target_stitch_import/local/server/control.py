@@ -18,6 +18,7 @@ from starlette.routing import Route
 from target_stitch_import.local.api import answers
 from target_stitch_import.local.api.faults import FaultList, FaultsError
 from target_stitch_import.local.api.values import MalformedError, parse
+from target_stitch_import.local.warehouse import insight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,8 +85,12 @@ class Control:
             return response(
                 answers.batch_error("since: expected a date-time such as 2024-01-31T23:59:59Z")
             )
-        found = await run_in_threadpool(self.warehouse.rejections, since)
-        return response(answers.as_json(200, found))
+        groups = await run_in_threadpool(insight.rejected, self.warehouse, since)
+        told = [
+            {"schema": each.schema, "table": each.table, "reason": each.reason, "rows": each.count}
+            for each in groups
+        ]
+        return response(answers.as_json(200, told))
 
     async def _openapi(self, _request: Request) -> Response:
         body = files("target_stitch_import.local.api").joinpath("openapi.json").read_bytes()

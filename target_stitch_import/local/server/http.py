@@ -102,8 +102,9 @@ class ImportApp:
             _log.exception("%s %s could not be answered", request.method, request.path)
             outcome, fault = Outcome(answers.unavailable(500)), None
         # Noted before it is answered, so that whoever has the answer can see the request.
-        kind = fault.kind if fault is not None else "latency" if exchange.delayed else ""
-        self._note(number, started, exchange.request(), outcome, kind)
+        kind = fault.kind if fault is not None else ""
+        played = " and ".join(["latency"] * exchange.delayed + [kind] * bool(kind))
+        self._note(number, started, exchange.request(), outcome, played)
         if kind in ("reset_before", "reset_after"):
             await exchange.reset()
         elif kind == "truncate":

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 POINTS = 60
-WIDTH, HEIGHT = 1180, 180
-LEFT, TOP, BOTTOM = 64, 12, 26
+WIDTH, HEIGHT = 600, 100  # stretched to the room there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +32,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A label below the drawing."""
-
-    x: float
-    label: str
-    anchor: str
-
-
-@dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing: an area and its upper line as SVG paths, with an axis each way."""
+    """A drawing: an area and its upper line as SVG paths, and the lines of its axis from below."""
 
     area: str
     line: str
     lines: Sequence[Line]
-    marks: Sequence[Mark]
     words: str
     top: int
     width: int = WIDTH
     height: int = HEIGHT
-    left: int = LEFT
-    right: int = WIDTH
 
 
 def plot(per_second: Mapping[int, int], now: int) -> Plot:
@@ -69,22 +56,17 @@ def plot(per_second: Mapping[int, int], now: int) -> Plot:
             sums[(second - start) // step] += records
     values = [total / step for total in sums]
     ceiling = _ceiling(max(values))
-    floor = HEIGHT - BOTTOM
-    across = (WIDTH - LEFT) / (POINTS - 1)
+    across = WIDTH / (POINTS - 1)
 
     def y(value: float) -> float:
-        return round(floor - (floor - TOP) * value / ceiling, 1)
+        return round(HEIGHT - HEIGHT * value / ceiling, 1)
 
-    points = [f"{round(LEFT + at * across, 1)},{y(value)}" for at, value in enumerate(values)]
+    points = [f"{round(at * across, 1)},{y(value)}" for at, value in enumerate(values)]
     line = "M" + "L".join(points)
     return Plot(
-        area=f"{line}L{WIDTH},{floor}L{LEFT},{floor}Z",
+        area=f"{line}L{WIDTH},{HEIGHT}L0,{HEIGHT}Z",
         line=line,
         lines=[Line(y(part * ceiling), f"{round(part * ceiling):,}") for part in (0, 0.5, 1)],
-        marks=[
-            Mark(LEFT, f"{window.words} ago", "start"),
-            Mark(WIDTH, "now", "end"),
-        ],
         words=window.words,
         top=round(max(values)),
     )

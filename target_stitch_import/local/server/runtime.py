@@ -23,6 +23,7 @@ from target_stitch_import.local.server.guard import ELSEWHERE, Guard, is_loopbac
 from target_stitch_import.local.server.http import ImportApp, Protocol
 from target_stitch_import.local.server.page import About, Page
 from target_stitch_import.local.server.tls import certificate
+from target_stitch_import.local.server.views import Views
 from target_stitch_import.local.warehouse.profiles import profiles
 from target_stitch_import.local.warehouse.warehouse import Warehouse
 
@@ -125,13 +126,13 @@ class LocalApi:
         guard = Guard(self._options)
         imports = ImportApp(self.service, self.faults, self.journal, guard, sleep)
         control = Control(self.faults, self.journal, self.warehouse, self.reset)
-        page = Page(self._about(), self.journal, self.faults, self.warehouse)
+        page = Page(self._about(), Views(self.journal, self.faults, self.warehouse))
         local = Starlette(routes=[*control.routes(), *page.routes()])
         public_page = self._options.public_page
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             path: str = scope["path"]
-            is_page = path == "/" or path.startswith(("/_page/", "/table/"))
+            is_page = path == "/" or path.startswith(("/_page/", "/table/", "/request/"))
             if not is_page and not path.startswith("/_local/"):
                 await imports(scope, receive, send)
                 return

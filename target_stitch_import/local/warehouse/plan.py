@@ -84,13 +84,13 @@ class Planner:
         reason = self._table_reason(load, tables)
         if reason is not None:
             rejected = [Rejection(reason, record) for record in load.records]
-            return Plan(replace(load, records=[], sequences=[], extracted_at=None), [], rejected)
+            return Plan(without(load, set(range(len(load.records)))), [], rejected)
         rejections: list[Rejection] = []
         while True:
             plan = Plan(load, [], list(rejections))
             touched: dict[str, Table] = {}
             bad = _Bad()
-            for rows in shape(load.table_name, load.records, load.schema, flatten=self._flatten):
+            for rows in shape(load, flatten=self._flatten):
                 name = self._profile.name(rows.raw_name, table=True)
                 key = name.lower()
                 if key in tables and key not in touched:
@@ -238,4 +238,5 @@ def without(load: Load, positions: set[int]) -> Load:
         records=[load.records[at] for at in kept],
         sequences=[load.sequences[at] for at in kept],
         extracted_at=None if times is None else [times[at] for at in kept],
+        columns=None,
     )

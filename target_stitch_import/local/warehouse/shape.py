@@ -19,6 +19,7 @@ from target_stitch_import.local.warehouse.digits import extent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from target_stitch_import.local.api.batch import Load
     from target_stitch_import.local.warehouse.profiles import Kind
 
 _NONE = type(None)
@@ -60,18 +61,17 @@ class _Hint:
     scale: int | None = None
 
 
-def shape(
-    table: str, records: list[dict[str, Any]], schema: dict[str, Any] | None, *, flatten: bool
-) -> list[Rows]:
-    """Lay `records` out as tables: first the root's rows, then those of its subtables.
+def shape(load: Load, *, flatten: bool) -> list[Rows]:
+    """Lay a load out as tables: first the root's rows, then those of its subtables.
 
     Columns whose values are all null are left out. With `flatten` false, objects and arrays stay
-    whole, as JSON text. Without a `schema` each value's own type counts.
+    whole, as JSON text. Without a schema each value's own type counts.
     """
-    root = Rows(table, range(len(records)))
+    root = Rows(load.table_name, range(len(load.records)))
     tables = [root]
     pending: list[tuple[Rows, str, Sequence[Any], Any]] = []
-    _lay(root, "", records, _Schemas(schema), flatten, pending)
+    columns = load.columns or Columns.of(load.records)
+    _lay(root, "", columns, _Schemas(load.schema), flatten, pending)
     while pending:
         parent, name, arrays, schemas = pending.pop(0)
         rows = Rows(f"{parent.raw_name}__{name}", [], [])
@@ -87,7 +87,7 @@ def shape(
                 levels.append((*above, index))
                 elements.append(element if type(element) is dict else {"value": element})
         rows.roots, rows.levels = roots, levels
-        _lay(rows, "", elements, schemas.element(), flatten, pending)
+        _lay(rows, "", Columns.of(elements), schemas.element(), flatten, pending)
         tables.append(rows)
     return tables
 
@@ -95,12 +95,12 @@ def shape(
 def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
     rows: Rows,
     prefix: str,
-    records: list[dict[str, Any]],
+    columns: Columns,
     schemas: _Schemas,
     flatten: bool,  # noqa: FBT001 - passed down a recursion
     pending: list[tuple[Rows, str, Sequence[Any], Any]],
 ) -> None:
-    columns = Columns.of(records, schemas.names())
+    columns = columns.ordered(schemas.names())
     for name, values in columns.values.items():
         kinds = columns.kinds[name] - {_NONE}
         if not kinds:
@@ -111,7 +111,7 @@ def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
             inside = schemas.property(name)
             if dict in nested:
                 objects = [value if type(value) is dict else _EMPTY for value in values]
-                _lay(rows, f"{raw_name}__", objects, inside, flatten, pending)
+                _lay(rows, f"{raw_name}__", Columns.of(objects), inside, flatten, pending)
             if list in nested:
                 pending.append((rows, raw_name, values, inside))
         elif nested:
@@ -204,7 +204,10 @@ class _Schemas:
             if subschema is None:
                 subschema = schema.get("additionalProperties")
             found.append(subschema)
-        return _Schemas(self._root, found)
+        return self._of(found)
+
+    def _of(self, found: list[Any]) -> _Schemas:
+        return _Schemas(self._root, found) if any(found) else _SAY_NOTHING
 
     def element(self) -> _Schemas:
         """Give what is said about an array's elements, wrapped as the subtable's rows are."""
@@ -212,12 +215,16 @@ class _Schemas:
         for schema in self._here:
             items = schema.get("items")
             found += items if isinstance(items, list) else [items]
+        if not any(found):
+            return _SAY_NOTHING
         inner = _Schemas(self._root, found)
         inner._here.append({"properties": {"value": {"anyOf": [*inner._here]}}})
         return inner
 
     def hint(self, name: str) -> _Hint:
         """Sum up what loading needs to know about a property's scalars."""
+        if not self._here:
+            return _NO_HINT
         number = timestamp = text = False
         scale: int | None = None
         for schema in self.property(name)._here:  # noqa: SLF001 - its own kind
@@ -231,3 +238,7 @@ class _Schemas:
             if step is not None:
                 scale = max(scale or 0, extent(step).scale)
         return _Hint(number, timestamp, text, scale)
+
+
+_SAY_NOTHING = _Schemas(None)
+_NO_HINT = _Hint()

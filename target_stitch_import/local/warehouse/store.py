@@ -16,6 +16,7 @@ import duckdb
 from target_stitch_import.local.warehouse.catalog import Column, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from target_stitch_import.local.warehouse.bulk import Bulk, Field
@@ -34,6 +35,9 @@ CREATE TABLE IF NOT EXISTS {HIDDEN}.tables (
 CREATE TABLE IF NOT EXISTS {HIDDEN}.columns (
   schema_name VARCHAR, table_name VARCHAR, name VARCHAR, raw_name VARCHAR, kind VARCHAR,
   sql_type VARCHAR, slot VARCHAR, position BIGINT);
+CREATE TABLE IF NOT EXISTS {HIDDEN}.changes (
+  schema_name VARCHAR, table_name VARCHAR, name VARCHAR, sql_type VARCHAR, was VARCHAR,
+  noted_at TIMESTAMP);
 """
 
 
@@ -179,6 +183,27 @@ def write_rejections(bulk: Bulk, schema: str, rejected: list[tuple[str, str, str
             f"INSERT INTO {within(schema, REJECTED)} SELECT now()::TIMESTAMP, * FROM rejected"
         )
         bulk.connection.execute("DROP TABLE rejected")
+
+
+def write_changes(bulk: Bulk, changed: list[Table], known: Mapping[str, Table]) -> None:
+    """Note which columns of data have come, and which have got another type, and when."""
+    found: list[tuple[str, str, str, str, str | None]] = []
+    for table in changed:
+        before = known[table.name.lower()].columns if table.name.lower() in known else {}
+        for name, column in table.columns.items():
+            was = before[name].sql_type if name in before else None
+            if column.raw_name and was != column.sql_type:
+                found.append((table.schema, table.name, column.name, column.sql_type, was))
+    if found:
+        names = ("schema_name", "table_name", "name", "sql_type", "was")
+        fields: dict[str, Field] = {
+            name: ("VARCHAR", values)
+            for name, values in zip(names, zip(*found, strict=True), strict=True)
+        }
+        bulk.read("noted", fields)
+        bulk.connection.execute(
+            f"INSERT INTO {HIDDEN}.changes SELECT *, now()::TIMESTAMP FROM noted; DROP TABLE noted"
+        )
 
 
 def write_catalog(bulk: Bulk, changed: list[Table]) -> None:

@@ -181,7 +181,9 @@ class Subtables:
 
     def _show(self, tables: Sequence[Table]) -> None:
         """Make the views of subtables that are new or have other columns than before."""
-        shelf = main_relation(self._root.shelf or new_shelf(self._root))
+        shelf = self._root.shelf or new_shelf(self._root)
+        # Without the database's name, which is another one for whoever opens the file.
+        stored = f"{quoted(shelf.schema)}.{quoted(shelf.name)}"
         views = []
         for table in tables:
             known = self._known.get(table.name.lower())
@@ -195,7 +197,7 @@ class Subtables:
             )
             views.append(
                 f"CREATE OR REPLACE VIEW {main_relation(table)} AS SELECT {columns}"
-                f" FROM {shelf} WHERE {SUBTABLE} = {table.number}"
+                f" FROM {stored} WHERE {SUBTABLE} = {table.number}"
             )
         # Parsed together, which is quicker by a third than one by one.
         for view in self._bulk.connection.extract_statements(";".join(views)) if views else []:

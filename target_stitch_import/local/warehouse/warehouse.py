@@ -23,7 +23,7 @@ import msgspec
 
 from target_stitch_import.local.warehouse import store
 from target_stitch_import.local.warehouse.bulk import Bulk
-from target_stitch_import.local.warehouse.catalog import SUBTABLE
+from target_stitch_import.local.warehouse.catalog import BATCHED_AT, SUBTABLE
 from target_stitch_import.local.warehouse.digits import Extent, extent
 from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without
 from target_stitch_import.local.warehouse.store import quoted
@@ -133,19 +133,37 @@ class Warehouse:
 
     def counts(self) -> list[tuple[Table, int]]:
         """Give each table with its number of visible rows."""
+        return [(table, rows) for table, rows, _ in self.overview()]
+
+    def overview(self) -> list[tuple[Table, int, datetime | None]]:
+        """Give each table with its number of visible rows, and when the newest was loaded (UTC)."""
         tables = self.tables()
-        counted: dict[tuple[str, str, int], int] = {}
-        for table in (each for each in tables if each.root is None):
-            rows = [f"SELECT 0, count(*) FROM {store.main_relation(table)}"]
+        of = f"count(*), max({BATCHED_AT})"
+        parts = []
+        for at, table in enumerate(tables):
+            if table.root is None:
+                parts.append(f"SELECT {at}, 0, {of} FROM {store.main_relation(table)}")
             if table.shelf is not None:
                 shelf = store.main_relation(table.shelf)
-                rows.append(f"SELECT {SUBTABLE}, count(*) FROM {shelf} GROUP BY ALL")
-            for number, count in self.query(" UNION ALL ".join(rows)):
-                counted[table.schema, table.name, number] = count
+                parts.append(f"SELECT {at}, {SUBTABLE}, {of} FROM {shelf} GROUP BY {SUBTABLE}")
+        found: dict[tuple[str, str, int], tuple[int, datetime]] = {}
+        for at, number, count, loaded_at in self.query(" UNION ALL ".join(parts)) if parts else []:
+            found[tables[at].schema, tables[at].name, number] = count, loaded_at
         return [
-            (table, counted.get((table.schema, table.root or table.name, table.number), 0))
+            (table, *found.get((table.schema, table.root or table.name, table.number), (0, None)))
             for table in tables
         ]
+
+    def find(self, schema: str, name: str) -> Table | None:
+        """Give a copy of the table of that name, if there is one."""
+        with self._lock:
+            known = self._tables.get(schema, {}).get(name.lower())
+        return known.copy() if known is not None and known.columns else None
+
+    def schemas(self) -> list[str]:
+        """Name the schemas that loads have made."""
+        with self._lock:
+            return list(self._tables)
 
     def summary(self) -> list[dict[str, Any]]:
         """Give each table with its number of rows, columns and types, as JSON."""
@@ -158,52 +176,6 @@ class Warehouse:
             }
             for table, count in self.counts()
         ]
-
-    def page(
-        self, schema: str, name: str, limit: int, offset: int
-    ) -> tuple[Table, int, list[tuple[Any, ...]]] | None:
-        """Give a table, its number of rows, and some of them as text; None if there is none."""
-        with self._lock:
-            known = self._tables.get(schema, {}).get(name.lower())
-        if known is None or not known.columns:
-            return None
-        relation = store.main_relation(known)
-        [(total,)] = self.query(f"SELECT count(*) FROM {relation}")
-        names = ", ".join(
-            f"left({quoted(column.name)}::VARCHAR, 2000)" for column in known.columns.values()
-        )
-        return (
-            known,
-            total,
-            self.query(f"SELECT {names} FROM {relation} LIMIT ? OFFSET ?", [limit, offset]),
-        )
-
-    def rejected(self, limit: int) -> tuple[list[tuple[Any, ...]], int]:
-        """Give the newest rejected records (time, table, reason, text), and how many there are."""
-        with self._lock:
-            schemas = list(self._tables)
-        parts = [f"FROM {store.within(schema, store.REJECTED)}" for schema in schemas]
-        if not parts:
-            return [], 0
-        every = " UNION ALL ".join(f"({part})" for part in parts)
-        [(count,)] = self.query(f"SELECT count(*) FROM ({every})")
-        return self.query(f"FROM ({every}) ORDER BY _sdc_rejected_at DESC LIMIT {limit}"), count
-
-    def rejections(self, since: datetime) -> list[dict[str, Any]]:
-        """Give how many records were rejected from `since` on, by table and reason, as JSON."""
-        with self._lock:
-            schemas = list(self._tables)
-        counted = [
-            {"schema": schema, "table": table, "reason": reason, "rows": count}
-            for schema in schemas
-            for table, reason, count in self.query(
-                "SELECT table_name, reason, count(*)"
-                f" FROM {store.within(schema, store.REJECTED)}"
-                " WHERE _sdc_rejected_at >= $1::TIMESTAMPTZ::TIMESTAMP GROUP BY ALL",
-                [since],
-            )
-        ]
-        return sorted(counted, key=lambda each: -each["rows"])
 
     def reset(self) -> None:
         """Drop everything."""
@@ -242,10 +214,9 @@ class Warehouse:
             [(table, each.reason, _text(each.record)) for table, each in rejected],
         )
         known = self._tables.get(job.schema, {})
-        store.write_catalog(
-            self._bulk,
-            [table for name, table in tables.items() if known.get(name) != table],
-        )
+        altered = [table for name, table in tables.items() if known.get(name) != table]
+        store.write_changes(self._bulk, altered, known)
+        store.write_catalog(self._bulk, altered)
         return tables, Loaded(rows, len(rejected))
 
     def _write(

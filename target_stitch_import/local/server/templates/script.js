@@ -1,25 +1,78 @@
-// Brings the live part of the page up to date; the page works without it, as it was served.
+// Brings the live parts of a page up to date: the page is fetched again, and its parts take the
+// place of those that are shown. Without this script everything works, as it was served.
 "use strict";
-const live = document.getElementById("live");
+const PAUSE = 1500;
+const AWAY = "The server does not answer: what is shown is not up to date.";
+let waiting;
+let asked = 0;
 
-async function refresh() {
-  if (!document.hidden && !String(window.getSelection())) {
-    try {
-      const answer = await fetch(live.dataset.refresh, { cache: "no-store" });
-      if (answer.ok) {
-        const text = await answer.text();
-        if (text !== refresh.last) {
-          const places = [...live.querySelectorAll(".scroll")].map((each) => each.scrollLeft);
-          live.innerHTML = refresh.last = text;
-          live.querySelectorAll(".scroll").forEach((each, at) => { each.scrollLeft = places[at] || 0; });
-        }
-      }
-      document.body.classList.toggle("away", !answer.ok);
-    } catch {
-      document.body.classList.add("away");
-    }
-  }
-  window.setTimeout(refresh, 1500);
+function focused(part) {
+  const active = document.activeElement;
+  if (!part.contains(active)) return null;
+  return active.id ? `#${CSS.escape(active.id)}`
+    : active.getAttribute("href") ? `a[href="${CSS.escape(active.getAttribute("href"))}"]`
+    : active.classList.contains("scroll") ? ".scroll" : null;
 }
 
-window.setTimeout(refresh, 1500);
+function renew(part, fresh) {
+  if (!fresh || part.innerHTML === fresh.innerHTML) return;
+  const places = [...part.querySelectorAll(".scroll")].map((each) => [each.scrollLeft, each.scrollTop]);
+  const again = focused(part);
+  part.replaceChildren(...fresh.childNodes);
+  part.querySelectorAll(".scroll").forEach((each, at) => each.scrollTo(...(places[at] || [0, 0])));
+  if (again) part.querySelector(again)?.focus({ preventScroll: true });
+}
+
+async function refresh() {
+  window.clearTimeout(waiting);
+  const mine = ++asked;
+  let away = false;
+  try {
+    const answer = await fetch(location.href, { cache: "no-store" });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (mine !== asked) return;
+    away = !answer.ok;
+    if (answer.ok) document.querySelectorAll("[data-live]").forEach((part) => renew(part, fresh.getElementById(part.id)));
+  } catch {
+    away = true;
+  }
+  if (mine !== asked) return;
+  document.getElementById("away").textContent = away ? AWAY : "";
+  document.body.classList.toggle("away", away);
+  plan();
+}
+
+function plan() {
+  waiting = window.setTimeout(() => {
+    // What is being read or selected stays as it is.
+    if (document.hidden || String(window.getSelection())) plan();
+    else refresh();
+  }, PAUSE);
+}
+
+function show(address) {
+  history.replaceState(null, "", address);
+  refresh();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-view]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const address = new URL(link.href);
+  for (const name of ["sort", "show"]) {
+    const hidden = document.querySelector(`.search input[name="${name}"]`);
+    if (hidden) hidden.value = address.searchParams.get(name) || "";
+  }
+  show(address);
+});
+
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "q") return;
+  const address = new URL(location.href);
+  if (event.target.value) address.searchParams.set("q", event.target.value);
+  else address.searchParams.delete("q");
+  show(address);
+});
+
+if (document.querySelector("[data-live]")) plan();

@@ -1,0 +1,135 @@
+"""A request's body as it is shown: its messages one by one, and what is at fault marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from target_stitch_import.local.api.values import MalformedError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SHOWN_MESSAGES = 20
+MAX_LINES = 400
+MAX_DEPTH = 40  # what is nested deeper is shown in one line
+MAX_TEXT_CHARACTERS = 300
+MAX_RAW_CHARACTERS = 20_000
+AROUND_BYTES = 200  # what is shown on either side of the byte that is no JSON
+_ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of JSON; `marked`: this is at fault."""
+
+    depth: int
+    text: str
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a body under a title; `marked`: something in it is at fault."""
+
+    title: str
+    lines: Sequence[Line]
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """A body: its parts if it is JSON, else its text, and where that stops being JSON."""
+
+    parts: Sequence[Part] = ()
+    left_out: int = 0
+    """Messages that are not shown."""
+    before: str = ""
+    culprit: str = ""
+    after: str = ""
+
+
+def exhibit(body: bytes, places: Sequence[str], reason: str = "") -> Exhibit:
+    """Lay out a body; `places` are JSON Pointers to what is at fault in it."""
+    try:
+        value = parse(body)
+    except MalformedError:
+        return _raw(body, reason)
+    messages = value.get("messages") if isinstance(value, dict) else value
+    base = "/messages" if isinstance(value, dict) else ""
+    if not isinstance(messages, list):
+        return Exhibit([_part("Body", value, "", places)])
+    parts = []
+    if isinstance(value, dict):
+        rest = {name: each for name, each in value.items() if name != "messages"}
+        parts.append(_part("All but the messages", rest, "", places))
+    faulty = {at for at in map(_position(base), places) if at is not None and at < len(messages)}
+    shown = sorted({*sorted(faulty)[:SHOWN_MESSAGES], *range(min(len(messages), SHOWN_MESSAGES))})
+    what = "Message" if isinstance(value, dict) else "Record"
+    parts += [_part(f"{what} {at}", messages[at], f"{base}/{at}", places) for at in shown]
+    parts.sort(key=lambda part: not part.marked)
+    return Exhibit(parts, len(messages) - len(shown))
+
+
+def _position(base: str) -> Any:
+    def position(place: str) -> int | None:
+        first = place.removeprefix(base).lstrip("/").partition("/")[0]
+        return int(first) if place.startswith(base) and first.isdecimal() else None
+
+    return position
+
+
+def _part(title: str, value: Any, at: str, places: Sequence[str]) -> Part:
+    known = frozenset(places)
+    lines: list[Line] = []
+    for line in _lines(value, at, "", "", 0, known):
+        if len(lines) == MAX_LINES:
+            lines.append(Line(0, "…"))
+            break
+        lines.append(line)
+    return Part(title, lines, any(line.marked for line in lines) or at in known)
+
+
+def _lines(  # noqa: PLR0913, PLR0917 - what a recursion carries
+    value: Any, at: str, before: str, after: str, depth: int, known: frozenset[str]
+) -> Iterator[Line]:
+    """Yield the lines of a value; what is marked is the line with the name that is at fault."""
+    marked = at in known
+    if depth > MAX_DEPTH or not value:
+        yield Line(depth, f"{before}{_json(value)}{after}", marked)
+    elif isinstance(value, dict):
+        yield Line(depth, f"{before}{{", marked)
+        for number, (name, each) in enumerate(value.items(), 1):
+            step = name.replace("~", "~0").replace("/", "~1")
+            comma = "," if number < len(value) else ""
+            yield from _lines(each, f"{at}/{step}", f"{_json(name)}: ", comma, depth + 1, known)
+        yield Line(depth, f"}}{after}")
+    elif isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
+        yield Line(depth, f"{before}[", marked)
+        for number, each in enumerate(value):
+            comma = "," if number + 1 < len(value) else ""
+            yield from _lines(each, f"{at}/{number}", "", comma, depth + 1, known)
+        yield Line(depth, f"]{after}")
+    else:
+        yield Line(depth, f"{before}{_json(value)}{after}", marked)
+
+
+def _json(value: Any) -> str:
+    text = _ENCODER.encode(value).decode()
+    return text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[:MAX_TEXT_CHARACTERS]}…"
+
+
+def _raw(body: bytes, reason: str) -> Exhibit:
+    _, found, rest = reason.rpartition("(byte ")
+    number = rest.rstrip(")")
+    if not found or not number.isdecimal() or int(number) >= len(body):
+        return Exhibit(before=body[:MAX_RAW_CHARACTERS].decode("utf-8", "replace"))
+    at = int(number)
+    start = max(at - AROUND_BYTES, 0)
+    return Exhibit(
+        before=("…" if start else "") + body[start:at].decode("utf-8", "replace"),
+        culprit=body[at : at + 1].decode("utf-8", "replace"),
+        after=body[at + 1 : at + AROUND_BYTES].decode("utf-8", "replace"),
+    )

@@ -1,0 +1,28 @@
+"""axe-core in a real browser: what keeps people from using a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.programs import absent
+
+if TYPE_CHECKING:
+    from tests.support.browser import Browser
+
+SCRIPT = Path(__file__).parents[2] / ".tools/axe/node_modules/axe-core/axe.min.js"
+# In one line each: the rule, what is wrong, and where.
+_RUN = """
+axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}).then(
+  (found) => found.violations.flatMap((each) => each.nodes.map(
+    (node) => `${each.id}: ${node.failureSummary} ${node.html.slice(0, 200)}`)))
+"""
+
+
+def violations(browser: Browser) -> list[str]:
+    """Return what axe-core objects to on the page that is open."""
+    if not SCRIPT.exists():
+        absent("there is no axe-core in .tools/axe: `make .tools/axe/.ready`, which takes npm")
+    browser.run(f"{SCRIPT.read_text()}; true")
+    found: list[str] = browser.run(_RUN)
+    return found

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.pairs import MISTAKES, Pair, Pairs
+from tests.support.pairs import Pair, Pairs
+from tests.support.samples import MISTAKES
 from tests.support.verdicts import is_documented, verdicts
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from target_stitch_import.local import ImportApi
+from target_stitch_import.local.warehouse.digits import exact_extent, rough_extent
 from target_stitch_import.local.warehouse.profiles import profiles
 from tests.local.calls import call, columns, rejected
 
@@ -141,3 +144,10 @@ def test_a_number_column_that_becomes_text_writes_each_number_one_way(api: Impor
     assert (
         api.query("SELECT _sdc_source_key_id, value FROM import_api.t__xs ORDER BY 2") == expected
     )
+
+
+@given(st.lists(st.none() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False)))
+def test_a_rough_extent_has_room_for_every_number(values: list[int | Decimal | None]) -> None:
+    """Also where some are written with exponents, as Decimal writes 0.0000000."""
+    rough, exact = rough_extent(values), exact_extent(values)
+    assert rough | exact == rough

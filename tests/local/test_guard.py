@@ -32,7 +32,8 @@ PATHS = [
     "POST /_local/reset",
     "GET /_local/openapi.json",
     "GET /",
-    "GET /_page/live",
+    "GET /_page/script.js",
+    "GET /request/1",
     "GET /table/a/b",
 ]
 

@@ -262,6 +262,15 @@ def test_a_request_points_at_what_is_at_fault(
     assert "T1" not in text
 
 
+def test_a_header_that_may_be_a_secret_is_not_shown(api: ImportApi) -> None:
+    headers = {"Authorization": "Bearer T1", "X-Key": "at_secret", "User-Agent": "my-client/1"}
+    requests.post(f"{api.url}/v2/import/batch", json=CUSTOMERS, headers=headers, timeout=10)
+    text = page(api, "/request/1")
+    assert "my-client/1" in text
+    assert "at_secret" not in text
+    assert "T1" not in text
+
+
 def test_a_body_that_is_no_json_shows_where(api: ImportApi) -> None:
     call(api, data=b'{"table_name": "t", "messages": [&]}')
     assert "[<mark>&amp;</mark>]}" in page(api, "/request/1")

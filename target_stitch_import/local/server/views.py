@@ -32,6 +32,18 @@ SHOWN_GROUPS = 50
 SHOWN_TABLES = 500
 SHOWN_SUBTABLES = 100
 RATE_SECONDS = 10
+SHOWN_HEADERS = (
+    "host",
+    "user-agent",
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "transfer-encoding",
+    "accept",
+    "expect",
+    "origin",
+)
+"""Those that matter here; what else a client sends may be a secret."""
 _NUMBERS = ("BIGINT", "HUGEINT", "DOUBLE", "DECIMAL")
 SHOWN: dict[str, tuple[str, Callable[[Entry], bool]]] = {
     "": ("all", lambda _entry: True),
@@ -173,7 +185,11 @@ class Views:
         ]
         return {
             "entry": entry,
-            "headers": dict(kept.headers) if kept is not None else {},
+            "headers": {
+                name: kept.headers[name]
+                for name in SHOWN_HEADERS
+                if kept is not None and name in kept.headers
+            },
             "body": exhibit(kept.body, places, entry.reason)
             if kept is not None and kept.body
             else None,

@@ -140,7 +140,7 @@ def test_serve_ends_when_stdin_does() -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_serve_says_where_and_ends_on_a_signal(number: signal.Signals) -> None:
     """One line on stdout, nothing on stderr, exit status 0."""
     with subprocess.Popen(

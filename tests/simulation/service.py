@@ -21,6 +21,7 @@ WALL_CLOCK = 1_700_000_000.0
 """Seconds since 1970 when the simulated time is 0."""
 
 REQUEST_TIMEOUT_SECONDS = 120.0
+_PAGES = (b"<html>", b"fine", b"[]", b'{"error":"no"}', b'{"status":1}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,15 @@ class Service:
         seconds = random.choice([0.01, 0.1, random.uniform(0, 5)])
         if any(start <= now < end for start, end in weather.outages):
             return self._away(seconds)
-        if random.random() < weather.fatal:
-            return self._fatal(seconds)
         messages = json.loads(body)["messages"]
         poison = [at for at, each in enumerate(messages) if "poison" in each.get("data", ())]
         too_large = len(body) > weather.max_body_bytes
-        if random.random() < weather.trouble:
+        fate = None
+        if random.random() < weather.fatal:
+            fate = self._fatal(seconds)
+        elif random.random() < weather.trouble:
             fate = self._trouble(now, seconds)
+        if fate:
             return replace(fate, stores=fate.stores and not poison and not too_large)
         if too_large:
             return Fate("413", Answer(413), seconds)
@@ -137,8 +140,9 @@ class Service:
     def _fatal(self, seconds: float) -> Fate:
         status = self.random.choice([401, 302, 404, 200])
         if status == 200:
-            page = Answer(status, body=self.random.choice([b"<html>", b"fine", b'{"error":"no"}']))
-            return Fate("2xx of another service", page, seconds, ends_the_run=True)
+            page = Answer(status, body=self.random.choice(_PAGES))
+            stores = self.random.random() < 0.5  # what stands in between may answer in its place
+            return Fate("2xx of another service", page, seconds, stores=stores, ends_the_run=True)
         return Fate(str(status), Answer(status), seconds, ends_the_run=True)
 
     def _refused(self, at: int, count: int, seconds: float) -> Fate:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -68,3 +70,23 @@ def test_a_schema_is_completed_with_its_keys() -> None:
     feed(of, [message | {"key_properties": ["a", "b"]}, record(1, "s", a=1, b=2)])
     body = json.loads(of.ready[0].body)
     assert body["schema"] == {"type": "object", "properties": {"a": {}, "b": {}}}
+
+
+def test_schemas_that_change_again_and_again_take_bounded_memory() -> None:
+    """What was made of the last few is kept, and of no more."""
+    of = pipeline()
+
+    def held_after(first: int, last: int) -> int:
+        for number in range(first, last):
+            names = (f"c{number}_{n:0200}" for n in range(300))
+            columns: dict[str, Any] = {name: {"type": "string"} for name in names}
+            feed(of, [schema(**columns)])
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        after_a_few, after_many = held_after(0, 20), held_after(20, 50)
+    finally:
+        tracemalloc.stop()
+    assert after_many < 1.2 * after_a_few

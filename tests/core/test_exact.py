@@ -353,9 +353,12 @@ def test_a_value_is_not_asked_for_more_members_than_can_be_paid_for() -> None:
 
 
 def test_of_many_alternatives_the_nearest_is_not_looked_for() -> None:
-    wide = {"anyOf": [{"type": "object", "required": [f"a{n}"]} for n in range(2_000)]}
-    words = "field `/f`: it fits none, or too many, of the 2000 alternatives of `anyOf`"
-    assert examined(column(wide), {"f": 1}) == words
+    nearest = {"type": "integer", "maximum": 0}
+    others = [{"type": "object", "required": [f"a{n}"]} for n in range(1_999)]
+    few = examined(column({"anyOf": [nearest, *others[:3]]}), {"f": 1})
+    many = examined(column({"anyOf": [nearest, *others]}), {"f": 1})
+    assert few == "field `/f`: it breaks `maximum`: 0"
+    assert many == "field `/f`: it fits none, or too many, of the 2000 alternatives of `anyOf`"
 
 
 @pytest.mark.parametrize("expression", [r"\p{L}{90}", r"(?=a)\w{90}", "[a-z]{15000}"])

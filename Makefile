@@ -150,8 +150,10 @@ soak-deadline: $(READY)
 mutants: $(READY)
 	$(BIN)/python -m tools.mutants
 
-fuzz: $(FUZZ_READY)
+# The reader by coverage; settings, headers and numbers at random.
+fuzz: $(FUZZ_READY) $(READY)
 	.tools/fuzz/bin/python -m tests.soak.fuzz $(FUZZ_SECONDS)
+	$(BIN)/python -m tests.soak.values $(FUZZ_SECONDS)
 
 # The fuzzer is built for some Pythons only, and the reader needs nothing but msgspec.
 $(FUZZ_READY): | uv

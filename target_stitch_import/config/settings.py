@@ -242,6 +242,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             ConfigurationError: One cannot work; the text names it and holds no secret.
         """
         given = {name: value for name, value in config.items() if value is not None}
+        for name in given.keys() & set(setting_names()) - {*_PATHS, *_URLS, *SECRETS}:
+            check_text(name, given[name])
         try:
             settings = msgspec.convert(given, cls)
         except msgspec.ValidationError as error:
@@ -301,8 +303,6 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
                 check_path(name, value)
             elif name in _URLS and value:
                 check_url(name, value)
-            elif name not in SECRETS:
-                check_text(name, value)
         if self.client_id is not None:
             check_client_id(self.client_id)
         if self.token is not None:

@@ -347,3 +347,32 @@ def test_no_quick_check_does_in_one_call_what_would_take_long(schema: Any) -> No
     quick = quick_check(read_schema(json.dumps(schema).encode()).root, ())
     record = Raw(b'{"f":[' + b"[4999]," * 9_000 + b"1]}")
     assert isinstance(quick, NoQuickCheck) or not quick.accepts(record)
+
+
+def test_a_value_is_not_asked_for_more_members_than_can_be_paid_for() -> None:
+    """Empty objects cost next to nothing to write, and each is asked for all properties."""
+    members = {f"c{n}": {"type": "string"} for n in range(20_000)}
+    schema = column({"items": {"properties": members, "not": {"required": ["x"]}}})
+    assert examined(schema, b'{"f":[' + b"{}," * 20_000 + b"{}]}") == TOO_LONG
+    assert examined(schema, b'{"f":[{},{"c1":1}]}').endswith("expected string, found integer")
+
+
+def test_of_many_alternatives_the_nearest_is_not_looked_for() -> None:
+    nearest = {"type": "integer", "maximum": 0}
+    others = [{"type": "object", "required": [f"a{n}"]} for n in range(1_999)]
+    few = examined(column({"anyOf": [nearest, *others[:3]]}), {"f": 1})
+    many = examined(column({"anyOf": [nearest, *others]}), {"f": 1})
+    assert few == "field `/f`: it breaks `maximum`: 0"
+    assert many == "field `/f`: it fits none, or too many, of the 2000 alternatives of `anyOf`"
+
+
+@pytest.mark.parametrize("expression", [r"\p{L}{90}", r"(?=a)\w{90}", "[a-z]{15000}"])
+def test_expressions_of_a_schema_share_a_budget(expression: str) -> None:
+    """To make ready what takes a tenth of a second, a thousand times, would take minutes."""
+    many = {"properties": {f"f{n}": {"pattern": f"{expression}{n}"} for n in range(1_000)}}
+    read = read_schema(json.dumps(many).encode())
+    kept = [node for node in read.root.properties.values() if "pattern" in node.rules]
+    assert 0 < len(kept) < 100
+    [(text, places)] = read.warnings.items()
+    assert text.startswith("patterns that cannot be checked before sending")
+    assert len(kept) + len(places) == 1_000

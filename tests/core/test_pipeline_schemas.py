@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -94,3 +96,23 @@ def test_a_schema_that_no_record_fits_is_told_as_such(
     assert "Line 2: SCHEMA of stream `people` is no schema" in words
     assert f"at `{place}`: no record fits it" in words
     assert "dead_letter" not in words
+
+
+def test_schemas_that_change_again_and_again_take_bounded_memory() -> None:
+    """What was made of the last few is kept, and of no more."""
+    of = pipeline()
+
+    def held_after(first: int, last: int) -> int:
+        for number in range(first, last):
+            names = (f"c{number}_{n:0200}" for n in range(300))
+            columns: dict[str, Any] = {name: {"type": "string"} for name in names}
+            feed(of, [schema(**columns)])
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        after_a_few, after_many = held_after(0, 20), held_after(20, 50)
+    finally:
+        tracemalloc.stop()
+    assert after_many < 1.2 * after_a_few

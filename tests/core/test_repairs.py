@@ -260,3 +260,22 @@ def test_texts_are_repaired_where_they_need_it(
     assert untouched.text == text
     assert untouched.left is not None
     assert untouched.left.path == path
+
+
+def test_rounding_has_a_budget() -> None:
+    """Thousands of numbers of thousands of digits would take minutes; the rest is refused."""
+    number = "7" * 3_990 + ".555"
+    schema = {"items": {"multipleOf": 0.01}}
+    few = examined({"f": schema}, f'{{"f":[{number}]}}', "round_decimals")
+    many = examined({"f": schema}, f'{{"f":[{",".join([number] * 240)}]}}', "round_decimals")
+    assert not isinstance(few, Refused)
+    assert isinstance(many, Refused)
+    huge = examined({"f": {"multipleOf": 1}}, '{"f":0.5}', "round_decimals")
+    assert not isinstance(huge, Refused)
+
+
+def test_repairs_deep_inside_have_a_budget() -> None:
+    text = "[" * 900 + ",".join(["NaN"] * 100_000) + "]" * 900
+    done = repaired_text(text.encode(), ("nan_to_null",))
+    assert 100 < len(done.changes) < 10_000
+    assert b"NaN" in done.text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_stitch_import.errors import InputError
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.intake import (
     CHUNK_BYTES,
@@ -80,3 +82,20 @@ def test_a_file_is_never_waited_for(tmp_path: Path) -> None:
         reading = Intake(Source(file), BatchFiles(None))
         list(reading.read())
         assert reading.pause_seconds == 0.0
+
+
+class Folder(io.RawIOBase):
+    """What stdin is where somebody redirects it from a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+
+def test_a_folder_as_the_input_is_told(tmp_path: Path) -> None:
+    folder: Any = Folder(tmp_path)
+    with pytest.raises(InputError, match=r"The input cannot be read: Is a directory\."):
+        Source(folder).read()
+    os.close(folder.fileno())

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.origin import BatchFile
 
 _ENCODER = msgspec.json.Encoder()
-_ENCODED = bytearray()
-"""Messages are encoded here and copied: what `encode` returns has up to half as much room again
-behind it, for as long as it lives. One thread at a time encodes records."""
 _OPENING = b',"messages":['
 _ENVELOPE_BYTES = 128
 """More than a message needs around its record: action, sequence and time extracted."""
@@ -152,10 +149,20 @@ def upserts(
     return map(Upsert, range(sequence, sequence + len(records)), records, times)
 
 
-def encode_upserts(upserts: list[Upsert]) -> bytes:
-    """Return messages as a JSON list."""
-    _ENCODER.encode_into(upserts, _ENCODED)
-    return bytes(_ENCODED)
+class UpsertEncoder:
+    """Encodes records; for one thread, and one pipeline.
+
+    They are encoded into a buffer and copied: what `msgspec` returns of itself has up to half as
+    much room again behind it, for as long as it lives.
+    """
+
+    def __init__(self) -> None:
+        self._encoded = bytearray()
+
+    def encode(self, upserts: list[Upsert]) -> bytes:
+        """Return messages as a JSON list."""
+        _ENCODER.encode_into(upserts, self._encoded)
+        return bytes(self._encoded)
 
 
 @dataclass(frozen=True, slots=True)

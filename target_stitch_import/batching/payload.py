@@ -48,6 +48,7 @@ class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version
 class _SavedMessage(msgspec.Struct):
     sequence: int
     data: Raw | UnsetType = UNSET
+    time_extracted: str | None = None
 
 
 _MESSAGES = msgspec.json.Decoder(list[Raw])
@@ -284,7 +285,7 @@ class Batch:
         for raw, span in zip(self._fragment().messages(), self.spans, strict=True):
             message = _MESSAGE.decode(raw)
             data = b"" if message.data is UNSET else bytes(message.data)
-            yield SentMessage(span.at(message.sequence), data)
+            yield SentMessage(span.at(message.sequence), data, message.time_extracted)
 
 
 def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Batch:
@@ -296,7 +297,8 @@ def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Bat
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """One message of a batch: where it came from, and the record's text."""
+    """One message of a batch: where it came from, the record's text, and when it was extracted."""
 
     span: Span
     data: bytes
+    time_extracted: str | None = None

@@ -21,8 +21,10 @@ from target_stitch_import.batching.payload import (
     UpsertEncoder,
     activation,
 )
+from target_stitch_import.batching.times import api_time
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import InputError, TargetError, quoted
+from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
@@ -150,7 +152,9 @@ class _Sending:
         self.replayed = Replayed()
         self.places: dict[int, Place] = {}
         self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._sender = Sender(connect, rules, None, lambda: self._wakeups.put(None), note)
+        self._sender = Sender(
+            connect, rules, NoDeadLetters(), lambda: self._wakeups.put(None), note
+        )
 
     def submit(self, batch: Batch) -> None:
         """Send a batch."""
@@ -257,7 +261,7 @@ class _Lines:
         if isinstance(verdict, Refused):
             raise InputError(f"{place} is not repaired: {verdict}.")
         self._tell(table, verdict)
-        upsert = Upsert(letter.sequence, verdict.record, letter.time_extracted)
+        upsert = Upsert(letter.sequence, verdict.record, api_time(letter.time_extracted))
         encoded, spans = self._encoder.encode([upsert]), [place.span(letter.sequence)]
         fragment = Fragment(encoded, spans, letter.sequence, letter.sequence)
         self._waiting.setdefault(prefix, place)

@@ -66,7 +66,7 @@ class DeadLetter(msgspec.Struct):
     record: Raw | UnsetType = UNSET
     record_text: str | UnsetType = UNSET
     mapped: bool = True
-    time_extracted: str | UnsetType = UNSET
+    time_extracted: str | None = None
 
 
 class DeadActivation(msgspec.Struct):

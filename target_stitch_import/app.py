@@ -38,7 +38,7 @@ from target_stitch_import.report.metrics import Metrics
 from target_stitch_import.report.observer import DISTRIBUTION, Ending, RunObserver
 from target_stitch_import.report.summary import write_summary
 from target_stitch_import.run.batch_files import BatchFiles
-from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters
+from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters, NoDeadLetters
 from target_stitch_import.run.descriptors import connections_for
 from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.intake import Intake, Source
@@ -158,8 +158,8 @@ def _files(settings: Settings, options: Options, source: Source, states: IO[byte
     ]
     if settings.batch_root:
         uses.append(Use("setting `batch_root`", settings.batch_root))
-    if settings.on_invalid_record == "dead_letter" and settings.dead_letter_path:
-        uses.append(Use("setting `dead_letter_path`", settings.dead_letter_path, LETTERS))
+    if settings.dead_letters:
+        uses.append(Use("setting `dead_letter_path`", settings.dead_letters, LETTERS))
     if settings.summary_path:
         uses.append(Use("setting `summary_path`", settings.summary_path, SUMMARY))
     if options.output_path:
@@ -177,13 +177,13 @@ def _observer(settings: Settings, options: Options) -> RunObserver:
         # People watch; lines for programs to read would only push theirs about.
         progress, metrics = Progress.live(options.terminal, done), None
     # A dry run's shelf tells of each record.
-    path = None if options.dry_run else settings.dead_letter_path
+    path = None if options.dry_run else settings.dead_letters
     return RunObserver(progress, metrics, path, settings.max_retry_seconds)
 
 
 def _setting(settings: Settings, options: Options) -> closing.Setting:
     return closing.Setting(
-        settings.dead_letter_path if settings.on_invalid_record == "dead_letter" else None,
+        settings.dead_letters,
         settings.local_database if settings.starts_local_api else None,
         options.dry_run,
         options.config_paths or ("CONFIG",),
@@ -192,11 +192,11 @@ def _setting(settings: Settings, options: Options) -> closing.Setting:
 
 def _shelf(
     settings: Settings, options: Options, stack: ExitStack, observer: RunObserver
-) -> tuple[Shelf | None, set[tuple[str, int]]]:
+) -> tuple[Shelf, set[tuple[str, int]]]:
     """Return where bad records go, and the tables and versions that lack some already."""
-    path, limit = settings.dead_letter_path, settings.dead_letter_limit
-    if settings.on_invalid_record != "dead_letter" or not path:
-        return None, set()
+    path, limit = settings.dead_letters, settings.dead_letter_limit
+    if path is None:
+        return NoDeadLetters(), set()
     if options.dry_run:
         # Nothing of it is delivered, so nothing of it may stand in a later run's way.
         return DryDeadLetters(path, limit, observer.trouble), set()
@@ -288,7 +288,7 @@ def pipeline_rules(settings: Settings) -> PipelineRules:
             append_only=settings.load_method == "append-only",
             table_prefix=settings.table_prefix or "",
         ),
-        dead_letter=settings.on_invalid_record == "dead_letter",
+        dead_letter=settings.dead_letters is not None,
         process_activate_version_messages=settings.process_activate_version_messages,
         activate_incomplete_versions=settings.activate_incomplete_versions,
         max_buffer_bytes=settings.max_buffer_bytes,

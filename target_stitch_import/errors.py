@@ -5,6 +5,13 @@ Every message names what is wrong, where, and what to do; none carries a record 
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+
+def assert_never(value: NoReturn) -> NoReturn:
+    """Fail on a case that type checkers know cannot be; `typing` has this from Python 3.11 on."""
+    raise TypeError(f"there is no case for {type(value).__name__}")
+
 
 class TargetError(Exception):
     """Ends the run with `exit_status`; its text is shown to the user as it is."""

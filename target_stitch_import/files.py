@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, NoReturn
 
 from target_stitch_import.errors import ConfigurationError, quoted
@@ -92,9 +92,12 @@ class Files:
             ConfigurationError: Two uses are one file and one of them writes, or a file is none
                 that may be written; the text names the settings.
         """
-        known = [(use, _identity(use)) for use in self.uses]
-        for (one, first), (other, second) in combinations(known, 2):
-            if first is not None and first == second and _clash(one, other):
+        known: dict[tuple[int, int, str], list[Use]] = {}
+        for use in self.uses:
+            if (identity := _identity(use)) is not None:
+                known.setdefault(identity, []).append(use)
+        for one, other in chain.from_iterable(combinations(uses, 2) for uses in known.values()):
+            if _clash(one, other):
                 a, b = sorted((one, other), key=lambda use: not use.writes)
                 raise ConfigurationError(
                     f"{_opening(a)} and {b.name} are one file: one would destroy the other. Give "
@@ -325,7 +328,7 @@ LETTERS = Content(
     _json_lines(
         {"sequence", "request"},
         {"stream", "line", "file", "batch_line", "version", "reason", "mapped"}
-        | {"record", "record_text"},
+        | {"record", "record_text", "time_extracted", "action"},
     ),
     flags=os.O_RDWR | os.O_APPEND,
 )

@@ -405,8 +405,8 @@ MUTATIONS = [
     ),
     Mutation(
         "dead letters are settled without being written",
-        "run/loop",
-        "            dead_letters.write((*waiting, *notes))\n",
+        "run/exchange",
+        "            self._dead_letters.write((*waiting, *notes))\n",
         "",
         STORING,
     ),

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import UNSET, UnsetType
+
 from target_stitch_import.batching.gathering import Gathered
 from target_stitch_import.batching.payload import Upsert
 from target_stitch_import.batching.times import api_time
@@ -32,6 +34,7 @@ class BadRecord:
     record: bytes | Raw
     refused: Refused
     mapped: bool = True
+    time_extracted: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ def examined(
             if good.spans:
                 yield good
                 good = Gathered(gathered.version)
-            yield BadRecord(span.at(upsert.sequence), upsert.data, verdict)
+            where, time = span.at(upsert.sequence), upsert.time_extracted
+            yield BadRecord(where, upsert.data, verdict, time_extracted=time)
             continue
         upsert.data = verdict.record
         good.add(upsert, span)
@@ -83,19 +87,20 @@ def told(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
     """Yield what becomes of a record whose text was no JSON: it may be repaired by now."""
-    mended = event.mended
+    mended, time = event.mended, api_time(event.time_extracted)
     if mended is None:
-        yield BadRecord(span, event.text, Refused(event.field, event.reason), event.mapped)
+        refused = Refused(event.field, event.reason)
+        yield BadRecord(span, event.text, refused, event.mapped, time)
         return
     verdict = stream.check.examine(mended.record, event.repaired)
     if isinstance(verdict, Refused):
-        yield BadRecord(span, event.text, verdict, event.mapped)
+        yield BadRecord(span, event.text, verdict, event.mapped, time)
         return
     said = _Said(stream.name)
     said.add(verdict)
     yield from said.findings()
     good = Gathered(event.version)
-    good.add(Upsert(span.sequence, verdict.record, api_time(mended.time_extracted)), span)
+    good.add(Upsert(span.sequence, verdict.record, time), span)
     yield good
 
 

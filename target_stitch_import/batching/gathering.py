@@ -13,7 +13,7 @@ from target_stitch_import.batching.payload import (
     Fragment,
     Span,
     Upsert,
-    encode_upserts,
+    UpsertEncoder,
     upserts,
 )
 from target_stitch_import.batching.times import api_times
@@ -82,9 +82,9 @@ class Gathered:
         """The records alone."""
         return [upsert.data for upsert in self.upserts]
 
-    def encoded(self) -> bytes:
+    def encoded(self, encoder: UpsertEncoder) -> bytes:
         """Return the records as a JSON list of messages."""
-        return encode_upserts(self.upserts)
+        return encoder.encode(self.upserts)
 
     def fragment(self, encoded: bytes) -> Fragment:
         """Return the records as a fragment; `encoded` is what `encoded` returned."""

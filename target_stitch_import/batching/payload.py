@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.origin import BatchFile
 
 _ENCODER = msgspec.json.Encoder()
-_ENCODED = bytearray()
-"""Messages are encoded here and copied: what `encode` returns has up to half as much room again
-behind it, for as long as it lives. One thread at a time encodes records."""
 _OPENING = b',"messages":['
 _ENVELOPE_BYTES = 128
 """More than a message needs around its record: action, sequence and time extracted."""
@@ -51,6 +48,7 @@ class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version
 class _SavedMessage(msgspec.Struct):
     sequence: int
     data: Raw | UnsetType = UNSET
+    time_extracted: str | None = None
 
 
 _MESSAGES = msgspec.json.Decoder(list[Raw])
@@ -152,10 +150,20 @@ def upserts(
     return map(Upsert, range(sequence, sequence + len(records)), records, times)
 
 
-def encode_upserts(upserts: list[Upsert]) -> bytes:
-    """Return messages as a JSON list."""
-    _ENCODER.encode_into(upserts, _ENCODED)
-    return bytes(_ENCODED)
+class UpsertEncoder:
+    """Encodes records; for one thread, and one pipeline.
+
+    They are encoded into a buffer and copied: what `msgspec` returns of itself has up to half as
+    much room again behind it, for as long as it lives.
+    """
+
+    def __init__(self) -> None:
+        self._encoded = bytearray()
+
+    def encode(self, upserts: list[Upsert]) -> bytes:
+        """Return messages as a JSON list."""
+        _ENCODER.encode_into(upserts, self._encoded)
+        return bytes(self._encoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +285,7 @@ class Batch:
         for raw, span in zip(self._fragment().messages(), self.spans, strict=True):
             message = _MESSAGE.decode(raw)
             data = b"" if message.data is UNSET else bytes(message.data)
-            yield SentMessage(span.at(message.sequence), data)
+            yield SentMessage(span.at(message.sequence), data, message.time_extracted)
 
 
 def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Batch:
@@ -289,7 +297,8 @@ def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Bat
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """One message of a batch: where it came from, and the record's text."""
+    """One message of a batch: where it came from, the record's text, and when it was extracted."""
 
     span: Span
     data: bytes
+    time_extracted: str | None = None

@@ -28,7 +28,7 @@ from target_stitch_import.batching.gathering import (
 )
 from target_stitch_import.batching.lanes import Counts, Lanes
 from target_stitch_import.batching.ledger import Ledger
-from target_stitch_import.batching.payload import Batch, Sequencer, Span, activation
+from target_stitch_import.batching.payload import Batch, Sequencer, Span, UpsertEncoder, activation
 from target_stitch_import.batching.refusals import Refusals
 from target_stitch_import.batching.streams import Notice, Streams
 from target_stitch_import.batching.undeclared import Undeclared, UndeclaredActivations
@@ -89,6 +89,7 @@ class Pipeline:
         self._lanes = Lanes(activate_incomplete=rules.activate_incomplete_versions)
         self._undeclared = UndeclaredActivations()
         self._gathering = Gathering()
+        self._encoder = UpsertEncoder()
         self._buffers = Buffers(limits)
         self._ledger = Ledger()
         self._sequencer = Sequencer()
@@ -362,7 +363,7 @@ class Pipeline:
         since = self._gathering.since
         gathered = self._gathering.take(name)
         self._lanes[name].counts.read += len(gathered.spans)
-        messages = gathered.encoded()
+        messages = gathered.encoded(self._encoder)
         passed = stream.check.accepted(messages, gathered.records)
         if passed is None:
             try:
@@ -381,7 +382,7 @@ class Pipeline:
         for finding in findings:
             match finding:
                 case Gathered():
-                    self._buffer(stream, finding, finding.encoded(), since)
+                    self._buffer(stream, finding, finding.encoded(self._encoder), since)
                 case BadRecord():
                     self._refuse(stream, version, finding)
                 case Advice():

@@ -61,6 +61,7 @@ class Refusals:
                 stream.prefix(version),
                 span.file,
                 bad.mapped,
+                bad.time_extracted or None,
             )
         )
 

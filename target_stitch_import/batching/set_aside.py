@@ -28,7 +28,8 @@ class SetAside:
     """Where `line` is; None for the tap's output."""
     mapped: bool = True
     """False for a record as the tap sent it, though its stream has a map."""
-
+    time_extracted: str | None = None
+    """When the record was extracted, as the API writes it."""
     activated: bool = False
     """Whether it was sent: an activation that replaces older versions with records set aside."""
 

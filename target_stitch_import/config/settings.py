@@ -318,6 +318,11 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         return msgspec.structs.replace(self, max_in_flight_requests=most, turbo_boost_factor=None)
 
     @property
+    def dead_letters(self) -> str | None:
+        """Where records are set aside; None where one that is refused ends the run."""
+        return self.dead_letter_path if self.on_invalid_record == "dead_letter" else None
+
+    @property
     def starts_local_api(self) -> bool:
         """Tell whether a local Import API is to be started inside the run."""
         return self.region == "local" and not (self.api_url or self.small_batch_url)

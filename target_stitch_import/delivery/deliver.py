@@ -241,6 +241,7 @@ def _refused(
         message.data,
         part.prefix,
         message.span.file,
+        time_extracted=message.time_extracted,
     )
 
 

@@ -15,14 +15,14 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.delivery.tolerance import Allowance
-from target_stitch_import.errors import OutputError, quoted
+from target_stitch_import.errors import OutputError, TargetError, quoted
 from target_stitch_import.private_files import open_private
 from target_stitch_import.singer.lines import is_utf8
 from target_stitch_import.singer.origin import origin
 from target_stitch_import.singer.outline import record_defect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from target_stitch_import.batching.set_aside import SetAside
 
@@ -37,8 +37,25 @@ ACTIVATED = "activated"
 class Shelf(Protocol):
     """Where messages go that are set aside; from any thread."""
 
+    sets_aside: bool
+    """Whether it takes any; else a record that is refused ends the run."""
+
     def write(self, messages: Sequence[SetAside]) -> None:
         """Put `messages` where they are safe."""
+
+
+class NoDeadLetters:
+    """Takes nothing: a record that is refused ends the run."""
+
+    sets_aside = False
+
+    def write(self, messages: Sequence[SetAside]) -> None:  # noqa: ARG002
+        """Refuse.
+
+        Raises:
+            TargetError: Always; nobody may ask.
+        """
+        raise TargetError("Internal error: there is no dead-letter file.")
 
 
 class DeadLetters:
@@ -48,6 +65,8 @@ class DeadLetters:
         limit: More records than this end the run.
         sync: Comes back once what a descriptor's file holds is on the disk.
     """
+
+    sets_aside = True
 
     def __init__(self, path: str, limit: int, sync: Callable[[int], None] = os.fsync) -> None:
         self._path = path
@@ -63,27 +82,12 @@ class DeadLetters:
             raise OutputError(_cannot_write(path, error)) from None
 
     def versions(self) -> set[tuple[str, int]]:
-        """Return the tables and their versions that records in the file were set aside from.
-
-        A version lacks these records until they are repaired and sent, whichever run set them
-        aside; or until a newer version has been loaded.
-        """
-        found: set[tuple[str, int]] = set()
-        loaded: dict[str, int] = {}
+        """Return the versions of tables that lack records of the file; see `lacking`."""
         try:
             with open(self._path, "rb") as file:  # noqa: PTH123 - beside the descriptor
-                for line in file:
-                    entry = _read(line)
-                    if entry is None or entry.version is None:
-                        continue
-                    table = entry.request.table_name or entry.stream
-                    if entry.action == UPSERT:
-                        found.add((table, entry.version))
-                    elif entry.action == ACTIVATED:
-                        loaded[table] = max(entry.version, loaded.get(table, entry.version))
+                return lacking(file)
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
-        return {each for each in found if each[1] >= loaded.get(*each)}
 
     def write(self, messages: Sequence[SetAside]) -> None:
         """Write `messages` and wait until they are on the disk.
@@ -121,8 +125,30 @@ class DeadLetters:
             os.close(self._file)
 
 
+def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
+    """Return the tables and their versions that the records in dead letters were set aside from.
+
+    A version lacks these records until they are repaired and sent, whichever run set them aside; or
+    until a newer version has been loaded.
+    """
+    found: set[tuple[str, int]] = set()
+    loaded: dict[str, int] = {}
+    for line in lines:
+        entry = _read(line)
+        if entry is None or entry.version is None:
+            continue
+        table = entry.request.table_name or entry.stream
+        if entry.action == UPSERT:
+            found.add((table, entry.version))
+        elif entry.action == ACTIVATED:
+            loaded[table] = max(entry.version, loaded.get(table, entry.version))
+    return {each for each in found if each[1] >= loaded.get(*each)}
+
+
 class DryDeadLetters:
     """Tells of records that would be set aside, and leaves every file alone; from any thread."""
+
+    sets_aside = True
 
     def __init__(self, path: str, limit: int, tell: Callable[[str], None]) -> None:
         self._allowance = Allowance(limit, path)
@@ -195,6 +221,8 @@ def _line(message: SetAside) -> bytes:
         "reason": message.reason,
         "request": Raw(message.prefix.arguments),
     }
+    if message.time_extracted:
+        entry["time_extracted"] = message.time_extracted
     if not message.mapped:
         entry["mapped"] = False
     if message.activated:

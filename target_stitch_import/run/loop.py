@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 import select
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from target_stitch_import.batching.malformed import with_repairs
-from target_stitch_import.delivery.deliver import LimitLearned, Settled
 from target_stitch_import.errors import (
     InputError,
     InterruptedRunError,
@@ -23,20 +21,17 @@ from target_stitch_import.errors import (
     internal_error,
 )
 from target_stitch_import.report.stats import Standing
+from target_stitch_import.run.dead_letter import NoDeadLetters
+from target_stitch_import.run.exchange import Exchange, Hearer
 from target_stitch_import.run.intake import LOOK_SECONDS
-from target_stitch_import.run.sender import Failed, Released, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from target_stitch_import.batching.payload import Batch
     from target_stitch_import.batching.pipeline import Pipeline
-    from target_stitch_import.batching.set_aside import SetAside
-    from target_stitch_import.batching.streams import Notice
     from target_stitch_import.run.dead_letter import Shelf
     from target_stitch_import.run.intake import Intake
     from target_stitch_import.run.maps import StreamMapper
     from target_stitch_import.run.output_file import OutputFile
+    from target_stitch_import.run.sender import Sender
     from target_stitch_import.run.states import StateWriter
     from target_stitch_import.run.wakeup import Wakeup
 
@@ -46,26 +41,14 @@ GRACE_SECONDS = 20.0
 """After a signal, or once the run has failed, requests on their way get this long."""
 
 
-class Observer(Protocol):
+class Observer(Hearer, Protocol):
     """Is told what happens, on the main thread."""
 
     due: float
     """When it wants its next `tick`, on the monotonic clock."""
 
-    def notice(self, notice: Notice) -> None:
-        """Hear something that the user should know about a stream."""
-
-    def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
-        """Hear that values of a field were repaired, and how."""
-
-    def delivered(self, part: Batch) -> None:
-        """Hear that a part was acknowledged."""
-
-    def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Hear that the sender is done with `batch`, which it had for `seconds`."""
-
-    def set_aside(self, records: Sequence[SetAside]) -> None:
-        """Hear that records are safe in the dead-letter file."""
+    def trouble(self, text: str) -> None:
+        """Hear of something that went wrong beside what the run ends with."""
 
     def tick(self, now: float, run: Standing) -> None:
         """Hear how the run stands, and set `due` to a later time."""
@@ -81,7 +64,7 @@ class Run:
     observer: Observer
     wakeup: Wakeup
     sender: Sender
-    dead_letters: Shelf | None = None
+    dead_letters: Shelf = field(default_factory=NoDeadLetters)
     mapper: StreamMapper | None = None
     repairs: tuple[str, ...] = ()
     """What is done to records whose text is no JSON; before they are mapped."""
@@ -93,9 +76,13 @@ class Run:
     _error: TargetError | None = None
     _reading: bool = True
     _interrupted: bool = False
-    _in_flight: int = 0
     _give_up_at: float = _NEVER
     _read_again_at: float = 0.0
+    _exchange: Exchange = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = self.pipeline, self.sender, self.dead_letters, self.observer
+        self._exchange = Exchange(*parts, *([self.output.write] if self.output else []))
 
     def run(self) -> None:
         """Run to the end of the input.
@@ -129,7 +116,7 @@ class Run:
         try:
             if self._reading:
                 self.pipeline.make_room()
-            self._hand_on()
+            self._exchange.hand_on()
             self._step(has_input=self._wait())
         except TargetError as error:
             self._finish(error)
@@ -138,7 +125,7 @@ class Run:
 
     def _is_waiting(self) -> bool:
         """Tell whether something is on its way that is still worth waiting for."""
-        on_its_way = self._in_flight > 0 or self.states.is_busy
+        on_its_way = self._exchange.in_flight > 0 or self.states.is_busy
         return on_its_way and time.monotonic() < self._give_up_at
 
     def _wait(self) -> bool:
@@ -195,13 +182,14 @@ class Run:
             self._interrupted = True
             self._give_up_at = min(self._give_up_at, time.monotonic() + self.grace_seconds)
             raise InterruptedRunError(self.wakeup.signals[0])
-        self._take_reports()
+        if failed := self._exchange.take_reports():
+            self._abandon(failed)
         if self.states.error:
             self._abandon(self.states.error)
         if has_input and self._reading:
             self._read()
         self.pipeline.expire(time.monotonic())
-        self._hand_on()
+        self._exchange.hand_on()
 
     def _read(self) -> None:
         events = with_repairs(self.intake.read(), self.repairs)
@@ -230,10 +218,11 @@ class Run:
             # A record read before what ended the reading, where the input is what ended it.
             error = earlier if isinstance(error, InputError) else error
         self._error = self._error or error
-        with suppress(TargetError):
-            self._set_aside()
-        self._submit()
-        self._tell()
+        try:
+            self._exchange.set_aside()
+        except TargetError as failed:
+            self.observer.trouble(str(failed))
+        self._exchange.hand_on_the_rest()
 
     def _abandon(self, error: TargetError) -> None:
         """Read and send no more, as nothing can be saved; wait for what is on its way."""
@@ -241,57 +230,6 @@ class Run:
         self._reading = False
         self.sender.stop()
         self._give_up_at = min(self._give_up_at, time.monotonic() + self.grace_seconds)
-
-    def _take_reports(self) -> None:
-        reports = self.sender.reports
-        while reports:
-            match reports.popleft():
-                case Settled(part, set_aside):
-                    self.pipeline.settled(part, set_aside)
-                    if set_aside:
-                        self.observer.set_aside(set_aside)
-                    else:
-                        self.observer.delivered(part)
-                        if self.output:
-                            self.output.write(part.body)
-                case Released(batch, seconds, succeeded):
-                    self._in_flight -= 1
-                    self.pipeline.released(batch)
-                    if succeeded is not None:
-                        self.observer.processed(batch, seconds, succeeded=succeeded)
-                case LimitLearned(max_bytes):
-                    self.pipeline.learn_limit(max_bytes)
-                case Failed(error):
-                    self._abandon(error)
-
-    def _set_aside(self) -> None:
-        waiting, notes = self.pipeline.to_set_aside, self.pipeline.to_note
-        if (waiting or notes) and (dead_letters := self.dead_letters):
-            self.dead_letters = None  # should it fail, the same lines are not written once more
-            dead_letters.write((*waiting, *notes))
-            self.dead_letters = dead_letters
-            notes.clear()
-            self.observer.set_aside(tuple(waiting))
-            while waiting:
-                self.pipeline.set_aside(waiting.popleft())
-
-    def _hand_on(self) -> None:
-        """Hand on what the pipeline has for others: the dead-letter file, the sender, the user."""
-        self._set_aside()
-        self._submit()
-        self._tell()
-
-    def _submit(self) -> None:
-        while self.pipeline.ready:
-            self.sender.submit(self.pipeline.ready.popleft())
-            self._in_flight += 1
-
-    def _tell(self) -> None:
-        while self.pipeline.notices:
-            self.observer.notice(self.pipeline.notices.popleft())
-        while self.pipeline.repaired:
-            done = self.pipeline.repaired.popleft()
-            self.observer.repaired(done.stream, done.field, done.repair, done.count)
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -181,7 +181,14 @@ def _mapped(
         reason = f"its stream map failed with {detail}"
         # It goes aside as the tap sent it, with what the map may be there to hide.
         return MalformedRecord(
-            line, alias, message.version, bytes(message.record), reason, file, mapped=False
+            line,
+            alias,
+            message.version,
+            bytes(message.record),
+            reason,
+            file,
+            mapped=False,
+            time_extracted=message.time_extracted,
         )
 
 

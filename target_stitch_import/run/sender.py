@@ -97,7 +97,7 @@ class Sender:
         self,
         connect: Callable[[], Transport],
         rules: SenderRules,
-        dead_letters: Shelf | None,
+        dead_letters: Shelf,
         wake: Callable[[], None],
         note: Callable[[str], None],
     ) -> None:
@@ -116,7 +116,7 @@ class Sender:
         self._deciding = threading.Lock()
         self._judgement = Judgement()
         self._delivery_rules = DeliveryRules(
-            rules.max_retry_seconds, dead_letters is not None, random.random, rules.hints
+            rules.max_retry_seconds, dead_letters.sets_aside, random.random, rules.hints
         )
         self._threads: list[threading.Thread] = []
 
@@ -206,7 +206,7 @@ class Sender:
                 case Wait():
                     self._wait(step)
                 case Store():
-                    self._store(step)
+                    self._dead_letters.write(step.records)
 
     def _attempt(self, attempt: Attempt[Batch], transport: Transport) -> Verdict:
         with self._changed:
@@ -258,8 +258,3 @@ class Sender:
         availability.tries(sender)
         if stopped:
             raise _StoppedError
-
-    def _store(self, store: Store) -> None:
-        if self._dead_letters is None:
-            raise TargetError("Internal error: there is no dead-letter file.")
-        self._dead_letters.write(store.records)

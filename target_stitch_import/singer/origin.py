@@ -1,4 +1,4 @@
-"""Where a record came from: a line of the tap's output, or of a file that a BATCH message names."""
+"""Where a record came from: a line of the tap's output, or of a file that has a name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from target_stitch_import.errors import quoted
 
 @dataclass(frozen=True, slots=True)
 class BatchFile:
-    """A file that the BATCH message on `batch_line` names; its records are counted by `unit`."""
+    """A file that the BATCH message on `batch_line` names, or None that a command was given.
+
+    Its records are counted by `unit`.
+    """
 
     path: str
-    batch_line: int
+    batch_line: int | None = None
     unit: Literal["Line", "Row"] = "Line"
 
     def __str__(self) -> str:
-        return f"{quoted(self.path)} (BATCH on line {self.batch_line})"
+        named_by = "" if self.batch_line is None else f" (BATCH on line {self.batch_line})"
+        return f"{quoted(self.path)}{named_by}"
 
 
 def origin(line: int, file: BatchFile | None = None) -> str:

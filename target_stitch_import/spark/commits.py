@@ -30,7 +30,6 @@ class Arrived(WriterCommitMessage):
     retries: int = 0
     possible_duplicates: int = 0
     throttle_changes: int = 0
-    seconds: float = 0.0
     seconds_without_room: float = 0.0
     first_sequence: int | None = None
     last_sequence: int | None = None

@@ -10,19 +10,20 @@ import posixpath
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import fsspec
 
 from target_stitch_import.errors import OutputError
-from target_stitch_import.run.dead_letter import DeadLetters
+from target_stitch_import.run.dead_letter import DeadLetters, lacking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from target_stitch_import.batching.set_aside import SetAside
 
 UNCOMMITTED = "_"
+_Done = TypeVar("_Done")
 
 
 class AttemptLetters:
@@ -30,6 +31,8 @@ class AttemptLetters:
 
     Files are replayed in the order of `part`, which says what the attempt is of.
     """
+
+    sets_aside = True
 
     def __init__(self, folder: str, part: str, limit: int) -> None:
         self._folder = folder
@@ -78,6 +81,21 @@ class AttemptLetters:
             self._home.cleanup()
 
 
+def versions(folder: str) -> set[tuple[str, int]]:
+    """Return the versions of tables that lack records of the folder, as `lacking` does of a file.
+
+    Raises:
+        OutputError: It cannot be read.
+    """
+
+    def lines(files: Any, folder: str) -> Iterator[bytes]:
+        for path in files.glob(posixpath.join(folder, "[!._]*.jsonl")):
+            with files.open(path, "rb") as file:
+                yield from file
+
+    return _on_files(folder, lambda files, at: lacking(lines(files, at)), "read")
+
+
 def commit(folder: str, names: Sequence[str]) -> None:
     """Make the files of committed attempts count.
 
@@ -102,10 +120,10 @@ def discard(folder: str, names: Sequence[str]) -> None:
     _on_files(folder, lambda files, at: [files.rm(posixpath.join(at, name)) for name in names])
 
 
-def _on_files(folder: str, work: Callable[[Any, str], Any]) -> None:
+def _on_files(folder: str, work: Callable[[Any, str], _Done], what: str = "written") -> _Done:
     try:
         files, path = fsspec.core.url_to_fs(folder)
-        work(files, path)
+        return work(files, path)
     except (OSError, ImportError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise OutputError(f"The dead-letter folder {folder} cannot be written: {why}.") from None
+        raise OutputError(f"The dead-letter folder {folder} cannot be {what}: {why}.") from None

@@ -16,13 +16,16 @@ from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.malformed import with_repairs
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
-from target_stitch_import.delivery.deliver import Hints, LimitLearned, Settled
-from target_stitch_import.errors import TargetError, quoted
+from target_stitch_import.delivery.deliver import Hints
+from target_stitch_import.errors import quoted
 from target_stitch_import.report.log import LOGGER_NAME
 from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.run.dead_letter import NoDeadLetters
+from target_stitch_import.run.exchange import Exchange
 from target_stitch_import.run.http import ImportApiClient
-from target_stitch_import.run.sender import Failed, Released, Sender, SenderRules
+from target_stitch_import.run.sender import Sender, SenderRules
 from target_stitch_import.singer.messages import ActivateVersion, Schema
+from target_stitch_import.spark import letters
 from target_stitch_import.spark.letters import AttemptLetters
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.batching.payload import Batch
     from target_stitch_import.batching.set_aside import SetAside
+    from target_stitch_import.batching.streams import Notice
     from target_stitch_import.singer.messages import Event
     from target_stitch_import.spark.commits import Arrived
     from target_stitch_import.spark.options import Options
@@ -55,23 +59,23 @@ class Task:
         settings = options.settings
         self._options = options
         self._arrived = arrived
-        self._started = time.monotonic()
-        self._in_flight = 0
         self._woken = threading.Event()
         self._letters: AttemptLetters | None = None
-        if settings.on_invalid_record == "dead_letter" and settings.dead_letter_path:
+        if settings.dead_letters:
             self._letters = AttemptLetters(
-                settings.dead_letter_path, arrived.part, settings.dead_letter_limit
+                settings.dead_letters, arrived.part, settings.dead_letter_limit
             )
+        shelf = self._letters or NoDeadLetters()
         self._pipeline = _pipeline(options)
         endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)} spark")
         self._sender = Sender(
             lambda: ImportApiClient(endpoint),
             SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds, _HINTS),
-            self._letters,
+            shelf,
             self._woken.set,
             _LOGGER.warning,
         )
+        self._exchange = Exchange(self._pipeline, self._sender, shelf, _Hearer(arrived))
         self._receive([Schema(0, options.table, schema, options.key_names)])
 
     def send(self, events: Iterable[Event]) -> None:
@@ -93,11 +97,16 @@ class Task:
     def activate(self, table_version: int, after: int, *, is_complete: bool) -> None:
         """Make `table_version` the only one, with a sequence greater than `after`.
 
-        Where it lacks a record that was set aside, the activation is set aside, too.
+        Where it lacks a record that was set aside, by this job or an earlier one, the activation is
+        set aside, too. Where it replaces versions that lack some, the dead letters say so.
         """
+        table, folder = self._options.table, self._options.settings.dead_letters
+        lacking = letters.versions(folder) if folder else set()
         if not is_complete:
-            self._pipeline.lacks(self._options.table, table_version)
-        event = ActivateVersion(0, self._options.table, table_version)
+            lacking.add((table, table_version))
+        for each in lacking:
+            self._pipeline.lacks(*each)
+        event = ActivateVersion(0, table, table_version)
         self._pipeline.receive(event, time.monotonic(), max(time.time_ns(), after + 1))
 
     def finish(self) -> Arrived:
@@ -108,7 +117,7 @@ class Task:
         """
         self._pipeline.end()
         self._turn()
-        while self._in_flight:
+        while self._exchange.in_flight:
             self._wait()
             self._turn()
         arrived, traffic = self._arrived, self._sender.traffic
@@ -124,7 +133,6 @@ class Task:
         arrived.possible_duplicates += traffic.possible_duplicates
         arrived.throttle_changes = traffic.throttle_changes
         arrived.latencies = traffic.latencies
-        arrived.seconds = time.monotonic() - self._started
         return arrived
 
     def close(self) -> None:
@@ -145,30 +153,27 @@ class Task:
 
     def _turn(self) -> None:
         """Take what the sender reports, and give it what is ready."""
-        reports = self._sender.reports
-        while reports:
-            match reports.popleft():
-                case Settled(part, set_aside):
-                    self._pipeline.settled(part, set_aside)
-                    self._give_reasons(set_aside)
-                    if not set_aside:
-                        self._count(part)
-                case Released(batch):
-                    self._in_flight -= 1
-                    self._pipeline.released(batch)
-                case LimitLearned(max_bytes):
-                    self._pipeline.learn_limit(max_bytes)
-                case Failed(error):
-                    raise error
-        self._set_aside()
-        while self._pipeline.ready:
-            self._in_flight += 1
-            self._sender.submit(self._pipeline.ready.popleft())
-        while self._pipeline.notices:
-            notice = self._pipeline.notices.popleft()
-            _LOGGER.warning("Table %s: %s", quoted(notice.stream), notice.text)
+        if failed := self._exchange.take_reports():
+            raise failed
+        self._exchange.hand_on()
 
-    def _count(self, part: Batch) -> None:
+
+class _Hearer:
+    """Counts what a task does."""
+
+    def __init__(self, arrived: Arrived) -> None:
+        self._arrived = arrived
+
+    def notice(self, notice: Notice) -> None:
+        """Log a warning."""
+        _LOGGER.warning("Table %s: %s", quoted(notice.stream), notice.text)
+
+    def repaired(self, stream: str, field: str, repair: str, count: int) -> None:  # noqa: ARG002
+        """Count values that were repaired; a task has one table."""
+        self._arrived.repaired[field, repair] += count
+
+    def delivered(self, part: Batch) -> None:
+        """Count a part."""
         arrived = self._arrived
         arrived.batches += 1
         arrived.bytes += part.size
@@ -180,24 +185,13 @@ class Task:
         arrived.first_sequence = min([*known, first, last])
         arrived.last_sequence = max([*known, first, last])
 
-        while self._pipeline.repaired:
-            done = self._pipeline.repaired.popleft()
-            self._arrived.repaired[done.field, done.repair] += done.count
+    def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
+        """Do nothing: nobody watches a task."""
 
-    def _give_reasons(self, set_aside: Iterable[SetAside]) -> None:
-        for each in set_aside:
+    def set_aside(self, records: Iterable[SetAside]) -> None:
+        """Count why records were set aside."""
+        for each in records:
             self._arrived.reasons.add(each.reason)
-
-    def _set_aside(self) -> None:
-        waiting = self._pipeline.to_set_aside
-        if not waiting:
-            return
-        if self._letters is None:
-            raise TargetError("Internal error: there is no dead-letter file.")
-        self._letters.write(tuple(waiting))
-        self._give_reasons(waiting)
-        while waiting:
-            self._pipeline.set_aside(waiting.popleft())
 
 
 def _pipeline(options: Options) -> Pipeline:
@@ -211,7 +205,7 @@ def _pipeline(options: Options) -> Pipeline:
             table_prefix="",  # an option names the table
             repairs=options.repairs,
         ),
-        dead_letter=settings.on_invalid_record == "dead_letter",
+        dead_letter=settings.dead_letters is not None,
         process_activate_version_messages=True,
         activate_incomplete_versions=False,
         max_buffer_bytes=settings.max_buffer_bytes,

@@ -56,14 +56,14 @@ class Where:
         self,
         *,
         needs_token: bool = True,
-        file: IO[bytes] | None = None,
+        reads: Sequence[str | IO[Any]] = (),
         starts_local: bool = False,
     ) -> Settings:
         """Return the settings of the configuration, with the options over them.
 
         Args:
             needs_token: Whether there must be a token.
-            file: What the command reads, which must not be where its answer goes.
+            reads: Paths and open files that the command reads; none may be where its answer goes.
             starts_local: Whether the command starts a local Import API for `region: local`.
 
         Raises:
@@ -79,7 +79,8 @@ class Where:
             descriptor_of,
         )
 
-        uses = [*configurations(self.config_paths), Use("FILE", descriptor_of(file))]
+        places = [each if isinstance(each, str) else descriptor_of(each) for each in reads]
+        uses = [*configurations(self.config_paths), *(Use("FILE", each) for each in places)]
         check_files(*uses)
         config = read_config(self.config_paths, say)
         if self.region:

@@ -146,7 +146,7 @@ def _send(  # noqa: PLR0913 - each is an option
     from target_stitch_import.errors import ConfigurationError, TargetError  # noqa: PLC0415
     from target_stitch_import.toolbox.push import Form, Push, endpoint_of, requests_of  # noqa: PLC0415
 
-    settings = where.settings(file=file)
+    settings = where.settings(reads=[file])
     client_id = client_id or int(settings.client_id or 0)
     if not client_id:
         raise ConfigurationError(

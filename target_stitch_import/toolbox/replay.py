@@ -1,20 +1,15 @@
 """Sends saved request bodies, or dead letters once they are repaired, with a run's guarantees.
 
 Laws: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
-An activation that was set aside goes out behind all records of its table, and only that of the
-newest version in the file: an older one could delete newer rows. Nothing of a version is sent where
-the file says that a newer one was loaded since.
+What holds of versions (`versions`) holds over all files together.
 """
 
 from __future__ import annotations
 
 import queue
-import shutil
-import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,13 +17,14 @@ from target_stitch_import.batching.buffers import Buffers
 from target_stitch_import.batching.payload import (
     Batch,
     Fragment,
-    Span,
     Upsert,
+    UpsertEncoder,
     activation,
-    encode_upserts,
 )
+from target_stitch_import.batching.times import api_time
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import InputError, TargetError, quoted
+from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
@@ -37,23 +33,24 @@ from target_stitch_import.schema.repairs import RESPELLED
 from target_stitch_import.toolbox.saved_lines import (
     Activated,
     DeadActivation,
-    DeadLetter,
-    Letter,
+    Place,
     activated_versions,
     read_body,
     read_letter,
     record_of,
     words_on_neither,
 )
+from target_stitch_import.toolbox.versions import Versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from target_stitch_import.batching.buffers import Limits
     from target_stitch_import.batching.payload import BodyPrefix
     from target_stitch_import.run.sender import Report, SenderRules, Transport
     from target_stitch_import.schema.checks import Passed
-    from target_stitch_import.toolbox.saved_lines import SavedRequest
+    from target_stitch_import.toolbox.saved_files import SavedFiles
+    from target_stitch_import.toolbox.saved_lines import DeadLetter, Letter, SavedRequest
 
 
 class _Message(msgspec.Struct):
@@ -89,40 +86,39 @@ class ReplayRules:
 
 
 def replay(
-    file: IO[bytes],
+    files: SavedFiles,
     connect: Callable[[], Transport],
     rules: ReplayRules,
     note: Callable[[str], None],
 ) -> Replayed:
-    """Send everything in `file`, one body or dead letter a line, and wait until it is taken.
+    """Send everything in `files`, one body or dead letter a line, and wait until it is taken.
 
     Args:
-        file: What to send.
+        files: What to send.
         connect: Makes a transport; each of the sender's threads has its own.
         rules: What the user decided.
         note: Told, from any thread, what a person should know about trouble on the way.
 
     Raises:
-        TargetError: Something was not taken; the text names the first line of the file that must
-            be sent again.
+        TargetError: Something was not taken; the text names the first line that must be sent
+            again.
     """
-    with _readable_twice(file) as text:
-        replaced_by = activated_versions(text)
-        text.seek(0)
-        sending = _Sending(connect, rules.sender, note)
-        lines = _Lines(rules, replaced_by, sending.replayed, note)
-        try:
-            _send(lines.batches(text), sending, at_once=2 * rules.sender.max_in_flight_requests)
-        except TargetError as error:
-            hint = _words_on_the_rest(sending, lines)
-            raise type(error)(f"{error} {hint}".rstrip()) from None
-        except KeyboardInterrupt:
-            if hint := _words_on_the_rest(sending, lines):
-                note(hint)
-            raise
-        finally:
-            sending.close()
-        return sending.replayed
+    replaced_by = activated_versions(files.lines())
+    sending = _Sending(connect, rules.sender, note)
+    lines = _Lines(rules, Versions(replaced_by, note), sending.replayed, note)
+    batches = lines.batches(files.lines())
+    try:
+        _send(batches, sending, at_once=2 * rules.sender.max_in_flight_requests)
+    except TargetError as error:
+        hint = _words_on_the_rest(files, sending, lines)
+        raise type(error)(f"{error} {hint}".rstrip()) from None
+    except KeyboardInterrupt:
+        if hint := _words_on_the_rest(files, sending, lines):
+            note(hint)
+        raise
+    finally:
+        sending.close()
+    return sending.replayed
 
 
 def _send(batches: Iterator[Batch], sending: _Sending, at_once: int) -> None:
@@ -134,27 +130,18 @@ def _send(batches: Iterator[Batch], sending: _Sending, at_once: int) -> None:
     sending.wait_for_all_but(0)
 
 
-@contextmanager
-def _readable_twice(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    if file.seekable():
-        yield file
-        return
-    with tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(file, copy)
-        copy.seek(0)
-        yield copy
-
-
-def _words_on_the_rest(sending: _Sending, lines: _Lines) -> str:
-    """Tell from which line on the file is to be sent again."""
-    first = min([*sending.lines.values(), *lines.waiting()], default=None)
+def _words_on_the_rest(files: SavedFiles, sending: _Sending, lines: _Lines) -> str:
+    """Tell from which line on the files are to be sent again."""
+    first = min([*sending.places.values(), *lines.waiting()], key=files.order, default=None)
     if first is None:
         return ""
-    return f"Line {first} of the file and those behind it may not have arrived."
+    if first.file is None:
+        return f"{first} of the file and those behind it may not have arrived."
+    return f"{first} and those behind it, also in the files after it, may not have arrived."
 
 
 class _Sending:
-    """What is on its way; `lines` has the line of the file that each batch of it begins with."""
+    """What is on its way; `places` has the line that each batch of it begins with."""
 
     def __init__(
         self,
@@ -163,13 +150,16 @@ class _Sending:
         note: Callable[[str], None],
     ) -> None:
         self.replayed = Replayed()
-        self.lines: dict[int, int] = {}
+        self.places: dict[int, Place] = {}
         self._wakeups: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._sender = Sender(connect, rules, None, lambda: self._wakeups.put(None), note)
+        self._sender = Sender(
+            connect, rules, NoDeadLetters(), lambda: self._wakeups.put(None), note
+        )
 
     def submit(self, batch: Batch) -> None:
         """Send a batch."""
-        self.lines[id(batch)] = batch.spans[0].line
+        span = batch.spans[0]
+        self.places[id(batch)] = Place(span.line, span.file)
         self._sender.submit(batch)
 
     def wait_for_all_but(self, count: int) -> None:
@@ -178,7 +168,7 @@ class _Sending:
         Raises:
             TargetError: One was not taken.
         """
-        while len(self.lines) > count:
+        while len(self.places) > count:
             self._wakeups.get()
             while self._sender.reports:
                 self._take(self._sender.reports.popleft())
@@ -189,7 +179,7 @@ class _Sending:
                 self.replayed.messages += part.count
                 self.replayed.requests += 1
             case Released(batch):
-                self.lines.pop(id(batch))
+                self.places.pop(id(batch))
             case Failed(error):
                 raise error
             case _:
@@ -201,118 +191,84 @@ class _Sending:
 
 
 class _Lines:
-    """Reads a file of request bodies and dead letters."""
+    """Reads lines that hold a request body or a dead letter each."""
 
     def __init__(
         self,
         rules: ReplayRules,
-        replaced_by: dict[str, int],
+        versions: Versions,
         replayed: Replayed,
         note: Callable[[str], None],
     ) -> None:
-        self._replaced_by = replaced_by
-        self._replayed = replayed
-        self._waiting: dict[BodyPrefix, int] = {}
-        self._versions: dict[str, int] = {}
-        """The newest version of each table."""
-        self._activations: dict[str, tuple[int, DeadActivation]] = {}
-        """The newest one of each table, with its line."""
         self._rules = rules
+        self._versions = versions
+        self._replayed = replayed
         self._note = note
         self._noted: set[tuple[str, ...]] = set()
+        self._waiting: dict[BodyPrefix, Place] = {}
         self._buffers = Buffers(rules.limits)
+        self._encoder = UpsertEncoder()
         # One table's letters share what their requests say, so it is worked out once.
         self._tables: dict[bytes, tuple[BodyPrefix, RecordCheck]] = {}
 
-    def waiting(self) -> Iterator[int]:
+    def waiting(self) -> Iterator[Place]:
         """Yield lines that are read and not handed on, the first one among them."""
         yield from self._waiting.values()
-        yield from (line for line, _ in self._activations.values())
+        yield from self._versions.waiting()
 
-    def batches(self, file: IO[bytes]) -> Iterator[Batch]:
-        """Yield what the lines of `file` come to; dead letters of one table go together."""
-        for line, text in enumerate(file, 1):
-            if text.isspace():
-                continue
+    def batches(self, lines: Iterable[tuple[Place, bytes]]) -> Iterator[Batch]:
+        """Yield what `lines` come to; dead letters of one table go together."""
+        for place, text in lines:
             if body := read_body(text):
-                yield from _saved_body(line, body)
+                if self._is_sent(place, body):
+                    yield from self._of_body(place, body)
             else:
-                yield from self._of_letter(line, read_letter(line, text))
+                yield from self._of_letter(place, read_letter(place, text))
         for table in self._buffers.sizes():
             for batch in self._buffers.close(table):
                 yield batch
                 del self._waiting[batch.prefix]
-        while self._activations:
-            table, (line, letter) = next(iter(self._activations.items()))
-            if letter.version == self._versions[table]:
-                span = Span(line, letter.sequence, epoch=0)
-                yield activation(table, letter.request.prefix(), letter.version, span)
-            else:
-                self._say_outdated(line, table, letter.version)
-            del self._activations[table]
+        for place, letter in self._versions.kept():
+            request, span = letter.request, place.span(letter.sequence)
+            yield activation(request.table_name, request.prefix(), letter.version, span)
 
-    def _of_letter(self, line: int, letter: Letter) -> Iterator[Batch]:
-        if self._is_replaced(line, letter):
-            return
-        self._note_version(letter.request)
-        if isinstance(letter, DeadActivation):
-            self._keep(line, letter)
-        elif isinstance(letter, DeadLetter):
-            yield from self._add(line, letter)
-
-    def _is_replaced(self, line: int, letter: Letter) -> bool:
-        """Tell whether a newer version was loaded since; what is older must not reach the table."""
-        table, version = letter.request.table_name, letter.request.table_version
-        newer = self._replaced_by.get(table)
-        if isinstance(letter, Activated) or newer is None or version is None or version >= newer:
+    def _is_sent(self, place: Place, request: SavedRequest) -> bool:
+        if self._versions.is_replaced(place, request):
+            self._replayed.replaced += 1
             return False
-        self._replayed.replaced += 1
-        self._say(
-            f"Line {line}: version {version} of table {quoted(table)} is not sent, as version "
-            f"{newer} was loaded since. Take its lines out of the file.",
-            (table, str(version)),
-        )
+        self._versions.read(request)
         return True
 
-    def _note_version(self, request: SavedRequest) -> None:
-        table, version = request.table_name, request.table_version
-        if version is not None:
-            self._versions[table] = max(version, self._versions.get(table, version))
+    def _of_body(self, place: Place, body: SavedRequest) -> Iterator[Batch]:
+        table, version = body.table_name, body.table_version
+        for batch in _saved_body(place, body):
+            if not (batch.barrier and self._versions.is_outdated(place, table, version)):
+                yield batch
 
-    def _keep(self, line: int, letter: DeadActivation) -> None:
-        """Keep an activation until all records are sent, in the place of one of its table."""
-        table = letter.request.table_name
-        if table in self._activations:
-            kept_line, kept = self._activations[table]
-            if kept.version > letter.version:
-                self._say_outdated(line, table, letter.version)
-                return
-            if kept.version < letter.version:
-                self._say_outdated(kept_line, table, kept.version)
-        self._activations[table] = line, letter
+    def _of_letter(self, place: Place, letter: Letter) -> Iterator[Batch]:
+        if isinstance(letter, Activated) or not self._is_sent(place, letter.request):
+            return
+        if isinstance(letter, DeadActivation):
+            self._versions.keep(place, letter)
+        else:
+            yield from self._add(place, letter)
 
-    def _say_outdated(self, line: int, table: str, version: int) -> None:
-        self._note(
-            f"Line {line}: version {version} of table {quoted(table)} is not activated, as the "
-            "file has lines of a newer one."
-        )
-
-    def _add(self, line: int, letter: DeadLetter) -> Iterator[Batch]:
+    def _add(self, place: Place, letter: DeadLetter) -> Iterator[Batch]:
         """Buffer a repaired record; yield the batches that it completes."""
         table, version = letter.request.table_name, letter.request.table_version
-        prefix, check = self._table(line, letter.request)
-        verdict = check.examine(*record_of(line, letter, self._rules.repairs))
+        prefix, check = self._table(place, letter.request)
+        verdict = check.examine(*record_of(place, letter, self._rules.repairs))
         if isinstance(verdict, Refused):
-            raise InputError(f"Line {line} is not repaired: {verdict}.")
+            raise InputError(f"{place} is not repaired: {verdict}.")
         self._tell(table, verdict)
-        encoded = encode_upserts([Upsert(letter.sequence, verdict.record)])
-        spans = [Span(line, letter.sequence, epoch=0)]
+        upsert = Upsert(letter.sequence, verdict.record, api_time(letter.time_extracted))
+        encoded, spans = self._encoder.encode([upsert]), [place.span(letter.sequence)]
         fragment = Fragment(encoded, spans, letter.sequence, letter.sequence)
-        self._waiting.setdefault(prefix, line)
+        self._waiting.setdefault(prefix, place)
         for batch in self._buffers.add(table, prefix, version, fragment, 0.0):
             yield batch
             self._waiting.pop(batch.prefix, None)
-            self._waiting.setdefault(prefix, line)
+            self._waiting.setdefault(prefix, place)
 
     def _tell(self, table: str, passed: Passed) -> None:
         for name, said in passed.notes.items():
@@ -331,10 +287,10 @@ class _Lines:
             self._noted.add(of)
             self._note(text)
 
-    def _table(self, line: int, request: SavedRequest) -> tuple[BodyPrefix, RecordCheck]:
+    def _table(self, place: Place, request: SavedRequest) -> tuple[BodyPrefix, RecordCheck]:
         prefix = request.prefix()
         if prefix.encoded not in self._tables:
-            check = _check(line, request, prefix, self._rules)
+            check = _check(place, request, prefix, self._rules)
             self._tables[prefix.encoded] = prefix, check
         return self._tables[prefix.encoded]
 
@@ -345,29 +301,31 @@ def _words_on(repair: str) -> str:
     return f"values are repaired by `{repair}`"
 
 
-def _saved_body(line: int, request: SavedRequest) -> Iterator[Batch]:
+def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
     """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
     messages = request.messages or []
     try:
         read = [_MESSAGE.decode(each) for each in messages]
     except (ValueError, RecursionError) as error:
-        raise InputError(words_on_neither(line, str(error))) from None
+        raise InputError(words_on_neither(place, str(error))) from None
     table, version = request.table_name, request.table_version
     for barrier in (False, True):
         group = [at for at, each in enumerate(read) if (each.action != "upsert") == barrier]
         if group:
             encoded = b"[%b]" % b",".join(bytes(messages[at]) for at in group)
             # All of them stand in the same line.
-            spans = [Span(line, read[at].sequence, epoch=0) for at in group]
+            spans = [place.span(read[at].sequence) for at in group]
             fragment = Fragment(encoded, spans, spans[0].sequence, spans[-1].sequence)
             yield Batch.of(table, request.prefix(), [fragment], version, barrier=barrier)
 
 
-def _check(line: int, request: SavedRequest, prefix: BodyPrefix, rules: ReplayRules) -> RecordCheck:
+def _check(
+    place: Place, request: SavedRequest, prefix: BodyPrefix, rules: ReplayRules
+) -> RecordCheck:
     try:
         schema = read_schema(bytes(request.schema)).root
     except SchemaDefectError as defect:
-        raise InputError(f"Line {line} has a schema that cannot be sent: {defect}.") from None
+        raise InputError(f"{place} has a schema that cannot be sent: {defect}.") from None
     return RecordCheck(
         schema,
         request.key_names,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from target_stitch_import.errors import TargetError
 from target_stitch_import.report.words import counted
 from target_stitch_import.toolbox.common import (
     INPUT,
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
     from target_stitch_import.toolbox.replay import Replayed
 
 
-class _Saved(type(INPUT)):  # type: ignore[misc] # that of FILE, which has no name elsewhere
+class _Saved(click.Path):
     """A file to read, or the files of a folder to which the tasks of a Spark job wrote."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Open what was given; of a folder, what does not begin as files do that do not count."""
-        folder = Path(value)
-        if not folder.is_dir():
-            return [super().convert(value, param, ctx)]
+        """Return the paths; of a folder, what does not begin as files do that do not count."""
+        if value == "-":
+            INPUT.convert(value, param, ctx)
+            return [value]
+        path = str(super().convert(value, param, ctx))
+        if not Path(path).is_dir():
+            return [path]
         files = [
-            super(_Saved, self).convert(str(path), param, ctx)
-            for path in sorted(folder.glob("*.jsonl"))
-            if path.name[0] not in "._"
+            str(each) for each in sorted(Path(path).glob("*.jsonl")) if each.name[0] not in "._"
         ]
         if not files:
             self.fail(f"{value} has no files of dead letters, *.jsonl.", param, ctx)
@@ -51,46 +52,40 @@ class _Saved(type(INPUT)):  # type: ignore[misc] # that of FILE, which has no na
         "stitch-import replay -c config.json dead-letters/",
     )
 )
-@click.argument("files", metavar="FILE", type=_Saved("rb"))
+@click.argument("files", metavar="FILE", type=_Saved(exists=True, readable=True, allow_dash=True))
 @connecting
 @answering
-def replay(files: list[IO[bytes]], where: Where) -> Result:
+def replay(files: list[str], where: Where) -> Result:
     """Send saved request bodies, or repaired dead letters, from FILE.
 
     FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
     dead-letter file with their `record` put right. An activation that was set aside goes out behind
     the records of its table. Dead letters are repaired as `repairs` asks for. Sequences stay as
     they are, so that no newer row is lost, and what a newer version of its table has replaced is
-    not sent. Of a folder of a Spark job's dead letters, all files are sent.
+    not sent. Of a folder of a Spark job's dead letters, all files are sent, as if they were one.
     With `region: local`, a local Import API is started for as long.
     """
     from target_stitch_import.app import batch_limits, start_local_api  # noqa: PLC0415 - slow
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415
     from target_stitch_import.run.sender import SenderRules  # noqa: PLC0415
-    from target_stitch_import.toolbox.replay import Replayed, ReplayRules  # noqa: PLC0415
+    from target_stitch_import.toolbox.replay import ReplayRules  # noqa: PLC0415
     from target_stitch_import.toolbox.replay import replay as send_again  # noqa: PLC0415
+    from target_stitch_import.toolbox.saved_files import SavedFiles  # noqa: PLC0415
 
-    settings, *_ = [where.settings(file=file, starts_local=True) for file in files]
+    settings = where.settings(
+        reads=[sys.stdin if each == "-" else each for each in files], starts_local=True
+    )
     rules = ReplayRules(
         SenderRules(settings.requests_at_once, settings.max_retry_seconds, COMMAND_HINTS),
         batch_limits(settings),
         settings.naive_datetimes,
         tuple(settings.repairs),
     )
-    total = Replayed()
     with ExitStack() as stack:
         local_api = start_local_api(settings, stack)
         endpoint = settings.endpoint(USER_AGENT, local_api.url if local_api else "")
-        for file in files:
-            try:
-                replayed = send_again(file, lambda: connection(endpoint), rules, say)
-            except TargetError as error:
-                where_it_is = f"{file.name}: " if len(files) > 1 else ""
-                raise type(error)(f"{where_it_is}{error}") from None
-            total.messages += replayed.messages
-            total.requests += replayed.requests
-            total.replaced += replayed.replaced
-            total.repaired.update(replayed.repaired)
+        saved = stack.enter_context(closing(SavedFiles(files)))
+        total = send_again(saved, lambda: connection(endpoint), rules, say)
     return Result(_document(total), _words(total))
 
 

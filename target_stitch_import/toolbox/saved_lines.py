@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from target_stitch_import.batching.payload import BodyPrefix
+from target_stitch_import.batching.payload import BodyPrefix, Span
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.run.dead_letter import ACTIVATE_VERSION, ACTIVATED, UPSERT
 from target_stitch_import.schema.texts import repaired_text
+from target_stitch_import.singer.origin import origin
 from target_stitch_import.singer.outline import record_defect
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from target_stitch_import.schema.texts import Repair
+    from target_stitch_import.singer.origin import BatchFile
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file to replay; the file has a name where there are several."""
+
+    line: int
+    file: BatchFile | None = None
+
+    def __str__(self) -> str:
+        return origin(self.line, self.file)
+
+    def span(self, sequence: int) -> Span:
+        """Return this as the origin of the message that has this `sequence`."""
+        return Span(self.line, sequence, epoch=0, file=self.file)
 
 
 class SavedRequest(msgspec.Struct):
@@ -48,6 +66,7 @@ class DeadLetter(msgspec.Struct):
     record: Raw | UnsetType = UNSET
     record_text: str | UnsetType = UNSET
     mapped: bool = True
+    time_extracted: str | None = None
 
 
 class DeadActivation(msgspec.Struct):
@@ -90,7 +109,7 @@ def read_body(text: bytes) -> SavedRequest | None:
     return None if body.messages is UNSET else body
 
 
-def read_letter(line: int, text: bytes) -> Letter:
+def read_letter(place: Place, text: bytes) -> Letter:
     """Return a line of a dead-letter file.
 
     Raises:
@@ -99,15 +118,15 @@ def read_letter(line: int, text: bytes) -> Letter:
     try:
         return _KINDS.get(_KIND.decode(text).action, _KINDS[UPSERT]).decode(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(words_on_neither(line, str(error))) from None
+        raise InputError(words_on_neither(place, str(error))) from None
 
 
-def activated_versions(file: IO[bytes]) -> dict[str, int]:
-    """Return the newest version of each table that a run activated since; `file` is read whole."""
+def activated_versions(lines: Iterable[tuple[Place, bytes]]) -> dict[str, int]:
+    """Return the newest version of each table that a run activated since."""
     found: dict[str, int] = {}
-    for line, text in enumerate(file, 1):
+    for place, text in lines:
         if f'"{ACTIVATED}"'.encode() in text and read_body(text) is None:
-            letter = read_letter(line, text)
+            letter = read_letter(place, text)
             if isinstance(letter, Activated):
                 table = letter.request.table_name
                 found[table] = max(letter.version, found.get(table, letter.version))
@@ -115,7 +134,7 @@ def activated_versions(file: IO[bytes]) -> dict[str, int]:
 
 
 def record_of(
-    line: int, letter: DeadLetter, repairs: Collection[str]
+    place: Place, letter: DeadLetter, repairs: Collection[str]
 ) -> tuple[Raw, Sequence[Repair]]:
     """Return a letter's record, and what had to be repaired in its text to make it JSON.
 
@@ -128,10 +147,10 @@ def record_of(
         if record_defect(done.text) is None:
             record, repaired = Raw(done.text), done.changes
     if record is UNSET:
-        raise InputError(words_on_neither(line, "Object missing required field `record`"))
+        raise InputError(words_on_neither(place, "Object missing required field `record`"))
     if not letter.mapped:
         raise InputError(
-            f"Line {line} holds a record as the tap sent it, also what its stream map drops or "
+            f"{place} holds a record as the tap sent it, also what its stream map drops or "
             "masks. Mend the tap or the map, and run again; or bring the record into the form that "
             "the map gives it, and take `mapped` out of the line."
         )
@@ -143,9 +162,9 @@ def _is_whole(text: str) -> bool:
     return "\ufffd" not in text
 
 
-def words_on_neither(line: int, error: str) -> str:
+def words_on_neither(place: Place, error: str) -> str:
     """Say that a line is nothing that can be replayed."""
     return (
-        f"Line {line} is neither a request body nor a dead letter with its `record` as JSON: "
+        f"{place} is neither a request body nor a dead letter with its `record` as JSON: "
         f"{quoted(error, mark='')}."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
 from target_stitch_import.batching.buffers import MAX_SIDE_BY_SIDE, Buffers, Limits
+from target_stitch_import.batching.gathering import GATHER_SECONDS
 from target_stitch_import.batching.payload import (
     Batch,
     BodyPrefix,
@@ -19,12 +21,16 @@ from target_stitch_import.batching.payload import (
     Sequencer,
     Span,
     Upsert,
-    encode_upserts,
+    UpsertEncoder,
     upserts,
 )
 from target_stitch_import.batching.times import api_times
 from target_stitch_import.limits import MAX_SEQUENCE
-from tests.support.rules import limits
+from target_stitch_import.singer.messages import MessageLines
+from target_stitch_import.singer.reader import Reader
+from tests.support.pipelines import feed, take
+from tests.support.rules import limits, pipeline
+from tests.support.singer import lines, record, schema
 
 PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 
@@ -32,7 +38,7 @@ PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])
 def fragment(texts: list[str], sequence: int, line: int = 1) -> Fragment:
     """Return records with these texts as one fragment."""
     records = [Raw(json.dumps({"v": text}).encode()) for text in texts]
-    encoded = encode_upserts(list(upserts(sequence, records, [UNSET] * len(texts))))
+    encoded = UpsertEncoder().encode(list(upserts(sequence, records, [UNSET] * len(texts))))
     spans = [Span(line, sequence, epoch=0)] * len(texts)
     return Fragment(encoded, spans, sequence, sequence + len(texts) - 1)
 
@@ -171,7 +177,7 @@ def test_a_body_has_the_documented_members_and_no_others() -> None:
     schema = b'{"properties":{"id":{"type":"integer","multipleOf":1.0}}}'
     data = Raw(b'{"id":1.10,"b": 1e400}')
     sequence = 1_700_000_000_000_000_000
-    encoded = encode_upserts([Upsert(sequence, data, "2024-01-01T00:00:00.000000Z")])
+    encoded = UpsertEncoder().encode([Upsert(sequence, data, "2024-01-01T00:00:00.000000Z")])
     part = Fragment(encoded, [Span(7, sequence, epoch=0)], sequence, sequence)
     prefix = BodyPrefix.of("täble", schema, ["id"], 3, ["updated_at"])
     assert Batch.of("täble", prefix, [part], 3).body.decode() == (
@@ -230,3 +236,30 @@ def test_another_version_closes_the_batches() -> None:
     other = BodyPrefix.of("t", b"{}", [], 2)
     assert not list(buffers.add("t", PREFIX, None, fragment(["a"], 1), 0.0))
     assert [b.version for b in buffers.add("t", other, 2, fragment(["b"], 2), 0.0)] == [None]
+
+
+def test_pipelines_that_take_turns_within_a_call_keep_to_their_own_records() -> None:
+    """As in two threads: wherever one calls into C, the other may go on meanwhile."""
+    one, other = pipeline(), pipeline()
+    feed(one, [schema("one")])
+    feed(other, [schema("other")])
+    their_events = [*Reader(MessageLines()).feed(lines([record(2, "other")]))]
+    turns = 0
+
+    def let_the_other_go_on(_: Any, event: str, __: Any) -> None:
+        nonlocal turns
+        if event == "c_return":
+            turns += 1
+            for each in their_events:
+                other.receive(each, 0.0, 10**18)
+            other.expire(GATHER_SECONDS)
+
+    sys.setprofile(let_the_other_go_on)
+    try:
+        feed(one, [record(1, "one")])
+    finally:
+        sys.setprofile(None)
+    one.close()
+    [batch] = take(one)
+    assert turns > 10
+    assert [json.loads(each.data) for each in batch.messages()] == [{"id": 1}]

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from target_stitch_import.errors import TargetError
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.batch_files import BatchFiles
-from target_stitch_import.run.dead_letter import DeadLetters
+from target_stitch_import.run.dead_letter import DeadLetters, NoDeadLetters
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.loop import Run
 from target_stitch_import.run.sender import Sender
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_stitch_import.delivery.answer import Answer
+    from target_stitch_import.run.dead_letter import Shelf
     from tests.simulation.tap import Input
 
 EXPECTED_ENDS = {0, 65, 76, 77}
@@ -111,9 +112,9 @@ def _run(
     with ExitStack() as stack:
         wakeup = Wakeup()
         stack.callback(wakeup.close)
-        dead_letters = DeadLetters(str(letters), 1_000) if letters else None
-        if dead_letters:
-            stack.callback(dead_letters.close)
+        dead_letters: Shelf = NoDeadLetters()
+        if letters:
+            dead_letters = stack.enter_context(closing(DeadLetters(str(letters), 1_000)))
         run = Run(
             intake=Intake(Source(stack.enter_context(_piped(given.text))), BatchFiles(None)),
             pipeline=pipeline(batches, dead_letter=letters is not None, max_buffer_bytes=100_000),

@@ -291,6 +291,63 @@ def test_a_version_that_lacks_a_record_is_activated_by_replay(
     assert api.query("select min(id), count(*), count(v) from import_api.t") == [(5, 9, 8)]
 
 
+def test_a_version_that_a_later_job_replaced_is_not_replayed(
+    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
+) -> None:
+    """The job that replaces it says so in the folder, and only once it has been activated."""
+    folder = tmp_path / "letters"
+    options = {"on_invalid_record": "dead_letter", "dead_letter_path": str(folder)}
+    rows = spark.range(0, 3, numPartitions=1)
+    bad = "case when id = 1 then double('NaN') else 1.5D end as v"
+    save(rows.selectExpr("id", bad), "overwrite", key_names="id", table_version=1, **options)
+    good = rows.selectExpr("id", "2.5D as v")
+    save(good, "overwrite", key_names="id", table_version=2, **options)
+    lines = [json.loads(line) for each in folder.iterdir() for line in each.open()]
+    assert sorted((line.get("action", "upsert"), line["version"]) for line in lines) == [
+        ("activate_version", 1),
+        ("activated", 2),
+        ("upsert", 1),
+    ]
+    api.reset()
+    repair_and_replay(folder, api)
+    assert bodies(api) == []
+    save(good, "overwrite", key_names="id", table_version=3, **options)
+    assert len(list(folder.iterdir())) == 3, "nothing is lacking any more"
+
+
+def test_a_version_that_lacks_a_record_of_an_earlier_job_is_not_activated(
+    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
+) -> None:
+    options = {
+        "on_invalid_record": "dead_letter",
+        "dead_letter_path": str(tmp_path / "letters"),
+        "key_names": "id",
+        "table_version": 7,
+    }
+    rows = spark.range(0, 3, numPartitions=1)
+    save(rows.selectExpr("id", "double('NaN') as v"), **options)
+    save(rows.selectExpr("id + 5 as id", "1.5D as v"), "overwrite", **options)
+    actions = {message["action"] for body in bodies(api) for message in body["messages"]}
+    assert actions == {"upsert"}
+
+
+def test_what_was_repaired_is_counted_where_no_record_is_taken(
+    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
+) -> None:
+    api.set_faults([{"kind": "status", "status": 400, "body": {"error": "no"}, "times": "always"}])
+    summary = tmp_path / "summary.json"
+    save(
+        spark.range(0, 1, numPartitions=1).selectExpr("id", "double('NaN') as v"),
+        on_invalid_record="dead_letter",
+        dead_letter_path=str(tmp_path / "letters"),
+        repairs="nan_to_null",
+        summary_path=str(summary),
+    )
+    stream = json.loads(summary.read_text())["streams"]["t"]
+    assert (stream["acknowledged"], stream["set_aside"]) == (0, 1)
+    assert stream["repaired"] == {"/v": {"nan_to_null": 1}}
+
+
 def repair_and_replay(folder: Path, api: ImportApi) -> None:
     """Make null of NaN in the dead letters of a job, and send them."""
     for each in folder.glob("part-*"):

@@ -12,6 +12,7 @@ from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import TargetError
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.batch_files import BatchFiles
+from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.intake import Intake, Source
 from target_stitch_import.run.loop import GRACE_SECONDS, Run
 from target_stitch_import.run.sender import Released, Sender
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.run.dead_letter import DeadLetters
+    from target_stitch_import.run.dead_letter import Shelf
     from target_stitch_import.run.sender import Transport
 
 
@@ -41,7 +42,7 @@ class AtOnce(Sender):
 class Parts:
     """What a run is made of; each test gives what it is about."""
 
-    letters: DeadLetters | None = None
+    letters: Shelf = field(default_factory=NoDeadLetters)
     observer: RunObserver = field(default_factory=RunObserver)
     stdout: IO[bytes] = field(default_factory=io.BytesIO)
     sender: type[Sender] = Sender
@@ -55,7 +56,7 @@ class Parts:
         wakeup = Wakeup()
         return Run(
             intake=Intake(Source(io.BytesIO(lines(messages))), BatchFiles(None)),
-            pipeline=pipeline(dead_letter=self.letters is not None, **self.rules),
+            pipeline=pipeline(dead_letter=self.letters.sets_aside, **self.rules),
             states=StateWriter(self.stdout, wakeup.wake),
             observer=self.observer,
             wakeup=wakeup,

@@ -218,6 +218,41 @@ def test_replay_gives_the_hints_of_a_tool(
     assert "state" not in outcome.log
 
 
+@pytest.mark.parametrize(
+    ("text", "validate"), [('{"id": "x"}', True), ('{"id": "x"}', False), ('{"id": NaN}', True)]
+)
+@pytest.mark.parametrize(
+    ("time", "replayed"),
+    [
+        ("2024-01-31T23:59:59.000000Z", "2024-01-31T23:59:59.000000Z"),
+        ("2024-02-01T00:59:59+01:00", "2024-01-31T23:59:59.000000Z"),
+        ("yesterday", None),
+        (None, None),
+    ],
+)
+def test_a_record_is_replayed_with_the_time_at_which_it_was_extracted(
+    target: Target,
+    api: ImportApi,
+    tmp_path: Path,
+    *,
+    validate: bool,
+    text: str,
+    time: str | None,
+    replayed: str | None,
+) -> None:
+    """Whether it was refused here or by the service."""
+    path = tmp_path / "dead.jsonl"
+    settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    line = json.dumps(record(0, message={"time_extracted": time})).replace('{"id": 0}', text)
+    assert target.run([schema(), line], validate_records=validate, **settings).status == 0
+    dead = json.loads(path.read_text()) | {"record": {"id": 1}}
+    path.write_text(json.dumps(dead))
+    api.reset()
+    assert tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN).status == 0
+    [message] = bodies(api)[0]["messages"]
+    assert message.get("time_extracted") == replayed
+
+
 SURPLUS = "1.2300000000000000001"
 
 

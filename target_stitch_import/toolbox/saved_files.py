@@ -1,0 +1,73 @@
+"""The files of a replay: read one after the other, as often as need be, and one open at a time."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from target_stitch_import.errors import InputError
+from target_stitch_import.singer.origin import BatchFile
+from target_stitch_import.toolbox.saved_lines import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class SavedFiles:
+    """Files of request bodies and dead letters; close it once they are read.
+
+    Args:
+        paths: In the order in which they are replayed; `-` is stdin. Messages name the file where
+            there are several.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        names = {path: BatchFile(path) if len(paths) > 1 else None for path in paths}
+        self._names = names
+        self._numbers = {name: number for number, name in enumerate(names.values())}
+        self._copies: dict[str, IO[bytes]] = {}
+        self._open = ExitStack()
+
+    def lines(self) -> Iterator[tuple[Place, bytes]]:
+        """Yield each line that is not blank.
+
+        Raises:
+            InputError: A file cannot be read.
+        """
+        for path, name in self._names.items():
+            try:
+                with self._opened(path) as file:
+                    for line, text in enumerate(file, 1):
+                        if not text.isspace():
+                            yield Place(line, name), text
+            except OSError as error:
+                raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+    def order(self, place: Place) -> tuple[int, int]:
+        """Return what sorts places in the order in which they are read."""
+        return self._numbers[place.file], place.line
+
+    def close(self) -> None:
+        """Forget the copies of what can be read once."""
+        self._open.close()
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[IO[bytes]]:
+        if path in self._copies:
+            self._copies[path].seek(0)
+            yield self._copies[path]
+            return
+        with click.open_file(path, "rb") as file:
+            if file.seekable():
+                file.seek(0)  # stdin stays open
+                yield file
+                return
+            copy = tempfile.TemporaryFile()  # noqa: SIM115 - it is read once more
+            self._copies[path] = self._open.enter_context(copy)
+            shutil.copyfileobj(file, copy)
+        copy.seek(0)
+        yield copy

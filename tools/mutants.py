@@ -49,6 +49,8 @@ LEARNING = (
     "tests/run/test_sender.py::test_what_is_learned_counts_for_the_rest_of_the_run",
 )
 CHECKS = ("tests/core/test_checks.py", "tests/core/test_exact_rules.py")
+TEXT_CHECKS = ("tests/core/test_text_checks.py",)
+COMPLETING = ("tests/core/test_completing.py",)
 ANSWERS = ("tests/run/test_wire.py",)
 TRUSTING = (
     "tests/run/test_tls_words.py::test_a_certificate_that_proves_nothing_ends_the_run_at_once",
@@ -759,6 +761,34 @@ MUTATIONS = [
         "        found = [*self.members.values(), self.rest, self.items]\n",
         "        found = [*self.members.values(), self.rest]\n",
         CHECKS,
+    ),
+    Mutation(
+        "a shape is certain by its largest number alone",
+        "schema/text_checks",
+        "self.bounds.hold(farthest) and self.bounds.hold(0)",
+        "self.bounds.hold(farthest)",
+        TEXT_CHECKS,
+    ),
+    Mutation(
+        "doubles decide about decimals that they cannot tell apart",
+        "schema/text_checks",
+        "_DOUBLE_DIGITS = 15\n",
+        "_DOUBLE_DIGITS = 25\n",
+        TEXT_CHECKS,
+    ),
+    Mutation(
+        "what was rewritten at once is not checked",
+        "schema/checks",
+        "        if checked is refused or not self._accepts_all(checked, records):\n",
+        "        if checked is refused:\n",
+        COMPLETING,
+    ),
+    Mutation(
+        "a date-time is rewritten wherever its text comes first",
+        "schema/completing",
+        "messages.find(old, end)",
+        "messages.find(old)",
+        COMPLETING,
     ),
 ]
 

@@ -6,14 +6,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pyspark.sql import Row
 
 from tests.support.target import TOKEN, bodies
 
@@ -237,135 +234,6 @@ def test_a_job_that_fails_leaves_no_commit(
     actions = {message["action"] for body in bodies(api) for message in body["messages"]}
     assert actions == {"upsert"}
     assert not summary.exists()
-
-
-def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
-    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
-) -> None:
-    folder = tmp_path / "letters"
-    rows = spark.createDataFrame(
-        [Row(id=at, v=float("nan") if at % 5 == 0 else 1.5) for at in range(20)]
-    ).repartition(2)
-    options = {"on_invalid_record": "dead_letter", "dead_letter_path": str(folder)}
-    save(rows, key_names="id", sequence_column="id", **options)
-    files = sorted(folder.iterdir())
-    assert len(files) == 2
-    assert all(each.name.startswith("part-") for each in files)
-    letters = [json.loads(line) for each in files for line in each.read_text().splitlines()]
-    assert {letter["reason"] for letter in letters} == {
-        "field `/v`: it is NaN, which JSON has no number for"
-    }
-    assert sorted(letter["sequence"] for letter in letters) == [0, 5, 10, 15]
-    assert api.query("select count(*) from import_api.t") == [(16,)]
-    (folder / "_part-0-uncommitted.jsonl").write_text("not to be read")
-    repair_and_replay(folder, api)
-    assert api.query("select count(*) from import_api.t") == [(20,)]
-
-
-def test_a_version_that_lacks_a_record_is_activated_by_replay(
-    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
-) -> None:
-    folder, summary = tmp_path / "letters", tmp_path / "summary.json"
-    rows = spark.range(0, 9, numPartitions=3)
-    save(rows.selectExpr("id", "0.5D as v"), key_names="id", table_version=1)
-    save(
-        rows.selectExpr(
-            "id + 5 as id", "case when id = 4 then double('NaN') when id < 9 then 1.5D end as v"
-        ),
-        "overwrite",
-        key_names="id",
-        table_version=2,
-        on_invalid_record="dead_letter",
-        dead_letter_path=str(folder),
-        summary_path=str(summary),
-    )
-    told = json.loads(summary.read_text())
-    assert (told["read"], told["acknowledged"], told["set_aside"]) == (10, 8, 2)
-    assert told["activations"] == {"read": 1, "acknowledged": 0}
-    assert told["streams"]["t"]["set_aside_reasons"] == {
-        "field `/v`: it is NaN, which JSON has no number for": 1,
-        "version 2 lacks a record that was set aside before it": 1,
-    }
-    assert api.query("select count(*) from import_api.t where v = 0.5") == [(9,)]
-    repair_and_replay(folder, api)
-    assert api.query("select min(id), count(*), count(v) from import_api.t") == [(5, 9, 8)]
-
-
-def test_a_version_that_a_later_job_replaced_is_not_replayed(
-    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
-) -> None:
-    """The job that replaces it says so in the folder, and only once it has been activated."""
-    folder = tmp_path / "letters"
-    options = {"on_invalid_record": "dead_letter", "dead_letter_path": str(folder)}
-    rows = spark.range(0, 3, numPartitions=1)
-    bad = "case when id = 1 then double('NaN') else 1.5D end as v"
-    save(rows.selectExpr("id", bad), "overwrite", key_names="id", table_version=1, **options)
-    good = rows.selectExpr("id", "2.5D as v")
-    save(good, "overwrite", key_names="id", table_version=2, **options)
-    lines = [json.loads(line) for each in folder.iterdir() for line in each.open()]
-    assert sorted((line.get("action", "upsert"), line["version"]) for line in lines) == [
-        ("activate_version", 1),
-        ("activated", 2),
-        ("upsert", 1),
-    ]
-    api.reset()
-    repair_and_replay(folder, api)
-    assert bodies(api) == []
-    save(good, "overwrite", key_names="id", table_version=3, **options)
-    assert len(list(folder.iterdir())) == 3, "nothing is lacking any more"
-
-
-def test_a_version_that_lacks_a_record_of_an_earlier_job_is_not_activated(
-    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
-) -> None:
-    options = {
-        "on_invalid_record": "dead_letter",
-        "dead_letter_path": str(tmp_path / "letters"),
-        "key_names": "id",
-        "table_version": 7,
-    }
-    rows = spark.range(0, 3, numPartitions=1)
-    save(rows.selectExpr("id", "double('NaN') as v"), **options)
-    save(rows.selectExpr("id + 5 as id", "1.5D as v"), "overwrite", **options)
-    actions = {message["action"] for body in bodies(api) for message in body["messages"]}
-    assert actions == {"upsert"}
-
-
-def test_what_was_repaired_is_counted_where_no_record_is_taken(
-    spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
-) -> None:
-    api.set_faults([{"kind": "status", "status": 400, "body": {"error": "no"}, "times": "always"}])
-    summary = tmp_path / "summary.json"
-    save(
-        spark.range(0, 1, numPartitions=1).selectExpr("id", "double('NaN') as v"),
-        on_invalid_record="dead_letter",
-        dead_letter_path=str(tmp_path / "letters"),
-        repairs="nan_to_null",
-        summary_path=str(summary),
-    )
-    stream = json.loads(summary.read_text())["streams"]["t"]
-    assert (stream["acknowledged"], stream["set_aside"]) == (0, 1)
-    assert stream["repaired"] == {"/v": {"nan_to_null": 1}}
-
-
-def repair_and_replay(folder: Path, api: ImportApi) -> None:
-    """Make null of NaN in the dead letters of a job, and send them."""
-    for each in folder.glob("part-*"):
-        each.write_text(re.sub(r'"record_text":"(.*?)}"}', _repaired, each.read_text()))
-    config = folder.parent / "config.json"
-    config.write_text(json.dumps({"token": TOKEN, "api_url": api.url}))
-    subprocess.run(
-        [sys.executable, "-m", "target_stitch_import.toolbox", "replay", "-c", config, folder],
-        check=True,
-    )
-
-
-def _repaired(found: re.Match[str]) -> str:
-    record = json.loads('"' + found[1] + '}"').replace("NaN", "null")
-    return f'"record":{record}}}'
-
-
-# What is refused.
 
 
 def frame(spark: SparkSession, value: str) -> DataFrame:

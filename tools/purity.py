@@ -30,7 +30,7 @@ OUTSIDE = frozenset(
             "types.MappingProxyType",
             "urllib.parse.unquote",
         ),
-        *("msgspec", "jsonschema", "jsonschema.exceptions", "jsonschema.validators"),
+        *("msgspec", "jsonschema", "jsonschema.exceptions"),
         "jsonschema_rs",
     }
 )

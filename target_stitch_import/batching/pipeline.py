@@ -32,7 +32,7 @@ from target_stitch_import.batching.payload import Batch, Sequencer, Span, Upsert
 from target_stitch_import.batching.refusals import Refusals
 from target_stitch_import.batching.streams import Notice, Streams
 from target_stitch_import.batching.undeclared import Undeclared, UndeclaredActivations
-from target_stitch_import.errors import InterruptedRunError
+from target_stitch_import.errors import InterruptedRunError, assert_never
 from target_stitch_import.schema.advice import Advice
 from target_stitch_import.singer.messages import (
     ActivateVersion,
@@ -154,6 +154,8 @@ class Pipeline:
             case RecordFiles():
                 # Its records follow as events of their own.
                 self._streams.known(event.stream, "BATCH", event.line)
+            case _:
+                assert_never(event)
         self._refusals.tell()
 
     def end(self) -> None:

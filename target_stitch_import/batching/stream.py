@@ -46,14 +46,18 @@ class Stream:
     """
 
     def __init__(
-        self, message: Schema, rules: StreamRules, look_around: Callable[[], None]
+        self,
+        message: Schema,
+        rules: StreamRules,
+        schemas: RecentSchemas,
+        look_around: Callable[[], None],
     ) -> None:
         self.name = message.stream
         self._table_name = rules.table_prefix + message.stream
         self._message = message
         self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
-        known = self._known()
+        known = self._known(schemas)
         read = known.schema
         look_around()
         self._refuse_what_fits_nothing(read.root)
@@ -80,11 +84,11 @@ class Stream:
     def _where(self) -> str:
         return f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
 
-    def _known(self) -> _Known:
+    def _known(self, schemas: RecentSchemas) -> _Known:
         if not self.name:
             raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
         try:
-            return _LATELY.known(self._message.schema)
+            return schemas.known(self._message.schema)
         except SchemaDefectError as defect:
             raise InputError(_words_on_defect(self._where, defect)) from None
 
@@ -161,13 +165,13 @@ class _Known:
         return self._checks[keys]
 
 
-class _Lately:
-    """What was made of schemas lately: shards and tenants come as many streams of one schema.
+class RecentSchemas:
+    """What was made of a run's latest schemas: shards and tenants are many streams of one schema.
 
     What is kept is bounded by the size of the texts; it takes some twenty times their room.
     """
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int = 1_000_000) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._known: dict[bytes, _Known] = {}
@@ -188,9 +192,6 @@ class _Lately:
             del self._known[oldest]
             self._bytes -= len(oldest)
         return found
-
-
-_LATELY = _Lately(most_bytes=1_000_000)
 
 
 def _canonical(schema: bytes) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.buffers import MAX_SIDE_BY_SIDE, MAX_SIDE_BY_SIDE_BYTES
-from target_stitch_import.batching.stream import Stream, StreamRules
+from target_stitch_import.batching.stream import RecentSchemas, Stream, StreamRules
 from target_stitch_import.errors import StreamUnknownError, quoted
 from target_stitch_import.schema.advice import Advice
 
@@ -38,6 +38,7 @@ class Streams:
     def __init__(self, rules: StreamRules, look_around: Callable[[], None]) -> None:
         self.notices: deque[Notice] = deque()
         self._rules = rules
+        self._schemas = RecentSchemas()
         self._look_around = look_around
         self._current: dict[str, Stream] = {}
         self._recent: dict[str, dict[_Said, Stream]] = {}
@@ -79,7 +80,9 @@ class Streams:
             return current
         recent = self._recent.setdefault(message.stream, {})
         said = (message.schema, message.key_properties, message.bookmark_properties)
-        stream = recent.pop(said, None) or Stream(message, self._rules, self._look_around)
+        stream = recent.pop(said, None) or Stream(
+            message, self._rules, self._schemas, self._look_around
+        )
         while recent and (
             len(recent) >= MAX_SIDE_BY_SIDE
             or sum(len(schema) for schema, _, _ in recent) > MAX_SIDE_BY_SIDE_BYTES

@@ -1,4 +1,4 @@
-"""What goes between a pipeline and its sender, its dead letters, and whoever is told of it.
+"""What goes between a pipeline, its sender, its dead letters, and what counts and tells it.
 
 Laws: each batch that is ready is submitted once, each report is taken once, and what is set aside
 settles only once it is safe. For one thread, which decides when to look and how long to wait.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from target_stitch_import.run.sender import Sender
 
 
-class Hearer(Protocol):
+class Listener(Protocol):
     """Is told what happens, on the thread of the exchange."""
 
     def notice(self, notice: Notice) -> None:
@@ -44,7 +44,7 @@ class Hearer(Protocol):
 
 
 class Exchange:
-    """Keeps a pipeline, its sender, its dead letters and a hearer in step.
+    """Keeps a pipeline, its sender, its dead letters and a listener in step.
 
     Args:
         save: Is given each body that was acknowledged.
@@ -55,7 +55,7 @@ class Exchange:
         pipeline: Pipeline,
         sender: Sender,
         dead_letters: Shelf,
-        hearer: Hearer,
+        listener: Listener,
         save: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self.in_flight = 0
@@ -63,7 +63,7 @@ class Exchange:
         self._pipeline = pipeline
         self._sender = sender
         self._dead_letters = dead_letters
-        self._hearer = hearer
+        self._listener = listener
         self._save = save
         self._can_set_aside = True
 
@@ -82,7 +82,7 @@ class Exchange:
                     self.in_flight -= 1
                     self._pipeline.released(batch)
                     if succeeded is not None:
-                        self._hearer.processed(batch, seconds, succeeded=succeeded)
+                        self._listener.processed(batch, seconds, succeeded=succeeded)
                 case LimitLearned(max_bytes):
                     self._pipeline.learn_limit(max_bytes)
                 case Failed(error):
@@ -94,13 +94,13 @@ class Exchange:
     def _settle(self, part: Batch, set_aside: Sequence[SetAside]) -> None:
         self._pipeline.settled(part, set_aside)
         if set_aside:
-            self._hearer.set_aside(set_aside)
+            self._listener.set_aside(set_aside)
         else:
-            self._hearer.delivered(part)
+            self._listener.delivered(part)
             self._save(part.body)
 
     def hand_on(self) -> None:
-        """Hand on what the pipeline has for others: the dead letters, the sender, the hearer.
+        """Hand on what the pipeline has for others: the dead letters, the sender, the listener.
 
         Raises:
             TargetError: As `set_aside`.
@@ -120,7 +120,7 @@ class Exchange:
             self._dead_letters.write((*waiting, *notes))
             self._can_set_aside = True
             notes.clear()
-            self._hearer.set_aside(tuple(waiting))
+            self._listener.set_aside(tuple(waiting))
             while waiting:
                 self._pipeline.set_aside(waiting.popleft())
 
@@ -130,7 +130,7 @@ class Exchange:
             self.in_flight += 1
             self._sender.submit(self._pipeline.ready.popleft())
         while self._pipeline.notices:
-            self._hearer.notice(self._pipeline.notices.popleft())
+            self._listener.notice(self._pipeline.notices.popleft())
         while self._pipeline.repaired:
             done = self._pipeline.repaired.popleft()
-            self._hearer.repaired(done.stream, done.field, done.repair, done.count)
+            self._listener.repaired(done.stream, done.field, done.repair, done.count)

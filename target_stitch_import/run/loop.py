@@ -22,7 +22,7 @@ from target_stitch_import.errors import (
 )
 from target_stitch_import.report.stats import Standing
 from target_stitch_import.run.dead_letter import NoDeadLetters
-from target_stitch_import.run.exchange import Exchange, Hearer
+from target_stitch_import.run.exchange import Exchange, Listener
 from target_stitch_import.run.intake import LOOK_SECONDS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ GRACE_SECONDS = 20.0
 """After a signal, or once the run has failed, requests on their way get this long."""
 
 
-class Observer(Hearer, Protocol):
+class Observer(Listener, Protocol):
     """Is told what happens, on the main thread."""
 
     due: float

@@ -15,7 +15,7 @@ import simplejson
 from msgspec import Raw
 from msgspec.structs import replace as replaced
 
-from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.errors import ConfigurationError, assert_never, quoted
 from target_stitch_import.run.flattening import flattenable
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.sent import sent_schema
@@ -28,6 +28,7 @@ from target_stitch_import.singer.messages import (
     RecordMessage,
     Records,
     Schema,
+    State,
 )
 
 if TYPE_CHECKING:
@@ -91,8 +92,10 @@ class StreamMapper:
                 case ActivateVersion():
                     for stream_map in self._maps(event.stream):
                         yield ActivateVersion(event.line, stream_map.stream_alias, event.version)
-                case _:
+                case MalformedRecord() | RecordFiles() | MappedSchema() | State():
                     yield event
+                case _:
+                    assert_never(event)
             if isinstance(event, ActivateVersion) and not self._is_known(event.stream):
                 yield event  # until its SCHEMA comes, the pipeline knows it by the tap's name
 
@@ -152,15 +155,16 @@ class StreamMapper:
 
     def _map_records(self, event: Records) -> Iterator[Event]:
         """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""
-        for line, message in enumerate(event.messages, event.line):
+        for at, message in enumerate(event.messages):
+            line, sequences = event.line + at, event.sequences and [event.sequences[at]]
             if not self._is_known(message.stream):
-                yield Records(line, [message], event.file)  # as above
+                yield Records(line, [message], event.file, sequences)  # as above
             for stream_map in self._maps(message.stream):
                 mapped = _mapped(message, stream_map, line, event.file)
                 if isinstance(mapped, MalformedRecord):
-                    yield mapped
+                    yield replace(mapped, sequence=sequences[0]) if sequences else mapped
                 elif mapped is not None:
-                    yield Records(line, [mapped], event.file)
+                    yield Records(line, [mapped], event.file, sequences)
 
 
 def _mapped(
@@ -203,7 +207,7 @@ def _renamed(event: MalformedRecord | RecordFiles, stream_map: StreamMap) -> Ite
         return
     mapped = _mapped(event.mended, stream_map, event.line, event.file)
     if isinstance(mapped, MalformedRecord):
-        yield replace(mapped, text=event.text)
+        yield replace(mapped, text=event.text, sequence=event.sequence)
     elif mapped is not None:
         yield replace(renamed, mended=mapped)
 

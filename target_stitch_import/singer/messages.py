@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.errors import InputError, assert_never, quoted
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.singer.lines import MAX_LINE_BYTES
 from target_stitch_import.singer.outline import MAX_BYTES, outline, plain_text, record_defect
@@ -246,8 +246,10 @@ def _event(line: int, message: _Message) -> Event:
             encoding = msgspec.structs.asdict(message.encoding)
             manifest = tuple(message.manifest)
             return RecordFiles(line, message.stream, encoding, manifest, message.version)
-        case _:
+        case RecordMessage():
             return Records(line, [message])
+        case _:
+            return assert_never(message)
 
 
 def _schema(line: int, message: _SchemaMessage) -> Schema:

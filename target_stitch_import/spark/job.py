@@ -58,10 +58,10 @@ class Job:
         if activates and self.options.table_version is not None:
             parts.append(self._activated(self.options.table_version, messages))
         if names := [each.letters for each in parts if each.letters]:
-            letters.commit(str(settings.dead_letter_path), names)
+            letters.commit(str(settings.dead_letters), names)
         self._advise(messages)
         summary = self._summary(parts)
-        closing.tell(summary, closing.Setting(settings.dead_letter_path), _LOGGER, None)
+        closing.tell(summary, closing.Setting(settings.dead_letters), _LOGGER, None)
         if settings.summary_path:
             write_summary(settings.summary_path, summary)
 
@@ -73,7 +73,7 @@ class Job:
         """
         arrived = sorted((each for each in messages if each), key=lambda message: message.partition)
         if names := [each.letters for each in arrived if each.letters]:
-            letters.discard(str(self.options.settings.dead_letter_path), names)
+            letters.discard(str(self.options.settings.dead_letters), names)
         numbers = ", ".join(str(each.partition) for each in arrived) or "none"
         again = (
             "Written again, its rows replace these by their keys"

@@ -75,7 +75,7 @@ class Task:
             self._woken.set,
             _LOGGER.warning,
         )
-        self._exchange = Exchange(self._pipeline, self._sender, shelf, _Hearer(arrived))
+        self._exchange = Exchange(self._pipeline, self._sender, shelf, _Listener(arrived))
         self._receive([Schema(0, options.table, schema, options.key_names)])
 
     def send(self, events: Iterable[Event]) -> None:
@@ -158,7 +158,7 @@ class Task:
         self._exchange.hand_on()
 
 
-class _Hearer:
+class _Listener:
     """Counts what a task does."""
 
     def __init__(self, arrived: Arrived) -> None:

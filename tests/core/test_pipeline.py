@@ -369,3 +369,11 @@ def test_notices_are_told_once() -> None:
     assert len(texts) == len(set(texts))
     for words in ("`_rjm_x`", "there is no key", "Draft 6", "/at", "changed in mid-stream"):
         assert sum(words in text for text in texts) == 1
+
+
+def test_an_event_without_a_case_is_not_dropped() -> None:
+    """It would be lost, and the state behind it written."""
+    of = pipeline()
+    event: Any = Raw(b"")
+    with pytest.raises(TypeError, match="there is no case for Raw"):
+        of.receive(event, 0.0, 0)

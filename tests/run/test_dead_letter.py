@@ -13,6 +13,7 @@ import pytest
 
 from target_stitch_import.config.settings import Settings
 from target_stitch_import.errors import OutputError
+from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.http import ImportApiClient
 from tests.support.pipelines import feed
@@ -119,6 +120,25 @@ class Unsynced(DeadLetters):
     def write(self, records: Sequence[SetAside]) -> None:
         super().write(records)
         raise OutputError("the disk")
+
+
+class Heard(RunObserver):
+    """Remembers the trouble that it is told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.troubles: list[str] = []
+
+    def trouble(self, text: str) -> None:
+        self.troubles.append(text)
+
+
+def test_dead_letters_that_fail_are_told_beside_what_ends_the_run(tmp_path: Path) -> None:
+    observer = Heard()
+    parts = Parts(Unsynced(str(tmp_path / "dead.jsonl"), 10), observer, sender=AtOnce)
+    error = Running(parts.run_over([schema(), record(0, id="bad"), "not json"])).ending()
+    assert error
+    assert (error.exit_status, observer.troubles) == (65, ["the disk"])
 
 
 def test_dead_letters_that_fail_are_not_written_again(tmp_path: Path) -> None:

@@ -236,9 +236,6 @@ def test_a_job_that_fails_leaves_no_commit(
     assert not summary.exists()
 
 
-# What is refused.
-
-
 def frame(spark: SparkSession, value: str) -> DataFrame:
     return spark.range(0, 3, numPartitions=1).selectExpr("id", f"{value} as v")
 

@@ -1,4 +1,4 @@
-"""Rows that a job sets aside: whose files count, and what replay makes of them, with real Spark."""
+"""Dead letters of Spark's jobs: which are kept, and what replaying their folder sends."""
 
 from __future__ import annotations
 
@@ -145,3 +145,6 @@ def repair_and_replay(folder: Path, api: ImportApi) -> None:
 def _repaired(found: re.Match[str]) -> str:
     record = json.loads('"' + found[1] + '}"').replace("NaN", "null")
     return f'"record":{record}}}'
+
+
+# What is refused.

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.pairs import MISTAKES, Pair, Pairs
+from tests.support.pair_values import MISTAKES
+from tests.support.pairs import Pair, Pairs
 from tests.support.verdicts import is_documented, verdicts
 
 

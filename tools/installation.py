@@ -17,6 +17,7 @@ REQUIREMENT = NAME if RELEASED else f"./{NAME}"
 PAGES = [
     ROOT / "README.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("guide", "cookbook", "local-import-api")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("settings", "scaling", "troubleshooting")),
 ]
 INSTALLED = re.compile(rf"(\binstall (?:-\S+ )*['\"]?)(?:\./)?{NAME}\b")
 

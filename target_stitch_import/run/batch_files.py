@@ -138,7 +138,7 @@ def _portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterato
         except ImportError:
             raise ConfigurationError(
                 f"Line {batch.line}: BATCH of stream {quoted(batch.stream)} has the format "
-                "parquet, which needs pyarrow: pip install 'target-stitch-import[parquet]'."
+                "parquet, which needs pyarrow: install the extra `parquet` of target-stitch-import."
             ) from None
         yield from portions(file, batch, replace(origin, unit="Row"))
         return

@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError(
         "The Spark data source needs pyspark 4 and pyarrow: "
-        "pip install 'target-stitch-import[spark]'."
+        "install the extra `spark` of target-stitch-import."
     ) from None
 
 __all__ = ["StitchImport"]

@@ -242,7 +242,7 @@ def _write_file(path: str, answers: _Answers) -> list[str]:
     """Write the configuration; return the commands to run next."""
     _write(path, json.dumps(answers.configuration(), indent=2) + "\n", os.O_EXCL)
     quoted = shlex.quote(path)
-    return [f"tap-something | target-stitch-import --config {quoted} >> states.jsonl"]
+    return [f"tap-something | target-stitch-import --config {quoted} > states.jsonl"]
 
 
 def _write_plugin(path: str, answers: _Answers) -> list[str]:

@@ -268,7 +268,7 @@ def test_programs_for_schedulers_are_python(program: str) -> None:
     assert statuses == {65, 70, 71, 74, 76, 77, 78}
     told = ", ".join(map(str, sorted(statuses)))
     assert f"needs a person ({told})" in re.sub(r"\s+", " ", COOKBOOK)
-    assert f"Wake somebody on {told[:-4]} and 78:" in re.sub(r"\s+", " ", GUIDE)
+    assert f"Alert on {told[:-4]} and 78:" in re.sub(r"\s+", " ", GUIDE)
 
 
 def test_the_workflow_runs_the_script_and_keeps_the_state() -> None:
@@ -302,7 +302,7 @@ def test_the_units_of_systemd_can_be_loaded(tmp_path: Path) -> None:
         path.write_text(text.replace("/home/sync/people/sync.sh", str(script)))
         units.append(path)
     assert [path.name for path in units] == ["people.service", "people.timer"]
-    assert "\nRestartPreventExitStatus=65 70 74 76 77 78\n" in units[0].read_text()
+    assert "\nRestartPreventExitStatus=65 70 71 74 76 77 78\n" in units[0].read_text()
     done = subprocess.run(
         ["systemd-analyze", "verify", *units], check=False, capture_output=True, text=True
     )

@@ -36,7 +36,7 @@ def test_the_recipes_and_meltano_take_the_same() -> None:
 
 @pytest.mark.parametrize("page", installation.PAGES[:3], ids=lambda page: page.name)
 def test_what_is_not_released_is_not_promised(page: Path) -> None:
-    told = "not released yet" in page.read_text()
+    told = "not released yet" in " ".join(page.read_text().split())
     assert told is not installation.RELEASED
 
 

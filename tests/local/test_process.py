@@ -225,7 +225,7 @@ def test_without_the_extra_it_says_what_to_install(start: str, status: int) -> N
     )
     assert (done.returncode, done.stdout) == (status, "")
     assert "needs duckdb, which is not installed" in done.stderr
-    assert "pip install 'target-stitch-import[local]'" in done.stderr
+    assert "Install the extra `local` of target-stitch-import." in done.stderr
 
 
 def test_importing_is_cheap() -> None:

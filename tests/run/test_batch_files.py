@@ -506,7 +506,7 @@ def test_parquet_without_its_extra(target: Target, root: Path) -> None:
     write_parquet(root / "a", id=pa.array([2]))
     outcome = target.run(around(batch("a", format="parquet")))
     assert (outcome.status, outcome.states) == (78, ["1"])
-    assert "pip install 'target-stitch-import[parquet]'" in outcome.log
+    assert "install the extra `parquet` of target-stitch-import" in outcome.log
 
 
 def test_a_line_that_is_too_long_is_refused_before_it_is_whole() -> None:

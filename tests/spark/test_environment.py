@@ -22,5 +22,5 @@ def test_what_is_said_without_pyspark() -> None:
     )
     assert done.stderr.splitlines()[-1] == (
         "ImportError: The Spark data source needs pyspark 4 and pyarrow: "
-        "pip install 'target-stitch-import[spark]'."
+        "install the extra `spark` of target-stitch-import."
     )

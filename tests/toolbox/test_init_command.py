@@ -131,7 +131,7 @@ def test_nothing_is_asked_for_a_local_service(tmp_path: Path) -> None:
     status, shown = seat.end()
     assert (status, "token is good" in shown) == (0, False)
     [step] = [line.strip() for line in shown.splitlines() if " | target-stitch-import " in line]
-    assert step == "tap-something | target-stitch-import --config config.json >> states.jsonl"
+    assert step == "tap-something | target-stitch-import --config config.json > states.jsonl"
     done = subprocess.run(
         [*TARGET, "--config", "config.json"],
         input=lines([schema(), record(1), state(1)]),

@@ -33,7 +33,7 @@ _ID = click.IntRange(1)
 def source() -> None:
     """Create and show Import API sources.
 
-    The Connect API token is taken from the environment variable STITCH_CONNECT_TOKEN.
+    The Connect API token is read from the environment variable STITCH_CONNECT_TOKEN.
     """
 
 
@@ -41,8 +41,8 @@ def source() -> None:
 def token() -> None:
     """Create, list, revoke and rotate access tokens.
 
-    They are the tokens that `target-stitch-import` writes with. A source has at most two active
-    ones. The Connect API token is taken from the environment variable STITCH_CONNECT_TOKEN.
+    These are the tokens that `target-stitch-import` uses. A source has at most two active ones. The
+    Connect API token is read from the environment variable STITCH_CONNECT_TOKEN.
     """
 
 
@@ -106,7 +106,7 @@ def list_tokens(where: Where, source_id: int) -> Result:
 def create_token(where: Where, source_id: int) -> Result:
     """Create an access token, and show it on stdout.
 
-    It is shown this once: Stitch keeps it from then on to itself.
+    The token is shown only once; Stitch does not show it again.
     """
     api = _connect(where)
     _require_room(where, source_id, _active(api, source_id))
@@ -130,7 +130,7 @@ def create_token(where: Where, source_id: int) -> Result:
 def revoke(where: Where, source_id: int, token_id: int, *, yes: bool) -> Result:
     """Revoke an access token, named by its ID.
 
-    Whoever still uses it is refused with 401 from then on.
+    Clients that still use it get 401.
     """
     api = _connect(where)
     if not yes:
@@ -150,7 +150,7 @@ def revoke(where: Where, source_id: int, token_id: int, *, yes: bool) -> Result:
 @click.option(
     "--deploy",
     metavar="COMMAND",
-    help="Gets the new token on its stdin and puts it in place; no shell is involved.",
+    help="Command that receives the new token on stdin and deploys it; run without a shell.",
 )
 @connecting
 @answering
@@ -158,10 +158,10 @@ def rotate(where: Where, source_id: int, deploy: str | None) -> Result | None:
     """Replace the access token of a source without an interruption.
 
     Creates a second token and shows it once, on stdout; asks whether it is deployed; and then
-    revokes the first. Until you say so, both are good.
+    revokes the first. Until you confirm, both are valid.
 
-    In scripts, --deploy takes the place of the question. The first token is revoked when COMMAND
-    ends with status 0; otherwise the new one is revoked, so that all is as it was.
+    In scripts, use --deploy instead of the prompt. If COMMAND exits with 0, the first token is
+    revoked; otherwise the new one is revoked and nothing changes.
     """
     if deploy is None:
         if click.get_current_context().params["as_json"]:

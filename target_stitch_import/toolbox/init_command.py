@@ -84,12 +84,12 @@ class _Answers:
     is_flag=True,
     help="Write a plugin definition for `meltano add`, and the token to .env.",
 )
-@click.option("--no-check", is_flag=True, help="Do not try what was given.")
+@click.option("--no-check", is_flag=True, help="Skip the test of region and token.")
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help="File to write; else config.json, or target-stitch-import.yml for Meltano.",
+    help="File to write; default: config.json, or target-stitch-import.yml with --meltano.",
 )
 @answering
 def init(  # noqa: PLR0913 - one argument an option
@@ -101,10 +101,10 @@ def init(  # noqa: PLR0913 - one argument an option
     no_check: bool,
     output: str | None,
 ) -> Result:
-    """Write a configuration whose region and token were tried.
+    """Write a configuration after testing region and token.
 
-    It asks for what is not given, and never shows the token, which can also come from
-    TARGET_STITCH_IMPORT_TOKEN or from stdin. A file that is there already is left as it is.
+    Asks for what is not given as an option. The token is never shown; it can also come from
+    TARGET_STITCH_IMPORT_TOKEN or stdin. Existing files are never overwritten.
     """
     path = output or ("target-stitch-import.yml" if meltano else "config.json")
     _check_path(path)

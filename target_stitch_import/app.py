@@ -327,8 +327,8 @@ class LocalApi:
         rejected = local_rejections(self.url, self.started_at)
         if rejected is None:
             _LOGGER.warning(
-                "The local Import API does not tell which rows it rejected while loading. Look at "
-                "the tables `_sdc_rejected` of its database."
+                "The local Import API does not report which rows it rejected while loading. See "
+                "the `_sdc_rejected` tables in its database."
             )
         return rejected or {}
 
@@ -356,7 +356,7 @@ def start_local_api(settings: Settings, stack: ExitStack) -> LocalApi | None:
         raise ConfigurationError(f"Setting `region` cannot be `local`: {error}") from None
     except StartError as error:
         raise ServiceUnavailableError(
-            f"The local Import API could not start on {database}: {error}. Its own words are above."
+            f"The local Import API could not start on {database}: {error}. See its output above."
         ) from None
     _LOGGER.info("A local Import API loads into %s", database)
     return LocalApi(server.url, now)

@@ -33,8 +33,8 @@ def _refuse_state(_context: click.Context, _option: click.Parameter, given: str 
     """Say where a state goes: everybody tries it here once."""
     if given is not None:
         raise click.UsageError(
-            "A target takes no --state: it writes states to stdout. Save the last line, and give "
-            "it to the tap: tap-something --state FILE | target-stitch-import."
+            "A target has no --state option: it writes states to stdout. Save the last line, and "
+            "pass it to the tap: tap-something --state FILE | target-stitch-import."
         )
 
 
@@ -120,7 +120,9 @@ def command(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Read Singer messages from stdin, deliver them to Stitch, and write states to stdout."""
     if context.args:  # not repeated, as it may be a configuration with its token
-        raise click.UsageError("There is an argument that belongs to no option.")
+        raise click.UsageError(
+            "Unexpected argument on the command line. See `target-stitch-import --help`."
+        )
     if about:
         from target_stitch_import.about import about as page  # noqa: PLC0415 - not for a run
 
@@ -166,9 +168,11 @@ def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -
 
     source = input_file or (sys.stdin.buffer if sys.stdin else None)
     if source is None:
-        raise ConfigurationError("There is no stdin. Pipe a tap's output in, or use --input.")
+        raise ConfigurationError(
+            "Stdin is closed. Pipe a tap's output into the target, or use --input."
+        )
     if sys.stdout is None:
-        raise OutputError("There is no stdout, so no state could be written.")
+        raise OutputError("Stdout is closed, so no state can be written.")
     gc.set_threshold(GC_THRESHOLD)
     deliver(settings, Options(**options), source, sys.stdout.buffer)
 

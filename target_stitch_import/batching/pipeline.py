@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.origin import BatchFile
 
 
-_NO_TIME = Advice("`time_extracted` of some records is no time, and is left out")
+_NO_TIME = Advice("`time_extracted` of some records is not a date-time and is omitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ class Pipeline:
                 self._ledger.settle(each.span.epoch, 1)
             self._streams.notice(
                 stream,
-                Advice("ACTIVATE_VERSION came, and no SCHEMA: there is no table to activate"),
+                Advice("ACTIVATE_VERSION without a SCHEMA: there is no table to activate"),
             )
         self.close()
 
@@ -439,8 +439,8 @@ class Pipeline:
             self._streams.notice(
                 batch.stream,
                 Advice(
-                    f"version {batch.version} is not activated, as records of it were set aside: "
-                    "its table keeps its former version. Repair the records and replay the "
-                    "dead-letter file"
+                    f"version {batch.version} is not activated, because records of it were set "
+                    "aside; the table keeps its previous version. Repair the records and replay "
+                    "the dead-letter file"
                 ),
             )

@@ -42,9 +42,9 @@ class Refusals:
         span = bad.span
         if not self._sets_aside:
             text = (
-                f"{origin(span.line, span.file)}: a record of stream {quoted(stream.name)} cannot "
-                f"be sent: {bad.refused}. With `on_invalid_record: dead_letter` such records are "
-                "set aside."
+                f"{origin(span.line, span.file)}: invalid record in stream {quoted(stream.name)}: "
+                f"{bad.refused}. With `on_invalid_record: dead_letter`, such records are set aside "
+                "instead."
             )
             if self._first is None or span.sequence < self._first[0]:
                 self._first = span.sequence, bad.refused.error(text)

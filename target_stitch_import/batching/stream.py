@@ -144,7 +144,7 @@ class Stream:
 
 
 def _words_on_defect(where: str, defect: SchemaDefectError) -> str:
-    return f"{where} is no schema that the Import API takes: {defect}."
+    return f"{where} is not a schema that the Import API accepts: {defect}."
 
 
 class _Known:

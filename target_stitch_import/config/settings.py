@@ -151,8 +151,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         ],
         _about(
             "Invalid values to repair instead of refusing the record; each repair is counted in "
-            "the summary: `nan_to_null` (NaN and infinities), `strip_nul` (takes U+0000 out of "
-            "texts), `replace_surrogates` (half a surrogate pair becomes U+FFFD), "
+            "the summary: `nan_to_null` (NaN and infinities), `strip_nul` (removes U+0000 from "
+            "strings), `replace_surrogates` (an unpaired surrogate becomes U+FFFD), "
             "`round_decimals` (to the `multipleOf`, half to even), `invalid_dates_to_null` "
             "(date-times that do not exist), `clamp_dates` (years outside 1 to 9999). With "
             "`validate_records: false`, only `nan_to_null` and `replace_surrogates` are allowed."
@@ -260,7 +260,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             name = where.strip("`.") or "configuration"
             if allowed := allowed_values(name):
                 what = f"it must be {allowed}"
-            raise ConfigurationError(f"Setting `{name}` cannot be used: {what}.") from None
+            raise ConfigurationError(f"Setting `{name}` is invalid: {what}.") from None
         settings.check(dry_run=dry_run)
         return settings
 
@@ -273,8 +273,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         self._check_values()
         if self.load_method == "overwrite":
             raise ConfigurationError(
-                "Setting `load_method` cannot be `overwrite`: the Import API has no way to "
-                "overwrite a table. Use `upsert` or `append-only`."
+                "Setting `load_method` cannot be `overwrite`: the Import API cannot overwrite a "
+                "table. Use `upsert` or `append-only`."
             )
         if self.on_invalid_record == "dead_letter" and not self.dead_letter_path:
             raise ConfigurationError(
@@ -284,8 +284,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         unchecked = () if self.validate_records else _FOUND_BY_CHECKS.intersection(self.repairs)
         if unchecked:
             raise ConfigurationError(
-                f"Setting `repairs` cannot have `{min(unchecked)}` with `validate_records: false`: "
-                "only the check of a record finds such values."
+                f"Setting `repairs` cannot contain `{min(unchecked)}` with `validate_records: "
+                "false`: only validation finds such values."
             )
         if self.flattening_enabled and self.flattening_max_depth is None:
             raise ConfigurationError(

@@ -114,7 +114,7 @@ class Run:
         self.states.close()
         if self.states.is_busy:
             self._error = self._error or OutputError(
-                "Stdout takes no more: the last states earned could not be written."
+                "Stdout is blocked: the last states could not be written."
             )
         if failed := self._error or self.states.error:
             raise failed

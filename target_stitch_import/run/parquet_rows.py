@@ -88,7 +88,7 @@ def _check_columns(parquet: ParquetFile) -> None:
     seen = set()
     for column in parquet.schema_arrow:
         if column.name in seen:
-            raise _UnfitError(f"has two columns {quoted(column.name)}, of which one would be lost")
+            raise _UnfitError(f"has two columns named {quoted(column.name)}")
         seen.add(column.name)
         if not is_exact(column.type):
             kind = quoted(str(column.type), mark="")  # it holds the names of what is nested

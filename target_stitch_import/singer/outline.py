@@ -71,10 +71,10 @@ def record_defect(record: bytes) -> Defect | None:
         for start in starts:
             if found := _NO_NUMBER.match(record, start):
                 field = pointer(record, start)
-                return Defect(field, f"it is {found[0].decode()}, which JSON has no number for")
+                return Defect(field, f"it is {found[0].decode()}, which is not a JSON number")
         half = _half_a_pair(record)
         if half is not None:
-            return Defect(pointer(record, half), "it has half a surrogate pair, no character")
+            return Defect(pointer(record, half), "it contains an unpaired surrogate")
         return Defect("", "it is not JSON")
     return None
 

@@ -111,7 +111,7 @@ def create_token(where: Where, source_id: int) -> Result:
     api = _connect(where)
     _require_room(where, source_id, _active(api, source_id))
     new = _created(api, source_id)
-    say("The token on stdout is shown this once: store it now.")
+    say("The token on stdout is shown only once: store it now.")
     document = {"source_id": source_id, "id": new.id, "access_token": new.access_token}
     return Result(document, new.access_token)
 
@@ -165,7 +165,9 @@ def rotate(where: Where, source_id: int, deploy: str | None) -> Result | None:
     """
     if deploy is None:
         if click.get_current_context().params["as_json"]:
-            raise click.UsageError("--json needs --deploy here, as nobody can be asked.")
+            raise click.UsageError(
+                "--json needs --deploy, because the command cannot ask for confirmation."
+            )
         _require_terminal("give --deploy COMMAND")
     command = _split(deploy)
     api = _connect(where)
@@ -235,7 +237,7 @@ class _Swap:
             problem = f"cannot be run: {error}"
         except KeyboardInterrupt:
             say(
-                f"\nNobody knows whether token {self._new_name} is deployed. It is active, and so "
+                f"\nIt is unknown whether token {self._new_name} is deployed. It is active, and so "
                 f"is token {self.old_id}. Revoke the one that is not used: "
                 f"{self._revoke_command(None)}"
             )
@@ -261,7 +263,7 @@ class _Swap:
         )
         try:
             show(self.new.access_token)
-            say("It is shown this once. Put it in place wherever the old one is used, then answer.")
+            say("It is shown only once. Deploy it wherever the old one is used, then answer.")
             deployed = click.confirm(
                 f"Is it deployed? Then token {self.old_id} is revoked", err=True
             )
@@ -272,7 +274,7 @@ class _Swap:
             say(later)
             return
         self.revoke_old()
-        say(f"Token {self.old_id} is revoked. What was refused on its way: send it again.")
+        say(f"Token {self.old_id} is revoked. Resend requests that were refused in the meantime.")
 
     def revoke_old(self) -> None:
         """Revoke the token that was replaced."""
@@ -329,8 +331,8 @@ def _require_one(where: Where, source_id: int, tokens: list[int]) -> None:
 
     if not tokens:
         raise InputError(
-            f"Source {source_id} has no active token that could be replaced. Create one: "
-            f"stitch-import token create {source_id}{where.options}"
+            f"Source {source_id} has no active token to replace. Create one: stitch-import token "
+            f"create {source_id}{where.options}"
         )
 
 
@@ -340,7 +342,7 @@ def _require_terminal(otherwise: str) -> None:
 
     if not (sys.stdin and sys.stdin.isatty()):
         raise ConfigurationError(
-            f"This asks before it goes on, and stdin is no terminal: {otherwise}."
+            f"This command asks for confirmation, but stdin is not a terminal: {otherwise}."
         )
 
 

@@ -150,7 +150,7 @@ def _words_on_the_rest(sending: _Sending, lines: _Lines) -> str:
     first = min([*sending.lines.values(), *lines.waiting()], default=None)
     if first is None:
         return ""
-    return f"Line {first} of the file and those behind it may not have arrived."
+    return f"Line {first} of the file and later lines may not have been delivered."
 
 
 class _Sending:

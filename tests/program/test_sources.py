@@ -77,7 +77,7 @@ def test_variables_that_are_for_others_are_left_alone(name: str) -> None:
     assert notes == []
 
 
-INLINE = "The configuration is given on the command line itself, where others can see it."
+INLINE = "The configuration is on the command line, where other users can see it."
 FAULTS = {
     "broken": (
         b'{\n  "token": "S3CRET"\n  "region": "us"\n}',
@@ -125,7 +125,7 @@ def test_nothing_of_a_configuration_on_the_command_line_is_repeated(
         assert "S3CRET" not in log
     status, _, log = run(given, folder=tmp_path, environment={})
     assert (status, "S3CRET" in log) == (78, False)
-    assert "There is an argument that belongs to no option." in log
+    assert "Unexpected argument on the command line." in log
 
 
 @pytest.mark.parametrize(

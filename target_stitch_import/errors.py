@@ -9,7 +9,7 @@ from __future__ import annotations
 class TargetError(Exception):
     """Ends the run with `exit_status`; its text is shown to the user as it is."""
 
-    exit_status = 70  # EX_SOFTWARE: never meant to be seen by itself
+    exit_status = 70  # EX_SOFTWARE: an internal error
 
 
 class InputError(TargetError):

@@ -107,7 +107,7 @@ class Files:
     def written_as(self, descriptor: int) -> str | None:
         """Return the role of an open file that is written, and None for any other file.
 
-        Paths are looked up anew, as their files may have come into being since.
+        Paths are resolved again: their files may exist by now.
         """
         identity = _identity(Use("", descriptor))
         uses = (use for use in self.uses if use.writes and _identity(use) == identity)
@@ -345,7 +345,7 @@ PAGE = Content(
     lambda head, _: head.startswith(b"<!doctype html>") and b"<title>Run of " in head,
 )
 ANYTHING = Content("anything", lambda *_: True)
-"""Of a file that is new, or that is only added to."""
+"""For files that are new or only appended to."""
 DATABASE = Content("a DuckDB database", lambda head, _: head[8:12] == b"DUCK", may_be_empty=False)
 _JOURNAL_START = b"d\x00be\x00"
 JOURNAL = Content(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _ENCODER = msgspec.json.Encoder()
 _ENCODED = bytearray()
-"""Messages are encoded here and copied: what `encode` returns has up to half as much room again
-behind it, for as long as it lives. One thread at a time encodes records."""
+"""Shared buffer: `encode` over-allocates by up to half, and bodies live long, so messages are
+encoded here and copied. One thread at a time encodes records."""
 _OPENING = b',"messages":['
 _ENVELOPE_BYTES = 128
 """More than a message needs around its record: action, sequence and time extracted."""

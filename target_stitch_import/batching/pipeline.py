@@ -58,7 +58,7 @@ _NO_TIME = Advice("`time_extracted` of some records is not a date-time and is om
 
 @dataclass(frozen=True, slots=True)
 class PipelineRules:
-    """What the user decided; the names are those of the settings."""
+    """What the user decided; `dead_letter` is `on_invalid_record: dead_letter`."""
 
     stream: StreamRules
     dead_letter: bool
@@ -109,7 +109,7 @@ class Pipeline:
 
     @property
     def to_note(self) -> deque[SetAside]:
-        """What was sent, and is to stand in the dead-letter file all the same."""
+        """Acknowledged activations to record in the dead-letter file: `replay` skips older ones."""
         return self._refusals.to_note
 
     @property
@@ -156,7 +156,7 @@ class Pipeline:
         self._refusals.tell()
 
     def end(self) -> None:
-        """Take notice that the input has ended by itself, and close all batches.
+        """Handle the regular end of input: settle activations without a table, close all batches.
 
         Raises:
             InputError: As `close`.
@@ -171,7 +171,7 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Close all batches, a few at a time: no more is read.
+        """Stop receiving and close all batches, a few at a time as requests become free.
 
         Raises:
             InputError: A record is refused; all others are on their way.
@@ -293,11 +293,11 @@ class Pipeline:
             self._declare(name, (name,), clock_ns)
 
     def _declare(self, stream: str, aliases: Sequence[str], clock_ns: int) -> None:
-        """Enter the activations that waited for the SCHEMA of `stream`, which is now those."""
+        """Activate what waited for the SCHEMA of `stream`, once under each of its `aliases`."""
         for waiting in self._undeclared.take(stream):
             for number, alias in enumerate(aliases):
                 span = waiting.span
-                if number > 0:  # of a stream that a map makes several of, the first one has it
+                if number > 0:  # of the streams that a map makes of one, the first keeps it
                     span = self._enter(1, span.line, None, clock_ns)
                 self._activate(self._streams[alias], waiting.version, span)
             if not aliases:
@@ -410,7 +410,7 @@ class Pipeline:
         return sorted(sizes, key=sizes.__getitem__, reverse=True)
 
     def _close_largest(self) -> None:
-        """Close enough to keep the requests busy; the fewer, the larger the others can get.
+        """Close just enough batches to keep all requests busy; open ones keep growing.
 
         As finding the largest is not free, small ones are closed by the dozen.
         """
@@ -432,7 +432,7 @@ class Pipeline:
         self._withhold()
 
     def _withhold(self) -> None:
-        """Set the activations aside that must not be sent."""
+        """Set withheld activations aside."""
         while self._lanes.withheld:
             batch = self._lanes.withheld.popleft()
             self._refusals.activation(batch)

@@ -1,7 +1,7 @@
 """Messages that must not be sent: set aside, or the reason why the run ends.
 
-Law: what is set aside stands in the order of its stream, an activation behind the records that it
-would have lost. Where nothing is set aside, the run ends with the first one of the input.
+Law: messages are set aside in the order of their stream, an activation after the records whose rows
+it would have deleted. Where nothing is set aside, the run ends with the first one of the input.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ NO_KEYS = frozenset({"object", "array", "null"})
 
 @dataclass(frozen=True, slots=True)
 class StreamRules:
-    """What the user decided about all streams; the names are those of the settings."""
+    """What the user decided about all streams; `append_only` is `load_method: append-only`."""
 
     validate_records: bool
     naive_datetimes: str

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LEAST_LEARNED_BYTES = 1_000
 LEAST_LEFT_SECONDS = 0.001
-"""No try is worth less; sums of waits are no more exact than that."""
+"""Less time than this counts as none: sums of waits are not more exact."""
 
 
 class Part(Protocol):
@@ -110,7 +110,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What to do about a refused record, and about a service that stays away; of a run."""
+    """Hints in errors: about a refused record, and an unavailable service. Defaults: a run's."""
 
     refused: str = "With `on_invalid_record: dead_letter` such records are set aside."
     unavailable: str = (

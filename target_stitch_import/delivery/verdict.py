@@ -1,7 +1,7 @@
 """A verdict for every answer of the Import API, and the wait before the next try. Pure.
 
-Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and what
-was acknowledged, or may never be, is not sent again.
+Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and
+nothing is sent again that was acknowledged or was refused for good.
 """
 
 from __future__ import annotations

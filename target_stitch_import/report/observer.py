@@ -69,7 +69,7 @@ class Ending:
 
 @dataclass(slots=True)
 class RunObserver:
-    """Hears what happens in a run, and tells it; `due` is when it wants to hear from the clock.
+    """Counts and reports what happens in a run; `due` is when `tick` is next needed.
 
     Where there is no `dead_letter_path`, nobody is told of single records that are set aside.
     `clock` gives seconds that never step back, `wall_clock` seconds since 1970.

@@ -114,7 +114,7 @@ def _no_json(column: _Texts) -> list[int]:
 class _Texts:
     """One text a value, null for JSON's null; `mark` stands on both sides of each value.
 
-    The mark is left to be joined with what stands around: that saves a pass over the texts.
+    The mark is added when values are joined, which saves a pass over them.
     """
 
     values: Array

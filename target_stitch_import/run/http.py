@@ -54,7 +54,7 @@ def is_loopback(url: str) -> bool:
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Sets the token; that it is set also keeps `requests` from looking into `.netrc`."""
+    """Sets the Authorization header; an explicit `auth` keeps `requests` off `.netrc`, too."""
 
     def __init__(self, token: str) -> None:
         self._value = f"Bearer {token}"
@@ -174,7 +174,7 @@ class ImportApiClient:
             route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
             route.headers.pop("Content-Length", None)  # each body has its own
             if method == "GET":
-                del route.headers["Authorization"]  # whoever asks how the service is
+                del route.headers["Authorization"]  # the status endpoint needs no token
             self._known_routes[method, url] = route
         return route
 

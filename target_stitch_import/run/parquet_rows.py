@@ -32,7 +32,7 @@ MAX_UNPACKED_TIMES = 100
 take all the memory."""
 _VALUE_BYTES = 8
 _DELTA_ROWS = 100
-"""Of texts that may repeat the beginning of the one before, which no figure of the file tells."""
+"""Row limit for DELTA_BYTE_ARRAY: shared prefixes hide the size from the file's statistics."""
 
 
 def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator[Iterable[Event]]:

@@ -198,7 +198,7 @@ class RecordCheck:
 
         `messages` is their JSON list.
         """
-        # Where date-times were rewritten they will be again, and to look first is to look twice.
+        # After one rewrite, expect the next: skip the check that would fail.
         refused = None
         if not self._was_rewritten:
             if self._accepts_all(messages, records):
@@ -232,7 +232,7 @@ class RecordCheck:
         if self._keeps_naive:
             completed = self._columns.rewritten(done, _COMPLETE)
             if completed is None or any(kind != COMPLETED for _, kind in completed[1]):
-                return None  # something else was rewritten than what had to be
+                return None  # more was rewritten than missing offsets
             checked = completed[0]
         if checked is refused or not self._accepts_all(checked, records):
             return None

@@ -67,7 +67,7 @@ def read_schema(text: bytes) -> ReadSchema:
 
 
 class _Unreadable:
-    """A number that cannot be computed with: a defect only where it would have to be."""
+    """A number too long to compute with; a defect only in keywords that need its value."""
 
     def __init__(self, text: str) -> None:
         self._text = text

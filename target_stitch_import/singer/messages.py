@@ -99,7 +99,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class MalformedRecord:
-    """A record whose own text is no JSON, in a message that is otherwise sound."""
+    """A record that is not valid JSON, in a message that is otherwise valid."""
 
     line: int
     stream: str
@@ -225,7 +225,7 @@ class MessageLines:
 def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
     """Copy the records of a chunk where they are a small part of what they would keep in memory.
 
-    Long states, say, or members that nobody knows stand between them.
+    For example, between them are long STATE messages or unknown members.
     """
     records = [message for message in messages if type(message) is RecordMessage]
     kept = sum([len(message.record) for message in records]) + RECORD_BYTES * len(records)

@@ -35,7 +35,7 @@ SETTINGS = (
 OF_TABLE = ("table", "key_names", "sequence_column", "table_version", "repairs")
 REPAIRS = ("nan_to_null",)
 OF_SPARK = ("checkpointlocation", "queryname")
-"""What Spark's own options come as; they are not for the data source, and arrive all the same."""
+"""Options of Spark itself that are passed to the data source too; ignored."""
 TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from target_stitch_import.config.settings import Settings
 
 _INTRODUCTION = (
-    "The region is part of your account's URL: app.stitchdata.com is us, "
-    "and\napp.eu-central-1.stitchdata.com is eu. With local, no account is needed."
+    "The region is part of your account's URL: app.stitchdata.com is us, and\n"
+    "app.eu-central-1.stitchdata.com is eu. With local, no account is needed."
 )
 _TOKEN_VARIABLE = "TARGET_STITCH_IMPORT_TOKEN"  # noqa: S105 - the name of a variable
 _ENVIRONMENT_FILE = ".env"

@@ -241,6 +241,6 @@ def test_names_that_are_no_settings_are_told_in_their_order(api: ImportApi, tmp_
     outcome = tool(tmp_path, "status", api_url=api.url, batch_size_row=1, something=2)
     assert outcome.status == 0
     assert outcome.log == (
-        "Setting `batch_size_row` is not known, and does nothing. Is `batch_size_rows` meant?\n"
-        "Setting `something` is not known, and does nothing.\n"
+        "Unknown setting `batch_size_row` is ignored. Is `batch_size_rows` meant?\n"
+        "Unknown setting `something` is ignored.\n"
     )

@@ -99,7 +99,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
     files.check()
     settings = settings if options.dry_run else _with_descriptors(settings)
     with ExitStack() as stack:
-        # What may refuse to work comes first, and last what empties a file.
+        # Parts that can fail come first; files that are truncated are opened last.
         mapper = _mapper(settings)
         observer = _observer(settings, options)
         local_api = None if options.dry_run else start_local_api(settings, stack)
@@ -174,7 +174,7 @@ def _observer(settings: Settings, options: Options) -> RunObserver:
     if options.terminal is None:
         progress, metrics = Progress.logged(_LOGGER, done), Metrics(time.monotonic())
     else:
-        # People watch; lines for programs to read would only push theirs about.
+        # METRIC lines would scroll the live line away.
         progress, metrics = Progress.live(options.terminal, done), None
     # A dry run's shelf tells of each record.
     path = None if options.dry_run else settings.dead_letters
@@ -327,8 +327,8 @@ class LocalApi:
         rejected = local_rejections(self.url, self.started_at)
         if rejected is None:
             _LOGGER.warning(
-                "The local Import API does not tell which rows it rejected while loading. Look at "
-                "the tables `_sdc_rejected` of its database."
+                "The local Import API does not report which rows it rejected while loading. See "
+                "the `_sdc_rejected` tables in its database."
             )
         return rejected or {}
 
@@ -349,14 +349,14 @@ def start_local_api(settings: Settings, stack: ExitStack) -> LocalApi | None:
 
     database, now = settings.local_database, datetime.now(timezone.utc)
     try:
-        # Nobody asks it what was sent, so it need not remember.
+        # Requests are never read back, so none are kept.
         server = ImportApiProcess(database=database, arguments=("--keep-bytes", "0"))
         stack.enter_context(server)
     except LocalExtraMissingError as error:
         raise ConfigurationError(f"Setting `region` cannot be `local`: {error}") from None
     except StartError as error:
         raise ServiceUnavailableError(
-            f"The local Import API could not start on {database}: {error}. Its own words are above."
+            f"The local Import API could not start on {database}: {error}. See its output above."
         ) from None
     _LOGGER.info("A local Import API loads into %s", database)
     return LocalApi(server.url, now)

@@ -33,24 +33,45 @@ def _refuse_state(_context: click.Context, _option: click.Parameter, given: str 
     """Say where a state goes: everybody tries it here once."""
     if given is not None:
         raise click.UsageError(
-            "A target takes no --state: it writes states to stdout. Save the last line, and give "
-            "it to the tap: tap-something --state FILE | target-stitch-import."
+            "A target has no --state option: it writes states to stdout. Save the last line, and "
+            "pass it to the tap: tap-something --state FILE | target-stitch-import."
         )
+
+
+_MORE = """\b
+Exit status:
+  0    everything is delivered or in the dead-letter file
+  65   invalid input, or refused by the service; the message names the line
+  69   the service was unavailable: run again later
+  70   internal error: report it
+  71   out of memory or threads
+  74   stdout or a file cannot be written to
+  76   the response is not from the Import API: check the URL and proxies
+  77   credentials refused: check token and region
+  78   configuration or command line
+  129, 130, 143  interrupted: run again
+
+\b
+Example:
+  tap-something | target-stitch-import -c config.json > states.jsonl
+
+To try it without an account, put {"region": "local"} into FILE and pipe a tap into
+`target-stitch-import -c FILE`: it loads into stitch-import.duckdb.
+"""
 
 
 @click.command(
     DISTRIBUTION,
     context_settings={"help_option_names": ["-h", "--help"], "allow_extra_args": True},
-    epilog="For a first run without an account, pipe a tap into `target-stitch-import -c FILE`, "
-    'with {"region": "local"} in the file: it loads into DuckDB.',
+    epilog=_MORE,
 )
 @click.version_option(VERSION, "--version", prog_name=DISTRIBUTION)
-@click.option("--about", is_flag=True, help="Show the settings and what this target can do.")
+@click.option("--about", is_flag=True, help="Show the settings and capabilities.")
 @click.option(
     "--format",
     "about_format",
     type=click.Choice(["json", "markdown"], case_sensitive=False),
-    help="How --about is shown.",
+    help="Output format of --about; text by default.",
 )
 @click.option(
     "-c",
@@ -58,16 +79,23 @@ def _refuse_state(_context: click.Context, _option: click.Parameter, given: str 
     "config_paths",
     multiple=True,
     metavar="FILE|ENV",
-    help="Configuration file, or ENV for the environment; can be given several times.",
+    help="Configuration file, or ENV for environment variables; repeatable, later ones win.",
 )
-@click.option("--input", "input_file", type=click.File("rb"), help="Read from a file, not stdin.")
-@click.option("-n", "--dry-run", is_flag=True, help="Check everything, send nothing.")
+@click.option(
+    "--input",
+    "input_file",
+    type=click.File("rb"),
+    help="Read messages from a file instead of stdin.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Validate everything, send nothing.")
 @click.option(
     "-o",
     "--output-file",
     metavar="FILE",
-    help="Save the request bodies, one a line: those delivered, or those a dry run would send. "
-    "Every run begins the file anew, and refuses one that holds anything else.",
+    help=(
+        "Save request bodies, one per line: those delivered, or those a dry run would send. The "
+        "file is overwritten; a file with other content is refused."
+    ),
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log every batch.")
 @click.option("-q", "--quiet", is_flag=True, help="Log warnings and errors only.")
@@ -90,9 +118,11 @@ def command(  # noqa: PLR0913 - one argument an option
     quiet: bool,
     **overrides: float | None,
 ) -> None:
-    """Deliver a Singer tap's output on stdin to Stitch, and write its states to stdout."""
+    """Read Singer messages from stdin, deliver them to Stitch, and write states to stdout."""
     if context.args:  # not repeated, as it may be a configuration with its token
-        raise click.UsageError("There is an argument that belongs to no option.")
+        raise click.UsageError(
+            "Unexpected argument on the command line. See `target-stitch-import --help`."
+        )
     if about:
         from target_stitch_import.about import about as page  # noqa: PLC0415 - not for a run
 
@@ -138,9 +168,11 @@ def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -
 
     source = input_file or (sys.stdin.buffer if sys.stdin else None)
     if source is None:
-        raise ConfigurationError("There is no stdin. Pipe a tap's output in, or use --input.")
+        raise ConfigurationError(
+            "Stdin is closed. Pipe a tap's output into the target, or use --input."
+        )
     if sys.stdout is None:
-        raise OutputError("There is no stdout, so no state could be written.")
+        raise OutputError("Stdout is closed, so no state can be written.")
     gc.set_threshold(GC_THRESHOLD)
     deliver(settings, Options(**options), source, sys.stdout.buffer)
 

@@ -16,7 +16,7 @@ def assert_never(value: NoReturn) -> NoReturn:
 class TargetError(Exception):
     """Ends the run with `exit_status`; its text is shown to the user as it is."""
 
-    exit_status = 70  # EX_SOFTWARE: never meant to be seen by itself
+    exit_status = 70  # EX_SOFTWARE: an internal error
 
 
 class InputError(TargetError):
@@ -85,8 +85,8 @@ def internal_error(error: BaseException) -> TargetError:
     """Return what is told of an exception that nobody meant: its type and place, and no values."""
     if isinstance(error, MemoryError) or _NO_THREAD in str(error):
         return ResourceError(
-            "The machine gives this process no more memory or threads. Raise the limit that it has "
-            "(`ulimit`, the container's), or lower `max_buffer_bytes`, `batch_size_bytes` and "
+            "The process is out of memory or threads. Raise its limit (`ulimit`, or the "
+            "container's), or lower `max_buffer_bytes`, `batch_size_bytes` and "
             "`max_in_flight_requests`."
         )
     at = error.__traceback__

@@ -100,8 +100,8 @@ class Files:
             if _clash(one, other):
                 a, b = sorted((one, other), key=lambda use: not use.writes)
                 raise ConfigurationError(
-                    f"{_opening(a)} and {b.name} are one file: one would destroy the other. Give "
-                    "each a file of its own."
+                    f"{_opening(a)} and {b.name} are the same file: one would overwrite the other. "
+                    "Use a different file for each."
                 )
         for use in self.uses:
             if isinstance(use.place, str) and (use.content or use.must_be_regular):
@@ -110,7 +110,7 @@ class Files:
     def written_as(self, descriptor: int) -> str | None:
         """Return the role of an open file that is written, and None for any other file.
 
-        Paths are looked up anew, as their files may have come into being since.
+        Paths are resolved again: their files may exist by now.
         """
         identity = _identity(Use("", descriptor))
         uses = (use for use in self.uses if use.writes and _identity(use) == identity)
@@ -170,7 +170,7 @@ def _identity(use: Use) -> tuple[int, int, str] | None:
         return None
     except ValueError:
         raise ConfigurationError(
-            f"{_opening(use)} cannot be used: it has characters that no path can have."
+            f"{_opening(use)} cannot be used: the path contains invalid characters."
         ) from None
     try:
         folder, name = _new_file(str(use.place))
@@ -227,8 +227,8 @@ def _check_content(use: Use, path: str, content: Content) -> None:
     is_right = content.recognises(head, last) if size else content.may_be_empty
     if not is_right:
         raise ConfigurationError(
-            f"{_opening(use)} cannot be used: the file is there and holds something other than "
-            f"{content.words}. It was left as it is: give another path, or move the file away."
+            f"{_opening(use)} cannot be used: the file exists and contains something other than "
+            f"{content.words}. It was not changed. Give another path, or move the file."
         )
 
 
@@ -247,15 +247,15 @@ def _check_folder(use: Use, path: str) -> None:
 def _refuse_type(use: Use, mode: int) -> NoReturn:
     found = _FILE_TYPES.get(stat.S_IFMT(mode), "something special")
     raise ConfigurationError(
-        f"{_opening(use)} cannot be used: it is {found}, and no regular file. Give the path of a "
+        f"{_opening(use)} cannot be used: it is {found}, not a regular file. Give the path of a "
         "file."
     )
 
 
 def _refuse_path(use: Use, error: OSError) -> NoReturn:
     raise ConfigurationError(
-        f"{_opening(use)} cannot be used: {error.strerror}. Give a path in a folder that exists, "
-        "for a file that may be read and written."
+        f"{_opening(use)} cannot be used: {error.strerror}. Give a path to a readable and writable "
+        "file in an existing folder."
     ) from None
 
 
@@ -348,7 +348,7 @@ PAGE = Content(
     lambda head, _: head.startswith(b"<!doctype html>") and b"<title>Run of " in head,
 )
 ANYTHING = Content("anything", lambda *_: True)
-"""Of a file that is new, or that is only added to."""
+"""For files that are new or only appended to."""
 DATABASE = Content("a DuckDB database", lambda head, _: head[8:12] == b"DUCK", may_be_empty=False)
 _JOURNAL_START = b"d\x00be\x00"
 JOURNAL = Content(

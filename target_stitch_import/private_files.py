@@ -35,7 +35,7 @@ def open_private(path: str, flags: int) -> int:
 
 def _make_private(status: os.stat_result, file: int) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "It is no regular file")
+        raise OSError(errno.EINVAL, "Not a regular file")
     if status.st_uid == os.geteuid() and status.st_mode & _OF_OTHERS:
         with suppress(OSError):  # not every file system has modes
             os.fchmod(file, 0o600)

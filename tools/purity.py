@@ -1,7 +1,7 @@
 """Holds the pure wings to what they may use: no clock, network, threads, chance, files or log.
 
-Whatever is not listed here is refused, so that a new way out has to be argued for.
-`python -m tools.purity` prints what breaks the rule.
+Anything not listed is refused, so a new dependency needs a decision. `python -m tools.purity`
+prints what breaks the rule.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _section(name: str, setting: dict[str, Any]) -> str:
     ]
     limits = [text.format(f"{setting[key]:,}") for key, text in LIMITS.items() if key in setting]
     if "enum" in setting:
-        limits = ["anything but " + ", ".join(f"`{each}`" for each in setting["enum"])]
+        facts.append("- Values: " + ", ".join(f"`{each}`" for each in setting["enum"]))
     if limits:
         facts.append(f"- Refused: {', '.join(limits)}")
     return f"### `{name}`\n\n{setting['description']}\n\n" + "\n".join(facts) + "\n"

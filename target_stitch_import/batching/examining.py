@@ -55,7 +55,7 @@ def examined(
 ) -> Iterator[Finding]:
     """Yield the records in their order: the bad ones, and between them the good ones together.
 
-    Then what their user should know about them.
+    Notes and repairs follow.
 
     Raises:
         InterruptedRunError: `look_around` says that there is no more time; it is asked before each.
@@ -86,7 +86,7 @@ def told(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
 
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
-    """Yield what becomes of a record whose text was no JSON: it may be repaired by now."""
+    """Yield what becomes of a record whose text was not JSON, and may have been repaired since."""
     mended, time = event.mended, api_time(event.time_extracted)
     if mended is None:
         refused = Refused(event.field, event.reason)
@@ -105,7 +105,7 @@ def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterat
 
 
 class _Said:
-    """What there is to tell of records that passed."""
+    """Collects notes and repairs of records that passed."""
 
     def __init__(self, stream: str) -> None:
         self._stream = stream
@@ -113,12 +113,12 @@ class _Said:
         self._repaired: Counter[tuple[str, str]] = Counter()
 
     def add(self, passed: Passed) -> None:
-        """Take what is to be told of a record."""
+        """Add those of a record."""
         self._notes |= passed.notes.items()
         self._repaired.update(passed.repaired)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield it."""
+        """Yield them as findings."""
         return _findings(self._stream, self._notes, self._repaired)
 
 

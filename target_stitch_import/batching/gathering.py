@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 GATHER_SECONDS = 0.5
 GATHERED_SHARE = 6
-"""What is gathered lies scattered over all that was read meanwhile, so it gets but a share of what
-may be buffered."""
+"""Gathered records keep whole chunks of input in memory, so they may use only this fraction of
+`max_buffer_bytes`."""
 ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
 
@@ -94,7 +94,7 @@ class Gathered:
 class Gathering:
     """What is gathered of all streams.
 
-    `since` is when the first of it came; it never goes back, as it stays until all is taken.
+    `since` is when the oldest gathered record came; it is reset only once nothing is gathered.
     `undated` has the streams of records whose `time_extracted` was no time, until it is emptied.
     """
 
@@ -137,8 +137,8 @@ class Gathering:
             if is_enough:
                 yield stream
         if self._of_streams:
-            # Those that wait keep what was read with them; the reader sees to it that this is not
-            # much more than the records themselves.
+            # Waiting records keep their chunk in memory; `singer.messages` copies them out where
+            # the chunk is much larger.
             text_bytes = sum([len(message.record) for message in messages])
             self.size += text_bytes + RECORD_BYTES * len(messages)
 

@@ -1,8 +1,8 @@
 """The streams' ways to the sender: their batches in order, and what has become of their messages.
 
 Law: an activation goes out only when nothing of its stream is in flight, and lets nothing pass
-until it has settled. One of a version that lacks a record is withheld, unless that is wanted: it
-would delete the rows of that record that are still there from before.
+until it has settled. The activation of a version that lacks a record is withheld, unless
+`activate_incomplete_versions` is set: activating would delete that record's earlier rows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Counts:
 class Lane:
     """Closed batches of one stream that wait for their turn.
 
-    `lacking` has the versions that lack a record set aside, with the first such one's sequence.
+    `lacking` maps each version that lacks a record to the sequence of the first one that was set
+    aside.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -64,7 +65,7 @@ class Lane:
         return bool(older)
 
     def join(self, batch: Batch) -> None:
-        """Queue up."""
+        """Add a closed batch to the queue."""
         self._waiting.append(batch)
 
     def leaving(self, *, withholds: bool) -> Iterator[Batch]:
@@ -106,7 +107,7 @@ class Lanes:
         self.replacing: deque[Batch] = deque()
         self.held_bytes = 0
         self.ready_or_in_flight = 0
-        """How many batches are; one that waits for its turn is not."""
+        """Batches in `ready` or in flight; those queued in a lane do not count."""
         self._withholds = not activate_incomplete
         self._lanes: dict[str, Lane] = {}
 

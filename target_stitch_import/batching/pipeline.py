@@ -53,12 +53,12 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.origin import BatchFile
 
 
-_NO_TIME = Advice("`time_extracted` of some records is no time, and is left out")
+_NO_TIME = Advice("`time_extracted` of some records is not a date-time and is omitted")
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineRules:
-    """What the user decided; the names are those of the settings."""
+    """What the user decided; `dead_letter` is `on_invalid_record: dead_letter`."""
 
     stream: StreamRules
     dead_letter: bool
@@ -110,7 +110,7 @@ class Pipeline:
 
     @property
     def to_note(self) -> deque[SetAside]:
-        """What was sent, and is to stand in the dead-letter file all the same."""
+        """Acknowledged activations to record in the dead-letter file: `replay` skips older ones."""
         return self._refusals.to_note
 
     @property
@@ -159,7 +159,7 @@ class Pipeline:
         self._refusals.tell()
 
     def end(self) -> None:
-        """Take notice that the input has ended by itself, and close all batches.
+        """Handle the regular end of input: settle activations without a table, close all batches.
 
         Raises:
             InputError: As `close`.
@@ -169,12 +169,12 @@ class Pipeline:
                 self._ledger.settle(each.span.epoch, 1)
             self._streams.notice(
                 stream,
-                Advice("ACTIVATE_VERSION came, and no SCHEMA: there is no table to activate"),
+                Advice("ACTIVATE_VERSION without a SCHEMA: there is no table to activate"),
             )
         self.close()
 
     def close(self) -> None:
-        """Close all batches, a few at a time: no more is read.
+        """Stop receiving and close all batches, a few at a time as requests become free.
 
         Raises:
             InputError: A record is refused; all others are on their way.
@@ -296,11 +296,11 @@ class Pipeline:
             self._declare(name, (name,), clock_ns)
 
     def _declare(self, stream: str, aliases: Sequence[str], clock_ns: int) -> None:
-        """Enter the activations that waited for the SCHEMA of `stream`, which is now those."""
+        """Activate what waited for the SCHEMA of `stream`, once under each of its `aliases`."""
         for waiting in self._undeclared.take(stream):
             for number, alias in enumerate(aliases):
                 span = waiting.span
-                if number > 0:  # of a stream that a map makes several of, the first one has it
+                if number > 0:  # of the streams that a map makes of one, the first keeps it
                     span = self._enter(1, span.line, None, clock_ns)
                 self._activate(self._streams[alias], waiting.version, span)
             if not aliases:
@@ -413,7 +413,7 @@ class Pipeline:
         return sorted(sizes, key=sizes.__getitem__, reverse=True)
 
     def _close_largest(self) -> None:
-        """Close enough to keep the requests busy; the fewer, the larger the others can get.
+        """Close just enough batches to keep all requests busy; open ones keep growing.
 
         As finding the largest is not free, small ones are closed by the dozen.
         """
@@ -435,15 +435,15 @@ class Pipeline:
         self._withhold()
 
     def _withhold(self) -> None:
-        """Set the activations aside that must not be sent."""
+        """Set withheld activations aside."""
         while self._lanes.withheld:
             batch = self._lanes.withheld.popleft()
             self._refusals.activation(batch)
             self._streams.notice(
                 batch.stream,
                 Advice(
-                    f"version {batch.version} is not activated, as records of it were set aside: "
-                    "its table keeps its former version. Repair the records and replay the "
-                    "dead-letter file"
+                    f"version {batch.version} is not activated, because records of it were set "
+                    "aside; the table keeps its previous version. Repair the records and replay "
+                    "the dead-letter file"
                 ),
             )

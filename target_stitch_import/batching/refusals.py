@@ -1,7 +1,7 @@
 """Messages that must not be sent: set aside, or the reason why the run ends.
 
-Law: what is set aside stands in the order of its stream, an activation behind the records that it
-would have lost. Where nothing is set aside, the run ends with the first one of the input.
+Law: messages are set aside in the order of their stream, an activation after the records whose rows
+it would have deleted. Where nothing is set aside, the run ends with the first one of the input.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Refusals:
         span = bad.span
         if not self._sets_aside:
             text = (
-                f"{origin(span.line, span.file)}: a record of stream {quoted(stream.name)} cannot "
-                f"be sent: {bad.refused}. With `on_invalid_record: dead_letter` such records are "
-                "set aside."
+                f"{origin(span.line, span.file)}: invalid record in stream {quoted(stream.name)}: "
+                f"{bad.refused}. With `on_invalid_record: dead_letter`, such records are set aside "
+                "instead."
             )
             if self._first is None or span.sequence < self._first[0]:
                 self._first = span.sequence, bad.refused.error(text)

@@ -1,4 +1,4 @@
-"""Messages that are not sent, and are settled all the same once they are safe."""
+"""Messages that are set aside: not sent, and settled once they are in the dead-letter file."""
 
 from __future__ import annotations
 

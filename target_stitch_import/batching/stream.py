@@ -28,7 +28,7 @@ NO_KEYS = frozenset({"object", "array", "null"})
 
 @dataclass(frozen=True, slots=True)
 class StreamRules:
-    """What the user decided about all streams; the names are those of the settings."""
+    """What the user decided about all streams; `append_only` is `load_method: append-only`."""
 
     validate_records: bool
     naive_datetimes: str
@@ -148,7 +148,7 @@ class Stream:
 
 
 def _words_on_defect(where: str, defect: SchemaDefectError) -> str:
-    return f"{where} is no schema that the Import API takes: {defect}."
+    return f"{where} is not a schema that the Import API accepts: {defect}."
 
 
 class _Known:

@@ -59,8 +59,8 @@ class Streams:
         """
         if name not in self._current:
             raise StreamUnknownError(
-                f"Line {line}: {kind} of stream {quoted(name)} came before its SCHEMA. Check that "
-                "the tap writes a SCHEMA first."
+                f"Line {line}: {kind} of stream {quoted(name)} precedes its SCHEMA. Check that the "
+                "tap writes a SCHEMA first."
             )
         return self._current[name]
 
@@ -98,7 +98,7 @@ class Streams:
         for each in stream.advice:
             self.notice(name, each)
         if former and former.key_names != stream.key_names:
-            self.notice(name, Advice("the key properties changed in mid-stream"))
+            self.notice(name, Advice("the key properties changed during the run"))
         like = self._names.setdefault(name.lower(), name)
         if like != name:
             self.notice(

@@ -23,7 +23,8 @@ def check_text(name: str, value: Any) -> None:
         msgspec.json.encode(value)
     except UnicodeError:
         raise ConfigurationError(
-            f"Setting `{name}` holds half a surrogate pair, such as \\ud800, which is no character."
+            f"Setting `{name}` contains an unpaired surrogate, such as \\ud800, which is not "
+            "a character."
         ) from None
     except RecursionError:
         raise ConfigurationError(f"Setting `{name}` is nested too deeply.") from None
@@ -41,7 +42,8 @@ def check_path(name: str, path: str) -> None:
         is_name = False
     if not is_name:
         raise ConfigurationError(
-            f"Setting `{name}` holds a character that no file name can have, such as U+0000."
+            f"Setting `{name}` contains a character that is not allowed in file names, such as "
+            "U+0000."
         )
 
 
@@ -64,8 +66,8 @@ def check_token(token: str) -> None:
     """
     if not (token.isascii() and token.isprintable() and token and " " not in token):
         raise ConfigurationError(
-            "Setting `token` is empty, or has a space, a line break or other characters that no "
-            "token has. Copy it once more."
+            "Setting `token` is empty, or contains a space, a line break or another character "
+            "that is not valid in a token. Copy the token again."
         )
 
 
@@ -87,9 +89,9 @@ def check_url(name: str, url: str) -> None:
             f"Setting `{name}` must be a URL such as https://api.stitchdata.com."
         )
     if parts.username or parts.password:
-        raise ConfigurationError(f"Setting `{name}` must hold no user name or password.")
+        raise ConfigurationError(f"Setting `{name}` must not contain a user name or password.")
     if parts.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(
-            f"Setting `{name}` must start with https://: the token would travel in the open. "
-            "`http` is taken only for this machine itself."
+            f"Setting `{name}` must start with https://: otherwise the token would be sent "
+            "unencrypted. `http` is allowed only for the local machine."
         )

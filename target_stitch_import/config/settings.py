@@ -47,7 +47,9 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     ] = None
     client_id: Annotated[
         int | str | None,
-        _about("Stitch client ID; used by push and validate, accepted and unused by batch."),
+        _about(
+            "Stitch client ID. `stitch-import push` and `validate` need it; the target ignores it."
+        ),
     ] = None
     region: Annotated[
         Literal["us", "eu", "local"],
@@ -59,8 +61,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     api_url: Annotated[
         str | None,
         _about(
-            "Another base URL than the region's, such as `http://127.0.0.1:8087`. `http` is "
-            "taken only for this machine itself."
+            "Base URL to use instead of the region's, such as `http://127.0.0.1:8087`. `http` is "
+            "allowed only for the local machine."
         ),
     ] = None
     local_database: Annotated[str, _about("DuckDB file of `region: local`.")] = (
@@ -68,34 +70,34 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     )
     batch_size_rows: Annotated[
         Annotated[int, Meta(ge=1, le=MAX_MESSAGES)],
-        _about("Messages in one batch, at most 20,000."),
+        _about("Maximum number of messages in a batch."),
     ] = MAX_MESSAGES
     batch_size_bytes: Annotated[
         Annotated[int, Meta(ge=1_000, le=MAX_BODY_BYTES)],
         _about(
-            "Bytes of one request body, at most 20,000,000. A lone larger message may still go "
-            "up to 20,000,000."
+            "Maximum size of a request body in bytes. A single larger message is still sent, up "
+            "to 20,000,000 bytes."
         ),
     ] = 4_000_000
     batch_delay_seconds: Annotated[
         Annotated[float, Meta(ge=0)],
-        _about("The longest a record waits in a buffer, in seconds, also while stdin is quiet."),
+        _about("Maximum time a record waits in a buffer, in seconds, even while stdin is idle."),
     ] = 60
     max_in_flight_requests: Annotated[
-        Annotated[int, Meta(ge=1, le=64)], _about("Concurrent requests.")
+        Annotated[int, Meta(ge=1, le=64)], _about("Maximum number of concurrent requests.")
     ] = 4
     max_buffer_bytes: Annotated[
         Annotated[int, Meta(ge=100_000)],
         _about(
-            "Bound on the bytes buffered and in flight; when it is reached, reading stops until "
-            "there is room."
+            "Maximum bytes buffered and in flight. When it is reached, the target stops reading "
+            "until requests complete."
         ),
     ] = 64_000_000
     request_timeout_seconds: Annotated[
         Annotated[float, Meta(gt=0, le=86_400)],
         _about(
-            "The longest one request may take, from connecting to the last byte of its answer, in "
-            "seconds; for each 50 kB of its body it gets a second more."
+            "Timeout of a request in seconds, from connecting to the last byte of the response, "
+            "plus one second per 50 kB of body."
         ),
     ] = 120
     max_retry_seconds: Annotated[
@@ -105,30 +107,35 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     validate_records: Annotated[
         bool,
         _about(
-            "Check records locally before sending: against the schema, and their keys. Without it "
-            "the Import API alone does; finding the bad one of a batch takes requests then."
+            "Validate records and their keys locally before sending. If false, only the Import "
+            "API validates them, and isolating an invalid record costs extra requests."
         ),
     ] = True
     on_invalid_record: Annotated[
         Literal["fail", "dead_letter"],
         _about(
-            "What becomes of a record that is refused, locally or by the service: `fail` ends the "
-            "run, `dead_letter` sets the record aside in `dead_letter_path`."
+            "What to do with a record that is refused, locally or by the service: `fail` ends the "
+            "run; `dead_letter` writes the record to `dead_letter_path` and continues."
         ),
     ] = "fail"
     dead_letter_path: Annotated[
         str | None,
-        _about("JSON lines file for records set aside; required by `dead_letter`."),
+        _about(
+            "JSON lines file for refused records; required with `on_invalid_record: dead_letter`."
+        ),
     ] = None
     dead_letter_limit: Annotated[
         Annotated[int, Meta(ge=0)],
-        _about("Records set aside before the run stops with exit status 65."),
+        _about(
+            "Maximum number of records set aside in a run; one more ends it with exit status 65."
+        ),
     ] = 1000
     naive_datetimes: Annotated[
         Literal["utc", "fail", "keep"],
         _about(
-            "Where records are checked, a `date-time` without offset: `utc` appends `Z` and warns "
-            "once a field, `fail` refuses the record, `keep` sends it as it is."
+            "What to do with a `date-time` without an offset: `utc` appends `Z` and warns once "
+            "per field, `fail` refuses the record, `keep` sends it unchanged. Has no effect with "
+            "`validate_records: false`."
         ),
     ] = "utc"
     repairs: Annotated[
@@ -143,33 +150,32 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             ]
         ],
         _about(
-            "Values that are repaired instead of refused, each counted in the summary: "
-            "`nan_to_null` (NaN and infinities), `strip_nul` (takes U+0000 out of texts), "
-            "`replace_surrogates` (half a surrogate pair becomes U+FFFD), `round_decimals` (to the "
-            "`multipleOf`, half to even), `invalid_dates_to_null` (date-times that do not exist), "
-            "`clamp_dates` (years outside 1 to 9999). With `validate_records: false` only "
-            "`nan_to_null` and `replace_surrogates` can be found."
+            "Invalid values to repair instead of refusing the record; each repair is counted in "
+            "the summary: `nan_to_null` (NaN and infinities), `strip_nul` (removes U+0000 from "
+            "strings), `replace_surrogates` (an unpaired surrogate becomes U+FFFD), "
+            "`round_decimals` (to the `multipleOf`, half to even), `invalid_dates_to_null` "
+            "(date-times that do not exist), `clamp_dates` (years outside 1 to 9999). With "
+            "`validate_records: false`, only `nan_to_null` and `replace_surrogates` are allowed."
         ),
     ] = []
     process_activate_version_messages: Annotated[
-        bool, _about("Activate table versions when the tap says so.")
+        bool, _about("Activate table versions on ACTIVATE_VERSION messages.")
     ] = True
     activate_incomplete_versions: Annotated[
         bool,
         _about(
-            "Activate a table version that lacks records set aside, too. Otherwise its activation "
-            "is set aside behind them, and the table keeps its former version until they are "
-            "repaired and replayed."
+            "Activate a table version even if records of it were set aside. If false, the "
+            "activation is set aside as well, and the table keeps its previous version until the "
+            "records are repaired and replayed."
         ),
     ] = False
-    table_prefix: Annotated[
-        str | None, _about("Put before the name of every table, in all requests.")
-    ] = None
+    table_prefix: Annotated[str | None, _about("Prefix for the name of every table.")] = None
     load_method: Annotated[
         Literal["upsert", "append-only", "overwrite"],
         _about(
-            "`upsert` by key where a stream has one; `append-only` sends no key names. "
-            "`overwrite` is refused: the Import API cannot do it."
+            "`upsert` replaces rows by key in streams with key properties; `append-only` sends no "
+            "key names, so every record is a new row. `overwrite` is refused: the Import API does "
+            "not support it."
         ),
     ] = "upsert"
     stream_maps: Annotated[
@@ -180,7 +186,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         ),
     ] = None
     stream_map_config: Annotated[
-        dict[str, Any] | None, _about("Values for the expressions of `stream_maps`.")
+        dict[str, Any] | None, _about("Variables (`config`) for the expressions in `stream_maps`.")
     ] = None
     faker_config: Annotated[
         dict[str, Any] | None,
@@ -189,24 +195,25 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     flattening_enabled: Annotated[
         bool | None,
         _about(
-            "Flatten nested objects into columns, as in the SDK. Lists, and objects that are not "
-            "flattened, become JSON text; columns without a type take any value."
+            "Flatten nested objects into columns, as in the SDK. Arrays, and objects below "
+            "`flattening_max_depth`, become JSON strings; columns without a type accept any value."
         ),
     ] = None
     flattening_max_depth: Annotated[
-        Annotated[int, Meta(ge=0)] | None, _about("How many levels are flattened.")
+        Annotated[int, Meta(ge=0)] | None, _about("Number of levels to flatten.")
     ] = None
     flattening_max_key_length: Annotated[
-        Annotated[int, Meta(ge=1)] | None, _about("The longest name that flattening makes.")
+        Annotated[int, Meta(ge=1)] | None,
+        _about("Maximum length of a flattened name (SDK default: 255)."),
     ] = None
     flattening_separator: Annotated[
-        str | None, _about("What stands between the parts of a flattened name.")
+        str | None, _about("Separator between the parts of a flattened name (SDK default: `__`).")
     ] = None
     batch_root: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         _about(
             "Directory in which the tap writes its batch files, `storage.root` of its "
-            "`batch_config`. BATCH messages are taken only where it is set, and only files within "
+            "`batch_config`. BATCH messages are accepted only if it is set, and only files within "
             "it are read."
         ),
     ] = None
@@ -214,11 +221,14 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         str | None, _about("Where the end-of-run summary is written, as JSON.")
     ] = None
     small_batch_url: Annotated[
-        str | None, _about("As in target-stitch: where bodies up to 4,000,000 bytes go.")
+        str | None,
+        _about(
+            "As in target-stitch: URL for bodies up to 4,000,000 bytes. `api_url` overrides it."
+        ),
     ] = None
-    big_batch_url: Annotated[str | None, _about("As in target-stitch: where larger bodies go.")] = (
-        None
-    )
+    big_batch_url: Annotated[
+        str | None, _about("As in target-stitch: URL for larger bodies. `api_url` overrides it.")
+    ] = None
     batch_size_preferences: Annotated[
         dict[str, Any] | None,
         _about(
@@ -228,10 +238,11 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     ] = None
     turbo_boost_factor: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
-        _about("As in target-stitch: sets `max_in_flight_requests`."),
+        _about("As in target-stitch: overrides `max_in_flight_requests`."),
     ] = None
     disable_collection: Annotated[
-        bool | None, _about("As in target-stitch; nothing is ever collected.")
+        bool | None,
+        _about("As in target-stitch; accepted without effect, because no usage data is collected."),
     ] = None
 
     @classmethod
@@ -251,7 +262,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             name = where.strip("`.") or "configuration"
             if allowed := allowed_values(name):
                 what = f"it must be {allowed}"
-            raise ConfigurationError(f"Setting `{name}` cannot be used: {what}.") from None
+            raise ConfigurationError(f"Setting `{name}` is invalid: {what}.") from None
         settings.check(dry_run=dry_run)
         return settings
 
@@ -264,8 +275,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         self._check_values()
         if self.load_method == "overwrite":
             raise ConfigurationError(
-                "Setting `load_method` cannot be `overwrite`: the Import API has no way to "
-                "overwrite a table. Use `upsert` or `append-only`."
+                "Setting `load_method` cannot be `overwrite`: the Import API cannot overwrite a "
+                "table. Use `upsert` or `append-only`."
             )
         if self.on_invalid_record == "dead_letter" and not self.dead_letter_path:
             raise ConfigurationError(
@@ -275,8 +286,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         unchecked = () if self.validate_records else _FOUND_BY_CHECKS.intersection(self.repairs)
         if unchecked:
             raise ConfigurationError(
-                f"Setting `repairs` cannot have `{min(unchecked)}` with `validate_records: false`: "
-                "only the check of a record finds such values."
+                f"Setting `repairs` cannot contain `{min(unchecked)}` with `validate_records: "
+                "false`: only validation finds such values."
             )
         if self.flattening_enabled and self.flattening_max_depth is None:
             raise ConfigurationError(

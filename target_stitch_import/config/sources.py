@@ -48,7 +48,7 @@ def read_config(paths: Sequence[str], tell: Callable[[str], None]) -> dict[str, 
             config |= given
             known = setting_names()
             for name in (each for each in given if each not in known):
-                note = f"Setting {quoted(name)} is not known, and does nothing.{explain(name)}"
+                note = f"Unknown setting {quoted(name)} is ignored.{explain(name)}"
                 tell(note)
     return config
 
@@ -70,10 +70,7 @@ def from_environment(
             continue
         setting = name.lower()
         if setting not in hints:
-            note = (
-                f"The environment variable {quoted(variable)} is not known, and does nothing."
-                f"{explain(setting)}"
-            )
+            note = f"Unknown environment variable {quoted(variable)} is ignored.{explain(setting)}"
             tell(note)
         elif text:
             config[setting] = _converted(variable, text, hints[setting])
@@ -102,8 +99,8 @@ def _converted(variable: str, text: str, hint: Any) -> Any:
 def _read_file(path: str) -> dict[str, Any]:
     if _INLINE.search(path) and not _exists(path):
         raise ConfigurationError(
-            "The configuration is given on the command line itself, where others can see it. Put "
-            "it into a file that only you may read, and give the name of that: --config FILE."
+            "The configuration is on the command line, where other users can see it. Put it into "
+            "a file that only you can read, and pass its name: --config FILE."
         )
     try:
         given = json.loads(Path(path).read_bytes())

@@ -12,14 +12,14 @@ class Failure(Enum):
     """Why there is no answer. The value tells a user."""
 
     UNREACHABLE = "no connection"
-    UNRESOLVED = "no connection, as the host name does not resolve"
-    REFUSED = "no connection, as it is refused"
-    PROXY_REFUSED = "no connection, as the proxy refuses it"
-    LOST = "the connection broke off"
-    TIMED_OUT = "no answer in time"
-    CUT_OFF = "the answer was cut off"
+    UNRESOLVED = "no connection: the host name does not resolve"
+    REFUSED = "connection refused"
+    PROXY_REFUSED = "the proxy refused the connection"
+    LOST = "the connection was lost"
+    TIMED_OUT = "no response in time"
+    CUT_OFF = "the response is incomplete"
     UNTRUSTED = "TLS failed"
-    UNSENDABLE = "the request cannot be sent at all"
+    UNSENDABLE = "the request cannot be sent"
 
     @property
     def is_ambiguous(self) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LEAST_LEARNED_BYTES = 1_000
 LEAST_LEFT_SECONDS = 0.001
-"""No try is worth less; sums of waits are no more exact than that."""
+"""Less time than this counts as none: sums of waits are not more exact."""
 
 
 class Part(Protocol):
@@ -110,7 +110,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What to do about a refused record, and about a service that stays away; of a run."""
+    """Hints in errors: about a refused record, and an unavailable service. Defaults: a run's."""
 
     refused: str = "With `on_invalid_record: dead_letter` such records are set aside."
     unavailable: str = (
@@ -196,8 +196,8 @@ def until_answered(
         if left < LEAST_LEFT_SECONDS or verdict.at_least_seconds > left:
             hints = " ".join(filter(None, (verdict.advice, rules.hints.unavailable)))
             raise ServiceUnavailableError(
-                f"The Import API did not take {where} after {tries} tries in {spent:.0f} seconds: "
-                f"{verdict.reason}. {hints}"
+                f"The Import API did not accept {where} after {tries} attempts in {spent:.0f} "
+                f"seconds: {verdict.reason}. {hints}"
             )
         # The last try comes when the time is up, and not before.
         wait = min(wait_seconds(tries, verdict.at_least_seconds, rules.chance()), left)
@@ -227,9 +227,9 @@ def _refused(
         )
     if judgement.condemns_all():
         raise InputError(
-            f"{where}: the Import API refuses record after record, {judgement} so far; the "
-            f"last one of stream {stream}: {verdict.reason}. Something is wrong with them "
-            "altogether, so the run stops instead of setting them aside."
+            f"{where}: the Import API refused too many records in a row ({judgement} so far), the "
+            f"last one of stream {stream}: {verdict.reason}. The problem seems to affect all "
+            "records, so the run stops instead of setting them aside."
         )
     return SetAside(
         part.stream,

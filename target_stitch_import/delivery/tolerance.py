@@ -1,8 +1,8 @@
 """How many bad records a run puts up with, those that it finds and those that the service refuses.
 
-Law: the limit of records set aside is of a whole run. A service that refuses record after record
-has no bad records: something is wrong with all of them, and the run ends. Those before the last
-one may have been set aside by then, as it took the last one to know.
+Law: the limit of records set aside is of a whole run. When the service refuses record after record,
+the fault is not in single records, and the run ends; those refused first may have been set aside
+already.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A verdict for every answer of the Import API, and the wait before the next try. Pure.
 
-Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and what
-was acknowledged, or may never be, is not sent again.
+Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and
+nothing is sent again that was acknowledged or was refused for good.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
     if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
             ProtocolError(
-                f"The Import API cannot be reached, {answer.failure.value}: {answer.detail}. Check "
-                "`api_url`, the machine's clock and certificates, and in the environment the "
-                "proxies and REQUESTS_CA_BUNDLE."
+                f"Cannot connect to the Import API, {answer.failure.value}: {answer.detail}. Check "
+                "`api_url`, the machine's clock and certificates, proxy variables and "
+                "REQUESTS_CA_BUNDLE."
             )
         )
     if answer.failure is not None or answer.status is None:
@@ -110,14 +110,14 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
 
 def _no_acknowledgement(content: Content, status: int, said: str) -> TryAgain | Stop:
     if content is Content.ERROR:
-        return TryAgain(f"an acknowledgement that says error: {said}")
+        return TryAgain(f"a 2xx response that reports an error: {said}")
     if content is Content.UNCLEAR:
-        return TryAgain(f"an acknowledgement that cannot be read whole: {said}", ambiguous=True)
+        return TryAgain(f"an unclear 2xx response: {said}", ambiguous=True)
     return Stop(
         ProtocolError(
-            f"The answer with status {status} is {content.value}, which is not the Import API's, "
-            "so nothing counts as delivered. Check `api_url`, and whether a proxy or login page "
-            "stands in between."
+            f"The response with status {status} is {content.value}, so it is not from the Import "
+            "API and nothing counts as delivered. Check `api_url`, and whether a proxy or login "
+            "page is in between."
         )
     )
 
@@ -156,7 +156,7 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
             "Check `api_url` and whether a proxy or login page stands in between."
         )
     return ProtocolError(
-        f"The answer is not the Import API's: {said}. Check `api_url`, and proxies in between."
+        f"The response is not from the Import API: {said}. Check `api_url` and proxies."
     )
 
 

@@ -41,7 +41,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option(
     "--database",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="DuckDB file to load into; without it, memory that is gone afterwards.",
+    help="DuckDB file to load into; without it, data is kept in memory.",
 )
 @click.option(
     "--accounts",
@@ -51,14 +51,17 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option(
     "--region",
     type=click.Choice(["us", "eu"]),
-    help="Data pipeline region to play: that of the accounts, or us.",
+    help="Data pipeline region to emulate; default: the accounts file's, or us.",
 )
 @click.option(
     "--destination",
     default=Options.destination,
     show_default=True,
     callback=_destination,
-    help="Destination whose names, limits and types to follow.",
+    help=(
+        "Destination whose naming rules, limits and types to emulate: postgresql, redshift, "
+        "snowflake, bigquery, databricks, synapse, sqlserver or mysql."
+    ),
 )
 @click.option(
     "--nested",
@@ -71,7 +74,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     default=Options.kept_bytes,
     show_default=True,
     type=click.IntRange(0),
-    help="How much of accepted requests to keep for /_local/requests.",
+    help="Bytes of accepted requests to keep for /_local/requests.",
 )
 @click.option(
     "--max-body-bytes",
@@ -118,24 +121,26 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     "count_data_points",
     flag_value=False,
     default=True,
-    help="Do not refuse over 10,000 data points.",
+    help="Accept records with more than 10,000 data points.",
 )
 @click.option(
     "--strict-push",
     is_flag=True,
     help="Refuse namespace, switch_view and client_id as text in a push.",
 )
-@click.option("--live-messages", is_flag=True, help="Word violations as the live service does.")
+@click.option(
+    "--live-messages", is_flag=True, help="Use the live service's wording for schema violations."
+)
 @click.option(
     "--stop-with-stdin",
     is_flag=True,
-    help="End when stdin does: the child of a test runner that cannot outlive it.",
+    help="Stop when stdin is closed; for child processes of test runners.",
 )
 def serve(*, stop_with_stdin: bool, **given: Any) -> None:
-    """Serve a local Import API, with its page at /.
+    """Run a local Import API with a web page.
 
-    Prints `listening on URL` once it answers, and goes on until it is interrupted. Stitch Connect's
-    requests for sources and tokens are answered too.
+    Prints `listening on URL` when it is ready, and runs until it is interrupted. Also serves Stitch
+    Connect's endpoints for sources and tokens.
     """
     try:
         require_extra()

@@ -110,16 +110,17 @@ def warnings(summary: Summary, setting: Setting) -> Iterator[str]:
     if summary.set_aside and setting.dead_letter_path and not setting.dry_run:
         are = "is" if summary.set_aside == 1 else "are"
         yield (
-            f"{counted(summary.set_aside, 'record')} {are} in {setting.dead_letter_path}, set "
-            "aside and not delivered. Repair them there, then send them with `stitch-import replay`"
+            f"{counted(summary.set_aside, 'record')} {are} set aside in "
+            f"{setting.dead_letter_path} and not delivered. Repair them there, "
+            "then send them with `stitch-import replay`"
         )
     for table_name, reason, count in _most(summary.rejected):
         yield f"Table {table_name}: {counted(count, 'row')} rejected while loading: {reason}"
     if summary.rejected:
         yield (
-            f"{counted(summary.rejected_rows, 'row')} rejected while loading: acknowledged, but in "
-            "no table of their own. `_sdc_rejected` has them with their reasons: stitch-import "
-            f"tables --database {shlex.quote(setting.database or '')}"
+            f"{counted(summary.rejected_rows, 'row')} rejected while loading: acknowledged, but "
+            "not in their tables. `_sdc_rejected` lists them with reasons: stitch-import tables "
+            f"--database {shlex.quote(setting.database or '')}"
         )
 
 
@@ -133,7 +134,7 @@ def steps(summary: Summary, setting: Setting) -> Iterator[Step]:
     path = setting.dead_letter_path
     if summary.set_aside and path:
         replay = f"stitch-import replay{setting.configuration} {shlex.quote(path)}"
-        yield Step("To send what was set aside, once it is repaired", replay)
+        yield Step("To send the repaired dead letters", replay)
 
 
 def table(summary: Summary, done: str, columns: int) -> list[str]:
@@ -239,7 +240,7 @@ def _overview(summary: Summary, setting: Setting) -> Iterator[str]:
             "in streams without keys, their rows may be there twice"
         )
     if summary.unavailable_seconds >= 1:
-        yield f"The Import API took nothing for {duration(summary.unavailable_seconds)}"
+        yield f"Import API unavailable for {duration(summary.unavailable_seconds)}"
     if summary.seconds_without_room >= 1:
         yield (
             f"Reading waited {duration(summary.seconds_without_room)} for the Import API, as the "

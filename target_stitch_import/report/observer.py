@@ -69,7 +69,7 @@ class Ending:
 
 @dataclass(slots=True)
 class RunObserver:
-    """Hears what happens in a run, and tells it; `due` is when it wants to hear from the clock.
+    """Counts and reports what happens in a run; `due` is when `tick` is next needed.
 
     Where there is no `dead_letter_path`, nobody is told of single records that are set aside.
     `clock` gives seconds that never step back, `wall_clock` seconds since 1970.
@@ -151,8 +151,9 @@ class RunObserver:
         if repair not in repairs:
             if repair == RESPELLED:
                 _LOGGER.warning(
-                    "Stream %s: field %s: date-times are rewritten as 2024-01-31T23:59:59Z or with "
-                    "+01:00, which the Import API asks for, and counted at the end of the run.",
+                    "Stream %s: field %s: date-times are rewritten to the format that the Import "
+                    "API requires (2024-01-31T23:59:59Z or +01:00), and counted at the end of the "
+                    "run.",
                     quoted(stream),
                     quoted(field),
                 )
@@ -199,7 +200,7 @@ class RunObserver:
         self._warns_at = now + WARNING_SECONDS
         until = self.wall_clock() + since + self.max_retry_seconds - now
         _LOGGER.warning(
-            "Nothing has reached the Import API yet: %s. %s It is tried again until %s.",
+            "No request has reached the Import API yet: %s. %s Retrying until %s.",
             outage.reason,
             outage.advice,
             datetime.fromtimestamp(until).astimezone().strftime("%Y-%m-%d %H:%M:%S"),

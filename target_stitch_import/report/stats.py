@@ -22,7 +22,7 @@ OTHER_REASONS = "other reasons"
 
 
 class Latencies:
-    """How long requests took, counted in buckets a twelfth wide; the slowest is kept as it is."""
+    """How long requests took, counted in buckets 9 % wide; the slowest is kept exactly."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -99,7 +99,7 @@ class Vitals:
 class History:
     """A run over time: samples ever farther apart, so that there are never more than `most`.
 
-    Of samples that are put together the later counts; of what is on its way, the peak.
+    Merged samples keep the later totals and the peak of what was in flight.
     """
 
     def __init__(self, interval_seconds: float = 0.1, most: int = MAX_SAMPLES) -> None:

@@ -177,5 +177,5 @@ def read_summary(text: bytes, name: str) -> Summary:
         return msgspec.json.decode(text, type=Summary)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
-            f"{name} is no summary of a run: {error}. Give the file that `summary_path` names."
+            f"{name} is not a run summary: {error}. Give the file named by `summary_path`."
         ) from None

@@ -114,7 +114,7 @@ def _no_json(column: _Texts) -> list[int]:
 class _Texts:
     """One text a value, null for JSON's null; `mark` stands on both sides of each value.
 
-    The mark is left to be joined with what stands around: that saves a pass over the texts.
+    The mark is added when values are joined, which saves a pass over them.
     """
 
     values: Array
@@ -273,7 +273,7 @@ def _check_years(numbers: Array, least: int, beyond: int) -> None:
     ends = pc.min_max(numbers).as_py()
     if ends["min"] is not None and not least <= ends["min"] <= ends["max"] < beyond:
         is_outside = pc.or_(pc.less(numbers, least), pc.greater_equal(numbers, beyond))
-        raise InexactError(_first(is_outside), "holds a date outside of the years 1 to 9999")
+        raise InexactError(_first(is_outside), "contains a date outside the years 1 to 9999")
 
 
 def _first(are: Array) -> int:

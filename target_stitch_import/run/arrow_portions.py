@@ -1,7 +1,7 @@
 """Arrow record batches cut to portions of bounded size, measured by what they become as JSON.
 
-Law: nothing is written before it is measured. What a dictionary says once, the rows of a batch may
-hold a million times.
+Law: rows are measured before they are written: a dictionary value may be repeated in a million
+rows.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ class BatchFiles:
         where = f"Line {batch.line}: BATCH of stream {quoted(batch.stream)}"
         if self._root is None:
             raise InputError(
-                f"{where} is not taken, as `batch_root` is not set. Set it to the directory in "
-                "which the tap writes its batch files, or switch off the tap's `batch_config`."
+                f"{where} is refused, because `batch_root` is not set. Set it to the directory in "
+                "which the tap writes its batch files, or disable the tap's `batch_config`."
             )
         _check_encoding(where, batch)
         for entry in batch.manifest:
@@ -95,12 +95,12 @@ def _check_encoding(where: str, batch: RecordFiles) -> None:
     form, compression = batch.encoding.get("format"), batch.encoding.get("compression")
     if form not in _FORMATS:
         raise InputError(
-            f"{where} has the format {quoted(str(form))}. Known are {', '.join(_FORMATS)}."
+            f"{where} has the format {quoted(str(form))}. Supported: {', '.join(_FORMATS)}."
         )
     # Inside Parquet, each column says for itself how it is compressed.
     if form == "jsonl" and compression not in _COMPRESSIONS:
         raise InputError(
-            f"{where} has the compression {quoted(str(compression))}. Known are gzip and none."
+            f"{where} has the compression {quoted(str(compression))}. Supported: `gzip` and `none`."
         )
 
 
@@ -119,13 +119,13 @@ def _path_within(root: Path, entry: str) -> Path:
     """
     scheme, mark, rest = entry.partition("://")
     if mark and scheme != "file":
-        raise _UnreadableError("is not on this machine: only files are read")
+        raise _UnreadableError("is not on this machine: only local files are read")
     names = [unquote(rest), rest] if mark else [entry]
     try:
         paths = [(root / name).resolve() for name in names]
         path = next((each for each in paths if each.exists()), paths[0])
     except (ValueError, RuntimeError):
-        raise _UnreadableError("has a name that leads nowhere") from None
+        raise _UnreadableError("does not exist") from None
     if not path.is_relative_to(root):
         raise _UnreadableError(f"is not in `batch_root`, {root}")
     return path

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 UPSERT = "upsert"
 ACTIVATE_VERSION = "activate_version"
-"""What a line asks for once all is well again; as in requests. Those of records do not say it."""
+"""Values of `action` in a line, as in requests; record lines omit it."""
 ACTIVATED = "activated"
-"""What a line says of a version that was loaded since: older ones of its table are replaced."""
+"""`action` of the note that a version was activated later and replaces older ones."""
 
 
 class Shelf(Protocol):

@@ -1,4 +1,4 @@
-"""Schemas as the SDK flattens them right: each column declared as what its values then are.
+"""Prepares schemas so that the SDK's flattening declares each column as what its values become.
 
 The SDK goes by a column's `type`, and writes as JSON text what it does not flatten. Law: a value
 that the tap's schema takes, the flattened schema takes as the SDK delivers it.

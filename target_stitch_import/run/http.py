@@ -54,7 +54,7 @@ def is_loopback(url: str) -> bool:
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Sets the token; that it is set also keeps `requests` from looking into `.netrc`."""
+    """Sets the Authorization header; an explicit `auth` keeps `requests` off `.netrc`, too."""
 
     def __init__(self, token: str) -> None:
         self._value = f"Bearer {token}"
@@ -174,7 +174,7 @@ class ImportApiClient:
             route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
             route.headers.pop("Content-Length", None)  # each body has its own
             if method == "GET":
-                del route.headers["Authorization"]  # whoever asks how the service is
+                del route.headers["Authorization"]  # the status endpoint needs no token
             self._known_routes[method, url] = route
         return route
 
@@ -200,7 +200,7 @@ class ImportApiClient:
             raise _unanswered(verdict)
         if answer.status != 200 or not _is_well(answer):
             said = f"{answer.status} {shown(words_of(answer.body))}"
-            raise ServiceUnavailableError(f"The Import API at {url} is not well: {said}")
+            raise ServiceUnavailableError(f"The Import API at {url} is not available: {said}")
         # The request had nothing in it that could come back.
         return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)
 
@@ -217,8 +217,8 @@ class ImportApiClient:
             raise _unanswered(verdict)
         if not isinstance(verdict, Rejected):
             raise ProtocolError(
-                f"What answers at {self._endpoint.base_url} takes a request that holds nothing, "
-                "which the Import API refuses. Check `api_url`, and proxies in between."
+                f"The server at {self._endpoint.base_url} is not the Import API: it accepts an "
+                "empty request. Check `api_url` and proxies."
             )
 
     def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:

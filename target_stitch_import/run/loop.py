@@ -1,4 +1,4 @@
-"""One run: stdin, clock, signals and stdout. The only owner of the pipeline.
+"""One run: stdin, clock, signals and stdout. It owns the pipeline.
 
 Law: the main thread alone touches the pipeline; it never waits but for input, reports, signals and
 deadlines together. Signal handlers set a flag, nothing else.
@@ -94,14 +94,14 @@ class Run:
             while self._reading or self._is_waiting():
                 try:
                     self._turn()
-                except Exception as error:  # noqa: BLE001 - what is earned is not to be lost by it
+                except Exception as error:  # noqa: BLE001 - earned states must still be written
                     self._abandon(internal_error(error))
                     self._write_states()
         self.sender.close()
         self.states.close()
         if self.states.is_busy:
             self._error = self._error or OutputError(
-                "Stdout takes no more: the last states earned could not be written."
+                "Stdout is blocked: the last states could not be written."
             )
         if failed := self._error or self.states.error:
             raise failed
@@ -169,7 +169,7 @@ class Run:
             poll.register(descriptor, events)
         seconds = min(self._next_deadline(), until) - time.monotonic()
         if self.sender.reports:
-            seconds = 0.0  # an error left them behind, and their wake-up is over
+            seconds = 0.0  # an error interrupted handling; their wake-up was consumed
         seconds = min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
         heard_from = {each for each, _ in poll.poll(math.ceil(seconds * 1000))}
         if self.wakeup.descriptor in heard_from:
@@ -205,7 +205,7 @@ class Run:
             self.pipeline.end()
 
     def _finish(self, error: TargetError) -> None:
-        """Read no more, but let what was read arrive: the input is at fault, or a signal came."""
+        """Stop reading, deliver what was read: after bad input or a signal."""
         if isinstance(error, OutputError):
             self._abandon(error)
             return
@@ -225,7 +225,7 @@ class Run:
         self._exchange.hand_on_the_rest()
 
     def _abandon(self, error: TargetError) -> None:
-        """Read and send no more, as nothing can be saved; wait for what is on its way."""
+        """Stop reading and sending; wait for requests in flight."""
         self._error = self._error or error
         self._reading = False
         self.sender.stop()

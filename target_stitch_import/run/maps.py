@@ -75,7 +75,7 @@ class StreamMapper:
             )
         except SingerSDKError as error:
             raise ConfigurationError(
-                f"Stream maps or flattening cannot be set up like this: {error}"
+                f"Invalid stream maps or flattening settings: {error}"
             ) from None
 
     def map(self, events: Iterable[Event]) -> Iterator[Event]:

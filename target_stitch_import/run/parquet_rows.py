@@ -32,7 +32,7 @@ MAX_UNPACKED_TIMES = 100
 take all the memory."""
 _VALUE_BYTES = 8
 _DELTA_ROWS = 100
-"""Of texts that may repeat the beginning of the one before, which no figure of the file tells."""
+"""Row limit for DELTA_BYTE_ARRAY: shared prefixes hide the size from the file's statistics."""
 
 
 def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator[Iterable[Event]]:
@@ -88,7 +88,7 @@ def _check_columns(parquet: ParquetFile) -> None:
     seen = set()
     for column in parquet.schema_arrow:
         if column.name in seen:
-            raise _UnfitError(f"has two columns {quoted(column.name)}, of which one would be lost")
+            raise _UnfitError(f"has two columns named {quoted(column.name)}")
         seen.add(column.name)
         if not is_exact(column.type):
             kind = quoted(str(column.type), mark="")  # it holds the names of what is nested

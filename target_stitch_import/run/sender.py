@@ -51,7 +51,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SenderRules:
-    """What the user decided; the names are those of the settings."""
+    """What the user decided, and the hints for errors."""
 
     max_in_flight_requests: int
     max_retry_seconds: float

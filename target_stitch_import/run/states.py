@@ -1,6 +1,6 @@
 """States on stdout.
 
-Law: a state is written whole, after every state before it, and never twice.
+Law: a state is written whole and at most once, in order; a newer one may replace one that waits.
 """
 
 from __future__ import annotations

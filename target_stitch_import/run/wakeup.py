@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 0.25
 
 
 class Wakeup:
-    """A pipe to one's own `poll`: written by other threads and by signals."""
+    """A self-pipe that wakes `poll`; other threads and signals write to it."""
 
     def __init__(self) -> None:
         self.descriptor, self._write_end = os.pipe()
@@ -46,7 +46,7 @@ class Wakeup:
                 os.write(self._write_end, b"\0")
 
     def clear(self) -> None:
-        """Take notice of everything that woke us so far: what it was is to be looked at now."""
+        """Drain the pipe; the caller then checks everything that may have woken it."""
         with suppress(BlockingIOError):
             while os.read(self.descriptor, 4096):
                 pass

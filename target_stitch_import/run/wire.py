@@ -219,5 +219,5 @@ def _unzipped(content: bytes, max_bytes: int, *, is_cut: bool) -> bytes:
         if not decoder.eof:
             raise http.client.IncompleteRead(content)
         if decoder.unused_data:
-            raise urllib3.exceptions.DecodeError("the answer goes on after its gzip")
+            raise urllib3.exceptions.DecodeError("the response has data after its gzip stream")
     return text

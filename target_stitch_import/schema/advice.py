@@ -85,21 +85,21 @@ def _on_the_table(stream: str, columns: int) -> Iterator[Advice]:
             "rejected while loading"
         )
     if name.endswith(("_old", "_stg")):
-        yield Advice("MySQL destinations keep table names ending in `_old` or `_stg` to themselves")
+        yield Advice("MySQL destinations reserve table names ending in `_old` or `_stg`")
     if not _KEPT_IN_TABLES.search(name):
         yield Advice(
             "its name has neither a letter from A to Z nor an underscore: Redshift, Panoply, "
-            "Snowflake and SQL Server reject all of such a table while loading; others but "
-            "PostgreSQL name it with an underscore for each character"
+            "Snowflake and SQL Server reject the whole table while loading; other destinations "
+            "except PostgreSQL replace each character with an underscore"
         )
     if len(name) > _TABLE_CHARACTERS:
         yield Advice(
-            f"its name has {len(name)} characters; a destination that takes fewer rejects all of "
-            f"the table while loading ({_TABLE_LIMITS})"
+            f"its name has {len(name)} characters; a destination with a lower limit rejects the "
+            f"whole table while loading ({_TABLE_LIMITS})"
         )
     if columns > _COLUMNS:
         yield Advice(
-            f"it has {columns:,} columns; a destination that takes fewer rejects all of the table "
+            f"it has {columns:,} columns; a destination with a lower limit rejects the whole table "
             f"while loading ({_COLUMN_COUNTS})"
         )
 
@@ -110,36 +110,36 @@ def _on_names(columns: Sequence[Column]) -> Iterator[Advice]:
     stitch = [(name, each) for name, each in pairs if name.startswith(_LIKE_STITCH)]
     if own := [each for name, each in stitch if _FILLED_BY_LOADING.fullmatch(name)]:
         yield Advice(
-            "Stitch itself fills columns of such names, and those of a tap can be rejected while "
+            "Stitch fills columns with these names itself; a tap's columns can be rejected while "
             "loading",
             _shown(own),
         )
     if theirs := [each for name, each in pairs if name.startswith(_RESERVED_IN_BIGQUERY)]:
-        yield Advice("BigQuery keeps such column names to itself", _shown(theirs))
+        yield Advice("BigQuery reserves such column names", _shown(theirs))
     if ending := [each for each in columns if "__" in each.leaf and _ends_like_a_type(each.leaf)]:
         yield Advice(
-            "names ending like those of columns that Stitch splits by type can be rejected while "
-            "loading",
+            "names with the suffix of a column that Stitch splits by type (such as `__st`) can be "
+            "rejected while loading",
             _shown(ending),
         )
     if long := [each for each in columns if len(each.name) > _COLUMN_CHARACTERS]:
         yield Advice(
-            "destinations leave out columns whose names are longer than they take, with the names "
-            f"of the objects around them where they flatten those ({_COLUMN_LIMITS})",
+            "destinations drop columns whose names (including the names of parent objects, where "
+            f"these are flattened) are longer than their limit ({_COLUMN_LIMITS})",
             tuple(f"{quoted(_path(each))} ({len(each.name)})" for each in long),
         )
     if bare := [each for name, each in pairs if not _KEPT.search(name)]:
         yield Advice(
-            "columns without a letter from A to Z in their names can be left out while loading: "
-            "Snowflake takes none of them, Redshift, Panoply and PostgreSQL those with an "
-            "underscore, SQL Server those with an underscore or a digit; others write an "
-            "underscore for each character",
+            "columns without a letter from A to Z in their names can be dropped while loading: "
+            "Snowflake drops them all; Redshift, Panoply and PostgreSQL keep those with an "
+            "underscore, SQL Server those with an underscore or a digit; other destinations "
+            "replace each character with an underscore",
             _shown(bare),
         )
     if alike := _alike(columns, lowered):
         yield Advice(
             "names that differ only by case, or by characters that destinations drop or replace, "
-            "are one column there, and records with both are rejected while loading",
+            "become one column; records with both are rejected while loading",
             _shown(alike),
         )
 
@@ -198,8 +198,8 @@ def _on_subtables(stream: str, columns: Sequence[Column]) -> Iterator[Advice]:
     names = ["__".join((stream, *table)) for table in tables]
     if long := [name for name in names if len(name) > _TABLE_CHARACTERS]:
         yield Advice(
-            "arrays become tables of such names, and a destination that takes shorter ones rejects "
-            f"their rows while loading ({_TABLE_LIMITS})",
+            "arrays become tables with these names; a destination with a lower length limit "
+            f"rejects their rows while loading ({_TABLE_LIMITS})",
             tuple(f"{quoted(name)} ({len(name)})" for name in long),
         )
 
@@ -208,8 +208,8 @@ def _on_keys(keys: Sequence[str], columns: int) -> Iterator[Advice]:
     if keys:
         return
     yield Advice(
-        "there is no key, so rows are appended; a request that has to be repeated after an unclear "
-        "answer can then leave a row twice"
+        "no key properties: rows are appended, and a request retried after an unclear answer can "
+        "duplicate rows"
     )
     if not columns:
         yield Advice("the schema has no properties")

@@ -198,7 +198,7 @@ class RecordCheck:
 
         `messages` is their JSON list.
         """
-        # Where date-times were rewritten they will be again, and to look first is to look twice.
+        # After one rewrite, expect the next: skip the check that would fail.
         refused = None
         if not self._was_rewritten:
             if self._accepts_all(messages, records):
@@ -232,7 +232,7 @@ class RecordCheck:
         if self._keeps_naive:
             completed = self._columns.rewritten(done, _COMPLETE)
             if completed is None or any(kind != COMPLETED for _, kind in completed[1]):
-                return None  # something else was rewritten than what had to be
+                return None  # more was rewritten than missing offsets
             checked = completed[0]
         if checked is refused or not self._accepts_all(checked, records):
             return None
@@ -280,11 +280,13 @@ class RecordCheck:
 
     def _too_large(self, record: Raw) -> Refused | None:
         if len(record) > self._max_record_bytes:
-            return Refused("", f"it is {len(record):,} bytes long; the Import API takes 20 MB")
+            return Refused("", f"it is {len(record):,} bytes long; the Import API allows 20 MB")
         size = size_of(record, _LARGEST)
         if size.data_points > MAX_DATA_POINTS:
             return Refused(
-                "", f"it has more than {MAX_DATA_POINTS:,} data points, which the Import API takes"
+                "",
+                f"it has more than {MAX_DATA_POINTS:,} values (data points), the Import API's "
+                "limit",
             )
         if self._looks_at_texts and size.values > STEPS:
             return too_costly()
@@ -296,7 +298,7 @@ class RecordCheck:
         except UnreadableRecordError as error:
             return Refused(unreadable_field(record), str(error)), {}
         if not isinstance(value, dict):
-            return Refused("", f"a record is an object, not {json_type(value)}"), {}
+            return Refused("", f"expected an object, not {json_type(value)}"), {}
         notes: dict[str, str] = {}
         for key in self._keys:
             if refused := refused_key(key, value, notes):
@@ -318,9 +320,10 @@ def _passed(record: Raw, notes: dict[str, str], found: list[Change]) -> Passed:
 def _refused_nul(flaw: Flaw) -> Refused:
     field = pointer(flaw.path)
     if flaw.is_in_name:
-        return Refused(field, "the name of a member holds U+0000, which databases do not take")
+        return Refused(field, "a property name contains U+0000, which databases do not accept")
     return Refused(
-        field, "it holds U+0000, which databases do not take; `repairs: [strip_nul]` takes it out"
+        field,
+        "it contains U+0000, which databases do not accept; `repairs: [strip_nul]` removes it",
     )
 
 

@@ -39,9 +39,9 @@ def columns_of(root: Node) -> list[Column]:
 def _columns(
     nodes: tuple[Node, ...], table: tuple[str, ...], prefix: str, above: frozenset[Node]
 ) -> Iterator[Column | None]:
-    """Yield columns of objects that `nodes` speak of, and nothing for each object looked at.
+    """Yield the columns of objects under `nodes`, and None once per object.
 
-    What is `above` it is not looked at again.
+    The caller bounds the walk by that. Nodes in `above` are not entered again.
     """
     yield None
     members: dict[str, tuple[Node, ...]] = {}

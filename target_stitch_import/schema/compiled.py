@@ -27,7 +27,7 @@ _DOUBLE_DIGITS = 15
 _MOST_DIGITS = 300
 _MOST_NODES = 20_000
 _MOST_WORK = 10_000_000
-"""Characters times the schemas and places of expressions that look at each: half a second."""
+"""Bound on text length times the work per character; about half a second."""
 
 
 class QuickCheck(Protocol):
@@ -80,7 +80,7 @@ class CompiledCheck:
 
 
 class Compiler:
-    """Makes checks of values within records, of which all together have a bound."""
+    """Makes checks for values within records, under one bound on their total size."""
 
     def __init__(self) -> None:
         self._tree = _Tree()

@@ -46,7 +46,7 @@ class Columns:
     def rewritten(
         self, messages: bytes, rewrite: Rewriter
     ) -> tuple[bytes, Counter[tuple[str, str]]] | None:
-        """Return the messages, and how often what was done to each column; None for cannot tell."""
+        """Return the messages and a count by column and kind; None if it cannot be done at once."""
         try:
             records = [each.data for each in self._messages.decode(messages)]
         except (ValueError, RecursionError):
@@ -73,7 +73,7 @@ class Columns:
 def _new_texts(
     olds: Sequence[bytes], rewrite: Rewriter, place: Place
 ) -> tuple[list[bytes], Counter[str]]:
-    """Return the texts rewritten, and how often what was done to one; none is left empty."""
+    """Return the texts rewritten, and a count by kind; none is left empty."""
     news = list(olds)
     kinds: Counter[str] = Counter()
     shapes = [old.translate(SHAPE) for old in olds]

@@ -67,7 +67,7 @@ def read_schema(text: bytes) -> ReadSchema:
 
 
 class _Unreadable:
-    """A number that cannot be computed with: a defect only where it would have to be."""
+    """A number too long to compute with; a defect only in keywords that need its value."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -147,7 +147,7 @@ class _Reader:
                 source, place = self._ends[place]
                 break
             if place in passed:
-                raise SchemaDefectError(place, "a `$ref` leads in a circle")
+                raise SchemaDefectError(place, "a chain of `$ref` is circular")
             passed[place] = None
             source, target = self._target(source["$ref"], place)
             self._references[place] = target
@@ -159,13 +159,14 @@ class _Reader:
         if reference not in self._targets:
             if not reference.startswith("#"):
                 raise SchemaDefectError(
-                    place, f"`$ref` {quoted(reference)} is not local, and is never fetched"
+                    place,
+                    f"`$ref` {quoted(reference)} is not local; remote references are not fetched",
                 )
             pointer = unquote(reference[1:])
             try:
                 self._targets[reference] = at(self._document, pointer), pointer
             except LookupError:
-                text = f"`$ref` {quoted(reference)} leads nowhere"
+                text = f"`$ref` {quoted(reference)} cannot be resolved"
                 raise SchemaDefectError(place, text) from None
         return self._targets[reference]
 
@@ -215,8 +216,8 @@ class _Reader:
     ) -> None:
         if isinstance(value, _Unreadable) or _is_number(value):
             self._warning(
-                "bounds that are numbers, as in Draft 6, are not enforced: the Import API speaks "
-                "Draft 4",
+                "numeric `exclusiveMinimum` and `exclusiveMaximum` (Draft 6) are not enforced: "
+                "the Import API uses Draft 4",
                 place,
             )
         elif value is True and bound in rules:
@@ -246,7 +247,7 @@ class _Reader:
             self._pattern_cost_left -= making_cost(expression)
             known = pattern(expression) if self._pattern_cost_left >= 0 else None
             if known and not known.is_sound:
-                raise SchemaDefectError(place, "it is no regular expression")
+                raise SchemaDefectError(place, "it is not a valid regular expression")
             is_known = known is not None and known.is_known
             self._patterns_known[expression] = is_known
         if not is_known:
@@ -257,7 +258,7 @@ class _Reader:
 
     def _list(self, schemas: Any, place: str) -> tuple[Node, ...]:
         if not isinstance(schemas, list) or not schemas:
-            raise SchemaDefectError(place, "expected a list of schemas, of one at least")
+            raise SchemaDefectError(place, "expected a non-empty list of schemas")
         return tuple(self._node(value, f"{place}/{index}") for index, value in enumerate(schemas))
 
     def _set(self, schemas: Any, place: str) -> tuple[Node, ...]:
@@ -285,7 +286,7 @@ class _Reader:
         return tuple(found.items())
 
     def _not_draft_4(self, place: str) -> None:
-        self._warning("what is not as Draft 4 has it is not enforced", place)
+        self._warning("keywords that differ from Draft 4 are not enforced", place)
 
     def _warning(self, text: str, place: str) -> None:
         self._warnings.setdefault(text, []).append(f"#{place}")
@@ -321,7 +322,7 @@ def _refuse_circles(nodes: Any) -> None:
                 if heights[node] > MAX_DEPTH:
                     raise SchemaDefectError(node.place, "it is nested too deeply")
             elif other in on_path:
-                raise SchemaDefectError(other.place, "a `$ref` leads in a circle")
+                raise SchemaDefectError(other.place, "a chain of `$ref` is circular")
             elif other not in heights:
                 path.append((other, other.beside()))
                 on_path.add(other)
@@ -330,7 +331,7 @@ def _refuse_circles(nodes: Any) -> None:
 def _types(types: Any, place: str) -> tuple[str, ...]:
     names = types if isinstance(types, list) else [types]
     if not names:
-        raise SchemaDefectError(place, "expected a list of types, of one at least")
+        raise SchemaDefectError(place, "expected a non-empty list of types")
     for name in names:
         if not isinstance(name, str) or name not in TYPES:
             shown = quoted(json.dumps(name, default=str), mark="")
@@ -346,7 +347,7 @@ def _names(names: list[Any], place: str) -> list[str]:
 
 def _beyond_computing(place: str) -> SchemaDefectError:
     return SchemaDefectError(
-        place, "it holds a number that is too long, or too large or small, to compute with"
+        place, "it contains a number with too many digits or too large an exponent"
     )
 
 

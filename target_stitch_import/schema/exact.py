@@ -51,15 +51,14 @@ def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refu
     if isinstance(value, str) and len(value) > MAX_KEY_CHARACTERS:
         return Refused(
             field,
-            f"the key is {len(value):,} characters long; "
-            f"the Import API takes {MAX_KEY_CHARACTERS:,}",
+            f"the key has {len(value):,} characters; the Import API allows {MAX_KEY_CHARACTERS:,}",
         )
     if value == "":
         notes[field] = "some keys are empty strings"
     elif isinstance(value, str) and len(value) > MAX_PLAIN_KEY_CHARACTERS:
         notes[field] = (
-            f"some keys are longer than {MAX_PLAIN_KEY_CHARACTERS} characters, "
-            "which some destinations cut or refuse"
+            f"some keys are longer than {MAX_PLAIN_KEY_CHARACTERS} characters, which some "
+            "destinations truncate or refuse"
         )
     return None
 
@@ -81,14 +80,14 @@ def refused_by_schema(schema: Node, record: dict[str, Any]) -> Refused | None:
     if fault.missing is None:
         return Refused(path, _words(fault.keyword, fault.expected, fault.found))
     if fault.keyword == "required":
-        return Refused(f"{path}/{fault.missing}", "a required member is missing")
+        return Refused(f"{path}/{fault.missing}", "a required property is missing")
     depends = quoted(str(fault.expected))
-    return Refused(f"{path}/{fault.missing}", f"a member is missing that {depends} depends on")
+    return Refused(f"{path}/{fault.missing}", f"a property that {depends} depends on is missing")
 
 
 def too_costly() -> Refused:
     """Return what is told of a record whose check would not end soon."""
-    return Refused("", "it would take too long to check it against the schema")
+    return Refused("", "validating it against the schema would take too long")
 
 
 def _words(keyword: str, expected: Any, found: Any) -> str:
@@ -100,7 +99,7 @@ def _words(keyword: str, expected: Any, found: Any) -> str:
     if keyword in {"anyOf", "oneOf"}:
         return f"it fits none, or too many, of the {len(expected)} alternatives of `{keyword}`"
     if keyword == "additionalProperties":
-        return "it has a member that the schema does not allow"
+        return "it has a property that the schema does not allow"
     if keyword == "enum":
         return f"it is none of the {len(expected)} values of `enum`"
     if isinstance(expected, int | Decimal | str | bool):

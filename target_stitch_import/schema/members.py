@@ -1,4 +1,4 @@
-"""Values of one place gathered from the decoded records of a run, so that they are checked at once.
+"""Collects the values at one place of all decoded records and checks them together.
 
 Law: a check is given every value of its place, and nothing else but absent members.
 """

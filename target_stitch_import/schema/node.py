@@ -18,7 +18,7 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Node:
-    """A subschema, as far as it is enforced. Each is there once, however many refer to it.
+    """A subschema, reduced to what is enforced; shared by all references to it.
 
     `place` is a JSON Pointer to it. `rules` are the keywords that need no other schema, as they
     are written but for formats other than `date-time`; numbers are exact. `types` are all where

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Place:
-    """What may be rewritten in a value: it is of such a kind itself, or its members and items are.
+    """What may be rewritten in a value: the value itself, its members, or its items.
 
     `step` is what a number must be a multiple of. `rest` is that of members with a name that is
     not among those `named`.
@@ -102,7 +102,7 @@ def _step(node: Node) -> int | Decimal | None:
 
 
 def _choices(node: Node, types: set[str]) -> Iterable[list[Node]]:
-    """Yield the schemas of which a value of these types must meet one, and so for each choice."""
+    """Yield, of each set of alternatives, those that take these types: a value must match one."""
     for each in _all_that_must_hold(node):
         if each.types & types:
             yield [each]

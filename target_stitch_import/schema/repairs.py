@@ -1,6 +1,7 @@
 """Values rewritten one by one: date-times in the documented spelling, and what `repairs` asks for.
 
-Law: a value that is right stays as it is, and one that is wrong changes only as it was asked for.
+Law: a value that the schema and the API accept stays as it is, and one that is wrong changes only
+as it was asked for.
 """
 
 from __future__ import annotations

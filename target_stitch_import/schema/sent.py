@@ -50,7 +50,7 @@ def sent_schema(text: bytes, read: ReadSchema, keys: Collection[str]) -> bytes:
     try:
         return bytes(_completed(Raw(text), read, lost, missing, is_referred=is_referred))
     except (msgspec.MsgspecError, UnicodeError):
-        raise SchemaDefectError("", "it has a name that is no Unicode text") from None
+        raise SchemaDefectError("", "it has a property name that is not valid Unicode") from None
 
 
 def _completed(

@@ -21,7 +21,7 @@ ValuesCheck: TypeAlias = Callable[[Sequence[Any]], bool]
 """Says yes to decoded values that are all right; a no means only that they must be looked at."""
 
 _DOUBLE_DIGITS = 15
-"""Decimals of so many digits differ as doubles too, and in the same order."""
+"""Decimals of up to this many digits stay distinct and ordered as doubles."""
 _DOUBLE_EXPONENT = 200
 _SHAPE_CHARACTERS = 60
 """Longer shapes are not remembered, so that there are not many of them."""

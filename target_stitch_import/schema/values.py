@@ -70,7 +70,9 @@ def parse_exactly(record: Raw | bytes) -> Any:
     except json.JSONDecodeError:
         raise UnreadableRecordError("it is not JSON") from None
     except ValueError as error:
-        raise UnreadableRecordError(f"it holds a number that cannot be checked: {error}") from None
+        raise UnreadableRecordError(
+            f"it contains a number that cannot be validated: {error}"
+        ) from None
 
 
 def unreadable_field(text: Raw | bytes, levels: int = 20) -> str:

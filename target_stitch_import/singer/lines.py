@@ -16,7 +16,7 @@ MAX_LINE_BYTES = 64_000_000
 """A longer line is no Singer message of use: a record may reach 20 MB, a state is far smaller."""
 
 LONG_LINE_BYTES = 512
-"""From here on Python keeps objects in memory of the system's, which takes longer to get."""
+"""Larger objects bypass Python's small-object allocator and are slower to copy."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Line: TypeAlias = "bytes | memoryview"
@@ -84,7 +84,7 @@ def _cut(chunk: bytes) -> tuple[list[Line], bytes]:
     Long lines are views into it: to copy one costs as much as to find the record in it.
     """
     lines: list[Line] = []
-    if chunk.count(b"\n", 0, 8 * LONG_LINE_BYTES) >= 8:  # the others will be like them
+    if chunk.count(b"\n", 0, 8 * LONG_LINE_BYTES) >= 8:  # assume that the rest is alike
         lines += chunk.split(b"\n")
         return lines, bytes(lines.pop())
     view, start = memoryview(chunk), 0

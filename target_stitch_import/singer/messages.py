@@ -99,7 +99,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class MalformedRecord:
-    """A record whose own text is no JSON, in a message that is otherwise sound."""
+    """A record that is not valid JSON, in a message that is otherwise valid."""
 
     line: int
     stream: str
@@ -217,15 +217,15 @@ class MessageLines:
     def cut_off(self, line: int, text: bytes) -> str:
         """Return what to tell of a last line that ends too early."""
         return (
-            f"Line {line}{_of_stream(text)} is cut off: the tap's output ends in the middle of a "
-            "message. Look for what stopped the tap, then run again."
+            f"Line {line}{_of_stream(text)} is incomplete: the tap's output ends in the middle of "
+            "a message. Find out what stopped the tap, then run again."
         )
 
 
 def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
     """Copy the records of a chunk where they are a small part of what they would keep in memory.
 
-    Long states, say, or members that nobody knows stand between them.
+    For example, between them are long STATE messages or unknown members.
     """
     records = [message for message in messages if type(message) is RecordMessage]
     kept = sum([len(message.record) for message in records]) + RECORD_BYTES * len(records)
@@ -260,14 +260,15 @@ def _schema(line: int, message: _SchemaMessage) -> Schema:
         if is_long:
             most = f"{MAX_SCHEMA_BYTES:,} bytes"
         raise InputError(
-            f"Line {line}: SCHEMA of stream {quoted(message.stream)} is larger than {most}, and no "
-            "destination has so many columns: select fewer."
+            f"Line {line}: SCHEMA of stream {quoted(message.stream)} is larger than {most}; no "
+            "destination supports that many columns. Select fewer columns in the tap."
         )
     keys = _key_properties(line, message)
     if max(len(keys), len(bookmarks)) > MAX_DATA_POINTS:
         raise InputError(
-            f"Line {line}: SCHEMA of stream {quoted(message.stream)} names more than "
-            f"{MAX_DATA_POINTS:,} keys: no record that the Import API takes has so many."
+            f"Line {line}: SCHEMA of stream {quoted(message.stream)} has more than "
+            f"{MAX_DATA_POINTS:,} key properties, more than a record may have values. Fix the "
+            "tap's `key_properties`."
         )
     return Schema(line, message.stream, text, keys, bookmarks)
 
@@ -285,8 +286,8 @@ def _key_properties(line: int, message: _SchemaMessage) -> tuple[str, ...]:
         inside = None
     if inside is None and message.key_properties is UNSET:
         raise InputError(
-            f"Line {line}: SCHEMA of stream {quoted(message.stream)} has no `key_properties`. "
-            "A stream without a key sends an empty list."
+            f"Line {line}: SCHEMA of stream {quoted(message.stream)} has no `key_properties`. For "
+            "a stream without a key, send an empty list."
         )
     return tuple(inside or ())
 
@@ -300,20 +301,20 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
     members = outline(text)
     if members is None and len(text) > MAX_BYTES:
         raise InputError(
-            f"Line {line}{_of_stream(text)} is not JSON, and is too long to tell what is wrong."
+            f"Line {line}{_of_stream(text)} is not JSON, and is too long for a detailed error."
         )
     if members is None:
         what = "JSON" if record_defect(text) else "a JSON object"
         raise InputError(
-            f"Line {line} is not {what}. Something else than Singer messages may be printed to "
-            "the tap's stdout."
+            f"Line {line} is not {what}. The tap may print something other than Singer messages to "
+            "stdout."
         )
     if "type" not in members:
-        raise InputError(f"Line {line} has no `type`: it is no Singer message.")
+        raise InputError(f"Line {line} has no `type`, so it is not a Singer message.")
     kind = plain_text(members["type"])
     if kind not in _REQUIRED:
         raise InputError(
-            f"Line {line} has the unknown type {quoted(kind)}. Known are {', '.join(_REQUIRED)}."
+            f"Line {line} has the unknown type {quoted(kind)}. Known types: {', '.join(_REQUIRED)}."
         )
     stream = plain_text(members.get("stream", b""))
     where = f"Line {line}: {kind}" + (f" of stream {quoted(stream)}" if stream else "")

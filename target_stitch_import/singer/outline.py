@@ -1,4 +1,4 @@
-"""What a JSON text that no parser takes still tells: its members, what is wrong with it, and where.
+"""Reads what it can from JSON that no parser accepts: its members, and the first defect.
 
 Law: a bounded number of steps, and of passes over the text; what would need more is not explained.
 """
@@ -71,10 +71,10 @@ def record_defect(record: bytes) -> Defect | None:
         for start in starts:
             if found := _NO_NUMBER.match(record, start):
                 field = pointer(record, start)
-                return Defect(field, f"it is {found[0].decode()}, which JSON has no number for")
+                return Defect(field, f"it is {found[0].decode()}, which is not a JSON number")
         half = _half_a_pair(record)
         if half is not None:
-            return Defect(pointer(record, half), "it has half a surrogate pair, no character")
+            return Defect(pointer(record, half), "it contains an unpaired surrogate")
         return Defect("", "it is not JSON")
     return None
 
@@ -177,8 +177,8 @@ class _Values:
 
     def __init__(self, text: bytes) -> None:
         self._text = text
-        # What is no number makes way for one of the same length, in strings too, as they are only
-        # passed over.
+        # Replace NaN and Infinity by numbers of the same length; also in strings, which are only
+        # skipped.
         self._sound = text
         for number, other in _NO_NUMBERS.items():
             self._sound = self._sound.replace(number, other)

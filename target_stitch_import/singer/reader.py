@@ -102,7 +102,7 @@ class Reader(Generic[_Decoded]):
         yield from self._decoder.events(first, found, chunk_bytes)
 
     def _events_one_by_one(self, lines: list[Line]) -> Iterator[Event]:
-        """Yield the events of lines that cannot all be read; those in between still go together."""
+        """Yield the events of lines of which some cannot be read, the readable ones together."""
         run: list[_Decoded] = []
         for text in map(bytes, lines):
             is_blank = not text or text.isspace()

@@ -42,7 +42,7 @@ class AttemptLetters:
         self._letters: DeadLetters | None = None
 
     def write(self, records: Sequence[SetAside]) -> None:
-        """Put `records` where they are safe from anything but the end of this attempt.
+        """Write `records` to a local file that lives as long as this attempt.
 
         Raises:
             OutputError: They cannot be written.

@@ -35,7 +35,7 @@ SETTINGS = (
 OF_TABLE = ("table", "key_names", "sequence_column", "table_version", "repairs")
 REPAIRS = ("nan_to_null",)
 OF_SPARK = ("checkpointlocation", "queryname")
-"""What Spark's own options come as; they are not for the data source, and arrive all the same."""
+"""Options of Spark itself that are passed to the data source too; ignored."""
 TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
 
 
@@ -88,7 +88,7 @@ class Options:
                 shown = ", ".join(map(quoted, columns))
                 raise ConfigurationError(
                     f"Option `{option}` names the column {quoted(name)}, which the data does not "
-                    f"have. It has {shown}."
+                    f"have. Its columns are {shown}."
                 )
 
     def check_speculation(self) -> None:
@@ -100,8 +100,8 @@ class Options:
         if not self.key_names:
             raise ConfigurationError(
                 f"Table {quoted(self.table)} has no keys, and `spark.speculation` is on: a task "
-                "that runs twice at once would load its rows twice. Set it to false for this "
-                "application, or give `key_names`."
+                "that runs twice would load its rows twice. Set `spark.speculation` to false for "
+                "this application, or set `key_names`."
             )
 
     def check_mode(self, *, overwrite: bool) -> None:
@@ -145,7 +145,7 @@ def _repairs(text: str) -> tuple[str, ...]:
     for name in repairs:
         if name not in REPAIRS:
             raise ConfigurationError(
-                f"Option `repairs` cannot have {quoted(name)}. Known is {', '.join(REPAIRS)}."
+                f"Option `repairs` cannot contain {quoted(name)}. Allowed: {', '.join(REPAIRS)}."
             )
     return repairs
 
@@ -170,6 +170,6 @@ def _settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Setti
     if config["token"] is None:
         raise ConfigurationError(
             f"The Import API access token is missing: set {TOKEN_VARIABLE} in the driver's "
-            "environment, or the option `token`, which Spark redacts."
+            "environment, or the option `token` (Spark redacts it)."
         )
     return Settings.load(config)

@@ -22,12 +22,12 @@ from target_stitch_import.toolbox.service_command import check, status
 _STATUSES = """\b
 Exit status:
   0    done
-  65   bad input, or the service refused it; the text names the line
-  69   the service is not well, or out of reach: run again later
+  65   invalid input, or refused by the service; the message names the line
+  69   the service is down or unreachable: run again later
   70   internal error: report it
-  71   the machine gives no more memory or threads
+  71   out of memory or threads
   74   stdout cannot be written to
-  76   what answered is not the service: check the URL and proxies
+  76   the response is not from the service: check the URL and proxies
   77   credentials refused: check token and region
   78   configuration or command line
   130  interrupted
@@ -78,7 +78,7 @@ class _Tool(click.Group):
 @click.group(cls=_Tool, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_STATUSES)
 @click.version_option(package_name="target-stitch-import", prog_name="stitch-import")
 def main() -> None:
-    """Work with Stitch's Import API, with Stitch Connect, or with a local stand-in for both."""
+    """Work with Stitch's Import API, with Stitch Connect, or with a local emulation of both."""
 
 
 for _command in (init, status, check, validate, push, replay, source, token, report, tables, serve):

@@ -150,10 +150,14 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
         "config_paths",
         multiple=True,
         metavar="FILE|ENV",
-        help="Configuration of target-stitch-import, or ENV for the environment.",
+        help="Configuration file of target-stitch-import, or ENV for environment variables.",
     )
-    @click.option("--region", type=click.Choice(["us", "eu"]), help="Other data pipeline region.")
-    @click.option("--api-url", metavar="URL", help="Other base URL than the region's.")
+    @click.option(
+        "--region",
+        type=click.Choice(["us", "eu"]),
+        help="Data pipeline region; overrides the configuration.",
+    )
+    @click.option("--api-url", metavar="URL", help="Base URL to use instead of the region's.")
     @functools.wraps(command)
     def with_where(
         *args: Any, config_paths: tuple[str, ...], region: str, api_url: str, **given: Any
@@ -166,7 +170,7 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
 def answering(command: Callable[..., Result | None]) -> Callable[..., None]:
     """Print what a command returns, and end with its exit status; adds the option `--json`."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @functools.wraps(command)
     def answer(*args: Any, as_json: bool, **given: Any) -> None:
         with telling_errors(as_json=as_json):

@@ -205,13 +205,15 @@ class ConnectApi:
                 "Connect API token, not an Import API access token; and `region`."
             )
         if status in _TRY_LATER:
-            return ServiceUnavailableError(f"Stitch Connect is not well: {said}. Try again later.")
+            return ServiceUnavailableError(
+                f"Stitch Connect is not available: {said}. Try again later."
+            )
         try:
             msgspec.json.decode(content, type=_Refusal)
         except (ValueError, RecursionError):
             if status == 404 and path.startswith("/v4/sources/"):
                 return InputError(
-                    f"Stitch Connect knows nothing at {path}: {said}. Check the IDs, `region` and "
+                    f"Stitch Connect found nothing at {path}: {said}. Check the IDs, `region` and "
                     "`api_url`."
                 )
             return ProtocolError(

@@ -33,7 +33,7 @@ _ID = click.IntRange(1)
 def source() -> None:
     """Create and show Import API sources.
 
-    The Connect API token is taken from the environment variable STITCH_CONNECT_TOKEN.
+    The Connect API token is read from the environment variable STITCH_CONNECT_TOKEN.
     """
 
 
@@ -41,8 +41,8 @@ def source() -> None:
 def token() -> None:
     """Create, list, revoke and rotate access tokens.
 
-    They are the tokens that `target-stitch-import` writes with. A source has at most two active
-    ones. The Connect API token is taken from the environment variable STITCH_CONNECT_TOKEN.
+    These are the tokens that `target-stitch-import` uses. A source has at most two active ones. The
+    Connect API token is read from the environment variable STITCH_CONNECT_TOKEN.
     """
 
 
@@ -106,12 +106,12 @@ def list_tokens(where: Where, source_id: int) -> Result:
 def create_token(where: Where, source_id: int) -> Result:
     """Create an access token, and show it on stdout.
 
-    It is shown this once: Stitch keeps it from then on to itself.
+    The token is shown only once; Stitch does not show it again.
     """
     api = _connect(where)
     _require_room(where, source_id, _active(api, source_id))
     new = _created(api, source_id)
-    say("The token on stdout is shown this once: store it now.")
+    say("The token on stdout is shown only once: store it now.")
     document = {"source_id": source_id, "id": new.id, "access_token": new.access_token}
     return Result(document, new.access_token)
 
@@ -130,7 +130,7 @@ def create_token(where: Where, source_id: int) -> Result:
 def revoke(where: Where, source_id: int, token_id: int, *, yes: bool) -> Result:
     """Revoke an access token, named by its ID.
 
-    Whoever still uses it is refused with 401 from then on.
+    Clients that still use it get 401.
     """
     api = _connect(where)
     if not yes:
@@ -150,7 +150,7 @@ def revoke(where: Where, source_id: int, token_id: int, *, yes: bool) -> Result:
 @click.option(
     "--deploy",
     metavar="COMMAND",
-    help="Gets the new token on its stdin and puts it in place; no shell is involved.",
+    help="Command that receives the new token on stdin and deploys it; run without a shell.",
 )
 @connecting
 @answering
@@ -158,14 +158,16 @@ def rotate(where: Where, source_id: int, deploy: str | None) -> Result | None:
     """Replace the access token of a source without an interruption.
 
     Creates a second token and shows it once, on stdout; asks whether it is deployed; and then
-    revokes the first. Until you say so, both are good.
+    revokes the first. Until you confirm, both are valid.
 
-    In scripts, --deploy takes the place of the question. The first token is revoked when COMMAND
-    ends with status 0; otherwise the new one is revoked, so that all is as it was.
+    In scripts, use --deploy instead of the prompt. If COMMAND exits with 0, the first token is
+    revoked; otherwise the new one is revoked and nothing changes.
     """
     if deploy is None:
         if click.get_current_context().params["as_json"]:
-            raise click.UsageError("--json needs --deploy here, as nobody can be asked.")
+            raise click.UsageError(
+                "--json needs --deploy, because the command cannot ask for confirmation."
+            )
         _require_terminal("give --deploy COMMAND")
     command = _split(deploy)
     api = _connect(where)
@@ -235,7 +237,7 @@ class _Swap:
             problem = f"cannot be run: {error}"
         except KeyboardInterrupt:
             say(
-                f"\nNobody knows whether token {self._new_name} is deployed. It is active, and so "
+                f"\nIt is unknown whether token {self._new_name} is deployed. It is active, and so "
                 f"is token {self.old_id}. Revoke the one that is not used: "
                 f"{self._revoke_command(None)}"
             )
@@ -261,7 +263,7 @@ class _Swap:
         )
         try:
             show(self.new.access_token)
-            say("It is shown this once. Put it in place wherever the old one is used, then answer.")
+            say("It is shown only once. Deploy it wherever the old one is used, then answer.")
             deployed = click.confirm(
                 f"Is it deployed? Then token {self.old_id} is revoked", err=True
             )
@@ -272,7 +274,7 @@ class _Swap:
             say(later)
             return
         self.revoke_old()
-        say(f"Token {self.old_id} is revoked. What was refused on its way: send it again.")
+        say(f"Token {self.old_id} is revoked. Resend requests that were refused in the meantime.")
 
     def revoke_old(self) -> None:
         """Revoke the token that was replaced."""
@@ -329,8 +331,8 @@ def _require_one(where: Where, source_id: int, tokens: list[int]) -> None:
 
     if not tokens:
         raise InputError(
-            f"Source {source_id} has no active token that could be replaced. Create one: "
-            f"stitch-import token create {source_id}{where.options}"
+            f"Source {source_id} has no active token to replace. Create one: stitch-import token "
+            f"create {source_id}{where.options}"
         )
 
 
@@ -340,7 +342,7 @@ def _require_terminal(otherwise: str) -> None:
 
     if not (sys.stdin and sys.stdin.isatty()):
         raise ConfigurationError(
-            f"This asks before it goes on, and stdin is no terminal: {otherwise}."
+            f"This command asks for confirmation, but stdin is not a terminal: {otherwise}."
         )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from target_stitch_import.config.settings import Settings
 
 _INTRODUCTION = (
-    "The region is in the address of your account: app.stitchdata.com is us, and\n"
+    "The region is part of your account's URL: app.stitchdata.com is us, and\n"
     "app.eu-central-1.stitchdata.com is eu. With local, no account is needed."
 )
 _TOKEN_VARIABLE = "TARGET_STITCH_IMPORT_TOKEN"  # noqa: S105 - the name of a variable
@@ -84,12 +84,12 @@ class _Answers:
     is_flag=True,
     help="Write a plugin definition for `meltano add`, and the token to .env.",
 )
-@click.option("--no-check", is_flag=True, help="Do not try what was given.")
+@click.option("--no-check", is_flag=True, help="Skip the test of region and token.")
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
-    help="File to write; else config.json, or target-stitch-import.yml for Meltano.",
+    help="File to write; default: config.json, or target-stitch-import.yml with --meltano.",
 )
 @answering
 def init(  # noqa: PLR0913 - one argument an option
@@ -101,10 +101,10 @@ def init(  # noqa: PLR0913 - one argument an option
     no_check: bool,
     output: str | None,
 ) -> Result:
-    """Write a configuration whose region and token were tried.
+    """Write a configuration after testing region and token.
 
-    It asks for what is not given, and never shows the token, which can also come from
-    TARGET_STITCH_IMPORT_TOKEN or from stdin. A file that is there already is left as it is.
+    Asks for what is not given as an option. The token is never shown; it can also come from
+    TARGET_STITCH_IMPORT_TOKEN or stdin. Existing files are never overwritten.
     """
     path = output or ("target-stitch-import.yml" if meltano else "config.json")
     _check_path(path)
@@ -131,8 +131,8 @@ def _check_path(path: str) -> None:
 
     if os.path.lexists(path):
         raise ConfigurationError(
-            f"{path} is there already, and was left as it is. Move it away, or give another path "
-            "with --output."
+            f"{path} already exists and was not changed. Move it, or give another path with "
+            "--output."
         )
     check_files(Use("option `--output`", path, ANYTHING))
 
@@ -149,8 +149,8 @@ def _check_environment_file() -> None:
     check_files(Use("`.env`", _ENVIRONMENT_FILE, ANYTHING))
     if re.search(rf"^\s*(?:export\s+)?{_TOKEN_VARIABLE}\s*=".encode(), _present(), re.MULTILINE):
         raise ConfigurationError(
-            f"{_ENVIRONMENT_FILE} sets {_TOKEN_VARIABLE} already, and was left as it is. Take the "
-            "line out, or add the plugin without this command."
+            f"{_ENVIRONMENT_FILE} already sets {_TOKEN_VARIABLE}, and was not changed. Remove the "
+            "line, or add the plugin without this command."
         )
 
 
@@ -190,7 +190,7 @@ def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
         except (ConfigurationError, CredentialsError) as error:
             if given.is_complete:
                 raise
-            say(f"{error}\nOnce more, or Control-C to end:")
+            say(f"{error}\nTry again, or press Control-C to stop:")
         else:
             return answers
 
@@ -213,7 +213,7 @@ def _asked(given: _Answers, last_region: str | None) -> _Answers:
 
 def _require_terminal(instead: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
-        raise click.UsageError(f"There is no terminal to ask on. {instead}")
+        raise click.UsageError(f"Cannot ask: stdin is not a terminal. {instead}")
 
 
 def _try(answers: _Answers, *, with_request: bool) -> None:

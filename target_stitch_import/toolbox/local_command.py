@@ -32,13 +32,17 @@ serve = command.serve
     help="DuckDB file of a local Import API.",
 )
 @click.option(
-    "--rows", default=5, show_default=True, type=click.IntRange(0), help="Rows to show of each."
+    "--rows",
+    default=5,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Number of rows to show per table.",
 )
 @answering
 def tables(database: Path, rows: int) -> Result:
-    """Show what a local database holds.
+    """Show the tables of a local database.
 
-    Each table with its rows, its columns and their types, and its first rows.
+    For each table: row count, columns with types, and the first rows.
     """
     from target_stitch_import.errors import InputError  # noqa: PLC0415
     from target_stitch_import.files import Use  # noqa: PLC0415

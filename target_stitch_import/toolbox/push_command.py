@@ -38,7 +38,7 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--client-id",
             type=click.IntRange(1),
-            help="Stitch client ID; otherwise the setting `client_id`.",
+            help="Stitch client ID; overrides the setting `client_id`.",
         ),
         click.option(
             "--key",
@@ -46,9 +46,11 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             required=True,
             metavar="NAME",
-            help="Field that identifies a record; repeat it for a key of several.",
+            help="Key field; repeat the option for a composite key.",
         ),
-        click.option("--table", required=True, metavar="NAME", help="Table of all the records."),
+        click.option(
+            "--table", required=True, metavar="NAME", help="Table to which the records belong."
+        ),
         click.argument("file", type=INPUT),
     ):
         command = decorate(command)
@@ -65,10 +67,10 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
 @connecting
 @answering
 def validate(where: Where, **given: Any) -> Result:
-    """Ask the Import API whether it would take the records of FILE.
+    """Ask the Import API whether it would accept the records in FILE.
 
-    FILE holds one JSON object a line; - is stdin. Nothing is loaded. Lines that are refused are
-    listed with the service's reason, up to 20 of them; the exit status is 65 then.
+    FILE has one JSON object per line; - is stdin. Nothing is loaded. Refused lines are listed with
+    the service's reason, at most 20; the exit status is then 65.
     """
     from target_stitch_import.toolbox.push import MAX_FAULTS, VALIDATE_PATH  # noqa: PLC0415 - slow
 
@@ -101,17 +103,17 @@ def validate(where: Where, **given: Any) -> Result:
 @connecting
 @answering
 def push(where: Where, **given: Any) -> Result:
-    """Send the records of FILE to Stitch, without a schema.
+    """Send the records in FILE to Stitch without a schema.
 
-    FILE holds one JSON object a line; - is stdin. They are sent in order, and each gets a higher
-    sequence than the one before, so that of several records of one key the last one stays. At the
-    first record that is refused it stops with status 65 and names the line: those before it have
-    arrived, and it can be mended and pushed from there.
+    FILE has one JSON object per line; - is stdin. Records are sent in order with increasing
+    sequences, so of several records with the same key the last one wins. At the first refused
+    record, push stops with status 65 and names the line. Earlier records have arrived; fix the line
+    and push from there.
 
-    In JSON, records go as they are, digit for digit, and types follow from each value: Stitch
-    loads a date-time as text. With --transit, each string that is a whole date-time with an
-    offset, such as 2024-01-31T23:59:59Z, is a point in time, at any depth of the record; all other
-    strings stay strings. Numbers that a double would change go as exact decimals.
+    By default records are sent as JSON, unchanged, and Stitch infers types from the values: a
+    date-time is loaded as a string. With --transit, each string that is a complete date-time with
+    an offset, such as 2024-01-31T23:59:59Z, becomes a timestamp, at any depth. Numbers that do not
+    fit a double are sent as exact decimals.
     """
     from target_stitch_import.toolbox.push import PUSH_PATH  # noqa: PLC0415 - slow
 
@@ -127,7 +129,7 @@ def push(where: Where, **given: Any) -> Result:
     status = _EX_DATAERR if report.faults else 0
     words = f"{counted(report.records, 'record')} pushed to table {given['table']}."
     if report.faults:
-        words += f" Go on with line {report.faults[0].line}, once it is mended."
+        words += f" Go on with line {report.faults[0].line}, after fixing it."
     return Result(document, words, status)
 
 

@@ -136,8 +136,8 @@ def _words_on_the_rest(files: SavedFiles, sending: _Sending, lines: _Lines) -> s
     if first is None:
         return ""
     if first.file is None:
-        return f"{first} of the file and those behind it may not have arrived."
-    return f"{first} and those behind it, also in the files after it, may not have arrived."
+        return f"{first} of the file and later lines may not have been delivered."
+    return f"{first} and later lines, including those of later files, may not have been delivered."
 
 
 class _Sending:

@@ -58,12 +58,12 @@ class _Saved(click.Path):
 def replay(files: list[str], where: Where) -> Result:
     """Send saved request bodies, or repaired dead letters, from FILE.
 
-    FILE holds one a line: what `target-stitch-import --output-file` saved, or lines of the
-    dead-letter file with their `record` put right. An activation that was set aside goes out behind
-    the records of its table. Dead letters are repaired as `repairs` asks for. Sequences stay as
-    they are, so that no newer row is lost, and what a newer version of its table has replaced is
-    not sent. Of a folder of a Spark job's dead letters, all files are sent, as if they were one.
-    With `region: local`, a local Import API is started for as long.
+    FILE has one entry per line: request bodies saved with `target-stitch-import --output-file`, or
+    dead letters whose `record` you have fixed; - is stdin. FILE can also be the dead-letter folder
+    of a Spark job, whose files are sent as if they were one. Dead letters are repaired as
+    configured in `repairs`. Activations that were set aside are sent after the records of their
+    table. Sequences are unchanged, so newer rows are not overwritten; entries of a replaced table
+    version are skipped. With `region: local`, replay starts a local Import API while it works.
     """
     from target_stitch_import.app import batch_limits, start_local_api  # noqa: PLC0415 - slow
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415

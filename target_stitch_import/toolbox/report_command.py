@@ -26,10 +26,10 @@ _STDOUT = Path("-")
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="File to write the page to, or - for stdout; without it, beside the summary.",
+    help="Output file, or - for stdout; default: next to the summary.",
 )
 def report(summary: IO[bytes], output: Path | None) -> None:
-    """Make one HTML page of a run's summary, with plots.
+    """Render a run's summary as an HTML page with plots.
 
     SUMMARY is what a run wrote to `summary_path`. The page needs no network and no other file.
     """

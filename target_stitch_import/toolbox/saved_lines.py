@@ -150,9 +150,9 @@ def record_of(
         raise InputError(words_on_neither(place, "Object missing required field `record`"))
     if not letter.mapped:
         raise InputError(
-            f"{place} holds a record as the tap sent it, also what its stream map drops or "
-            "masks. Mend the tap or the map, and run again; or bring the record into the form that "
-            "the map gives it, and take `mapped` out of the line."
+            f"{place} has a record as the tap sent it, including what its stream map drops or "
+            "masks. Fix the tap or the map and run again, or edit the record to what the map "
+            "would output and remove `mapped` from the line."
         )
     return record, repaired
 
@@ -165,6 +165,6 @@ def _is_whole(text: str) -> bool:
 def words_on_neither(place: Place, error: str) -> str:
     """Say that a line is nothing that can be replayed."""
     return (
-        f"{place} is neither a request body nor a dead letter with its `record` as JSON: "
+        f"{place} is neither a request body nor a dead letter with a JSON `record`: "
         f"{quoted(error, mark='')}."
     )

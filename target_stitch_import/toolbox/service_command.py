@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 @connecting
 @answering
 def status(where: Where) -> Result:
-    """Ask whether the Import API is well.
+    """Check whether the Import API is up.
 
-    Needs no token. The exit status is 0 if it is, 69 if it is not or does not answer, and 76 if
-    what answers is not the Import API.
+    Needs no token. Exits with 0 if it is up, 69 if it is down or does not respond, and 76 if
+    something else responds.
     """
     endpoint = where.settings(needs_token=False).endpoint(USER_AGENT)
     said = questions(endpoint).status()
@@ -50,10 +50,10 @@ def status(where: Where) -> Result:
 @connecting
 @answering
 def check(where: Where) -> Result:
-    """Ask whether token, region and URL are right.
+    """Test token, region and URL.
 
-    Nothing is loaded: it sends a request without records, which the Import API refuses in another
-    way once it has accepted the token. Where the token belongs to the other region, that is said.
+    Loads no data: it sends a request without records, and the error shows whether the Import API
+    accepted the token. It also reports a token of the other region.
     """
     endpoint = where.settings().endpoint(USER_AGENT)
     questions(endpoint).check()

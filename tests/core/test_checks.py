@@ -31,8 +31,8 @@ from tests.support.checks import MAX_RECORD_BYTES, check, exactly, of, verdict
     ("record", "words"),
     [
         ({"f": "0" * 30_000}, "ok"),
-        ({"f": list(range(10_001))}, "more than 10,000 data points"),
-        ({"f": [[1]] * 10_001}, "more than 10,000 data points"),
+        ({"f": list(range(10_001))}, "more than 10,000 values (data points)"),
+        ({"f": [[1]] * 10_001}, "more than 10,000 values (data points)"),
         ({"f": [None] * 10_000}, "ok"),
         ({"f": "x" * 20_000_000}, "20,000,008 bytes long"),
         ({"f": "x" * 19_000_000}, "ok"),

@@ -35,7 +35,7 @@ TABLE = [
     ({"minimum": 0, "exclusiveMinimum": 5}, '{"f": 3}', "ok"),
     ({"maximum": 0.1}, '{"f": 0.1000000000000000000000001}', "it breaks `maximum`: 0.1"),
     ({"type": "string"}, '{"f": "\\u0001 \\u2028"}', "ok"),
-    ({"type": "string"}, '{"f": "\\u0000 \\u2028"}', "field `/f`: it holds U+0000"),
+    ({"type": "string"}, '{"f": "\\u0000 \\u2028"}', "field `/f`: it contains U+0000"),
     ({"type": "string"}, '{"f": "\\\\u0000"}', "ok"),
     ({"type": "string"}, '{"f": "\\ud800"}', "ok"),
     ({"type": "string", "maxLength": 3}, '{"f": "abcd"}', "it breaks `maxLength`: 3"),
@@ -44,8 +44,8 @@ TABLE = [
     ({"pattern": "^a+$"}, '{"f": "b"}', "it breaks `pattern`: ^a+$"),
     ({"pattern": "^(?=a)b"}, '{"f": "b"}', "it breaks `pattern`: ^(?=a)b"),
     ({"type": "array", "items": {"type": "integer"}}, '{"f": [1, "x"]}', "field `/f/1`: expected"),
-    ({"type": "object", "required": ["g"]}, '{"f": {}}', "field `/f/g`: a required member"),
-    ({"additionalProperties": False}, '{"f": {"secret": 1}}', "has a member that the schema"),
+    ({"type": "object", "required": ["g"]}, '{"f": {}}', "field `/f/g`: a required property"),
+    ({"additionalProperties": False}, '{"f": {"secret": 1}}', "has a property that the schema"),
     ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, '{"f": 5}', "ok"),
     ({"anyOf": [{"enum": [1]}, {"enum": [2]}]}, '{"f": 5}', "alternatives of `anyOf`"),
     ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, '{"f": 5}', "alternatives of `oneOf`"),
@@ -56,7 +56,7 @@ TABLE = [
         '{"f": "xx"}',
         "field `/f`: it breaks `maxLength`: 1",
     ),
-    ({"dependencies": {"a": ["b"]}}, '{"f": {"a": 1}}', "`/f/b`: a member is missing that `a` dep"),
+    ({"dependencies": {"a": ["b"]}}, '{"f": {"a": 1}}', "`/f/b`: a property that `a` depends"),
     ({"dependencies": {"a": ["b"]}}, '{"f": {"c": 1}}', "ok"),
     (
         {"dependencies": {"a": of(b={"type": "null"})}},
@@ -95,9 +95,9 @@ KEYS = [
     ('{"k": {}}', "field `/k`: a key property cannot be object"),
     ('{"k": [1]}', "field `/k`: a key property cannot be array"),
     (json.dumps({"k": "é" * 1024}), "ok"),
-    (json.dumps({"k": "x" * 1025}), "the key is 1,025 characters long"),
-    ("5", "a record is an object, not integer"),
-    ('["k"]', "a record is an object, not array"),
+    (json.dumps({"k": "x" * 1025}), "the key has 1,025 characters"),
+    ("5", "expected an object, not integer"),
+    ('["k"]', "expected an object, not array"),
 ]
 
 

@@ -258,14 +258,14 @@ def test_a_byte_order_mark_is_no_reason_to_call_a_line_cut_off() -> None:
 def test_a_last_line_cut_off_says_so() -> None:
     _, error = read([STATE + b"\n", RECORD[:20]])
     assert error is not None
-    assert error.startswith("Line 2 is cut off")
+    assert error.startswith("Line 2 is incomplete")
 
 
 @pytest.mark.parametrize(
     ("record", "word"),
     [
         (b'{"a":NaN}', "NaN"),
-        (b'{"a":[1,-Infinity]}', "-Infinity, which JSON has no number for"),
+        (b'{"a":[1,-Infinity]}', "-Infinity, which is not a JSON number"),
         (b'{"a":' + DEEP + b"}", "too deeply"),
         (b'{"a":01}', "not JSON"),
     ],
@@ -295,7 +295,7 @@ def test_a_number_that_json_does_not_have_is_named_by_its_field(record: bytes, f
     """Or by what it is in, where finding it would take too long."""
     defect = record_defect(record)
     assert defect is not None
-    assert "which JSON has no number for" in defect.reason
+    assert "which is not a JSON number" in defect.reason
     assert defect.field == field
 
 
@@ -317,7 +317,7 @@ def test_half_a_surrogate_pair_is_named_by_its_field(record: bytes, field: str |
     else:
         assert (defect.field, defect.reason) == (
             field,
-            "it has half a surrogate pair, no character",
+            "it contains an unpaired surrogate",
         )
 
 
@@ -389,10 +389,10 @@ def test_key_properties(
     [
         (b'"schema":{"x":"%b"},"key_properties":[]' % (b"x" * MAX_SCHEMA_BYTES), "4,000,000 bytes"),
         (b'"schema":{"x":[%b1]},"key_properties":[]' % (b"1," * MAX_SCHEMA_MARKS), "100,000 names"),
-        (b'"schema":{},"key_properties":["a"%b]' % (b',"a"' * 10_000), "10,000 keys"),
+        (b'"schema":{},"key_properties":["a"%b]' % (b',"a"' * 10_000), "10,000 key properties"),
         (
             b'"schema":{},"key_properties":[],"bookmark_properties":["a"%b]' % (b',"a"' * 10_000),
-            "10,000 keys",
+            "10,000 key properties",
         ),
     ],
     ids=["bytes", "values", "keys", "bookmarks"],
@@ -427,7 +427,7 @@ def test_a_bad_line_too_long_to_be_sent_is_not_looked_at() -> None:
     """It would keep signals waiting for seconds."""
     line = b'{"type":"RECORD","stream":"s","record":{"a":"%b","b":NaN}}\n' % (b"x" * MAX_BYTES)
     _, error = read([line])
-    assert error == "Line 1 of stream `s` is not JSON, and is too long to tell what is wrong."
+    assert error == "Line 1 of stream `s` is not JSON, and is too long for a detailed error."
     assert record_defect(line.partition(b'"record":')[2]) == Defect("", "it is not JSON")
 
 

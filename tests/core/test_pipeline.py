@@ -266,7 +266,7 @@ def test_a_time_that_is_none_is_told_once() -> None:
     )
     feed(of, [record(4, message=bad)])
     assert [(notice.stream, notice.text) for notice in of.notices] == [
-        ("people", "`time_extracted` of some records is no time, and is left out")
+        ("people", "`time_extracted` of some records is not a date-time and is omitted")
     ]
     of.close()
     assert b"time_extracted" not in b"".join(batch.body for batch in take(of))
@@ -286,7 +286,7 @@ def test_a_table_prefix_is_in_every_request_and_dead_letter() -> None:
 def test_what_is_around_a_bad_record_is_kept() -> None:
     of = pipeline()
     good = [schema(), record(1), record(2)]
-    with pytest.raises(InputError, match=r"^Line 4: a record of stream `people` cannot be sent"):
+    with pytest.raises(InputError, match=r"^Line 4: invalid record in stream `people`"):
         feed(of, [*good, record(0, id=None), record(4)])
     of.close()
     assert [batch.count for batch in take(of)] == [3]
@@ -297,7 +297,7 @@ def test_the_first_line_at_fault_is_the_one_to_tell() -> None:
     of = pipeline()
     streams = [schema("a"), schema("b")]
     bad = [record(1, "a"), record(0, "b", id=None), record(0, "a", id=None), record(2, "b")]
-    with pytest.raises(InputError, match=r"^Line 4: a record of stream `b`"):
+    with pytest.raises(InputError, match=r"^Line 4: invalid record in stream `b`"):
         feed(of, [*streams, *bad])
     of.close()
     assert [(batch.stream, batch.count) for batch in take(of)] == [("a", 1), ("b", 1)]
@@ -306,8 +306,8 @@ def test_the_first_line_at_fault_is_the_one_to_tell() -> None:
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (record(1, "other"), "Line 2: RECORD of stream `other` came before its SCHEMA"),
-        ('{"type":"RECORD","stream":"other","record":{"x":NaN}}', "came before its SCHEMA"),
+        (record(1, "other"), "Line 2: RECORD of stream `other` precedes its SCHEMA"),
+        ('{"type":"RECORD","stream":"other","record":{"x":NaN}}', "precedes its SCHEMA"),
         (
             {"type": "SCHEMA", "stream": "s", "schema": {}, "key_properties": []},
             "neither `properties` nor a key",
@@ -316,11 +316,11 @@ def test_the_first_line_at_fault_is_the_one_to_tell() -> None:
         (schema(""), "empty stream name"),
         (
             {"type": "BATCH", "stream": "other", "encoding": {}, "manifest": []},
-            "BATCH of stream `other` came before its SCHEMA",
+            "BATCH of stream `other` precedes its SCHEMA",
         ),
         (
             '{"type":"RECORD","stream":"people","record":{"id":NaN}}',
-            "field `/id`: it is NaN, which JSON has no number for",
+            "field `/id`: it is NaN, which is not a JSON number",
         ),
     ],
 )
@@ -333,7 +333,7 @@ def test_messages_that_make_no_sense(message: Any, words: str) -> None:
 def test_what_stands_before_a_record_of_an_unknown_stream_is_taken() -> None:
     of = pipeline()
     lines = [schema(), schema("b"), record(1), record(2, "b"), record(3, "other"), record(4)]
-    with pytest.raises(InputError, match=r"^Line 5: RECORD of stream `other` came before"):
+    with pytest.raises(InputError, match=r"^Line 5: RECORD of stream `other` precedes"):
         feed(of, lines)
     of.close()
     assert [(batch.stream, batch.count) for batch in take(of)] == [("people", 1), ("b", 1)]
@@ -367,7 +367,7 @@ def test_notices_are_told_once() -> None:
     feed(of, [schema(keys=(), **columns), *messages, schema(**columns), *messages])
     texts = [f"{notice.stream}: {notice.text}" for notice in of.notices]
     assert len(texts) == len(set(texts))
-    for words in ("`_rjm_x`", "there is no key", "Draft 6", "/at", "changed in mid-stream"):
+    for words in ("`_rjm_x`", "no key properties", "Draft 6", "/at", "changed during the run"):
         assert sum(words in text for text in texts) == 1
 
 

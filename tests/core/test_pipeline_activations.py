@@ -48,7 +48,7 @@ def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside_behind_it()
     assert (counts.read, counts.acknowledged, counts.set_aside, counts.in_flight) == (5, 3, 2, 0)
     (notice,) = of.notices
     assert "version 7 is not activated" in notice.text
-    assert "keeps its former version" in notice.text
+    assert "keeps its previous version" in notice.text
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_an_activation_without_a_schema_is_nothing_once_the_input_has_ended() ->
     assert of.earned_state() is None, "a signal or a bad line ended the reading"
     of.end()
     assert of.earned_state() == b"1"
-    assert "no SCHEMA: there is no table" in of.notices[1].text
+    assert "without a SCHEMA: there is no table" in of.notices[1].text
     assert of.counts() == {}
 
 

@@ -197,7 +197,7 @@ def test_a_null_that_the_schema_does_not_allow_names_the_repair() -> None:
 
 def test_a_name_with_nul_is_refused() -> None:
     words = str(examined({}, r'{"o":{"a\u0000":1}}', "strip_nul"))
-    assert "field `/o`: the name of a member holds U+0000" in words
+    assert "field `/o`: a property name contains U+0000" in words
 
 
 NAN_SCHEMA = {
@@ -239,7 +239,7 @@ def test_what_no_repair_was_asked_for_is_refused() -> None:
     of = fed(b'{"f":NaN,"s":"\\ud83d"}', "nan_to_null", dead_letter=True)
     (letter,) = of.to_set_aside
     assert letter.record == b'{"f":NaN,"s":"\\ud83d"}'
-    assert letter.reason.startswith("field `/s`: it has half a surrogate pair")
+    assert letter.reason.startswith("field `/s`: it contains an unpaired surrogate")
 
 
 TEXTS_REPAIRED = [

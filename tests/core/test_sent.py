@@ -91,7 +91,7 @@ def test_what_is_missing_is_put_in_and_nothing_else_changes(schema: str, complet
 
 
 def test_a_name_that_is_no_text_is_a_defect_where_it_stands_in_the_way() -> None:
-    with pytest.raises(SchemaDefectError, match="no Unicode text"):
+    with pytest.raises(SchemaDefectError, match="not valid Unicode"):
         sent('{"properties":{"\\ud800":{}}}', ("id",))
 
 

@@ -87,7 +87,7 @@ def test_the_whole_body_of_a_2xx_is_judged(content: Content, body: bytes) -> Non
         else:
             assert isinstance(verdict, Stop)
             assert type(verdict.error) is ProtocolError
-            assert f"status {status} is {content.value}, which is not" in str(verdict.error)
+            assert f"status {status} is {content.value}, so it is not" in str(verdict.error)
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_no_answer_is_tried_again(failure: Failure) -> None:
         (401, '{"message":"Invalid region."}', CredentialsError, "the other region"),
         (401, '{"error":"Forbidden"}Connection is not active.', CredentialsError, "Resume it"),
         (403, "", CredentialsError, "refused the token"),
-        (404, "Not Found", ProtocolError, "not the Import API's: 404 Not Found"),
-        (405, "", ProtocolError, "not the Import API's"),
-        (415, "", ProtocolError, "not the Import API's"),
-        (418, "", ProtocolError, "not the Import API's"),
-        (501, "", ProtocolError, "not the Import API's"),
-        (100, "", ProtocolError, "not the Import API's"),
+        (404, "Not Found", ProtocolError, "not from the Import API: 404 Not Found"),
+        (405, "", ProtocolError, "not from the Import API"),
+        (415, "", ProtocolError, "not from the Import API"),
+        (418, "", ProtocolError, "not from the Import API"),
+        (501, "", ProtocolError, "not from the Import API"),
+        (100, "", ProtocolError, "not from the Import API"),
     ],
 )
 def test_what_ends_the_run(status: int, text: str, error: type, words: str) -> None:

@@ -20,9 +20,9 @@ STARTS = {
     "module": [sys.executable, "-m", "target_stitch_import.local", "--port", "0"],
 }
 REFUSED = [
-    ("--database text --accounts text", "are one file"),
-    ("--database link --accounts text", "are one file"),
-    ("--database other/../text --tls-cert text --tls-key text", "are one file"),
+    ("--database text --accounts text", "are the same file"),
+    ("--database link --accounts text", "are the same file"),
+    ("--database other/../text --tls-cert text --tls-key text", "are the same file"),
     ("--database text", "something other than a DuckDB database"),
     ("--database empty", "something other than a DuckDB database"),
     ("--database fifo", "it is a FIFO"),
@@ -82,5 +82,5 @@ def test_its_line_goes_into_no_file_that_it_reads(tmp_path: Path, start: str) ->
             check=False,
             timeout=60,
         )
-    assert (done.returncode, "are one file" in done.stderr.decode()) == (78, True)
+    assert (done.returncode, "are the same file" in done.stderr.decode()) == (78, True)
     assert accounts.read_text() == "{}"

@@ -128,7 +128,7 @@ def test_what_is_there_is_not_overwritten(pair: Path, tmp_path: Path, left: str)
         (tmp_path / name).write_bytes(text)
         os.utime(tmp_path / name, (0, 0))
     done = serve("--tls-self-signed", str(tmp_path))
-    assert (done.returncode, "Move these away" in done.stderr) == (78, True), done.stderr
+    assert (done.returncode, "Move the files" in done.stderr) == (78, True), done.stderr
     assert {name: (tmp_path / name).read_bytes() for name in names} == before
 
 

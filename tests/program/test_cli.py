@@ -38,7 +38,7 @@ def test_a_full_stdout_is_an_output_error(tmp_path: Path, option: str) -> None:
         (("-c", "nowhere.json"), "nowhere.json cannot be read"),
         (("-c", "list.json"), "not a JSON object"),
         (("-c", "broken.json"), "broken.json is not JSON"),
-        (("--state", "state.json"), "give it to the tap: tap-something --state FILE"),
+        (("--state", "state.json"), "pass it to the tap: tap-something --state FILE"),
         (("--no-such-option",), "No such option"),
         (("--max-batch-records", "many"), "not a valid integer"),
         (("--input", "nowhere.singer"), "nowhere.singer"),

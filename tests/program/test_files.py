@@ -37,7 +37,7 @@ def test_no_two_uses_are_one_file(target: Target, one: str, other: str) -> None:
     name = ".env" if other == ".env" else "shared.wal"
     (target.folder / name).write_bytes(SHARED if name != ".env" else b"")
     status, log = attempt(target, **{one: name, other: name})
-    assert (status, "are one file: one would destroy the other" in log) == (78, True)
+    assert (status, "are the same file: one would overwrite the other" in log) == (78, True)
     for role in (one, other):
         assert told(role).lower() in log.lower()
 
@@ -100,7 +100,7 @@ def test_one_file_by_any_name(
     if is_there:
         (target.folder / "shared").write_bytes(b"")
     status, log = attempt(target, dead_letter_path="shared", **{one: way(target.folder)})
-    assert (status, "are one file" in log) == (78, True)
+    assert (status, "are the same file" in log) == (78, True)
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -180,7 +180,7 @@ def test_only_regular_files_are_written(
     status, log = attempt(target, dry_run=dry_run, **{role: "x.wal"})
     assert status == 78
     assert f"{told(role)}` (`x" in log or f"{told(role)} (`x" in log
-    assert f"cannot be used: it is {what}, and no regular file." in log
+    assert f"cannot be used: it is {what}, not a regular file." in log
 
 
 def loop(folder: Path) -> str:
@@ -211,10 +211,13 @@ UNWRITABLE: dict[str, tuple[Callable[[Path], str], str]] = {
     "too long": (named("x" * 256), "File name too long"),
     "the name of a folder": (named("x/"), "Is a directory"),
     "no file system to write to": (named("/proc/x"), ""),
-    "NUL": (named("x\0y"), "holds a character that no file name can have"),
-    "half a surrogate": (named("x\ud800y"), "holds a character that no file name can have"),
+    "NUL": (named("x\0y"), "contains a character that is not allowed in file names"),
+    "an unpaired surrogate": (
+        named("x\ud800y"),
+        "contains a character that is not allowed in file names",
+    ),
 }
-COMMAND_LINE_CANNOT = ("NUL", "half a surrogate")
+COMMAND_LINE_CANNOT = ("NUL", "an unpaired surrogate")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ RIGHT = {"dead_letter_path": "dead letters", "--output-file": "bodies", "summary
 def test_a_file_with_another_content_is_left_alone(target: Target, role: str, what: str) -> None:
     (target.folder / "x.wal").write_bytes(CONTENTS[what])
     status, log = attempt(target, **{role: "x.wal"})
-    assert (status, "the file is there and holds something other than" in log) == (78, True)
+    assert (status, "the file exists and contains something other than" in log) == (78, True)
     assert told(role) in log
 
 
@@ -161,5 +161,5 @@ def test_files_are_known_by_their_ends(
     if is_right:
         files.check()
         return
-    with pytest.raises(ConfigurationError, match="holds something other than"):
+    with pytest.raises(ConfigurationError, match="contains something other than"):
         files.check()

@@ -44,12 +44,12 @@ def test_every_name_that_is_no_setting_is_told(tmp_path: Path, name: str) -> Non
     path.write_text(json.dumps({"token": "t", name: "S3CRET"}))
     notes: list[str] = []
     assert read_config([str(path)], notes.append)["token"] == "t"  # noqa: S105 - a test's own
-    assert notes == [f"Setting `{name}` is not known, and does nothing.{UNKNOWN[name]}"]
+    assert notes == [f"Unknown setting `{name}` is ignored.{UNKNOWN[name]}"]
     variable = f"TARGET_STITCH_IMPORT_{name.upper()}"
     if name.lower() not in setting_names():
         notes.clear()
         assert from_environment({variable: "S3CRET"}, notes.append) == {}
-        about = f"The environment variable `{variable}` is not known, and does nothing."
+        about = f"Unknown environment variable `{variable}` is ignored."
         assert notes == [about + UNKNOWN[name]]
 
 
@@ -66,7 +66,7 @@ def test_a_run_tells_them_and_goes_on(target: Target) -> None:
     outcome = target.run([state(1)], api_ulr="x")
     assert (outcome.status, outcome.states) == (0, ["1"])
     assert "WARNING" in outcome.log
-    assert "Setting `api_ulr` is not known, and does nothing. Is `api_url` meant?" in outcome.log
+    assert "Unknown setting `api_ulr` is ignored. Is `api_url` meant?" in outcome.log
 
 
 @pytest.mark.parametrize("name", ["LOGLEVEL", "_DIALECT", "_TARGET_SCHEMA"])
@@ -77,7 +77,7 @@ def test_variables_that_are_for_others_are_left_alone(name: str) -> None:
     assert notes == []
 
 
-INLINE = "The configuration is given on the command line itself, where others can see it."
+INLINE = "The configuration is on the command line, where other users can see it."
 FAULTS = {
     "broken": (
         b'{\n  "token": "S3CRET"\n  "region": "us"\n}',
@@ -125,7 +125,7 @@ def test_nothing_of_a_configuration_on_the_command_line_is_repeated(
         assert "S3CRET" not in log
     status, _, log = run(given, folder=tmp_path, environment={})
     assert (status, "S3CRET" in log) == (78, False)
-    assert "There is an argument that belongs to no option." in log
+    assert "Unexpected argument on the command line." in log
 
 
 @pytest.mark.parametrize(

@@ -135,8 +135,7 @@ def test_forty_columns_are_too_few_for_a_table() -> None:
         "  versions activated in 2.0 s, 1,004",
         "  records and 100.5 kB a second",
         "",
-        "To send what was set aside, once it is",
-        "  repaired:",
+        "To send the repaired dead letters:",
         "  stitch-import replay --config CONFIG 'my/dead letters.jsonl'",
     ]
 
@@ -188,7 +187,7 @@ def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> 
                 "may be there twice"
             ),
         ),
-        ({"unavailable_seconds": 42.0}, "The Import API took nothing for 42 s"),
+        ({"unavailable_seconds": 42.0}, "Import API unavailable for 42 s"),
         (
             {"seconds_without_room": 1.5},
             "Reading waited 1.5 s for the Import API, as the buffer was full",
@@ -219,14 +218,14 @@ def test_what_needs_someone_to_act_is_a_warning() -> None:
         f"Stream `people`: 2 records set aside: {REASON}",
         "Stream `people`: 1 record set aside: other",
         (
-            "3 records are in dead.jsonl, set aside and not delivered. Repair them there, then "
+            "3 records are set aside in dead.jsonl and not delivered. Repair them there, then "
             "send them with `stitch-import replay`"
         ),
         "Table `people`: 357 rows rejected while loading: too long",
         "Table `x`: 1 row rejected while loading: reserved",
         (
-            "358 rows rejected while loading: acknowledged, but in no table of their own. "
-            "`_sdc_rejected` has them with their reasons: stitch-import tables --database "
+            "358 rows rejected while loading: acknowledged, but not in their tables. "
+            "`_sdc_rejected` lists them with reasons: stitch-import tables --database "
             "'my ware.duckdb'"
         ),
     ]
@@ -297,7 +296,7 @@ def test_records_set_aside_are_heard(
         ),
         f"Stream `people`: 2 records set aside: {reason}",
         "Stream `orders`: 1 record set aside: field `/name`: expected null or string, found array",
-        f"3 records are in {path}, set aside and not delivered. ",
+        f"3 records are set aside in {path} and not delivered. ",
     ):
         assert sum(words in line for line in told) == 1, told
     assert "Line 5" not in outcome.log
@@ -338,7 +337,7 @@ def test_rows_that_a_local_run_rejects_are_told(target: Target) -> None:
     for _ in range(2):
         outcome = target.run(bad, "--quiet", summary_path=str(path), **local)
         assert outcome.status == 0
-        assert "3 rows rejected while loading: acknowledged, but in no table" in outcome.log
+        assert "3 rows rejected while loading: acknowledged, but not in their tables" in outcome.log
         assert f"stitch-import tables --database '{database}'" in outcome.log
         ((reason, count),) = json.loads(path.read_text())["rejected"]["people"].items()
         assert count == 3

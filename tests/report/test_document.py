@@ -215,10 +215,10 @@ def test_a_state_that_is_no_utf8_is_shown_as_far_as_it_goes(summary: Path) -> No
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is no summary of a run: "),
-        ("[]", "is no summary of a run: Expected `object`, got `array`"),
-        ('{"program": "x"}', "is no summary of a run: Object missing required field"),
-        ("[" * 100_000, "is no summary of a run: "),
+        ("", "is not a run summary: "),
+        ("[]", "is not a run summary: Expected `object`, got `array`"),
+        ('{"program": "x"}', "is not a run summary: Object missing required field"),
+        ("[" * 100_000, "is not a run summary: "),
     ],
     ids=["empty", "a list", "another object", "too deep"],
 )
@@ -241,13 +241,13 @@ def test_files_that_cannot_be(summary: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "members", "title", "words"),
     [
-        (0, {"read": 1, "acknowledged": 1}, "Delivered", "Everything that was read is delivered"),
+        (0, {"read": 1, "acknowledged": 1}, "Delivered", "Everything was delivered"),
         (0, {}, "Nothing to deliver", "Everything"),
-        (0, {"read": 1, "set_aside": 1}, "Delivered, but not all of it", "accounted for"),
+        (0, {"read": 1, "set_aside": 1}, "Delivered, but not all of it", "set aside"),
         (0, {"read": 1, "rejected": {"t": {"r": 1}}}, "Delivered, but not all of it", ""),
         (65, {}, "Failed", "Bad input"),
         (69, {}, "Failed", "Run again later."),
-        (71, {}, "Failed", "no more memory"),
+        (71, {}, "Failed", "ut of memory"),
         (129, {}, "Interrupted", "SIGHUP"),
         (130, {}, "Interrupted", "SIGINT"),
         (143, {}, "Interrupted", "SIGTERM"),

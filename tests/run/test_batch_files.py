@@ -411,7 +411,7 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     (entry("https://u:secret@h/a?X-Sig=secret@"), "`https://h/a`, which is not on this machine"),
     (entry("none.jsonl"), "`none.jsonl`, which does not exist"),
     (entry(""), "is not a regular file"),
-    (entry("a\0b"), "leads nowhere"),
+    (entry("a\0b"), "does not exist"),
     (entry("x" * 5_000), "cannot be read: File name too long"),
     (fifo, "is not a regular file"),
     (a_loop, "`a`, which"),
@@ -498,7 +498,7 @@ def test_no_file_is_read_outside_of_the_root(
 def test_a_batch_before_its_schema(target: Target) -> None:
     outcome = target.run([batch("a")], batch_root="files")
     assert outcome.status == 65
-    assert "Line 1: BATCH of stream `people` came before its SCHEMA" in outcome.log
+    assert "Line 1: BATCH of stream `people` precedes its SCHEMA" in outcome.log
 
 
 def test_parquet_without_its_extra(target: Target, root: Path) -> None:
@@ -524,7 +524,7 @@ def test_a_bad_record_ends_the_run(target: Target, root: Path, form: str) -> Non
     write_parquet(root / "parquet", id=["2", "secret"])
     outcome = target.run(around(batch(form, format=form), id={"pattern": "[0-9]"}))
     assert (outcome.status, outcome.states) == (65, ["1"])
-    where = f"2 of `{root}/{form}` (BATCH on line 4): a record of stream `people` cannot be sent:"
+    where = f"2 of `{root}/{form}` (BATCH on line 4): invalid record in stream `people`:"
     assert where in outcome.log
     assert "secret" not in outcome.log
 

@@ -104,7 +104,7 @@ def test_a_column_that_must_be_there_still_must(target: Target) -> None:
     described["schema"]["required"] = ["id", "name", "outer"]
     outcome = target.run([described, record(1, outer={"a": 1})], **FLAT)
     assert outcome.status == 65
-    assert "`/name`: a required member is missing" in outcome.log
+    assert "`/name`: a required property is missing" in outcome.log
 
 
 @pytest.mark.parametrize("settings", [FLAT, {"stream_maps": {"people": {"name": None}}}])

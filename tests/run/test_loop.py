@@ -93,7 +93,7 @@ def test_no_stdout_is_an_output_error(target: Target) -> None:
         timeout=30,
     )
     assert done.returncode == 74
-    assert b"no stdout" in done.stderr
+    assert b"Stdout is closed" in done.stderr
 
 
 def test_no_stdin_is_a_configuration_error(target: Target) -> None:

@@ -1,4 +1,4 @@
-"""A machine that gives no more memory or threads: it is said, and no state is early."""
+"""A machine that gives out of memory or threads: it is said, and no state is early."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.local import ImportApi
 
-WORDS = "The machine gives this process no more memory or threads."
+WORDS = "The process is out of memory or threads."
 RECORDS = 20_000
 
 
@@ -75,6 +75,6 @@ def test_fewer_threads_than_asked_for_deliver_all_the_same() -> None:
 def test_no_thread_at_all_ends_the_run() -> None:
     stdout = io.BytesIO()
     run = Parts(stdout=stdout).run_over([state(0), schema(), record(1), state(1)])
-    with no_more_threads(), pytest.raises(ResourceError, match="no more memory or threads"):
+    with no_more_threads(), pytest.raises(ResourceError, match="out of memory or threads"):
         run.run()
     assert stdout.getvalue() == b"0\n"

@@ -195,7 +195,7 @@ def test_settings_that_flattening_lacks_are_named(target: Target) -> None:
 def test_without_a_schema_the_words_are_the_same(target: Target) -> None:
     outcome = target.run([record(1)], flattening_enabled=True, flattening_max_depth=1)
     assert outcome.status == 65
-    assert "came before its SCHEMA" in outcome.log
+    assert "precedes its SCHEMA" in outcome.log
     assert json.dumps(schema()) not in outcome.log
 
 
@@ -221,7 +221,7 @@ def test_an_activation_before_its_schema_is_of_what_the_map_makes(
         if body["messages"][0]["action"] == "activate_version"
     ]
     assert sorted(activated) == [(table, 3) for table in sorted(tables)]
-    assert "no SCHEMA" not in outcome.log
+    assert "without a SCHEMA" not in outcome.log
 
 
 def test_records_keep_the_sequences_that_they_bring() -> None:

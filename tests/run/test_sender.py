@@ -105,10 +105,10 @@ FATAL = [
     ({"kind": "status", "status": 200, "body": "<html>Please log in"}, 76, "is a web page"),
     ({"kind": "status", "status": 201, "body": "Accepted"}, 76, "is text"),
     ({"kind": "status", "status": 200, "body": {"error": "Forbidden"}}, 76, "with an `error`"),
-    ({"kind": "status", "status": 404}, 76, "not the Import API's"),
-    ({"kind": "status", "status": 405}, 76, "not the Import API's"),
-    ({"kind": "status", "status": 415}, 76, "not the Import API's"),
-    ({"kind": "status", "status": 501}, 76, "not the Import API's"),
+    ({"kind": "status", "status": 404}, 76, "not from the Import API"),
+    ({"kind": "status", "status": 405}, 76, "not from the Import API"),
+    ({"kind": "status", "status": 415}, 76, "not from the Import API"),
+    ({"kind": "status", "status": 501}, 76, "not from the Import API"),
 ]
 
 
@@ -273,7 +273,7 @@ def test_a_service_that_refuses_everything_diverts_nothing(
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     outcome = target.run(HUNDRED, **settings)
     assert (outcome.status, outcome.states) == (65, [])
-    assert "record after record" in outcome.log
+    assert "records in a row" in outcome.log
     assert path.read_text() == ""
 
 
@@ -288,7 +288,7 @@ def test_a_service_that_refuses_lone_batches_is_found_out(
     messages = [*map(schema, streams), *(record(1, stream) for stream in streams), state(1)]
     outcome = target.run(messages, **settings)
     assert (outcome.status, outcome.states) == (65, [])
-    assert "record after record" in outcome.log
+    assert "records in a row" in outcome.log
     assert len(path.read_text().splitlines()) <= 7
 
 
@@ -302,7 +302,7 @@ def test_half_a_surrogate_pair_is_set_aside_as_text(target: Target, tmp_path: Pa
     assert (outcome.status, outcome.states) == (0, ["1"])
     (letter,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     assert letter["record_text"] == text
-    assert letter["reason"] == "field `/name`: it has half a surrogate pair, no character"
+    assert letter["reason"] == "field `/name`: it contains an unpaired surrogate, no character"
 
 
 def test_a_full_disk_under_the_dead_letters(target: Target) -> None:

@@ -102,9 +102,9 @@ OTHERS: dict[str, tuple[Callable[[Authorities], Peer], str]] = {
     "access denied": (lambda _: alert(49), "access denied"),
 }
 ACCIDENTS: dict[str, tuple[Peer, str]] = {
-    "closed at once": (lambda _: None, "the connection broke off"),
-    "closed in the handshake": (speaks(b""), "the connection broke off"),
-    "cut off in the handshake": (speaks(b"\x16\x03\x03\x00\x7a\x02"), "the connection broke off"),
+    "closed at once": (lambda _: None, "the connection was lost"),
+    "closed in the handshake": (speaks(b""), "the connection was lost"),
+    "cut off in the handshake": (speaks(b"\x16\x03\x03\x00\x7a\x02"), "the connection was lost"),
     "an internal error": (alert(80), "it reports an internal error of its TLS"),
 }
 

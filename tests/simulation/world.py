@@ -103,7 +103,7 @@ class World:
             return True
         self.tell(f"{self.clock.now:.3f} ended: {process.error}")
         self._sometimes(f"ended with {process.error.exit_status}")
-        if "record after record" in str(process.error):
+        if "records in a row" in str(process.error):
             self._sometimes("everything refused")
         if isinstance(process.error, InputError):
             self.tap.mend()

@@ -98,7 +98,7 @@ def test_speculation_is_refused_where_it_could_load_rows_twice(
     told = submit(
         api, tmp_path, master="local[2]", conf="spark.speculation=true", key_names=key_names
     )
-    assert ("`spark.speculation` is on: a task that runs twice at once" in told) == is_refused
+    assert ("`spark.speculation` is on: a task that runs twice" in told) == is_refused
     assert "Traceback" not in told
     assert bool(api.requests()) != is_refused
 

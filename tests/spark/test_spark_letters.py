@@ -35,7 +35,7 @@ def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
     assert all(each.name.startswith("part-") for each in files)
     letters = [json.loads(line) for each in files for line in each.read_text().splitlines()]
     assert {letter["reason"] for letter in letters} == {
-        "field `/v`: it is NaN, which JSON has no number for"
+        "field `/v`: it is NaN, which is not a JSON number"
     }
     assert sorted(letter["sequence"] for letter in letters) == [0, 5, 10, 15]
     assert api.query("select count(*) from import_api.t") == [(16,)]
@@ -65,7 +65,7 @@ def test_a_version_that_lacks_a_record_is_activated_by_replay(
     assert (told["read"], told["acknowledged"], told["set_aside"]) == (10, 8, 2)
     assert told["activations"] == {"read": 1, "acknowledged": 0}
     assert told["streams"]["t"]["set_aside_reasons"] == {
-        "field `/v`: it is NaN, which JSON has no number for": 1,
+        "field `/v`: it is NaN, which is not a JSON number": 1,
         "version 2 lacks a record that was set aside before it": 1,
     }
     assert api.query("select count(*) from import_api.t where v = 0.5") == [(9,)]

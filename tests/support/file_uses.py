@@ -1,4 +1,4 @@
-"""Runs with files in their roles, of which none may change where the run is refused."""
+"""Runs the target with files in given roles; a refused run must change none of them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 AS_PROCESS_1 = ("unshare", "--pid", "--fork", "--kill-child")
-"""What a command has before it that is to run as the first process of a container does."""
+"""Prefix that runs a command as process 1 of its own namespace."""
 
 
 def require_namespaces() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DOCUMENTED = {
     "+0000": "an offset without a colon, which the service takes unless it is strict",
-    r"\u0000": "U+0000, which databases do not take",
+    r"\u0000": "U+0000, which databases do not accept",
     '"0000-': "the year 0, which most destinations do not take",
 }
 """Parts of a record of which the two say different things, and why."""

@@ -115,7 +115,7 @@ def test_a_token_is_created_shown_once_and_revoked(connect: ImportApi, tmp_path:
     outcome = run(tmp_path, connect, "token", "create", "2")
     (secret,) = outcome.states
     assert SECRET.fullmatch(secret)
-    assert "shown this once" in outcome.log
+    assert "shown only once" in outcome.log
     (new,) = set(tokens(connect, 2)) - {21}
     assert f"Token {new} of source 2 is created" in outcome.log
     assert accepted(tmp_path, connect, secret)
@@ -142,7 +142,7 @@ def test_a_created_token_as_a_document(connect: ImportApi, tmp_path: Path) -> No
         ("token list 99", "InvalidId; source not found (99)"),
         ("token create 3", "has 2 active tokens already, 32 and 31"),
         ("token revoke 2 99 --yes", "InvalidId; token not found (99)"),
-        ("token rotate 1 --deploy true", "no active token that could be replaced"),
+        ("token rotate 1 --deploy true", "no active token to replace"),
         ("token rotate 3 --deploy true", "token revoke 3 ID"),
     ],
 )
@@ -362,7 +362,7 @@ def test_sources_of_other_kinds_and_deleted_ones_are_left_out(tmp_path: Path) ->
 
 
 def test_nobody_answers() -> None:
-    with pytest.raises(ServiceUnavailableError, match="no connection"):
+    with pytest.raises(ServiceUnavailableError, match="connection refused"):
         ConnectApi("http://127.0.0.1:9", CONNECT_TOKEN, "test").sources()
 
 

@@ -93,7 +93,7 @@ def test_a_person_is_asked_until_it_works(strict_api: ImportApi, tmp_path: Path)
         r"app\.eu-central-1\.stitchdata\.com is eu.*Region \(us, eu, local\) \[us\]: $", "eu\n"
     )
     seat.answer(r"not shown\): $", "no token at all\n")
-    seat.answer(r"Copy it once more\.\s+Once more.*Region [^[]*\[eu\]: $", "\n")
+    seat.answer(r"Copy the token again\.\s+Try again.*Region [^[]*\[eu\]: $", "\n")
     seat.answer(r"not shown\): $", "bad\n")
     seat.answer(r"refused the token.*\[eu\]: $", "us\n")
     seat.answer(r"not shown\): $", "good\n")
@@ -166,7 +166,7 @@ def test_a_script_gives_the_token_where_nobody_sees_it(
     [
         ("--region us --api-url {api}", "bad", 77, "refused the token"),
         ("--region us --api-url {api}", "european", 77, "other region"),
-        ("--region us --api-url {api}", "two words", 78, "Copy it once more"),
+        ("--region us --api-url {api}", "two words", 78, "Copy the token again"),
         (f"--region us --api-url {NOBODY}", "good", 69, "With --no-check"),
         ("--region us --api-url http://example.com", "good", 78, "must start with https://"),
         ("--api-url {api}", "good", 78, "Give the region as --region"),
@@ -176,7 +176,7 @@ def test_a_script_gives_the_token_where_nobody_sees_it(
             "--region us --output none/config.json",
             "good",
             78,
-            "Give a path in a folder that exists",
+            "Give a path to a readable and writable file",
         ),
         ("--region us --token good", None, 78, "No such option"),
     ],
@@ -216,7 +216,7 @@ def test_nothing_is_written_over(tmp_path: Path, there: str) -> None:
             path.mkdir()
     before = path.lstat()
     outcome = init(tmp_path)
-    assert (outcome.status, "config.json is there already" in outcome.log) == (78, True)
+    assert (outcome.status, "config.json already exists" in outcome.log) == (78, True)
     assert (path.lstat().st_mtime_ns, path.lstat().st_size) == (before.st_mtime_ns, before.st_size)
     assert written(tmp_path) == {"config.json"}
 
@@ -247,7 +247,7 @@ def test_meltano_gets_a_definition_and_the_token_apart(
 def test_a_token_that_meltano_has_is_kept(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(line)
     outcome = init(tmp_path, "--meltano", "--region", "eu", "--no-check", token="good")  # noqa: S106
-    assert (outcome.status, f"sets {VARIABLE} already" in outcome.log) == (78, True)
+    assert (outcome.status, f"already sets {VARIABLE}" in outcome.log) == (78, True)
     assert (tmp_path / ".env").read_text() == line
     assert written(tmp_path) == {".env"}
 

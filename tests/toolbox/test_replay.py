@@ -170,7 +170,7 @@ def test_replay_tells_what_it_waits_for(api: ImportApi, tmp_path: Path) -> None:
     text = json.dumps(letter(1))
     outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
     assert outcome.status == 0
-    assert "The Import API did not take a batch of stream `t`: 503" in outcome.log
+    assert "The Import API did not accept a batch of stream `t`: 503" in outcome.log
 
 
 def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Pat
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         for line in process.stderr:
-            if "did not take" in line:
+            if "did not accept" in line:
                 break
         process.send_signal(signal.SIGINT)
         assert "Line 1 of the file and those behind it" in process.stderr.read()
@@ -369,4 +369,4 @@ def test_the_database_of_a_local_run_is_no_file_to_replay(tmp_path: Path) -> Non
     path = tmp_path / "local.duckdb"
     path.touch()
     outcome = tool(tmp_path, "replay", str(path), region="local", local_database=str(path))
-    assert (outcome.status, "one would destroy the other" in outcome.log) == (78, True)
+    assert (outcome.status, "one would overwrite the other" in outcome.log) == (78, True)

@@ -34,7 +34,7 @@ def test_status(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "status", api_url=api.url)
     assert (outcome.status, "is not well: 503" in outcome.log) == (69, True)
     outcome = tool(tmp_path, "status", api_url="http://127.0.0.1:9")
-    assert (outcome.status, "no connection" in outcome.log) == (69, True)
+    assert (outcome.status, "connection refused" in outcome.log) == (69, True)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_no_connection_has_its_next_step(
         config = {"api_url": url, "token": TOKEN}
         outcome = tool(tmp_path, command, environment=variables, **config)
     assert outcome.status == 69
-    assert "did not answer: no connection" in outcome.log
+    assert "did not answer: connection refused" in outcome.log
     assert named in outcome.log
     assert step in outcome.log
     assert "hunter2" not in outcome.log
@@ -179,8 +179,8 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
     ("body", "status", "said", "check"),
     [
         ("{}", 69, "is not well: 200", 76),
-        ("<html>\x1b[31mhello", 76, "is a web page, which is not the Import API's", 76),
-        ("[]", 76, "is a JSON list, which is not the Import API's", 76),
+        ("<html>\x1b[31mhello", 76, "is a web page, so it is not from the Import API", 76),
+        ("[]", 76, "is a JSON list, so it is not from the Import API", 76),
         ('{"status":"ERROR"}', 69, "is not well: 200", 69),
         ('{"status":"OK"', 69, "is not well: 200", 69),
         ("", 69, "is not well: 200", 76),
@@ -197,7 +197,7 @@ def test_a_page_is_no_import_api(
     with server([page]) as (url, _):
         outcome = tool(tmp_path, "check", api_url=url, token=TOKEN, max_retry_seconds=0)
     assert outcome.status == check
-    assert "which is not the Import API's" not in said or said in outcome.log
+    assert "so it is not from the Import API" not in said or said in outcome.log
 
 
 def test_status_shows_no_control_characters(tmp_path: Path) -> None:
@@ -241,6 +241,6 @@ def test_names_that_are_no_settings_are_told_in_their_order(api: ImportApi, tmp_
     outcome = tool(tmp_path, "status", api_url=api.url, batch_size_row=1, something=2)
     assert outcome.status == 0
     assert outcome.log == (
-        "Setting `batch_size_row` is not known, and does nothing. Is `batch_size_rows` meant?\n"
-        "Setting `something` is not known, and does nothing.\n"
+        "Unknown setting `batch_size_row` is ignored. Is `batch_size_rows` meant?\n"
+        "Unknown setting `something` is ignored.\n"
     )

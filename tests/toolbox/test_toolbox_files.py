@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
 
 OF_THE_TOOL = [
-    ("report shared --output shared", RUN, "are one file"),
+    ("report shared --output shared", RUN, "are the same file"),
     ("report summary.json --output shared", RUN, "something other than the page of a run"),
     ("report summary.json --output missing/x", "", "No such file or directory"),
     ("report summary.json --output fifo", "", "it is a FIFO"),
@@ -60,7 +60,7 @@ def test_no_answer_of_the_tool_goes_into_what_it_reads(
         env={**os.environ, "STITCH_CONNECT_TOKEN": "t"},
     )
     told = (tmp_path / "shared").read_text() + done.stderr.decode()
-    assert (done.returncode, "are one file" in told) == (78, True)
+    assert (done.returncode, "are the same file" in told) == (78, True)
 
 
 def test_dead_letters_are_replayed_while_the_configuration_names_them(

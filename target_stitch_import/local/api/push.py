@@ -51,7 +51,7 @@ class Pushed:
 class _Loads:
     """The loads of a push: records that land in one table the same way are one load.
 
-    A `switch_view` acts after all records before it, and ahead of those behind it.
+    A `switch_view` takes effect between the records before and after it.
     """
 
     done: list[Load] = field(default_factory=list)

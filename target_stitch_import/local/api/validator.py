@@ -1,8 +1,7 @@
 """Do records fit a schema? Column by column where that is quick, else by a compiled validator.
 
-The quick way and the compiled one only ever agree; the words of a refusal are found apart from
-them, by walking the one record that they refuse. Patterns run in an engine that bounds its
-backtracking, and numbers are compared as exact decimals.
+Both checks agree; the reason for a refusal is found separately, by walking that record. Patterns
+run in an engine that bounds its backtracking, and numbers are compared as exact decimals.
 """
 
 from __future__ import annotations

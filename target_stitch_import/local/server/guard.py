@@ -44,7 +44,7 @@ class Guard:
     """Decides by peer, `Host` and `Origin`."""
 
     def __init__(self, options: Options) -> None:
-        # The service's own names are nobody's to point here but by an entry in the hosts file.
+        # The real host names can only lead here through the hosts file.
         self._names = {"localhost", options.host.lower(), *REAL_NAMES, *options.allow_hosts}
         # An address is no name that could be pointed elsewhere.
         self._any_address = options.host in _ANY_ADDRESS

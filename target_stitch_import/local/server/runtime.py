@@ -180,12 +180,12 @@ def _address_words(host: str, port: int, error: OSError) -> str:
     """Return what is wrong with an address, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {port} of {host} is taken, perhaps by another `stitch-import serve`; "
-            f"`lsof -i :{port}` shows by what. End that, or give another --port: 0 for a free one"
+            f"port {port} of {host} is in use, perhaps by another `stitch-import serve`; `lsof -i "
+            f":{port}` shows by which process. Stop it, or give another --port (0 picks a free one)"
         )
     if error.errno == errno.EACCES:
-        return f"port {port} is not for every user: give a --port above 1023, or 0 for a free one"
+        return f"port {port} needs root privileges: give a --port above 1023, or 0 for a free one"
     return (
-        f"host {host} cannot be listened on: {error.strerror}. Give an address of this machine as "
+        f"cannot listen on host {host}: {error.strerror}. Give an address of this machine as "
         "--host, such as 127.0.0.1"
     )

@@ -57,8 +57,8 @@ def _made(folder: Path) -> tuple[Path, Path]:
         return cert, key
     if cert.exists() or key.exists():
         raise OptionsError(
-            f"--tls-self-signed {folder}: it holds no whole pair of cert.pem and key.pem, or one "
-            f"older than {_DAYS - 25} days. Move these away, or name another folder"
+            f"--tls-self-signed {folder}: the folder has an incomplete pair of cert.pem and "
+            f"key.pem, or one older than {_DAYS - 25} days. Move the files, or name another folder"
         )
     program = shutil.which("openssl")
     if program is None:

@@ -24,15 +24,16 @@ _STATE_CHARACTERS = 2_000
 _ERROR_CHARACTERS = 4_000
 _INTERRUPTED = (129, 130, 143)
 _MEANINGS = {
-    0: "Everything that was read is delivered or accounted for, and the last state is written.",
+    0: "Everything was delivered or set aside, and the last state was written.",
     65: "Bad input, or a record or batch was refused. The message names line, stream and field.",
-    69: "The service stayed away longer than max_retry_seconds. Run again later.",
+    69: "The service was unavailable for longer than max_retry_seconds. Run again later.",
     70: "Internal error. Report it with the last line of the log.",
-    71: "The machine gave no more memory or threads. Raise its limit, or lower max_buffer_bytes.",
-    74: "Stdout, the dead-letter file or the output file failed. Make room, or look who closed it.",
-    76: "The answer was not the Import API's. Check api_url and proxies.",
+    71: "Out of memory or threads. Raise the process's limit, or lower max_buffer_bytes.",
+    74: "Stdout, the dead-letter file or the output file could not be written. Free disk space, "
+    "or check what closed it.",
+    76: "The response was not from the Import API. Check api_url and proxies.",
     77: "The credentials were refused. Check token and region.",
-    78: "The configuration cannot work. The message names the setting.",
+    78: "The configuration is invalid. The message names the setting.",
     129: "Stopped by SIGHUP. What had been read was delivered as far as possible. Run again.",
     130: "Interrupted by SIGINT. What had been read was delivered as far as possible. Run again.",
     143: "Stopped by SIGTERM. What had been read was delivered as far as possible. Run again.",
@@ -168,14 +169,14 @@ def _facts(summary: Summary) -> Iterator[str]:
         )
     for title, count in (
         ("Requests repeated", summary.retries),
-        ("Requests repeated after an unclear answer", summary.possible_duplicates),
-        ("Changes of how many requests go out at once", summary.throttle_changes),
+        ("Requests retried after an unclear answer", summary.possible_duplicates),
+        ("Changes of the concurrency limit", summary.throttle_changes),
     ):
         if count:
             yield _fact(title, f"{count:,}")
     for title, seconds in (
         ("The Import API took nothing for", summary.unavailable_seconds),
-        ("Reading waited for room in the buffer", summary.seconds_without_room),
+        ("Reading paused because the buffer was full", summary.seconds_without_room),
     ):
         if seconds:
             yield _fact(title, duration(seconds))

@@ -323,7 +323,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("1", {"sequence_column": "no"}, "Option `sequence_column` names the column `no`"),
     ("1", {"batch_size_rows": "many"}, "Option `batch_size_rows` cannot be used"),
     ("1", {"table_version": "x"}, "Option `table_version` must be a whole number"),
-    ("1", {"repairs": "strip_nul"}, "Option `repairs` cannot contain `strip_nul`. Allowed: nan_to_nu"),
+    (
+        "1",
+        {"repairs": "strip_nul"},
+        "Option `repairs` cannot contain `strip_nul`. Allowed: nan_to_nu",
+    ),
     ("1", {"region": "local"}, "Option `region` cannot be `local`"),
     ("1", {"load_method": "overwrite"}, "Setting `load_method` cannot be `overwrite`"),
     ("1", {"mode": "overwrite"}, 'mode("overwrite") needs the option `table_version`'),
@@ -331,9 +335,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("interval 1 day", {}, "Column `v` is or holds a interval day, which has no form in JSON"),
     ("map(1, 2)", {}, "Column `v` is or holds a map<int,int>, which has no form in JSON"),
     ("array(map(1, 2))", {}, "Column `v` is or holds a map<int,int>, which has no form in JSON"),
-    ("if(id = 1, null, 'secret')", {"key_names": "v"}, "Row 2 of partition 0: invalid record in stream"),
+    (
+        "if(id = 1, null, 'secret')",
+        {"key_names": "v"},
+        "Row 2 of partition 0: invalid record in stream",
+    ),
     ("if(id = 1, double('NaN'), 1)", {}, "Row 2 of partition 0: invalid record in stream `t`"),
-    ("if(id = 2, float('inf'), 1)", {}, "field `/v`: it is Infinity, which JSON has no"),
+    ("if(id = 2, float('inf'), 1)", {}, "field `/v`: it is Infinity, which is not a JSON"),
     ("if(id = 1, null, 1)", {"sequence_column": "v"}, "its sequence column `v` is null, below 0"),
     ("-5", {"sequence_column": "v"}, "its sequence column `v` is null, below 0 or past 2262"),
 ]

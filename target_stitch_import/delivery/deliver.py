@@ -202,9 +202,7 @@ def until_answered(
         # The last try comes when the time is up, and not before.
         wait = min(wait_seconds(tries, verdict.at_least_seconds, rules.chance()), left)
         told = tries == 1 or wait > 1
-        note = (
-            f"The Import API did not take {where}: {verdict.reason}. Trying again in {wait:.1f} s."
-        )
+        note = f"The Import API did not accept {where}: {verdict.reason}. Retrying in {wait:.1f} s."
         yield Wait(wait, note if told else None)
 
 

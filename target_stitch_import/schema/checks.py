@@ -1,4 +1,4 @@
-"""Checks records before they are sent: quickly where all is well, exactly where it is not.
+"""Checks records before they are sent: quickly if all pass, exactly if not.
 
 Law: a quick check passes nothing that the exact one (`exact`) refuses.
 """

@@ -38,7 +38,7 @@ def status(where: Where) -> Result:
     endpoint = where.settings(needs_token=False).endpoint(USER_AGENT)
     said = questions(endpoint).status()
     document = {"url": endpoint.base_url, "healthy": True, "answer": _parsed(said)}
-    return Result(document, f"The Import API at {endpoint.base_url} is well: {said}")
+    return Result(document, f"The Import API at {endpoint.base_url} is up: {said}")
 
 
 @click.command(

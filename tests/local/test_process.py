@@ -168,10 +168,10 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
     with ImportApi() as api:
         port = api.url.rpartition(":")[2]
         for more, status, words in (
-            (["--port", port], 69, f"port {port} of 127.0.0.1 is taken, perhaps by another `"),
+            (["--port", port], 69, f"port {port} of 127.0.0.1 is in use, perhaps by another `"),
             (["--port", port], 69, "or give another --port (0 picks a free one)"),
-            (["--host", "192.0.2.1"], 69, "host 192.0.2.1 cannot be listened on: Cannot assign"),
-            (["--host", "nowhere.invalid"], 69, "host nowhere.invalid cannot be listened on: N"),
+            (["--host", "192.0.2.1"], 69, "cannot listen on host 192.0.2.1: Cannot assign"),
+            (["--host", "nowhere.invalid"], 69, "cannot listen on host nowhere.invalid: N"),
             (["--database", str(text)], 78, "something other than a DuckDB database"),
             (["--database", str(other)], 69, "made by another version"),
             (["--accounts", str(bad)], 78, "accounts file: Expected `array`, got `int`"),

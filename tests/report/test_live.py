@@ -267,7 +267,7 @@ def test_a_terminal_has_one_line_that_is_rewritten(target: Target, api: ImportAp
     assert all(len(each) < 140 for each in run.screen.drawn)
     # In the end the log and the summary are all there is to see, each line of them whole.
     log = [row for row in rows if re.match(r"\d{4}-\d\d-\d\d .* \| (INFO|WARNING) +\| ", row)]
-    assert any("Trying again in" in row for row in log)
+    assert any("Retrying in" in row for row in log)
     rest = [row for row in rows if row not in log]
     assert rest[:5] == [
         "",
@@ -303,7 +303,7 @@ def test_a_terminal_is_left_in_peace(
     api.set_faults([{"kind": "down"}])
     run = watch(target, *options, term=term)
     run.feed([schema(), record(1), state(1)])
-    run.screen.wait_for("Trying again in")
+    run.screen.wait_for("Retrying in")
     status, _ = run.end()
     assert status == 0
     assert "\x1b" not in run.screen.written

@@ -429,7 +429,7 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     (columns(b=pa.array([b"secret"])), "has a column `b` of type binary"),
     (columns(b=pa.array([[{"x": b"secret"}]])), "has a column `b` of type list"),
     (columns(b=pa.array([{"\x1b[2J": b"secret"}])), "has a column `b` of type struct<\\x1b[2J:"),
-    (two_columns, "has two columns `v`"),
+    (two_columns, "has two columns named `v`"),
     (swelling, "has rows from 1 to 11,000 that take "),
     (
         swelling_lists,
@@ -447,7 +447,7 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     ),
     (
         columns(d=pa.array([0, 3_000_000], pa.date32())),
-        "column `d` holds a date outside of the years",
+        "column `d` contains a date outside the years",
     ),
     (columns(l=long_row()), "column `l` makes the row longer than 64,000,000 bytes as JSON"),
 ]

@@ -104,7 +104,7 @@ def test_no_stdin_is_a_configuration_error(target: Target) -> None:
         timeout=30,
     )
     assert done.returncode == 78
-    assert b"no stdin" in done.stderr
+    assert b"Stdin is closed" in done.stderr
 
 
 def test_an_input_that_cannot_be_read_is_an_input_error(target: Target) -> None:

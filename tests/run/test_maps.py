@@ -113,7 +113,7 @@ def test_errors_keep_line_and_stream_through_a_map(target: Target) -> None:
     messages = [*MESSAGES[:4], '{"type":"RECORD","stream":"people","record":{"id":null}}']
     outcome = target.run(messages, stream_maps=maps)
     assert outcome.status == 65
-    assert "Line 5: a record of stream `people`" in outcome.log
+    assert "Line 5: invalid record in stream `people`" in outcome.log
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_record_that_its_map_failed_on_is_not_replayed_as_it_is(
     path.write_text(json.dumps(repaired | {"mapped": False}))
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
-    assert "Line 1 holds a record as the tap sent it" in outcome.log
+    assert "Line 1 has a record as the tap sent it" in outcome.log
     assert bodies(api) == []
     path.write_text(json.dumps(repaired))
     assert tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN).status == 0

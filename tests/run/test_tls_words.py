@@ -153,7 +153,7 @@ def test_an_accident_in_the_handshake_is_tried_again(
 ) -> None:
     what, words = ACCIDENTS[name]
     run, *commands = told(target, made, what, 69, monkeypatch)
-    assert "Trying again" in run
+    assert "Retrying in" in run
     for said in (run, *commands):
         assert words in said
 

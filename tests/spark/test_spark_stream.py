@@ -45,7 +45,7 @@ def test_a_stream_goes_on_from_its_checkpoint(
     run(spark, api, folder)
     drop(folder, 1)
     api.set_faults([{"kind": "down", "times": "always"}])
-    with pytest.raises(Exception, match="did not take a batch of stream `t`") as caught:
+    with pytest.raises(Exception, match="did not accept a batch of stream `t`") as caught:
         run(spark, api, folder, max_retry_seconds=0)
     assert "Traceback" not in str(caught.value)
     api.set_faults([])

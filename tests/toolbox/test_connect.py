@@ -438,7 +438,7 @@ def test_an_interrupted_deployment_says_how_things_are(connect: ImportApi) -> No
         os.killpg(child.pid, signal.SIGINT)
         log = child.stderr.read()
     assert child.returncode == 130
-    assert "Nobody knows whether token 33 is deployed" in log
+    assert "It is unknown whether token 33 is deployed" in log
     assert f"stitch-import token revoke 2 ID --api-url {connect.url}" in log
 
 

@@ -98,7 +98,7 @@ def test_trouble_on_the_way_is_tried_again(
     api.set_faults([fault])
     outcome = send(tmp_path, api, lines([{"id": 1}, {"id": 2}]), *form, batch_size_rows=1)
     assert outcome.status == 0
-    assert "Trying again" in outcome.log
+    assert "Retrying in" in outcome.log
     bodies = [each["body"] for each in api.requests()]
     assert len(bodies) == 2 + (fault["kind"] == "reset_after")
     assert len(set(bodies)) == 2
@@ -111,7 +111,7 @@ def test_a_service_that_stays_away(api: ImportApi, tmp_path: Path) -> None:
     records = lines([{"id": 1}, {"id": 2}])
     outcome = send(tmp_path, api, records, "--json", batch_size_rows=1, max_retry_seconds=0)
     assert outcome.status == 69
-    assert "after 1 tries" in outcome.log
+    assert "after 1 attempt" in outcome.log
     assert document(outcome)["exit_status"] == 69
     assert "1 record acknowledged, the last one of line 1." in outcome.log
     assert len(pushed(api)) == 1
@@ -121,7 +121,7 @@ def test_it_is_not_tried_for_ever(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down", "times": "always"}])
     outcome = send(tmp_path, api, lines([{"id": 1}]), max_retry_seconds=0.5)
     assert outcome.status == 69
-    assert "No record is acknowledged.\nThe Import API did not take" in outcome.log
+    assert "No record is acknowledged.\nThe Import API did not accept" in outcome.log
     assert outcome.log.endswith(" Run the command again later.\n")
 
 

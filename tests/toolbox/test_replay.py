@@ -90,7 +90,7 @@ def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
     path.write_text(json.dumps(body) + "\n")
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
     assert outcome.status == 77
-    assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
+    assert "Line 1 of the file and later lines may not have been delivered" in outcome.log
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: P
     lines = [json.dumps(letter(1)), json.dumps(letter(2)), "junk"]
     outcome = tool(tmp_path, "replay", "-", stdin="\n".join(lines), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
-    assert "Line 1 of the file and those behind it may not have arrived" in outcome.log
+    assert "Line 1 of the file and later lines may not have been delivered" in outcome.log
 
 
 def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Pat
             if "did not accept" in line:
                 break
         process.send_signal(signal.SIGINT)
-        assert "Line 1 of the file and those behind it" in process.stderr.read()
+        assert "Line 1 of the file and later lines" in process.stderr.read()
     assert process.returncode == 130
 
 

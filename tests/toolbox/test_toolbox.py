@@ -32,7 +32,7 @@ def test_status(api: ImportApi, tmp_path: Path) -> None:
     assert (outcome.status, '"status":"OK"' in outcome.states[0]) == (0, True)
     api.set_faults([{"kind": "down"}])
     outcome = tool(tmp_path, "status", api_url=api.url)
-    assert (outcome.status, "is not well: 503" in outcome.log) == (69, True)
+    assert (outcome.status, "is not available: 503" in outcome.log) == (69, True)
     outcome = tool(tmp_path, "status", api_url="http://127.0.0.1:9")
     assert (outcome.status, "connection refused" in outcome.log) == (69, True)
 
@@ -88,7 +88,7 @@ def test_no_connection_has_its_next_step(
         config = {"api_url": url, "token": TOKEN}
         outcome = tool(tmp_path, command, environment=variables, **config)
     assert outcome.status == 69
-    assert "did not answer: connection refused" in outcome.log
+    assert "The Import API did not answer: " in outcome.log
     assert named in outcome.log
     assert step in outcome.log
     assert "hunter2" not in outcome.log
@@ -103,7 +103,7 @@ def test_status_and_check_as_documents(strict_api: ImportApi, tmp_path: Path, op
     check = tool(tmp_path, "check", *given, **config)
     assert (status.status, check.status) == (0, 0)
     if not option:
-        assert status.states[0].startswith(f"The Import API at {strict_api.url} is well: {{")
+        assert status.states[0].startswith(f"The Import API at {strict_api.url} is up: {{")
         return
     assert document(check) == {"url": strict_api.url, "token_accepted": True}
     answer = document(status)
@@ -178,12 +178,12 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 @pytest.mark.parametrize(
     ("body", "status", "said", "check"),
     [
-        ("{}", 69, "is not well: 200", 76),
+        ("{}", 69, "is not available: 200", 76),
         ("<html>\x1b[31mhello", 76, "is a web page, so it is not from the Import API", 76),
         ("[]", 76, "is a JSON list, so it is not from the Import API", 76),
-        ('{"status":"ERROR"}', 69, "is not well: 200", 69),
-        ('{"status":"OK"', 69, "is not well: 200", 69),
-        ("", 69, "is not well: 200", 76),
+        ('{"status":"ERROR"}', 69, "is not available: 200", 69),
+        ('{"status":"OK"', 69, "is not available: 200", 69),
+        ("", 69, "is not available: 200", 76),
     ],
 )
 def test_a_page_is_no_import_api(

@@ -97,13 +97,13 @@ class Stream:
         defect = None
         if "object" not in root.types:
             defect = SchemaDefectError(
-                f"{root.place}/type", "no record fits it, as each is an object"
+                f"{root.place}/type", "no record fits it, because records are objects"
             )
         for key in self.key_names:
             if key in root.properties and root.properties[key].types <= NO_KEYS:
                 defect = SchemaDefectError(
                     f"{root.properties[key].place}/type",
-                    "no record fits it, as a key property is a text, a number or a boolean",
+                    "no record fits it, because a key property is a string, a number or a boolean",
                 )
         if defect:
             raise InputError(_words_on_defect(self._where, defect))

@@ -93,7 +93,7 @@ def test_a_schema_that_no_record_fits_is_told_as_such(
     with pytest.raises(InputError) as caught:
         feed(pipeline(validate_records=validate), [schema("other"), message])
     words = str(caught.value)
-    assert "Line 2: SCHEMA of stream `people` is no schema" in words
+    assert "Line 2: SCHEMA of stream `people` is not a schema that" in words
     assert f"at `{place}`: no record fits it" in words
     assert "dead_letter" not in words
 

@@ -123,7 +123,7 @@ def test_a_schema_without_properties_is_mapped_too(
 def test_a_schema_that_is_none_is_told_as_such(target: Target) -> None:
     outcome = target.run([schema(a={"type": "what"})], stream_maps={"people": {"name": None}})
     assert outcome.status == 65
-    assert "Line 1: SCHEMA of stream `people` is no schema" in outcome.log
+    assert "Line 1: SCHEMA of stream `people` is not a schema" in outcome.log
     assert "#/properties/a/type" in outcome.log
 
 

@@ -54,7 +54,7 @@ def test_the_configuration_is_read_once(api: ImportApi, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "dead", *[json.dumps(letter(1))] * 3)
     config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "nothing": 1}
     outcome = tool(tmp_path, "replay", str(folder), **config)
-    assert (outcome.status, outcome.log.count("is not known")) == (0, 1)
+    assert (outcome.status, outcome.log.count("Unknown setting")) == (0, 1)
 
 
 GOOD = json.dumps(letter(1)) + "\n"
@@ -65,7 +65,7 @@ GOOD = json.dumps(letter(1)) + "\n"
     [
         ("\njunk\n", "Line 2 of `PATH` is neither a request body nor a dead letter"),
         (json.dumps(letter(2) | {"record": {"at": 5}}), "Line 1 of `PATH` is not repaired: "),
-        (json.dumps(letter(2) | {"mapped": False}), "Line 1 of `PATH` holds a record as the tap"),
+        (json.dumps(letter(2) | {"mapped": False}), "Line 1 of `PATH` has a record as the tap"),
         (json.dumps(letter(2, schema=[])), "Line 1 of `PATH` has a schema that cannot be sent: "),
     ],
 )
@@ -76,8 +76,8 @@ def test_messages_name_the_file(api: ImportApi, tmp_path: Path, text: str, words
     assert outcome.status == 65
     assert words.replace("PATH", f"{folder}/part-00001.jsonl") in outcome.log
     assert (
-        f"Line 1 of `{folder}/part-00000.jsonl` and those behind it, also in the files after it, "
-        "may not have arrived."
+        f"Line 1 of `{folder}/part-00000.jsonl` and later lines, including those of later files, "
+        "may not have been delivered."
     ) in outcome.log
     assert bodies(api) == []
 

@@ -77,13 +77,13 @@ class InterruptedRunError(TargetError):
         self.exit_status = 128 + signal_number
 
 
-_NO_THREAD = "can't start new thread"
-"""Python's words; the type of the error is one of many."""
+_NO_ROOM = ("can't start new thread", "can't allocate")
+"""Python's words where it has no room for a thread or a lock; the type of the error varies."""
 
 
 def internal_error(error: BaseException) -> TargetError:
     """Return what is told of an exception that nobody meant: its type and place, and no values."""
-    if isinstance(error, MemoryError) or _NO_THREAD in str(error):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_ROOM):
         return ResourceError(
             "The process is out of memory or threads. Raise its limit (`ulimit`, or the "
             "container's), or lower `max_buffer_bytes`, `batch_size_bytes` and "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from target_stitch_import.errors import ResourceError
+from target_stitch_import.errors import ResourceError, internal_error
 from tests.support.runs import Parts
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import Target, delivered
@@ -61,6 +61,20 @@ def test_a_record_that_memory_has_no_room_for_ends_the_run(target: Target) -> No
     outcome = target.run(messages)
     assert (outcome.status, WORDS in outcome.log) == (71, True)
     assert outcome.states in ([], ["0"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        RuntimeError("can't allocate read lock"),
+        RuntimeError("can't allocate lock"),
+    ],
+    ids=str,
+)
+def test_what_python_says_without_memory(error: Exception) -> None:
+    assert internal_error(error).exit_status == ResourceError.exit_status
 
 
 def test_fewer_threads_than_asked_for_deliver_all_the_same() -> None:

@@ -106,8 +106,9 @@ def _choices(node: Node, types: set[str]) -> Iterable[list[Node]]:
     for each in _all_that_must_hold(node):
         if each.types & types:
             yield [each]
-        plain = [other for other in each.any_of + each.one_of if not (other.any_of or other.one_of)]
-        if fitting := [other for other in plain if other.types & types]:
+        fitting = [other for other in each.any_of + each.one_of if other.types & types]
+        # Of what has alternatives itself, it is not known what it asks of the value.
+        if fitting and not any(other.any_of or other.one_of for other in fitting):
             yield fitting
 
 

@@ -62,6 +62,11 @@ def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
     ("schema", "text", "completed"),
     [
         ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, None, False),
+        (
+            {"oneOf": [{"format": "date-time"}, {"anyOf": [{"type": "string"}, {"minimum": 1}]}]},
+            None,
+            False,
+        ),
         ({"allOf": [{"type": "string", "format": "date-time"}]}, None, True),
         ({"additionalProperties": {"format": "date-time"}}, '{"x":%s}', True),
         ({"$ref": "#/definitions/node"}, '{"next":{"next":{"at":%s}}}', True),

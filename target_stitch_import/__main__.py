@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce, end_as_process_1
@@ -44,8 +46,25 @@ def _run(imported: Callable[[], Callable[[], None]]) -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_STATUS)
+    except SystemExit as end:
+        _end_at_once_without_memory(end)
+        raise
     finally:
         _let_go_of_stderr()
+
+
+def _end_at_once_without_memory(end: SystemExit) -> None:
+    """Leave out Python's own exit: it ends threads that still run, and aborts without memory.
+
+    States and files are written when they are due, and stderr line by line.
+    """
+    from target_stitch_import.errors import ResourceError  # noqa: PLC0415 - there by now
+
+    if end.code == ResourceError.exit_status:
+        with suppress(OSError, ValueError):
+            if sys.stdout:
+                sys.stdout.flush()
+        os._exit(ResourceError.exit_status)
 
 
 def _let_go_of_stderr() -> None:

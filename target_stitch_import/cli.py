@@ -16,13 +16,7 @@ import click
 
 from target_stitch_import.config.settings import Settings
 from target_stitch_import.config.sources import read_config
-from target_stitch_import.errors import (
-    ConfigurationError,
-    OutputError,
-    ResourceError,
-    TargetError,
-    internal_error,
-)
+from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
 from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
 from target_stitch_import.report.log import LOGGER_NAME, set_up_logging, tell_failure
 from target_stitch_import.report.observer import DISTRIBUTION
@@ -194,11 +188,7 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(INTERRUPTED_STATUS)
     except Exception as error:  # noqa: BLE001 - the last resort: no value of the data may get out
-        status = tell_unforeseen(error)
-    if status == ResourceError.exit_status:
-        # At its exit Python ends threads that still run, which aborts where memory has run out.
-        # All is written by now: states and files when they are due, and stderr line by line.
-        os._exit(status)
+        sys.exit(tell_unforeseen(error))
     sys.exit(status or 0)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import quoted
-from target_stitch_import.report.summary import ActivationSummary, StreamSummary
+from target_stitch_import.report.summary import StreamSummary
 from target_stitch_import.report.terminal import fitting, width
 from target_stitch_import.report.words import counted, duration, elapsed, rate, size
 
@@ -145,9 +145,9 @@ def table(summary: Summary, done: str, columns: int) -> list[str]:
     named, rest = _streams(summary)
     rows = [(quoted(name, mark=""), each) for name, each in named]
     if rest:
-        rows.append((f"{counted(len(rest), 'smaller stream')}", _together(rest)))
+        rows.append((f"{counted(len(rest), 'smaller stream')}", StreamSummary.together(rest)))
     if len(rows) > 1:
-        rows.append(("all", _together(summary.streams.values())))
+        rows.append(("all", StreamSummary.together(summary.streams.values())))
     titles = ["stream", "read", done, "set aside", "repaired", "bytes"]
     cells = [titles, *([name, *_cells(each)] for name, each in rows)]
     if _wide(cells) > columns - _LEAST_NAME_COLUMNS:
@@ -195,7 +195,8 @@ def _sentences(summary: Summary, done: str) -> Iterator[str]:
     for name, each in named:
         yield f"Stream {quoted(name)}: {_counts(each, done)}"
     if rest:
-        yield f"And {counted(len(rest), 'smaller stream')}: {_counts(_together(rest), done)}"
+        counts = _counts(StreamSummary.together(rest), done)
+        yield f"And {counted(len(rest), 'smaller stream')}: {counts}"
 
 
 def _counts(stream: StreamSummary, done: str) -> str:
@@ -262,25 +263,6 @@ def _streams(
     )
     rest = [each for _, each in streams[MOST_STREAMS_TOLD:]]
     return streams[:MOST_STREAMS_TOLD], rest
-
-
-def _together(streams: Iterable[StreamSummary]) -> StreamSummary:
-    """Return streams as if they were one."""
-    streams = list(streams)
-    repaired = sum(each.repaired_values for each in streams)
-    return StreamSummary(
-        read=sum(each.read for each in streams),
-        acknowledged=sum(each.acknowledged for each in streams),
-        set_aside=sum(each.set_aside for each in streams),
-        activations=ActivationSummary(
-            sum(each.activations.read for each in streams),
-            sum(each.activations.acknowledged for each in streams),
-        ),
-        repaired={"": {"": repaired}},
-        batches=sum(each.batches for each in streams),
-        bytes=sum(each.bytes for each in streams),
-        retries=sum(each.retries for each in streams),
-    )
 
 
 def _most(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:

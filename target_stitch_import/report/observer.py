@@ -235,7 +235,7 @@ class RunObserver:
         last = self._vitals(now, run)
         self._history.add(last)
         streams = {stream: self._stream(stream, count, traffic) for stream, count in counts.items()}
-        told = streams.values()
+        total = StreamSummary.together(streams.values())
         return Summary(
             program=DISTRIBUTION,
             version=version(DISTRIBUTION),
@@ -245,16 +245,13 @@ class RunObserver:
             exit_status=ending.exit_status,
             error=ending.error,
             last_state=Raw(run.last_state or b"null"),
-            read=sum(each.read for each in told),
-            acknowledged=sum(each.acknowledged for each in told),
-            set_aside=sum(each.set_aside for each in told),
-            activations=ActivationSummary(
-                sum(each.activations.read for each in told),
-                sum(each.activations.acknowledged for each in told),
-            ),
-            repaired=sum(each.repaired_values for each in told),
+            read=total.read,
+            acknowledged=total.acknowledged,
+            set_aside=total.set_aside,
+            activations=total.activations,
+            repaired=total.repaired_values,
             rejected={table: dict(reasons) for table, reasons in ending.rejected.items()},
-            batches=sum(each.batches for each in told),
+            batches=total.batches,
             bytes=self._bytes,
             messages_per_second=round(self._acknowledged / seconds, 1) if seconds else 0.0,
             bytes_per_second=round(self._bytes / seconds, 1) if seconds else 0.0,

@@ -15,7 +15,7 @@ from target_stitch_import.errors import InputError, OutputError
 from target_stitch_import.private_files import open_private
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from target_stitch_import.report.stats import Latencies, Vitals
 
@@ -45,6 +45,24 @@ class StreamSummary(Struct, frozen=True, kw_only=True):
     possible_duplicates: int = 0
     first_sequence: int | None = None
     last_sequence: int | None = None
+
+    @classmethod
+    def together(cls, streams: Iterable[StreamSummary]) -> StreamSummary:
+        """Return the counts of streams as if they were one; of repairs, how many there were."""
+        streams = list(streams)
+        return cls(
+            read=sum(each.read for each in streams),
+            acknowledged=sum(each.acknowledged for each in streams),
+            set_aside=sum(each.set_aside for each in streams),
+            activations=ActivationSummary(
+                sum(each.activations.read for each in streams),
+                sum(each.activations.acknowledged for each in streams),
+            ),
+            repaired={"": {"": sum(each.repaired_values for each in streams)}},
+            batches=sum(each.batches for each in streams),
+            bytes=sum(each.bytes for each in streams),
+            retries=sum(each.retries for each in streams),
+        )
 
     @property
     def repaired_values(self) -> int:

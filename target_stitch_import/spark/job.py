@@ -132,6 +132,7 @@ class Job:
             acknowledged=stream.acknowledged,
             set_aside=stream.set_aside,
             activations=stream.activations,
+            repaired=stream.repaired_values,
             batches=stream.batches,
             bytes=stream.bytes,
             messages_per_second=round(stream.acknowledged / max(seconds, 0.001), 1),

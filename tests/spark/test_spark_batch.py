@@ -68,7 +68,9 @@ def test_nan_goes_out_as_null_where_that_is_asked_for(
     )
     (request,) = api.requests()
     assert '{"v":{"a":[null,1.1],"NaN":"NaN \\\\\\"","b":null}}' in request["body"]
-    told = json.loads(summary.read_text())["streams"]["t"]["repaired"]
+    summary_read = json.loads(summary.read_text())
+    assert summary_read["repaired"] == 2
+    told = summary_read["streams"]["t"]["repaired"]
     assert told == {"/v/a": {"nan_to_null": 1}, "/v/b": {"nan_to_null": 1}}
 
 

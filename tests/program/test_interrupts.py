@@ -6,12 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from target_stitch_import.interrupts import EndAtOnce, end_as_process_1
 from tests.support.processes import AS_PROCESS_1, process_1, require_namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 PROGRAMS = Path(sys.executable).parent
 SEEN = "import time:"
@@ -37,6 +42,27 @@ MOMENTS = {
 """What was imported last when the signal comes."""
 
 
+@contextmanager
+def started_up_to(
+    module: str, start: str, folder: Path, before: Sequence[str] = ()
+) -> Iterator[tuple[subprocess.Popen[str], Iterator[str]]]:
+    """Start a program, and wait until it has imported `module`; yield it with its stderr."""
+    with subprocess.Popen(
+        [*before, sys.executable, "-X", "importtime", *STARTS[start]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+    ) as process:
+        try:
+            stderr = iter(process.stderr or ())
+            assert any(line.rstrip().endswith(f" {module}") for line in stderr)
+            yield process, stderr
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize(
     ("start", "module"), [(start, module) for start in MOMENTS for module in MOMENTS[start]]
 )
@@ -45,22 +71,10 @@ def test_sigint_ends_it_quietly_wherever_its_imports_are(
 ) -> None:
     """Three times each, as the signal falls where it falls once that module is there."""
     for _ in range(3):
-        with subprocess.Popen(
-            [sys.executable, "-X", "importtime", *STARTS[start]],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-        ) as process:
-            try:
-                stderr = iter(process.stderr or ())
-                assert any(line.rstrip().endswith(f" {module}") for line in stderr)
-                process.send_signal(signal.SIGINT)
-                said = [line for line in stderr if not line.startswith(SEEN)]
-                assert process.wait(15) == 130, said
-            finally:
-                process.kill()
+        with started_up_to(module, start, tmp_path) as (process, stderr):
+            process.send_signal(signal.SIGINT)
+            said = [line for line in stderr if not line.startswith(SEEN)]
+            assert process.wait(15) == 130, said
         assert not [line for line in said if "Traceback" in line or "KeyboardInterrupt" in line]
 
 
@@ -78,22 +92,10 @@ def test_signals_end_process_1_too(
 ) -> None:
     """The kernel keeps a signal from the first process of a container that has no handler."""
     require_namespaces()
-    with subprocess.Popen(
-        [*AS_PROCESS_1, sys.executable, "-X", "importtime", *STARTS[start]],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    ) as process:
-        try:
-            stderr = iter(process.stderr or ())
-            assert any(line.rstrip().endswith(f" {module}") for line in stderr)
-            os.kill(process_1(process), number)
-            assert process.wait(15) == status
-            said = [line for line in stderr if not line.startswith(SEEN)]
-        finally:
-            process.kill()
+    with started_up_to(module, start, tmp_path, AS_PROCESS_1) as (process, stderr):
+        os.kill(process_1(process), number)
+        assert process.wait(15) == status
+        said = [line for line in stderr if not line.startswith(SEEN)]
     assert not [line for line in said if "Traceback" in line]
 
 

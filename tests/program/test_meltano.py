@@ -164,17 +164,9 @@ def test_the_cookbook_s_recipe_runs_as_it_stands(tmp_path: Path) -> None:
     assert recipe.count("stitch-import init --meltano\n") == 1
     project = Project(tmp_path, "default_environment: dev\nenvironments:\n- name: dev\n")
     (tmp_path / "people.csv").write_text("id,name\n1,Finn\n2,Jake\n")
-    path = os.pathsep.join(map(str, (MELTANO.parent, Path(sys.executable).parent)))
-    done = subprocess.run(
-        ["bash", "-euc", recipe.replace("init --meltano", "init --meltano --region local")],
-        cwd=tmp_path,
-        env=os.environ | {"PATH": f"{path}{os.pathsep}{os.environ['PATH']}", "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+    printed = project.run(
+        *("bash", "-euc", recipe.replace("init --meltano", "init --meltano --region local")),
+        path=(MELTANO.parent, Path(sys.executable).parent),
     )
-    assert done.returncode == 0, done.stdout
     assert project.query("select name from import_api.people order by 1") == [("Finn",), ("Jake",)]
-    assert "Scheduled job 'people'" in done.stdout
+    assert "Scheduled job 'people'" in printed

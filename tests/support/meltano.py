@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,10 +29,15 @@ class Project:
     def meltano(self, *arguments: str) -> str:
         """Run Meltano, which must succeed; return what it prints."""
         assert MELTANO.exists(), "Meltano is not installed: run `make test`."
+        return self.run(str(MELTANO), *arguments)
+
+    def run(self, *command: str, path: Sequence[Path] = ()) -> str:
+        """Run a command, which must succeed, with `path` before PATH; return what it prints."""
+        paths = os.pathsep.join([*map(str, path), os.environ["PATH"]])
         done = subprocess.run(
-            [MELTANO, *arguments],
+            command,
             cwd=self.folder,
-            env=os.environ | {"NO_COLOR": "1"},
+            env=os.environ | {"NO_COLOR": "1", "PATH": paths},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

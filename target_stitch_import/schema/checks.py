@@ -19,7 +19,7 @@ from target_stitch_import.schema.exact import Refused, refused_by_schema, refuse
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
 from target_stitch_import.schema.record_type import key_type, record_type
-from target_stitch_import.schema.repairs import COMPLETED, Rewriter, pointer, told
+from target_stitch_import.schema.repairs import Rewriter, pointer, told
 from target_stitch_import.schema.texts import NUL, repaired_text
 from target_stitch_import.schema.values import (
     Size,
@@ -31,7 +31,7 @@ from target_stitch_import.schema.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
@@ -47,7 +47,7 @@ _LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
 class AllPassed:
     """The JSON list of messages of records that can all be sent, with what their user should know.
 
-    `notes` is as in `Passed`; `repaired` counts the values of a field to which one thing was done.
+    `notes` and `repaired` are as in `Passed`.
     """
 
     messages: bytes
@@ -59,13 +59,13 @@ class AllPassed:
 class Passed:
     """A record that can be sent, with what its user should know.
 
-    `notes` maps a field to a note about it. `repaired` has the field and the kind of each value
-    that was repaired.
+    `notes` maps a field to a note about it. `repaired` counts the values that were repaired, by
+    field and repair.
     """
 
     record: Raw
-    notes: dict[str, str]
-    repaired: tuple[tuple[str, str], ...] = ()
+    notes: Mapping[str, str]
+    repaired: Mapping[tuple[str, str], int]
 
 
 class TypedCheck:
@@ -227,20 +227,17 @@ class RecordCheck:
         found = self._columns.rewritten(messages, self._rewrite)
         if found is None:
             return None
-        done, kinds = found
+        done, changes = found
         checked = done
         if self._keeps_naive:
             completed = self._columns.rewritten(done, _COMPLETE)
-            if completed is None or any(kind != COMPLETED for _, kind in completed[1]):
+            if completed is None or any(repair for _, repair in completed[1]):
                 return None  # more was rewritten than missing offsets
             checked = completed[0]
         if checked is refused or not self._accepts_all(checked, records):
             return None
-        return AllPassed(
-            done,
-            {f"/{name}": _NOTE_UTC for name, kind in kinds if kind == COMPLETED},
-            {(f"/{n}", kind): count for (n, kind), count in kinds.items() if kind != COMPLETED},
-        )
+        fields = ((f"/{name}", repair, count) for (name, repair), count in changes.items())
+        return AllPassed(done, *_notes_and_repairs(fields))
 
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
         """Look at one record; `repaired` is what was repaired in its text before it was JSON."""
@@ -307,14 +304,26 @@ class RecordCheck:
 
 
 _NOTE_UTC = "date-times without an offset are taken as UTC and get a `Z` (see `naive_datetimes`)"
-
 _COMPLETE = Rewriter(completes=True)
 
 
 def _passed(record: Raw, notes: dict[str, str], found: list[Change]) -> Passed:
-    notes |= {each.field: _NOTE_UTC for each in found if each.kind == COMPLETED}
-    repaired = tuple((each.field, each.kind) for each in found if each.kind != COMPLETED)
-    return Passed(record, notes, repaired)
+    completed, repaired = _notes_and_repairs((each.field, each.repair, 1) for each in found)
+    return Passed(record, notes | completed, repaired)
+
+
+def _notes_and_repairs(
+    changes: Iterable[tuple[str, str | None, int]],
+) -> tuple[dict[str, str], dict[tuple[str, str], int]]:
+    """Return the notes and the repairs that changes of fields come to, each with its count."""
+    notes: dict[str, str] = {}
+    repaired: dict[tuple[str, str], int] = {}
+    for name, repair, count in changes:
+        if repair is None:
+            notes[name] = _NOTE_UTC
+        else:
+            repaired[name, repair] = repaired.get((name, repair), 0) + count
+    return notes, repaired
 
 
 def _refused_nul(flaw: Flaw) -> Refused:
@@ -330,8 +339,8 @@ def _refused_nul(flaw: Flaw) -> Refused:
 def _despite(refused: Refused, found: list[Change]) -> Refused:
     """Return a refusal that says so where it is of a value that was repaired."""
     for each in found:
-        if each.path == refused.field and each.kind != COMPLETED:
+        if each.repair and each.path == refused.field:
             return Refused(
-                refused.field, f"repaired by `{each.kind}`, {refused.reason}", refused.error
+                refused.field, f"repaired by `{each.repair}`, {refused.reason}", refused.error
             )
     return refused

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from target_stitch_import.schema.date_times import SHAPE, are_date_times, respelling
-from target_stitch_import.schema.repairs import COMPLETED, RESPELLED
+from target_stitch_import.schema.repairs import RESPELLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,20 +45,23 @@ class Columns:
 
     def rewritten(
         self, messages: bytes, rewrite: Rewriter
-    ) -> tuple[bytes, Counter[tuple[str, str]]] | None:
-        """Return the messages and a count by column and kind; None if it cannot be done at once."""
+    ) -> tuple[bytes, Counter[tuple[str, str | None]]] | None:
+        """Return the messages and a count by column and repair; None if it cannot be done at once.
+
+        Date-times that only got an offset count under None, as `Rewriter` has it.
+        """
         try:
             records = [each.data for each in self._messages.decode(messages)]
         except (ValueError, RecursionError):
             return None
-        done: Counter[tuple[str, str]] = Counter()
+        done: Counter[tuple[str, str | None]] = Counter()
         found: list[tuple[int, list[_Edit | None]]] = []
         for name, get, place in self._columns:
             olds = [b"" if each is UNSET else bytes(each) for each in map(get, records)]
-            news, kinds = _new_texts(olds, rewrite, place)
-            if not kinds:
+            news, repairs = _new_texts(olds, rewrite, place)
+            if not repairs:
                 continue
-            done.update({(name, kind): count for kind, count in kinds.items()})
+            done.update({(name, repair): count for repair, count in repairs.items()})
             key = b'"%b":' % name.encode()
             start = messages.find(key)
             if messages[start + len(key) : start + len(key) + 1] == b" ":
@@ -72,32 +75,32 @@ class Columns:
 
 def _new_texts(
     olds: Sequence[bytes], rewrite: Rewriter, place: Place
-) -> tuple[list[bytes], Counter[str]]:
-    """Return the texts rewritten, and a count by kind; none is left empty."""
+) -> tuple[list[bytes], Counter[str | None]]:
+    """Return the texts rewritten, and a count by repair; none is left empty."""
     news = list(olds)
-    kinds: Counter[str] = Counter()
+    repairs: Counter[str | None] = Counter()
     shapes = [old.translate(SHAPE) for old in olds]
     for shape in set(shapes) - {b"null", b""}:
         at = [index for index, each in enumerate(shapes) if each == shape]
         changed, done = _changed(shape, [olds[index] for index in at], rewrite, place)
-        kinds.update(done)
+        repairs.update(done)
         if len(at) == len(olds):
-            return changed, kinds
+            return changed, repairs
         for index, new in zip(at, changed, strict=True):
             news[index] = new
-    return news, kinds
+    return news, repairs
 
 
 def _changed(
     shape: bytes, olds: list[bytes], rewrite: Rewriter, place: Place
-) -> tuple[list[bytes], Counter[str]]:
-    """Return texts of one shape rewritten, and how often what was done to one."""
+) -> tuple[list[bytes], Counter[str | None]]:
+    """Return texts of one shape rewritten, and a count by repair."""
     how = respelling(shape)
     if how and (how.has_offset or rewrite.completes):
         news = how.applied(olds)
         if are_date_times(b",".join(news), null=False):
-            kind = RESPELLED if how.has_offset else COMPLETED
-            return news, Counter({kind: len(olds)} if news != olds else {})
+            repair = RESPELLED if how.has_offset else None
+            return news, Counter({repair: len(olds)} if news != olds else {})
     changes = [rewrite(Raw(old), place) for old in olds]
     news = [change[0] if change else old for change, old in zip(changes, olds, strict=True)]
     return news, Counter(change[1] for change in changes if change)

@@ -146,16 +146,18 @@ class Change(NamedTuple):
     """A value that was rewritten.
 
     `path` is a JSON Pointer to it; `field` the same as it may be told: without indices, and with
-    `*` for a name that is the data's own. `kind` says what was done.
+    `*` for a name that is the data's own. `repair` is as in `Rewrite`.
     """
 
     path: str
     field: str
-    kind: str
+    repair: str | None
 
 
-Rewrite: TypeAlias = "Callable[[Raw, Place], tuple[bytes, str] | None]"
-"""Returns the new text of a string or number, and what was done; None where it stays."""
+Rewrite: TypeAlias = "Callable[[Raw, Place], tuple[bytes, str | None] | None]"
+"""Returns the new text of a string or number, and the repair; None where it stays.
+
+The repair is None where that is none, but a date-time got the offset that it lacked."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])

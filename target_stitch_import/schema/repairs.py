@@ -29,11 +29,8 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.places import Place
 
-COMPLETED = "completed"
-"""What was done to a date-time that got the offset that it lacked."""
-
 RESPELLED = "date_time_spelling"
-"""What was done to a date-time that was written in another spelling."""
+"""The repair of a date-time that was written in another spelling; it is always done."""
 
 FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
 """What `clamp_dates` makes of earlier and later date-times."""
@@ -59,8 +56,11 @@ class Rewriter:
         self.completes = completes
         self._repairs = frozenset(repairs)
 
-    def __call__(self, text: Raw, place: Place) -> tuple[bytes, str] | None:
-        """Return the new text of a string or number, and what was done; None where it stays."""
+    def __call__(self, text: Raw, place: Place) -> tuple[bytes, str | None] | None:
+        """Return the new text of a string or number, and the repair; None where it stays.
+
+        The repair is None where that is none, but a date-time got the offset that it lacked.
+        """
         if bytes(memoryview(text)[:1]) == b'"':
             if not place.is_date_time or len(text) > LONGEST_SPELLING:
                 return None
@@ -70,13 +70,13 @@ class Rewriter:
         new = rounded(str(text, "ascii"), place.step)
         return (new.encode(), "round_decimals") if new else None
 
-    def _date_time(self, text: str) -> tuple[bytes, str] | None:
+    def _date_time(self, text: str) -> tuple[bytes, str | None] | None:
         if is_date_time(text):
             return None
         if new := respelled(text):
             return b'"%b"' % new.encode(), RESPELLED
         if naive := respelled(text, "Z"):
-            return (b'"%b"' % naive.encode(), COMPLETED) if self.completes else None
+            return (b'"%b"' % naive.encode(), None) if self.completes else None
         if "clamp_dates" in self._repairs and (end := clamped(text)):
             return b'"%b"' % end.encode(), "clamp_dates"
         if "invalid_dates_to_null" in self._repairs and is_no_date(text):

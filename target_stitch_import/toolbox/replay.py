@@ -273,8 +273,8 @@ class _Lines:
     def _tell(self, table: str, passed: Passed) -> None:
         for name, said in passed.notes.items():
             self._say(f"Table {quoted(table)}: field {quoted(name)}: {said}", (table, name, said))
-        for name, repair in passed.repaired:
-            self._replayed.repaired[table, name, repair] += 1
+        for (name, repair), count in passed.repaired.items():
+            self._replayed.repaired[table, name, repair] += count
             self._say(
                 f"Table {quoted(table)}: field {quoted(name)}: {_words_on(repair)}, and "
                 "counted at the end.",

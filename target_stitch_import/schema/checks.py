@@ -75,6 +75,8 @@ class TypedCheck:
     that it wants to be date-times.
     """
 
+    validates = True
+
     def __init__(
         self, record: Any, check: ValuesCheck | None = None, date_times: Sequence[str] = ()
     ) -> None:
@@ -104,6 +106,7 @@ class TypedCheck:
 class NothingToCheck:
     """For records that nothing is asked of: the Import API looks at them."""
 
+    validates = False
     date_times = ()
 
     def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
@@ -118,6 +121,7 @@ class NothingToCheck:
 class NoQuickCheck:
     """For schemas that only the exact check can take."""
 
+    validates = True
     date_times = ()
 
     def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
@@ -177,7 +181,6 @@ class RecordCheck:
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
         self._was_rewritten = False
-        self._looks_at_texts = not isinstance(self._quick, NothingToCheck)
 
     @cached_property
     def _places(self) -> Place | None:
@@ -214,7 +217,7 @@ class RecordCheck:
         ):
             return False
         # From behind it is found by its first byte, which is rare; most texts have none of it.
-        if self._looks_at_texts and NUL[:1] in messages and messages.rfind(NUL) >= 0:
+        if self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0:
             return False
         return self._quick.accepts_all(messages)
 
@@ -244,7 +247,7 @@ class RecordCheck:
         if self._may_be_too_large(record) and (refused := self._too_large(record)):
             return refused
         found = [self._change(each) for each in repaired]
-        if self._looks_at_texts and NUL in bytes(record):
+        if self._quick.validates and NUL in bytes(record):
             text = repaired_text(bytes(record), self._repairs)
             if text.left:
                 return _refused_nul(text.left)
@@ -285,7 +288,7 @@ class RecordCheck:
                 f"it has more than {MAX_DATA_POINTS:,} values (data points), the Import API's "
                 "limit",
             )
-        if self._looks_at_texts and size.values > STEPS:
+        if self._quick.validates and size.values > STEPS:
             return too_costly()
         return None
 

@@ -34,6 +34,10 @@ class QuickCheck(Protocol):
     """Says yes to what it can see is right; a no means only that it must be looked at."""
 
     @property
+    def validates(self) -> bool:
+        """Whether anything is asked of records at all."""
+
+    @property
     def date_times(self) -> Sequence[str]:
         """The columns with nothing but date-times, or null."""
 
@@ -59,6 +63,7 @@ class CompiledCheck:
         UncompilableError: The schema is not for this check.
     """
 
+    validates = True
     date_times = ()
 
     def __init__(self, schema: Node, beside: QuickCheck) -> None:

@@ -13,13 +13,14 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
+from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
 from target_stitch_import.schema.completing import Columns
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
 from target_stitch_import.schema.record_type import key_type, record_type
-from target_stitch_import.schema.repairs import Rewriter, pointer, told
+from target_stitch_import.schema.repairs import Rewriter, told
 from target_stitch_import.schema.texts import NUL, repaired_text
 from target_stitch_import.schema.values import (
     Size,
@@ -27,7 +28,7 @@ from target_stitch_import.schema.values import (
     json_type,
     parse_exactly,
     size_of,
-    unreadable_field,
+    unreadable_path,
 )
 
 if TYPE_CHECKING:
@@ -239,7 +240,9 @@ class RecordCheck:
             checked = completed[0]
         if checked is refused or not self._accepts_all(checked, records):
             return None
-        fields = ((f"/{name}", repair, count) for (name, repair), count in changes.items())
+        fields = (
+            (pointer_to((name,)), repair, count) for (name, repair), count in changes.items()
+        )
         return AllPassed(done, *_notes_and_repairs(fields))
 
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
@@ -269,8 +272,8 @@ class RecordCheck:
         return _despite(refused, found) if refused else _passed(record, notes, found)
 
     def _change(self, repair: Repair) -> Change:
-        path, kind = repair
-        return Change(pointer(path), told(path, self._schema), kind)
+        path, name = repair
+        return Change(path, told(path, self._schema), name)
 
     def _may_be_too_large(self, record: Raw) -> bool:
         """Tell whether a record needs counting: each data point but one costs a comma."""
@@ -296,7 +299,7 @@ class RecordCheck:
         try:
             value = parse_exactly(record)
         except UnreadableRecordError as error:
-            return Refused(unreadable_field(record), str(error)), {}
+            return Refused(pointer_to(unreadable_path(record)), str(error)), {}
         if not isinstance(value, dict):
             return Refused("", f"expected an object, not {json_type(value)}"), {}
         notes: dict[str, str] = {}
@@ -330,7 +333,7 @@ def _notes_and_repairs(
 
 
 def _refused_nul(flaw: Flaw) -> Refused:
-    field = pointer(flaw.path)
+    field = pointer_to(flaw.path)
     if flaw.is_in_name:
         return Refused(field, "a property name contains U+0000, which databases do not accept")
     return Refused(
@@ -342,7 +345,7 @@ def _refused_nul(flaw: Flaw) -> Refused:
 def _despite(refused: Refused, found: list[Change]) -> Refused:
     """Return a refusal that says so where it is of a value that was repaired."""
     for each in found:
-        if each.repair and each.path == refused.field:
+        if each.repair and pointer_to(each.path) == refused.field:
             return Refused(
                 refused.field, f"repaired by `{each.repair}`, {refused.reason}", refused.error
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from target_stitch_import.errors import InputError, KeyMissingError, quoted
 from target_stitch_import.limits import MAX_KEY_CHARACTERS
+from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.date_times import is_date_time
 from target_stitch_import.schema.patterns import STEPS, TooCostlyError, pattern
 from target_stitch_import.schema.record_type import MAX_PLAIN_KEY_CHARACTERS
@@ -40,7 +41,7 @@ class Refused:
 
 def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refused | None:
     """Return why a key property cannot be sent, or None; `notes` takes what is unusual of it."""
-    field = f"/{key}"
+    field = pointer_to((key,))
     if key not in record:
         return Refused(field, "the key property is missing", KeyMissingError)
     value = record[key]
@@ -76,13 +77,13 @@ def refused_by_schema(schema: Node, record: dict[str, Any]) -> Refused | None:
         return too_costly()
     if fault is None:
         return None
-    path = "".join(f"/{part}" for part in fault.path)
+    field = pointer_to(fault.path if fault.missing is None else (*fault.path, fault.missing))
     if fault.missing is None:
-        return Refused(path, _words(fault.keyword, fault.expected, fault.found))
+        return Refused(field, _words(fault.keyword, fault.expected, fault.found))
     if fault.keyword == "required":
-        return Refused(f"{path}/{fault.missing}", "a required property is missing")
+        return Refused(field, "a required property is missing")
     depends = quoted(str(fault.expected))
-    return Refused(f"{path}/{fault.missing}", f"a property that {depends} depends on is missing")
+    return Refused(field, f"a property that {depends} depends on is missing")
 
 
 def too_costly() -> Refused:

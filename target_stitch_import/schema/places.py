@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Raw
 
+from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.node import MAX_DEPTH, same_value
 from target_stitch_import.schema.patterns import STEPS
 
@@ -142,14 +143,18 @@ def _prune(places: Collection[Place]) -> None:
         each.items = each.items if id(each.items) in useful else None
 
 
+Path: TypeAlias = tuple[str | int, ...]
+"""Names and indices, from a record to a value in it."""
+
+
 class Change(NamedTuple):
     """A value that was rewritten.
 
-    `path` is a JSON Pointer to it; `field` the same as it may be told: without indices, and with
+    `path` leads to it; `field` is the JSON Pointer as it may be told: without indices, and with
     `*` for a name that is the data's own. `repair` is as in `Rewrite`.
     """
 
-    path: str
+    path: Path
     field: str
     repair: str | None
 
@@ -170,7 +175,7 @@ _MOST_REPLACED = 16
 
 def rewritten(record: Raw, place: Place, rewrite: Rewrite, found: list[Change]) -> Raw:
     """Return a record with its values rewritten; what was done is noted in `found`."""
-    return _Walk(rewrite, found).value(record, place, "", "", MAX_DEPTH)
+    return _Walk(rewrite, found).value(record, place, (), (), MAX_DEPTH)
 
 
 class _Walk:
@@ -184,7 +189,7 @@ class _Walk:
         self._found = found
         self._steps_left = STEPS
 
-    def value(self, text: Raw, place: Place, path: str, told: str, depth: int) -> Raw:
+    def value(self, text: Raw, place: Place, path: Path, shown: Path, depth: int) -> Raw:
         """Return the text of a value, rewritten where that is called for."""
         opening = bytes(memoryview(text)[:1])
         self._steps_left -= 1 + len(text) // (_BYTES_A_STEP if opening in _OPENINGS else 4)
@@ -193,30 +198,29 @@ class _Walk:
         try:
             if opening == b"{":
                 if depth and (place.members or place.rest):
-                    return self._members(text, place, path, told, depth - 1)
+                    return self._members(text, place, path, shown, depth - 1)
             elif opening == b"[":
                 if depth and place.items:
-                    return self._items(text, place.items, path, told, depth - 1)
+                    return self._items(text, place.items, path, shown, depth - 1)
             elif place.is_of_use and (new := self._rewrite(text, place)):
-                self._found.append(Change(path, told, new[1]))
+                self._found.append(Change(path, pointer_to(shown), new[1]))
                 return Raw(new[0])
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # the exact check says what is wrong with it
         return text
 
-    def _members(self, text: Raw, place: Place, path: str, told: str, depth: int) -> Raw:
+    def _members(self, text: Raw, place: Place, path: Path, shown: Path, depth: int) -> Raw:
         members = _MEMBERS.decode(text)
         changes: dict[str, Raw] = {}
         for name, below in place.members.items():
             if name in members:
-                step = f"/{name}"
-                new = self.value(members[name], below, path + step, told + step, depth)
+                new = self.value(members[name], below, (*path, name), (*shown, name), depth)
                 if new is not members[name]:
                     changes[name] = new
         if place.rest:
             for name in members.keys() - place.named:
                 # The name is the data's, and so not told.
-                new = self.value(members[name], place.rest, f"{path}/{name}", f"{told}/*", depth)
+                new = self.value(members[name], place.rest, (*path, name), (*shown, "*"), depth)
                 if new is not members[name]:
                     changes[name] = new
         if not changes:
@@ -224,10 +228,10 @@ class _Walk:
         pairs = [(members[name], new) for name, new in changes.items()]
         return _replaced(text, pairs) or Raw(msgspec.json.encode(members | changes))
 
-    def _items(self, text: Raw, below: Place, path: str, told: str, depth: int) -> Raw:
+    def _items(self, text: Raw, below: Place, path: Path, shown: Path, depth: int) -> Raw:
         items = _ITEMS.decode(text)
         changed = [
-            self.value(each, below, f"{path}/{at}", told, depth) for at, each in enumerate(items)
+            self.value(each, below, (*path, at), shown, depth) for at, each in enumerate(items)
         ]
         pairs = [(old, new) for old, new in zip(items, changed, strict=True) if old is not new]
         if not pairs:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.date_times import (
     LONGEST_SPELLING,
     is_a_day,
@@ -134,21 +135,16 @@ def _is_real(match: re.Match[str]) -> bool:
 
 
 def told(path: Iterable[str | int], root: Node) -> str:
-    """Return a path as it may be told: without indices, and `*` for names that are data."""
+    """Return the pointer as it may be told: without indices, and `*` for names that are data."""
     nodes = same_value(root)
-    text = ""
+    shown: list[str] = []
     for step in path:
         if isinstance(step, int):
             below = [each for node in nodes for each in node.all_items()]
         else:
             below = [node.properties[step] for node in nodes if step in node.properties]
-            is_known = below or (not text and all(isinstance(node.rest, bool) for node in nodes))
-            text += f"/{step}" if is_known else "/*"
+            is_known = below or (not shown and all(isinstance(node.rest, bool) for node in nodes))
+            shown.append(step if is_known else "*")
             below = below or [node.rest for node in nodes if not isinstance(node.rest, bool)]
         nodes = [each for node in below for each in same_value(node)]
-    return text
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """Return a path as a JSON Pointer."""
-    return "".join(f"/{step}" for step in path)
+    return pointer_to(shown)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError
-from target_stitch_import.schema.pointers import parts
+from target_stitch_import.pointers import parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -10,10 +10,13 @@ import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST_NUMBER = 4_000
 """Digits of a number, and its largest exponent: what is beyond them costs more than it is worth."""
@@ -75,8 +78,8 @@ def parse_exactly(record: Raw | bytes) -> Any:
         ) from None
 
 
-def unreadable_field(text: Raw | bytes, levels: int = 20) -> str:
-    """Return a JSON Pointer to what in a record has no exact value, as far as that can be told.
+def unreadable_path(text: Raw | bytes, levels: int = 20) -> tuple[str | int, ...]:
+    """Return the path to what in a record has no exact value, as far as that can be told.
 
     Each level is parsed once more, so there are the fewer of them the longer the text is.
     """
@@ -84,15 +87,15 @@ def unreadable_field(text: Raw | bytes, levels: int = 20) -> str:
     try:
         members = _MEMBERS.decode(text) if levels > 0 else {}
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return ""
-    if not isinstance(members, dict):
-        members = {str(index): item for index, item in enumerate(members)}
-    for name, member in members.items():
+        return ()
+    pairs: Iterable[tuple[str | int, Raw]]
+    pairs = members.items() if isinstance(members, dict) else enumerate(members)
+    for step, member in pairs:
         try:
             parse_exactly(member)
         except UnreadableRecordError:
-            return f"/{name}{unreadable_field(member, levels - 1)}"
-    return ""
+            return (step, *unreadable_path(member, levels - 1))
+    return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Raw
 
+from target_stitch_import.pointers import pointer_to
+
 MAX_BYTES = 24_000_000
 """A longer text is no record that could be sent, whatever is wrong with it: a look at it would take
 seconds, in which no signal is heard."""
@@ -136,7 +138,7 @@ def pointer(text: bytes, at: int) -> str:
 
     Where that would take too long, it is the pointer of something around it.
     """
-    parts: list[str] = []
+    path: list[str | int] = []
     position, steps, bytes_left = 0, MAX_STEPS, MAX_PASSES * len(text)
     opening = _OPENING.match(text)
     while opening and bytes_left > 0:
@@ -151,11 +153,10 @@ def pointer(text: bytes, at: int) -> str:
             index, position = index + 1, behind.end() if behind else len(text)
         if steps < 0:
             break
-        part = plain_text(name.text) if name else str(index)
-        parts.append(part.replace("~", "~0").replace("/", "~1"))
+        path.append(plain_text(name.text) if name else index)
         bytes_left -= at - start
         opening = _OPENING.match(text, start)
-    return "".join(f"/{part}" for part in parts)
+    return pointer_to(path)
 
 
 @dataclass(frozen=True, slots=True)

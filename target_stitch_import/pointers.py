@@ -1,11 +1,19 @@
-"""JSON Pointers: places in a schema, as messages show them and references give them."""
+"""JSON Pointers (RFC 6901): places in a schema or a record, as messages and references give them."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+def pointer_to(path: Iterable[str | int]) -> str:
+    """Return a path of names and indices as a pointer; empty for the whole document."""
+    return "".join(f"/{escaped(str(step))}" for step in path)
 
 
 def at(document: Any, pointer: str) -> Any:

@@ -6,8 +6,8 @@ import textwrap
 from importlib.metadata import metadata, version
 from typing import TYPE_CHECKING
 
-from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, json_schema
-from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.config.settings import json_schema
+from target_stitch_import.names import DISTRIBUTION, ENVIRONMENT_PREFIX
 
 if TYPE_CHECKING:
     from singer_sdk.about import AboutInfo

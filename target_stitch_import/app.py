@@ -33,9 +33,10 @@ from target_stitch_import.files import (
 )
 from target_stitch_import.report import closing
 from target_stitch_import.report.live import Progress
-from target_stitch_import.report.log import LOGGER_NAME, log_files
+from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
+from target_stitch_import.report.log import log_files
 from target_stitch_import.report.metrics import Metrics
-from target_stitch_import.report.observer import DISTRIBUTION, Ending, RunObserver
+from target_stitch_import.report.observer import Ending, RunObserver
 from target_stitch_import.report.summary import write_summary
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.dead_letter import DeadLetters, DryDeadLetters, NoDeadLetters

@@ -18,8 +18,8 @@ from target_stitch_import.config.settings import Settings
 from target_stitch_import.config.sources import read_config
 from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
 from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
-from target_stitch_import.report.log import LOGGER_NAME, set_up_logging, tell_failure
-from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
+from target_stitch_import.report.log import set_up_logging, tell_failure
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 VERSION = version(DISTRIBUTION)

@@ -28,7 +28,7 @@ from target_stitch_import.errors import (
     KeyMissingError,
     StreamUnknownError,
 )
-from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.names import DISTRIBUTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, json_schema
+from target_stitch_import.config.settings import SECRETS, json_schema
+from target_stitch_import.names import ENVIRONMENT_PREFIX
 from target_stitch_import.toolbox.meltano import as_yaml, capabilities, definition, kind
 from target_stitch_import.toolbox.meltano import settings as meltano_settings
 from tools.installation import REQUIREMENT

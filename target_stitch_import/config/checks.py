@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from target_stitch_import.endpoints import is_loopback
 from target_stitch_import.errors import ConfigurationError
-from target_stitch_import.run.http import is_loopback
 
 
 def check_text(name: str, value: Any) -> None:
@@ -58,13 +58,18 @@ def check_client_id(client_id: int | str) -> None:
         raise ConfigurationError("Setting `client_id` must be an integer above 0, or digits.")
 
 
+def is_token(text: str) -> bool:
+    """Tell whether a text can be an access token: visible ASCII characters, without spaces."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
 def check_token(token: str) -> None:
     """Refuse what cannot be a token.
 
     Raises:
         ConfigurationError: It has characters that no token has.
     """
-    if not (token.isascii() and token.isprintable() and token and " " not in token):
+    if not is_token(token):
         raise ConfigurationError(
             "Setting `token` is empty, or contains a space, a line break or another character "
             "that is not valid in a token. Copy the token again."

@@ -15,17 +15,17 @@ from target_stitch_import.config.checks import (
     check_token,
     check_url,
 )
+from target_stitch_import.endpoints import BATCH_PATH, REGION_URLS, Endpoint
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.limits import MAX_BODY_BYTES, MAX_MESSAGES
-from target_stitch_import.run.http import BATCH_PATH, REGION_URLS, Endpoint
+from target_stitch_import.names import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ENVIRONMENT_PREFIX = "TARGET_STITCH_IMPORT_"
 SECRETS = frozenset({"token"})
 _PATHS = frozenset({"local_database", "dead_letter_path", "batch_root", "summary_path"})
-_URLS = frozenset({"api_url", "small_batch_url", "big_batch_url"})
+URL_SETTINGS = frozenset({"api_url", "small_batch_url", "big_batch_url"})
 
 
 def _about(text: str) -> Meta:
@@ -253,7 +253,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             ConfigurationError: One cannot work; the text names it and holds no secret.
         """
         given = {name: value for name, value in config.items() if value is not None}
-        for name in given.keys() & set(setting_names()) - {*_PATHS, *_URLS, *SECRETS}:
+        for name in given.keys() & set(setting_names()) - {*_PATHS, *URL_SETTINGS, *SECRETS}:
             check_text(name, given[name])
         try:
             settings = msgspec.convert(given, cls)
@@ -301,7 +301,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         if self.token is None and self.region != "local" and not dry_run:
             raise ConfigurationError(
                 "Setting `token` is missing: create an Import API integration in Stitch, and "
-                f"give its access token as `token`, or as {ENVIRONMENT_PREFIX}TOKEN with "
+                f"give its access token as `token`, or as {TOKEN_VARIABLE} with "
                 "`--config ENV`."
             )
 
@@ -312,7 +312,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
                 raise ConfigurationError(f"Setting `{name}` must be a finite number.")
             if name in _PATHS and value is not None:
                 check_path(name, value)
-            elif name in _URLS and value:
+            elif name in URL_SETTINGS and value:
                 check_url(name, value)
         if self.client_id is not None:
             check_client_id(self.client_id)
@@ -352,7 +352,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             url=small_url,
             big_url=big_url,
             token=self.token or "local",
-            read_timeout_seconds=self.request_timeout_seconds,
+            request_timeout_seconds=self.request_timeout_seconds,
             user_agent=user_agent,
             big_streams=frozenset(self._full_table_streams),
         )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from target_stitch_import.config.settings import (
-    ENVIRONMENT_PREFIX,
     SECRETS,
     Settings,
     allowed_values,
@@ -19,12 +18,11 @@ from target_stitch_import.config.settings import (
 )
 from target_stitch_import.config.unknown import explain
 from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.names import ENVIRONMENT_PREFIX, LOG_LEVEL_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_NO_SETTINGS = frozenset({"LOGLEVEL"})
-"""Variables with our prefix that set something else."""
 _INLINE = re.compile(r"[{}\"=\n]")
 """What a file name hardly holds, and a configuration surely does."""
 
@@ -66,7 +64,7 @@ def from_environment(
     for variable, text in environment.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
         # Names that go on with `_` are Meltano's own, such as for the dialect of a loader.
-        if name == variable or name.startswith("_") or name in _NO_SETTINGS:
+        if name == variable or name.startswith("_") or variable == LOG_LEVEL_VARIABLE:
             continue
         setting = name.lower()
         if setting not in hints:

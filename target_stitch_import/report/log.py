@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import ConfigurationError, TargetError, quoted
 from target_stitch_import.files import Files, Use
+from target_stitch_import.names import LOG_LEVEL_VARIABLE, LOGGER_NAME
 from target_stitch_import.report.terminal import Terminal, wants_live_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LOGGER_NAME = "target-stitch-import"
 _CONFIGURATION = "the logging configuration"
 
 
@@ -29,7 +29,7 @@ def set_up_logging(
     Raises:
         ConfigurationError: The logging configuration that the environment names cannot be used.
     """
-    named = environment.get("TARGET_STITCH_IMPORT_LOGLEVEL") or environment.get("LOGLEVEL") or ""
+    named = environment.get(LOG_LEVEL_VARIABLE) or environment.get("LOGLEVEL") or ""
     if verbose or quiet:
         named = "DEBUG" if verbose else "WARNING"
     level = getattr(logging, named.upper(), logging.INFO)

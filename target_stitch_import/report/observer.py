@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.live import WAITING, trouble
-from target_stitch_import.report.log import LOGGER_NAME
+from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.stats import History, Reasons, Standing, Traffic, Vitals
 from target_stitch_import.report.summary import (
     ActivationSummary,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from target_stitch_import.report.stats import Outage
     from target_stitch_import.report.terminal import Part
 
-DISTRIBUTION = "target-stitch-import"
 _LOGGER = logging.getLogger(LOGGER_NAME)
 WARNING_SECONDS = 60.0
 """Between two warnings that nothing has ever reached the service."""

@@ -6,13 +6,12 @@ back in no text.
 
 from __future__ import annotations
 
-import ipaddress
+
 import json
 import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
@@ -22,6 +21,7 @@ import urllib3
 from target_stitch_import.delivery.answer import Answer, Content
 from target_stitch_import.delivery.redaction import shown, words_of
 from target_stitch_import.delivery.verdict import Rejected, Stop, TryAgain, judge
+from target_stitch_import.endpoints import is_loopback
 from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
 from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
 from target_stitch_import.run.wire import CONTENT_CODING, Exchange, WholeAnswers, read_body
@@ -29,28 +29,14 @@ from target_stitch_import.run.wire import CONTENT_CODING, Exchange, WholeAnswers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REGION_URLS: Mapping[str, str] = {
-    "us": "https://api.stitchdata.com",
-    "eu": "https://api.eu-central-1.stitchdata.com",
-}
-BATCH_PATH = "/v2/import/batch"
+    from target_stitch_import.endpoints import Endpoint
+
 STATUS_PATH = "/v2/import/status"
 MAX_ANSWER_BYTES = 64_000
 SLOWEST_BYTES_PER_SECOND = 50_000
 """At this rate a request's body gets more time than `request_timeout_seconds`."""
 BIG_BODY_BYTES = 4_000_000
 """Larger bodies go to `big_url`, as target-stitch sends them."""
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether `url` names this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -93,30 +79,6 @@ def proxies_of(session: requests.Session, url: str) -> Mapping[str, str]:
     settings = session.merge_environment_settings(url, {}, None, None, None)
     proxies: Mapping[str, str] = settings["proxies"]
     return proxies
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where batches go, and as whom."""
-
-    url: str
-    big_url: str
-    token: str
-    read_timeout_seconds: float = 120.0
-    user_agent: str = "target-stitch-import"
-    big_streams: frozenset[str] = frozenset()
-    """Streams whose bodies of any size go to `big_url`."""
-    media_type: str = "application/json"
-
-    @property
-    def base_url(self) -> str:
-        """The URL below which the service's other paths stand."""
-        parts = urlsplit(self.url)
-        path = parts.path.rstrip("/")
-        if path.endswith(BATCH_PATH):
-            return parts._replace(path=path.removesuffix(BATCH_PATH), query="").geturl()
-        # Whatever a batch URL of its own looks like, the other paths are those of its host.
-        return f"{parts.scheme}://{parts.netloc}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +184,7 @@ class ImportApiClient:
             )
 
     def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
-        timeout = self._endpoint.read_timeout_seconds
+        timeout = self._endpoint.request_timeout_seconds
         self._exchange.begin(timeout + len(body or b"") / SLOWEST_BYTES_PER_SECOND)
         try:
             route = self._route(method, url)

@@ -16,6 +16,7 @@ from msgspec import Raw
 from msgspec.structs import replace as replaced
 
 from target_stitch_import.errors import ConfigurationError, assert_never, quoted
+from target_stitch_import.names import LOGGER_NAME
 from target_stitch_import.run.flattening import flattenable
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.sent import sent_schema
@@ -71,7 +72,7 @@ class StreamMapper:
         try:
             self._mapper = PluginMapper(
                 plugin_config={name: config[name] for name in SETTINGS if name in config},
-                logger=logging.getLogger("target-stitch-import"),
+                logger=logging.getLogger(LOGGER_NAME),
             )
         except SingerSDKError as error:
             raise ConfigurationError(

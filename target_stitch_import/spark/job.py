@@ -14,8 +14,7 @@ from msgspec import Raw
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.report import closing
-from target_stitch_import.report.log import LOGGER_NAME
-from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.stats import Latencies, Reasons
 from target_stitch_import.report.summary import (
     ActivationSummary,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, SECRETS, Settings
+from target_stitch_import.config.settings import SECRETS, Settings
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.limits import MAX_SEQUENCE
+from target_stitch_import.names import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,6 @@ OF_TABLE = ("table", "key_names", "sequence_column", "table_version", "repairs")
 REPAIRS = ("nan_to_null",)
 OF_SPARK = ("checkpointlocation", "queryname")
 """Options of Spark itself that are passed to the data source too; ignored."""
-TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
 
 
 @dataclass(frozen=True, slots=True)

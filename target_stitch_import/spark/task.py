@@ -18,8 +18,7 @@ from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
 from target_stitch_import.batching.stream import StreamRules
 from target_stitch_import.delivery.deliver import Hints
 from target_stitch_import.errors import quoted
-from target_stitch_import.report.log import LOGGER_NAME
-from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.exchange import Exchange
 from target_stitch_import.run.http import ImportApiClient

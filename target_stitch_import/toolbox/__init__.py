@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from target_stitch_import.names import DISTRIBUTION, TOOL
 from target_stitch_import.toolbox.connect_command import source, token
 from target_stitch_import.toolbox.init_command import init
 from target_stitch_import.toolbox.local_command import serve, tables
@@ -76,7 +77,7 @@ class _Tool(click.Group):
 
 
 @click.group(cls=_Tool, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_STATUSES)
-@click.version_option(package_name="target-stitch-import", prog_name="stitch-import")
+@click.version_option(package_name=DISTRIBUTION, prog_name=TOOL)
 def main() -> None:
     """Work with Stitch's Import API, with Stitch Connect, or with a local emulation of both."""
 

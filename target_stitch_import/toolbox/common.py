@@ -15,17 +15,18 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from target_stitch_import.names import TOOL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from target_stitch_import.config.settings import Settings
+    from target_stitch_import.endpoints import Endpoint
     from target_stitch_import.files import Use
-    from target_stitch_import.run.http import Endpoint, ImportApiClient
+    from target_stitch_import.run.http import ImportApiClient
 
-USER_AGENT = "stitch-import"
+USER_AGENT = TOOL
 QUESTION_SECONDS = 30.0
-_URLS = ("api_url", "small_batch_url", "big_batch_url")
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -69,7 +70,10 @@ class Where:
         Raises:
             ConfigurationError: One cannot work, or is `region: local` where nothing is started.
         """
-        from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
+        from target_stitch_import.config.settings import (  # noqa: PLC0415 - slow
+            URL_SETTINGS,
+            Settings,
+        )
         from target_stitch_import.config.sources import read_config  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
         from target_stitch_import.files import (  # noqa: PLC0415
@@ -85,7 +89,7 @@ class Where:
         config = read_config(self.config_paths, say)
         if self.region:
             # What the region stands for must not be hidden behind a URL of the configuration.
-            config = {**config, **dict.fromkeys(_URLS), "region": self.region}
+            config = {**config, **dict.fromkeys(URL_SETTINGS), "region": self.region}
         if self.api_url:
             config["api_url"] = self.api_url
         settings = Settings.load(config, dry_run=not needs_token)
@@ -235,8 +239,8 @@ def connection(endpoint: Endpoint) -> ImportApiClient:
 
 def questions(endpoint: Endpoint) -> ImportApiClient:
     """Return a connection for short questions, whose answer a person waits for."""
-    seconds = min(endpoint.read_timeout_seconds, QUESTION_SECONDS)
-    return connection(replace(endpoint, read_timeout_seconds=seconds))
+    seconds = min(endpoint.request_timeout_seconds, QUESTION_SECONDS)
+    return connection(replace(endpoint, request_timeout_seconds=seconds))
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from target_stitch_import.config.checks import is_token
 from target_stitch_import.delivery.answer import Content, Failure, content_of
 from target_stitch_import.delivery.redaction import shown, words_of
 from target_stitch_import.errors import (
@@ -20,6 +21,7 @@ from target_stitch_import.errors import (
     ProtocolError,
     ServiceUnavailableError,
 )
+from target_stitch_import.names import CONNECT_TOKEN_VARIABLE
 from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
 from target_stitch_import.run.http import proxies_of, session_with
 from target_stitch_import.run.wire import Exchange, read_body
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from target_stitch_import.errors import TargetError
 
-TOKEN_VARIABLE = "STITCH_CONNECT_TOKEN"  # noqa: S105 - a variable's name
 SOURCE_TYPE = "import_api"
 MAX_TOKENS = 2
 """A source has at most so many active tokens, which is what makes rotation possible."""
@@ -107,10 +108,10 @@ class ConnectApi:
     def __init__(
         self, base_url: str, token: str, user_agent: str, timeout_seconds: float = 60.0
     ) -> None:
-        if not (token.isascii() and token.isprintable() and token and " " not in token):
+        if not is_token(token):
             raise ConfigurationError(
-                f"The environment variable {TOKEN_VARIABLE} is missing, or holds a space or other "
-                "characters that no token has. Set it to a Stitch Connect API token."
+                f"The environment variable {CONNECT_TOKEN_VARIABLE} is missing, or holds a space or "
+                "other characters that no token has. Set it to a Stitch Connect API token."
             )
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
@@ -201,7 +202,7 @@ class ConnectApi:
         said = f"{status} {words}".strip()
         if status in {401, 403}:
             return CredentialsError(
-                f"Stitch Connect refused the token: {said}. Check {TOKEN_VARIABLE}: it is a "
+                f"Stitch Connect refused the token: {said}. Check {CONNECT_TOKEN_VARIABLE}: it is a "
                 "Connect API token, not an Import API access token; and `region`."
             )
         if status in _TRY_LATER:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from target_stitch_import.names import CONNECT_TOKEN_VARIABLE
 from target_stitch_import.toolbox.common import (
     USER_AGENT,
     Result,
@@ -220,9 +221,10 @@ class _Swap:
     def deploy(self, command: list[str]) -> None:
         """Hand the new token to `command`; if that fails, revoke it. Raises InputError."""
         from target_stitch_import.errors import InputError  # noqa: PLC0415
-        from target_stitch_import.toolbox.connect import TOKEN_VARIABLE  # noqa: PLC0415 - slow to import
 
-        environment = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+        environment = {
+            key: value for key, value in os.environ.items() if key != CONNECT_TOKEN_VARIABLE
+        }
         try:
             # Its stdout goes to stderr, so that stdout holds the answer alone.
             done = subprocess.run(  # noqa: S603 - the user's own command, as it was given
@@ -297,10 +299,10 @@ class _Swap:
 
 
 def _connect(where: Where) -> ConnectApi:
-    from target_stitch_import.toolbox.connect import TOKEN_VARIABLE, ConnectApi  # noqa: PLC0415 - slow
+    from target_stitch_import.toolbox.connect import ConnectApi  # noqa: PLC0415 - slow
 
     base_url = where.settings(needs_token=False).endpoint(USER_AGENT).base_url
-    return ConnectApi(base_url, os.environ.get(TOKEN_VARIABLE, ""), USER_AGENT)
+    return ConnectApi(base_url, os.environ.get(CONNECT_TOKEN_VARIABLE, ""), USER_AGENT)
 
 
 def _created(api: ConnectApi, source_id: int) -> NewToken:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from target_stitch_import.names import TOKEN_VARIABLE
 from target_stitch_import.toolbox.common import (
     USER_AGENT,
     Result,
@@ -31,7 +32,6 @@ _INTRODUCTION = (
     "The region is part of your account's URL: app.stitchdata.com is us, and\n"
     "app.eu-central-1.stitchdata.com is eu. With local, no account is needed."
 )
-_TOKEN_VARIABLE = "TARGET_STITCH_IMPORT_TOKEN"  # noqa: S105 - the name of a variable
 _ENVIRONMENT_FILE = ".env"
 
 
@@ -147,9 +147,9 @@ def _check_environment_file() -> None:
     from target_stitch_import.files import ANYTHING, Use  # noqa: PLC0415
 
     check_files(Use("`.env`", _ENVIRONMENT_FILE, ANYTHING))
-    if re.search(rf"^\s*(?:export\s+)?{_TOKEN_VARIABLE}\s*=".encode(), _present(), re.MULTILINE):
+    if re.search(rf"^\s*(?:export\s+)?{TOKEN_VARIABLE}\s*=".encode(), _present(), re.MULTILINE):
         raise ConfigurationError(
-            f"{_ENVIRONMENT_FILE} already sets {_TOKEN_VARIABLE}, and was not changed. Remove the "
+            f"{_ENVIRONMENT_FILE} already sets {TOKEN_VARIABLE}, and was not changed. Remove the "
             "line, or add the plugin without this command."
         )
 
@@ -166,8 +166,8 @@ def _token(*, from_stdin: bool) -> str | None:
         if sys.stdin is None:
             raise click.UsageError("There is no stdin to read the token from.")
         return sys.stdin.readline().strip()
-    if token := os.environ.get(_TOKEN_VARIABLE):
-        say(f"The token is taken from {_TOKEN_VARIABLE}.")
+    if token := os.environ.get(TOKEN_VARIABLE):
+        say(f"The token is taken from {TOKEN_VARIABLE}.")
     return token or None
 
 
@@ -205,7 +205,7 @@ def _asked(given: _Answers, last_region: str | None) -> _Answers:
         choice = click.Choice(["us", "eu", "local"])
         region = click.prompt("Region", default=last_region or "us", type=choice, err=True)
     if _Answers(region, given.api_url, token).lacks_token:
-        _require_terminal(f"Give the token as {_TOKEN_VARIABLE}, or with --token-stdin.")
+        _require_terminal(f"Give the token as {TOKEN_VARIABLE}, or with --token-stdin.")
         token = click.prompt("Import API access token (not shown)", hide_input=True, err=True)
         token = token.strip()
     return _Answers(region, given.api_url, token)
@@ -254,7 +254,7 @@ def _write_plugin(path: str, answers: _Answers) -> list[str]:
     if token:
         before = _present()
         line_break = "\n" if before and not before.endswith(b"\n") else ""
-        _write(_ENVIRONMENT_FILE, f"{line_break}{_TOKEN_VARIABLE}={token}\n", os.O_APPEND)
+        _write(_ENVIRONMENT_FILE, f"{line_break}{TOKEN_VARIABLE}={token}\n", os.O_APPEND)
     extra = "local" if values["region"] == "local" and "api_url" not in values else ""
     _write(path, definition(own_requirement(extra), values), os.O_EXCL)
     quoted = shlex.quote(path)

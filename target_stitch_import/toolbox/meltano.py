@@ -13,7 +13,7 @@ import yaml
 
 from target_stitch_import.about import capabilities as sdk_capabilities
 from target_stitch_import.config.settings import SECRETS, json_schema
-from target_stitch_import.report.observer import DISTRIBUTION
+from target_stitch_import.names import DISTRIBUTION
 
 _ACRONYMS = {"api": "API", "id": "ID", "url": "URL"}
 _OPTION_LABELS = {

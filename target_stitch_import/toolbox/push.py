@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.batching.buffers import Limits
     from target_stitch_import.delivery.answer import Answer
-    from target_stitch_import.run.http import Endpoint
+    from target_stitch_import.endpoints import Endpoint
 
 PUSH_PATH = "/v2/import/push"
 VALIDATE_PATH = "/v2/import/validate"

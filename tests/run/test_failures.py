@@ -10,7 +10,8 @@ import urllib3
 from target_stitch_import.delivery.answer import Failure
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.run.failures import failure_of
-from target_stitch_import.run.http import Endpoint, ImportApiClient
+from target_stitch_import.endpoints import Endpoint
+from target_stitch_import.run.http import ImportApiClient
 from tests.support.processes import end, running, say, stream
 from tests.support.singer import record, schema, state
 from tests.support.target import TOKEN, Target, delivered

@@ -16,7 +16,8 @@ from target_stitch_import.delivery.answer import Answer, End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, Rejected, Stop, judge
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local import Strictness
-from target_stitch_import.run.http import Endpoint, ImportApiClient
+from target_stitch_import.endpoints import Endpoint
+from target_stitch_import.run.http import ImportApiClient
 from tests.support.programs import require
 from tests.support.serving import receive, server
 from tests.support.singer import record, schema, state
@@ -182,7 +183,7 @@ def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.Monk
 def answer_of(text: bytes, **settings: Any) -> Any:
     """Return what the client makes of one answer."""
     with server([text]) as (url, _):
-        settings = {"read_timeout_seconds": 1.0} | settings
+        settings = {"request_timeout_seconds": 1.0} | settings
         return ImportApiClient(Endpoint(url, url, TOKEN, **settings)).send_batch(b"{}")
 
 

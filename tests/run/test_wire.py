@@ -10,7 +10,8 @@ import requests
 
 from target_stitch_import.delivery.answer import End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, TryAgain, judge
-from target_stitch_import.run.http import Endpoint, ImportApiClient
+from target_stitch_import.endpoints import Endpoint
+from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.wire import Exchange, WholeAnswers
 from tests.support.serving import dripping_server, keeping_server, server
 
@@ -62,7 +63,7 @@ WHOLE = {
 
 
 def client(url: str) -> ImportApiClient:
-    return ImportApiClient(Endpoint(url, url, "T1", read_timeout_seconds=10.0))
+    return ImportApiClient(Endpoint(url, url, "T1", request_timeout_seconds=10.0))
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -138,7 +139,7 @@ ENDLESS = {
 def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: float) -> None:
     """Each byte of it comes long before any timeout of a read."""
     with dripping_server(*ENDLESS[part], each_seconds) as url:
-        endpoint = Endpoint(url, url, "token", read_timeout_seconds=0.3)
+        endpoint = Endpoint(url, url, "token", request_timeout_seconds=0.3)
         answer = ImportApiClient(endpoint).send_batch(b"{}")
     # What is too long is known before the time is up.
     assert answer.failure in {Failure.TIMED_OUT, Failure.LOST} or answer.end is End.NOT_READ

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner
 
 from target_stitch_import.cli import command
-from target_stitch_import.config.settings import ENVIRONMENT_PREFIX, setting_names
+from target_stitch_import.config.settings import setting_names
+from target_stitch_import.names import ENVIRONMENT_PREFIX
 from target_stitch_import.delivery.verdict import judge
 from target_stitch_import.errors import InputError
-from target_stitch_import.run.http import Endpoint, ImportApiClient
+from target_stitch_import.endpoints import Endpoint
+from target_stitch_import.run.http import ImportApiClient
 from tests.support.pipelines import feed
 from tests.support.rules import pipeline
 from tests.support.serving import server
@@ -205,7 +207,7 @@ def _is_for_variables(text: str) -> bool:
 def try_answers(answers: list[bytes]) -> None:
     """Have a request answered in each of these ways."""
     with server(answers) as (url, _):
-        client = ImportApiClient(Endpoint(url, url, "token", read_timeout_seconds=2))
+        client = ImportApiClient(Endpoint(url, url, "token", request_timeout_seconds=2))
         for each in answers:
             try:
                 judge(client.send_batch(b'{"schema":{}}'), 1.7e9, b'{"schema":{}}')

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.local import ImportApi
-from target_stitch_import.run.http import REGION_URLS
+from target_stitch_import.endpoints import REGION_URLS
 from target_stitch_import.toolbox.common import Where
 from tests.support.serving import server
 from tests.support.target import TOKEN

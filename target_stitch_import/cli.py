@@ -16,7 +16,13 @@ import click
 
 from target_stitch_import.config.settings import Settings
 from target_stitch_import.config.sources import read_config
-from target_stitch_import.errors import ConfigurationError, OutputError, TargetError, internal_error
+from target_stitch_import.errors import (
+    ConfigurationError,
+    OutputError,
+    TargetError,
+    internal_error,
+    statuses_help,
+)
 from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.log import set_up_logging, tell_failure
@@ -38,24 +44,14 @@ def _refuse_state(_context: click.Context, _option: click.Parameter, given: str 
         )
 
 
-_MORE = """\b
-Exit status:
-  0    everything is delivered or in the dead-letter file
-  65   invalid input, or refused by the service; the message names the line
-  69   the service was unavailable: run again later
-  70   internal error: report it
-  71   out of memory or threads
-  74   stdout or a file cannot be written to
-  76   the response is not from the Import API: check the URL and proxies
-  77   credentials refused: check token and region
-  78   configuration or command line
-  129, 130, 143  interrupted: run again
+_STATUSES = statuses_help("everything is delivered or in the dead-letter file", "129, 130, 143")
+_MORE = f"""{_STATUSES}
 
 \b
 Example:
   tap-something | target-stitch-import -c config.json > states.jsonl
 
-To try it without an account, put {"region": "local"} into FILE and pipe a tap into
+To try it without an account, put {{"region": "local"}} into FILE and pipe a tap into
 `target-stitch-import -c FILE`: it loads into stitch-import.duckdb.
 """
 

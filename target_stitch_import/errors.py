@@ -14,15 +14,22 @@ def assert_never(value: NoReturn) -> NoReturn:
 
 
 class TargetError(Exception):
-    """Ends the run with `exit_status`; its text is shown to the user as it is."""
+    """Ends the run with `exit_status`; its text is shown to the user as it is.
 
-    exit_status = 70  # EX_SOFTWARE: an internal error
+    `meaning` and `remedy` are what `--help` and the report page say about the status.
+    """
+
+    exit_status: int
+    meaning: str
+    remedy: str
 
 
 class InputError(TargetError):
-    """The tap's output, or a record or batch that was refused: mend the data or the tap."""
+    """The tap's output, or a record or batch that was refused: fix the data or the tap."""
 
-    exit_status = 65
+    exit_status = 65  # EX_DATAERR
+    meaning = "invalid input, or refused by the service"
+    remedy = "the message names the line"
 
 
 class StreamUnknownError(InputError):
@@ -36,45 +43,96 @@ class KeyMissingError(InputError):
 class ServiceUnavailableError(TargetError):
     """The Import API stayed out of reach past `max_retry_seconds`: run again later."""
 
-    exit_status = 69
+    exit_status = 69  # EX_UNAVAILABLE
+    meaning = "the service was unavailable"
+    remedy = "run again later"
+
+
+class InternalError(TargetError):
+    """The program has a defect: report it."""
+
+    exit_status = 70  # EX_SOFTWARE
+    meaning = "internal error"
+    remedy = "report it, with the last line of the log"
 
 
 class ResourceError(TargetError):
     """The machine gives no more memory or threads: give it more, or use less."""
 
     exit_status = 71  # EX_OSERR
+    meaning = "out of memory or threads"
+    remedy = "raise the process's limit, or lower max_buffer_bytes"
 
 
 class OutputError(TargetError):
     """Stdout, the dead-letter file, or the output file could not be written."""
 
-    exit_status = 74
+    exit_status = 74  # EX_IOERR
+    meaning = "stdout or a file cannot be written to"
+    remedy = "free disk space, or check what closed it"
 
 
 class ProtocolError(TargetError):
     """What answered is not the Import API: check `region`, `api_url` and proxies."""
 
-    exit_status = 76
+    exit_status = 76  # EX_PROTOCOL
+    meaning = "the response is not from the service"
+    remedy = "check the URL and proxies"
 
 
 class CredentialsError(TargetError):
     """The Import API refused the token: check `token` and `region`."""
 
-    exit_status = 77
+    exit_status = 77  # EX_NOPERM
+    meaning = "credentials refused"
+    remedy = "check token and region"
 
 
 class ConfigurationError(TargetError):
     """A setting cannot work; the text names it."""
 
-    exit_status = 78
+    exit_status = 78  # EX_CONFIG
+    meaning = "invalid configuration or command line"
+    remedy = "the message names what is wrong"
 
 
 class InterruptedRunError(TargetError):
     """A signal ended the run; `exit_status` is 128 plus its number."""
 
+    meaning = "interrupted"
+    remedy = "run again"
+
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"Stopped by signal {signal_number}.")
         self.exit_status = 128 + signal_number
+
+
+FAILURES: dict[int, type[TargetError]] = {
+    each.exit_status: each
+    for each in (
+        InputError,
+        ServiceUnavailableError,
+        InternalError,
+        ResourceError,
+        OutputError,
+        ProtocolError,
+        CredentialsError,
+        ConfigurationError,
+    )
+}
+"""The exit statuses of runs that failed by themselves, in their order."""
+
+
+def statuses_help(success: str, interrupted: str) -> str:
+    """Return what `--help` says about exit statuses: a paragraph that click leaves as it is.
+
+    Args:
+        success: What 0 means.
+        interrupted: The statuses after a signal.
+    """
+    lines = [f"{status:<4} {each.meaning}: {each.remedy}" for status, each in FAILURES.items()]
+    ended = f"{interrupted:<4} {InterruptedRunError.meaning}: {InterruptedRunError.remedy}"
+    return "\n  ".join(["\b\nExit status:", f"{0:<4} {success}", *lines, ended])
 
 
 _NO_ROOM = ("can't start new thread", "can't allocate")
@@ -93,7 +151,7 @@ def internal_error(error: BaseException) -> TargetError:
     while at and at.tb_next:
         at = at.tb_next
     place = f" at {at.tb_frame.f_code.co_filename.rpartition('/')[2]}:{at.tb_lineno}" if at else ""
-    return TargetError(f"Internal error, please report it: {type(error).__name__}{place}")
+    return InternalError(f"Internal error, please report it: {type(error).__name__}{place}")
 
 
 def quoted(text: str, *, mark: str = "`", limit: int = 200) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.delivery.tolerance import Allowance
-from target_stitch_import.errors import OutputError, TargetError, quoted
+from target_stitch_import.errors import InternalError, OutputError, quoted
 from target_stitch_import.private_files import open_private
 from target_stitch_import.singer.lines import is_utf8
 from target_stitch_import.singer.origin import origin
@@ -53,9 +53,9 @@ class NoDeadLetters:
         """Refuse.
 
         Raises:
-            TargetError: Always; nobody may ask.
+            InternalError: Always; nothing may be set aside.
         """
-        raise TargetError("Internal error: there is no dead-letter file.")
+        raise InternalError("Internal error: there is no dead-letter file.")
 
 
 class DeadLetters:

@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import click
 
+from target_stitch_import.errors import ConfigurationError, statuses_help
+from target_stitch_import.interrupts import INTERRUPTED_STATUS
 from target_stitch_import.names import DISTRIBUTION, TOOL
 from target_stitch_import.toolbox.connect_command import source, token
 from target_stitch_import.toolbox.init_command import init
@@ -20,18 +22,7 @@ from target_stitch_import.toolbox.replay_command import replay
 from target_stitch_import.toolbox.report_command import report
 from target_stitch_import.toolbox.service_command import check, status
 
-_STATUSES = """\b
-Exit status:
-  0    done
-  65   invalid input, or refused by the service; the message names the line
-  69   the service is down or unreachable: run again later
-  70   internal error: report it
-  71   out of memory or threads
-  74   stdout cannot be written to
-  76   the response is not from the service: check the URL and proxies
-  77   credentials refused: check token and region
-  78   configuration or command line
-  130  interrupted
+_MORE = f"""{statuses_help("done", str(INTERRUPTED_STATUS))}
 
 \b
 Examples:
@@ -61,9 +52,9 @@ class _Tool(click.Group):
                 sys.exit(0)
             with suppress(OSError):  # the status counts, also where nobody reads stderr
                 error.show()
-            sys.exit(78)
+            sys.exit(ConfigurationError.exit_status)
         except click.Abort:
-            sys.exit(130)
+            sys.exit(INTERRUPTED_STATUS)
         except Exception as error:  # noqa: BLE001 - the last resort: no value may get out
             from target_stitch_import.cli import tell_unforeseen  # noqa: PLC0415 - rarely
 
@@ -76,7 +67,7 @@ class _Tool(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_Tool, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_STATUSES)
+@click.group(cls=_Tool, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_MORE)
 @click.version_option(package_name=DISTRIBUTION, prog_name=TOOL)
 def main() -> None:
     """Work with Stitch's Import API, with Stitch Connect, or with a local emulation of both."""

@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from target_stitch_import.errors import InputError
 from target_stitch_import.report.words import counted
 from target_stitch_import.toolbox.common import (
     INPUT,
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from target_stitch_import.toolbox.common import Where
     from target_stitch_import.toolbox.push import Push, Report
-
-_EX_DATAERR = 65
 
 
 def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,7 +87,7 @@ def validate(where: Where, **given: Any) -> Result:
         if report.is_complete
         else f"Stopped looking after {len(report.faults)} refused records."
     )
-    return Result(document, "\n".join(words), _EX_DATAERR)
+    return Result(document, "\n".join(words), InputError.exit_status)
 
 
 @click.command(
@@ -126,7 +125,7 @@ def push(where: Where, **given: Any) -> Result:
     }
     for fault in report.faults:
         say(f"Line {fault.line} is refused: {fault.reason}.")
-    status = _EX_DATAERR if report.faults else 0
+    status = InputError.exit_status if report.faults else 0
     words = f"{counted(report.records, 'record')} pushed to table {given['table']}."
     if report.faults:
         words += f" Go on with line {report.faults[0].line}, after fixing it."

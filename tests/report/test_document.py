@@ -245,7 +245,7 @@ def test_files_that_cannot_be(summary: Path, tmp_path: Path) -> None:
         (0, {}, "Nothing to deliver", "Everything"),
         (0, {"read": 1, "set_aside": 1}, "Delivered, but not all of it", "set aside"),
         (0, {"read": 1, "rejected": {"t": {"r": 1}}}, "Delivered, but not all of it", ""),
-        (65, {}, "Failed", "Bad input"),
+        (65, {}, "Failed", "Invalid input"),
         (69, {}, "Failed", "Run again later."),
         (71, {}, "Failed", "ut of memory"),
         (129, {}, "Interrupted", "SIGHUP"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib.resources import files
+from signal import Signals
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from target_stitch_import.errors import FAILURES
 from target_stitch_import.report.page import tables
 from target_stitch_import.report.page.charts import charts
 from target_stitch_import.report.page.tables import safe
@@ -23,21 +25,6 @@ if TYPE_CHECKING:
 _STATE_CHARACTERS = 2_000
 _ERROR_CHARACTERS = 4_000
 _INTERRUPTED = (129, 130, 143)
-_MEANINGS = {
-    0: "Everything was delivered or set aside, and the last state was written.",
-    65: "Bad input, or a record or batch was refused. The message names line, stream and field.",
-    69: "The service was unavailable for longer than max_retry_seconds. Run again later.",
-    70: "Internal error. Report it with the last line of the log.",
-    71: "Out of memory or threads. Raise the process's limit, or lower max_buffer_bytes.",
-    74: "Stdout, the dead-letter file or the output file could not be written. Free disk space, "
-    "or check what closed it.",
-    76: "The response was not from the Import API. Check api_url and proxies.",
-    77: "The credentials were refused. Check token and region.",
-    78: "The configuration is invalid. The message names the setting.",
-    129: "Stopped by SIGHUP. What had been read was delivered as far as possible. Run again.",
-    130: "Interrupted by SIGINT. What had been read was delivered as far as possible. Run again.",
-    143: "Stopped by SIGTERM. What had been read was delivered as far as possible. Run again.",
-}
 
 
 def page(summary: Summary) -> str:
@@ -90,6 +77,18 @@ def _moment(text: str) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else text
 
 
+def _meaning(status: int) -> str:
+    if status == 0:
+        return "Everything was delivered or set aside, and the last state was written."
+    if status in _INTERRUPTED:
+        name = Signals(status - 128).name
+        return f"Stopped by {name}. What had been read was delivered as far as possible. Run again."
+    if status in FAILURES:
+        texts = FAILURES[status].meaning, FAILURES[status].remedy
+        return " ".join(f"{each[0].upper()}{each[1:]}." for each in texts)
+    return ""
+
+
 def _outcome(summary: Summary) -> str:
     """Return how the run ended, in words and a sign, not by colour alone."""
     status = summary.exit_status
@@ -105,7 +104,7 @@ def _outcome(summary: Summary) -> str:
     error = (
         f'<p class="error">{safe(summary.error, _ERROR_CHARACTERS)}</p>' if summary.error else ""
     )
-    meaning = _MEANINGS.get(status, "")
+    meaning = _meaning(status)
     return (
         f'<section class="outcome {kind}" aria-labelledby="outcome">'
         f'<span class="sign" aria-hidden="true">{sign}</span>'

@@ -78,7 +78,7 @@ def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
 def key_type(keys: Sequence[str]) -> Any | None:
     """Return a type for objects whose `keys` are there, plain scalars and not null."""
     try:
-        return _object(dict.fromkeys(keys, _ANY_KEY), frozenset(keys), is_open=True).type
+        return _struct_type(dict.fromkeys(keys, _ANY_KEY), frozenset(keys), is_open=True).type
     except _InexpressibleError:
         return None
 
@@ -112,7 +112,7 @@ class _Types:
             if keys is not None and isinstance(kind.check, DateTimes):
                 self.date_times.append(name)
             kinds[name] = kind
-        return _object(kinds, required, is_open=node.rest)
+        return _struct_type(kinds, required, is_open=node.rest)
 
     def _member(self, node: Node | None) -> _Kind:
         """Return the type of a member or item; anything will do where nothing is said of it."""
@@ -144,7 +144,7 @@ class _Types:
             if not _is_plain(node):
                 return None
             if "type" in node.rules:
-                return _texts(node) or self._of_types(node)
+                return _checked_as_text(node) or self._of_types(node)
         except _InexpressibleError:
             return None
         return None if node.rules or _leads_on(node) else _Kind(Raw)
@@ -187,7 +187,7 @@ class _Types:
                 raise _InexpressibleError
             seen |= types
         others = [each for each in alternatives if not _is_null(each)]
-        if len(others) == 1 and (kind := _texts(others[0], null="null" in seen)):
+        if len(others) == 1 and (kind := _checked_as_text(others[0], null="null" in seen)):
             return kind
         return _union([self._alternative(each) for each in alternatives])
 
@@ -201,7 +201,7 @@ class _Types:
         if node is None:
             return _ANY_KEY
         try:
-            kind = (_texts(node, null=False) or _plain_key(node)) if _is_plain(node) else None
+            kind = (_checked_as_text(node, null=False) or _plain_key(node)) if _is_plain(node) else None
         except _InexpressibleError:
             kind = None
         return kind or self._compiled(node, _PLAIN_KEY)
@@ -238,7 +238,7 @@ def _takes_all(node: Node, name: str) -> bool:
     return node.rules.keys().isdisjoint(said.get(name, ()))
 
 
-def _texts(node: Node, *, null: bool | None = None) -> _Kind | None:
+def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
     """Return what is best checked as text, for all records together, where a node is of the kind.
 
     `null` tells whether null is taken; None leaves that to the node.
@@ -272,7 +272,7 @@ def _places(step: Any) -> int | None:
     return -exponent
 
 
-def _object(kinds: Mapping[str, _Kind], required: AbstractSet[str], *, is_open: bool) -> _Kind:
+def _struct_type(kinds: Mapping[str, _Kind], required: AbstractSet[str], *, is_open: bool) -> _Kind:
     """Return a type for objects with such members."""
     fields: list[Any] = []
     names: dict[str, str] = {}
@@ -345,10 +345,10 @@ def _string(node: Node, at_least: int = 0, at_most: int | None = None) -> Any:
     if node.is_date_time:
         raise _InexpressibleError
     lengths = [each for each in (at_most, node.rules.get("maxLength")) if each is not None]
-    return _text(max(at_least, node.rules.get("minLength", 0)), min(lengths, default=None))
+    return _bounded_string(max(at_least, node.rules.get("minLength", 0)), min(lengths, default=None))
 
 
-def _text(at_least: int, at_most: int | None) -> Any:
+def _bounded_string(at_least: int, at_most: int | None) -> Any:
     if not at_least and at_most is None:
         return str
     if at_least not in _INT64 or (at_most or 0) not in _INT64:
@@ -356,7 +356,7 @@ def _text(at_least: int, at_most: int | None) -> Any:
     return Annotated[str, Meta(min_length=at_least, max_length=at_most)]
 
 
-_ANY_KEY = _Kind(bool | float | int | _text(1, MAX_PLAIN_KEY_CHARACTERS))
+_ANY_KEY = _Kind(bool | float | int | _bounded_string(1, MAX_PLAIN_KEY_CHARACTERS))
 
 
 def _union(kinds: list[_Kind]) -> _Kind:

@@ -21,10 +21,8 @@ from target_stitch_import.errors import (
     ServiceUnavailableError,
     TargetError,
 )
+from target_stitch_import.file_contents import BODIES, LETTERS, SUMMARY
 from target_stitch_import.files import (
-    BODIES,
-    LETTERS,
-    SUMMARY,
     Files,
     Use,
     configurations,

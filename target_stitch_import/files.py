@@ -8,7 +8,6 @@ empty, or where it begins and ends like what is to be written there.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 import sys
@@ -17,15 +16,12 @@ from itertools import chain, combinations
 from typing import TYPE_CHECKING, NoReturn
 
 from target_stitch_import.errors import ConfigurationError, quoted
+from target_stitch_import.file_contents import DATABASE, ENDS_BYTES, JOURNAL, FileKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-ENDS_BYTES = 1 << 16
-"""How much of a file's beginning and of its end is looked at to tell what it holds."""
 _MOST_LINKS = 41
-_SPACES = frozenset(" \t\r\n")
-_DECODER = json.JSONDecoder()
 _FILE_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -33,20 +29,6 @@ _FILE_TYPES = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What is written to a file, in words, and how to recognise it.
-
-    `recognises` is given the file's first bytes, and its last line or None where that is too long
-    to be looked at; at most ENDS_BYTES each.
-    """
-
-    words: str
-    recognises: Callable[[bytes, bytes | None], bool]
-    may_be_empty: bool = True
-    flags: int = os.O_RDWR
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +46,7 @@ class Use:
 
     role: str
     place: str | int | None
-    content: Content | None = None
+    content: FileKind | None = None
     is_output_stream: bool = False
     must_be_regular: bool = False
 
@@ -215,7 +197,7 @@ def _check_file(use: Use, path: str) -> None:
         _refuse_path(use, error)
 
 
-def _check_content(use: Use, path: str, content: Content) -> None:
+def _check_content(use: Use, path: str, content: FileKind) -> None:
     file = os.open(path, content.flags | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         size = os.fstat(file).st_size
@@ -267,91 +249,3 @@ def _opening(use: Use) -> str:
 def _last_line(tail: bytes, *, is_all: bool) -> bytes | None:
     _, line_break, line = tail.rstrip().rpartition(b"\n")
     return line if line_break or is_all else None
-
-
-def _members(text: str) -> tuple[set[str], bool] | None:
-    """Return the names of the members of the JSON object that `text` begins with.
-
-    Returns:
-        The names, and whether the object was there to its end; None for what is no object.
-    """
-    names: set[str] = set()
-    at = _after_space(text, 0)
-    if text[at : at + 1] != "{":
-        return None
-    at = _after_space(text, at + 1)
-    while at < len(text) and text[at] != "}":
-        try:
-            name, at = _DECODER.raw_decode(text, at)
-            at = _after_space(text, at)
-            if not isinstance(name, str) or text[at : at + 1] not in {":", ""}:
-                return None
-            names.add(name)
-            _, at = _DECODER.raw_decode(text, _after_space(text, at + 1))
-        except (ValueError, RecursionError):
-            return names, False  # most likely cut off in there
-        at = _after_space(text, at)
-        if text[at : at + 1] == ",":
-            at = _after_space(text, at + 1)
-        elif text[at : at + 1] not in {"}", ""}:
-            return None
-    return names, at < len(text)
-
-
-def _after_space(text: str, at: int) -> int:
-    while text[at : at + 1] in _SPACES:
-        at += 1
-    return at
-
-
-def _is_object(text: bytes, required: set[str], optional: set[str]) -> bool:
-    """Tell whether `text` begins with an object of such members, or with the beginning of one."""
-    if not text.strip():
-        return True
-    found = _members(text.decode(errors="replace"))
-    if found is None:
-        return False
-    names, is_whole = found
-    return names >= required or (not is_whole and names <= required | optional)
-
-
-def _json_lines(required: set[str], optional: set[str]) -> Callable[[bytes, bytes | None], bool]:
-    def recognises(head: bytes, last: bytes | None) -> bool:
-        ends = (head, last or b"")
-        return all(_is_object(end, required, optional) for end in ends)
-
-    return recognises
-
-
-LETTERS = Content(
-    "dead letters",
-    _json_lines(
-        {"sequence", "request"},
-        {"stream", "line", "file", "batch_line", "version", "reason", "mapped"}
-        | {"record", "record_text", "time_extracted", "action"},
-    ),
-    flags=os.O_RDWR | os.O_APPEND,
-)
-BODIES = Content(
-    "request bodies",
-    _json_lines(
-        {"table_name", "schema", "messages"}, {"key_names", "table_version", "bookmark_names"}
-    ),
-)
-_EARLY = {"ended_at", "seconds"}
-SUMMARY = Content(
-    "the summary of a run",
-    lambda head, _: _is_object(head, {"program", "version", "started_at", "exit_status"}, _EARLY),
-)
-PAGE = Content(
-    "the page of a run",
-    lambda head, _: head.startswith(b"<!doctype html>") and b"<title>Run of " in head,
-)
-ANYTHING = Content("anything", lambda *_: True)
-"""For files that are new or only appended to."""
-DATABASE = Content("a DuckDB database", lambda head, _: head[8:12] == b"DUCK", may_be_empty=False)
-_JOURNAL_START = b"d\x00be\x00"
-JOURNAL = Content(
-    "the journal of a DuckDB database",
-    lambda head, _: head[: len(_JOURNAL_START)] == _JOURNAL_START[: len(head)],
-)

@@ -127,7 +127,8 @@ def _check_path(path: str) -> None:
         ConfigurationError: There is something, or nothing can be written there.
     """
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
-    from target_stitch_import.files import ANYTHING, Use  # noqa: PLC0415
+    from target_stitch_import.file_contents import ANYTHING  # noqa: PLC0415
+    from target_stitch_import.files import Use  # noqa: PLC0415
 
     if os.path.lexists(path):
         raise ConfigurationError(
@@ -144,7 +145,8 @@ def _check_environment_file() -> None:
         ConfigurationError: There is one, or nothing can be written there.
     """
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
-    from target_stitch_import.files import ANYTHING, Use  # noqa: PLC0415
+    from target_stitch_import.file_contents import ANYTHING  # noqa: PLC0415
+    from target_stitch_import.files import Use  # noqa: PLC0415
 
     check_files(Use("`.env`", _ENVIRONMENT_FILE, ANYTHING))
     if re.search(rf"^\s*(?:export\s+)?{TOKEN_VARIABLE}\s*=".encode(), _present(), re.MULTILINE):

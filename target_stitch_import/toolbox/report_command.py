@@ -33,7 +33,8 @@ def report(summary: IO[bytes], output: Path | None) -> None:
 
     SUMMARY is what a run wrote to `summary_path`. The page needs no network and no other file.
     """
-    from target_stitch_import.files import PAGE, Use, descriptor_of  # noqa: PLC0415 - not for --help
+    from target_stitch_import.file_contents import PAGE  # noqa: PLC0415 - not for --help
+    from target_stitch_import.files import Use, descriptor_of  # noqa: PLC0415
     from target_stitch_import.report.page.document import page  # noqa: PLC0415
     from target_stitch_import.report.summary import read_summary  # noqa: PLC0415
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.files import LETTERS, Files, Use
+from target_stitch_import.file_contents import LETTERS
+from target_stitch_import.files import Files, Use
 from tests.support.file_uses import (
     BY_PATH,
     IMPOSSIBLE,

@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from target_stitch_import.errors import ConfigurationError
-from target_stitch_import.files import BODIES, ENDS_BYTES, LETTERS, SUMMARY, Files, Use
+from target_stitch_import.file_contents import BODIES, ENDS_BYTES, LETTERS, SUMMARY
+from target_stitch_import.files import Files, Use
 from tests.support.file_uses import (
     BY_PATH,
     MESSAGES,

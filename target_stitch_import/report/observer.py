@@ -23,7 +23,7 @@ from target_stitch_import.report.summary import (
     StreamSummary,
     Summary,
 )
-from target_stitch_import.schema.repairs import RESPELLED
+from target_stitch_import.report.words import words_on_repair
 from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
@@ -148,22 +148,11 @@ class RunObserver:
         """Count values that were repaired; warn of the first of each field."""
         repairs = self._repaired.setdefault(stream, {}).setdefault(field, Counter())
         if repair not in repairs:
-            if repair == RESPELLED:
-                _LOGGER.warning(
-                    "Stream %s: field %s: date-times are rewritten to the format that the Import "
-                    "API requires (2024-01-31T23:59:59Z or +01:00), and counted at the end of the "
-                    "run.",
-                    quoted(stream),
-                    quoted(field),
-                )
-            else:
-                _LOGGER.warning(
-                    "Stream %s: field %s: values are repaired by `%s`, and counted at the end of "
-                    "the run.",
-                    quoted(stream),
-                    quoted(field),
-                    repair,
-                )
+            _LOGGER.warning(
+                "Stream %s: %s, and counted at the end of the run.",
+                quoted(stream),
+                words_on_repair(field, repair),
+            )
         repairs[repair] += count
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:

@@ -24,12 +24,12 @@ from target_stitch_import.batching.payload import (
 from target_stitch_import.batching.times import api_time
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import InputError, TargetError, quoted
+from target_stitch_import.report.words import words_on_repair
 from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
-from target_stitch_import.schema.repairs import RESPELLED
 from target_stitch_import.toolbox.saved_lines import (
     Activated,
     DeadActivation,
@@ -276,8 +276,7 @@ class _Lines:
         for (name, repair), count in passed.repaired.items():
             self._replayed.repaired[table, name, repair] += count
             self._say(
-                f"Table {quoted(table)}: field {quoted(name)}: {_words_on(repair)}, and "
-                "counted at the end.",
+                f"Table {quoted(table)}: {words_on_repair(name, repair)}, and counted at the end.",
                 (table, name, repair),
             )
 
@@ -293,12 +292,6 @@ class _Lines:
             check = _check(place, request, prefix, self._rules)
             self._tables[prefix.encoded] = prefix, check
         return self._tables[prefix.encoded]
-
-
-def _words_on(repair: str) -> str:
-    if repair == RESPELLED:
-        return "date-times are rewritten as the Import API asks for them"
-    return f"values are repaired by `{repair}`"
 
 
 def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:

@@ -91,60 +91,17 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
         The number of lines read.
 
     Raises:
-        TargetError: The run failed; once it has begun to read, the summary is told all the same.
+        TargetError: The run failed; once it has begun to read, the summary is told anyway.
     """
     source = Source(tap_output)
     files = _files(settings, options, source, states)
     files.check()
     settings = settings if options.dry_run else _with_descriptors(settings)
     with ExitStack() as stack:
-        # Parts that can fail come first; files that are truncated are opened last.
-        mapper = _mapper(settings)
-        observer = _observer(settings, options)
-        local_api = None if options.dry_run else start_local_api(settings, stack)
-        shelf, versions = _shelf(settings, options, stack, observer)
-        output = OutputFile(options.output_path) if options.output_path else None
-        if output:
-            stack.callback(output.close)
-        wakeup = Wakeup()
-        stack.callback(wakeup.close)
-        sender = Sender(
-            _transports(settings, options, local_api),
-            SenderRules(settings.requests_at_once, settings.max_retry_seconds),
-            shelf,
-            wakeup.wake,
-            observer.trouble,
-        )
-        run = Run(
-            intake=Intake(source, BatchFiles(settings.batch_root, files.written_as)),
-            pipeline=_pipeline(settings, versions, wakeup.look_around),
-            states=StateWriter(states, wakeup.wake),
-            observer=observer,
-            wakeup=wakeup,
-            sender=sender,
-            dead_letters=shelf,
-            mapper=mapper,
-            repairs=tuple(settings.repairs),
-            output=output,
-            writes_states=not options.dry_run,
-        )
-        _see_through(run, observer, local_api, settings, options)
+        assembly = _Assembly(settings, options, stack)
+        run = assembly.run(source, states, files)
+        assembly.run_and_report(run)
         return run.lines_read
-
-
-def _with_descriptors(settings: Settings) -> Settings:
-    """Return the settings with no more requests at once than there are file descriptors for."""
-    wanted = settings.requests_at_once
-    most = connections_for(wanted)
-    if most == wanted:
-        return settings
-    _LOGGER.warning(
-        "Only %d of %d requests are sent at once, as the process may not have more files open. "
-        "Raise the limit, as with `ulimit -n 1024`, or lower `max_in_flight_requests`.",
-        most,
-        wanted,
-    )
-    return settings.with_requests_at_once(most)
 
 
 def _files(settings: Settings, options: Options, source: Source, states: IO[bytes]) -> Files:
@@ -168,113 +125,153 @@ def _files(settings: Settings, options: Options, source: Source, states: IO[byte
     return Files(uses)
 
 
-def _observer(settings: Settings, options: Options) -> RunObserver:
-    done = _setting(settings, options).done
-    if options.terminal is None:
-        progress, metrics = Progress.logged(_LOGGER, done), Metrics(time.monotonic())
-    else:
-        # METRIC lines would scroll the live line away.
-        progress, metrics = Progress.live(options.terminal, done), None
-    # A dry run's shelf tells of each record.
-    path = None if options.dry_run else settings.dead_letters
-    return RunObserver(progress, metrics, path, settings.max_retry_seconds)
-
-
-def _setting(settings: Settings, options: Options) -> closing.Setting:
-    return closing.Setting(
-        settings.dead_letters,
-        settings.local_database if settings.starts_local_api else None,
-        options.dry_run,
-        options.config_paths or ("CONFIG",),
+def _with_descriptors(settings: Settings) -> Settings:
+    """Return the settings with no more requests at once than there are file descriptors for."""
+    wanted = settings.requests_at_once
+    most = connections_for(wanted)
+    if most == wanted:
+        return settings
+    _LOGGER.warning(
+        "Only %d of %d requests are sent at once, as the process may not have more files open. "
+        "Raise the limit, as with `ulimit -n 1024`, or lower `max_in_flight_requests`.",
+        most,
+        wanted,
     )
+    return settings.with_requests_at_once(most)
 
 
-def _shelf(
-    settings: Settings, options: Options, stack: ExitStack, observer: RunObserver
-) -> tuple[Shelf, set[tuple[str, int]]]:
-    """Return where bad records go, and the tables and versions that lack some already."""
-    path, limit = settings.dead_letters, settings.dead_letter_limit
-    if path is None:
-        return NoDeadLetters(), set()
-    if options.dry_run:
-        # Nothing of it is delivered, so nothing of it may stand in a later run's way.
-        return DryDeadLetters(path, limit, observer.trouble), set()
-    letters = DeadLetters(path, limit)
-    stack.callback(letters.close)
-    return letters, letters.versions()
+class _Assembly:
+    """A run put together from its settings and the command line; `stack` closes its parts."""
 
+    def __init__(self, settings: Settings, options: Options, stack: ExitStack) -> None:
+        self._settings = settings
+        self._options = options
+        self._stack = stack
+        # Parts that can fail come first; files that are truncated are opened last, by `run`.
+        self._mapper = _mapper(settings)
+        self._observer = self._new_observer()
+        self._local_api = None if options.dry_run else start_local_api(settings, stack)
 
-def _see_through(
-    run: Run,
-    observer: RunObserver,
-    local_api: LocalApi | None,
-    settings: Settings,
-    options: Options,
-) -> None:
-    """Run to the end, and tell how it went.
+    def run(self, source: Source, states: IO[bytes], files: Files) -> Run:
+        """Return the run, of which all parts are open."""
+        settings, options = self._settings, self._options
+        shelf, versions = self._shelf()
+        output = OutputFile(options.output_path) if options.output_path else None
+        if output:
+            self._stack.callback(output.close)
+        wakeup = Wakeup()
+        self._stack.callback(wakeup.close)
+        pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings), wakeup.look_around)
+        for table, table_version in versions:
+            pipeline.lacks(table, table_version)
+        sender = Sender(
+            self._transports(),
+            SenderRules(settings.requests_at_once, settings.max_retry_seconds),
+            shelf,
+            wakeup.wake,
+            self._observer.trouble,
+        )
+        return Run(
+            intake=Intake(source, BatchFiles(settings.batch_root, files.written_as)),
+            pipeline=pipeline,
+            states=StateWriter(states, wakeup.wake),
+            observer=self._observer,
+            wakeup=wakeup,
+            sender=sender,
+            dead_letters=shelf,
+            mapper=self._mapper,
+            repairs=tuple(settings.repairs),
+            output=output,
+            writes_states=not options.dry_run,
+        )
 
-    Raises:
-        TargetError: The run failed.
-    """
-    failed = _outcome(run, observer)
-    # Asked while it is still there; whatever it loaded is loaded by then.
-    rejected = local_api.rejected() if local_api else {}
-    ending = _ending(run, failed, rejected)
-    try:
-        _conclude(observer.summary(run.pipeline.counts(), ending), settings, options)
-    finally:
-        if failed:
-            raise failed
+    def run_and_report(self, run: Run) -> None:
+        """Run to the end, and tell how it went.
 
+        Raises:
+            TargetError: The run failed.
+        """
+        failed = self._outcome(run)
+        # Asked while it is still there; whatever it loaded is loaded by then.
+        rejected = self._local_api.rejected() if self._local_api else {}
+        ending = Ending(
+            exit_status=failed.exit_status if failed else 0,
+            error=str(failed) if failed else None,
+            rejected=rejected,
+            run=run.standing(),
+        )
+        try:
+            self._report(self._observer.summary(run.pipeline.counts(), ending))
+        finally:
+            if failed:
+                raise failed
 
-def _outcome(run: Run, observer: RunObserver) -> TargetError | None:
-    """Run; return what made it fail."""
-    failed: TargetError | None = None
-    try:
-        run.run()
-    except TargetError as error:
-        failed = error
-    finally:
-        observer.close()
-    try:
-        if run.output:
-            run.output.close()  # what is still in memory is part of how the run ends
-    except OutputError as error:
-        failed = failed or error
-    return failed
+    def _outcome(self, run: Run) -> TargetError | None:
+        """Run; return what made it fail."""
+        failed: TargetError | None = None
+        try:
+            run.run()
+        except TargetError as error:
+            failed = error
+        finally:
+            self._observer.close()
+        try:
+            if run.output:
+                run.output.close()  # what is still in memory is part of how the run ends
+        except OutputError as error:
+            failed = failed or error
+        return failed
 
+    def _report(self, summary: Summary) -> None:
+        closing.tell(summary, self._closing_context, _LOGGER, self._options.terminal)
+        if self._settings.summary_path:
+            write_summary(self._settings.summary_path, summary)
 
-def _ending(
-    run: Run, failed: TargetError | None, rejected: Mapping[str, Mapping[str, int]]
-) -> Ending:
-    return Ending(
-        exit_status=failed.exit_status if failed else 0,
-        error=str(failed) if failed else None,
-        rejected=rejected,
-        run=run.standing(),
-    )
+    @property
+    def _closing_context(self) -> closing.Setting:
+        settings, options = self._settings, self._options
+        return closing.Setting(
+            settings.dead_letters,
+            settings.local_database if settings.starts_local_api else None,
+            options.dry_run,
+            options.config_paths or ("CONFIG",),
+        )
 
+    def _new_observer(self) -> RunObserver:
+        settings, options, done = self._settings, self._options, self._closing_context.done
+        if options.terminal is None:
+            progress, metrics = Progress.logged(_LOGGER, done), Metrics(time.monotonic())
+        else:
+            # METRIC lines would scroll the live line away.
+            progress, metrics = Progress.live(options.terminal, done), None
+        # A dry run's shelf tells of each record.
+        path = None if options.dry_run else settings.dead_letters
+        return RunObserver(progress, metrics, path, settings.max_retry_seconds)
 
-def _conclude(summary: Summary, settings: Settings, options: Options) -> None:
-    """Tell how the run went."""
-    closing.tell(summary, _setting(settings, options), _LOGGER, options.terminal)
-    if settings.summary_path:
-        write_summary(settings.summary_path, summary)
+    def _shelf(self) -> tuple[Shelf, set[tuple[str, int]]]:
+        """Return where bad records go, and the tables and versions that lack some already."""
+        path, limit = self._settings.dead_letters, self._settings.dead_letter_limit
+        if path is None:
+            return NoDeadLetters(), set()
+        if self._options.dry_run:
+            # Nothing of it is delivered, so nothing of it may stand in a later run's way.
+            return DryDeadLetters(path, limit, self._observer.trouble), set()
+        letters = DeadLetters(path, limit)
+        self._stack.callback(letters.close)
+        return letters, letters.versions()
+
+    def _transports(self) -> Callable[[], Transport]:
+        if self._options.dry_run:
+            return DryRun
+        local_url = self._local_api.url if self._local_api else ""
+        endpoint = self._settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
+        return lambda: ImportApiClient(endpoint)
 
 
 def _mapper(settings: Settings) -> StreamMapper | None:
     given = {name: getattr(settings, name) for name in MAPPING_SETTINGS}
     config = {name: value for name, value in given.items() if value is not None}
     return StreamMapper(config) if mapping_is_wanted(config) else None
-
-
-def _pipeline(
-    settings: Settings, lacking: set[tuple[str, int]], look_around: Callable[[], None]
-) -> Pipeline:
-    pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings), look_around)
-    for table, table_version in lacking:
-        pipeline.lacks(table, table_version)
-    return pipeline
 
 
 def pipeline_rules(settings: Settings) -> PipelineRules:
@@ -302,16 +299,6 @@ def batch_limits(settings: Settings) -> Limits:
         max_rows=settings.batch_size_rows,
         max_age_seconds=settings.batch_delay_seconds,
     )
-
-
-def _transports(
-    settings: Settings, options: Options, local_api: LocalApi | None
-) -> Callable[[], Transport]:
-    if options.dry_run:
-        return DryRun
-    local_url = local_api.url if local_api else ""
-    endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
-    return lambda: ImportApiClient(endpoint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,35 +23,42 @@ class Failure(Enum):
 
     @property
     def is_ambiguous(self) -> bool:
-        """Tell whether the request may have been carried out all the same."""
+        """Tell whether the request may have been carried out anyway."""
         return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
 
     @property
     def brief(self) -> str:
         """What it is called where there is little room; empty where there was a connection."""
-        return _BRIEF.get(self, "")
+        return _WITHOUT_CONNECTION.get(self, ("", ""))[0]
 
     @property
     def advice(self) -> str:
         """What to check, in sentences; empty where there was a connection."""
-        return _ADVICE.get(self, "")
+        return _WITHOUT_CONNECTION.get(self, ("", ""))[1]
 
 
-_BRIEF = {
-    Failure.UNREACHABLE: "no connection",
-    Failure.UNRESOLVED: "name does not resolve",
-    Failure.REFUSED: "connection refused",
-    Failure.PROXY_REFUSED: "proxy refuses",
+_WITHOUT_CONNECTION = {
+    Failure.UNREACHABLE: (
+        "no connection",
+        "Check this machine's network, and firewalls and proxies on the way.",
+    ),
+    Failure.UNRESOLVED: (
+        "name does not resolve",
+        "Check this machine's network and DNS; the name is from `region`, `api_url` or "
+        "HTTPS_PROXY.",
+    ),
+    Failure.REFUSED: (
+        "connection refused",
+        "Check that the service runs there, and firewalls; host and port are from `region`, "
+        "`api_url` or HTTPS_PROXY.",
+    ),
+    Failure.PROXY_REFUSED: (
+        "proxy refuses",
+        "Check what the proxy in HTTPS_PROXY allows, and its user and password: "
+        "http://USER:PASSWORD@HOST:PORT. A host that needs no proxy goes into NO_PROXY.",
+    ),
 }
-_ADVICE = {
-    Failure.UNREACHABLE: "Check this machine's network, and firewalls and proxies on the way.",
-    Failure.UNRESOLVED: "Check this machine's network and DNS; the name is from `region`, "
-    "`api_url` or HTTPS_PROXY.",
-    Failure.REFUSED: "Check that the service runs there, and firewalls; host and port are from "
-    "`region`, `api_url` or HTTPS_PROXY.",
-    Failure.PROXY_REFUSED: "Check what the proxy in HTTPS_PROXY allows, and its user and password: "
-    "http://USER:PASSWORD@HOST:PORT. A host that needs no proxy goes into NO_PROXY.",
-}
+"""What it is called where there is little room, and what to check, in sentences."""
 
 
 class End(Enum):

@@ -33,7 +33,10 @@ LEAST_LEFT_SECONDS = 0.001
 
 
 class Part(Protocol):
-    """What can be sent: a body, and the stream or table that it belongs to."""
+    """What can be sent: a body, and the stream or table that it belongs to.
+
+    Batches are, and the requests of `toolbox.push`.
+    """
 
     @property
     def stream(self) -> str:

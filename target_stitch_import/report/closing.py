@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.summary import StreamSummary
 from target_stitch_import.report.terminal import fitting, width
-from target_stitch_import.report.words import counted, duration, elapsed, rate, size
+from target_stitch_import.report.words import (
+    ACKNOWLEDGED,
+    WOULD_BE_SENT,
+    counted,
+    duration,
+    elapsed,
+    rate,
+    size,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -27,9 +35,6 @@ MOST_STREAMS_TOLD = 20
 MOST_REASONS_TOLD = 20
 _LEAST_NAME_COLUMNS = 12
 _GAP = "  "
-ACKNOWLEDGED = "acknowledged"
-WOULD_BE_SENT = "would be sent"
-"""What is told of records in a dry run: nobody acknowledged them."""
 
 
 @dataclass(frozen=True, slots=True)

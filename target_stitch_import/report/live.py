@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.terminal import Line, Part
-from target_stitch_import.report.words import elapsed, rate, size
+from target_stitch_import.report.words import ACKNOWLEDGED, elapsed, rate, size
 
 if TYPE_CHECKING:
     import logging
@@ -45,7 +45,7 @@ class Progress:
         interval_seconds: float,
         window_seconds: float,
         close: Callable[[], None] = lambda: None,
-        done: str = "acknowledged",
+        done: str = ACKNOWLEDGED,
     ) -> None:
         self.due_seconds = interval_seconds
         self.close = close
@@ -60,13 +60,13 @@ class Progress:
         self._past: deque[Vitals] = deque()
 
     @classmethod
-    def live(cls, terminal: Terminal, done: str = "acknowledged") -> Progress:
+    def live(cls, terminal: Terminal, done: str) -> Progress:
         """Return the one for a terminal."""
         close = lambda: terminal.draw(None)  # noqa: E731 - short
         return cls(terminal.draw, LIVE_SECONDS, _LIVE_WINDOW_SECONDS, close, done)
 
     @classmethod
-    def logged(cls, logger: logging.Logger, done: str = "acknowledged") -> Progress:
+    def logged(cls, logger: logging.Logger, done: str) -> Progress:
         """Return the one for a log."""
         show = lambda line: logger.info("%s", line)  # noqa: E731 - short
         return cls(show, LOG_SECONDS, LOG_SECONDS, done=done)

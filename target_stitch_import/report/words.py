@@ -5,6 +5,10 @@ from __future__ import annotations
 from target_stitch_import.errors import quoted
 from target_stitch_import.schema.repairs import RESPELLED
 
+ACKNOWLEDGED = "acknowledged"
+WOULD_BE_SENT = "would be sent"
+"""What is told of records in a dry run: nobody acknowledged them."""
+
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 

@@ -46,7 +46,7 @@ class Source:
             self.descriptor: int | None = binary.fileno()
         except (OSError, AttributeError):
             self.descriptor = None
-        pipe_bytes = _enlarged(self.descriptor)
+        pipe_bytes = _pipe_capacity(self.descriptor)
         self._little_bytes = min(pipe_bytes, CHUNK_BYTES) // 4
         self._much_bytes = pipe_bytes // 2
         self.brought_little = False
@@ -79,15 +79,15 @@ class Source:
         return chunk
 
 
-def _enlarged(descriptor: int | None) -> int:
+def _pipe_capacity(descriptor: int | None) -> int:
     """Return the capacity in bytes of a pipe, enlarged where the system allows it; 0 for others."""
     if descriptor is None or not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return 0
-    for bytes_wanted in (PIPE_BYTES, 0):
-        with suppress(OSError, AttributeError):  # Linux alone can, and not beyond a user's share
-            if bytes_wanted:
-                return fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, bytes_wanted)
-            return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    with suppress(OSError, AttributeError):  # Linux alone can, and not beyond a user's share
+        return fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    with suppress(OSError, AttributeError):
+        return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
+    return select.PIPE_BUF
     return select.PIPE_BUF
 
 

@@ -88,7 +88,6 @@ def _pipe_capacity(descriptor: int | None) -> int:
     with suppress(OSError, AttributeError):
         return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
     return select.PIPE_BUF
-    return select.PIPE_BUF
 
 
 class Intake:

@@ -206,7 +206,7 @@ def test_the_age_of_a_state_is_counted_from_when_it_was_written() -> None:
 
 def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("test")
-    progress = Progress.logged(logger)
+    progress = Progress.logged(logger, "acknowledged")
     assert progress.due_seconds == 30
     with caplog.at_level(logging.INFO):
         progress.tell(Vitals(30.0, 3_000), None)

@@ -446,8 +446,8 @@ MUTATIONS = [
     ),
     Mutation(
         "a record refused locally does not count as lacking",
-        "batching/pipeline",
-        "        self._lanes[stream.name].lacks(version, bad.span.sequence)\n",
+        "batching/packing",
+        "                    self.lanes[stream.name].lacks(version, finding.span.sequence)\n",
         "",
     ),
     Mutation(
@@ -527,13 +527,13 @@ MUTATIONS = [
     Mutation(
         "records gathered under one schema are sent under the next",
         "batching/pipeline",
-        "        self._admit(name)\n        if name in self._streams and",
+        "        self._packer.admit(name)\n        if name in self._streams and",
         "        if name in self._streams and",
     ),
     Mutation(
         "an activation overtakes what is gathered",
         "batching/pipeline",
-        "            self._close(name)\n            self._refusals.tell()\n",
+        "            self._packer.close(name)\n            self._refusals.tell()\n",
         "            pass\n",
     ),
     Mutation(
@@ -544,9 +544,9 @@ MUTATIONS = [
     ),
     Mutation(
         "what is gathered counts as new once it is checked",
-        "batching/pipeline",
-        "        since = self._gathering.since\n",
-        "        since = self._gathering.since + 0.2\n",
+        "batching/packing",
+        "        since = self.gathering.since\n",
+        "        since = self.gathering.since + 0.2\n",
     ),
     Mutation(
         "a record that waits takes its own room alone",
@@ -562,9 +562,9 @@ MUTATIONS = [
     ),
     Mutation(
         "what is gathered takes no room",
-        "batching/pipeline",
-        "return self._gathering.size + self._buffers.held_bytes",
-        "return self._buffers.held_bytes",
+        "batching/packing",
+        "return self.gathering.size + self.buffers.held_bytes",
+        "return self.buffers.held_bytes",
     ),
     Mutation(
         "a refused record is passed over",
@@ -674,10 +674,10 @@ MUTATIONS = [
     Mutation(
         "an incomplete activation is settled without being set aside",
         "batching/pipeline",
-        "            self._refusals.activation(batch)\n",
-        "            (span,) = batch.spans\n"
-        "            self._ledger.settle(span.epoch, 1)\n"
-        "            self._lanes[batch.stream].counts.set_aside += 1\n",
+        "        self._refusals.activation(batch)\n",
+        "        (span,) = batch.spans\n"
+        "        self._ledger.settle(span.epoch, 1)\n"
+        "        self._lanes[batch.stream].counts.set_aside += 1\n",
     ),
     # Time and memory.
     Mutation(

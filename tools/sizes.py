@@ -21,7 +21,6 @@ MAX_FUNCTION_LINES = 50
 
 _DIVIDED_NEXT = "is being divided along with the wing that it tests"
 LONGER = {
-    "target_stitch_import/batching/pipeline.py": "is being divided: reading, holding, settling",
     "tests/core/test_messages.py": _DIVIDED_NEXT,
     "tests/run/test_batch_files.py": _DIVIDED_NEXT,
     "tests/simulation/process.py": "is being divided along with the sender that it stands in for",

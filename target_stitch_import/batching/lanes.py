@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import ItemsView, Iterator, Sequence
+    from collections.abc import Callable, ItemsView, Iterator, Sequence
 
     from target_stitch_import.batching.payload import Batch
     from target_stitch_import.batching.set_aside import SetAside
@@ -64,7 +64,7 @@ class Lane:
             del self.lacking[each]
         return bool(older)
 
-    def join(self, batch: Batch) -> None:
+    def enqueue(self, batch: Batch) -> None:
         """Add a closed batch to the queue."""
         self._waiting.append(batch)
 
@@ -97,18 +97,29 @@ class Lane:
 class Lanes:
     """The lanes of all streams, and the batches that have been closed and are not released yet.
 
-    Batches that may be sent are in `ready`, activations that must not be in `withheld`; those that
-    were acknowledged, and replace versions that lack a record, in `replacing`.
+    Batches that may be sent are in `ready`.
+
+    Args:
+        activate_incomplete: Whether versions that lack a record are activated.
+        withhold: Is given each activation that must not be sent.
+        note_replacement: Is given each activation that was acknowledged, and replaces versions that
+            lack a record.
     """
 
-    def __init__(self, *, activate_incomplete: bool) -> None:
+    def __init__(
+        self,
+        *,
+        activate_incomplete: bool,
+        withhold: Callable[[Batch], None],
+        note_replacement: Callable[[Batch], None],
+    ) -> None:
         self.ready: deque[Batch] = deque()
-        self.withheld: deque[Batch] = deque()
-        self.replacing: deque[Batch] = deque()
         self.held_bytes = 0
         self.ready_or_in_flight = 0
         """Batches in `ready` or in flight; those queued in a lane do not count."""
         self._withholds = not activate_incomplete
+        self._withhold = withhold
+        self._note_replacement = note_replacement
         self._lanes: dict[str, Lane] = {}
 
     def __getitem__(self, stream: str) -> Lane:
@@ -122,11 +133,11 @@ class Lanes:
         """Return all lanes with the names of their streams."""
         return self._lanes.items()
 
-    def join(self, batch: Batch) -> None:
+    def enqueue(self, batch: Batch) -> None:
         """Queue up a batch just closed."""
         self.held_bytes += batch.held_bytes
         lane = self[batch.stream]
-        lane.join(batch)
+        lane.enqueue(batch)
         self._advance(lane)
 
     def settled(self, part: Batch, set_aside: Sequence[SetAside]) -> None:
@@ -134,7 +145,7 @@ class Lanes:
         lane = self[part.stream]
         lane.settled(part.count, set_aside)
         if part.barrier and not set_aside and lane.replaced_by(part):
-            self.replacing.append(part)
+            self._note_replacement(part)
         self._advance(lane)
 
     def released(self, batch: Batch) -> None:
@@ -146,7 +157,7 @@ class Lanes:
         for batch in lane.leaving(withholds=self._withholds):
             if batch.barrier and self._withholds and lane.is_incomplete(batch):
                 self.held_bytes -= batch.held_bytes
-                self.withheld.append(batch)
+                self._withhold(batch)
             else:
                 self.ready_or_in_flight += 1
                 self.ready.append(batch)

@@ -6,33 +6,24 @@ held stays within `max_buffer_bytes`, one chunk of input, and the share for what
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.buffers import Buffers, Limits
-from target_stitch_import.batching.examining import (
-    BadRecord,
-    Finding,
-    Repaired,
-    examined,
-    examined_alone,
-    told,
-)
 from target_stitch_import.batching.gathering import (
     GATHER_SECONDS,
     GATHERED_SHARE,
-    Gathered,
     Gathering,
 )
 from target_stitch_import.batching.lanes import Counts, Lanes
 from target_stitch_import.batching.ledger import Ledger
-from target_stitch_import.batching.payload import Batch, Sequencer, Span, UpsertEncoder, activation
+from target_stitch_import.batching.packing import Packer
+from target_stitch_import.batching.payload import Batch, Sequencer, Span, activation
 from target_stitch_import.batching.refusals import Refusals
 from target_stitch_import.batching.streams import Notice, Streams
 from target_stitch_import.batching.undeclared import Undeclared, UndeclaredActivations
-from target_stitch_import.errors import InterruptedRunError, assert_never
+from target_stitch_import.errors import assert_never
 from target_stitch_import.schema.advice import Advice
 from target_stitch_import.singer.messages import (
     ActivateVersion,
@@ -46,7 +37,7 @@ from target_stitch_import.singer.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.batching.stream import Stream, StreamRules
@@ -83,20 +74,28 @@ class Pipeline:
         self, rules: PipelineRules, limits: Limits, look_around: Callable[[], None] = lambda: None
     ) -> None:
         self.limits = limits
-        self._look_around = look_around
         self._rules = rules
         self._streams = Streams(rules.stream, look_around)
-        self._lanes = Lanes(activate_incomplete=rules.activate_incomplete_versions)
+        self._refusals = Refusals(sets_aside=rules.dead_letter)
+        self._lanes = Lanes(
+            activate_incomplete=rules.activate_incomplete_versions,
+            withhold=self._withhold,
+            note_replacement=self._refusals.replacement,
+        )
         self._undeclared = UndeclaredActivations()
         self._gathering = Gathering()
-        self._encoder = UpsertEncoder()
         self._buffers = Buffers(limits)
         self._ledger = Ledger()
         self._sequencer = Sequencer()
-        self._refusals = Refusals(sets_aside=rules.dead_letter)
+        self._packer = Packer(
+            self._streams,
+            self._gathering,
+            self._buffers,
+            self._lanes,
+            self._refusals,
+            look_around,
+        )
         self._is_closing = False
-        self.repaired: deque[Repaired] = deque()
-        """What was repaired, and is to be counted and told."""
 
     @property
     def ready(self) -> deque[Batch]:
@@ -112,6 +111,11 @@ class Pipeline:
     def to_note(self) -> deque[SetAside]:
         """Acknowledged activations to record in the dead-letter file: `replay` skips older ones."""
         return self._refusals.to_note
+
+    @property
+    def repaired(self) -> deque[Repaired]:
+        """What was repaired, and is to be counted and told."""
+        return self._packer.repaired
 
     @property
     def notices(self) -> deque[Notice]:
@@ -180,7 +184,7 @@ class Pipeline:
             InputError: A record is refused; all others are on their way.
             InterruptedRunError: As `receive`; all that was checked until then is on its way.
         """
-        self._admit_all()
+        self._packer.admit_all()
         self._is_closing = True
         self._close_largest()
         self._refusals.tell()
@@ -192,9 +196,8 @@ class Pipeline:
             InputError: As `receive`.
         """
         if self._gathering.since + self._gather_seconds <= now:
-            self._admit_all()
-        for batch in self._buffers.expired(now):
-            self._enqueue(batch)
+            self._packer.admit_all()
+        self._packer.expire(now)
         for stream in self._undeclared.overdue(now, self.limits.max_age_seconds):
             self._streams.notice(
                 stream, Advice("ACTIVATE_VERSION came before its SCHEMA; states wait for it")
@@ -243,9 +246,6 @@ class Pipeline:
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)
         self._lanes.settled(part, set_aside)
-        while self._lanes.replacing:
-            self._refusals.replacement(self._lanes.replacing.popleft())
-        self._withhold()
 
     def set_aside(self, message: SetAside) -> None:
         """Note that a message from `to_set_aside` is safe in the dead-letter file."""
@@ -273,7 +273,7 @@ class Pipeline:
     @property
     def held_bytes(self) -> int:
         """How many bytes are gathered, buffered, ready or in flight."""
-        return self._gathering.size + self._buffers.held_bytes + self._lanes.held_bytes
+        return self._packer.held_bytes
 
     # Receiving.
 
@@ -287,9 +287,9 @@ class Pipeline:
         name = stream.name
         if name in self._streams and self._streams[name] is stream:
             return
-        self._admit(name)
+        self._packer.admit(name)
         if name in self._streams and self._streams[name].key_names != stream.key_names:
-            self._close(name)
+            self._packer.close(name)
         self._streams.change(stream)
         self._lanes.open(name)
         if not message.is_mapped:
@@ -313,30 +313,29 @@ class Pipeline:
             messages = list(takewhile(lambda each: each.stream not in unknown, messages))
         span = self._enter(len(messages), run.line, run.file, clock_ns)
         for stream in self._gathering.add(messages, streams, span, now, run.sequences):
-            self._admit(stream)
+            self._packer.admit(stream)
         while self._gathering.undated:
             self._streams.notice(self._gathering.undated.pop(), _NO_TIME)
         if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE:
-            self._admit_all()
+            self._packer.admit_all()
         if unknown:
             message = run.messages[len(messages)]
             self._streams.known(message.stream, "RECORD", run.line + len(messages))
 
     def _receive_malformed(self, event: MalformedRecord, now: float, clock_ns: int) -> None:
         stream = self._streams.known(event.stream, "RECORD", event.line)
-        self._admit(event.stream)  # so that they are set aside in their order
+        self._packer.admit(event.stream)  # so that they are set aside in their order
         span = self._enter(1, event.line, event.file, clock_ns)
         if event.sequence is not None:
             (span,) = span.numbered([event.sequence])
-        self._lanes[event.stream].counts.read += 1
-        self._take_up(stream, event.version, examined_alone(stream, event, span), now)
+        self._packer.admit_malformed(stream, event, span, now)
 
     def _receive_activation(self, message: ActivateVersion, now: float, clock_ns: int) -> None:
         if not self._rules.process_activate_version_messages:
             return
         name = message.stream
         if name in self._streams:
-            self._close(name)
+            self._packer.close(name)
             self._refusals.tell()
         span = self._enter(1, message.line, None, clock_ns)
         if name in self._streams:
@@ -349,101 +348,27 @@ class Pipeline:
         counts = self._lanes[stream.name].counts
         counts.read += 1
         counts.activations += 1
-        self._enqueue(activation(stream.name, stream.prefix(version), version, span))
+        self._lanes.enqueue(activation(stream.name, stream.prefix(version), version, span))
 
-    # Admitting: from gathered to buffered.
-
-    def _admit_all(self) -> None:
-        for stream in self._gathering.streams():
-            self._admit(stream)
-
-    def _admit(self, name: str) -> None:
-        """Check what is gathered of a stream, and buffer what is good."""
-        if name not in self._gathering:
-            return
-        stream = self._streams[name]
-        since = self._gathering.since
-        gathered = self._gathering.take(name)
-        self._lanes[name].counts.read += len(gathered.spans)
-        messages = gathered.encoded(self._encoder)
-        passed = stream.check.accepted(messages, gathered.records)
-        if passed is None:
-            try:
-                findings = examined(stream, gathered, self._look_around)
-                self._take_up(stream, gathered.version, findings, since)
-            except InterruptedRunError as error:
-                self._refusals.interrupted(error)
-            return
-        self._take_up(stream, gathered.version, told(stream, passed), since)
-        self._buffer(stream, gathered, passed.messages, since)
-
-    def _take_up(
-        self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float
-    ) -> None:
-        """Deal with records that were looked at one by one."""
-        for finding in findings:
-            match finding:
-                case Gathered():
-                    self._buffer(stream, finding, finding.encoded(self._encoder), since)
-                case BadRecord():
-                    self._refuse(stream, version, finding)
-                case Advice():
-                    self._streams.notice(stream.name, finding)
-                case Repaired():
-                    self.repaired.append(finding)
-
-    def _buffer(self, stream: Stream, good: Gathered, messages: bytes, since: float) -> None:
-        """Buffer good records; `messages` is their JSON list."""
-        fragment = good.fragment(messages)
-        prefix = stream.prefix(good.version)
-        for batch in self._buffers.add(stream.name, prefix, good.version, fragment, since):
-            self._enqueue(batch)
-
-    def _refuse(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
-        self._lanes[stream.name].lacks(version, bad.span.sequence)
-        self._refusals.record(stream, version, bad)
-
-    # Closing: from buffered to ready.
-
-    def _largest(self) -> list[str]:
-        """Return the streams of which something is held, those that hold the most first."""
-        sizes = self._buffers.sizes()
-        for stream, gathered in self._gathering.items():
-            sizes[stream] = sizes.get(stream, 0) + gathered.size
-        return sorted(sizes, key=sizes.__getitem__, reverse=True)
+    # What becomes ready.
 
     def _close_largest(self) -> None:
         """Close just enough batches to keep all requests busy; open ones keep growing.
 
         As finding the largest is not free, small ones are closed by the dozen.
         """
-        enough = 2 * self._rules.max_in_flight_requests
-        enough_bytes = self._rules.max_buffer_bytes // 16
-        for stream in self._largest():
-            if self._lanes.ready_or_in_flight >= enough and self._lanes.held_bytes >= enough_bytes:
-                break
-            self._close(stream)
+        self._packer.close_largest(
+            2 * self._rules.max_in_flight_requests, self._rules.max_buffer_bytes // 16
+        )
 
-    def _close(self, stream: str) -> None:
-        """Close what there is of a stream."""
-        self._admit(stream)
-        for batch in self._buffers.close(stream):
-            self._enqueue(batch)
-
-    def _enqueue(self, batch: Batch) -> None:
-        self._lanes.join(batch)
-        self._withhold()
-
-    def _withhold(self) -> None:
-        """Set withheld activations aside."""
-        while self._lanes.withheld:
-            batch = self._lanes.withheld.popleft()
-            self._refusals.activation(batch)
-            self._streams.notice(
-                batch.stream,
-                Advice(
-                    f"version {batch.version} is not activated, because records of it were set "
-                    "aside; the table keeps its previous version. Repair the records and replay "
-                    "the dead-letter file"
-                ),
-            )
+    def _withhold(self, batch: Batch) -> None:
+        """Set aside the activation of a version that lacks a record."""
+        self._refusals.activation(batch)
+        self._streams.notice(
+            batch.stream,
+            Advice(
+                f"version {batch.version} is not activated, because records of it were set "
+                "aside; the table keeps its previous version. Repair the records and replay the "
+                "dead-letter file"
+            ),
+        )

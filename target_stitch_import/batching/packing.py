@@ -1,0 +1,148 @@
+"""From gathered records to closed batches: records are checked, and buffered or refused.
+
+Law: records of a stream are buffered, or refused, in the order in which they were read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from target_stitch_import.batching.examining import (
+    BadRecord,
+    Repaired,
+    examined,
+    examined_alone,
+    told,
+)
+from target_stitch_import.batching.gathering import Gathered
+from target_stitch_import.batching.payload import UpsertEncoder
+from target_stitch_import.errors import InterruptedRunError, assert_never
+from target_stitch_import.schema.advice import Advice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from target_stitch_import.batching.buffers import Buffers
+    from target_stitch_import.batching.examining import Finding
+    from target_stitch_import.batching.gathering import Gathering
+    from target_stitch_import.batching.lanes import Lanes
+    from target_stitch_import.batching.payload import Span
+    from target_stitch_import.batching.refusals import Refusals
+    from target_stitch_import.batching.stream import Stream
+    from target_stitch_import.batching.streams import Streams
+    from target_stitch_import.singer.messages import MalformedRecord
+
+
+@dataclass(slots=True)
+class Packer:
+    """Moves records from `gathering` to `buffers`, closed batches to `lanes`.
+
+    Bad records go to `refusals`. `look_around` is called between records that are looked at one by
+    one, and may raise InterruptedRunError; what was in hand then never settles.
+    """
+
+    streams: Streams
+    gathering: Gathering
+    buffers: Buffers
+    lanes: Lanes
+    refusals: Refusals
+    look_around: Callable[[], None]
+    repaired: deque[Repaired] = field(default_factory=deque)
+    """What was repaired, and is to be counted and told."""
+    _encoder: UpsertEncoder = field(default_factory=UpsertEncoder)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes are gathered, or in batches that are not released yet."""
+        return self.gathering.size + self.buffers.held_bytes + self.lanes.held_bytes
+
+    # From gathered to buffered.
+
+    def admit_all(self) -> None:
+        """Admit what is gathered of all streams."""
+        for stream in self.gathering.streams():
+            self.admit(stream)
+
+    def admit(self, name: str) -> None:
+        """Check what is gathered of a stream, and buffer what is good."""
+        if name not in self.gathering:
+            return
+        stream = self.streams[name]
+        since = self.gathering.since
+        gathered = self.gathering.take(name)
+        self.lanes[name].counts.read += len(gathered.spans)
+        messages = gathered.encoded(self._encoder)
+        passed = stream.check.accepted(messages, gathered.records)
+        if passed is None:
+            try:
+                findings = examined(stream, gathered, self.look_around)
+                self._take_up(stream, gathered.version, findings, since)
+            except InterruptedRunError as error:
+                self.refusals.interrupted(error)
+            return
+        self._take_up(stream, gathered.version, told(stream, passed), since)
+        self._buffer(stream, gathered, passed.messages, since)
+
+    def admit_malformed(
+        self, stream: Stream, event: MalformedRecord, span: Span, now: float
+    ) -> None:
+        """Look at a record whose text was not JSON."""
+        self.lanes[stream.name].counts.read += 1
+        self._take_up(stream, event.version, examined_alone(stream, event, span), now)
+
+    def _take_up(
+        self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float
+    ) -> None:
+        """Deal with records that were looked at one by one."""
+        for finding in findings:
+            match finding:
+                case Gathered():
+                    self._buffer(stream, finding, finding.encoded(self._encoder), since)
+                case BadRecord():
+                    self.lanes[stream.name].lacks(version, finding.span.sequence)
+                    self.refusals.record(stream, version, finding)
+                case Advice():
+                    self.streams.notice(stream.name, finding)
+                case Repaired():
+                    self.repaired.append(finding)
+                case _:
+                    assert_never(finding)
+
+    def _buffer(self, stream: Stream, good: Gathered, messages: bytes, since: float) -> None:
+        """Buffer good records; `messages` is their JSON list."""
+        fragment = good.fragment(messages)
+        prefix = stream.prefix(good.version)
+        for batch in self.buffers.add(stream.name, prefix, good.version, fragment, since):
+            self.lanes.enqueue(batch)
+
+    # From buffered to closed.
+
+    def close(self, stream: str) -> None:
+        """Close what there is of a stream."""
+        self.admit(stream)
+        for batch in self.buffers.close(stream):
+            self.lanes.enqueue(batch)
+
+    def close_largest(self, enough: int, enough_bytes: int) -> None:
+        """Close the largest batches first, until `enough` with `enough_bytes` can be sent.
+
+        The others keep growing.
+        """
+        for stream in self._largest():
+            if self.lanes.ready_or_in_flight >= enough and self.lanes.held_bytes >= enough_bytes:
+                break
+            self.close(stream)
+
+    def _largest(self) -> list[str]:
+        """Return the streams of which something is held, those that hold the most first."""
+        sizes = self.buffers.sizes()
+        for stream, gathered in self.gathering.items():
+            sizes[stream] = sizes.get(stream, 0) + gathered.size
+        return sorted(sizes, key=sizes.__getitem__, reverse=True)
+
+    def expire(self, now: float) -> None:
+        """Close the batches that have waited long enough."""
+        for batch in self.buffers.expired(now):
+            self.lanes.enqueue(batch)

@@ -15,13 +15,14 @@ from msgspec import Raw
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.live import WAITING, trouble
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.report.stats import History, Reasons, Standing, Traffic, Vitals
+from target_stitch_import.report.stats import Delivered, History, Reasons, Standing, Traffic, Vitals
 from target_stitch_import.report.summary import (
     ActivationSummary,
     LatencySummary,
     Series,
     StreamSummary,
     Summary,
+    rfc_3339,
 )
 from target_stitch_import.report.words import words_on_repair
 from target_stitch_import.singer.origin import origin
@@ -41,15 +42,6 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(LOGGER_NAME)
 WARNING_SECONDS = 60.0
 """Between two warnings that nothing has ever reached the service."""
-
-
-@dataclass(slots=True)
-class _Delivered:
-    batches: int = 0
-    bytes: int = 0
-    activations: int = 0
-    first_sequence: int | None = None
-    last_sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +79,7 @@ class RunObserver:
     _acknowledged: int = 0
     _activations: int = 0
     _bytes: int = 0
-    _delivered: dict[str, _Delivered] = field(default_factory=dict)
+    _delivered: dict[str, Delivered] = field(default_factory=dict)
     _set_aside_count: int = 0
     _set_aside: dict[str, Reasons] = field(default_factory=dict)
     _repaired: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
@@ -111,15 +103,9 @@ class RunObserver:
         count, size = part.count, part.size
         self._acknowledged += count
         self._bytes += size
-        entry = self._delivered.setdefault(part.stream, _Delivered())
-        entry.batches += 1
-        entry.bytes += size
-        first, last = part.first_sequence, part.last_sequence
-        entry.first_sequence = min(first, entry.first_sequence or first)
-        entry.last_sequence = max(last, entry.last_sequence or last)
+        self._delivered.setdefault(part.stream, Delivered()).add(part)
         if part.barrier:
             self._activations += count
-            entry.activations += count
         _LOGGER.debug(
             "Stream %s: %d messages in %d bytes acknowledged", quoted(part.stream), count, size
         )
@@ -227,8 +213,8 @@ class RunObserver:
         return Summary(
             program=DISTRIBUTION,
             version=version(DISTRIBUTION),
-            started_at=_rfc_3339(self._started_at),
-            ended_at=_rfc_3339(self._started_at + seconds),
+            started_at=rfc_3339(_moment(self._started_at)),
+            ended_at=rfc_3339(_moment(self._started_at + seconds)),
             seconds=round(seconds, 3),
             exit_status=ending.exit_status,
             error=ending.error,
@@ -256,7 +242,7 @@ class RunObserver:
         )
 
     def _stream(self, stream: str, count: Counts, traffic: Traffic) -> StreamSummary:
-        entry = self._delivered.get(stream, _Delivered())
+        entry = self._delivered.get(stream, Delivered())
         repaired = self._repaired.get(stream, {})
         return StreamSummary(
             read=count.read,
@@ -281,6 +267,5 @@ def _urgent(now: float, run: Standing, outage: Outage | None) -> Part | None:
     return WAITING if run.lines_read == 0 else None
 
 
-def _rfc_3339(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return f"{moment.isoformat(timespec='milliseconds')[:23]}Z"
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=timezone.utc)

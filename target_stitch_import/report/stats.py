@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from target_stitch_import.batching.payload import Batch
     from target_stitch_import.delivery.answer import Failure
 
 _SMALLEST_SECONDS = 0.0001
@@ -68,6 +69,40 @@ class Reasons:
         """Count the reasons of `others`, too."""
         for reason, count in others.counts.items():
             self.add(reason, count)
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What was acknowledged of a stream, and within which sequences."""
+
+    batches: int = 0
+    bytes: int = 0
+    activations: int = 0
+    first_sequence: int | None = None
+    last_sequence: int | None = None
+
+    def add(self, part: Batch) -> None:
+        """Count a batch, or a part of one."""
+        self.batches += 1
+        self.bytes += part.size
+        self.activations += part.count if part.barrier else 0
+        # Records that bring their sequences may do so in any order.
+        ends = part.first_sequence, part.last_sequence
+        self._widen(min(ends), max(ends))
+
+    def include(self, others: Delivered) -> None:
+        """Count what `others` has, too."""
+        self.batches += others.batches
+        self.bytes += others.bytes
+        self.activations += others.activations
+        if others.first_sequence is not None and others.last_sequence is not None:
+            self._widen(others.first_sequence, others.last_sequence)
+
+    def _widen(self, first: int, last: int) -> None:
+        if self.first_sequence is None or first < self.first_sequence:
+            self.first_sequence = first
+        if self.last_sequence is None or last > self.last_sequence:
+            self.last_sequence = last
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Law: programs that read the file can rely on the names here; docs/watching.md sa
 from __future__ import annotations
 
 import os
+from datetime import timezone
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ from target_stitch_import.private_files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from target_stitch_import.report.stats import Latencies, Vitals
 
@@ -165,6 +167,12 @@ class Summary(Struct, frozen=True, kw_only=True):
     def rejected_rows(self) -> int:
         """How many rows were rejected while loading."""
         return sum(sum(reasons.values()) for reasons in self.rejected.values())
+
+
+def rfc_3339(moment: datetime) -> str:
+    """Return a time as the summary has it: in UTC, to the millisecond."""
+    utc = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def write_summary(path: str, summary: Summary) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pyspark.sql.datasource import WriterCommitMessage
 
-from target_stitch_import.report.stats import Latencies, Reasons
+from target_stitch_import.report.stats import Delivered, Latencies, Reasons
 
 DRIVER = -1
 """The partition of what the driver sends by itself."""
@@ -23,16 +23,12 @@ class Arrived(WriterCommitMessage):
     acknowledged: int = 0
     set_aside: int = 0
     activations: int = 0
-    activated: int = 0
-    batches: int = 0
-    bytes: int = 0
     bytes_sent: int = 0
     retries: int = 0
     possible_duplicates: int = 0
     throttle_changes: int = 0
     seconds_without_room: float = 0.0
-    first_sequence: int | None = None
-    last_sequence: int | None = None
+    delivered: Delivered = field(default_factory=Delivered)
     latencies: Latencies = field(default_factory=Latencies)
     reasons: Reasons = field(default_factory=Reasons)
     """Why records were set aside."""

@@ -15,13 +15,14 @@ from msgspec import Raw
 from target_stitch_import.errors import quoted
 from target_stitch_import.report import closing
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.report.stats import Latencies, Reasons
+from target_stitch_import.report.stats import Delivered, Latencies, Reasons
 from target_stitch_import.report.summary import (
     ActivationSummary,
     LatencySummary,
     Series,
     StreamSummary,
     Summary,
+    rfc_3339,
     write_summary,
 )
 from target_stitch_import.spark import letters
@@ -88,7 +89,7 @@ class Job:
         )
 
     def _activated(self, table_version: int, messages: Sequence[Arrived]) -> Arrived:
-        last = max((each.last_sequence or 0 for each in messages), default=0)
+        last = max((each.delivered.last_sequence or 0 for each in messages), default=0)
         is_complete = not any(each.set_aside for each in messages)
         task = Task(self.options, self.schema, Arrived(DRIVER, attempt=0))
         try:
@@ -121,8 +122,8 @@ class Job:
         return Summary(
             program=f"{DISTRIBUTION} spark",
             version=version(DISTRIBUTION),
-            started_at=_written(self.started_at),
-            ended_at=_written(ended),
+            started_at=rfc_3339(self.started_at),
+            ended_at=rfc_3339(ended),
             seconds=round(seconds, 3),
             exit_status=0,
             error=None,
@@ -153,9 +154,6 @@ _SUMMED = (
     "acknowledged",
     "set_aside",
     "activations",
-    "activated",
-    "batches",
-    "bytes",
     "bytes_sent",
     "retries",
     "possible_duplicates",
@@ -164,33 +162,28 @@ _SUMMED = (
 
 
 def _stream(sums: Counter[str], parts: Sequence[Arrived]) -> StreamSummary:
-    firsts = [each.first_sequence for each in parts if each.first_sequence is not None]
-    reasons = Reasons()
+    delivered, reasons = Delivered(), Reasons()
     repaired: dict[str, dict[str, int]] = {}
     for each in parts:
+        delivered.include(each.delivered)
         reasons.include(each.reasons)
         for (field, repair), count in each.repaired.items():
             repairs = repaired.setdefault(field, {})
             repairs[repair] = repairs.get(repair, 0) + count
-    lasts = [each.last_sequence for each in parts if each.last_sequence is not None]
     return StreamSummary(
         read=sums["read"],
         acknowledged=sums["acknowledged"],
         set_aside=sums["set_aside"],
-        activations=ActivationSummary(sums["activations"], sums["activated"]),
+        activations=ActivationSummary(sums["activations"], delivered.activations),
         set_aside_reasons=dict(reasons.counts),
         repaired=repaired,
-        batches=sums["batches"],
-        bytes=sums["bytes"],
+        batches=delivered.batches,
+        bytes=delivered.bytes,
         retries=sums["retries"],
         possible_duplicates=sums["possible_duplicates"],
-        first_sequence=min(firsts, default=None),
-        last_sequence=max(lasts, default=None),
+        first_sequence=delivered.first_sequence,
+        last_sequence=delivered.last_sequence,
     )
-
-
-def _written(moment: datetime) -> str:
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def log_to_stderr() -> None:

@@ -111,7 +111,7 @@ class _Write:
             task.close()
         if attempt and not self._options.key_names:
             # An earlier attempt may have sent as much.
-            arrived.possible_duplicates += arrived.batches
+            arrived.possible_duplicates += arrived.delivered.batches
         return arrived
 
     def as_batches(self, rows: Iterator[Row]) -> Iterator[RecordBatch]:

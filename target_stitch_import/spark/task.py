@@ -173,16 +173,7 @@ class _Listener:
 
     def delivered(self, part: Batch) -> None:
         """Count a part."""
-        arrived = self._arrived
-        arrived.batches += 1
-        arrived.bytes += part.size
-        arrived.activated += part.barrier
-        first, last = part.first_sequence, part.last_sequence
-        known = [
-            each for each in (arrived.first_sequence, arrived.last_sequence) if each is not None
-        ]
-        arrived.first_sequence = min([*known, first, last])
-        arrived.last_sequence = max([*known, first, last])
+        self._arrived.delivered.add(part)
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Do nothing: nobody watches a task."""

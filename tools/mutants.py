@@ -50,7 +50,7 @@ LEARNING = (
 )
 CHECKS = ("tests/core/test_checks.py", "tests/core/test_exact_rules.py")
 TEXT_CHECKS = ("tests/core/test_text_checks.py",)
-COMPLETING = ("tests/core/test_completing.py",)
+COLUMN_REWRITES = ("tests/core/test_column_rewrites.py",)
 ANSWERS = ("tests/run/test_wire.py",)
 TRUSTING = (
     "tests/run/test_tls_words.py::test_a_certificate_that_proves_nothing_ends_the_run_at_once",
@@ -533,7 +533,7 @@ MUTATIONS = [
     Mutation(
         "an activation overtakes what is gathered",
         "batching/pipeline",
-        "            self._packer.close(name)\n            self._refusals.tell()\n",
+        "            self._packer.close(name)\n            self._refusals.raise_first()\n",
         "            pass\n",
     ),
     Mutation(
@@ -674,7 +674,7 @@ MUTATIONS = [
     Mutation(
         "an incomplete activation is settled without being set aside",
         "batching/pipeline",
-        "        self._refusals.activation(batch)\n",
+        "        self._refusals.withhold(batch)\n",
         "        (span,) = batch.spans\n"
         "        self._ledger.settle(span.epoch, 1)\n"
         "        self._lanes[batch.stream].counts.set_aside += 1\n",
@@ -781,14 +781,14 @@ MUTATIONS = [
         "schema/checks",
         "        if checked is refused or not self._accepts_all(checked, records):\n",
         "        if checked is refused:\n",
-        COMPLETING,
+        COLUMN_REWRITES,
     ),
     Mutation(
         "a date-time is rewritten wherever its text comes first",
-        "schema/completing",
+        "schema/column_rewrites",
         "messages.find(old, end)",
         "messages.find(old)",
-        COMPLETING,
+        COLUMN_REWRITES,
     ),
 ]
 

@@ -60,11 +60,11 @@ class OpenBatch:
         self.fragments: list[Fragment] = []
 
     def fits(self, fragment: Fragment, limits: Limits) -> bool:
-        """Tell whether all of `fragment` may join, with the comma before it."""
+        """Tell whether all of `fragment` fits, with the comma before it."""
         size = self.size + fragment.joined_bytes + bool(self.fragments)
         return size <= limits.max_bytes and self.count + fragment.count <= limits.max_rows
 
-    def join(self, fragment: Fragment) -> None:
+    def add(self, fragment: Fragment) -> None:
         """Take all of `fragment`."""
         self.size += fragment.joined_bytes + bool(self.fragments)
         self.count += fragment.count
@@ -74,7 +74,7 @@ class OpenBatch:
     def fill(self, fragment: Fragment, limits: Limits) -> Fragment | None:
         """Take as much of `fragment` as fits; return the rest. A lone message always fits."""
         if self.fits(fragment, limits):
-            self.join(fragment)
+            self.add(fragment)
             return None
         room = limits.max_bytes - self.size - bool(self.fragments)
         fitting = fragment.fitting(room, limits.max_rows - self.count)
@@ -83,10 +83,10 @@ class OpenBatch:
         if fitting == 0:
             return fragment
         if fitting == fragment.count:  # a lone one that is over the limit by itself
-            self.join(fragment)
+            self.add(fragment)
             return None
         head, tail = fragment.split(fitting)
-        self.join(head)
+        self.add(head)
         return tail
 
     def close(self) -> Batch:

@@ -38,7 +38,7 @@ class BadRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
+class RepairCount:
     """How many values of a field were repaired, and what was done to them."""
 
     stream: str
@@ -47,7 +47,7 @@ class Repaired:
     count: int
 
 
-Finding: TypeAlias = Gathered | BadRecord | Advice | Repaired
+Finding: TypeAlias = Gathered | BadRecord | Advice | RepairCount
 
 
 def examined(
@@ -61,7 +61,7 @@ def examined(
         InterruptedRunError: `look_around` says that there is no more time; it is asked before each.
     """
     good = Gathered(gathered.version)
-    said = _Said(stream.name)
+    findings = _Findings(stream.name)
     for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
         look_around()
         verdict = stream.check.examine(upsert.data)
@@ -74,37 +74,37 @@ def examined(
             continue
         upsert.data = verdict.record
         good.add(upsert, span)
-        said.add(verdict)
-    yield from said.findings()
+        findings.add(verdict)
+    yield from findings
     if good.spans:
         yield good
 
 
-def told(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
+def findings_of(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
     """Return what the user should know about records that all passed together."""
     return _findings(stream.name, passed.notes.items(), passed.repaired)
 
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
     """Yield what becomes of a record whose text was not JSON, and may have been repaired since."""
-    mended, time = event.mended, api_time(event.time_extracted)
-    if mended is None:
+    repaired, time = event.repaired_record, api_time(event.time_extracted)
+    if repaired is None:
         refused = Refused(event.field, event.reason)
         yield BadRecord(span, event.text, refused, event.mapped, time)
         return
-    verdict = stream.check.examine(mended.record, event.repaired)
+    verdict = stream.check.examine(repaired.record, event.repaired)
     if isinstance(verdict, Refused):
         yield BadRecord(span, event.text, verdict, event.mapped, time)
         return
-    said = _Said(stream.name)
-    said.add(verdict)
-    yield from said.findings()
+    findings = _Findings(stream.name)
+    findings.add(verdict)
+    yield from findings
     good = Gathered(event.version)
     good.add(Upsert(span.sequence, verdict.record, time), span)
     yield good
 
 
-class _Said:
+class _Findings:
     """Collects notes and repairs of records that passed."""
 
     def __init__(self, stream: str) -> None:
@@ -117,8 +117,8 @@ class _Said:
         self._notes |= passed.notes.items()
         self._repaired.update(passed.repaired)
 
-    def findings(self) -> Iterator[Finding]:
-        """Yield them as findings."""
+    def __iter__(self) -> Iterator[Finding]:
+        """Return them as findings."""
         return _findings(self._stream, self._notes, self._repaired)
 
 
@@ -128,4 +128,4 @@ def _findings(
     for name, note in sorted(notes):
         yield Advice(f"field {quoted(name)}: {note}")
     for (name, repair), count in sorted(repaired.items()):
-        yield Repaired(stream, name, repair, count)
+        yield RepairCount(stream, name, repair, count)

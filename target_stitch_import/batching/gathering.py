@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import RecordMessage
 
 GATHER_SECONDS = 0.5
-GATHERED_SHARE = 6
+GATHERED_DIVISOR = 6
 """Gathered records keep whole chunks of input in memory, so they may use only this fraction of
 `max_buffer_bytes`."""
 ENOUGH_RECORDS = 64

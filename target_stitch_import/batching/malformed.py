@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from target_stitch_import.schema.texts import REPAIRS, repaired_text
+from target_stitch_import.schema.raw_flaws import REPAIRS, repaired_text
 from target_stitch_import.singer.messages import Event, MalformedRecord, RecordMessage
 from target_stitch_import.singer.outline import record_defect
 
@@ -30,4 +30,4 @@ def _repaired(event: MalformedRecord, repairs: Collection[str]) -> MalformedReco
     if defect := record_defect(done.text):
         return replace(event, reason=defect.reason, field=defect.field)
     message = RecordMessage(event.stream, Raw(done.text), event.version, event.time_extracted)
-    return replace(event, mended=message, repaired=tuple(done.changes))
+    return replace(event, repaired_record=message, repaired=tuple(done.changes))

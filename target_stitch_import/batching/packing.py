@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from target_stitch_import.batching.examining import (
     BadRecord,
-    Repaired,
+    RepairCount,
     examined,
     examined_alone,
-    told,
+    findings_of,
 )
 from target_stitch_import.batching.gathering import Gathered
 from target_stitch_import.batching.payload import UpsertEncoder
@@ -49,8 +49,8 @@ class Packer:
     lanes: Lanes
     refusals: Refusals
     look_around: Callable[[], None]
-    repaired: deque[Repaired] = field(default_factory=deque)
-    """What was repaired, and is to be counted and told."""
+    repaired: deque[RepairCount] = field(default_factory=deque)
+    """What was repaired, and is to be counted and findings_of."""
     _encoder: UpsertEncoder = field(default_factory=UpsertEncoder)
 
     @property
@@ -82,7 +82,7 @@ class Packer:
             except InterruptedRunError as error:
                 self.refusals.interrupted(error)
             return
-        self._take_up(stream, gathered.version, told(stream, passed), since)
+        self._take_up(stream, gathered.version, findings_of(stream, passed), since)
         self._buffer(stream, gathered, passed.messages, since)
 
     def admit_malformed(
@@ -102,10 +102,10 @@ class Packer:
                     self._buffer(stream, finding, finding.encoded(self._encoder), since)
                 case BadRecord():
                     self.lanes[stream.name].lacks(version, finding.span.sequence)
-                    self.refusals.record(stream, version, finding)
+                    self.refusals.refuse_record(stream, version, finding)
                 case Advice():
                     self.streams.notice(stream.name, finding)
-                case Repaired():
+                case RepairCount():
                     self.repaired.append(finding)
                 case _:
                     assert_never(finding)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from target_stitch_import.batching.buffers import Buffers, Limits
 from target_stitch_import.batching.gathering import (
     GATHER_SECONDS,
-    GATHERED_SHARE,
+    GATHERED_DIVISOR,
     Gathering,
 )
 from target_stitch_import.batching.lanes import Counts, Lanes
@@ -80,7 +80,7 @@ class Pipeline:
         self._lanes = Lanes(
             activate_incomplete=rules.activate_incomplete_versions,
             withhold=self._withhold,
-            note_replacement=self._refusals.replacement,
+            note_replacement=self._refusals.note_replacement,
         )
         self._undeclared = UndeclaredActivations()
         self._gathering = Gathering()
@@ -108,12 +108,12 @@ class Pipeline:
         return self._refusals.to_set_aside
 
     @property
-    def to_note(self) -> deque[SetAside]:
+    def replacements_to_record(self) -> deque[SetAside]:
         """Acknowledged activations to record in the dead-letter file: `replay` skips older ones."""
-        return self._refusals.to_note
+        return self._refusals.replacements_to_record
 
     @property
-    def repaired(self) -> deque[Repaired]:
+    def repaired(self) -> deque[RepairCount]:
         """What was repaired, and is to be counted and told."""
         return self._packer.repaired
 
@@ -160,7 +160,7 @@ class Pipeline:
                 self._streams.known(event.stream, "BATCH", event.line)
             case _:
                 assert_never(event)
-        self._refusals.tell()
+        self._refusals.raise_first()
 
     def end(self) -> None:
         """Handle the regular end of input: settle activations without a table, close all batches.
@@ -187,7 +187,7 @@ class Pipeline:
         self._packer.admit_all()
         self._is_closing = True
         self._close_largest()
-        self._refusals.tell()
+        self._refusals.raise_first()
 
     def expire(self, now: float) -> None:
         """Check the records, and close the batches, that have waited long enough.
@@ -202,7 +202,7 @@ class Pipeline:
             self._streams.notice(
                 stream, Advice("ACTIVATE_VERSION came before its SCHEMA; states wait for it")
             )
-        self._refusals.tell()
+        self._refusals.raise_first()
 
     def next_deadline(self) -> float:
         """Return when `expire` has work to do; infinity for never."""
@@ -229,7 +229,7 @@ class Pipeline:
         """
         if not self.has_room and self._needs_more:
             self._close_largest()
-            self._refusals.tell()
+            self._refusals.raise_first()
 
     @property
     def _needs_more(self) -> bool:
@@ -316,7 +316,7 @@ class Pipeline:
             self._packer.admit(stream)
         while self._gathering.undated:
             self._streams.notice(self._gathering.undated.pop(), _NO_TIME)
-        if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_SHARE:
+        if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_DIVISOR:
             self._packer.admit_all()
         if unknown:
             message = run.messages[len(messages)]
@@ -336,7 +336,7 @@ class Pipeline:
         name = message.stream
         if name in self._streams:
             self._packer.close(name)
-            self._refusals.tell()
+            self._refusals.raise_first()
         span = self._enter(1, message.line, None, clock_ns)
         if name in self._streams:
             self._activate(self._streams[name], message.version, span)
@@ -363,7 +363,7 @@ class Pipeline:
 
     def _withhold(self, batch: Batch) -> None:
         """Set aside the activation of a version that lacks a record."""
-        self._refusals.activation(batch)
+        self._refusals.withhold(batch)
         self._streams.notice(
             batch.stream,
             Advice(

@@ -30,14 +30,14 @@ class Refusals:
 
     def __init__(self, *, sets_aside: bool) -> None:
         self.to_set_aside: deque[SetAside] = deque()
-        self.to_note: deque[SetAside] = deque()
+        self.replacements_to_record: deque[SetAside] = deque()
         """What is to stand in the dead-letter file besides; it was sent, and is settled."""
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
         """The sequence of the first record that ends the run, and what to tell of it."""
         self._interrupted: InterruptedRunError | None = None
 
-    def record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
+    def refuse_record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
         """Refuse a record."""
         span = bad.span
         if not self._sets_aside:
@@ -65,22 +65,22 @@ class Refusals:
             )
         )
 
-    def activation(self, batch: Batch) -> None:
+    def withhold(self, batch: Batch) -> None:
         """Set aside the activation of a version that lacks a record."""
         reason = f"version {batch.version} lacks a record that was set aside before it"
         self.to_set_aside.append(_activation(batch, reason))
 
-    def replacement(self, batch: Batch) -> None:
+    def note_replacement(self, batch: Batch) -> None:
         """Note the activation, which was sent, of a version behind those that lack a record."""
         if self._sets_aside:
             reason = f"version {batch.version} was activated, and older ones are not replayed"
-            self.to_note.append(replace(_activation(batch, reason), activated=True))
+            self.replacements_to_record.append(replace(_activation(batch, reason), activated=True))
 
     def interrupted(self, error: InterruptedRunError) -> None:
         """End the run, as there is no time to look at more records."""
         self._interrupted = error
 
-    def tell(self) -> None:
+    def raise_first(self) -> None:
         """End the run if it is to be ended.
 
         Raises:

@@ -10,7 +10,7 @@ import msgspec
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.schema.advice import Advice, advice
-from target_stitch_import.schema.checks import NothingToCheck, RecordCheck, quick_check
+from target_stitch_import.schema.checks import AcceptAll, RecordCheck, quick_check
 from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError, read_schema
 from target_stitch_import.schema.sent import sent_schema
 
@@ -57,7 +57,7 @@ class Stream:
         self._message = message
         self._prefix: tuple[int | None, BodyPrefix] | None = None
         self.key_names = () if rules.append_only else message.key_properties
-        known = self._known(schemas)
+        known = self._cached(schemas)
         read = known.schema
         look_around()
         self._refuse_what_fits_nothing(read.root)
@@ -68,7 +68,7 @@ class Stream:
         ]
         self.advice += advice(self._table_name, self.key_names, read.root)
         look_around()
-        quick: QuickCheck = NothingToCheck()
+        quick: QuickCheck = AcceptAll()
         if rules.validate_records:
             quick = known.quick_check(self.key_names)
         self.check = RecordCheck(
@@ -84,7 +84,7 @@ class Stream:
     def _where(self) -> str:
         return f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
 
-    def _known(self, schemas: RecentSchemas) -> _Known:
+    def _cached(self, schemas: RecentSchemas) -> _CachedSchema:
         if not self.name:
             raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
         try:
@@ -151,7 +151,7 @@ def _words_on_defect(where: str, defect: SchemaDefectError) -> str:
     return f"{where} is not a schema that the Import API accepts: {defect}."
 
 
-class _Known:
+class _CachedSchema:
     """What is made of the text of a schema: it is read once, and has a check for each key."""
 
     def __init__(self, text: bytes) -> None:
@@ -174,22 +174,22 @@ class RecentSchemas:
     def __init__(self, most_bytes: int = 1_000_000) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._known: dict[bytes, _Known] = {}
+        self._cached: dict[bytes, _CachedSchema] = {}
 
-    def known(self, text: bytes) -> _Known:
+    def known(self, text: bytes) -> _CachedSchema:
         """Return what is made of a schema.
 
         Raises:
             SchemaDefectError: See `read_schema`.
         """
-        found = self._known.pop(text, None)
+        found = self._cached.pop(text, None)
         if found is None:
-            found = _Known(text)
+            found = _CachedSchema(text)
             self._bytes += len(text)
-        self._known[text] = found  # as the latest one
+        self._cached[text] = found  # as the latest one
         while self._bytes > self._most_bytes:
-            oldest = next(iter(self._known))
-            del self._known[oldest]
+            oldest = next(iter(self._cached))
+            del self._cached[oldest]
             self._bytes -= len(oldest)
         return found
 

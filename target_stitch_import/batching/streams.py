@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.singer.messages import Schema
 
-    _Said: TypeAlias = tuple[bytes, tuple[str, ...], tuple[str, ...]]
+    _SchemaKey: TypeAlias = tuple[bytes, tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Streams:
         self._schemas = RecentSchemas()
         self._look_around = look_around
         self._current: dict[str, Stream] = {}
-        self._recent: dict[str, dict[_Said, Stream]] = {}
+        self._recent: dict[str, dict[_SchemaKey, Stream]] = {}
         self._names: dict[str, str] = {}
         self._noticed: set[tuple[str, str, str]] = set()
 
@@ -79,8 +79,8 @@ class Streams:
         if current and current.is_described_by(message):
             return current
         recent = self._recent.setdefault(message.stream, {})
-        said = (message.schema, message.key_properties, message.bookmark_properties)
-        stream = recent.pop(said, None) or Stream(
+        key = (message.schema, message.key_properties, message.bookmark_properties)
+        stream = recent.pop(key, None) or Stream(
             message, self._rules, self._schemas, self._look_around
         )
         while recent and (
@@ -88,7 +88,7 @@ class Streams:
             or sum(len(schema) for schema, _, _ in recent) > MAX_SIDE_BY_SIDE_BYTES
         ):
             del recent[next(iter(recent))]
-        recent[said] = stream
+        recent[key] = stream
         return stream
 
     def change(self, stream: Stream) -> None:
@@ -111,8 +111,8 @@ class Streams:
 
     def notice(self, stream: str, advice: Advice) -> None:
         """Tell what was not told before of the stream, or of each of the fields."""
-        said = {(stream, advice.text, field) for field in advice.fields or ("",)} - self._noticed
-        if said:
-            self._noticed |= said
-            fresh = tuple(field for field in advice.fields if (stream, advice.text, field) in said)
-            self.notices.append(Notice(stream, str(Advice(advice.text, fresh))))
+        untold = {(stream, advice.text, field) for field in advice.fields or ("",)} - self._noticed
+        if untold:
+            self._noticed |= untold
+            fields = tuple(each for each in advice.fields if (stream, advice.text, each) in untold)
+            self.notices.append(Notice(stream, str(Advice(advice.text, fields))))

@@ -114,7 +114,7 @@ class Exchange:
         Raises:
             TargetError: They cannot be written, or are too many.
         """
-        waiting, notes = self._pipeline.to_set_aside, self._pipeline.to_note
+        waiting, notes = self._pipeline.to_set_aside, self._pipeline.replacements_to_record
         if self._can_set_aside and (waiting or notes):
             self._can_set_aside = False  # should it fail, the same lines are not written once more
             self._dead_letters.write((*waiting, *notes))

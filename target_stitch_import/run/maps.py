@@ -203,14 +203,14 @@ def _renamed(event: MalformedRecord | RecordFiles, stream_map: StreamMap) -> Ite
         yield replace(event, stream=stream_map.stream_alias)
         return
     renamed = replace(event, stream=stream_map.stream_alias, mapped=False)
-    if event.mended is None:
+    if event.repaired_record is None:
         yield renamed
         return
-    mapped = _mapped(event.mended, stream_map, event.line, event.file)
+    mapped = _mapped(event.repaired_record, stream_map, event.line, event.file)
     if isinstance(mapped, MalformedRecord):
         yield replace(mapped, text=event.text, sequence=event.sequence)
     elif mapped is not None:
-        yield replace(renamed, mended=mapped)
+        yield replace(renamed, repaired_record=mapped)
 
 
 def _write(value: Any) -> bytes:

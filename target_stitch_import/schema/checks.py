@@ -15,13 +15,13 @@ from msgspec import Raw
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
-from target_stitch_import.schema.completing import Columns
+from target_stitch_import.schema.column_rewrites import DateTimeColumns
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
 from target_stitch_import.schema.record_type import key_type, record_type
-from target_stitch_import.schema.repairs import Rewriter, told
-from target_stitch_import.schema.texts import NUL, repaired_text
+from target_stitch_import.schema.repairs import Rewriter, shown_path
+from target_stitch_import.schema.raw_flaws import NUL, repaired_text
 from target_stitch_import.schema.values import (
     Size,
     UnreadableRecordError,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
-    from target_stitch_import.schema.texts import Flaw, Repair
+    from target_stitch_import.schema.raw_flaws import Flaw, Repair
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
@@ -104,7 +104,7 @@ class TypedCheck:
         return self._check is None or self._check([found])
 
 
-class NothingToCheck:
+class AcceptAll:
     """For records that nothing is asked of: the Import API looks at them."""
 
     validates = False
@@ -119,7 +119,7 @@ class NothingToCheck:
         return True
 
 
-class NoQuickCheck:
+class ExamineAll:
     """For schemas that only the exact check can take."""
 
     validates = True
@@ -141,13 +141,13 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
         if record is None:
             key_record = key_type(keys)
             if key_record is None:
-                return NoQuickCheck()
+                return ExamineAll()
             return CompiledCheck(schema, TypedCheck(key_record))
         return TypedCheck(record.type, record.check, record.date_times)
     except UncompilableError:
-        return NoQuickCheck()
+        return ExamineAll()
     except (ValueError, TypeError, RecursionError):
-        return NoQuickCheck()  # text or a number in it that a decoder cannot be made with
+        return ExamineAll()  # text or a number in it that a decoder cannot be made with
 
 
 class RecordCheck:
@@ -160,7 +160,7 @@ class RecordCheck:
             lets it through.
         repairs: Names of what is done to values instead of refusing them.
         max_record_bytes: The longest text that still fits a request.
-        quick: What `quick_check` made of schema and keys, where somebody has it; `NothingToCheck`
+        quick: What `quick_check` made of schema and keys, where somebody has it; `AcceptAll`
             leaves all but the size to the service.
     """
 
@@ -189,13 +189,13 @@ class RecordCheck:
         return places_of(self._schema)
 
     @cached_property
-    def _columns(self) -> Columns | None:
+    def _columns(self) -> DateTimeColumns | None:
         """The columns whose date-times can be rewritten in all records at once."""
         if self._places is None:
             return None
         members = self._places.members
         places = {name: members[name] for name in self._quick.date_times if name in members}
-        return Columns(places) if places else None
+        return DateTimeColumns(places) if places else None
 
     def accepted(self, messages: bytes, records: Sequence[Raw]) -> AllPassed | None:
         """Return what is to be sent if all `records` are right, perhaps once rewritten, or None.
@@ -273,7 +273,7 @@ class RecordCheck:
 
     def _change(self, repair: Repair) -> Change:
         path, name = repair
-        return Change(path, told(path, self._schema), name)
+        return Change(path, shown_path(path, self._schema), name)
 
     def _may_be_too_large(self, record: Raw) -> bool:
         """Tell whether a record needs counting: each data point but one costs a comma."""

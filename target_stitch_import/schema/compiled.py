@@ -57,7 +57,7 @@ class CompiledCheck:
 
     Args:
         schema: What records must be.
-        beside: Checks the key properties, of which a schema says nothing.
+        key_check: Checks the key properties, of which a schema says nothing.
 
     Raises:
         UncompilableError: The schema is not for this check.
@@ -66,22 +66,22 @@ class CompiledCheck:
     validates = True
     date_times = ()
 
-    def __init__(self, schema: Node, beside: QuickCheck) -> None:
+    def __init__(self, schema: Node, key_check: QuickCheck) -> None:
         self._compiled = _Compiled(_Tree(), schema)
-        self._beside = beside
+        self._key_check = key_check
         message: Any = msgspec.defstruct("Message", [("data", Raw)], gc=False)
         self._messages = msgspec.json.Decoder(list[message])
 
     def accepts_all(self, messages: bytes) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
-        if not self._compiled.is_small(messages) or not self._beside.accepts_all(messages):
+        if not self._compiled.is_small(messages) or not self._key_check.accepts_all(messages):
             return False
         records = [each.data for each in self._messages.decode(messages)]
         return self._compiled.are_valid(b",".join(records))
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
-        return self._beside.accepts(record) and self._compiled.are_valid(bytes(record))
+        return self._key_check.accepts(record) and self._compiled.are_valid(bytes(record))
 
 
 class Compiler:
@@ -166,7 +166,7 @@ class _Tree:
         rules = dict(node.rules)
         for keyword in rules.keys() & {"type", "required"}:
             rules[keyword] = list(rules[keyword])
-        _refuse_exotic(rules)
+        _refuse_rounded_numbers(rules)
         for expression in [*(name for name, _ in node.patterns), rules.get("pattern")]:
             self._pattern_cost += making_cost(expression) if expression else 0
         if self._pattern_cost > MAX_PATTERN_COST:
@@ -209,19 +209,19 @@ class _Tree:
         return rest if isinstance(rest, bool) else self.of(rest)
 
     def work(self, node: Node) -> int:
-        """Return how many schemas and places of expressions look at a character, at most."""
+        """Return how many schemas and states of expressions look at a character, at most."""
         if node not in self._work:
-            own = 1 + _places(node.rules.get("pattern"))
+            own = 1 + _states(node.rules.get("pattern"))
             values = node.rules.get("enum", ())
             if not all(isinstance(each, str) for each in values):
                 own += len(values)  # texts are looked up, all else is gone through
-            named = sum(_places(name) + self.work(each) for name, each in node.patterns)
+            named = sum(_states(name) + self.work(each) for name, each in node.patterns)
             below = max(map(self.work, node.below()), default=0)
             self._work[node] = own + sum(map(self.work, node.beside())) + named + below
         return self._work[node]
 
 
-def _refuse_exotic(rules: dict[str, Any]) -> None:
+def _refuse_rounded_numbers(rules: dict[str, Any]) -> None:
     """Refuse numbers that this check may round."""
     waiting = [rules.get("enum"), rules.get("multipleOf"), *map(rules.get, ("minimum", "maximum"))]
     while waiting:
@@ -234,13 +234,13 @@ def _refuse_exotic(rules: dict[str, Any]) -> None:
             raise UncompilableError
 
 
-def _places(expression: str | None) -> int:
+def _states(expression: str | None) -> int:
     if expression is None:
         return 0
     known = pattern(expression)
     if not known.is_linear:
         raise UncompilableError  # it may backtrack
-    return known.places
+    return known.states
 
 
 def _plain_decimal(text: str) -> Decimal:

@@ -204,7 +204,7 @@ class _Reader:
 
     def _rule(self, keyword: str, value: Any, rules: dict[str, Any], place: str) -> None:
         if isinstance(value, _Unreadable):
-            raise _beyond_computing(place)
+            raise _uncomputable(place)
         if _SOUND[keyword](value):
             rules[keyword] = value
         elif keyword != "format" and (keyword != "required" or value != []):
@@ -345,7 +345,7 @@ def _names(names: list[Any], place: str) -> list[str]:
     return names
 
 
-def _beyond_computing(place: str) -> SchemaDefectError:
+def _uncomputable(place: str) -> SchemaDefectError:
     return SchemaDefectError(
         place, "it contains a number with too many digits or too large an exponent"
     )
@@ -355,7 +355,7 @@ def _canonical(value: Any, place: str) -> str:
     try:
         return canonical(value)
     except (TypeError, ValueError, RecursionError):
-        raise _beyond_computing(place) from None
+        raise _uncomputable(place) from None
 
 
 def _is_number(value: object) -> bool:

@@ -19,12 +19,12 @@ STEPS = 200_000
 """What a check may cost; a step is about a microsecond."""
 
 _PER_STEP = 50
-"""Characters times places of an expression that the linear engine takes in a step, at its worst."""
+"""Characters times states of an expression that the linear engine takes in a step, at its worst."""
 _PER_BACKTRACK_STEP = 500
 _BACKTRACKS = 50_000_000
 """Characters times backtracks that the other engine may come to."""
-_MOST_PLACES = 20_000
-_LONGEST = 10 * _MOST_PLACES
+_MOST_STATES = 20_000
+_LONGEST = 10 * _MOST_STATES
 """Characters of an expression that is worth a look: a place takes one at least."""
 
 MAX_PATTERN_COST = 500_000
@@ -42,14 +42,14 @@ class Pattern:
     """A regular expression.
 
     `is_known` tells whether there is an engine that takes it, and `is_sound` whether there would be
-    but for its size; `is_linear` whether it is the one that cannot backtrack. `places` is about how
+    but for its size; `is_linear` whether it is the one that cannot backtrack. `states` is about how
     many states it can be in at once.
     """
 
     def __init__(self, expression: str) -> None:
-        self.places = _places(expression)
+        self.states = _states(expression)
         self._expression = expression
-        is_small = self.places <= _MOST_PLACES
+        is_small = self.states <= _MOST_STATES
         self._linear = _linear(expression) if is_small else None
         self.is_linear = self._linear is not None
         self.is_known = self.is_linear or (is_small and _backtracking(expression, 10) is not None)
@@ -58,7 +58,7 @@ class Pattern:
     def cost(self, length: int) -> int:
         """Return how many steps a text of so many characters can take."""
         if self.is_linear:
-            return 1 + length * self.places // _PER_STEP
+            return 1 + length * self.states // _PER_STEP
         return 1 + length * _backtracks(length) // _PER_BACKTRACK_STEP
 
     def matches(self, text: str) -> bool:
@@ -83,8 +83,8 @@ def making_cost(expression: str) -> int:
     """Return about how many microseconds it takes at most to make an expression ready."""
     if len(expression) > _LONGEST:
         return 0  # nobody will
-    places = min(_places(expression), _MOST_PLACES)
-    return 200 + places * (_WIDE_COST if _WIDE.search(expression) else 1)
+    states = min(_states(expression), _MOST_STATES)
+    return 200 + states * (_WIDE_COST if _WIDE.search(expression) else 1)
 
 
 @lru_cache(maxsize=256)
@@ -93,7 +93,7 @@ def pattern(expression: str) -> Pattern:
     return Pattern(expression)
 
 
-def _places(expression: str) -> int:
+def _states(expression: str) -> int:
     """Return how many characters an expression stands for, with all its repetitions, at most."""
     if len(expression) > _LONGEST:
         return len(expression)

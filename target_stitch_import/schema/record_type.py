@@ -258,11 +258,11 @@ def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
             excludes_least="exclusiveMinimum" in rules,
             excludes_most="exclusiveMaximum" in rules,
         )
-        return _Kind(Raw, Numbers(_places(rules.get("multipleOf")), bounds, null))
+        return _Kind(Raw, Numbers(_decimals_of(rules.get("multipleOf")), bounds, null))
     return None
 
 
-def _places(step: Any) -> int | None:
+def _decimals_of(step: Any) -> int | None:
     """Return how many digits multiples of a power of ten have behind the point."""
     if step is None:
         return None

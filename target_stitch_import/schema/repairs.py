@@ -134,7 +134,7 @@ def _is_real(match: re.Match[str]) -> bool:
     return match["time"] is None or respelled(f"{moment}T{match['time']}", "Z") is not None
 
 
-def told(path: Iterable[str | int], root: Node) -> str:
+def shown_path(path: Iterable[str | int], root: Node) -> str:
     """Return the pointer as it may be told: without indices, and `*` for names that are data."""
     nodes = same_value(root)
     shown: list[str] = []

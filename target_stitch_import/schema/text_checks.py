@@ -80,9 +80,9 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers within bounds with no more than `places` behind the point, or null where `null`."""
+    """Numbers within bounds with no more than `decimals` behind the point, or null where `null`."""
 
-    places: int | None
+    decimals: int | None
     bounds: Bounds
     null: bool
     _certain: set[bytes] = field(default_factory=set, init=False, compare=False)
@@ -111,10 +111,10 @@ class Numbers:
         return self.bounds.hold(farthest) and self.bounds.hold(0)
 
     def _is_plain(self, shape: bytes) -> bool:
-        """Tell whether a shape is that of a number without exponent, and has few enough places."""
+        """Tell whether a shape is that of a number without exponent, and has few enough decimals."""
         whole, _, fraction = shape.removeprefix(b"-").partition(b".")
         is_number = bool(whole) and not (whole + fraction).strip(b"0")
-        return is_number and (self.places is None or len(fraction) <= self.places)
+        return is_number and (self.decimals is None or len(fraction) <= self.decimals)
 
     def _are_right(
         self, texts: Sequence[bytes], shapes: Sequence[bytes], doubtful: set[bytes]
@@ -136,5 +136,5 @@ class Numbers:
             number = exact_decimal(text.decode("ascii"))
         except (ValueError, UnicodeError):
             return False
-        step = None if self.places is None else Decimal((0, (1,), -self.places))
+        step = None if self.decimals is None else Decimal((0, (1,), -self.decimals))
         return self.bounds.hold(number) and (step is None or is_multiple(number, step))

@@ -112,7 +112,7 @@ class MalformedRecord:
     field: str = ""
     """Which value is at fault, as a JSON pointer; empty where it is the whole."""
     time_extracted: str | None = None
-    mended: RecordMessage | None = None
+    repaired_record: RecordMessage | None = None
     """The record once it is repaired, where that made it JSON."""
     repaired: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     """The paths to the values that were repaired for that, each with what was done."""

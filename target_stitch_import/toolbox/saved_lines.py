@@ -11,14 +11,14 @@ from msgspec import UNSET, Raw, UnsetType
 from target_stitch_import.batching.payload import BodyPrefix, Span
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.run.dead_letter import ACTIVATE_VERSION, ACTIVATED, UPSERT
-from target_stitch_import.schema.texts import repaired_text
+from target_stitch_import.schema.raw_flaws import repaired_text
 from target_stitch_import.singer.origin import origin
 from target_stitch_import.singer.outline import record_defect
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from target_stitch_import.schema.texts import Repair
+    from target_stitch_import.schema.raw_flaws import Repair
     from target_stitch_import.singer.origin import BatchFile
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from target_stitch_import.batching.gathering import GATHERED_SHARE
+from target_stitch_import.batching.gathering import GATHERED_DIVISOR
 from target_stitch_import.errors import InputError
 from target_stitch_import.singer.messages import (
     MalformedRecord,
@@ -188,7 +188,7 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
     fill()
     assert 55 < number < 100
     # What is checked is held twice, until the last record of its chunk is.
-    assert of.held_bytes < 102_000 + 100_000 // GATHERED_SHARE
+    assert of.held_bytes < 102_000 + 100_000 // GATHERED_DIVISOR
     first, second = take(of)
     assert (first.stream, second.stream) == ("c", "b")
     fill()

@@ -81,14 +81,14 @@ def test_an_activation_that_replaces_a_version_that_lacks_a_record_is_noted(
     of.lacks("people", 7)
     feed(of, [schema(), activate(version)])
     (sent,) = take(of)
-    assert not of.to_note
+    assert not of.replacements_to_record
     settle(of, sent)
-    assert [each.version for each in of.to_note if each.activated] == noted
-    of.to_note.clear()
+    assert [each.version for each in of.replacements_to_record if each.activated] == noted
+    of.replacements_to_record.clear()
     feed(of, [activate(9), activate(10)])
     while batches := take(of):
         settle(of, *batches)
-    assert [each.version for each in of.to_note] == [] if noted else [9]
+    assert [each.version for each in of.replacements_to_record] == [] if noted else [9]
 
 
 def test_an_activation_before_the_bad_record_is_sent() -> None:

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from target_stitch_import.batching.examining import Repaired
+from target_stitch_import.batching.examining import RepairCount
 from target_stitch_import.batching.malformed import with_repairs
 from target_stitch_import.local.api import date_times as service
 from target_stitch_import.schema.checks import Passed, RecordCheck
 from target_stitch_import.schema.date_times import are_date_times, is_date_time, respelled
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-from target_stitch_import.schema.texts import repaired_text
+from target_stitch_import.schema.raw_flaws import repaired_text
 from target_stitch_import.singer.messages import MessageLines
 from target_stitch_import.singer.reader import Reader
 from tests.support.pipelines import take
@@ -224,7 +224,7 @@ def test_a_record_that_is_no_json_goes_on_once_it_is_repaired() -> None:
     (batch,) = take(of)
     assert b'"data":{"f": null ,"n":1.10}' in batch.body
     assert b"00:00:00.000000Z" in batch.body
-    assert list(of.repaired) == [Repaired("s", "/f", "nan_to_null", 1)]
+    assert list(of.repaired) == [RepairCount("s", "/f", "nan_to_null", 1)]
 
 
 def test_a_repair_that_does_not_help_is_named_and_the_tap_s_own_text_set_aside() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _Edit: TypeAlias = tuple[bytes, bytes]
 
 
-class Columns:
+class DateTimeColumns:
     """Columns of date-times in JSON lists of messages, each with its record in `data`.
 
     `places` has for each column what it is to the rewriter.

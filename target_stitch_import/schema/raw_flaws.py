@@ -50,7 +50,7 @@ class Flaw:
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
+class RepairedText:
     """A text, the values that were repaired in it and how, and the first flaw that is left."""
 
     text: bytes
@@ -58,7 +58,7 @@ class Repaired:
     left: Flaw | None
 
 
-def repaired_text(text: bytes, repairs: Collection[str]) -> Repaired:
+def repaired_text(text: bytes, repairs: Collection[str]) -> RepairedText:
     """Repair a record's text as far as `repairs` ask for it; names of members stay."""
     pieces: list[bytes] = []
     changes: dict[Repair, None] = {}
@@ -72,7 +72,7 @@ def repaired_text(text: bytes, repairs: Collection[str]) -> Repaired:
         position = flaw.end
         changes[flaw.path, flaw.repair] = None
     pieces.append(text[position:])
-    return Repaired(b"".join(pieces), list(changes), left)
+    return RepairedText(b"".join(pieces), list(changes), left)
 
 
 @dataclass(slots=True)

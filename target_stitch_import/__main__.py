@@ -50,7 +50,7 @@ def _run(imported: Callable[[], Callable[[], None]]) -> None:
         _end_at_once_without_memory(end)
         raise
     finally:
-        _let_go_of_stderr()
+        _drop_stderr()
 
 
 def _end_at_once_without_memory(end: SystemExit) -> None:
@@ -67,7 +67,7 @@ def _end_at_once_without_memory(end: SystemExit) -> None:
         os._exit(ResourceError.exit_status)
 
 
-def _let_go_of_stderr() -> None:
+def _drop_stderr() -> None:
     """Forget a stderr that nobody reads: Python would end with a status of its own for it."""
     try:
         if sys.stderr:

@@ -24,7 +24,7 @@ from target_stitch_import.errors import (
 from target_stitch_import.file_contents import BODIES, LETTERS, SUMMARY
 from target_stitch_import.files import (
     Files,
-    Use,
+    FileUse,
     configurations,
     database,
     output_streams,
@@ -57,14 +57,14 @@ if TYPE_CHECKING:
     from target_stitch_import.config.settings import Settings
     from target_stitch_import.report.summary import Summary
     from target_stitch_import.report.terminal import Terminal
-    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.dead_letter import DeadLetterSink
     from target_stitch_import.run.sender import Transport
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RunOptions:
     """What the command line says beside the settings; `terminal` is one for a live line."""
 
     dry_run: bool = False
@@ -84,7 +84,7 @@ class DryRun:
         """Do nothing."""
 
 
-def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: IO[bytes]) -> int:
+def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states: IO[bytes]) -> int:
     """Deliver everything that `tap_output` holds; write the states earned to `states`.
 
     Returns:
@@ -104,22 +104,22 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
         return run.lines_read
 
 
-def _files(settings: Settings, options: Options, source: Source, states: IO[bytes]) -> Files:
+def _files(settings: Settings, options: RunOptions, source: Source, states: IO[bytes]) -> Files:
     """Return all files that the run uses; a dry one is refused what a real one would be."""
     uses = [
         *configurations(options.config_paths),
         *log_files(os.environ),
-        Use("the input", source.descriptor),
+        FileUse("the input", source.descriptor),
         *output_streams(states),
     ]
     if settings.batch_root:
-        uses.append(Use("setting `batch_root`", settings.batch_root))
+        uses.append(FileUse("setting `batch_root`", settings.batch_root))
     if settings.dead_letters:
-        uses.append(Use("setting `dead_letter_path`", settings.dead_letters, LETTERS))
+        uses.append(FileUse("setting `dead_letter_path`", settings.dead_letters, LETTERS))
     if settings.summary_path:
-        uses.append(Use("setting `summary_path`", settings.summary_path, SUMMARY))
+        uses.append(FileUse("setting `summary_path`", settings.summary_path, SUMMARY))
     if options.output_path:
-        uses.append(Use("option `--output-file`", options.output_path, BODIES))
+        uses.append(FileUse("option `--output-file`", options.output_path, BODIES))
     if settings.starts_local_api:
         uses += database("setting `local_database`", settings.local_database)
     return Files(uses)
@@ -143,7 +143,7 @@ def _with_descriptors(settings: Settings) -> Settings:
 class _Assembly:
     """A run put together from its settings and the command line; `stack` closes its parts."""
 
-    def __init__(self, settings: Settings, options: Options, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, options: RunOptions, stack: ExitStack) -> None:
         self._settings = settings
         self._options = options
         self._stack = stack
@@ -155,7 +155,7 @@ class _Assembly:
     def run(self, source: Source, states: IO[bytes], files: Files) -> Run:
         """Return the run, of which all parts are open."""
         settings, options = self._settings, self._options
-        shelf, versions = self._shelf()
+        dead_letters, versions = self._dead_letters()
         output = OutputFile(options.output_path) if options.output_path else None
         if output:
             self._stack.callback(output.close)
@@ -167,7 +167,7 @@ class _Assembly:
         sender = Sender(
             self._transports(),
             SenderRules(settings.requests_at_once, settings.max_retry_seconds),
-            shelf,
+            dead_letters,
             wakeup.wake,
             self._observer.trouble,
         )
@@ -178,7 +178,7 @@ class _Assembly:
             observer=self._observer,
             wakeup=wakeup,
             sender=sender,
-            dead_letters=shelf,
+            dead_letters=dead_letters,
             mapper=self._mapper,
             repairs=tuple(settings.repairs),
             output=output,
@@ -198,7 +198,7 @@ class _Assembly:
             exit_status=failed.exit_status if failed else 0,
             error=str(failed) if failed else None,
             rejected=rejected,
-            run=run.standing(),
+            run=run.snapshot(),
         )
         try:
             self._report(self._observer.summary(run.pipeline.counts(), ending))
@@ -228,9 +228,9 @@ class _Assembly:
             write_summary(self._settings.summary_path, summary)
 
     @property
-    def _closing_context(self) -> closing.Setting:
+    def _closing_context(self) -> closing.ClosingContext:
         settings, options = self._settings, self._options
-        return closing.Setting(
+        return closing.ClosingContext(
             settings.dead_letters,
             settings.local_database if settings.starts_local_api else None,
             options.dry_run,
@@ -244,11 +244,11 @@ class _Assembly:
         else:
             # METRIC lines would scroll the live line away.
             progress, metrics = Progress.live(options.terminal, done), None
-        # A dry run's shelf tells of each record.
+        # A dry run's dead letters tell of each record.
         path = None if options.dry_run else settings.dead_letters
         return RunObserver(progress, metrics, path, settings.max_retry_seconds)
 
-    def _shelf(self) -> tuple[Shelf, set[tuple[str, int]]]:
+    def _dead_letters(self) -> tuple[DeadLetterSink, set[tuple[str, int]]]:
         """Return where bad records go, and the tables and versions that lack some already."""
         path, limit = self._settings.dead_letters, self._settings.dead_letter_limit
         if path is None:

@@ -160,7 +160,7 @@ _OVERRIDES = {
 
 def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -> None:
     with EndAtOnce():
-        from target_stitch_import.app import Options, deliver  # noqa: PLC0415 - not for --help
+        from target_stitch_import.app import RunOptions, deliver  # noqa: PLC0415 - not for --help
 
     source = input_file or (sys.stdin.buffer if sys.stdin else None)
     if source is None:
@@ -170,7 +170,7 @@ def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -
     if sys.stdout is None:
         raise OutputError("Stdout is closed, so no state can be written.")
     gc.set_threshold(GC_THRESHOLD)
-    deliver(settings, Options(**options), source, sys.stdout.buffer)
+    deliver(settings, RunOptions(**options), source, sys.stdout.buffer)
 
 
 def main() -> NoReturn:

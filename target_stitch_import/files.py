@@ -32,7 +32,7 @@ _FILE_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class FileUse:
     """A file and what it is used for.
 
     Args:
@@ -65,7 +65,7 @@ class Use:
 class Files:
     """All files of a run."""
 
-    uses: Sequence[Use]
+    uses: Sequence[FileUse]
 
     def check(self) -> None:
         """Refuse what cannot work, without changing anything.
@@ -74,7 +74,7 @@ class Files:
             ConfigurationError: Two uses are one file and one of them writes, or a file is none
                 that may be written; the text names the settings.
         """
-        known: dict[tuple[int, int, str], list[Use]] = {}
+        known: dict[tuple[int, int, str], list[FileUse]] = {}
         for use in self.uses:
             if (identity := _identity(use)) is not None:
                 known.setdefault(identity, []).append(use)
@@ -94,7 +94,7 @@ class Files:
 
         Paths are resolved again: their files may exist by now.
         """
-        identity = _identity(Use("", descriptor))
+        identity = _identity(FileUse("", descriptor))
         uses = (use for use in self.uses if use.writes and _identity(use) == identity)
         return next((use.name for use in uses), None)
 
@@ -108,32 +108,32 @@ def descriptor_of(stream: object) -> int | None:
     return number
 
 
-def configurations(paths: Sequence[str]) -> list[Use]:
+def configurations(paths: Sequence[str]) -> list[FileUse]:
     """Return what `--config` has read."""
     return [
-        Use("`.env`", ".env") if path == "ENV" else Use("the configuration", path) for path in paths
+        FileUse("`.env`", ".env") if path == "ENV" else FileUse("the configuration", path) for path in paths
     ]
 
 
-def output_streams(states: object) -> list[Use]:
+def output_streams(states: object) -> list[FileUse]:
     """Return where `states`, or what a command answers, and messages for people go."""
     return [
-        Use("stdout", descriptor_of(states), is_output_stream=True),
-        Use("stderr", descriptor_of(sys.stderr), is_output_stream=True),
+        FileUse("stdout", descriptor_of(states), is_output_stream=True),
+        FileUse("stderr", descriptor_of(sys.stderr), is_output_stream=True),
     ]
 
 
-def database(role: str, path: str) -> list[Use]:
+def database(role: str, path: str) -> list[FileUse]:
     """Return what DuckDB uses for the database at `path`: it deletes a journal it cannot read."""
-    return [Use(role, path, DATABASE), Use(f"the journal of {role}", f"{path}.wal", JOURNAL)]
+    return [FileUse(role, path, DATABASE), FileUse(f"the journal of {role}", f"{path}.wal", JOURNAL)]
 
 
-def _clash(one: Use, other: Use) -> bool:
+def _clash(one: FileUse, other: FileUse) -> bool:
     # `> log 2>&1` is the shell's way to say that both are meant to be in one file.
     return (one.writes or other.writes) and not (one.is_output_stream and other.is_output_stream)
 
 
-def _identity(use: Use) -> tuple[int, int, str] | None:
+def _identity(use: FileUse) -> tuple[int, int, str] | None:
     """Return what tells a file from all others; None for what is no regular file, or nowhere.
 
     A file that is still to be made is told by its folder and its name in there.
@@ -183,7 +183,7 @@ def _os_error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def _check_file(use: Use, path: str) -> None:
+def _check_file(use: FileUse, path: str) -> None:
     try:
         status = os.stat(path)  # noqa: PTH116 - as text, with all that it has
         if not stat.S_ISREG(status.st_mode):
@@ -197,7 +197,7 @@ def _check_file(use: Use, path: str) -> None:
         _refuse_path(use, error)
 
 
-def _check_content(use: Use, path: str, content: FileKind) -> None:
+def _check_content(use: FileUse, path: str, content: FileKind) -> None:
     file = os.open(path, content.flags | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         size = os.fstat(file).st_size
@@ -214,7 +214,7 @@ def _check_content(use: Use, path: str, content: FileKind) -> None:
         )
 
 
-def _check_folder(use: Use, path: str) -> None:
+def _check_folder(use: FileUse, path: str) -> None:
     import tempfile  # noqa: PLC0415 - only for a file that is new
 
     try:
@@ -226,7 +226,7 @@ def _check_folder(use: Use, path: str) -> None:
         _refuse_path(use, error)
 
 
-def _refuse_type(use: Use, mode: int) -> NoReturn:
+def _refuse_type(use: FileUse, mode: int) -> NoReturn:
     found = _FILE_TYPES.get(stat.S_IFMT(mode), "something special")
     raise ConfigurationError(
         f"{_opening(use)} cannot be used: it is {found}, not a regular file. Give the path of a "
@@ -234,14 +234,14 @@ def _refuse_type(use: Use, mode: int) -> NoReturn:
     )
 
 
-def _refuse_path(use: Use, error: OSError) -> NoReturn:
+def _refuse_path(use: FileUse, error: OSError) -> NoReturn:
     raise ConfigurationError(
         f"{_opening(use)} cannot be used: {error.strerror}. Give a path to a readable and writable "
         "file in an existing folder."
     ) from None
 
 
-def _opening(use: Use) -> str:
+def _opening(use: FileUse) -> str:
     """Return the name as a sentence begins with it."""
     return use.name[0].upper() + use.name[1:]
 

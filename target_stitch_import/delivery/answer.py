@@ -66,7 +66,7 @@ class End(Enum):
 
     FRAMED = "to the end that its headers announce"
     CLOSED = "to the end of the connection, which need not be its own"
-    NOT_READ = "as far as an answer is read at all"
+    TRUNCATED = "up to the size limit"
 
 
 class Content(Enum):
@@ -114,7 +114,7 @@ def content_of(body: bytes, end: End) -> Content:
         if not opening and end is not End.FRAMED:
             return Content.UNCLEAR
         return _FOREIGN.get(opening, Content.TEXT)  # whatever else there is to it
-    members = _members(body) if end is not End.NOT_READ else None
+    members = _members(body) if end is not End.TRUNCATED else None
     if members is None:
         return Content.UNCLEAR
     # A name may stand there twice.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from target_stitch_import.batching.set_aside import SetAside
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
-    Rejected,
+    BodyRefused,
     Stop,
     TooLarge,
     TryAgain,
@@ -25,7 +25,7 @@ from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.delivery.tolerance import Judgement
+    from target_stitch_import.delivery.tolerance import RefusalRate
 
 LEAST_LEARNED_BYTES = 1_000
 LEAST_LEFT_SECONDS = 0.001
@@ -139,7 +139,7 @@ class DeliveryRules:
 Delivery: TypeAlias = Generator[Step, Outcome | None, None]
 
 
-def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Delivery:
+def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalRate) -> Delivery:
     """See `batch` through: whole where the service takes it, else in ever smaller parts.
 
     Raises:
@@ -154,10 +154,10 @@ def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Deliver
         verdict = yield from until_answered(part, rules)
         if isinstance(verdict, Acknowledged):
             hints_are_right &= part is not suspect
-            judgement.accepted(part.count)
+            refusals.note_accepted(part.count)
             yield Settled(part)
         elif part.count == 1:
-            refused.append((part, _refused(part, verdict, rules, judgement)))
+            refused.append((part, _refused(part, verdict, rules, refusals)))
         elif isinstance(verdict, TooLarge):
             yield LimitLearned(max(part.size // 2, LEAST_LEARNED_BYTES))
             waiting.extend(reversed(part.split(part.count // 2)))
@@ -174,7 +174,7 @@ def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Deliver
 
 def until_answered(
     part: AnyPart, rules: DeliveryRules
-) -> Generator[Attempt[AnyPart] | Wait, Outcome | None, Acknowledged | Rejected | TooLarge]:
+) -> Generator[Attempt[AnyPart] | Wait, Outcome | None, Acknowledged | BodyRefused | TooLarge]:
     """Send one body until there is a final verdict.
 
     Raises:
@@ -210,7 +210,7 @@ def until_answered(
 
 
 def _refused(
-    part: Batch, verdict: Rejected | TooLarge, rules: DeliveryRules, judgement: Judgement
+    part: Batch, verdict: BodyRefused | TooLarge, rules: DeliveryRules, refusals: RefusalRate
 ) -> SetAside:
     """Return the one record of `part` to be set aside, unless that ends the run."""
     message = next(part.messages())
@@ -226,9 +226,10 @@ def _refused(
             f"{where}: the Import API refuses a record of stream {stream}: "
             f"{verdict.reason}. {rules.hints.refused}".rstrip()
         )
-    if judgement.condemns_all():
+    refusals.note_refused()
+    if refusals.is_systemic:
         raise InputError(
-            f"{where}: the Import API refused too many records in a row ({judgement} so far), the "
+            f"{where}: the Import API refused too many records in a row ({refusals} so far), the "
             f"last one of stream {stream}: {verdict.reason}. The problem seems to affect all "
             "records, so the run stops instead of setting them aside."
         )

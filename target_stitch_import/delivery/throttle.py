@@ -40,10 +40,10 @@ class Throttle:
         """Note that a request goes out."""
         self._in_flight += 1
 
-    def leave(self, *, well: bool, seconds: float) -> None:
-        """Note that a request was answered after `seconds`, well or not."""
+    def leave(self, *, succeeded: bool, seconds: float) -> None:
+        """Note that a request was answered after `seconds`, and whether well."""
         self._in_flight -= 1
-        if not well:
+        if not succeeded:
             self._failures += 1
             self._limit = max(1.0, self._limit / 2)
             return

@@ -1,4 +1,4 @@
-"""How many bad records a run puts up with, those that it finds and those that the service refuses.
+"""How many bad records a run tolerates, those that it finds and those that the service refuses.
 
 Law: the limit of records set aside is of a whole run. When the service refuses record after record,
 the fault is not in single records, and the run ends; those refused first may have been set aside
@@ -22,7 +22,7 @@ REFUSED_SHARE = 0.01
 REFUSED_SHARE_OF_AT_LEAST = 1_000
 
 
-class Judgement:
+class RefusalRate:
     """Tells bad records from a service that refuses everything; one for all deliveries of a run."""
 
     def __init__(self) -> None:
@@ -30,19 +30,23 @@ class Judgement:
         self._refused = 0
         self._messages = 0
 
-    def accepted(self, count: int) -> None:
+    def __str__(self) -> str:
+        return f"{self._refused:,} of {self._messages:,}"
+
+    def note_accepted(self, count: int) -> None:
         """Note that the service took `count` messages."""
         self._in_a_row = 0
         self._messages += count
 
-    def __str__(self) -> str:
-        return f"{self._refused:,} of {self._messages:,}"
-
-    def condemns_all(self) -> bool:
-        """Note one more lone record refused; tell whether that is too many."""
+    def note_refused(self) -> None:
+        """Note that the service refused a lone record."""
         self._in_a_row += 1
         self._refused += 1
         self._messages += 1
+
+    @property
+    def is_systemic(self) -> bool:
+        """Tell whether so many were refused that the fault is not in single records."""
         return self._in_a_row >= LONE_REFUSALS_IN_A_ROW or (
             self._messages >= REFUSED_SHARE_OF_AT_LEAST
             and self._refused > REFUSED_SHARE * self._messages

@@ -55,7 +55,7 @@ class TooLarge:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class BodyRefused:
     """The service refuses what the body holds; `record` is the index that it names, if any."""
 
     reason: str
@@ -69,7 +69,7 @@ class Stop:
     error: TargetError
 
 
-Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | Rejected | Stop
+Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | BodyRefused | Stop
 
 
 def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
@@ -104,7 +104,7 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
     if status == 413:
         return TooLarge(said)
     if status in _REFUSED_CONTENT:
-        return Rejected(said, _named_record(words))
+        return BodyRefused(said, _named_record(words))
     return Stop(_final_error(status, said, words))
 
 

@@ -161,7 +161,7 @@ def serve(*, stop_with_stdin: bool, **given: Any) -> None:
 def _check_files(options: Options) -> None:
     """Refuse files that cannot be served from, before one is opened."""
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
-    from target_stitch_import.files import Files, Use, database, output_streams  # noqa: PLC0415
+    from target_stitch_import.files import Files, FileUse, database, output_streams  # noqa: PLC0415
 
     read = {
         "--accounts": options.accounts,
@@ -172,7 +172,7 @@ def _check_files(options: Options) -> None:
         pair = {f"{name} of --tls-self-signed": options.tls_self_signed / name for name in PAIR}
         read |= pair
     uses = [
-        Use(f"option `{name}`", str(path), must_be_regular=True)
+        FileUse(f"option `{name}`", str(path), must_be_regular=True)
         for name, path in read.items()
         if path
     ]

@@ -38,7 +38,7 @@ _GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ClosingContext:
     """What a run's end is told from, besides its summary; `database` is that of `region: local`."""
 
     dead_letter_path: str | None = None
@@ -58,7 +58,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextCommand:
     """A command that a user may want next, and what for."""
 
     purpose: str
@@ -66,27 +66,27 @@ class Step:
 
 
 def tell(
-    summary: Summary, setting: Setting, logger: logging.Logger, terminal: Terminal | None
+    summary: Summary, context: ClosingContext, logger: logging.Logger, terminal: Terminal | None
 ) -> None:
     """Tell people what the run did."""
-    for text in warnings(summary, setting):
+    for text in warnings(summary, context):
         logger.warning("%s", text)
     if terminal:
-        terminal.show(["", *screen(summary, setting, terminal.columns)])
+        terminal.show(["", *screen(summary, context, terminal.columns)])
         return
-    for text in [*_sentences(summary, setting.done), *_overview(summary, setting)]:
+    for text in [*_sentences(summary, context.done), *_overview(summary, context)]:
         logger.info("%s", text)
-    for step in steps(summary, setting):
+    for step in steps(summary, context):
         logger.info("%s: %s", step.purpose, step.command)
 
 
-def screen(summary: Summary, setting: Setting, columns: int) -> list[str]:
+def screen(summary: Summary, context: ClosingContext, columns: int) -> list[str]:
     """Return the lines of a terminal: a table where there is room for one, and what follows."""
-    rows = table(summary, setting.done, columns) if summary.streams else []
+    rows = table(summary, context.done, columns) if summary.streams else []
     if any(width(row) > columns for row in rows):
-        rows = _wrapped(_sentences(summary, setting.done), columns)
-    lines = [*rows, "", *_wrapped(_overview(summary, setting), columns)]
-    for step in steps(summary, setting):
+        rows = _wrapped(_sentences(summary, context.done), columns)
+    lines = [*rows, "", *_wrapped(_overview(summary, context), columns)]
+    for step in steps(summary, context):
         # A command stays in one line, so that it can be copied.
         lines += ["", *_wrapped([f"{step.purpose}:"], columns), f"  {step.command}"]
     return lines
@@ -106,17 +106,17 @@ def _wrapped(texts: Iterable[str], columns: int) -> list[str]:
     return lines
 
 
-def warnings(summary: Summary, setting: Setting) -> Iterator[str]:
+def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
     """Yield what is wrong with some of the data, though the run went on."""
     aside = {name: each.set_aside_reasons for name, each in summary.streams.items()}
-    verb = "would be set aside" if setting.dry_run else "set aside"
+    verb = "would be set aside" if context.dry_run else "set aside"
     for stream, reason, count in _most(aside):
         yield f"Stream {stream}: {counted(count, 'record')} {verb}: {reason}"
-    if summary.set_aside and setting.dead_letter_path and not setting.dry_run:
+    if summary.set_aside and context.dead_letter_path and not context.dry_run:
         are = "is" if summary.set_aside == 1 else "are"
         yield (
             f"{counted(summary.set_aside, 'record')} {are} set aside in "
-            f"{setting.dead_letter_path} and not delivered. Repair them there, "
+            f"{context.dead_letter_path} and not delivered. Repair them there, "
             "then send them with `stitch-import replay`"
         )
     for table_name, reason, count in _most(summary.rejected):
@@ -125,21 +125,21 @@ def warnings(summary: Summary, setting: Setting) -> Iterator[str]:
         yield (
             f"{counted(summary.rejected_rows, 'row')} rejected while loading: acknowledged, but "
             "not in their tables. `_sdc_rejected` lists them with reasons: stitch-import tables "
-            f"--database {shlex.quote(setting.database or '')}"
+            f"--database {shlex.quote(context.database or '')}"
         )
 
 
-def steps(summary: Summary, setting: Setting) -> Iterator[Step]:
+def steps(summary: Summary, context: ClosingContext) -> Iterator[NextCommand]:
     """Yield what a user may want to do next."""
-    if setting.dry_run:
+    if context.dry_run:
         return
-    if setting.database:
-        database = shlex.quote(setting.database)
-        yield Step("To see the tables", f"stitch-import tables --database {database}")
-    path = setting.dead_letter_path
+    if context.database:
+        database = shlex.quote(context.database)
+        yield NextCommand("To see the tables", f"stitch-import tables --database {database}")
+    path = context.dead_letter_path
     if summary.set_aside and path:
-        replay = f"stitch-import replay{setting.configuration} {shlex.quote(path)}"
-        yield Step("To send the repaired dead letters", replay)
+        replay = f"stitch-import replay{context.configuration} {shlex.quote(path)}"
+        yield NextCommand("To send the repaired dead letters", replay)
 
 
 def table(summary: Summary, done: str, columns: int) -> list[str]:
@@ -215,9 +215,9 @@ def _counts(stream: StreamSummary, done: str) -> str:
     return told + (f", {counted(stream.retries, 'request')} repeated" if stream.retries else "")
 
 
-def _overview(summary: Summary, setting: Setting) -> Iterator[str]:
+def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
     """Yield what is to be said of the run as a whole, a sentence each."""
-    if setting.dry_run:  # nothing was on its way, so no times and no rates
+    if context.dry_run:  # nothing was on its way, so no times and no rates
         yield (
             f"{counted(summary.records_acknowledged, 'record')} would be sent, "
             f"{size(summary.bytes)} in {counted(summary.batches, 'batch')}. Nothing was sent: this "

@@ -11,14 +11,14 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import quoted
-from target_stitch_import.report.terminal import Line, Part
+from target_stitch_import.report.terminal import Line, LinePart
 from target_stitch_import.report.words import ACKNOWLEDGED, elapsed, rate, size
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from target_stitch_import.report.stats import Outage, Vitals
+    from target_stitch_import.report.stats import Outage, Sample
     from target_stitch_import.report.terminal import Terminal
 
 LIVE_SECONDS = 0.25
@@ -26,7 +26,7 @@ LOG_SECONDS = 30.0
 _LIVE_WINDOW_SECONDS = 5.0
 """A live rate is that of the last few seconds: steady enough to read."""
 _CLOCK_FROM_SECONDS = 90
-WAITING = Part("waiting for a tap on stdin", "waiting for a tap on stdin")
+WAITING = LinePart("waiting for a tap on stdin", "waiting for a tap on stdin")
 
 
 class Progress:
@@ -57,7 +57,7 @@ class Progress:
         self._streams: set[str] = set()
         self._busiest = ""
         self._busiest_until = 0.0
-        self._past: deque[Vitals] = deque()
+        self._past: deque[Sample] = deque()
 
     @classmethod
     def live(cls, terminal: Terminal, done: str) -> Progress:
@@ -77,31 +77,31 @@ class Progress:
         self._streams.add(stream)
 
     def tell(
-        self, vitals: Vitals, state_age_seconds: float | None, urgent: Part | None = None
+        self, sample: Sample, state_age_seconds: float | None, urgent: LinePart | None = None
     ) -> None:
         """Show how it is now: what is `urgent` first.
 
         `state_age_seconds` is None where no state was written yet.
         """
-        if vitals.seconds >= self._busiest_until and self._recent:
+        if sample.seconds >= self._busiest_until and self._recent:
             self._busiest = max(self._recent, key=self._recent.__getitem__)
-            self._busiest_until = vitals.seconds + self._window_seconds
+            self._busiest_until = sample.seconds + self._window_seconds
             self._recent.clear()
         since = self._past[0] if self._past else None
-        self._past.append(vitals)
-        while vitals.seconds - self._past[0].seconds >= self._window_seconds:
+        self._past.append(sample)
+        while sample.seconds - self._past[0].seconds >= self._window_seconds:
             self._past.popleft()
         parts = [
             urgent,
             _state(state_age_seconds),
-            *_figures(vitals, since, self._done),
+            *_figures(sample, since, self._done),
             _streams(len(self._streams), self._busiest),
         ]
         self._show(Line(tuple(part for part in parts if part)))
-        self.due_seconds = vitals.seconds + self._interval_seconds
+        self.due_seconds = sample.seconds + self._interval_seconds
 
 
-def trouble(outage: Outage, now: float) -> Part:
+def trouble(outage: Outage, now: float) -> LinePart:
     """Return what a line says of a service that takes nothing."""
     if outage.status is not None:
         words, brief = f"service answers {outage.status}", f"{outage.status}"
@@ -110,35 +110,35 @@ def trouble(outage: Outage, now: float) -> Part:
     else:
         words, brief = "service does not answer", "no answer"
     if outage.next_try is None:
-        return Part(f"{words}, trying again", f"{brief}, trying again")
+        return LinePart(f"{words}, trying again", f"{brief}, trying again")
     seconds = max(math.ceil(outage.next_try - now), 1)
     when = f"{seconds} s" if seconds < _CLOCK_FROM_SECONDS else elapsed(seconds)
-    return Part(f"{words}, next try in {when}", f"{brief}, retry in {when}")
+    return LinePart(f"{words}, next try in {when}", f"{brief}, retry in {when}")
 
 
-def _state(age_seconds: float | None) -> Part:
+def _state(age_seconds: float | None) -> LinePart:
     if age_seconds is None:
-        return Part("no state yet")
-    return Part(f"state {elapsed(age_seconds)} ago", f"state {elapsed(age_seconds)}")
+        return LinePart("no state yet")
+    return LinePart(f"state {elapsed(age_seconds)} ago", f"state {elapsed(age_seconds)}")
 
 
-def _figures(now: Vitals, since: Vitals | None, done: str) -> list[Part | None]:
+def _figures(now: Sample, since: Sample | None, done: str) -> list[LinePart | None]:
     """Return what is said in numbers; rates are those since `since`, or since the beginning."""
     seconds = now.seconds - (since.seconds if since else 0.0)
     records = now.records - (since.records if since else 0)
     taken_bytes = now.bytes - (since.bytes if since else 0)
     byte_rate = taken_bytes / seconds if seconds else 0.0
     return [
-        Part(f"{now.records:,} {done} in {elapsed(now.seconds)}", f"{now.records:,} {done}"),
-        Part(f"{now.set_aside:,} set aside") if now.set_aside else None,
-        Part(f"{rate(records / seconds if seconds else 0.0)}/s"),
-        Part(f"{size(byte_rate)}/s"),
-        Part(f"{now.in_flight} in flight"),
-        Part(f"{now.retries:,} repeated") if now.retries else None,
+        LinePart(f"{now.records:,} {done} in {elapsed(now.seconds)}", f"{now.records:,} {done}"),
+        LinePart(f"{now.set_aside:,} set aside") if now.set_aside else None,
+        LinePart(f"{rate(records / seconds if seconds else 0.0)}/s"),
+        LinePart(f"{size(byte_rate)}/s"),
+        LinePart(f"{now.in_flight} in flight"),
+        LinePart(f"{now.retries:,} repeated") if now.retries else None,
     ]
 
 
-def _streams(count: int, busiest: str) -> Part | None:
+def _streams(count: int, busiest: str) -> LinePart | None:
     if count > 1:
-        return Part(f"{count:,} streams, most of {quoted(busiest)}")
-    return Part(f"stream {quoted(busiest)}") if count else None
+        return LinePart(f"{count:,} streams, most of {quoted(busiest)}")
+    return LinePart(f"stream {quoted(busiest)}") if count else None

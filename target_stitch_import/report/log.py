@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import ConfigurationError, TargetError, quoted
-from target_stitch_import.files import Files, Use
+from target_stitch_import.files import Files, FileUse
 from target_stitch_import.names import LOG_LEVEL_VARIABLE, LOGGER_NAME
 from target_stitch_import.report.terminal import Terminal, wants_live_line
 
@@ -57,7 +57,7 @@ def _configure(path: str) -> None:
     """
     import yaml  # noqa: PLC0415 - only where there is such a file
 
-    Files([Use(_CONFIGURATION, path, must_be_regular=True)]).check()
+    Files([FileUse(_CONFIGURATION, path, must_be_regular=True)]).check()
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - one call is enough
             given = yaml.safe_load(file)
@@ -81,11 +81,11 @@ def tell_failure(error: TargetError) -> None:
         print(error, file=sys.stderr)  # noqa: T201 - the log is silent
 
 
-def log_files(environment: Mapping[str, str]) -> list[Use]:
+def log_files(environment: Mapping[str, str]) -> list[FileUse]:
     """Return the files that the log needs: its configuration, and those that it is written to."""
     handlers = (*logging.getLogger().handlers, *logging.getLogger(LOGGER_NAME).handlers)
     paths = [each.baseFilename for each in handlers if isinstance(each, logging.FileHandler)]
-    uses = [Use("the log", path, is_output_stream=True) for path in paths]
+    uses = [FileUse("the log", path, is_output_stream=True) for path in paths]
     if path := environment.get("SINGER_SDK_LOG_CONFIG"):
-        uses.append(Use(_CONFIGURATION, path))
+        uses.append(FileUse(_CONFIGURATION, path))
     return uses

@@ -15,7 +15,7 @@ from msgspec import Raw
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.live import WAITING, trouble
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.report.stats import Delivered, History, Reasons, Standing, Traffic, Vitals
+from target_stitch_import.report.stats import Delivered, History, Reasons, LoopSnapshot, Traffic, Sample
 from target_stitch_import.report.summary import (
     ActivationSummary,
     LatencySummary,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from target_stitch_import.report.live import Progress
     from target_stitch_import.report.metrics import Metrics
     from target_stitch_import.report.stats import Outage
-    from target_stitch_import.report.terminal import Part
+    from target_stitch_import.report.terminal import LinePart
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 WARNING_SECONDS = 60.0
@@ -55,7 +55,7 @@ class Ending:
     exit_status: int = 0
     error: str | None = None
     rejected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    run: Standing = field(default_factory=Standing)
+    run: LoopSnapshot = field(default_factory=LoopSnapshot)
 
 
 @dataclass(slots=True)
@@ -146,18 +146,18 @@ class RunObserver:
         if self.metrics:
             self.metrics.processed(batch.stream, seconds, succeeded=succeeded)
 
-    def tick(self, now: float, run: Standing) -> None:
+    def tick(self, now: float, run: LoopSnapshot) -> None:
         """Take a sample, and tell what is due at `now`."""
         if run.last_state is not self._last_state:
             self._last_state, self._last_state_at = run.last_state, now
-        vitals, outage = self._vitals(now, run), run.traffic.availability.outage()
+        sample, outage = self._sample(now, run), run.traffic.availability.outage()
         if now >= self._started + self._history.due_seconds:
-            self._history.add(vitals)
+            self._history.add(sample)
         due = [self._started + self._history.due_seconds]
         if self.progress:
             if now >= self._started + self.progress.due_seconds:
                 state_age = None if run.last_state is None else now - self._last_state_at
-                self.progress.tell(vitals, state_age, _urgent(now, run, outage))
+                self.progress.tell(sample, state_age, _urgent(now, run, outage))
             due.append(self._started + self.progress.due_seconds)
         if self.metrics:
             if now >= self.metrics.due:
@@ -187,9 +187,9 @@ class RunObserver:
         if self.metrics:
             self.metrics.close()
 
-    def _vitals(self, now: float, run: Standing) -> Vitals:
+    def _sample(self, now: float, run: LoopSnapshot) -> Sample:
         traffic = run.traffic
-        return Vitals(
+        return Sample(
             seconds=now - self._started,
             acknowledged=self._acknowledged,
             bytes=self._bytes,
@@ -206,7 +206,7 @@ class RunObserver:
         """Return what the run did, at its end."""
         now, run, traffic = self.clock(), ending.run, ending.run.traffic
         seconds = now - self._started
-        last = self._vitals(now, run)
+        last = self._sample(now, run)
         self._history.add(last)
         streams = {stream: self._stream(stream, count, traffic) for stream, count in counts.items()}
         total = StreamSummary.together(streams.values())
@@ -260,7 +260,7 @@ class RunObserver:
         )
 
 
-def _urgent(now: float, run: Standing, outage: Outage | None) -> Part | None:
+def _urgent(now: float, run: LoopSnapshot, outage: Outage | None) -> LinePart | None:
     """Return what is to be said before all else: nothing comes in, or nothing goes out."""
     if outage:
         return trouble(outage, now)

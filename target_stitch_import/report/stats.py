@@ -106,7 +106,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class Sample:
     """How a run stands at one moment: what came so far, and what is on its way.
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
@@ -138,7 +138,7 @@ class History:
     """
 
     def __init__(self, interval_seconds: float = 0.1, most: int = MAX_SAMPLES) -> None:
-        self.samples: list[Vitals] = []
+        self.samples: list[Sample] = []
         self._interval_seconds = interval_seconds
         self._most = most
 
@@ -147,7 +147,7 @@ class History:
         """When the next sample is wanted, in seconds since the run began."""
         return (self.samples[-1].seconds if self.samples else 0.0) + self._interval_seconds
 
-    def add(self, sample: Vitals) -> None:
+    def add(self, sample: Sample) -> None:
         """Take a sample later than the last."""
         self.samples.append(sample)
         if len(self.samples) > self._most:
@@ -158,7 +158,7 @@ class History:
             self.samples += rest[-1:] if len(rest) % 2 else []
 
 
-def _together(one: Vitals, later: Vitals) -> Vitals:
+def _together(one: Sample, later: Sample) -> Sample:
     return replace(
         later,
         in_flight=max(one.in_flight, later.in_flight),
@@ -260,7 +260,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LoopSnapshot:
     """What the loop alone knows of how a run stands."""
 
     held_bytes: int = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from target_stitch_import.report.stats import Latencies, Vitals
+    from target_stitch_import.report.stats import Latencies, Sample
 
 
 class ActivationSummary(Struct, frozen=True):
@@ -102,7 +102,7 @@ class Series(Struct, frozen=True):
     unavailable_seconds: list[float] = []
 
     @classmethod
-    def of(cls, samples: Sequence[Vitals]) -> Series:
+    def of(cls, samples: Sequence[Sample]) -> Series:
         """Return the samples as columns."""
         return cls(
             [round(each.seconds, 3) for each in samples],

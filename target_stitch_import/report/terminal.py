@@ -42,7 +42,7 @@ def wants_live_line(stream: TextIO | None, environment: Mapping[str, str]) -> bo
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LinePart:
     """One thing that a line says, and how it is said where there is little room."""
 
     words: str
@@ -53,7 +53,7 @@ class Part:
 class Line:
     """What the live line says, the most important part first; `str` is all of it."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[LinePart, ...]
 
     def __str__(self) -> str:
         return _BETWEEN.join(part.words for part in self.parts)

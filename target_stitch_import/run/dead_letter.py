@@ -34,7 +34,7 @@ ACTIVATED = "activated"
 """`action` of the note that a version was activated later and replaces older ones."""
 
 
-class Shelf(Protocol):
+class DeadLetterSink(Protocol):
     """Where messages go that are set aside; from any thread."""
 
     sets_aside: bool

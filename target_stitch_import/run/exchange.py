@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.batching.streams import Notice
     from target_stitch_import.errors import TargetError
-    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.dead_letter import DeadLetterSink
     from target_stitch_import.run.sender import Sender
 
 
@@ -54,7 +54,7 @@ class Exchange:
         self,
         pipeline: Pipeline,
         sender: Sender,
-        dead_letters: Shelf,
+        dead_letters: DeadLetterSink,
         listener: Listener,
         save: Callable[[bytes], None] = lambda _: None,
     ) -> None:

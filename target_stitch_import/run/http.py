@@ -20,7 +20,7 @@ import urllib3
 
 from target_stitch_import.delivery.answer import Answer, Content
 from target_stitch_import.delivery.redaction import shown, words_of
-from target_stitch_import.delivery.verdict import Rejected, Stop, TryAgain, judge
+from target_stitch_import.delivery.verdict import BodyRefused, Stop, TryAgain, judge
 from target_stitch_import.endpoints import is_loopback
 from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
 from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
@@ -177,7 +177,7 @@ class ImportApiClient:
             raise verdict.error
         if isinstance(verdict, TryAgain):
             raise _unanswered(verdict)
-        if not isinstance(verdict, Rejected):
+        if not isinstance(verdict, BodyRefused):
             raise ProtocolError(
                 f"The server at {self._endpoint.base_url} is not the Import API: it accepts an "
                 "empty request. Check `api_url` and proxies."

@@ -20,14 +20,14 @@ from target_stitch_import.errors import (
     TargetError,
     internal_error,
 )
-from target_stitch_import.report.stats import Standing
+from target_stitch_import.report.stats import LoopSnapshot
 from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.exchange import Exchange, Listener
 from target_stitch_import.run.intake import LOOK_SECONDS
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.pipeline import Pipeline
-    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.dead_letter import DeadLetterSink
     from target_stitch_import.run.intake import Intake
     from target_stitch_import.run.maps import StreamMapper
     from target_stitch_import.run.output_file import OutputFile
@@ -50,7 +50,7 @@ class Observer(Listener, Protocol):
     def trouble(self, text: str) -> None:
         """Hear of something that went wrong beside what the run ends with."""
 
-    def tick(self, now: float, run: Standing) -> None:
+    def tick(self, now: float, run: LoopSnapshot) -> None:
         """Hear how the run stands, and set `due` to a later time."""
 
 
@@ -64,7 +64,7 @@ class Run:
     observer: Observer
     wakeup: Wakeup
     sender: Sender
-    dead_letters: Shelf = field(default_factory=NoDeadLetters)
+    dead_letters: DeadLetterSink = field(default_factory=NoDeadLetters)
     mapper: StreamMapper | None = None
     repairs: tuple[str, ...] = ()
     """What is done to records whose text is no JSON; before they are mapped."""
@@ -234,11 +234,11 @@ class Run:
     def _tick(self) -> None:
         now = time.monotonic()
         if now >= self.observer.due:
-            self.observer.tick(now, self.standing())
+            self.observer.tick(now, self.snapshot())
 
-    def standing(self) -> Standing:
+    def snapshot(self) -> LoopSnapshot:
         """Return how the run stands."""
-        return Standing(
+        return LoopSnapshot(
             self.pipeline.held_bytes,
             self.lines_read,
             self.seconds_without_room,

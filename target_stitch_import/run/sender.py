@@ -26,7 +26,7 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
-from target_stitch_import.delivery.tolerance import Judgement
+from target_stitch_import.delivery.tolerance import RefusalRate
 from target_stitch_import.delivery.verdict import TryAgain, Verdict, judge
 from target_stitch_import.errors import TargetError, internal_error
 from target_stitch_import.report.stats import Traffic
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.batching.payload import Batch
     from target_stitch_import.delivery.answer import Answer
-    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.dead_letter import DeadLetterSink
 
 
 class Transport(Protocol):
@@ -97,7 +97,7 @@ class Sender:
         self,
         connect: Callable[[], Transport],
         rules: SenderRules,
-        dead_letters: Shelf,
+        dead_letters: DeadLetterSink,
         wake: Callable[[], None],
         note: Callable[[str], None],
     ) -> None:
@@ -112,9 +112,9 @@ class Sender:
         self._stop = threading.Event()
         self._throttle = Throttle(rules.max_in_flight_requests)
         self._changed = threading.Condition()
-        # Deliveries share the judgement, so one decides at a time.
+        # Deliveries share the rate of refusals, so one decides at a time.
         self._deciding = threading.Lock()
-        self._judgement = Judgement()
+        self._refusals = RefusalRate()
         self._delivery_rules = DeliveryRules(
             rules.max_retry_seconds, dead_letters.sets_aside, random.random, rules.hints
         )
@@ -185,7 +185,7 @@ class Sender:
 
     def _deliver(self, batch: Batch, transport: Transport) -> None:
         """Do what the delivery of `batch` asks for, until it is through."""
-        delivery = deliver(batch, self._delivery_rules, self._judgement)
+        delivery = deliver(batch, self._delivery_rules, self._refusals)
         reply: Outcome | None = None
         while True:
             try:
@@ -224,7 +224,7 @@ class Sender:
         with self._changed:
             self._note_availability(verdict, answer.status, started + seconds)
             allowed = self._throttle.allowed
-            self._throttle.leave(well=not isinstance(verdict, TryAgain), seconds=seconds)
+            self._throttle.leave(succeeded=not isinstance(verdict, TryAgain), seconds=seconds)
             self._changed.notify_all()
             self.traffic.throttle_changes += self._throttle.allowed != allowed
             self._count(attempt, verdict, seconds)

@@ -204,7 +204,7 @@ def read_body(response: urllib3.BaseHTTPResponse, max_bytes: int) -> Body:
         content = _unzipped(content, max_bytes, is_cut=is_too_long)
         is_too_long = is_too_long or len(content) > max_bytes
     if is_too_long:
-        return Body(content, End.NOT_READ)
+        return Body(content, End.TRUNCATED)
     return Body(content, End.FRAMED if is_framed else End.CLOSED)
 
 

@@ -183,7 +183,7 @@ class MessageLines:
     def events(self, line: int, found: list[Any], chunk_bytes: int) -> Iterator[Event]:
         """Yield the events of the messages on consecutive lines."""
         if chunk_bytes:
-            _let_go_of(chunk_bytes, found)
+            _copy_records(chunk_bytes, found)
         for kind, group in groupby(found, type):
             run = list(group)
             if kind is RecordMessage:
@@ -222,7 +222,7 @@ class MessageLines:
         )
 
 
-def _let_go_of(chunk_bytes: int, messages: list[_Message]) -> None:
+def _copy_records(chunk_bytes: int, messages: list[_Message]) -> None:
     """Copy the records of a chunk where they are a small part of what they would keep in memory.
 
     For example, between them are long STATE messages or unknown members.

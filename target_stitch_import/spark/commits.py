@@ -14,7 +14,7 @@ DRIVER = -1
 
 
 @dataclass(slots=True)
-class Arrived(WriterCommitMessage):
+class PartitionCommit(WriterCommitMessage):
     """One partition is acknowledged, but for the records set aside in the file `letters`."""
 
     partition: int

@@ -26,13 +26,13 @@ from target_stitch_import.report.summary import (
     write_summary,
 )
 from target_stitch_import.spark import letters
-from target_stitch_import.spark.commits import DRIVER, Arrived
+from target_stitch_import.spark.commits import DRIVER, PartitionCommit
 from target_stitch_import.spark.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from target_stitch_import.spark.options import Options
+    from target_stitch_import.spark.options import WriteOptions
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 
@@ -41,11 +41,11 @@ _LOGGER = logging.getLogger(LOGGER_NAME)
 class Job:
     """One write, or one micro-batch of a stream."""
 
-    options: Options
+    options: WriteOptions
     schema: bytes
     started_at: datetime
 
-    def commit(self, messages: Sequence[Arrived], *, activates: bool) -> None:
+    def commit(self, messages: Sequence[PartitionCommit], *, activates: bool) -> None:
         """Tell of what arrived, and activate the table's version if this write overwrites.
 
         The activation of a version that lacks a record is set aside like the record.
@@ -61,11 +61,11 @@ class Job:
             letters.commit(str(settings.dead_letters), names)
         self._advise(messages)
         summary = self._summary(parts)
-        closing.tell(summary, closing.Setting(settings.dead_letters), _LOGGER, None)
+        closing.tell(summary, closing.ClosingContext(settings.dead_letters), _LOGGER, None)
         if settings.summary_path:
             write_summary(settings.summary_path, summary)
 
-    def abort(self, messages: Sequence[Arrived | None]) -> None:
+    def abort(self, messages: Sequence[PartitionCommit | None]) -> None:
         """Tell which partitions arrived all the same.
 
         Raises:
@@ -88,17 +88,17 @@ class Job:
             again,
         )
 
-    def _activated(self, table_version: int, messages: Sequence[Arrived]) -> Arrived:
+    def _activated(self, table_version: int, messages: Sequence[PartitionCommit]) -> PartitionCommit:
         last = max((each.delivered.last_sequence or 0 for each in messages), default=0)
         is_complete = not any(each.set_aside for each in messages)
-        task = Task(self.options, self.schema, Arrived(DRIVER, attempt=0))
+        task = Task(self.options, self.schema, PartitionCommit(DRIVER, attempt=0))
         try:
             task.activate(table_version, last, is_complete=is_complete)
             return task.finish()
         finally:
             task.close()
 
-    def _advise(self, messages: Sequence[Arrived]) -> None:
+    def _advise(self, messages: Sequence[PartitionCommit]) -> None:
         options = self.options
         filled = sum(1 for each in messages if each.read)
         if options.key_names and not options.sequence_column and filled > 1:
@@ -109,7 +109,7 @@ class Job:
                 f"{filled:,}",
             )
 
-    def _summary(self, parts: Sequence[Arrived]) -> Summary:
+    def _summary(self, parts: Sequence[PartitionCommit]) -> Summary:
         ended = datetime.now(timezone.utc)
         seconds = (ended - self.started_at).total_seconds()
         sums: Counter[str] = Counter()
@@ -161,7 +161,7 @@ _SUMMED = (
 )
 
 
-def _stream(sums: Counter[str], parts: Sequence[Arrived]) -> StreamSummary:
+def _stream(sums: Counter[str], parts: Sequence[PartitionCommit]) -> StreamSummary:
     delivered, reasons = Delivered(), Reasons()
     repaired: dict[str, dict[str, int]] = {}
     for each in parts:

@@ -40,7 +40,7 @@ OF_SPARK = ("checkpointlocation", "queryname")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class WriteOptions:
     """What one write is to do; `settings` are those of the target."""
 
     table: str
@@ -51,7 +51,7 @@ class Options:
     settings: Settings
 
     @classmethod
-    def load(cls, given: Mapping[str, str], environment: Mapping[str, str]) -> Options:
+    def load(cls, given: Mapping[str, str], environment: Mapping[str, str]) -> WriteOptions:
         """Return what `given` says, names in lower case as Spark has them.
 
         Raises:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from target_stitch_import.singer.messages import Event
-    from target_stitch_import.spark.options import Options
+    from target_stitch_import.spark.options import WriteOptions
 
 
 class Partition(BatchFile):
@@ -43,7 +43,7 @@ class Partition(BatchFile):
 class RowReader:
     """Turns the rows of one partition into events."""
 
-    def __init__(self, options: Options, variants: tuple[str, ...], partition: int) -> None:
+    def __init__(self, options: WriteOptions, variants: tuple[str, ...], partition: int) -> None:
         self._options = options
         self._variants = variants
         self._naive_is_utc = options.settings.naive_datetimes == "utc"

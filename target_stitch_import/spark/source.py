@@ -17,9 +17,9 @@ from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, DataSource
 from pyspark.sql.types import TimestampNTZType
 
 from target_stitch_import.errors import ConfigurationError, TargetError, internal_error, quoted
-from target_stitch_import.spark.commits import Arrived
+from target_stitch_import.spark.commits import PartitionCommit
 from target_stitch_import.spark.job import Job, log_to_stderr
-from target_stitch_import.spark.options import Options
+from target_stitch_import.spark.options import WriteOptions
 from target_stitch_import.spark.rows import RowReader, variants
 from target_stitch_import.spark.schemas import json_schema
 from target_stitch_import.spark.task import Task
@@ -67,7 +67,7 @@ class StitchImport(DataSource):
 class _Write:
     """What driver and tasks do for a write, batch or micro-batch."""
 
-    def __init__(self, options: Options, columns: StructType, *, overwrites: bool) -> None:
+    def __init__(self, options: WriteOptions, columns: StructType, *, overwrites: bool) -> None:
         self._options = options
         self._columns = columns
         self._schema = json_schema(columns, nan_to_null="nan_to_null" in options.repairs)
@@ -76,7 +76,7 @@ class _Write:
 
     @classmethod
     def of(cls, given: Any, columns: StructType, *, overwrite: bool) -> _Write:
-        options = Options.load(given, os.environ)
+        options = WriteOptions.load(given, os.environ)
         options.check_mode(overwrite=overwrite)
         options.check_columns(tuple(columns.fieldNames()))
         if options.settings.naive_datetimes == "fail":
@@ -88,18 +88,18 @@ class _Write:
                     )
         return cls(options, columns, overwrites=overwrite)
 
-    def write(self, batches: Iterator[RecordBatch]) -> Arrived:
+    def write(self, batches: Iterator[RecordBatch]) -> PartitionCommit:
         """Deliver a partition."""
         log_to_stderr()
         context = TaskContext.get()
         partition = context.partitionId() if context else 0
         attempt = context.attemptNumber() if context else 0
-        arrived = Arrived(partition, attempt)
+        commit = PartitionCommit(partition, attempt)
         with one_sentence():
             if context and context.getLocalProperty("spark.speculation") == "true":
                 self._options.check_speculation()
             reader = RowReader(self._options, variants(self._columns), partition)
-            task = Task(self._options, self._schema, arrived)
+            task = Task(self._options, self._schema, commit)
         try:
             for rows in batches:  # what goes wrong in here is Spark's to tell
                 with one_sentence():
@@ -111,8 +111,8 @@ class _Write:
             task.close()
         if attempt and not self._options.key_names:
             # An earlier attempt may have sent as much.
-            arrived.possible_duplicates += arrived.delivered.batches
-        return arrived
+            commit.possible_duplicates += commit.delivered.batches
+        return commit
 
     def as_batches(self, rows: Iterator[Row]) -> Iterator[RecordBatch]:
         """Yield the rows that a Spark gives one by one, some at a time."""
@@ -127,13 +127,13 @@ class _Write:
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
         log_to_stderr()
         with one_sentence():
-            arrived = [each for each in messages if isinstance(each, Arrived)]
-            self._job().commit(arrived, activates=self._overwrites)
+            commits = [each for each in messages if isinstance(each, PartitionCommit)]
+            self._job().commit(commits, activates=self._overwrites)
 
     def abort(self, messages: list[WriterCommitMessage | None]) -> None:
         log_to_stderr()
         with one_sentence():
-            self._job().abort([each for each in messages if isinstance(each, Arrived)])
+            self._job().abort([each for each in messages if isinstance(each, PartitionCommit)])
 
     def _job(self) -> Job:
         return Job(self._options, self._schema, self._started_at)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.batching.streams import Notice
     from target_stitch_import.singer.messages import Event
-    from target_stitch_import.spark.commits import Arrived
-    from target_stitch_import.spark.options import Options
+    from target_stitch_import.spark.commits import PartitionCommit
+    from target_stitch_import.spark.options import WriteOptions
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 _HINTS = Hints(
@@ -51,30 +51,30 @@ class Task:
     Args:
         options: What the user decided.
         schema: The table's JSON Schema.
-        arrived: Is filled with what the task did.
+        commit: Is filled with what the task did.
     """
 
-    def __init__(self, options: Options, schema: bytes, arrived: Arrived) -> None:
+    def __init__(self, options: WriteOptions, schema: bytes, commit: PartitionCommit) -> None:
         settings = options.settings
         self._options = options
-        self._arrived = arrived
+        self._commit = commit
         self._woken = threading.Event()
         self._letters: AttemptLetters | None = None
         if settings.dead_letters:
             self._letters = AttemptLetters(
-                settings.dead_letters, arrived.part, settings.dead_letter_limit
+                settings.dead_letters, commit.part, settings.dead_letter_limit
             )
-        shelf = self._letters or NoDeadLetters()
+        dead_letters = self._letters or NoDeadLetters()
         self._pipeline = _pipeline(options)
         endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)} spark")
         self._sender = Sender(
             lambda: ImportApiClient(endpoint),
             SenderRules(settings.max_in_flight_requests, settings.max_retry_seconds, _HINTS),
-            shelf,
+            dead_letters,
             self._woken.set,
             _LOGGER.warning,
         )
-        self._exchange = Exchange(self._pipeline, self._sender, shelf, _Listener(arrived))
+        self._exchange = Exchange(self._pipeline, self._sender, dead_letters, _Listener(commit))
         self._receive([Schema(0, options.table, schema, options.key_names)])
 
     def send(self, events: Iterable[Event]) -> None:
@@ -90,7 +90,7 @@ class Task:
             self._turn()  # what has just been closed
             began = time.monotonic()
             self._wait()
-            self._arrived.seconds_without_room += time.monotonic() - began
+            self._commit.seconds_without_room += time.monotonic() - began
             self._turn()
 
     def activate(self, table_version: int, after: int, *, is_complete: bool) -> None:
@@ -108,7 +108,7 @@ class Task:
         event = ActivateVersion(0, table, table_version)
         self._pipeline.receive(event, time.monotonic(), max(time.time_ns(), after + 1))
 
-    def finish(self) -> Arrived:
+    def finish(self) -> PartitionCommit:
         """Wait until everything is acknowledged or set aside; say what was done.
 
         Raises:
@@ -119,20 +119,20 @@ class Task:
         while self._exchange.in_flight:
             self._wait()
             self._turn()
-        arrived, traffic = self._arrived, self._sender.traffic
+        commit, traffic = self._commit, self._sender.traffic
         for counts in self._pipeline.counts().values():
-            arrived.read += counts.read
-            arrived.acknowledged += counts.acknowledged
-            arrived.set_aside += counts.set_aside
-            arrived.activations += counts.activations
+            commit.read += counts.read
+            commit.acknowledged += counts.acknowledged
+            commit.set_aside += counts.set_aside
+            commit.activations += counts.activations
         if self._letters:
-            arrived.letters = self._letters.share()
-        arrived.bytes_sent = traffic.bytes_sent
-        arrived.retries = traffic.retries
-        arrived.possible_duplicates += traffic.possible_duplicates
-        arrived.throttle_changes = traffic.throttle_changes
-        arrived.latencies = traffic.latencies
-        return arrived
+            commit.letters = self._letters.share()
+        commit.bytes_sent = traffic.bytes_sent
+        commit.retries = traffic.retries
+        commit.possible_duplicates += traffic.possible_duplicates
+        commit.throttle_changes = traffic.throttle_changes
+        commit.latencies = traffic.latencies
+        return commit
 
     def close(self) -> None:
         """Send nothing more, and leave nothing behind."""
@@ -160,8 +160,8 @@ class Task:
 class _Listener:
     """Counts what a task does."""
 
-    def __init__(self, arrived: Arrived) -> None:
-        self._arrived = arrived
+    def __init__(self, commit: PartitionCommit) -> None:
+        self._commit = commit
 
     def notice(self, notice: Notice) -> None:
         """Log a warning."""
@@ -169,11 +169,11 @@ class _Listener:
 
     def repaired(self, stream: str, field: str, repair: str, count: int) -> None:  # noqa: ARG002
         """Count values that were repaired; a task has one table."""
-        self._arrived.repaired[field, repair] += count
+        self._commit.repaired[field, repair] += count
 
     def delivered(self, part: Batch) -> None:
         """Count a part."""
-        self._arrived.delivered.add(part)
+        self._commit.delivered.add(part)
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Do nothing: nobody watches a task."""
@@ -181,10 +181,10 @@ class _Listener:
     def set_aside(self, records: Iterable[SetAside]) -> None:
         """Count why records were set aside."""
         for each in records:
-            self._arrived.reasons.add(each.reason)
+            self._commit.reasons.add(each.reason)
 
 
-def _pipeline(options: Options) -> Pipeline:
+def _pipeline(options: WriteOptions) -> Pipeline:
     settings = options.settings
     rules = PipelineRules(
         # What Spark's types say need not be checked record by record, and keys are checked before.

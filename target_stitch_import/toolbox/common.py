@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.config.settings import Settings
     from target_stitch_import.endpoints import Endpoint
-    from target_stitch_import.files import Use
+    from target_stitch_import.files import FileUse
     from target_stitch_import.run.http import ImportApiClient
 
 USER_AGENT = TOOL
@@ -38,7 +38,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class ConnectionOptions:
     """The options that say which service a command talks to."""
 
     config_paths: tuple[str, ...]
@@ -77,14 +77,14 @@ class Where:
         from target_stitch_import.config.sources import read_config  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
         from target_stitch_import.files import (  # noqa: PLC0415
-            Use,
+            FileUse,
             configurations,
             database,
             descriptor_of,
         )
 
         places = [each if isinstance(each, str) else descriptor_of(each) for each in reads]
-        uses = [*configurations(self.config_paths), *(Use("FILE", each) for each in places)]
+        uses = [*configurations(self.config_paths), *(FileUse("FILE", each) for each in places)]
         check_files(*uses)
         config = read_config(self.config_paths, say)
         if self.region:
@@ -103,7 +103,7 @@ class Where:
         return settings
 
 
-def check_files(*uses: Use) -> None:
+def check_files(*uses: FileUse) -> None:
     """Refuse files that a command cannot use, together with where its answer goes.
 
     Raises:
@@ -146,7 +146,7 @@ INPUT = _Input("rb")
 
 
 def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of `Where`, as its argument `where`."""
+    """Give a command the options of `ConnectionOptions`, as its argument `where`."""
 
     @click.option(
         "-c",
@@ -166,7 +166,7 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_where(
         *args: Any, config_paths: tuple[str, ...], region: str, api_url: str, **given: Any
     ) -> Any:
-        return command(*args, where=Where(config_paths, region, api_url), **given)
+        return command(*args, where=ConnectionOptions(config_paths, region, api_url), **given)
 
     return with_where
 
@@ -237,7 +237,7 @@ def connection(endpoint: Endpoint) -> ImportApiClient:
     return ImportApiClient(endpoint)
 
 
-def questions(endpoint: Endpoint) -> ImportApiClient:
+def quick_connection(endpoint: Endpoint) -> ImportApiClient:
     """Return a connection for short questions, whose answer a person waits for."""
     seconds = min(endpoint.request_timeout_seconds, QUESTION_SECONDS)
     return connection(replace(endpoint, request_timeout_seconds=seconds))

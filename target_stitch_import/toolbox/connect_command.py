@@ -24,7 +24,7 @@ from target_stitch_import.toolbox.common import (
 )
 
 if TYPE_CHECKING:
-    from target_stitch_import.toolbox.common import Where
+    from target_stitch_import.toolbox.common import ConnectionOptions
     from target_stitch_import.toolbox.connect import ConnectApi, NewToken, Source
 
 _ID = click.IntRange(1)
@@ -51,7 +51,7 @@ def token() -> None:
 @click.argument("display_name", metavar="NAME")
 @connecting
 @answering
-def create(where: Where, display_name: str) -> Result:
+def create(where: ConnectionOptions, display_name: str) -> Result:
     """Create an Import API source.
 
     Its tables land in a schema with a name made from NAME: `Import API` becomes `import_api`.
@@ -68,7 +68,7 @@ def create(where: Where, display_name: str) -> Result:
 @click.argument("source_id", metavar="[ID]", required=False, type=_ID)
 @connecting
 @answering
-def show_sources(where: Where, source_id: int | None) -> Result:
+def show_sources(where: ConnectionOptions, source_id: int | None) -> Result:
     """Show one source, or all Import API sources of the account that are not deleted."""
     from target_stitch_import.toolbox.connect import SOURCE_TYPE  # noqa: PLC0415 - slow to import
 
@@ -86,7 +86,7 @@ def show_sources(where: Where, source_id: int | None) -> Result:
 @click.argument("source_id", metavar="SOURCE", type=_ID)
 @connecting
 @answering
-def list_tokens(where: Where, source_id: int) -> Result:
+def list_tokens(where: ConnectionOptions, source_id: int) -> Result:
     """List a source's active tokens, without their secrets."""
     tokens = _connect(where).tokens(source_id)
     rows = [(str(each.token_id), each.created_at or "-") for each in tokens]
@@ -104,7 +104,7 @@ def list_tokens(where: Where, source_id: int) -> Result:
 @click.argument("source_id", metavar="SOURCE", type=_ID)
 @connecting
 @answering
-def create_token(where: Where, source_id: int) -> Result:
+def create_token(where: ConnectionOptions, source_id: int) -> Result:
     """Create an access token, and show it on stdout.
 
     The token is shown only once; Stitch does not show it again.
@@ -128,7 +128,7 @@ def create_token(where: Where, source_id: int) -> Result:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @connecting
 @answering
-def revoke(where: Where, source_id: int, token_id: int, *, yes: bool) -> Result:
+def revoke(where: ConnectionOptions, source_id: int, token_id: int, *, yes: bool) -> Result:
     """Revoke an access token, named by its ID.
 
     Clients that still use it get 401.
@@ -155,7 +155,7 @@ def revoke(where: Where, source_id: int, token_id: int, *, yes: bool) -> Result:
 )
 @connecting
 @answering
-def rotate(where: Where, source_id: int, deploy: str | None) -> Result | None:
+def rotate(where: ConnectionOptions, source_id: int, deploy: str | None) -> Result | None:
     """Replace the access token of a source without an interruption.
 
     Creates a second token and shows it once, on stdout; asks whether it is deployed; and then
@@ -205,7 +205,7 @@ class _Swap:
     """A new token on its way into the place of an old one; whatever happens, it says how it is."""
 
     api: ConnectApi
-    where: Where
+    where: ConnectionOptions
     source_id: int
     old_id: int
     new: NewToken
@@ -298,7 +298,7 @@ class _Swap:
             raise
 
 
-def _connect(where: Where) -> ConnectApi:
+def _connect(where: ConnectionOptions) -> ConnectApi:
     from target_stitch_import.toolbox.connect import ConnectApi  # noqa: PLC0415 - slow
 
     base_url = where.settings(needs_token=False).endpoint(USER_AGENT).base_url
@@ -316,7 +316,7 @@ def _active(api: ConnectApi, source_id: int) -> list[int]:
     return [each.token_id for each in api.tokens(source_id)]
 
 
-def _require_room(where: Where, source_id: int, tokens: list[int]) -> None:
+def _require_room(where: ConnectionOptions, source_id: int, tokens: list[int]) -> None:
     from target_stitch_import.errors import InputError  # noqa: PLC0415
     from target_stitch_import.toolbox.connect import MAX_TOKENS  # noqa: PLC0415 - slow to import
 
@@ -328,7 +328,7 @@ def _require_room(where: Where, source_id: int, tokens: list[int]) -> None:
         )
 
 
-def _require_one(where: Where, source_id: int, tokens: list[int]) -> None:
+def _require_one(where: ConnectionOptions, source_id: int, tokens: list[int]) -> None:
     from target_stitch_import.errors import InputError  # noqa: PLC0415
 
     if not tokens:

@@ -20,7 +20,7 @@ from target_stitch_import.toolbox.common import (
     answering,
     check_files,
     examples,
-    questions,
+    quick_connection,
     require_local,
     say,
 )
@@ -128,14 +128,14 @@ def _check_path(path: str) -> None:
     """
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
     from target_stitch_import.file_contents import ANYTHING  # noqa: PLC0415
-    from target_stitch_import.files import Use  # noqa: PLC0415
+    from target_stitch_import.files import FileUse  # noqa: PLC0415
 
     if os.path.lexists(path):
         raise ConfigurationError(
             f"{path} already exists and was not changed. Move it, or give another path with "
             "--output."
         )
-    check_files(Use("option `--output`", path, ANYTHING))
+    check_files(FileUse("option `--output`", path, ANYTHING))
 
 
 def _check_environment_file() -> None:
@@ -146,9 +146,9 @@ def _check_environment_file() -> None:
     """
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
     from target_stitch_import.file_contents import ANYTHING  # noqa: PLC0415
-    from target_stitch_import.files import Use  # noqa: PLC0415
+    from target_stitch_import.files import FileUse  # noqa: PLC0415
 
-    check_files(Use("`.env`", _ENVIRONMENT_FILE, ANYTHING))
+    check_files(FileUse("`.env`", _ENVIRONMENT_FILE, ANYTHING))
     if re.search(rf"^\s*(?:export\s+)?{TOKEN_VARIABLE}\s*=".encode(), _present(), re.MULTILINE):
         raise ConfigurationError(
             f"{_ENVIRONMENT_FILE} already sets {TOKEN_VARIABLE}, and was not changed. Remove the "
@@ -233,7 +233,7 @@ def _try(answers: _Answers, *, with_request: bool) -> None:
         require_local()
         return
     try:
-        questions(settings.endpoint(USER_AGENT)).check()
+        quick_connection(settings.endpoint(USER_AGENT)).check()
     except (ServiceUnavailableError, ProtocolError) as error:
         raise type(error)(
             f"{error} Nothing was written. With --no-check, it is written untried."

@@ -45,10 +45,10 @@ def tables(database: Path, rows: int) -> Result:
     For each table: row count, columns with types, and the first rows.
     """
     from target_stitch_import.errors import InputError  # noqa: PLC0415
-    from target_stitch_import.files import Use  # noqa: PLC0415
+    from target_stitch_import.files import FileUse  # noqa: PLC0415
 
     require_local()
-    check_files(Use("option `--database`", str(database)))
+    check_files(FileUse("option `--database`", str(database)))
     from target_stitch_import.local.warehouse.listing import (  # noqa: PLC0415 - heavy
         ListingError,
         document,

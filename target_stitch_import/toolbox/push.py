@@ -21,7 +21,7 @@ from target_stitch_import.delivery.deliver import (
     Outcome,
     until_answered,
 )
-from target_stitch_import.delivery.verdict import Acknowledged, Rejected, TooLarge, judge
+from target_stitch_import.delivery.verdict import Acknowledged, BodyRefused, TooLarge, judge
 from target_stitch_import.limits import MAX_BODY_BYTES
 from target_stitch_import.toolbox.transit import integer, text, to_transit
 
@@ -41,7 +41,7 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class PushEnvelope:
     """What the records of a push have in common."""
 
     table_name: str
@@ -118,7 +118,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Report:
+class PushReport:
     """How far it came. `is_complete`: every line was looked at."""
 
     records: int = 0
@@ -135,7 +135,7 @@ def endpoint_of(endpoint: Endpoint, path: str, *, transit: bool) -> Endpoint:
     return replace(endpoint, url=url, big_url=url, media_type=media_type)
 
 
-def requests_of(file: IO[bytes], form: Form, limits: Limits) -> Iterator[Request | Fault]:
+def requests_of(file: IO[bytes], envelope: PushEnvelope, limits: Limits) -> Iterator[Request | Fault]:
     """Yield the records of `file`, one a line, as requests filled to the limits, in order."""
     sequencer = Sequencer()
     records: list[bytes] = []
@@ -143,7 +143,7 @@ def requests_of(file: IO[bytes], form: Form, limits: Limits) -> Iterator[Request
     size = 0
 
     def closed() -> Request:
-        request = Request(form.table_name, tuple(records), tuple(lines))
+        request = Request(envelope.table_name, tuple(records), tuple(lines))
         records.clear()
         lines.clear()
         return request
@@ -153,7 +153,7 @@ def requests_of(file: IO[bytes], form: Form, limits: Limits) -> Iterator[Request
             continue
         fault = None
         try:
-            record = form.encode(given.strip(), sequencer.take(1, time.time_ns()))
+            record = envelope.encode(given.strip(), sequencer.take(1, time.time_ns()))
             if len(record) + 2 > MAX_BODY_BYTES:
                 fault = Fault(line, f"it is larger than {MAX_BODY_BYTES:,} bytes")
         except ValueError as error:
@@ -191,7 +191,7 @@ class Push:
         max_faults: int,
         note: Callable[[str], None],
     ) -> None:
-        self.report = Report()
+        self.report = PushReport()
         self._post = post
         self._max_faults = max_faults
         self._note = note
@@ -229,14 +229,14 @@ class Push:
             return (Fault(request.lines[0], verdict.reason),)
         return request.halves()
 
-    def _verdict(self, request: Request) -> Acknowledged | Rejected | TooLarge:
+    def _verdict(self, request: Request) -> Acknowledged | BodyRefused | TooLarge:
         conversation = until_answered(request, self._rules)
         outcome: Outcome | None = None
         while True:
             try:
                 step = conversation.send(outcome)
             except StopIteration as end:
-                final: Acknowledged | Rejected | TooLarge = end.value
+                final: Acknowledged | BodyRefused | TooLarge = end.value
                 return final
             if isinstance(step, Attempt):
                 body = step.body

@@ -22,8 +22,8 @@ from target_stitch_import.toolbox.common import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from target_stitch_import.toolbox.common import Where
-    from target_stitch_import.toolbox.push import Push, Report
+    from target_stitch_import.toolbox.common import ConnectionOptions
+    from target_stitch_import.toolbox.push import Push, PushReport
 
 
 def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +65,7 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
 @_taking_records
 @connecting
 @answering
-def validate(where: Where, **given: Any) -> Result:
+def validate(where: ConnectionOptions, **given: Any) -> Result:
     """Ask the Import API whether it would accept the records in FILE.
 
     FILE has one JSON object per line; - is stdin. Nothing is loaded. Refused lines are listed with
@@ -101,7 +101,7 @@ def validate(where: Where, **given: Any) -> Result:
 @_taking_records
 @connecting
 @answering
-def push(where: Where, **given: Any) -> Result:
+def push(where: ConnectionOptions, **given: Any) -> Result:
     """Send the records in FILE to Stitch without a schema.
 
     FILE has one JSON object per line; - is stdin. Records are sent in order with increasing
@@ -133,7 +133,7 @@ def push(where: Where, **given: Any) -> Result:
 
 
 def _send(  # noqa: PLR0913 - each is an option
-    where: Where,
+    where: ConnectionOptions,
     path: str,
     max_faults: int,
     *,
@@ -145,7 +145,7 @@ def _send(  # noqa: PLR0913 - each is an option
 ) -> Push:
     from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
     from target_stitch_import.errors import ConfigurationError, TargetError  # noqa: PLC0415
-    from target_stitch_import.toolbox.push import Form, Push, endpoint_of, requests_of  # noqa: PLC0415
+    from target_stitch_import.toolbox.push import PushEnvelope, Push, endpoint_of, requests_of  # noqa: PLC0415
 
     settings = where.settings(reads=[file])
     client_id = client_id or int(settings.client_id or 0)
@@ -154,12 +154,12 @@ def _send(  # noqa: PLR0913 - each is an option
             "Setting `client_id` is missing: records are pushed under the client ID of the Stitch "
             "account. Give it in the configuration, or as --client-id."
         )
-    form = Form(table, keys, client_id, transit)
+    envelope = PushEnvelope(table, keys, client_id, transit)
     limits = batch_limits(settings)
     api = connection(endpoint_of(settings.endpoint(USER_AGENT), path, transit=transit))
     push = Push(api.send_batch, settings.max_retry_seconds, max_faults, say)
     try:
-        push.send(requests_of(file, form, limits))
+        push.send(requests_of(file, envelope, limits))
     except (TargetError, KeyboardInterrupt):
         if max_faults == 1:
             say(_arrived(push.report))
@@ -167,7 +167,7 @@ def _send(  # noqa: PLR0913 - each is an option
     return push
 
 
-def _arrived(report: Report) -> str:
+def _arrived(report: PushReport) -> str:
     if not report.records:
         return "No record is acknowledged."
     records = counted(report.records, "record")

@@ -22,7 +22,7 @@ from target_stitch_import.toolbox.common import (
 )
 
 if TYPE_CHECKING:
-    from target_stitch_import.toolbox.common import Where
+    from target_stitch_import.toolbox.common import ConnectionOptions
     from target_stitch_import.toolbox.replay import Replayed
 
 
@@ -55,7 +55,7 @@ class _Saved(click.Path):
 @click.argument("files", metavar="FILE", type=_Saved(exists=True, readable=True, allow_dash=True))
 @connecting
 @answering
-def replay(files: list[str], where: Where) -> Result:
+def replay(files: list[str], where: ConnectionOptions) -> Result:
     """Send saved request bodies, or repaired dead letters, from FILE.
 
     FILE has one entry per line: request bodies saved with `target-stitch-import --output-file`, or

@@ -34,14 +34,14 @@ def report(summary: IO[bytes], output: Path | None) -> None:
     SUMMARY is what a run wrote to `summary_path`. The page needs no network and no other file.
     """
     from target_stitch_import.file_contents import PAGE  # noqa: PLC0415 - not for --help
-    from target_stitch_import.files import Use, descriptor_of  # noqa: PLC0415
+    from target_stitch_import.files import FileUse, descriptor_of  # noqa: PLC0415
     from target_stitch_import.report.page.document import page  # noqa: PLC0415
     from target_stitch_import.report.summary import read_summary  # noqa: PLC0415
 
     path = output or _beside(summary)
     with telling_errors():
         target = None if path == _STDOUT else str(path)
-        check_files(Use("SUMMARY", descriptor_of(summary)), Use("option `--output`", target, PAGE))
+        check_files(FileUse("SUMMARY", descriptor_of(summary)), FileUse("option `--output`", target, PAGE))
         text = page(read_summary(summary.read(), summary.name))
         if path == _STDOUT:
             show(text.rstrip())

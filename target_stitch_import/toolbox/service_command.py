@@ -13,11 +13,11 @@ from target_stitch_import.toolbox.common import (
     answering,
     connecting,
     examples,
-    questions,
+    quick_connection,
 )
 
 if TYPE_CHECKING:
-    from target_stitch_import.toolbox.common import Where
+    from target_stitch_import.toolbox.common import ConnectionOptions
 
 
 @click.command(
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 )
 @connecting
 @answering
-def status(where: Where) -> Result:
+def status(where: ConnectionOptions) -> Result:
     """Check whether the Import API is up.
 
     Needs no token. Exits with 0 if it is up, 69 if it is down or does not respond, and 76 if
     something else responds.
     """
     endpoint = where.settings(needs_token=False).endpoint(USER_AGENT)
-    said = questions(endpoint).status()
+    said = quick_connection(endpoint).status()
     document = {"url": endpoint.base_url, "healthy": True, "answer": _parsed(said)}
     return Result(document, f"The Import API at {endpoint.base_url} is up: {said}")
 
@@ -49,14 +49,14 @@ def status(where: Where) -> Result:
 )
 @connecting
 @answering
-def check(where: Where) -> Result:
+def check(where: ConnectionOptions) -> Result:
     """Test token, region and URL.
 
     Loads no data: it sends a request without records, and the error shows whether the Import API
     accepted the token. It also reports a token of the other region.
     """
     endpoint = where.settings().endpoint(USER_AGENT)
-    questions(endpoint).check()
+    quick_connection(endpoint).check()
     document = {"url": endpoint.base_url, "token_accepted": True}
     return Result(document, f"The token is good for this region, at {endpoint.base_url}.")
 

@@ -23,10 +23,10 @@ from target_stitch_import.delivery.deliver import (
     until_answered,
 )
 from target_stitch_import.delivery.deliver import deliver as deliver_batch
-from target_stitch_import.delivery.tolerance import Judgement
+from target_stitch_import.delivery.tolerance import RefusalRate
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
-    Rejected,
+    BodyRefused,
     TooLarge,
     TryAgain,
     Verdict,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def seen_through(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]:
     """Return what the delivery of `batch` asks for, its attempts answered by `answer`."""
     rules = DeliveryRules(max_retry_seconds=60, dead_letter=True, chance=lambda: 0.0)
-    delivery = deliver_batch(batch, rules, Judgement())
+    delivery = deliver_batch(batch, rules, RefusalRate())
     steps: list[Step] = []
     reply: Outcome | None = None
     with suppress(StopIteration):
@@ -70,7 +70,7 @@ def test_a_service_that_names_the_wrong_record_is_asked_little_more(named: int |
 
     def answer(part: Batch) -> Verdict:
         at_fault = any(message.data == b'{"id": 40}' for message in part.messages())
-        return Rejected("no", named) if at_fault else Acknowledged()
+        return BodyRefused("no", named) if at_fault else Acknowledged()
 
     steps = seen_through(batch_of(128), answer)
     assert sum(isinstance(step, Attempt) for step in steps) <= 2 * 7 + 3

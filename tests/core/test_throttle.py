@@ -10,7 +10,7 @@ from target_stitch_import.delivery.throttle import FAILURES_BEFORE_PROBING, Thro
 
 def answer(throttle: Throttle, *, well: bool, seconds: float = 0.1) -> None:
     throttle.enter()
-    throttle.leave(well=well, seconds=seconds)
+    throttle.leave(succeeded=well, seconds=seconds)
 
 
 @given(st.integers(1, 16), st.lists(st.tuples(st.booleans(), st.floats(0, 60)), max_size=80))
@@ -28,7 +28,7 @@ def test_no_more_enter_than_allowed() -> None:
     assert throttle.may_enter()
     throttle.enter()
     assert not throttle.may_enter()
-    throttle.leave(well=True, seconds=0)
+    throttle.leave(succeeded=True, seconds=0)
     assert throttle.may_enter()
 
 

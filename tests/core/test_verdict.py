@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from target_stitch_import.delivery.answer import Answer, Content, End, Failure, content_of
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
-    Rejected,
+    BodyRefused,
     Stop,
     TooLarge,
     TryAgain,
@@ -98,9 +98,9 @@ def test_the_whole_body_of_a_2xx_is_judged(content: Content, body: bytes) -> Non
         (End.CLOSED, b'{"status":"O', Content.UNCLEAR),
         (End.CLOSED, b'{"status":"OK"}', Content.ACKNOWLEDGEMENT),
         (End.CLOSED, b"<html>", Content.PAGE),
-        (End.NOT_READ, b" ", Content.UNCLEAR),
-        (End.NOT_READ, b'{"status":"OK"}   ', Content.UNCLEAR),
-        (End.NOT_READ, b"<html>", Content.PAGE),
+        (End.TRUNCATED, b" ", Content.UNCLEAR),
+        (End.TRUNCATED, b'{"status":"OK"}   ', Content.UNCLEAR),
+        (End.TRUNCATED, b"<html>", Content.PAGE),
     ],
 )
 def test_a_body_whose_end_was_not_seen(end: End, body: bytes, content: Content) -> None:
@@ -177,7 +177,7 @@ def test_refused_content_names_its_record(text: str, record: int | None) -> None
     for status in (400, 422):
         body = b'{"table_name":"t","key_names":["id"],"schema":{"properties":{"a":{}}}}'
         verdict = judge(Answer(status, text.encode()), NOW, body)
-        assert isinstance(verdict, Rejected)
+        assert isinstance(verdict, BodyRefused)
         assert verdict.record == record
 
 
@@ -187,7 +187,7 @@ def test_too_large() -> None:
 
 def test_control_characters_of_an_answer_reach_no_terminal() -> None:
     verdict = judge(Answer(400, b"\x1b[31mred\n"), NOW)
-    assert isinstance(verdict, Rejected)
+    assert isinstance(verdict, BodyRefused)
     assert "\x1b" not in verdict.reason
 
 

@@ -25,7 +25,7 @@ IMPORTS = {
     "a type is an import, too": (
         "The wings",
         "singer/lines.py",
-        "if 0 > 1:\n    from {}.app import Options",
+        "if 0 > 1:\n    from {}.app import RunOptions",
     ),
     "a late import is an import, too": (
         "The wings",

@@ -10,7 +10,7 @@ import pytest
 
 from target_stitch_import.errors import ConfigurationError
 from target_stitch_import.file_contents import BODIES, ENDS_BYTES, LETTERS, SUMMARY
-from target_stitch_import.files import Files, Use
+from target_stitch_import.files import Files, FileUse
 from tests.support.file_uses import (
     BY_PATH,
     MESSAGES,
@@ -158,7 +158,7 @@ def test_files_are_known_by_their_ends(
     tmp_path: Path, content: Any, text: bytes, *, is_right: bool
 ) -> None:
     (tmp_path / "x").write_bytes(text)
-    files = Files([Use("x", str(tmp_path / "x"), content)])
+    files = Files([FileUse("x", str(tmp_path / "x"), content)])
     if is_right:
         files.check()
         return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.file_contents import LETTERS
-from target_stitch_import.files import Files, Use
+from target_stitch_import.files import Files, FileUse
 from tests.support.file_uses import (
     BY_PATH,
     IMPOSSIBLE,
@@ -112,7 +112,7 @@ def test_other_files_are_not_taken_for_one(tmp_path: Path, *, is_there: bool) ->
     paths = [tmp_path / "shared", tmp_path / "link" / ".." / "shared", tmp_path / "link" / "shared"]
     for path in paths if is_there else []:
         path.write_bytes(b"")
-    Files([Use("x", str(path), LETTERS) for path in paths]).check()
+    Files([FileUse("x", str(path), LETTERS) for path in paths]).check()
     assert [path.exists() for path in paths] == [is_there] * 3
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from target_stitch_import.report.closing import (
     MOST_REASONS_TOLD,
-    Setting,
+    ClosingContext,
     screen,
     table,
     tell,
@@ -73,10 +73,10 @@ def counts(read: int, acknowledged: int | None = None, set_aside: int = 0) -> di
     }
 
 
-def logged(summary: Summary, setting: Setting, caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged(summary: Summary, context: ClosingContext, caplog: pytest.LogCaptureFixture) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        tell(summary, setting, logging.getLogger("test"), None)
+        tell(summary, context, logging.getLogger("test"), None)
     return caplog.messages
 
 
@@ -122,7 +122,7 @@ def test_what_did_not_happen_goes_first_where_there_is_little_room() -> None:
 
 
 def test_forty_columns_are_too_few_for_a_table() -> None:
-    shown = screen(summary_of(TWO), Setting("my/dead letters.jsonl"), 40)
+    shown = screen(summary_of(TWO), ClosingContext("my/dead letters.jsonl"), 40)
     assert shown == [
         "Stream `people`: 2,000 read, 1,997",
         "  acknowledged, 3 set aside, 42",
@@ -145,7 +145,7 @@ def test_a_thousand_streams_stay_readable(caplog: pytest.LogCaptureFixture) -> N
     streams = {f"s{number}": counts(number) for number in range(1_000)}
     streams["refused"] = counts(2, set_aside=1)
     summary = summary_of(streams)
-    told = logged(summary, Setting(), caplog)
+    told = logged(summary, ClosingContext(), caplog)
     assert len(told) == 22
     assert told[0] == "Stream `refused`: 2 read, 1 acknowledged, 1 set aside; 100 B in 1 batch"
     assert told[1].startswith("Stream `s999`: 999 read, ")
@@ -159,7 +159,7 @@ def test_a_thousand_streams_stay_readable(caplog: pytest.LogCaptureFixture) -> N
 
 def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> None:
     summary = summary_of({"a\nb\x1b[2J": counts(1)})
-    assert logged(summary, Setting(), caplog)[0].startswith("Stream `a\\nb\\x1b[2J`: 1 read")
+    assert logged(summary, ClosingContext(), caplog)[0].startswith("Stream `a\\nb\\x1b[2J`: 1 read")
     assert table(summary, "acknowledged", 80)[1].startswith("a\\nb\\x1b[2J  ")
 
 
@@ -197,15 +197,15 @@ def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> 
 def test_the_run_as_a_whole(
     members: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = logged(summary_of({"people": counts(1)}, **members), Setting(), caplog)
+    told = logged(summary_of({"people": counts(1)}, **members), ClosingContext(), caplog)
     assert words in told[1:]
     assert len(told) == (2 if "acknowledged in" in words else 3)
 
 
 def test_a_dry_run_sends_nothing_and_has_no_rate(caplog: pytest.LogCaptureFixture) -> None:
-    setting = Setting("dead.jsonl", "x.duckdb", dry_run=True)
+    context = ClosingContext("dead.jsonl", "x.duckdb", dry_run=True)
     aside = counts(2, set_aside=1) | {"set_aside_reasons": {REASON: 1}}
-    assert logged(summary_of({"people": aside}), setting, caplog) == [
+    assert logged(summary_of({"people": aside}), context, caplog) == [
         f"Stream `people`: 1 record would be set aside: {REASON}",
         "Stream `people`: 2 read, 1 would be sent, 1 set aside; 100 B in 1 batch",
         "1 record would be sent, 100 B in 1 batch. Nothing was sent: this run was dry",
@@ -214,7 +214,7 @@ def test_a_dry_run_sends_nothing_and_has_no_rate(caplog: pytest.LogCaptureFixtur
 
 def test_what_needs_someone_to_act_is_a_warning() -> None:
     summary = summary_of(TWO, rejected={"people": {"too long": 357}, "x": {"reserved": 1}})
-    assert list(warnings(summary, Setting("dead.jsonl", "my ware.duckdb"))) == [
+    assert list(warnings(summary, ClosingContext("dead.jsonl", "my ware.duckdb"))) == [
         f"Stream `people`: 2 records set aside: {REASON}",
         "Stream `people`: 1 record set aside: other",
         (
@@ -229,13 +229,13 @@ def test_what_needs_someone_to_act_is_a_warning() -> None:
             "'my ware.duckdb'"
         ),
     ]
-    assert list(warnings(summary_of({"people": counts(1)}), Setting("dead.jsonl"))) == []
+    assert list(warnings(summary_of({"people": counts(1)}), ClosingContext("dead.jsonl"))) == []
 
 
 def test_of_many_reasons_the_most_frequent_are_told() -> None:
     reasons = {f"reason {number}": number for number in range(1, 51)}
     streams = {"s": counts(2_000, set_aside=sum(reasons.values())) | {"set_aside_reasons": reasons}}
-    told = list(warnings(summary_of(streams), Setting("dead.jsonl")))
+    told = list(warnings(summary_of(streams), ClosingContext("dead.jsonl")))
     assert told[0] == "Stream `s`: 50 records set aside: reason 50"
     rest = sum(range(1, 51 - MOST_REASONS_TOLD))
     assert told[MOST_REASONS_TOLD] == (
@@ -245,27 +245,27 @@ def test_of_many_reasons_the_most_frequent_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "commands"),
+    ("context", "commands"),
     [
-        (Setting(), []),
-        (Setting("dead.jsonl"), ["stitch-import replay --config CONFIG dead.jsonl"]),
+        (ClosingContext(), []),
+        (ClosingContext("dead.jsonl"), ["stitch-import replay --config CONFIG dead.jsonl"]),
         (
-            Setting("dead.jsonl", "x.duckdb", config_paths=("my local.json", "ENV")),
+            ClosingContext("dead.jsonl", "x.duckdb", config_paths=("my local.json", "ENV")),
             [
                 "stitch-import tables --database x.duckdb",
                 "stitch-import replay --config 'my local.json' --config ENV dead.jsonl",
             ],
         ),
-        (Setting("dead.jsonl", "x.duckdb", dry_run=True), []),
+        (ClosingContext("dead.jsonl", "x.duckdb", dry_run=True), []),
     ],
 )
-def test_the_next_commands_can_be_copied(setting: Setting, commands: list[str]) -> None:
+def test_the_next_commands_can_be_copied(context: ClosingContext, commands: list[str]) -> None:
     """Each in a line of its own on a terminal, however narrow."""
     stream = io.StringIO()
-    tell(summary_of(TWO), setting, logging.getLogger("test"), Terminal(stream))
+    tell(summary_of(TWO), context, logging.getLogger("test"), Terminal(stream))
     shown = stream.getvalue().splitlines()
     assert [row.strip() for row in shown if row.startswith("  stitch-import")] == commands
-    assert [row.strip() for row in screen(summary_of(TWO), setting, 10) if "--" in row] == commands
+    assert [row.strip() for row in screen(summary_of(TWO), context, 10) if "--" in row] == commands
 
 
 BAD = [

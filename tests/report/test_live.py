@@ -14,7 +14,7 @@ import pytest
 from target_stitch_import.delivery.answer import Failure
 from target_stitch_import.report.live import Progress, trouble
 from target_stitch_import.report.observer import RunObserver
-from target_stitch_import.report.stats import Outage, Standing, Traffic, Vitals
+from target_stitch_import.report.stats import Outage, LoopSnapshot, Traffic, Sample
 from tests.report.screen import CLEAR, Screen
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import TOKEN, Target
@@ -40,38 +40,38 @@ class Shown:
         """Let time pass; return the newest line."""
         self.now += seconds
         run: dict[str, Any] = {"traffic": self.traffic, "lines_read": 1} | standing
-        self.observer.tick(self.now, Standing(**run))
+        self.observer.tick(self.now, LoopSnapshot(**run))
         return str(self.lines[-1])
 
 
-def told(vitals: Vitals, since: Vitals | None = None, age: float | None = None) -> Line:
+def told(sample: Sample, since: Sample | None = None, age: float | None = None) -> Line:
     """Return the line of one moment, after a second of one stream."""
     found: list[Line] = []
     progress = Progress(found.append, 1.0, 5.0)
     progress.delivered("people", 1)
     if since:
         progress.tell(since, None)
-    progress.tell(vitals, age)
+    progress.tell(sample, age)
     return found[-1]
 
 
-USUAL = Vitals(
+USUAL = Sample(
     83.0, acknowledged=1_234_569, bytes=46_500_000, retries=2, in_flight=4, activations=2
 )
 
 
 @pytest.mark.parametrize(
-    ("vitals", "since", "age", "shown"),
+    ("sample", "since", "age", "shown"),
     [
         (
-            Vitals(0.0),
+            Sample(0.0),
             None,
             None,
             "no state yet | 0 acknowledged in 0:00 | 0/s | 0 B/s | 0 in flight | stream `people`",
         ),
         (
             USUAL,
-            Vitals(80.0, acknowledged=1_200_002, bytes=300_000, activations=2),
+            Sample(80.0, acknowledged=1_200_002, bytes=300_000, activations=2),
             3.0,
             (
                 "state 0:03 ago | 1,234,567 acknowledged in 1:23 | 11,522/s | 15.4 MB/s | "
@@ -79,8 +79,8 @@ USUAL = Vitals(
             ),
         ),
         (
-            Vitals(75.0, 30, 7_000, set_aside=4),
-            Vitals(70.0, 29, 2_000),
+            Sample(75.0, 30, 7_000, set_aside=4),
+            Sample(70.0, 29, 2_000),
             0.0,
             (
                 "state 0:00 ago | 30 acknowledged in 1:15 | 4 set aside | 0.2/s | 1.0 kB/s | "
@@ -91,9 +91,9 @@ USUAL = Vitals(
     ids=["nothing yet", "usual", "slow, some set aside"],
 )
 def test_the_line_tells_how_it_stands(
-    vitals: Vitals, since: Vitals | None, age: float | None, shown: str
+    sample: Sample, since: Sample | None, age: float | None, shown: str
 ) -> None:
-    assert str(told(vitals, since, age)) == shown
+    assert str(told(sample, since, age)) == shown
 
 
 @pytest.mark.parametrize(
@@ -174,11 +174,11 @@ def test_rates_are_those_of_the_last_seconds() -> None:
     progress = Progress(shown.append, 1.0, 5.0)
     for second in range(1, 11):
         progress.delivered("people", 10)
-        progress.tell(Vitals(second, acknowledged=10 * second), None)
+        progress.tell(Sample(second, acknowledged=10 * second), None)
         assert " | 10/s | " in str(shown[-1])
         assert progress.due_seconds == second + 1
     for second in range(11, 17):
-        progress.tell(Vitals(second, acknowledged=100), None)
+        progress.tell(Sample(second, acknowledged=100), None)
     assert " | 0/s | " in str(shown[-1])
 
 
@@ -186,10 +186,10 @@ def test_the_busiest_stream_is_the_one_of_late() -> None:
     shown: list[Line] = []
     progress = Progress(shown.append, 1.0, 5.0)
     progress.delivered("early", 1_000)
-    progress.tell(Vitals(1.0), None)
+    progress.tell(Sample(1.0), None)
     progress.delivered("late\x1b[2J", 10)
     for second in (5.0, 6.0):
-        progress.tell(Vitals(second), None)
+        progress.tell(Sample(second), None)
     assert "stream `early`" in str(shown[0])
     assert "2 streams, most of `early`" in str(shown[1])
     assert "2 streams, most of `late\\x1b[2J`" in str(shown[2])
@@ -209,8 +209,8 @@ def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixtur
     progress = Progress.logged(logger, "acknowledged")
     assert progress.due_seconds == 30
     with caplog.at_level(logging.INFO):
-        progress.tell(Vitals(30.0, 3_000), None)
-        progress.tell(Vitals(60.0, 3_600), None)
+        progress.tell(Sample(30.0, 3_000), None)
+        progress.tell(Sample(60.0, 3_600), None)
     assert progress.due_seconds == 90
     first, second = caplog.messages
     assert first.startswith("no state yet | 3,000 acknowledged in 0:30 | 100/s | ")

@@ -26,9 +26,9 @@ from target_stitch_import.report.stats import (
     History,
     Latencies,
     Outage,
-    Standing,
+    LoopSnapshot,
     Traffic,
-    Vitals,
+    Sample,
 )
 from target_stitch_import.report.summary import Series, Summary, write_summary
 from tests.support.held import held_service
@@ -148,7 +148,7 @@ def test_the_clock_is_heard_when_something_is_due(caplog: pytest.LogCaptureFixtu
     metrics.delivered("people", 5)
     with caplog.at_level(logging.INFO):
         while now < 161:
-            observer.tick(now, Standing(lines_read=1, last_state=b"1" if now > 103 else None))
+            observer.tick(now, LoopSnapshot(lines_read=1, last_state=b"1" if now > 103 else None))
             assert observer.due > now
             now = observer.due
             times.append(round(now - 100, 6))
@@ -303,7 +303,7 @@ def test_what_was_never_reached_is_told_each_minute(
     )
     while now < 400:
         caplog.clear()
-        observer.tick(now, Standing(traffic=traffic))
+        observer.tick(now, LoopSnapshot(traffic=traffic))
         told += [now] * len(caplog.messages)
         assert set(caplog.messages) <= {warning}
         assert observer.due > now
@@ -366,7 +366,7 @@ def test_history_takes_bounded_room_and_keeps_the_ends(most: int) -> None:
     now = 0.0
     while now < 10_800:
         now = max(now + 0.1, history.due_seconds)
-        history.add(Vitals(now, int(now), int(now) * 10))
+        history.add(Sample(now, int(now), int(now) * 10))
         assert (history.samples[-1].seconds, len(history.samples) <= most) == (now, True)
     assert len(history.samples) >= 50
     times = [each.seconds for each in history.samples]
@@ -381,10 +381,10 @@ def test_history_takes_bounded_room_and_keeps_the_ends(most: int) -> None:
 def test_of_samples_put_together_the_later_counts_and_the_peak() -> None:
     history = History(1.0, most=4)
     for now, in_flight, held_bytes in ((1, 1, 10), (2, 3, 20), (3, 2, 30), (4, 1, 40), (5, 4, 20)):
-        history.add(Vitals(now, now * 2, now * 3, now * 4, in_flight, held_bytes))
+        history.add(Sample(now, now * 2, now * 3, now * 4, in_flight, held_bytes))
     assert history.samples == [
-        Vitals(1, 2, 3, 4, 1, 10),
-        Vitals(3, 6, 9, 12, 3, 30),
-        Vitals(5, 10, 15, 20, 4, 40),
+        Sample(1, 2, 3, 4, 1, 10),
+        Sample(3, 6, 9, 12, 3, 30),
+        Sample(5, 10, 15, 20, 4, 40),
     ]
     assert history.due_seconds == 7

@@ -13,7 +13,7 @@ import pytest
 
 from target_stitch_import.report.terminal import (
     Line,
-    Part,
+    LinePart,
     Terminal,
     fitting,
     wants_live_line,
@@ -21,11 +21,11 @@ from target_stitch_import.report.terminal import (
 )
 from tests.report.screen import CLEAR, Screen
 
-LINE = Line((Part("state 0:03 ago", "state 0:03"), Part("1,234 acknowledged"), Part("15/s")))
+LINE = Line((LinePart("state 0:03 ago", "state 0:03"), LinePart("1,234 acknowledged"), LinePart("15/s")))
 
 
 def said(text: str) -> Line:
-    return Line((Part(text),))
+    return Line((LinePart(text),))
 
 
 @pytest.mark.parametrize(

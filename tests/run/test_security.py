@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.delivery.answer import Answer, End, Failure
-from target_stitch_import.delivery.verdict import Acknowledged, Rejected, Stop, judge
+from target_stitch_import.delivery.verdict import Acknowledged, BodyRefused, Stop, judge
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local import Strictness
 from target_stitch_import.endpoints import Endpoint
@@ -190,7 +190,7 @@ def answer_of(text: bytes, **settings: Any) -> Any:
 def test_an_endless_answer_is_read_no_further_than_makes_sense() -> None:
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1_000_000
     answer = answer_of(text)
-    assert (answer.status, answer.end) == (200, End.NOT_READ)
+    assert (answer.status, answer.end) == (200, End.TRUNCATED)
     assert len(answer.body) <= 200_000
 
 
@@ -198,7 +198,7 @@ def test_nor_unpacked_any_further() -> None:
     packed = gzip.compress(b" " * 100_000_000)[:60_000]
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
     answer = answer_of(head % len(packed) + packed)
-    assert (answer.status, answer.end) == (200, End.NOT_READ)
+    assert (answer.status, answer.end) == (200, End.TRUNCATED)
     assert len(answer.body) == 64_001
 
 
@@ -313,12 +313,12 @@ def test_no_value_comes_back_in_the_service_s_words(words: str, status: int) -> 
         assert f"{words.partition(':')[0]}: " in told
         assert "[…]" in told
         assert "Record 1 did not conform to schema" in told
-        assert not isinstance(verdict, Rejected) or verdict.record == 1
+        assert not isinstance(verdict, BodyRefused) or verdict.record == 1
 
 
 def test_a_request_that_cannot_be_read_has_its_answer_left_out() -> None:
     verdict = judge(Answer(400, b"S3CRET"), 0.0, b'{"messages":[{"data":{"a":tru}}]}')
-    assert isinstance(verdict, Rejected)
+    assert isinstance(verdict, BodyRefused)
     assert "S3CRET" not in verdict.reason
 
 

@@ -142,7 +142,7 @@ def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: floa
         endpoint = Endpoint(url, url, "token", request_timeout_seconds=0.3)
         answer = ImportApiClient(endpoint).send_batch(b"{}")
     # What is too long is known before the time is up.
-    assert answer.failure in {Failure.TIMED_OUT, Failure.LOST} or answer.end is End.NOT_READ
+    assert answer.failure in {Failure.TIMED_OUT, Failure.LOST} or answer.end is End.TRUNCATED
     assert isinstance(judge(answer, 0.0), TryAgain)
 
 

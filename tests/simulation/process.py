@@ -24,7 +24,7 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
-from target_stitch_import.delivery.tolerance import Judgement
+from target_stitch_import.delivery.tolerance import RefusalRate
 from target_stitch_import.delivery.verdict import TryAgain, judge
 from target_stitch_import.errors import InputError, InterruptedRunError, OutputError, TargetError
 from target_stitch_import.singer.messages import (
@@ -153,7 +153,7 @@ class Process:
             self.pipeline.lacks(stream, version)
         self.throttle = Throttle(settings.max_in_flight)
         self._reader = Reader(MessageLines())
-        self._judgement = Judgement()
+        self._refusals = RefusalRate()
         self._rules = DeliveryRules(
             settings.max_retry_seconds, settings.dead_letter, self.random.random
         )
@@ -333,7 +333,7 @@ class Process:
         while self._queue and self._under_way < self.settings.max_in_flight:
             batch = self._queue.popleft()
             self._under_way += 1
-            sending = _Sending(batch, deliver(batch, self._rules, self._judgement))
+            sending = _Sending(batch, deliver(batch, self._rules, self._refusals))
             self._soon(lambda sending=sending: self._go_on(sending, None))  # type: ignore[misc]
 
     def _go_on(self, sending: _Sending, reply: Outcome | None) -> None:
@@ -410,7 +410,7 @@ class Process:
         now = self.clock.now
         self._requests_in_flight -= 1
         verdict = judge(fate.answer, WALL_CLOCK + now - self._clock_back_ns / 1e9)
-        self.throttle.leave(well=not isinstance(verdict, TryAgain), seconds=fate.seconds)
+        self.throttle.leave(succeeded=not isinstance(verdict, TryAgain), seconds=fate.seconds)
         sending.not_before = now + fate.not_before_seconds
         self.ambiguous |= fate.is_ambiguous
         if fate.acknowledges:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from target_stitch_import.delivery.answer import Answer
-    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.dead_letter import DeadLetterSink
     from tests.simulation.tap import Input
 
 EXPECTED_ENDS = {0, 65, 76, 77}
@@ -112,7 +112,7 @@ def _run(
     with ExitStack() as stack:
         wakeup = Wakeup()
         stack.callback(wakeup.close)
-        dead_letters: Shelf = NoDeadLetters()
+        dead_letters: DeadLetterSink = NoDeadLetters()
         if letters:
             dead_letters = stack.enter_context(closing(DeadLetters(str(letters), 1_000)))
         run = Run(

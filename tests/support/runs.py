@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.run.dead_letter import Shelf
+    from target_stitch_import.run.dead_letter import DeadLetterSink
     from target_stitch_import.run.sender import Transport
 
 
@@ -42,7 +42,7 @@ class AtOnce(Sender):
 class Parts:
     """What a run is made of; each test gives what it is about."""
 
-    letters: Shelf = field(default_factory=NoDeadLetters)
+    letters: DeadLetterSink = field(default_factory=NoDeadLetters)
     observer: RunObserver = field(default_factory=RunObserver)
     stdout: IO[bytes] = field(default_factory=io.BytesIO)
     sender: type[Sender] = Sender

@@ -37,7 +37,7 @@ class FileUse:
 
     Args:
         role: What users know it by, within a sentence.
-        place: A path, the descriptor of an open file, or None where there is none.
+        place: A path, the descriptor of an open file, or None.
         content: What is written to it, if anything.
         is_output_stream: Whether it was opened for writing before the run looked, by the shell or
             for the log.

@@ -19,12 +19,12 @@ KINDS = frozenset({".py", ".css", ".html", ".js", ".sh"})
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
-_DIVIDED_NEXT = "is being divided along with the wing that it tests"
+_CASES = "tables of cases, each beside the test that takes them"
 LONGER = {
-    "tests/core/test_messages.py": _DIVIDED_NEXT,
-    "tests/run/test_batch_files.py": _DIVIDED_NEXT,
-    "tests/simulation/process.py": "is being divided along with the sender that it stands in for",
-    "tests/toolbox/test_connect.py": _DIVIDED_NEXT,
+    "tests/core/test_messages.py": _CASES,
+    "tests/run/test_batch_files.py": _CASES,
+    "tests/simulation/process.py": "one simulated process: what the sender, its threads and the loop do in one",
+    "tests/toolbox/test_connect.py": _CASES,
     "tools/mutants.py": "a table: a few lines for each mutation",
     "benchmarks/records.py:varied_schema": "one literal",
 }

@@ -1,4 +1,4 @@
-"""Gathered records looked at one by one, once it is known that not all of them are right."""
+"""Gathered records checked one by one, once it is known that not all of them are valid."""
 
 from __future__ import annotations
 

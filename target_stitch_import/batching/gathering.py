@@ -95,7 +95,7 @@ class Gathering:
     """What is gathered of all streams.
 
     `since` is when the oldest gathered record came; it is reset only once nothing is gathered.
-    `undated` has the streams of records whose `time_extracted` was no time, until it is emptied.
+    `undated` has the streams of records whose `time_extracted` is invalid, until it is emptied.
     """
 
     def __init__(self) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Packer:
     """Moves records from `gathering` to `buffers`, closed batches to `lanes`.
 
-    Bad records go to `refusals`. `look_around` is called between records that are looked at one by
+    Bad records go to `refusals`. `look_around` is called between records that are checked one by
     one, and may raise InterruptedRunError; what was in hand then never settles.
     """
 
@@ -95,7 +95,7 @@ class Packer:
     def _take_up(
         self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float
     ) -> None:
-        """Deal with records that were looked at one by one."""
+        """Deal with records that were checked one by one."""
         for finding in findings:
             match finding:
                 case Gathered():

@@ -99,7 +99,7 @@ class Pipeline:
 
     @property
     def ready(self) -> deque[Batch]:
-        """What may be sent, in this order; whoever takes a batch takes it out."""
+        """What may be sent, in this order; a batch that is taken is removed."""
         return self._lanes.ready
 
     @property
@@ -222,7 +222,7 @@ class Pipeline:
         return self.held_bytes < self._rules.max_buffer_bytes
 
     def make_room(self) -> None:
-        """Where there is none, close the largest batches, so that there will be some soon.
+        """Close the largest batches if there is no room, so that there will be some soon.
 
         Raises:
             InputError: As `receive`.
@@ -241,7 +241,7 @@ class Pipeline:
     def settled(self, part: Batch, set_aside: Sequence[SetAside] = ()) -> None:
         """Note that the messages of `part`, a batch or a part of one, are acknowledged.
 
-        But for those in `set_aside`, which are safe in the dead-letter file.
+        Except those in `set_aside`, which are safe in the dead-letter file.
         """
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)
@@ -253,7 +253,7 @@ class Pipeline:
         self._lanes[message.stream].counts.set_aside += 1
 
     def released(self, batch: Batch) -> None:
-        """Note that nobody holds a batch from `ready` any more."""
+        """Note that nothing refers to a batch from `ready` any more."""
         self._lanes.released(batch)
         if self._is_closing and self._needs_more:
             self._close_largest()

@@ -31,7 +31,7 @@ class Refusals:
     def __init__(self, *, sets_aside: bool) -> None:
         self.to_set_aside: deque[SetAside] = deque()
         self.replacements_to_record: deque[SetAside] = deque()
-        """What is to stand in the dead-letter file besides; it was sent, and is settled."""
+        """Activations to record in the dead-letter file although they were sent, and are settled."""
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
         """The sequence of the first record that ends the run, and what to tell of it."""
@@ -77,7 +77,7 @@ class Refusals:
             self.replacements_to_record.append(replace(_activation(batch, reason), activated=True))
 
     def interrupted(self, error: InterruptedRunError) -> None:
-        """End the run, as there is no time to look at more records."""
+        """End the run: there is no time to check more records."""
         self._interrupted = error
 
     def raise_first(self) -> None:

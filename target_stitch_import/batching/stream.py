@@ -135,7 +135,7 @@ class Stream:
         return self._prefix[1]
 
     def is_described_by(self, message: Schema) -> bool:
-        """Tell whether `message` says nothing new, but for spacing and the order of members."""
+        """Tell whether `message` says nothing new, apart from spacing and the order of members."""
         mine = self._message
         if (mine.key_properties, mine.bookmark_properties) != (
             message.key_properties,

@@ -1,6 +1,6 @@
 """`time_extracted` as the Import API writes it: `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC.
 
-Law: what is no time is left out rather than sent: it would cost the whole batch.
+Law: an invalid time is left out: if sent, it would cost the whole batch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def api_times(
 def _common_zone(texts: Sequence[str]) -> str | None:
     """Return how all `texts` end, if all are valid times of one spelling.
 
-    Every record has one, so they are looked at together.
+    Every record has one, so they are checked together.
     """
     length, count = len(texts[0]), len(texts)
     zone = _ZONES.get(length)

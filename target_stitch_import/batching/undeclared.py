@@ -1,9 +1,8 @@
 """Activations of streams that are not known yet: they wait for a SCHEMA.
 
-Law: a state behind one is not earned before it is settled: acknowledged, once its SCHEMA has come,
-or nothing at all, once the input has ended without one. Its sequence is that of its arrival. It
-would be less trouble to let it count as settled at once; but a run that is killed then would have
-written a state behind an activation that was never sent.
+Law: a state behind such an activation is not earned before it settles: by its acknowledgement once
+the SCHEMA came, or at the end of the input. Its sequence is that of its arrival. Settling it at once
+would let a killed run leave a state behind an activation that was never sent.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def check_client_id(client_id: int | str) -> None:
     """Refuse what is no positive integer.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is not one.
     """
     given = str(client_id)
     if not (given.isascii() and given.isdigit() and given.strip("0")):
@@ -80,7 +80,7 @@ def check_url(name: str, url: str) -> None:
     """Refuse a URL that no request can go to, or that would show the token on the way.
 
     Raises:
-        ConfigurationError: It is none, or not `https` and not of this machine.
+        ConfigurationError: It is not a URL, or neither `https` nor of this machine.
     """
     try:
         parts = urlsplit(url)

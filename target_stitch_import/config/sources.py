@@ -32,10 +32,10 @@ def read_config(paths: Sequence[str], tell: Callable[[str], None]) -> dict[str, 
 
     Args:
         paths: Names of files, or `ENV`.
-        tell: Is told of each name that is not a setting.
+        tell: Called with a note for each name that is not a setting.
 
     Raises:
-        ConfigurationError: One cannot be read, or is no JSON object.
+        ConfigurationError: One cannot be read, or is not a JSON object.
     """
     config: dict[str, Any] = {}
     for path in paths:

@@ -129,7 +129,7 @@ def content_of(body: bytes, end: End) -> Content:
 
 
 def _members(body: bytes) -> tuple[tuple[str, Any], ...] | None:
-    """Return the members of a JSON object; None if it is none, or cannot be read whole."""
+    """Return the members of a JSON object; None if it is not one, or cannot be read whole."""
     try:
         read = _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):

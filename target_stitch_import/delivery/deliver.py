@@ -87,7 +87,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A batch, or a part of one, arrived but for the records set aside."""
+    """A batch, or a part of one, arrived, except the records set aside."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()
@@ -178,7 +178,7 @@ def until_answered(
     """Send one body until there is a final verdict.
 
     Raises:
-        TargetError: No verdict can come: the service stayed away, or refuses the credentials.
+        TargetError: No verdict can come: the service is unavailable, or refuses the credentials.
     """
     first_failure: float | None = None
     tries = 0
@@ -248,7 +248,7 @@ def _refused(
 
 
 def _single_out(part: Batch, record: int) -> list[Batch]:
-    """Return the message at index `record` by itself, then what stands before and behind it."""
+    """Return the message at index `record` by itself, then what precedes and follows it."""
     rest: list[Batch] = []
     if record > 0:
         before, part = part.split(record)

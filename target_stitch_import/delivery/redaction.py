@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "[…]"
 MOST_CHARACTERS = 4_000
-"""Of a text, so much is looked at; an answer that says what is wrong says it early."""
+"""How much of a text is examined; an answer that says what is wrong says it early."""
 
 _UNIT = re.compile(
     r"""(?<!\w)(["'`])((?:\\.|(?!\1).)*)\1"""  # quoted

@@ -1,7 +1,7 @@
-"""How many requests may be in flight: fewer while the service pushes back, one while it is away.
+"""How many requests may be in flight: fewer while the service pushes back, one while it is unavailable.
 
 Law: never more than the user allows, never none; what was taken back comes back once the service
-is well. Pure: the caller tells what happened.
+is healthy.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | BodyRefused | Stop
 def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
     """Return what an answer means for its request; `wall_clock_seconds` is since 1970.
 
-    `body` is what was sent: the names that it declares may stand in the words of the verdict.
+    `body` is what was sent: the names that it declares may appear in the verdict.
     """
     if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
@@ -183,7 +183,7 @@ def wait_seconds(tries: int, at_least_seconds: float, chance: float) -> float:
     Args:
         tries: How many have failed so far, at least 1.
         at_least_seconds: What `Retry-After` asked for, or 0.
-        chance: A random number from 0 to 1: full jitter, so that clients do not come in step.
+        chance: A random number from 0 to 1: full jitter, so that clients do not synchronise.
     """
     if at_least_seconds > 0:
         return at_least_seconds + chance * RETRY_AFTER_SPREAD_SECONDS

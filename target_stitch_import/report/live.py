@@ -33,7 +33,7 @@ class Progress:
     """Tells how the run is getting on; `due_seconds` is when it wants to, since the run began.
 
     Args:
-        show: Puts a line before people's eyes.
+        show: Shows a line to the user.
         done: What became of the messages that count.
         window_seconds: The time that rates are taken over.
         close: Called once the run is over, before its summary is told.

@@ -62,7 +62,7 @@ class Ending:
 class RunObserver:
     """Counts and reports what happens in a run; `due` is when `tick` is next needed.
 
-    Where there is no `dead_letter_path`, nobody is told of single records that are set aside.
+    Where there is no `dead_letter_path`, single records that are set aside are not reported.
     `clock` gives seconds that never step back, `wall_clock` seconds since 1970.
     """
 
@@ -142,7 +142,7 @@ class RunObserver:
         repairs[repair] += count
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Hear how long the sender had `batch`, all tries and waits included."""
+        """Count how long the sender had `batch`, all tries and waits included."""
         if self.metrics:
             self.metrics.processed(batch.stream, seconds, succeeded=succeeded)
 

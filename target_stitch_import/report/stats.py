@@ -239,7 +239,7 @@ class Availability:
         )
 
     def unavailable_seconds(self, now: float) -> float:
-        """Return how long the service was away until `now`, in all."""
+        """Return how long the service was unavailable until `now`, in all."""
         since = self._since
         return self._past_seconds + (now - since if since is not None else 0.0)
 

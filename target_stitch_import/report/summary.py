@@ -197,7 +197,7 @@ def read_summary(text: bytes, name: str) -> Summary:
     """Return the summary in the file `name`; members that an earlier version lacks are empty.
 
     Raises:
-        InputError: It is none.
+        InputError: It is not a summary.
     """
     try:
         return msgspec.json.decode(text, type=Summary)

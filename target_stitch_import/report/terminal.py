@@ -77,8 +77,8 @@ class Terminal(_Handler):
 
     def draw(self, line: Line | None) -> None:
         """Put `line` in place of the one that is there; None takes it away."""
-        # Whoever logs holds the lock, perhaps to a terminal that was halted. At the end the summary
-        # is to be shown there, and would wait just the same.
+        # A logging thread may hold the lock while its terminal is stopped; only the final clear
+        # waits for it.
         if not (self.lock and self.lock.acquire(blocking=line is None)):
             return
         try:

@@ -149,7 +149,7 @@ def _portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterato
 
 
 def _decompressed(file: IO[bytes], compression: str | None) -> Iterator[bytes]:
-    """Return the text of `file`. It says itself whether it is gzip, as no JSON begins like that.
+    """Return the text of `file`. It says itself whether it is gzip, because JSON never begins like that.
 
     The Singer SDK's own taps write gzip whatever they call it.
     """
@@ -166,7 +166,7 @@ def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the text of a gzip file, a bounded portion at a time, whatever the file holds.
 
     A portion is empty where much was read for little: headers, members without text, or the zeros
-    that may stand behind the last member. So a run can look around in any file.
+    that may follow the last member. So a run can look around in any file.
     """
     member = zlib.decompressobj(_GZIP_WINDOW)
     while data := file.read(ZIPPED_CHUNK_BYTES):

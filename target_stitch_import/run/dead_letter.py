@@ -177,7 +177,7 @@ class DryDeadLetters:
 
 
 def _sync_folder(path: str) -> None:
-    """Make the name of a new file as lasting as what will stand in it."""
+    """Make the name of a new file as lasting as what will be in it."""
     folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -25,26 +25,26 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Is told what happens, on the thread of the exchange."""
+    """Is called as things happen, on the thread of the exchange."""
 
     def notice(self, notice: Notice) -> None:
-        """Hear something that the user should know about a stream."""
+        """Called with something that the user should know about a stream."""
 
     def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
-        """Hear that values of a field were repaired, and how."""
+        """Called when values of a field were repaired."""
 
     def delivered(self, part: Batch) -> None:
-        """Hear that a part was acknowledged."""
+        """Called when a part was acknowledged."""
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Hear that the sender is done with `batch`, which it had for `seconds`."""
+        """Called when the sender is done with `batch`, which it had for `seconds`."""
 
     def set_aside(self, records: Sequence[SetAside]) -> None:
-        """Hear that records are safe in the dead-letter file."""
+        """Called when records are safe in the dead-letter file."""
 
 
 class Exchange:
-    """Keeps a pipeline, its sender, its dead letters and a listener in step.
+    """Keeps a pipeline, its sender, its dead letters and a listener consistent.
 
     Args:
         save: Is given each body that was acknowledged.

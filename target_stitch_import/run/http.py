@@ -67,7 +67,7 @@ def session_with(
     for scheme in ("https://", "http://"):
         session.mount(scheme, WholeAnswers(exchange))
     if is_loopback(url):
-        # No proxy is asked for this machine itself; its certificates count all the same.
+        # No proxy is asked for this machine itself; its certificates count nevertheless.
         session.trust_env = False
         bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
         session.verify = next(filter(None, bundles), True)
@@ -87,7 +87,7 @@ class _Route:
 
     pool: urllib3.HTTPConnectionPool
     target: str
-    """What stands in the request's first line."""
+    """The target in the request's first line."""
     headers: dict[str, str]
 
 
@@ -150,7 +150,7 @@ class ImportApiClient:
         """Return what the service says of its own health.
 
         Raises:
-            ServiceUnavailableError: It is not well, or does not answer.
+            ServiceUnavailableError: It is not healthy, or does not answer.
             ProtocolError: What answers is not the Import API.
         """
         url = self._endpoint.base_url + STATUS_PATH
@@ -218,7 +218,7 @@ class ImportApiClient:
         return answer
 
     def _hang_up(self) -> None:
-        """Close the connection: nobody knows what else comes over it."""
+        """Close the connection: what else comes over it is unknown."""
         self._known_routes.clear()
         self._routes.close()
 

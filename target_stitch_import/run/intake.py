@@ -93,7 +93,7 @@ def _pipe_capacity(descriptor: int | None) -> int:
 class Intake:
     """Reads events, portion by portion, from `source` and the files that it names.
 
-    What stands behind a BATCH message waits until its files are through.
+    What follows a BATCH message waits until its files are read.
     """
 
     def __init__(self, source: Source, files: BatchFiles) -> None:

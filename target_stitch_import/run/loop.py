@@ -1,6 +1,6 @@
 """One run: stdin, clock, signals and stdout. It owns the pipeline.
 
-Law: the main thread alone touches the pipeline; it never waits but for input, reports, signals and
+Law: the main thread alone touches the pipeline; it waits only for input, reports, signals and
 deadlines together. Signal handlers set a flag, nothing else.
 """
 
@@ -42,16 +42,16 @@ GRACE_SECONDS = 20.0
 
 
 class Observer(Listener, Protocol):
-    """Is told what happens, on the main thread."""
+    """Is called as things happen, on the main thread."""
 
     due: float
     """When it wants its next `tick`, on the monotonic clock."""
 
     def trouble(self, text: str) -> None:
-        """Hear of something that went wrong beside what the run ends with."""
+        """Called when something goes wrong besides what the run ends with."""
 
     def tick(self, now: float, run: LoopSnapshot) -> None:
-        """Hear how the run stands, and set `due` to a later time."""
+        """Called when `due` has come, which it sets to a later time."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Run:
     dead_letters: DeadLetterSink = field(default_factory=NoDeadLetters)
     mapper: StreamMapper | None = None
     repairs: tuple[str, ...] = ()
-    """What is done to records whose text is no JSON; before they are mapped."""
+    """What is done to records whose text is not JSON; before they are mapped."""
     output: OutputFile | None = None
     """Where the bodies that were acknowledged are saved."""
     writes_states: bool = True
@@ -88,7 +88,7 @@ class Run:
         """Run to the end of the input.
 
         Raises:
-            TargetError: The run failed. What was earned until then is written all the same.
+            TargetError: The run failed. What was earned until then is written anyway.
         """
         with self.wakeup.on_signals():
             while self._reading or self._is_waiting():

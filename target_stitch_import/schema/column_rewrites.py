@@ -1,9 +1,8 @@
 """Date-times in the documented spelling, in the columns of all records of a run at once.
 
-Law: whoever checks what is returned, and finds it right, has the records with these date-times
-rewritten and nothing else. As many places are rewritten as there are columns' values that must be,
-each behind the column's name and from the value's own text; so where none of those values is wrong
-any more, it is they that were rewritten, and not some others that look like them.
+Law: if the returned messages pass the check, exactly these date-times were rewritten. Each edit
+replaces a column's `"name": old` in order, and there are as many edits as values to change; an edit
+that hit a look-alike would leave one of those values wrong, and the check would fail.
 """
 
 from __future__ import annotations

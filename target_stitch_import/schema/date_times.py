@@ -1,7 +1,7 @@
 """Date-times: which texts are some, and those of other spellings in the one that is documented.
 
-Law: a text is rewritten only where it names one instant, or one but for its offset; the instant
-stays, but for digits behind the ninth of its fraction, which are cut.
+Law: a text is rewritten only where it names one instant, or one except for its offset; the instant
+stays, except for digits after the ninth of its fraction, which are cut.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Node:
     """A subschema, reduced to what is enforced; shared by all references to it.
 
     `place` is a JSON Pointer to it. `rules` are the keywords that need no other schema, as they
-    are written but for formats other than `date-time`; numbers are exact. `types` are all where
+    are written except for formats other than `date-time`; numbers are exact. `types` are all where
     none are listed. `is_shared` tells whether several ways lead here.
     """
 

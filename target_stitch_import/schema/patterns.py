@@ -42,7 +42,7 @@ class Pattern:
     """A regular expression.
 
     `is_known` tells whether there is an engine that takes it, and `is_sound` whether there would be
-    but for its size; `is_linear` whether it is the one that cannot backtrack. `states` is about how
+    except for its size; `is_linear` whether it is the one that cannot backtrack. `states` is about how
     many states it can be in at once.
     """
 
@@ -89,7 +89,7 @@ def making_cost(expression: str) -> int:
 
 @lru_cache(maxsize=256)
 def pattern(expression: str) -> Pattern:
-    """Return an expression, ready to match; those of late are kept."""
+    """Return an expression, ready to match; recent ones are kept."""
     return Pattern(expression)
 
 

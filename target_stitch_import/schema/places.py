@@ -162,7 +162,7 @@ class Change(NamedTuple):
 Rewrite: TypeAlias = "Callable[[Raw, Place], tuple[bytes, str | None] | None]"
 """Returns the new text of a string or number, and the repair; None where it stays.
 
-The repair is None where that is none, but a date-time got the offset that it lacked."""
+The repair is None if a date-time only got the offset that it lacked, which is not one."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])

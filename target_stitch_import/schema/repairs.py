@@ -60,7 +60,7 @@ class Rewriter:
     def __call__(self, text: Raw, place: Place) -> tuple[bytes, str | None] | None:
         """Return the new text of a string or number, and the repair; None where it stays.
 
-        The repair is None where that is none, but a date-time got the offset that it lacked.
+        The repair is None if a date-time only got the offset that it lacked, which is not one.
         """
         if bytes(memoryview(text)[:1]) == b'"':
             if not place.is_date_time or len(text) > LONGEST_SPELLING:
@@ -89,7 +89,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
     """Return a number with more digits than `step`, rounded to it, half to even; else None.
 
     Raises:
-        ValueError: It is no number, or too long a one.
+        ValueError: It is not a number, or too long.
     """
     number = exact_decimal(text)
     coefficient, exponent = parts_of(number)

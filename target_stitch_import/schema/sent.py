@@ -75,7 +75,7 @@ def _is_found(pointer: str, *, is_referred: bool) -> bool:
     """Tell whether the service finds what a pointer leads to: by the keywords of Draft 4 alone."""
     steps = parts(pointer)
     if is_referred and steps[:1] not in ([], ["definitions"]):
-        return False  # what stands beside the reference of the whole goes with it
+        return False  # what is beside the reference of the whole goes with it
     while steps:
         keyword = steps.pop(0)
         if keyword in _SCHEMAS_BY_NAME or (keyword in _SCHEMA_LISTS and steps and _is_index(steps)):

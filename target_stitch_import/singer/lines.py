@@ -63,7 +63,7 @@ class WholeLines:
             self._partial_bytes += len(rest)
 
     def close(self) -> bytes:
-        """Return a last line that has no line break; nothing where there is none."""
+        """Return a last line that has no line break, or nothing."""
         last, self._partial, self._partial_bytes = b"".join(self._partial), [], 0
         return last.removeprefix(BYTE_ORDER_MARK) if self._is_first else last
 
@@ -79,7 +79,7 @@ class WholeLines:
 
 
 def _cut(chunk: bytes) -> tuple[list[Line], bytes]:
-    """Return the lines of `chunk`, and what stands behind its last line break.
+    """Return the lines of `chunk`, and what follows its last line break.
 
     Long lines are views into it: to copy one costs as much as to find the record in it.
     """
@@ -107,7 +107,7 @@ def is_utf8(text: bytes) -> bool:
 
 def are_utf8(lines: list[Line], chunk: bytes) -> bool:
     """Tell whether all `lines`, which are those that `chunk` completed, are UTF-8."""
-    # But for the first one, they are parts of it.
+    # Except the first one, they are parts of it.
     if chunk.isascii() and bytes(lines[0]).isascii():
         return True
     return is_utf8(b"\n".join(lines))

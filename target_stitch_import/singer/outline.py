@@ -18,11 +18,11 @@ MAX_BYTES = 24_000_000
 """A longer text is no record that could be sent, whatever is wrong with it: a look at it would take
 seconds, in which no signal is heard."""
 MAX_MEMBERS = 1_000
-"""A message has a handful of members; a text of more is none."""
+"""A message has a handful of members; a text of more is not a message."""
 MAX_MARKS = 300_000
 """How many brackets and strings are looked at where no parser helps; in a fifth of a second."""
 MAX_STEPS = 20_000
-"""How many members and items are passed over on the way to a value that is no JSON."""
+"""How many members and items are passed over on the way to a value that is not JSON."""
 MAX_ESCAPES = 1_000
 MAX_PASSES = 8
 """How often a text is read on that way, once for each level."""
@@ -52,7 +52,7 @@ _STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Why the text of a record is no JSON that can be sent; `field` is a JSON pointer, or empty."""
+    """Why the text of a record is not JSON that can be sent; `field` is a JSON pointer, or empty."""
 
     field: str
     reason: str
@@ -107,10 +107,10 @@ def plain_text(value: bytes) -> str:
 
 
 def outline(text: bytes) -> dict[str, bytes] | None:
-    """Return the first members of a JSON object as text; None if it is none, or too much of one.
+    """Return the first members of a JSON object as text; None if it is not one, or too large.
 
     It finds the members of objects that no JSON parser takes, with NaN in them or nested without
-    end; what stands inside the members is not looked at.
+    end; what is inside the members is not examined.
     """
     text = text.strip()
     if not text.startswith(b"{") or len(text) > MAX_BYTES:
@@ -119,7 +119,7 @@ def outline(text: bytes) -> dict[str, bytes] | None:
         return {}
     values = _Values(text)
     members: dict[str, bytes] = {}
-    position = 1  # of what stands before a name
+    position = 1  # of what precedes a name
     for _ in range(MAX_MEMBERS):
         name = _member_name(text, position)
         end = values.end(name.value_at) if name else None
@@ -134,7 +134,7 @@ def outline(text: bytes) -> dict[str, bytes] | None:
 
 
 def pointer(text: bytes, at: int) -> str:
-    """Return the JSON pointer of the value at `at`; what stands before it must be JSON.
+    """Return the JSON pointer of the value at `at`; what precedes it must be JSON.
 
     Where that would take too long, it is the pointer of something around it.
     """
@@ -186,7 +186,7 @@ class _Values:
         self._marks_left = MAX_MARKS
 
     def end(self, position: int) -> int | None:
-        """Return where the value at `position` ends, or what stands behind it begins."""
+        """Return where the value at `position` ends, or what follows it begins."""
         end = _sound_end(self._sound, position)
         if end is not None and _NEXT.match(self._text, end):
             return end
@@ -219,7 +219,7 @@ class _Values:
 
 
 def _sound_end(text: bytes, position: int) -> int | None:
-    """Return where what stands behind a JSON value begins; None if there is none."""
+    """Return where what follows a JSON value begins; None if there is no value."""
     try:
         _RAW.decode(memoryview(text)[position:])
     except msgspec.MsgspecError as error:

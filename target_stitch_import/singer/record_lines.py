@@ -39,7 +39,7 @@ class RecordLines:
         yield Records(line, messages, self._file)
 
     def explain(self, line: int, text: bytes, error: Exception | None) -> MalformedRecord:
-        """Return a record that is no JSON.
+        """Return a record that is not JSON.
 
         Raises:
             InputError: The line is no text.

@@ -66,7 +66,7 @@ class Job:
             write_summary(settings.summary_path, summary)
 
     def abort(self, messages: Sequence[PartitionCommit | None]) -> None:
-        """Tell which partitions arrived all the same.
+        """Tell which partitions arrived anyway.
 
         Raises:
             OutputError: The dead letters that do not count cannot be removed.

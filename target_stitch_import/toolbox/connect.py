@@ -101,7 +101,7 @@ class ConnectApi:
 
         InputError: Connect refuses what was asked for, in its own words.
         CredentialsError: It refuses the token.
-        ServiceUnavailableError: It does not answer, or is not well.
+        ServiceUnavailableError: It does not answer, or is not healthy.
         ProtocolError: What answers is not Connect.
     """
 
@@ -144,7 +144,7 @@ class ConnectApi:
         return self._call("POST", f"/v4/sources/{source_id}/tokens", NewToken)
 
     def revoke_token(self, source_id: int, token_id: int) -> None:
-        """Revoke a token: whoever still uses it is refused from now on."""
+        """Revoke a token: clients that still use it are refused from now on."""
         self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
 
     def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:

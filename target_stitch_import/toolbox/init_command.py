@@ -198,7 +198,7 @@ def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
 
 
 def _asked(given: _Answers, last_region: str | None) -> _Answers:
-    """Return the answers with what is missing in `given`, from whoever sits at the terminal."""
+    """Return the answers with what is missing in `given`, from the person at the terminal."""
     region, token = given.region, given.token
     if region is None:
         _require_terminal("Give the region as --region.")

@@ -84,7 +84,7 @@ class PushEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Records that are sent together, with the lines they stand in."""
+    """Records that are sent together, with the lines they are in."""
 
     stream: str
     records: tuple[bytes, ...]
@@ -203,7 +203,7 @@ class Push:
         """Send everything; `report` tells how far it came, also after an error.
 
         Raises:
-            TargetError: The service stayed away, or refuses the credentials.
+            TargetError: The service is unavailable, or refuses the credentials.
         """
         for item in items:
             waiting: list[Request | Fault] = [item]

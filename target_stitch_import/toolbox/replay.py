@@ -295,7 +295,7 @@ class _Lines:
 
 
 def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
-    """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
+    """Yield a saved body; an activation in it goes by itself, after what precedes it."""
     messages = request.messages or []
     try:
         read = [_MESSAGE.decode(each) for each in messages]
@@ -306,7 +306,7 @@ def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
         group = [at for at, each in enumerate(read) if (each.action != "upsert") == barrier]
         if group:
             encoded = b"[%b]" % b",".join(bytes(messages[at]) for at in group)
-            # All of them stand in the same line.
+            # All of them are in the same line.
             spans = [place.span(read[at].sequence) for at in group]
             fragment = Fragment(encoded, spans, spans[0].sequence, spans[-1].sequence)
             yield Batch.of(table, request.prefix(), [fragment], version, barrier=barrier)

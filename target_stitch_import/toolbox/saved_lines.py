@@ -1,4 +1,4 @@
-"""What stands in a line of a file to replay: a saved body, a dead letter, or an activation."""
+"""What a line of a file to replay holds: a saved body, a dead letter, or an activation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SavedRequest(msgspec.Struct):
 
 
 class DeadLetter(msgspec.Struct):
-    """A record that was set aside: its JSON, or its text where that is no JSON."""
+    """A record that was set aside: its JSON, or its text if that is not JSON."""
 
     sequence: int
     request: SavedRequest

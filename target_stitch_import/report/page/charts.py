@@ -1,4 +1,4 @@
-"""How a run went over time, as drawings: curves, and behind them when the service was away.
+"""How a run went over time, as drawings: curves, and behind them when the service was unavailable.
 
 Curves are SVG that stretches; all text is HTML, so that it stays legible on a phone.
 """
@@ -187,8 +187,8 @@ def _curve(chart: _Chart, end: float, top: float) -> str:
 def _said(chart: _Chart, bands: Sequence[_Band]) -> str:
     """Return a drawing in words, for people who do not see it."""
     outages = sum(band.kind == "outage" for band in bands)
-    away = f"; the Import API was away {outages} times" if outages > 1 else ""
-    away = "; the Import API was away once" if outages == 1 else away
+    unavailable = f"; the Import API was unavailable {outages} times" if outages > 1 else ""
+    unavailable = "; the Import API was unavailable once" if outages == 1 else unavailable
     last = chart.points[-1][1]
     return (
         f"{chart.title} over time: at most {chart.label(chart.highest)}, at the end "

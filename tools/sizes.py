@@ -23,7 +23,7 @@ _CASES = "tables of cases, each beside the test that takes them"
 LONGER = {
     "tests/core/test_messages.py": _CASES,
     "tests/run/test_batch_files.py": _CASES,
-    "tests/simulation/process.py": "one simulated process: what the sender, its threads and the loop do in one",
+    "tests/simulation/process.py": "one simulated process, with its loop and its sender",
     "tests/toolbox/test_connect.py": _CASES,
     "tools/mutants.py": "a table: a few lines for each mutation",
     "benchmarks/records.py:varied_schema": "one literal",

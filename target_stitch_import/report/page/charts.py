@@ -187,12 +187,12 @@ def _curve(chart: _Chart, end: float, top: float) -> str:
 def _said(chart: _Chart, bands: Sequence[_Band]) -> str:
     """Return a drawing in words, for people who do not see it."""
     outages = sum(band.kind == "outage" for band in bands)
-    unavailable = f"; the Import API was unavailable {outages} times" if outages > 1 else ""
-    unavailable = "; the Import API was unavailable once" if outages == 1 else unavailable
+    times = "once" if outages == 1 else f"{outages} times"
+    unavailable = f"; the Import API was unavailable {times}" if outages else ""
     last = chart.points[-1][1]
     return (
         f"{chart.title} over time: at most {chart.label(chart.highest)}, at the end "
-        f"{chart.label(last)}{away}"
+        f"{chart.label(last)}{unavailable}"
     )
 
 

@@ -24,7 +24,7 @@ from target_stitch_import.report.summary import (
     Summary,
     rfc_3339,
 )
-from target_stitch_import.report.words import words_on_repair
+from target_stitch_import.report.repair_words import words_on_repair
 from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:

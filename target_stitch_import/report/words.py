@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from target_stitch_import.errors import quoted
-from target_stitch_import.schema.repairs import RESPELLED
-
 ACKNOWLEDGED = "acknowledged"
 WOULD_BE_SENT = "would be sent"
 """What is told of records in a dry run: nobody acknowledged them."""
@@ -52,13 +49,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     milliseconds = seconds * 1_000
     return f"{milliseconds:.0f} ms" if milliseconds >= 1 or not seconds else "under 1 ms"
-
-
-def words_on_repair(field: str, repair: str) -> str:
-    """Say how values of a field are repaired, within a sentence."""
-    if repair == RESPELLED:
-        return (
-            f"field {quoted(field)}: date-times are rewritten to the format that the Import API "
-            "requires (2024-01-31T23:59:59Z or +01:00)"
-        )
-    return f"field {quoted(field)}: values are repaired by `{repair}`"

@@ -24,7 +24,7 @@ from target_stitch_import.batching.payload import (
 from target_stitch_import.batching.times import api_time
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import InputError, TargetError, quoted
-from target_stitch_import.report.words import words_on_repair
+from target_stitch_import.report.repair_words import words_on_repair
 from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.schema.checks import RecordCheck

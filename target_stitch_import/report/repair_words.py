@@ -1,0 +1,16 @@
+"""How it is told that values are repaired: by a run as it happens, and by a replay."""
+
+from __future__ import annotations
+
+from target_stitch_import.errors import quoted
+from target_stitch_import.schema.repairs import RESPELLED
+
+
+def words_on_repair(field: str, repair: str) -> str:
+    """Say how values of a field are repaired, within a sentence."""
+    if repair == RESPELLED:
+        return (
+            f"field {quoted(field)}: date-times are rewritten to the format that the Import API "
+            "requires (2024-01-31T23:59:59Z or +01:00)"
+        )
+    return f"field {quoted(field)}: values are repaired by `{repair}`"

@@ -29,9 +29,9 @@ from target_stitch_import.files import (
     database,
     output_streams,
 )
+from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report import closing
 from target_stitch_import.report.live import Progress
-from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.log import log_files
 from target_stitch_import.report.metrics import Metrics
 from target_stitch_import.report.observer import Ending, RunObserver

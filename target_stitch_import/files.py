@@ -111,7 +111,8 @@ def descriptor_of(stream: object) -> int | None:
 def configurations(paths: Sequence[str]) -> list[FileUse]:
     """Return what `--config` has read."""
     return [
-        FileUse("`.env`", ".env") if path == "ENV" else FileUse("the configuration", path) for path in paths
+        FileUse("`.env`", ".env") if path == "ENV" else FileUse("the configuration", path)
+        for path in paths
     ]
 
 
@@ -125,7 +126,10 @@ def output_streams(states: object) -> list[FileUse]:
 
 def database(role: str, path: str) -> list[FileUse]:
     """Return what DuckDB uses for the database at `path`: it deletes a journal it cannot read."""
-    return [FileUse(role, path, DATABASE), FileUse(f"the journal of {role}", f"{path}.wal", JOURNAL)]
+    return [
+        FileUse(role, path, DATABASE),
+        FileUse(f"the journal of {role}", f"{path}.wal", JOURNAL),
+    ]
 
 
 def _clash(one: FileUse, other: FileUse) -> bool:

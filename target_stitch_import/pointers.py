@@ -1,4 +1,4 @@
-"""JSON Pointers (RFC 6901): places in a schema or a record, as messages and references give them."""
+"""JSON Pointers (RFC 6901): places in schemas and records, as messages and references have them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The streams' open batches: they close on bytes, rows, age, another version, or too many schemas.
 
-Laws: a batch never exceeds its limits, except for a message that is larger than them by itself, which
-goes alone. Batches of a stream are open side by side only for a few schemas of the same version.
+Laws: a batch never exceeds its limits, except for a message that is larger than them by itself,
+which goes alone. Batches of a stream are open side by side only for a few schemas of one version.
 """
 
 from __future__ import annotations

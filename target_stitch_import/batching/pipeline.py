@@ -37,8 +37,10 @@ from target_stitch_import.singer.messages import (
 )
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Sequence
 
+    from target_stitch_import.batching.examining import RepairCount
     from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.batching.stream import Stream, StreamRules
     from target_stitch_import.singer.origin import BatchFile

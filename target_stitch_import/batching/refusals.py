@@ -31,7 +31,7 @@ class Refusals:
     def __init__(self, *, sets_aside: bool) -> None:
         self.to_set_aside: deque[SetAside] = deque()
         self.replacements_to_record: deque[SetAside] = deque()
-        """Activations to record in the dead-letter file although they were sent, and are settled."""
+        """Activations to record in the dead-letter file, although they are settled."""
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
         """The sequence of the first record that ends the run, and what to tell of it."""

@@ -44,18 +44,24 @@ _WITHOUT_CONNECTION = {
     ),
     Failure.UNRESOLVED: (
         "name does not resolve",
-        "Check this machine's network and DNS; the name is from `region`, `api_url` or "
-        "HTTPS_PROXY.",
+        (
+            "Check this machine's network and DNS; the name is from `region`, `api_url` or "
+            "HTTPS_PROXY."
+        ),
     ),
     Failure.REFUSED: (
         "connection refused",
-        "Check that the service runs there, and firewalls; host and port are from `region`, "
-        "`api_url` or HTTPS_PROXY.",
+        (
+            "Check that the service runs there, and firewalls; host and port are from `region`, "
+            "`api_url` or HTTPS_PROXY."
+        ),
     ),
     Failure.PROXY_REFUSED: (
         "proxy refuses",
-        "Check what the proxy in HTTPS_PROXY allows, and its user and password: "
-        "http://USER:PASSWORD@HOST:PORT. A host that needs no proxy goes into NO_PROXY.",
+        (
+            "Check what the proxy in HTTPS_PROXY allows, and its user and password: "
+            "http://USER:PASSWORD@HOST:PORT. A host that needs no proxy goes into NO_PROXY."
+        ),
     ),
 }
 """What it is called where there is little room, and what to check, in sentences."""

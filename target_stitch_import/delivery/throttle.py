@@ -1,4 +1,4 @@
-"""How many requests may be in flight: fewer while the service pushes back, one while it is unavailable.
+"""How many requests may be in flight: fewer while the service pushes back, one while it is down.
 
 Law: never more than the user allows, never none; what was taken back comes back once the service
 is healthy.

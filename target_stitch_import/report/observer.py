@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from target_stitch_import.errors import quoted
-from target_stitch_import.report.live import WAITING, trouble
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.report.stats import Delivered, History, Reasons, LoopSnapshot, Traffic, Sample
+from target_stitch_import.report.live import WAITING, trouble
+from target_stitch_import.report.repair_words import words_on_repair
+from target_stitch_import.report.stats import (
+    Delivered,
+    History,
+    LoopSnapshot,
+    Reasons,
+    Sample,
+    Traffic,
+)
 from target_stitch_import.report.summary import (
     ActivationSummary,
     LatencySummary,
@@ -24,7 +32,6 @@ from target_stitch_import.report.summary import (
     Summary,
     rfc_3339,
 )
-from target_stitch_import.report.repair_words import words_on_repair
 from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:

@@ -149,7 +149,7 @@ def _portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterato
 
 
 def _decompressed(file: IO[bytes], compression: str | None) -> Iterator[bytes]:
-    """Return the text of `file`. It says itself whether it is gzip, because JSON never begins like that.
+    """Return the text of `file`. Whether it is gzip shows: no JSON begins like that.
 
     The Singer SDK's own taps write gzip whatever they call it.
     """

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.schema.node import TYPES
 from target_stitch_import.pointers import at
+from target_stitch_import.schema.node import TYPES
 from target_stitch_import.schema.values import json_type
 
 if TYPE_CHECKING:

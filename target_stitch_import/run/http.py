@@ -6,7 +6,6 @@ back in no text.
 
 from __future__ import annotations
 
-
 import json
 import os
 import time

@@ -14,14 +14,14 @@ from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.pointers import pointer_to
-from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
 from target_stitch_import.schema.column_rewrites import DateTimeColumns
+from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
+from target_stitch_import.schema.raw_flaws import NUL, repaired_text
 from target_stitch_import.schema.record_type import key_type, record_type
 from target_stitch_import.schema.repairs import Rewriter, shown_path
-from target_stitch_import.schema.raw_flaws import NUL, repaired_text
 from target_stitch_import.schema.values import (
     Size,
     UnreadableRecordError,
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from target_stitch_import.schema.node import Node
-    from target_stitch_import.schema.text_checks import ValuesCheck
     from target_stitch_import.schema.raw_flaws import Flaw, Repair
+    from target_stitch_import.schema.text_checks import ValuesCheck
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
@@ -240,9 +240,7 @@ class RecordCheck:
             checked = completed[0]
         if checked is refused or not self._accepts_all(checked, records):
             return None
-        fields = (
-            (pointer_to((name,)), repair, count) for (name, repair), count in changes.items()
-        )
+        fields = ((pointer_to((name,)), repair, count) for (name, repair), count in changes.items())
         return AllPassed(done, *_notes_and_repairs(fields))
 
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import unquote
 
 from target_stitch_import.errors import quoted
+from target_stitch_import.pointers import at, escaped
 from target_stitch_import.schema.node import MAX_DEPTH, TYPES, Node
 from target_stitch_import.schema.patterns import MAX_PATTERN_COST, making_cost, pattern
-from target_stitch_import.pointers import at, escaped
 from target_stitch_import.schema.values import LONGEST_NUMBER, canonical, json_type
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ class Pattern:
     """A regular expression.
 
     `is_known` tells whether there is an engine that takes it, and `is_sound` whether there would be
-    except for its size; `is_linear` whether it is the one that cannot backtrack. `states` is about how
+    one for any size; `is_linear` whether it is the one that cannot backtrack. `states` is about how
     many states it can be in at once.
     """
 

@@ -201,7 +201,11 @@ class _Types:
         if node is None:
             return _ANY_KEY
         try:
-            kind = (_checked_as_text(node, null=False) or _plain_key(node)) if _is_plain(node) else None
+            kind = (
+                (_checked_as_text(node, null=False) or _plain_key(node))
+                if _is_plain(node)
+                else None
+            )
         except _InexpressibleError:
             kind = None
         return kind or self._compiled(node, _PLAIN_KEY)
@@ -345,7 +349,9 @@ def _string(node: Node, at_least: int = 0, at_most: int | None = None) -> Any:
     if node.is_date_time:
         raise _InexpressibleError
     lengths = [each for each in (at_most, node.rules.get("maxLength")) if each is not None]
-    return _bounded_string(max(at_least, node.rules.get("minLength", 0)), min(lengths, default=None))
+    return _bounded_string(
+        max(at_least, node.rules.get("minLength", 0)), min(lengths, default=None)
+    )
 
 
 def _bounded_string(at_least: int, at_most: int | None) -> Any:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 from msgspec import Raw
 
-from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError
 from target_stitch_import.pointers import parts
+from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -111,7 +111,7 @@ class Numbers:
         return self.bounds.hold(farthest) and self.bounds.hold(0)
 
     def _is_plain(self, shape: bytes) -> bool:
-        """Tell whether a shape is that of a number without exponent, and has few enough decimals."""
+        """Tell whether a shape is that of a number without exponent, with few enough decimals."""
         whole, _, fraction = shape.removeprefix(b"-").partition(b".")
         is_number = bool(whole) and not (whole + fraction).strip(b"0")
         return is_number and (self.decimals is None or len(fraction) <= self.decimals)

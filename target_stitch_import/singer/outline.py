@@ -52,7 +52,7 @@ _STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Why the text of a record is not JSON that can be sent; `field` is a JSON pointer, or empty."""
+    """Why the text of a record is not JSON that can be sent; `field` is a pointer, or empty."""
 
     field: str
     reason: str

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from target_stitch_import.errors import quoted
-from target_stitch_import.report import closing
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
+from target_stitch_import.report import closing
 from target_stitch_import.report.stats import Delivered, Latencies, Reasons
 from target_stitch_import.report.summary import (
     ActivationSummary,
@@ -88,7 +88,9 @@ class Job:
             again,
         )
 
-    def _activated(self, table_version: int, messages: Sequence[PartitionCommit]) -> PartitionCommit:
+    def _activated(
+        self, table_version: int, messages: Sequence[PartitionCommit]
+    ) -> PartitionCommit:
         last = max((each.delivered.last_sequence or 0 for each in messages), default=0)
         is_complete = not any(each.set_aside for each in messages)
         task = Task(self.options, self.schema, PartitionCommit(DRIVER, attempt=0))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 USER_AGENT = TOOL
 QUESTION_SECONDS = 30.0
 
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a command has to say: to programs, and to people."""

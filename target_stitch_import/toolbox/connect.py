@@ -110,8 +110,8 @@ class ConnectApi:
     ) -> None:
         if not is_token(token):
             raise ConfigurationError(
-                f"The environment variable {CONNECT_TOKEN_VARIABLE} is missing, or holds a space or "
-                "other characters that no token has. Set it to a Stitch Connect API token."
+                f"The environment variable {CONNECT_TOKEN_VARIABLE} is missing, or holds a space "
+                "or other characters that no token has. Set it to a Stitch Connect API token."
             )
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
@@ -202,8 +202,8 @@ class ConnectApi:
         said = f"{status} {words}".strip()
         if status in {401, 403}:
             return CredentialsError(
-                f"Stitch Connect refused the token: {said}. Check {CONNECT_TOKEN_VARIABLE}: it is a "
-                "Connect API token, not an Import API access token; and `region`."
+                f"Stitch Connect refused the token: {said}. Check {CONNECT_TOKEN_VARIABLE}: it is "
+                "a Connect API token, not an Import API access token; and `region`."
             )
         if status in _TRY_LATER:
             return ServiceUnavailableError(

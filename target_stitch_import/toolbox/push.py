@@ -135,7 +135,9 @@ def endpoint_of(endpoint: Endpoint, path: str, *, transit: bool) -> Endpoint:
     return replace(endpoint, url=url, big_url=url, media_type=media_type)
 
 
-def requests_of(file: IO[bytes], envelope: PushEnvelope, limits: Limits) -> Iterator[Request | Fault]:
+def requests_of(
+    file: IO[bytes], envelope: PushEnvelope, limits: Limits
+) -> Iterator[Request | Fault]:
     """Yield the records of `file`, one a line, as requests filled to the limits, in order."""
     sequencer = Sequencer()
     records: list[bytes] = []

@@ -145,7 +145,7 @@ def _send(  # noqa: PLR0913 - each is an option
 ) -> Push:
     from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
     from target_stitch_import.errors import ConfigurationError, TargetError  # noqa: PLC0415
-    from target_stitch_import.toolbox.push import PushEnvelope, Push, endpoint_of, requests_of  # noqa: PLC0415
+    from target_stitch_import.toolbox.push import Push, PushEnvelope, endpoint_of, requests_of  # noqa: PLC0415
 
     settings = where.settings(reads=[file])
     client_id = client_id or int(settings.client_id or 0)

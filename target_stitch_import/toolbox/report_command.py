@@ -41,7 +41,9 @@ def report(summary: IO[bytes], output: Path | None) -> None:
     path = output or _beside(summary)
     with telling_errors():
         target = None if path == _STDOUT else str(path)
-        check_files(FileUse("SUMMARY", descriptor_of(summary)), FileUse("option `--output`", target, PAGE))
+        check_files(
+            FileUse("SUMMARY", descriptor_of(summary)), FileUse("option `--output`", target, PAGE)
+        )
         text = page(read_summary(summary.read(), summary.name))
         if path == _STDOUT:
             show(text.rstrip())

@@ -21,8 +21,8 @@ from target_stitch_import.schema.checks import RecordCheck, TypedCheck
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
-from target_stitch_import.schema.record_type import key_type, record_type
 from target_stitch_import.schema.raw_flaws import NUL
+from target_stitch_import.schema.record_type import key_type, record_type
 from tests.support.checks import Never
 
 if TYPE_CHECKING:

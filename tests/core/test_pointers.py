@@ -65,7 +65,9 @@ def test_what_was_rewritten_is_told_as_a_pointer(is_alone: bool) -> None:  # noq
     schema = {"properties": {NAME: DATE_TIME, "n": DATE_TIME}}
     of, record = check([], schema), b'{"%b":"2024-01-01T00:00:00"}' % NAME.encode()
     passed = (
-        of.examine(Raw(record)) if is_alone else of.accepted(b'[{"data":%b}]' % record, [Raw(record)])
+        of.examine(Raw(record))
+        if is_alone
+        else of.accepted(b'[{"data":%b}]' % record, [Raw(record)])
     )
     assert passed is not None
     assert not isinstance(passed, Refused)
@@ -73,7 +75,9 @@ def test_what_was_rewritten_is_told_as_a_pointer(is_alone: bool) -> None:  # noq
 
 
 def test_what_was_repaired_in_vain_is_told_as_a_pointer() -> None:
-    refused = examined([], {"properties": {NAME: DATE_TIME}}, '"2024-02-30T00:00:00Z"', "invalid_dates_to_null")
+    refused = examined(
+        [], {"properties": {NAME: DATE_TIME}}, '"2024-02-30T00:00:00Z"', "invalid_dates_to_null"
+    )
     assert str(refused).startswith(f"field `{SHOWN}`: repaired by `invalid_dates_to_null`")
 
 

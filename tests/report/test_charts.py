@@ -91,7 +91,9 @@ def test_outages_and_waits_are_shaded() -> None:
     assert bands(first) == [("outage", 20, 20), ("outage", 80, 10), ("wait", 30, 20)]
     assert "The Import API took nothing: 3.1 s in all</li>" in text
     assert "Reading waited, as the buffer was full: 2.0 s in all</li>" in text
-    assert drawings(text)[0].attrib["aria-label"].endswith("; the Import API was unavailable 2 times")
+    assert (
+        drawings(text)[0].attrib["aria-label"].endswith("; the Import API was unavailable 2 times")
+    )
     assert 'class="key"' not in plain(series=series_of([1.0], [1]))
 
 

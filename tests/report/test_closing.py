@@ -73,7 +73,9 @@ def counts(read: int, acknowledged: int | None = None, set_aside: int = 0) -> di
     }
 
 
-def logged(summary: Summary, context: ClosingContext, caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged(
+    summary: Summary, context: ClosingContext, caplog: pytest.LogCaptureFixture
+) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.INFO):
         tell(summary, context, logging.getLogger("test"), None)

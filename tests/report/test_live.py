@@ -14,7 +14,7 @@ import pytest
 from target_stitch_import.delivery.answer import Failure
 from target_stitch_import.report.live import Progress, trouble
 from target_stitch_import.report.observer import RunObserver
-from target_stitch_import.report.stats import Outage, LoopSnapshot, Traffic, Sample
+from target_stitch_import.report.stats import LoopSnapshot, Outage, Sample, Traffic
 from tests.report.screen import CLEAR, Screen
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import TOKEN, Target

@@ -25,10 +25,10 @@ from target_stitch_import.report.stats import (
     Availability,
     History,
     Latencies,
-    Outage,
     LoopSnapshot,
-    Traffic,
+    Outage,
     Sample,
+    Traffic,
 )
 from target_stitch_import.report.summary import Series, Summary, write_summary
 from tests.support.held import held_service

@@ -21,7 +21,9 @@ from target_stitch_import.report.terminal import (
 )
 from tests.report.screen import CLEAR, Screen
 
-LINE = Line((LinePart("state 0:03 ago", "state 0:03"), LinePart("1,234 acknowledged"), LinePart("15/s")))
+LINE = Line(
+    (LinePart("state 0:03 ago", "state 0:03"), LinePart("1,234 acknowledged"), LinePart("15/s"))
+)
 
 
 def said(text: str) -> Line:

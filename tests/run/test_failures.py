@@ -8,9 +8,9 @@ import pytest
 import urllib3
 
 from target_stitch_import.delivery.answer import Failure
+from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.run.failures import failure_of
-from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.run.http import ImportApiClient
 from tests.support.processes import end, running, say, stream
 from tests.support.singer import record, schema, state

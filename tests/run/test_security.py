@@ -14,9 +14,9 @@ import pytest
 
 from target_stitch_import.delivery.answer import Answer, End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, BodyRefused, Stop, judge
+from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local import Strictness
-from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.run.http import ImportApiClient
 from tests.support.programs import require
 from tests.support.serving import receive, server

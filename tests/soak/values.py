@@ -24,10 +24,10 @@ from click.testing import CliRunner
 
 from target_stitch_import.cli import command
 from target_stitch_import.config.settings import setting_names
-from target_stitch_import.names import ENVIRONMENT_PREFIX
 from target_stitch_import.delivery.verdict import judge
-from target_stitch_import.errors import InputError
 from target_stitch_import.endpoints import Endpoint
+from target_stitch_import.errors import InputError
+from target_stitch_import.names import ENVIRONMENT_PREFIX
 from target_stitch_import.run.http import ImportApiClient
 from tests.support.pipelines import feed
 from tests.support.rules import pipeline

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.local import ImportApi
 from target_stitch_import.endpoints import REGION_URLS
-from target_stitch_import.toolbox.common import Where
+from target_stitch_import.local import ImportApi
+from target_stitch_import.toolbox.common import ConnectionOptions
 from tests.support.serving import server
 from tests.support.target import TOKEN
 from tests.support.toolbox import ACCOUNTS, TOOL, document, tool
@@ -127,7 +127,7 @@ def test_a_region_given_counts_for_every_url(tmp_path: Path) -> None:
     """No configured URL is left, which may be another region's."""
     urls = dict.fromkeys(("api_url", "small_batch_url", "big_batch_url"), "http://127.0.0.1:9/")
     (tmp_path / "config.json").write_text(json.dumps(urls))
-    where = Where((str(tmp_path / "config.json"),), "eu", None)
+    where = ConnectionOptions((str(tmp_path / "config.json"),), "eu", None)
     endpoint = where.settings(needs_token=False).endpoint("")
     assert {endpoint.url, endpoint.big_url} == {f"{REGION_URLS['eu']}/v2/import/batch"}
 

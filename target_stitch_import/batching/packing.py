@@ -50,7 +50,7 @@ class Packer:
     refusals: Refusals
     look_around: Callable[[], None]
     repaired: deque[RepairCount] = field(default_factory=deque)
-    """What was repaired, and is to be counted and findings_of."""
+    """What was repaired, and is to be counted and told."""
     _encoder: UpsertEncoder = field(default_factory=UpsertEncoder)
 
     @property

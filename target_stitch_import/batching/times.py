@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from target_stitch_import.schema.date_times import DATE_TIME, respelled
+from target_stitch_import.schema.date_times import DATE_TIME, SHAPE, respelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TIMES = msgspec.json.Decoder(list[datetime])
-_ZONES = {27: "Z", 32: "+00:00"}
-"""What two spellings end with that cover nearly all taps, by their length: the API's, Python's."""
+_API_SHAPE = b"0000-00-00T00:00:00.000000Z"
+_PYTHON_SHAPE = b"0000-00-00T00:00:00.000000+00:00"
+_BETWEEN = '","'
 
 
 def api_times(
@@ -27,8 +28,8 @@ def api_times(
     """Return the times in the API's spelling, and the indices of texts that are no times."""
     if not any(texts):
         return [UNSET] * len(texts), ()
-    if None not in texts and (zone := _common_zone(texts)):  # type: ignore[arg-type]
-        return (texts if zone == "Z" else [f"{text[:26]}Z" for text in texts]), ()  # type: ignore[index,return-value]
+    if times := _common_times(texts):
+        return times, ()
     times = [api_time(text) for text in texts]
     bad = [
         at for at, (text, time) in enumerate(zip(texts, times, strict=True)) if text and not time
@@ -36,25 +37,22 @@ def api_times(
     return times, bad
 
 
-def _common_zone(texts: Sequence[str]) -> str | None:
-    """Return how all `texts` end, if all are valid times of one spelling.
+def _common_times(texts: Sequence[str | None]) -> Sequence[str | UnsetType] | None:
+    """Return what `api_times` does, where all are valid and spelled alike, as nearly all taps do.
 
-    Every record has one, so they are checked together.
+    Every record has one, so they are looked at together.
     """
-    length, count = len(texts[0]), len(texts)
-    zone = _ZONES.get(length)
-    if zone is None or set(map(len, texts)) != {length}:
-        return None
-    joined = "".join(texts)
-    marks = [(10, "T"), (19, "."), *enumerate(zone, 26)]
-    if any(joined[at::length] != mark * count for at, mark in marks):
-        return None
-    quoted = '","'.join(texts)
     try:
-        _TIMES.decode(f'["{quoted}"]')
-    except msgspec.MsgspecError:
+        joined = _BETWEEN.join(texts)  # type: ignore[arg-type]  # None is a TypeError
+        shapes = joined.encode().translate(SHAPE)
+        shape = shapes[: len(texts[0])]  # type: ignore[arg-type]
+        is_known = shape in {_API_SHAPE, _PYTHON_SHAPE}
+        if not is_known or shapes != _BETWEEN.encode().join([shape] * len(texts)):
+            return None
+        _TIMES.decode(f'["{joined}"]')
+    except (TypeError, UnicodeError, msgspec.MsgspecError):
         return None
-    return zone
+    return texts if shape == _API_SHAPE else joined.replace("+00:00", "Z").split(_BETWEEN)  # type: ignore[return-value]
 
 
 def api_time(text: str | None) -> str | UnsetType:

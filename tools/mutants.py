@@ -784,10 +784,10 @@ MUTATIONS = [
         COLUMN_REWRITES,
     ),
     Mutation(
-        "a date-time is rewritten wherever its text comes first",
-        "schema/column_rewrites",
-        "messages.find(old, end)",
-        "messages.find(old)",
+        "a date-time is rewritten wherever a column's name is found",
+        "schema/checks",
+        "self._date_times_in(records) != values",
+        "self._date_times_in(records) < 0",
         COLUMN_REWRITES,
     ),
 ]

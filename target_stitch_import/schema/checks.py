@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import msgspec.structs
 from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
@@ -22,6 +24,7 @@ from target_stitch_import.schema.places import Change, Place, places_of, rewritt
 from target_stitch_import.schema.raw_flaws import NUL, repaired_text
 from target_stitch_import.schema.record_type import key_type, record_type
 from target_stitch_import.schema.repairs import Rewriter, shown_path
+from target_stitch_import.schema.text_checks import joined
 from target_stitch_import.schema.values import (
     Size,
     UnreadableRecordError,
@@ -82,18 +85,28 @@ class TypedCheck:
         self, record: Any, check: ValuesCheck | None = None, date_times: Sequence[str] = ()
     ) -> None:
         self.date_times = tuple(date_times)
+        fields = {each.encode_name: each.name for each in msgspec.structs.fields(record)}
+        self._date_time_getters = [attrgetter(fields[name]) for name in date_times]
         message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record)
         self._messages = msgspec.json.Decoder(list[message])
         self._check = check
 
-    def accepts_all(self, messages: bytes) -> bool:
+    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
         try:
             found = self._messages.decode(messages)
         except (ValueError, RecursionError):
             return False
-        return self._check is None or self._check([each.data for each in found])
+        records = [each.data for each in found]
+        if values is not None and self._date_times_in(records) != values:
+            return False
+        return self._check is None or self._check(records)
+
+    def _date_times_in(self, records: Sequence[Any]) -> int:
+        """Count the values in the columns of date-times; one with a comma in it counts more."""
+        columns = [joined([get(each) for each in records]) for get in self._date_time_getters]
+        return sum(column.count(b",") + 1 for column in columns if column)
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
@@ -110,7 +123,7 @@ class AcceptAll:
     validates = False
     date_times = ()
 
-    def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
+    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
         """Look at nothing."""
         return True
 
@@ -125,7 +138,7 @@ class ExamineAll:
     validates = True
     date_times = ()
 
-    def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
+    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
         """Look at every record."""
         return False
 
@@ -212,7 +225,9 @@ class RecordCheck:
         self._was_rewritten = passed is not None and passed.messages is not messages
         return passed
 
-    def _accepts_all(self, messages: bytes, records: Sequence[Raw]) -> bool:
+    def _accepts_all(
+        self, messages: bytes, records: Sequence[Raw], values: int | None = None
+    ) -> bool:
         if max(map(len, records)) > SMALL_RECORD_BYTES and any(
             map(self._may_be_too_large, records)
         ):
@@ -220,7 +235,7 @@ class RecordCheck:
         # From behind it is found by its first byte, which is rare; most texts have none of it.
         if self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0:
             return False
-        return self._quick.accepts_all(messages)
+        return self._quick.accepts_all(messages, values)
 
     def _rewritten(
         self, messages: bytes, records: Sequence[Raw], refused: bytes | None
@@ -228,20 +243,22 @@ class RecordCheck:
         """Rewrite the date-times of all records, where that makes them right; not if `refused`."""
         if self._columns is None or self._max_record_bytes < 2 * max(map(len, records)):
             return None
-        found = self._columns.rewritten(messages, self._rewrite)
-        if found is None:
+        done = self._columns.rewritten(messages, self._rewrite)
+        if done is None:
             return None
-        done, changes = found
         checked = done
         if self._keeps_naive:
-            completed = self._columns.rewritten(done, _COMPLETE)
-            if completed is None or any(repair for _, repair in completed[1]):
+            completed = self._columns.rewritten(done.messages, _COMPLETE)
+            if completed is None or any(repair for _, repair in completed.changed):
                 return None  # more was rewritten than missing offsets
-            checked = completed[0]
-        if checked is refused or not self._accepts_all(checked, records):
+            checked = completed
+        is_new = checked.messages is not refused
+        if not is_new or not self._accepts_all(checked.messages, records, checked.values):
             return None
-        fields = ((pointer_to((name,)), repair, count) for (name, repair), count in changes.items())
-        return AllPassed(done, *_notes_and_repairs(fields))
+        fields = (
+            (pointer_to((name,)), repair, count) for (name, repair), count in done.changed.items()
+        )
+        return AllPassed(done.messages, *_notes_and_repairs(fields))
 
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
         """Look at one record; `repaired` is what was repaired in its text before it was JSON."""

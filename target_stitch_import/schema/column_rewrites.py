@@ -1,30 +1,41 @@
 """Date-times in the documented spelling, in the columns of all records of a run at once.
 
-Law: if the returned messages pass the check, exactly these date-times were rewritten. Each edit
-replaces a column's `"name": old` in order, and there are as many edits as values to change; an edit
-that hit a look-alike would leave one of those values wrong, and the check would fail.
+Law: if the returned messages pass the check, and the columns have as many values as were found,
+then what was rewritten is theirs. Found are all texts and nulls under a column's name, at any
+depth: there are as many only if each is a column's. A name with escapes is not found, so none may
+be there.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from itertools import chain
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from target_stitch_import.schema.date_times import SHAPE, are_date_times, respelling
 from target_stitch_import.schema.repairs import RESPELLED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from target_stitch_import.schema.places import Place
     from target_stitch_import.schema.repairs import Rewriter
 
-_Edit: TypeAlias = tuple[bytes, bytes]
+_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
+_UNCHANGED = "unchanged"
+
+
+class Rewritten(NamedTuple):
+    """Messages, how many values of the columns were found in them, and how many were changed.
+
+    The latter by column and repair, which is None for those that only got an offset.
+    """
+
+    messages: bytes
+    values: int
+    changed: Mapping[tuple[str, str | None], int]
 
 
 class DateTimeColumns:
@@ -33,95 +44,76 @@ class DateTimeColumns:
     `places` has for each column what it is to the rewriter.
     """
 
-    def __init__(self, places: dict[str, Place]) -> None:
-        fields = {f"f{at}": name for at, name in enumerate(places)}
-        record = msgspec.defstruct(
-            "Columns", [(field, Raw, UNSET) for field in fields], rename=fields, gc=False
-        )
-        message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
-        self._messages = msgspec.json.Decoder(list[message])
-        self._columns = [(name, attrgetter(field), places[name]) for field, name in fields.items()]
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        self._columns = {
+            b'"%b":%b' % (name.encode(), space): (name, place)
+            for name, place in places.items()
+            for space in (b"", b" ")
+        }
+        names = b"|".join(re.escape(name.encode()) for name in places)
+        self._values = re.compile(rb'("(?:%b)": ?)("[^"\\]*"|null)' % names)
 
-    def rewritten(
-        self, messages: bytes, rewrite: Rewriter
-    ) -> tuple[bytes, Counter[tuple[str, str | None]]] | None:
-        """Return the messages and a count by column and repair; None if it cannot be done at once.
-
-        Date-times that only got an offset count under None, as `Rewriter` has it.
-        """
-        try:
-            records = [each.data for each in self._messages.decode(messages)]
-        except (ValueError, RecursionError):
+    def rewritten(self, messages: bytes, rewrite: Rewriter) -> Rewritten | None:
+        """Return the messages rewritten; None if that cannot be done at once."""
+        if b"\\" in messages and _ESCAPED_ASCII.search(messages):
             return None
-        done: Counter[tuple[str, str | None]] = Counter()
-        found: list[tuple[int, list[_Edit | None]]] = []
-        for name, get, place in self._columns:
-            olds = [b"" if each is UNSET else bytes(each) for each in map(get, records)]
-            news, repairs = _new_texts(olds, rewrite, place)
-            if not repairs:
-                continue
-            done.update({(name, repair): count for repair, count in repairs.items()})
-            key = b'"%b":' % name.encode()
-            start = messages.find(key)
-            if messages[start + len(key) : start + len(key) + 1] == b" ":
-                key += b" "
-            found.append((start, _edits(key, olds, news)))
-        # As columns follow each other in the first record, they do so in all that are alike.
-        columns = [edits for _, edits in sorted(found, key=lambda each: each[0])]
-        spliced = _spliced(messages, chain.from_iterable(zip(*columns, strict=True)))
-        return None if spliced is None else (spliced, done)
+        pieces = self._values.split(messages)
+        keys, olds = pieces[1::3], pieces[2::3]
+        if not olds:
+            return Rewritten(messages, 0, {})
+        joined = b"\n".join(olds)
+        shapes = joined.translate(SHAPE).split(b"\n")
+        kinds = {*shapes} - {b"null"}
+        if rewrite.completes and not rewrite.has_repairs and all(map(_lacks_only_zone, kinds)):
+            # What names no time stays wrong, and the check finds it.
+            news = (joined + b"\n").replace(b'"\n', b'Z"\n').split(b"\n")[:-1]
+            repairs = [_UNCHANGED if each == b"null" else None for each in olds]
+        else:
+            places = [self._columns[key][1] for key in keys]
+            news, repairs = _new_texts(olds, shapes, kinds, rewrite, places)
+        pieces[2::3] = news
+        changed: Counter[tuple[str, str | None]] = Counter()
+        for (key, repair), count in Counter(zip(keys, repairs, strict=True)).items():
+            if repair != _UNCHANGED:
+                changed[self._columns[key][0], repair] += count
+        return Rewritten(b"".join(pieces) if changed else messages, len(olds), changed)
 
 
 def _new_texts(
-    olds: Sequence[bytes], rewrite: Rewriter, place: Place
-) -> tuple[list[bytes], Counter[str | None]]:
-    """Return the texts rewritten, and a count by repair; none is left empty."""
+    olds: Sequence[bytes],
+    shapes: Sequence[bytes],
+    kinds: Iterable[bytes],
+    rewrite: Rewriter,
+    places: Sequence[Place],
+) -> tuple[list[bytes], list[str | None]]:
+    """Return the texts rewritten, and what was done to each, shape by shape."""
     news = list(olds)
-    repairs: Counter[str | None] = Counter()
-    shapes = [old.translate(SHAPE) for old in olds]
-    for shape in set(shapes) - {b"null", b""}:
+    repairs: list[str | None] = [_UNCHANGED] * len(olds)
+    for shape in kinds:
         at = [index for index, each in enumerate(shapes) if each == shape]
-        changed, done = _changed(shape, [olds[index] for index in at], rewrite, place)
-        repairs.update(done)
-        if len(at) == len(olds):
-            return changed, repairs
-        for index, new in zip(at, changed, strict=True):
-            news[index] = new
+        of_shape = [olds[index] for index in at]
+        changes = _changes(shape, of_shape, rewrite, [places[index] for index in at])
+        for index, (new, repair) in zip(at, changes, strict=True):
+            if new != olds[index]:
+                news[index], repairs[index] = new, repair
     return news, repairs
 
 
-def _changed(
-    shape: bytes, olds: list[bytes], rewrite: Rewriter, place: Place
-) -> tuple[list[bytes], Counter[str | None]]:
-    """Return texts of one shape rewritten, and a count by repair."""
+def _lacks_only_zone(shape: bytes) -> bool:
+    """Tell whether a text of this shape is complete with a `Z` at its end."""
+    how = respelling(shape)
+    return how is not None and how.parts == (slice(0, len(shape) - 1), b'Z"')
+
+
+def _changes(
+    shape: bytes, olds: Sequence[bytes], rewrite: Rewriter, places: Sequence[Place]
+) -> Iterable[tuple[bytes, str | None]]:
+    """Return what texts of one shape become, and what was done to each."""
     how = respelling(shape)
     if how and (how.has_offset or rewrite.completes):
         news = how.applied(olds)
         if are_date_times(b",".join(news), null=False):
             repair = RESPELLED if how.has_offset else None
-            return news, Counter({repair: len(olds)} if news != olds else {})
-    changes = [rewrite(Raw(old), place) for old in olds]
-    news = [change[0] if change else old for change, old in zip(changes, olds, strict=True)]
-    return news, Counter(change[1] for change in changes if change)
-
-
-def _edits(key: bytes, olds: Sequence[bytes], news: Sequence[bytes]) -> list[_Edit | None]:
-    """Return for each record what is to be found in it, and put in its place."""
-    return [
-        None if old == new else (key + old, key + new) for old, new in zip(olds, news, strict=True)
-    ]
-
-
-def _spliced(messages: bytes, edits: Iterable[_Edit | None]) -> bytes | None:
-    """Make the edits, one behind the other; None where one has no place behind the last."""
-    whole = memoryview(messages)
-    pieces: list[bytes | memoryview] = []
-    end = 0
-    for edit in filter(None, edits):
-        old, new = edit
-        start = messages.find(old, end)
-        if start < 0:
-            return None
-        pieces += (whole[end:start], new)
-        end = start + len(old)
-    return b"".join((*pieces, whole[end:])) if pieces else messages
+            return [(new, repair) for new in news]
+    changes = map(rewrite, map(Raw, olds), places)
+    return [change or (old, None) for change, old in zip(changes, olds, strict=True)]

@@ -41,8 +41,11 @@ class QuickCheck(Protocol):
     def date_times(self) -> Sequence[str]:
         """The columns with nothing but date-times, or null."""
 
-    def accepts_all(self, messages: bytes) -> bool:
-        """Check a JSON list of messages, each with its record in `data`."""
+    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:
+        """Check a JSON list of messages, each with its record in `data`.
+
+        `values` is how many values the columns `date_times` must have, where that is known.
+        """
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
@@ -72,7 +75,7 @@ class CompiledCheck:
         message: Any = msgspec.defstruct("Message", [("data", Raw)], gc=False)
         self._messages = msgspec.json.Decoder(list[message])
 
-    def accepts_all(self, messages: bytes) -> bool:
+    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002 - it has no such columns
         """Check a JSON list of messages, each with its record in `data`."""
         if not self._compiled.is_small(messages) or not self._key_check.accepts_all(messages):
             return False

@@ -158,11 +158,11 @@ SHAPE = bytes.maketrans(b"123456789", b"000000000")
 """Makes of a text its shape: digits are zeros."""
 _FRACTIONS = ("", *(f".{'0' * digits}" for digits in range(1, _FRACTION_DIGITS + 1)))
 _SHAPES = frozenset(
-    f'"0000-00-00T00:00:00{fraction}{zone}"'.encode()
+    f'"0000-00-00T00:00:00{fraction}{zone}",'.encode()
     for fraction in _FRACTIONS
     for zone in ("Z", "+00:00", "-00:00")
 )
-_SHAPES_OR_NULL = _SHAPES | {b"null"}
+_SHAPES_OR_NULL = _SHAPES | {b"null,"}
 _EXISTING = msgspec.json.Decoder(list[Annotated[dt.datetime, Meta(tz=True)] | None])
 
 
@@ -173,11 +173,13 @@ def are_date_times(texts: bytes, *, null: bool) -> bool:
     shapes, and that they exist.
     """
     known = _SHAPES_OR_NULL if null else _SHAPES
-    shapes = texts.translate(SHAPE)
-    first = shapes.partition(b",")[0] + b","
-    are_alike = first * ((len(shapes) + 1) // len(first)) == shapes + b","
-    if not known.issuperset([first[:-1]] if are_alike else shapes.split(b",")):
-        return False
+    left = texts.translate(SHAPE) + b","
+    while left:
+        shape = left[: left.index(b",") + 1]
+        if shape not in known:
+            return False
+        are_alike = left == shape * (len(left) // len(shape))
+        left = b"" if are_alike else left.replace(shape, b"")
     try:
         _EXISTING.decode(b"[%b]" % texts)
     except msgspec.MsgspecError:

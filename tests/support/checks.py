@@ -18,7 +18,7 @@ class Never:
     validates = True
     date_times = ()
 
-    def accepts_all(self, messages: bytes) -> bool:  # noqa: ARG002
+    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
         return False
 
     def accepts(self, record: Raw) -> bool:  # noqa: ARG002

@@ -745,7 +745,7 @@ MUTATIONS = [
     Mutation(
         "the quick check accepts everything",
         "schema/checks",
-        "        return self._quick.accepts_all(messages)\n",
+        "        return self._quick.accepts_all(messages, values)\n",
         "        return True\n",
     ),
     Mutation(
@@ -779,8 +779,8 @@ MUTATIONS = [
     Mutation(
         "what was rewritten at once is not checked",
         "schema/checks",
-        "        if checked is refused or not self._accepts_all(checked, records):\n",
-        "        if checked is refused:\n",
+        "is_new or not self._accepts_all(checked.messages, records, checked.values)",
+        "is_new",
         COLUMN_REWRITES,
     ),
     Mutation(

@@ -11,7 +11,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import msgspec.structs
 from msgspec import Raw
 
 from target_stitch_import.limits import MAX_DATA_POINTS
@@ -85,7 +84,7 @@ class TypedCheck:
         self, record: Any, check: ValuesCheck | None = None, date_times: Sequence[str] = ()
     ) -> None:
         self.date_times = tuple(date_times)
-        fields = {each.encode_name: each.name for each in msgspec.structs.fields(record)}
+        fields = dict(zip(record.__struct_encode_fields__, record.__struct_fields__, strict=True))
         self._date_time_getters = [attrgetter(fields[name]) for name in date_times]
         message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
         self._record = msgspec.json.Decoder(record)

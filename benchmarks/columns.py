@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measure import GateProcess
 
-from target_stitch_import.run.arrow_json import encoded
+from target_stitch_import.run.arrow_objects import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ def prepare(count: int) -> None:
     with lines.open("wb") as file, (OUT / "columns.singer").open("wb") as singer:
         singer.write(json.dumps(schema).encode() + b"\n")
         for batch in table.to_batches(5_000):
-            for text in encoded(batch).texts:
+            for text in encoded(batch).texts():
                 file.write(text + b"\n")
                 singer.write(b'{"type":"RECORD","stream":"columns","record":%b}\n' % text)
     for form, path in (("jsonl", lines), ("parquet", parquet)):

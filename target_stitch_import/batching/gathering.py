@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from target_stitch_import.batching.payload import (
     Fragment,
     Span,
@@ -35,6 +37,9 @@ ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
 
 
+_UPSERTS = msgspec.json.Decoder(list[Upsert])
+
+
 class Gathered:
     """Records of one stream and version, in the order of the input.
 
@@ -48,6 +53,14 @@ class Gathered:
         self.upserts: list[Upsert] = []
         self.spans: list[Span] = []
         self.size = 0
+
+    @classmethod
+    def of(cls, version: int | None, messages: bytes, spans: list[Span]) -> Gathered:
+        """Return the records of a JSON list of messages, as if they had been gathered."""
+        gathered = cls(version)
+        gathered.upserts = _UPSERTS.decode(messages)
+        gathered.spans = spans
+        return gathered
 
     def add(self, upsert: Upsert, span: Span) -> bool:
         """Add one record; tell whether waiting for more would save little."""

@@ -17,7 +17,7 @@ from target_stitch_import.batching.examining import (
     findings_of,
 )
 from target_stitch_import.batching.gathering import Gathered
-from target_stitch_import.batching.payload import UpsertEncoder
+from target_stitch_import.batching.payload import Fragment, UpsertEncoder
 from target_stitch_import.errors import InterruptedRunError, assert_never
 from target_stitch_import.schema.advice import Advice
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.refusals import Refusals
     from target_stitch_import.batching.stream import Stream
     from target_stitch_import.batching.streams import Streams
-    from target_stitch_import.singer.messages import MalformedRecord
+    from target_stitch_import.singer.messages import MalformedRecord, Rows
 
 
 @dataclass(slots=True)
@@ -74,16 +74,39 @@ class Packer:
         gathered = self.gathering.take(name)
         self.lanes[name].counts.read += len(gathered.spans)
         messages = gathered.encoded(self._encoder)
-        passed = stream.check.accepted(messages, gathered.records)
+        longest = max(map(len, gathered.records))
+        passed = stream.check.accepted(messages, longest)
         if passed is None:
-            try:
-                findings = examined(stream, gathered, self.look_around)
-                self._take_up(stream, gathered.version, findings, since)
-            except InterruptedRunError as error:
-                self.refusals.interrupted(error)
+            self._examine(stream, gathered, since)
             return
         self._take_up(stream, gathered.version, findings_of(stream, passed), since)
-        self._buffer(stream, gathered, passed.messages, since)
+        self._buffer(stream, gathered.version, gathered.fragment(passed.messages), since)
+
+    def admit_rows(self, stream: Stream, rows: Rows, span: Span, now: float) -> None:
+        """Check rows whose messages come all at once, and buffer what is good."""
+        self.lanes[stream.name].counts.read += rows.count
+        messages, longest = rows.messages(span.sequence)
+        if rows.sequences is None:
+            spans = [span] * rows.count
+            ends = span.sequence, span.sequence + rows.count - 1
+        else:
+            spans = list(span.numbered(rows.sequences))
+            ends = rows.sequences[0], rows.sequences[-1]
+        passed = stream.check.accepted(messages, longest, rows.types)
+        if passed is None:
+            self._examine(stream, Gathered.of(rows.version, messages, spans), now)
+            return
+        self._take_up(stream, rows.version, findings_of(stream, passed), now)
+        fragment = Fragment(passed.messages, spans, *ends)
+        self._buffer(stream, rows.version, fragment, now)
+
+    def _examine(self, stream: Stream, gathered: Gathered, since: float) -> None:
+        """Check records one by one."""
+        try:
+            findings = examined(stream, gathered, self.look_around)
+            self._take_up(stream, gathered.version, findings, since)
+        except InterruptedRunError as error:
+            self.refusals.interrupted(error)
 
     def admit_malformed(
         self, stream: Stream, event: MalformedRecord, span: Span, now: float
@@ -99,7 +122,8 @@ class Packer:
         for finding in findings:
             match finding:
                 case Gathered():
-                    self._buffer(stream, finding, finding.encoded(self._encoder), since)
+                    fragment = finding.fragment(finding.encoded(self._encoder))
+                    self._buffer(stream, finding.version, fragment, since)
                 case BadRecord():
                     self.lanes[stream.name].lacks(version, finding.span.sequence)
                     self.refusals.refuse_record(stream, version, finding)
@@ -110,11 +134,12 @@ class Packer:
                 case _:
                     assert_never(finding)
 
-    def _buffer(self, stream: Stream, good: Gathered, messages: bytes, since: float) -> None:
-        """Buffer good records; `messages` is their JSON list."""
-        fragment = good.fragment(messages)
-        prefix = stream.prefix(good.version)
-        for batch in self.buffers.add(stream.name, prefix, good.version, fragment, since):
+    def _buffer(
+        self, stream: Stream, version: int | None, fragment: Fragment, since: float
+    ) -> None:
+        """Buffer good records."""
+        prefix = stream.prefix(version)
+        for batch in self.buffers.add(stream.name, prefix, version, fragment, since):
             self.lanes.enqueue(batch)
 
     # From buffered to closed.

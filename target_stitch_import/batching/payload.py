@@ -41,6 +41,10 @@ class Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=Tru
     time_extracted: str | UnsetType = UNSET
 
 
+UPSERT_PARTS = ('{"action":"upsert","sequence":', ',"data":', "}")
+"""What stands before, between and after sequence and record, for those who write many at once."""
+
+
 class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version"):
     sequence: int
 

@@ -32,6 +32,7 @@ from target_stitch_import.singer.messages import (
     MappedSchema,
     RecordFiles,
     Records,
+    Rows,
     Schema,
     State,
 )
@@ -147,6 +148,8 @@ class Pipeline:
         match event:
             case Records():
                 self._receive_records(event, now, clock_ns)
+            case Rows():
+                self._receive_rows(event, now, clock_ns)
             case State():
                 self._ledger.checkpoint(event.text)
             case Schema():
@@ -323,6 +326,12 @@ class Pipeline:
         if unknown:
             message = run.messages[len(messages)]
             self._streams.known(message.stream, "RECORD", run.line + len(messages))
+
+    def _receive_rows(self, rows: Rows, now: float, clock_ns: int) -> None:
+        stream = self._streams.known(rows.stream, "RECORD", rows.line)
+        self._packer.admit(rows.stream)  # what was read before them goes before them
+        span = self._enter(rows.count, rows.line, rows.file, clock_ns)
+        self._packer.admit_rows(stream, rows, span, now)
 
     def _receive_malformed(self, event: MalformedRecord, now: float, clock_ns: int) -> None:
         stream = self._streams.known(event.stream, "RECORD", event.line)

@@ -1,4 +1,4 @@
-"""Arrow record batches as JSON, a column at a time; for Parquet files and for Spark.
+"""Arrow columns as JSON texts, a column at a time; for Parquet files and for Spark.
 
 Law: values stay exact, or are refused. Decimals and doubles keep their digits, times are written as
 RFC 3339 has it: in UTC where the type has a zone, and without an offset where it has none.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
@@ -29,7 +29,7 @@ from target_stitch_import.singer.lines import is_utf8
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pyarrow import Array, DataType, RecordBatch
+    from pyarrow import Array, DataType
 
 _NEEDS_ESCAPES = '["\\\\\x00-\x1f]'
 _RAW = msgspec.json.Decoder(Raw)
@@ -42,76 +42,7 @@ _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """The rows of a batch, each as the text of a JSON object.
-
-    `not_finite` has the rows whose text is no JSON, as it holds NaN or Infinity.
-    """
-
-    texts: list[bytes]
-    not_finite: frozenset[int] = frozenset()
-
-
-def encoded(rows: RecordBatch) -> Encoded:
-    """Return `rows` as JSON; the names of its columns differ from one another.
-
-    Raises:
-        InexactError: A value has no exact form in JSON; it names row and column.
-    """
-    if not rows.num_rows:
-        return Encoded([])
-    if not rows.num_columns:
-        return Encoded([b"{}"] * rows.num_rows)
-    columns: list[_Texts] = []
-    not_finite: set[int] = set()
-    for name, column in zip(rows.schema.names, rows.columns, strict=True):
-        try:
-            columns.append(_texts(column))
-            if columns[-1].has_not_finite:
-                not_finite.update(_no_json(columns[-1]))
-        except InexactError as error:
-            error.column = name
-            raise
-    text = pc.binary_join(_lists_of_one(_object(rows.schema.names, columns)), _large("\n"))[0]
-    lines = text.as_buffer().to_pybytes()
-    if not is_utf8(lines):
-        _refuse_text(rows.schema.names, columns)
-    return Encoded(lines.split(b"\n"), frozenset(not_finite))
-
-
-def _refuse_text(names: list[str], columns: list[_Texts]) -> NoReturn:
-    """Name the first value that is not UTF-8: Arrow does not look at what a file says is text."""
-    row, name = min(
-        (row, name)
-        for name, column in zip(names, columns, strict=True)
-        for row, text in enumerate(column.values.cast(pa.large_binary()).to_pylist())
-        if text is not None and not is_utf8(text)
-    )
-    raise InexactError(row, "holds a text that is not UTF-8", name)
-
-
-def _lists_of_one(texts: Array) -> Array:
-    """Return one list that has all `texts`, so that Arrow joins them."""
-    return pa.LargeListArray.from_arrays(pa.array([0, len(texts)], pa.int64()), texts)
-
-
-def _no_json(column: _Texts) -> list[int]:
-    """Return the rows whose text is no JSON."""
-    found: list[int] = []
-    for row, text in enumerate(column.whole().to_pylist()):
-        try:
-            if text is not None:
-                _RAW.decode(text)
-        except msgspec.MsgspecError:
-            found.append(row)
-    return found
-
-
-# A column.
-
-
-@dataclass(frozen=True, slots=True)
-class _Texts:
+class Texts:
     """One text a value, null for JSON's null; `mark` stands on both sides of each value.
 
     The mark is added when values are joined, which saves a pass over them.
@@ -125,39 +56,53 @@ class _Texts:
         """Return the texts with their marks."""
         return _joined(self.mark, self.values, self.mark) if self.mark else self.values
 
-    def inlined(self) -> _Texts:
+    def inlined(self) -> Texts:
         """Return the texts with a mark only where no null is among them."""
         if self.mark and self.values.null_count:
-            return _Texts(self.whole(), has_not_finite=self.has_not_finite)
+            return Texts(self.whole(), has_not_finite=self.has_not_finite)
         return self
 
 
 def _joined(*parts: str | Array) -> Array:
     """Join `parts` element by element; what has a null in it is null."""
-    return pc.binary_join_element_wise(*map(_large, parts), _large(""))
+    return pc.binary_join_element_wise(*map(as_large, parts), as_large(""))
 
 
-def _large(part: str | Array) -> Any:
+def as_large(part: str | Array) -> Any:
     """Return text as one kind of Arrow's, which has room for more than 2 GB."""
     if isinstance(part, str):
         return pa.scalar(part, pa.large_string())
     return part if types.is_large_string(part.type) else part.cast(pa.large_string())
 
 
-def _object(names: list[str], columns: list[_Texts]) -> Array:
-    """Return objects with these members."""
-    parts: list[Any] = []
+def _object(names: list[str], columns: list[Texts]) -> Array:
+    """Return objects with these members, of which there are some."""
+    return joined_parts(object_parts(names, columns))
+
+
+def object_parts(names: list[str], columns: list[Texts]) -> list[str | Array]:
+    """Return what objects with these members are joined of, a text first."""
+    parts: list[str | Array] = []
     literal = "{"
-    for name, column in zip(names, map(_Texts.inlined, columns), strict=True):
+    for name, column in zip(names, map(Texts.inlined, columns), strict=True):
         parts += [f"{literal}{encode_basestring(name)}:{column.mark}", column.values]
         literal = f"{column.mark},"
-    parts.append(f"{literal[:-1]}}}")
+    return [*parts, f"{literal[:-1]}}}"] if columns else ["{}"]
+
+
+def joined_parts(parts: list[str | Array]) -> Array:
+    """Join `parts` element by element; null is JSON's."""
     return pc.binary_join_element_wise(
-        *map(_large, parts), _large(""), null_handling="replace", null_replacement="null"
+        *map(as_large, parts), as_large(""), null_handling="replace", null_replacement="null"
     )
 
 
-def _texts(array: Array) -> _Texts:
+def texts_of(array: Array) -> Texts:
+    """Return the values of a column as JSON.
+
+    Raises:
+        InexactError: A value has no exact form in JSON; it names the row.
+    """
     kind = array.type
     if types.is_nested(kind) and not types.is_map(kind):
         if types.is_struct(kind):
@@ -171,26 +116,37 @@ def _texts(array: Array) -> _Texts:
     return _by_value(array)
 
 
-def _plain(array: Array) -> _Texts:
-    return _Texts(array.cast(pa.large_string()))
+def _plain(array: Array) -> Texts:
+    return Texts(array.cast(pa.large_string()))
 
 
-def _bare(array: Array) -> _Texts:
+def _bare(array: Array) -> Texts:
     """Return what needs no escapes."""
-    return _Texts(array.cast(pa.large_string()), '"')
+    return Texts(array.cast(pa.large_string()), '"')
 
 
-def _strings(array: Array) -> _Texts:
-    array = _large(array)
+def _strings(array: Array) -> Texts:
+    array = as_large(array)
+    _check_utf8(array)
     needs = pc.match_substring_regex(array, _NEEDS_ESCAPES)
     if not pc.any(needs).as_py():
-        return _Texts(array, '"')
+        return Texts(array, '"')
     found = array.filter(needs).to_pylist()
     escaped = pa.array([encode_basestring(text)[1:-1] for text in found], pa.large_string())
-    return _Texts(pc.replace_with_mask(array, needs, escaped), '"')
+    return Texts(pc.replace_with_mask(array, needs, escaped), '"')
 
 
-def _floats(array: Array) -> _Texts:
+def _check_utf8(texts: Array) -> None:
+    """Refuse what is not UTF-8: Arrow takes a file's word for that."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        values = texts.cast(pa.large_binary()).to_pylist()
+        row = next(at for at, text in enumerate(values) if text and not is_utf8(text))
+        raise InexactError(row, "holds a text that is not UTF-8") from None
+
+
+def _floats(array: Array) -> Texts:
     """Write doubles as Python's `repr` does, which gives the fewest digits that say which it is."""
     doubles = array.cast(pa.float64())
     size = pc.abs(doubles)
@@ -203,15 +159,15 @@ def _floats(array: Array) -> _Texts:
     if pc.any(is_whole).as_py():
         texts = pc.if_else(is_whole, _joined(texts, ".0"), texts)
     if pc.all(is_plain).as_py() is not False:
-        return _Texts(texts)
+        return Texts(texts)
     apart = doubles.filter(pc.invert(is_plain))
     written = pa.array(map(_TOLERANT_ENCODER.encode, apart.to_pylist()), pa.large_string())
     has_not_finite = not pc.all(pc.is_finite(apart)).as_py()
     texts = pc.replace_with_mask(texts, pc.invert(is_plain), written)
-    return _Texts(texts, has_not_finite=has_not_finite)
+    return Texts(texts, has_not_finite=has_not_finite)
 
 
-def _dates(array: Array) -> _Texts:
+def _dates(array: Array) -> Texts:
     days = array.cast(pa.date32(), safe=False)
     if types.is_date64(array.type):
         days = pc.floor(pc.divide(array.cast(pa.int64()).cast(pa.float64()), 86_400_000.0))
@@ -220,7 +176,7 @@ def _dates(array: Array) -> _Texts:
     return _bare(days)
 
 
-def _timestamps(array: Array) -> _Texts:
+def _timestamps(array: Array) -> Texts:
     kind = array.type
     # Arrow counts from 1970 in UTC, whatever the zone, so none needs to be known here.
     array = array.view(pa.timestamp(kind.unit))
@@ -235,13 +191,13 @@ def _timestamps(array: Array) -> _Texts:
         stop=11,
         replacement=b"T",
     ).cast(pa.large_string())
-    return _Texts(_joined(texts, "Z") if kind.tz else texts, '"')
+    return Texts(_joined(texts, "Z") if kind.tz else texts, '"')
 
 
-def _times(array: Array) -> _Texts:
+def _times(array: Array) -> Texts:
     if array.type == pa.time64("ns"):
         array = _cast_down(array, pa.time64("us"))
-    return _Texts(_fractions(array, pa.time32("s"), pa.time64("us")), '"')
+    return Texts(_fractions(array, pa.time32("s"), pa.time64("us")), '"')
 
 
 def _cast_down(array: Array, kind: DataType) -> Array:
@@ -281,51 +237,55 @@ def _first(are: Array) -> int:
     return int(pc.index(are, True).as_py())
 
 
-def _dictionaries(array: Array) -> _Texts:
+def _dictionaries(array: Array) -> Texts:
     if len(array.dictionary) > len(array):
-        return _texts(array.dictionary_decode())
-    known = _texts(array.dictionary)
+        return texts_of(array.dictionary_decode())
+    try:
+        known = texts_of(array.dictionary)
+    except InexactError as error:
+        error.row = pc.index(array.indices, error.row).as_py()
+        raise
     values = known.values.take(array.indices)
-    return _Texts(values, known.mark, known.has_not_finite)
+    return Texts(values, known.mark, known.has_not_finite)
 
 
-def _structs(array: Array) -> _Texts:
+def _structs(array: Array) -> Texts:
     kind = array.type
     if not kind.num_fields:
-        values = _Texts(_large(pa.array(["{}"] * len(array))))
+        values = Texts(as_large(pa.array(["{}"] * len(array))))
         return _with_nulls_of(array, values)
     # Flattened, a member is null where its struct is.
-    columns = [_texts(member) for member in array.flatten()]
+    columns = [texts_of(member) for member in array.flatten()]
     names = [kind.field(at).name for at in range(kind.num_fields)]
     has_not_finite = any(column.has_not_finite for column in columns)
-    return _with_nulls_of(array, _Texts(_object(names, columns), has_not_finite=has_not_finite))
+    return _with_nulls_of(array, Texts(_object(names, columns), has_not_finite=has_not_finite))
 
 
-def _with_nulls_of(array: Array, texts: _Texts) -> _Texts:
+def _with_nulls_of(array: Array, texts: Texts) -> Texts:
     if not array.null_count:
         return texts
     null = pa.scalar(None, pa.large_string())
     values = pc.if_else(array.is_valid(), texts.values, null)
-    return _Texts(values, has_not_finite=texts.has_not_finite)
+    return Texts(values, has_not_finite=texts.has_not_finite)
 
 
-def _lists(array: Array) -> _Texts:
-    inner = _of_elements(array, lambda: _texts(array.flatten()))
+def _lists(array: Array) -> Texts:
+    inner = _of_elements(array, lambda: texts_of(array.flatten()))
     return _brackets(array, inner.whole().fill_null("null"), "[]", inner)
 
 
-def _maps(array: Array) -> _Texts:
+def _maps(array: Array) -> Texts:
     items = map_items(array)
     pairs = items.flatten()
     parents = pc.list_parent_indices(items)
     keys, values = pairs.flatten()
     _check_keys(parents, keys)
-    inner = _of_elements(items, lambda: _texts(values))
+    inner = _of_elements(items, lambda: texts_of(values))
     members = _joined(_strings(keys).whole(), ":", inner.whole().fill_null("null"))
     return _brackets(items, members, "{}", inner)
 
 
-def _of_elements(array: Array, texts: Callable[[], _Texts]) -> _Texts:
+def _of_elements(array: Array, texts: Callable[[], Texts]) -> Texts:
     """Return the texts of a list's elements; what is wrong with one is told of the list's row."""
     try:
         return texts()
@@ -343,47 +303,47 @@ def _check_keys(parents: Array, keys: Array) -> None:
         raise InexactError(twice["row"][0].as_py(), "holds a map that has a key twice")
 
 
-def _brackets(array: Array, elements: Array, marks: str, inner: _Texts) -> _Texts:
+def _brackets(array: Array, elements: Array, marks: str, inner: Texts) -> Texts:
     """Join the texts of all elements to those of the lists that hold them."""
     # Of a null list nothing is left in `elements`, whatever its offsets say.
     sizes = pc.list_value_length(array).fill_null(0).cast(pa.int64())
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes)])
-    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), _large(","))
-    texts = _Texts(_joined(marks[0], joined, marks[1]), has_not_finite=inner.has_not_finite)
+    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), as_large(","))
+    texts = Texts(_joined(marks[0], joined, marks[1]), has_not_finite=inner.has_not_finite)
     return _with_nulls_of(array, texts)
 
 
-def _nulls(array: Array) -> _Texts:
-    return _Texts(pa.nulls(len(array), pa.large_string()))
+def _nulls(array: Array) -> Texts:
+    return Texts(pa.nulls(len(array), pa.large_string()))
 
 
-def _base64(array: Array) -> _Texts:
+def _base64(array: Array) -> Texts:
     import base64  # noqa: PLC0415 - Spark alone has such columns
 
     values = [
         None if value is None else base64.b64encode(value).decode() for value in array.to_pylist()
     ]
-    return _Texts(pa.array(values, pa.large_string()), '"')
+    return Texts(pa.array(values, pa.large_string()), '"')
 
 
-def _extensions(array: Array) -> _Texts:
+def _extensions(array: Array) -> Texts:
     if isinstance(array.type, RawJson):
-        return _Texts(array.storage)
+        return Texts(array.storage)
     if array.type.extension_name == "arrow.json":
         return _strings(array.storage)
     values = [None if value is None else str(value) for value in array.to_pylist()]
-    return _Texts(pa.array(values, pa.large_string()), '"')  # UUIDs
+    return Texts(pa.array(values, pa.large_string()), '"')  # UUIDs
 
 
-def _by_value(array: Array) -> _Texts:
+def _by_value(array: Array) -> Texts:
     """Write what Arrow has no kernels for."""
     if types.is_run_end_encoded(array.type):
-        return _texts(pc.run_end_decode(array))
-    return _texts(pa.array(array.to_pylist(), pa.large_list(array.type.value_type)))
+        return texts_of(pc.run_end_decode(array))
+    return texts_of(pa.array(array.to_pylist(), pa.large_list(array.type.value_type)))
 
 
 _TOLERANT_ENCODER = simplejson.JSONEncoder(allow_nan=True)
-_WAYS: tuple[tuple[Callable[[DataType], Any], Callable[[Array], _Texts]], ...] = (
+_WAYS: tuple[tuple[Callable[[DataType], Any], Callable[[Array], Texts]], ...] = (
     (is_text, _strings),
     (types.is_integer, _plain),
     (types.is_decimal, _plain),

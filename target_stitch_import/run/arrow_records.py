@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec import Raw
-
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.run.arrow_json import encoded
+from target_stitch_import.run.arrow_objects import Encoded, encoded
 from target_stitch_import.run.arrow_portions import portions_of
-from target_stitch_import.run.arrow_types import InexactError
-from target_stitch_import.singer.messages import MalformedRecord, RecordMessage, Records
+from target_stitch_import.run.arrow_types import InexactError, known_types
+from target_stitch_import.singer.messages import MalformedRecord, Rows
 from target_stitch_import.singer.origin import origin
 from target_stitch_import.singer.outline import Defect, record_defect
 
@@ -77,26 +76,37 @@ class ArrowReader:
     ) -> Iterator[Event]:
         """Yield `rows` as runs of records, and between them those that are not to be sent."""
         stream, version, file = self._stream, self._version, self._file
-        result = encoded(rows)
+        result, known = encoded(rows), known_types(rows)
         defects: dict[int, Defect] = {}
         for row in result.not_finite:
-            defects[row] = record_defect(result.texts[row]) or Defect("", "it is not JSON")
+            (text,) = result.texts(row, row + 1)
+            defects[row] = record_defect(text) or Defect("", "it is not JSON")
         defects |= {row: Defect("", reason) for row, reason in bad.items()}
         first, start = self.rows_read + 1, 0
         for end in [*sorted(defects), rows.num_rows]:
-            if run := result.texts[start:end]:
-                messages = [RecordMessage(stream, Raw(text), version) for text in run]
+            if start < end:
                 numbers = sequences[start:end] if sequences else None
-                yield Records(first + start, messages, file, numbers)
+                messages = partial(_messages, result, start, end, numbers)
+                yield Rows(
+                    first + start, stream, version, end - start, messages, known, file, numbers
+                )
             if end in defects:
+                (text,) = result.texts(end, end + 1)
                 yield MalformedRecord(
                     first + end,
                     stream,
                     version,
-                    result.texts[end],
+                    text,
                     defects[end].reason,
                     file,
                     field=defects[end].field,
                     sequence=sequences[end] if sequences else None,
                 )
             start = end + 1
+
+
+def _messages(
+    rows: Encoded, start: int, end: int, sequences: list[int] | None, first_sequence: int
+) -> tuple[bytes, int]:
+    numbers = sequences or range(first_sequence, first_sequence + end - start)
+    return rows.messages(start, end, numbers)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 if TYPE_CHECKING:
-    from pyarrow import Array, DataType
+    from pyarrow import Array, DataType, RecordBatch
 
 
 class InexactError(Exception):
@@ -93,3 +93,30 @@ def map_items(array: Array) -> Array:
     offsets = pc.subtract(array.offsets, first)
     mask = array.is_null() if array.null_count else None
     return pa.ListArray.from_arrays(offsets, pairs.slice(first), mask=mask)
+
+
+def known_types(rows: RecordBatch) -> dict[str, frozenset[str]]:
+    """Return the JSON types of a column's values, where its Arrow type says them.
+
+    `date-time` is that of texts that the Import API takes as date-times.
+    """
+    found = {}
+    for name, column in zip(rows.schema.names, rows.columns, strict=True):
+        values = column.dictionary if types.is_dictionary(column.type) else column
+        if known := _json_type(values.type):
+            nulls = {"null"} if column.null_count or values.null_count else set()
+            found[name] = frozenset({known, *nulls})
+    return found
+
+
+def _json_type(kind: DataType) -> str | None:
+    """Return the JSON type of a value that is not null; None where it depends on the value."""
+    if types.is_integer(kind):
+        return "integer"
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_boolean(kind):
+        return "boolean"
+    if types.is_timestamp(kind):
+        return "date-time" if kind.tz else "string"
+    return "string" if is_text(kind) or types.is_date(kind) or types.is_time(kind) else None

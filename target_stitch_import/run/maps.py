@@ -28,6 +28,7 @@ from target_stitch_import.singer.messages import (
     RecordFiles,
     RecordMessage,
     Records,
+    Rows,
     Schema,
     State,
 )
@@ -85,7 +86,7 @@ class StreamMapper:
             match event:
                 case Schema():
                     yield from self._map_schema(event)
-                case Records():
+                case Records() | Rows():
                     yield from self._map_records(event)
                 case MalformedRecord() | RecordFiles() if self._is_known(event.stream):
                     for stream_map in self._maps(event.stream):
@@ -154,8 +155,9 @@ class StreamMapper:
             return flattenable(schema, read_schema(text).root, options.max_level)
         return schema
 
-    def _map_records(self, event: Records) -> Iterator[Event]:
+    def _map_records(self, event: Records | Rows) -> Iterator[Event]:
         """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""
+        event = event.records() if isinstance(event, Rows) else event
         for at, message in enumerate(event.messages):
             line, sequences = event.line + at, event.sequences and [event.sequences[at]]
             if not self._is_known(message.stream):

@@ -18,6 +18,7 @@ from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.column_rewrites import DateTimeColumns
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
+from target_stitch_import.schema.known_types import known_columns, says_all, without
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
 from target_stitch_import.schema.raw_flaws import NUL, repaired_text
@@ -35,6 +36,7 @@ from target_stitch_import.schema.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.raw_flaws import Flaw, Repair
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot hold too many data points: each takes two bytes with its comma."""
 
+_MESSAGES = msgspec.json.Decoder(list[Raw])
 _LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
 
 
@@ -131,6 +134,9 @@ class AcceptAll:
         return True
 
 
+_ACCEPT_ALL = AcceptAll()
+
+
 class ExamineAll:
     """For schemas that only the exact check can take."""
 
@@ -194,6 +200,7 @@ class RecordCheck:
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
         self._was_rewritten = False
+        self._quick_without: dict[frozenset[str], QuickCheck] = {}
 
     @cached_property
     def _places(self) -> Place | None:
@@ -209,38 +216,59 @@ class RecordCheck:
         places = {name: members[name] for name in self._quick.date_times if name in members}
         return DateTimeColumns(places) if places else None
 
-    def accepted(self, messages: bytes, records: Sequence[Raw]) -> AllPassed | None:
-        """Return what is to be sent if all `records` are right, perhaps once rewritten, or None.
+    def accepted(
+        self,
+        messages: bytes,
+        longest_bytes: int,
+        types: Mapping[str, AbstractSet[str]] | None = None,
+    ) -> AllPassed | None:
+        """Return what is to be sent if all records are right, perhaps once rewritten, or None.
 
-        `messages` is their JSON list.
+        Args:
+            messages: Their JSON list.
+            longest_bytes: The length of the longest record, or a little more.
+            types: As in `known_types`.
         """
         # After one rewrite, expect the next: skip the check that would fail.
         refused = None
         if not self._was_rewritten:
-            if self._accepts_all(messages, records):
+            quick = self._without_known(types) if types else self._quick
+            if self._accepts_all(quick, messages, longest_bytes):
                 return AllPassed(messages)
             refused = messages
-        passed = self._rewritten(messages, records, refused)
+        passed = self._rewritten(messages, longest_bytes, refused)
         self._was_rewritten = passed is not None and passed.messages is not messages
         return passed
 
+    def _without_known(self, types: Mapping[str, AbstractSet[str]]) -> QuickCheck:
+        """Return the quick check for all that `types` do not say."""
+        if not self._quick.validates:
+            return self._quick
+        known = known_columns(self._schema, self._keys, types)
+        if says_all(self._schema, self._keys, types, known):
+            return _ACCEPT_ALL
+        if known not in self._quick_without:
+            rest = quick_check(without(self._schema, known), self._keys) if known else self._quick
+            self._quick_without[known] = rest
+        return self._quick_without[known]
+
     def _accepts_all(
-        self, messages: bytes, records: Sequence[Raw], values: int | None = None
+        self, quick: QuickCheck, messages: bytes, longest_bytes: int, values: int | None = None
     ) -> bool:
-        if max(map(len, records)) > SMALL_RECORD_BYTES and any(
-            map(self._may_be_too_large, records)
+        if longest_bytes > SMALL_RECORD_BYTES and any(
+            map(self._may_be_too_large, _MESSAGES.decode(messages))
         ):
             return False
         # From behind it is found by its first byte, which is rare; most texts have none of it.
         if self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0:
             return False
-        return self._quick.accepts_all(messages, values)
+        return quick.accepts_all(messages, values)
 
     def _rewritten(
-        self, messages: bytes, records: Sequence[Raw], refused: bytes | None
+        self, messages: bytes, longest_bytes: int, refused: bytes | None
     ) -> AllPassed | None:
         """Rewrite the date-times of all records, where that makes them right; not if `refused`."""
-        if self._columns is None or self._max_record_bytes < 2 * max(map(len, records)):
+        if self._columns is None or self._max_record_bytes < 2 * longest_bytes:
             return None
         done = self._columns.rewritten(messages, self._rewrite)
         if done is None:
@@ -252,7 +280,9 @@ class RecordCheck:
                 return None  # more was rewritten than missing offsets
             checked = completed
         is_new = checked.messages is not refused
-        if not is_new or not self._accepts_all(checked.messages, records, checked.values):
+        if not is_new or not self._accepts_all(
+            self._quick, checked.messages, longest_bytes, checked.values
+        ):
             return None
         fields = (
             (pointer_to((name,)), repair, count) for (name, repair), count in done.changed.items()

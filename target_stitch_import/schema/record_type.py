@@ -65,7 +65,7 @@ class _Kind(NamedTuple):
 
 def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
     """Return a type for records under a schema, or None where it has none."""
-    if not _is_plain(schema) or "object" not in schema.types:
+    if not is_plain(schema) or "object" not in schema.types:
         return None
     types = _Types()
     try:
@@ -83,7 +83,7 @@ def key_type(keys: Sequence[str]) -> Any | None:
         return None
 
 
-def _is_plain(node: Node) -> bool:
+def is_plain(node: Node) -> bool:
     """Tell whether a node says nothing of a value but what can be expressed."""
     return node.rules.keys() <= _EXPRESSED and not (
         node.combined or node.patterns or node.dependencies
@@ -141,7 +141,7 @@ class _Types:
                 return self._alternatives(node)
             if "enum" in node.rules:
                 return _Kind(_enumeration(node))
-            if not _is_plain(node):
+            if not is_plain(node):
                 return None
             if "type" in node.rules:
                 return _checked_as_text(node) or self._of_types(node)
@@ -202,9 +202,7 @@ class _Types:
             return _ANY_KEY
         try:
             kind = (
-                (_checked_as_text(node, null=False) or _plain_key(node))
-                if _is_plain(node)
-                else None
+                (_checked_as_text(node, null=False) or _plain_key(node)) if is_plain(node) else None
             )
         except _InexpressibleError:
             kind = None
@@ -225,14 +223,14 @@ def _widest(alternatives: Sequence[Node]) -> tuple[Node, ...]:
     kept = list(alternatives)
     for each in alternatives:
         others = [other for other in kept if other is not each]
-        if all(any(_takes_all(other, name) for other in others) for name in each.types):
+        if all(any(takes_all(other, name) for other in others) for name in each.types):
             kept.remove(each)
     return tuple(kept)
 
 
-def _takes_all(node: Node, name: str) -> bool:
+def takes_all(node: Node, name: str) -> bool:
     """Tell whether a node takes every value of a type."""
-    if "type" not in node.rules or not _is_plain(node):
+    if "type" not in node.rules or not is_plain(node):
         return False
     if name not in node.types and not (name == "integer" and "number" in node.types):
         return False
@@ -247,7 +245,7 @@ def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
 
     `null` tells whether null is taken; None leaves that to the node.
     """
-    if not _is_plain(node):
+    if not is_plain(node):
         return None
     null = "null" in node.types if null is None else null
     said = node.rules.keys() - {"type"}

@@ -19,7 +19,7 @@ from target_stitch_import.singer.lines import MAX_LINE_BYTES
 from target_stitch_import.singer.outline import MAX_BYTES, outline, plain_text, record_defect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from target_stitch_import.singer.origin import BatchFile
 
@@ -61,6 +61,12 @@ class _BatchMessage(msgspec.Struct, tag_field="type", tag="BATCH"):
     version: int | None = None
 
 
+class _Row(msgspec.Struct):
+    data: Raw
+
+
+_ROWS = msgspec.json.Decoder(list[_Row])
+
 _Message: TypeAlias = (
     RecordMessage | _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
 )
@@ -95,6 +101,31 @@ class Records:
     messages: list[RecordMessage]
     file: BatchFile | None = None
     sequences: list[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of one stream and version, from a file of columns; they count from `line`.
+
+    `messages` returns their messages as a JSON list, given the first sequence, and the length of
+    the longest. `types` has the JSON types of a column's values where they are known, `date-time`
+    among them. `sequences` has a number for each row, where they bring their own.
+    """
+
+    line: int
+    stream: str
+    version: int | None
+    count: int
+    messages: Callable[[int], tuple[bytes, int]]
+    types: Mapping[str, frozenset[str]]
+    file: BatchFile
+    sequences: list[int] | None = None
+
+    def records(self) -> Records:
+        """Return them one by one."""
+        texts = _ROWS.decode(self.messages(0)[0])
+        messages = [RecordMessage(self.stream, each.data, self.version) for each in texts]
+        return Records(self.line, messages, self.file, self.sequences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +202,7 @@ class RecordFiles:
 
 
 Event: TypeAlias = (
-    Records | MalformedRecord | Schema | MappedSchema | State | ActivateVersion | RecordFiles
+    Records | Rows | MalformedRecord | Schema | MappedSchema | State | ActivateVersion | RecordFiles
 )
 
 

@@ -100,7 +100,7 @@ def test_all_at_once_is_the_same_as_one_by_one(
     together = check(naive, repairs)
     together._was_rewritten = was_rewritten
     messages = b"[%b]" % b",".join(message(text.encode()) for text in texts)
-    passed = together.accepted(messages, [Raw(text.encode()) for text in texts])
+    passed = together.accepted(messages, max(map(len, texts)))
     if passed is None:
         return
     notes: dict[str, str] = {}
@@ -141,9 +141,7 @@ def test_what_taps_write_is_rewritten_together(
     messages, new = (
         b"[%b]" % b",".join(message(text.encode()) for text in each) for each in (texts, expected)
     )
-    passed = check(repairs=("invalid_dates_to_null",)).accepted(
-        messages, [Raw(text.encode()) for text in texts]
-    )
+    passed = check(repairs=("invalid_dates_to_null",)).accepted(messages, max(map(len, texts)))
     assert passed is not None
     assert passed.messages == new
     assert passed.repaired == ({("/at", repair): 2} if repair else {})
@@ -167,7 +165,7 @@ def test_where_it_is_not_clear_what_is_whose_records_are_looked_at_one_by_one(
     record: str, naive: str
 ) -> None:
     messages = b"[%b]" % message(record.encode())
-    assert check(naive).accepted(messages, [Raw(record.encode())]) is None
+    assert check(naive).accepted(messages, len(record)) is None
 
 
 def test_an_escaped_name_does_not_make_up_for_a_nested_one() -> None:
@@ -176,7 +174,7 @@ def test_an_escaped_name_does_not_make_up_for_a_nested_one() -> None:
         b'{"id":2,"a\\u0074":"2024-01-01T00:00:00Z","nested":{"at":"2024-01-01T00:00:00"}}',
     ]
     messages = b"[%b]" % b",".join(map(message, texts))
-    assert check().accepted(messages, list(map(Raw, texts))) is None
+    assert check().accepted(messages, max(map(len, texts))) is None
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_an_escaped_name_does_not_make_up_for_a_nested_one() -> None:
 )
 def test_what_only_looks_like_a_column_stays(record: str) -> None:
     text = (record % "").encode()
-    passed = check().accepted(b"[%b]" % message(text), [Raw(text)])
+    passed = check().accepted(b"[%b]" % message(text), len(text))
     assert passed is not None
     assert passed.messages == b"[%b]" % message((record % "Z").encode())
 

@@ -24,7 +24,7 @@ from singer_sdk.helpers._batch import BatchConfig
 from target_stitch_import.errors import InputError
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.singer.lines import MAX_LINE_BYTES
-from target_stitch_import.singer.messages import MalformedRecord, RecordFiles, Records
+from target_stitch_import.singer.messages import MalformedRecord, RecordFiles, Records, Rows
 from target_stitch_import.singer.origin import BatchFile
 from target_stitch_import.singer.reader import Reader
 from target_stitch_import.singer.record_lines import RecordLines
@@ -264,7 +264,7 @@ from target_stitch_import.singer.messages import RecordFiles
 message = RecordFiles(4, "people", {{"format": "parquet"}}, ("a",))
 most = count = 0
 for portion in BatchFiles({str(tmp_path)!r}).portions(message):
-    count += sum(len(run.messages) for run in portion)
+    count += sum(len(run.records().messages) for run in portion)
 print(count, pyarrow.default_memory_pool().max_memory())
 """
     told = subprocess.run(
@@ -298,9 +298,13 @@ def test_gzip_that_yields_nothing_is_read_in_portions_too(tmp_path: Path, text: 
 
 
 def events(root: Path, *manifest: str, form: str = "jsonl") -> list[Any]:
-    """Return all events of a BATCH on line 4."""
+    """Return all events of a BATCH on line 4, rows as the records that they are."""
     message = RecordFiles(4, "people", {"format": form}, manifest)
-    return [event for portion in BatchFiles(str(root)).portions(message) for event in portion]
+    return [
+        event.records() if isinstance(event, Rows) else event
+        for portion in BatchFiles(str(root)).portions(message)
+        for event in portion
+    ]
 
 
 # What is refused.

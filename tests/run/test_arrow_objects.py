@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
-from target_stitch_import.run.arrow_json import encoded
+from target_stitch_import.batching.payload import Upsert, UpsertEncoder
+from target_stitch_import.run.arrow_objects import encoded
 from target_stitch_import.run.arrow_portions import portions_of
 from target_stitch_import.run.arrow_types import is_exact
 from tests.support.arrow_rows import written
@@ -142,7 +144,7 @@ def test_columns_are_written_as_rows_are(rows: pa.RecordBatch) -> None:
     assert all(is_exact(kind) for kind in rows.schema.types)
     result = encoded(rows)
     reference = written(rows)
-    assert [text.decode() for text in result.texts] == reference
+    assert [text.decode() for text in result.texts()] == reference
     not_json = {at for at, text in enumerate(reference) if not is_json(text)}
     assert set(result.not_finite) == not_json
 
@@ -155,13 +157,26 @@ def is_json(text: str) -> bool:
     return True
 
 
+@settings(max_examples=200, deadline=None)
+@given(batches(), st.integers(0, 10**18))
+def test_messages_are_written_as_records_are(rows: pa.RecordBatch, first: int) -> None:
+    texts = [text.encode() for text in written(rows)]
+    numbers = range(first, first + len(texts))
+    upserts = list(map(Upsert, numbers, map(Raw, texts)))
+    if not texts:
+        return
+    messages, longest = encoded(rows).messages(0, len(texts), numbers)
+    assert messages == UpsertEncoder().encode(upserts)
+    assert longest == max(len(msgspec.json.encode(each)) for each in upserts)
+
+
 @pytest.mark.parametrize("within", [lambda kind: pa.list_(kind, 2), pa.list_, pa.large_list])
 def test_maps_in_maps_without_values(within: Callable[[Any], Any]) -> None:
     """Arrow's cast of such maps gives arrays that are not sound."""
     kind = within(pa.map_(pa.string(), pa.map_(pa.string(), pa.null())))
     maps = [("", [("a", None), ("b", None), ("c", None)]), ("d", None)]
     rows = pa.record_batch([pa.array([None, [maps, None]], kind)], names=["m"])
-    assert encoded(rows.slice(1)).texts == [
+    assert encoded(rows.slice(1)).texts() == [
         b'{"m":[{"":{"a":null,"b":null,"c":null},"d":null},null]}'
     ]
     (portion,) = portions_of(rows, 1_000, 1_000)

@@ -1,0 +1,95 @@
+"""Rows of Arrow record batches as JSON objects, and as the messages that carry them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Raw
+
+from target_stitch_import.batching.payload import UPSERT_PARTS
+from target_stitch_import.run.arrow_json import (
+    Texts,
+    as_large,
+    joined_parts,
+    object_parts,
+    texts_of,
+)
+from target_stitch_import.run.arrow_types import InexactError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyarrow import Array, RecordBatch
+
+_RAW = msgspec.json.Decoder(Raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The rows of a batch as JSON objects, a column at a time.
+
+    `parts` are the texts of a column's values, and what stands between them. `not_finite` has the
+    rows that are no JSON, as they hold NaN or Infinity.
+    """
+
+    count: int
+    parts: list[str | Array]
+    not_finite: frozenset[int] = frozenset()
+
+    def texts(self, start: int = 0, end: int | None = None) -> list[bytes]:
+        """Return the objects of rows from `start` up to `end`."""
+        texts = joined_parts([*self._of(start, end), pa.array([""] * self.count)[start:end]])
+        return [text.encode() for text in texts.to_pylist()]
+
+    def messages(self, start: int, end: int, sequences: Iterable[int]) -> tuple[bytes, int]:
+        """Return the messages of rows as a JSON list, and the length of the longest."""
+        opening, between, closing = UPSERT_PARTS
+        numbers = pa.array(sequences, pa.int64()).cast(pa.large_string())
+        first, *parts = self._of(start, end)
+        texts = joined_parts([opening, numbers, f"{between}{first}", *parts, closing])
+        longest = pc.max(pc.binary_length(texts)).as_py()
+        joined = pc.binary_join(_in_one_list(texts), as_large(","))[0]
+        return b"".join((b"[", joined.as_buffer(), b"]")), int(longest)
+
+    def _of(self, start: int, end: int | None) -> list[str | Array]:
+        return [part if isinstance(part, str) else part[start:end] for part in self.parts]
+
+
+def encoded(rows: RecordBatch) -> Encoded:
+    """Return `rows` as JSON; the names of its columns differ from one another.
+
+    Raises:
+        InexactError: A value has no exact form in JSON; it names row and column.
+    """
+    columns: list[Texts] = []
+    not_finite: set[int] = set()
+    for name, column in zip(rows.schema.names, rows.columns, strict=True):
+        try:
+            columns.append(texts_of(column))
+            if columns[-1].has_not_finite:
+                not_finite.update(_no_json(columns[-1]))
+        except InexactError as error:
+            error.column = name
+            raise
+    return Encoded(rows.num_rows, object_parts(rows.schema.names, columns), frozenset(not_finite))
+
+
+def _in_one_list(texts: Array) -> Array:
+    """Return one list that has all `texts`, so that Arrow joins them."""
+    return pa.LargeListArray.from_arrays(pa.array([0, len(texts)], pa.int64()), texts)
+
+
+def _no_json(column: Texts) -> list[int]:
+    """Return the rows whose text is no JSON."""
+    found: list[int] = []
+    for row, text in enumerate(column.whole().to_pylist()):
+        try:
+            if text is not None:
+                _RAW.decode(text)
+        except msgspec.MsgspecError:
+            found.append(row)
+    return found

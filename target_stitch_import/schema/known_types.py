@@ -1,0 +1,91 @@
+"""What the types of columns say of their values already, so that it need not be checked.
+
+Law: a column is left out of the check only if its schema takes every value that it can have.
+
+`types` maps the columns that every record has to the JSON types of their values; `date-time` is
+that of texts which the service takes as such.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from target_stitch_import.schema.node import TYPES
+from target_stitch_import.schema.record_type import is_plain, takes_all
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from target_stitch_import.schema.node import Node
+
+_OF_KEYS = frozenset({"integer", "number", "boolean"})
+"""A text may be empty, or too long for a key."""
+
+
+def known_columns(
+    schema: Node, keys: Sequence[str], types: Mapping[str, AbstractSet[str]]
+) -> frozenset[str]:
+    """Return the columns of which `types` say all that the schema asks for."""
+    return frozenset(
+        name
+        for name, known in types.items()
+        if (node := schema.properties.get(name))
+        and (name not in keys or known <= _OF_KEYS)
+        and all(_takes(node, each) for each in known)
+    )
+
+
+def _takes(node: Node, kind: str) -> bool:
+    """Tell whether a node takes all values of a JSON type, or all date-times."""
+    if node.any_of and is_plain(replace(node, any_of=())) and not node.rules:
+        return any(_takes(each, kind) for each in node.any_of)
+    if kind == "date-time":
+        return is_plain(node) and "string" in node.types and node.rules.keys() <= {"type", "format"}
+    return takes_all(node, kind)
+
+
+def without(schema: Node, columns: AbstractSet[str]) -> Node:
+    """Return a schema that asks nothing of these columns."""
+    properties = {
+        name: _anything(node) if name in columns else node
+        for name, node in schema.properties.items()
+    }
+    return replace(schema, properties=properties)
+
+
+def _anything(node: Node) -> Node:
+    return replace(
+        node,
+        types=TYPES,
+        rules={},
+        enum=frozenset(),
+        properties={},
+        patterns=(),
+        rest=True,
+        dependencies=(),
+        items=None,
+        other_items=True,
+        all_of=(),
+        any_of=(),
+        one_of=(),
+        none_of=None,
+    )
+
+
+def says_all(
+    schema: Node,
+    keys: Sequence[str],
+    types: Mapping[str, AbstractSet[str]],
+    known: AbstractSet[str],
+) -> bool:
+    """Tell whether nothing is left to check: all is about columns, and these are all `known`."""
+    return (
+        is_plain(schema)
+        and "object" in schema.types
+        and known >= types.keys() & schema.properties.keys()
+        and known >= {*keys}
+        and types.keys() >= {*schema.rules.get("required", ())}
+        and (schema.rest is True or schema.properties.keys() >= types.keys())
+    )

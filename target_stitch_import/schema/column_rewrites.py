@@ -113,7 +113,7 @@ def _edits(key: bytes, olds: Sequence[bytes], news: Sequence[bytes]) -> list[_Ed
 
 
 def _spliced(messages: bytes, edits: Iterable[_Edit | None]) -> bytes | None:
-    """Make the edits, one behind the other; None where one has no place behind the last."""
+    """Make the edits, one after the other; None if one has no place after the last."""
     whole = memoryview(messages)
     pieces: list[bytes | memoryview] = []
     end = 0

@@ -272,7 +272,7 @@ def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
 
 
 def _decimals_of(step: Any) -> int | None:
-    """Return how many digits multiples of a power of ten have behind the point."""
+    """Return how many digits multiples of a power of ten have after the point."""
     if step is None:
         return None
     coefficient, exponent = parts_of(step)

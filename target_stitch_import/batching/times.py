@@ -24,7 +24,7 @@ _ZONES = {27: "Z", 32: "+00:00"}
 def api_times(
     texts: Sequence[str | None],
 ) -> tuple[Sequence[str | UnsetType], Sequence[int]]:
-    """Return the times in the API's spelling, and the indices of texts that are no times."""
+    """Return the times in the API's spelling, and the indices of texts that are not times."""
     if not any(texts):
         return [UNSET] * len(texts), ()
     if None not in texts and (zone := _common_zone(texts)):  # type: ignore[arg-type]

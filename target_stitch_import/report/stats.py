@@ -111,7 +111,7 @@ class Sample:
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
     them that are not records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
-    in flight. Reading has waited for room, and the service has been away, for so many seconds.
+    in flight. Reading has waited for room, and the service was unavailable, for so many seconds.
     """
 
     seconds: float

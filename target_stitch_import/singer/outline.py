@@ -15,8 +15,8 @@ from msgspec import Raw
 from target_stitch_import.pointers import pointer_to
 
 MAX_BYTES = 24_000_000
-"""A longer text is not a record that could be sent, whatever is wrong with it: a look at it would take
-seconds, in which no signal is heard."""
+"""A longer text is not a record that could be sent, whatever is wrong with it: a look at it would
+take seconds, in which no signal is heard."""
 MAX_MEMBERS = 1_000
 """A message has a handful of members; a text of more is not a message."""
 MAX_MARKS = 300_000

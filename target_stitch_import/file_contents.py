@@ -37,7 +37,7 @@ def _members(text: str) -> tuple[set[str], bool] | None:
     """Return the names of the members of the JSON object that `text` begins with.
 
     Returns:
-        The names, and whether the object was there to its end; None for what is no object.
+        The names, and whether the object was there to its end; None for what is not an object.
     """
     names: set[str] = set()
     at = _after_space(text, 0)

@@ -138,7 +138,7 @@ def _clash(one: FileUse, other: FileUse) -> bool:
 
 
 def _identity(use: FileUse) -> tuple[int, int, str] | None:
-    """Return what tells a file from all others; None for what is no regular file, or nowhere.
+    """Return what tells a file from all others; None for what is not a regular file, or nowhere.
 
     A file that is still to be made is told by its folder and its name in there.
 

@@ -19,7 +19,7 @@ def open_private(path: str, flags: int) -> int:
         The file's descriptor.
 
     Raises:
-        OSError: It cannot be opened, or is no regular file; that is never waited for.
+        OSError: It cannot be opened, or is not a regular file; that is never waited for.
     """
     flags |= os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
     file = os.open(path, flags & ~os.O_TRUNC, 0o600)

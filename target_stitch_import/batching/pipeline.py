@@ -355,7 +355,7 @@ class Pipeline:
             self._undeclared.add(name, Undeclared(message.version, span, now))
 
     def _activate(self, stream: Stream, version: int, span: Span) -> None:
-        """Let a version be activated behind all that is closed of its stream."""
+        """Let a version be activated after all that is closed of its stream."""
         counts = self._lanes[stream.name].counts
         counts.read += 1
         counts.activations += 1

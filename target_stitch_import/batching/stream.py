@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 NO_KEYS = frozenset({"object", "array", "null"})
-"""Types whose values are no keys."""
+"""Types whose values cannot be keys."""
 
 
 @dataclass(frozen=True, slots=True)

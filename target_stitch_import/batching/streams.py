@@ -1,7 +1,7 @@
 """The streams of a run as their SCHEMA messages describe them, and what is told of them.
 
-Law: a SCHEMA that says nothing new is no event. A tap may go back and forth between a few schemas
-of a stream, as those of PostgreSQL and MongoDB do; what was made of the last few is kept.
+Law: a SCHEMA that says nothing new is not an event. A tap may go back and forth between a few
+schemas of a stream, as those of PostgreSQL and MongoDB do; what was made of the last few is kept.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _BETWEEN = '","'
 def api_times(
     texts: Sequence[str | None],
 ) -> tuple[Sequence[str | UnsetType], Sequence[int]]:
-    """Return the times in the API's spelling, and the indices of texts that are no times."""
+    """Return the times in the API's spelling, and the indices of texts that are not times."""
     if not any(texts):
         return [UNSET] * len(texts), ()
     if times := _common_times(texts):

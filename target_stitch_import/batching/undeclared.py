@@ -1,8 +1,8 @@
 """Activations of streams that are not known yet: they wait for a SCHEMA.
 
-Law: a state behind such an activation is not earned before it settles: by its acknowledgement once
+Law: a state after such an activation is not earned before it settles: by its acknowledgement once
 the SCHEMA came, or at the end of the input. Its sequence is that of its arrival. Settling it at
-once would let a killed run leave a state behind an activation that was never sent.
+once would let a killed run leave a state after an activation that was never sent.
 """
 
 from __future__ import annotations

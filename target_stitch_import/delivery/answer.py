@@ -101,7 +101,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is a 2xx, which alone acknowledges nothing."""
+        """Tell whether the status is a 2xx, which alone acknowledges nothing."""
         return self.status is not None and 200 <= self.status < 300
 
     @property

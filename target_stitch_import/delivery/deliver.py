@@ -1,4 +1,4 @@
-"""How one batch gets through: retries, halving, finding the record at fault. Pure.
+"""How one batch gets through: retries, halving, finding the record at fault.
 
 Law: a part is settled only for an acknowledgement of the very request that carried it, or once its
 record is safe in the dead-letter file; repeated requests are the same to the byte.
@@ -254,6 +254,6 @@ def _single_out(part: Batch, record: int) -> list[Batch]:
         before, part = part.split(record)
         rest.append(before)
     if part.count > 1:
-        part, behind = part.split(1)
-        rest.append(behind)
+        part, after = part.split(1)
+        rest.append(after)
     return [part, *rest]

@@ -118,7 +118,7 @@ class RunObserver:
         )
         if self.progress:
             self.progress.delivered(part.stream, count)
-        if self.metrics and not part.barrier:  # an activation is no record
+        if self.metrics and not part.barrier:  # an activation is not a record
             self.metrics.delivered(part.stream, count)
 
     def set_aside(self, records: Sequence[SetAside]) -> None:

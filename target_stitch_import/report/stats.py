@@ -110,8 +110,8 @@ class Sample:
     """How a run stands at one moment: what came so far, and what is on its way.
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
-    them that are no records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
-    in flight. Reading has waited for room, and the service has been away, for so many seconds.
+    them that are not records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
+    in flight. Reading has waited for room, and the service was unavailable, for so many seconds.
     """
 
     seconds: float

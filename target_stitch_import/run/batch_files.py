@@ -1,7 +1,7 @@
 """The files that BATCH messages name, read a bounded portion at a time.
 
 Law: only regular files within one directory are read, wherever links and `..` lead. No file is
-changed or deleted: the state behind it may not be written yet, and it may be read again.
+changed or deleted: the state after it may not be written yet, and it may be read again.
 """
 
 from __future__ import annotations

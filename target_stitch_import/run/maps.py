@@ -141,7 +141,7 @@ class StreamMapper:
         yield MappedSchema(event.line, event.stream, aliases)
 
     def _readable(self, event: Schema) -> dict[str, Any] | None:
-        """Return a schema with all that the SDK needs; None for what is no schema of columns."""
+        """Return a schema with all that the SDK needs; None for what is not a schema of columns."""
         try:
             read = read_schema(event.schema)
             text = sent_schema(event.schema, read, event.key_properties)
@@ -177,7 +177,7 @@ def _mapped(
     alias = stream_map.stream_alias
     try:
         record = simplejson.loads(bytes(message.record), use_decimal=True, allow_nan=False)
-        if isinstance(record, dict):  # else the check says that it is no object
+        if isinstance(record, dict):  # else the check says that it is not an object
             record = stream_map.transform(record)
             if record is None:
                 return None

@@ -259,7 +259,7 @@ class RecordCheck:
             map(self._may_be_too_large, _MESSAGES.decode(messages))
         ):
             return False
-        # From behind it is found by its first byte, which is rare; most texts have none of it.
+        # Searched from the end, it is found by its first byte, which is rare; most texts lack it.
         if self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0:
             return False
         return quick.accepts_all(messages, values)

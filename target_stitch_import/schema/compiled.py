@@ -35,7 +35,7 @@ class QuickCheck(Protocol):
 
     @property
     def validates(self) -> bool:
-        """Whether anything is asked of records at all."""
+        """Tell whether anything is asked of records at all."""
 
     @property
     def date_times(self) -> Sequence[str]:

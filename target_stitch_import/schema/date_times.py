@@ -79,7 +79,7 @@ def respelled(text: str, zone: str = "") -> str | None:
             try:
                 moment, zone = _in_utc(moment, match), "Z"
             except OverflowError:
-                return None  # there it is before the year 1, or behind 9999
+                return None  # there it is before the year 1, or after 9999
     elif match["utc"]:
         zone = "Z"
     fraction = (match["fraction"] or "")[:_FRACTION_DIGITS]

@@ -38,7 +38,7 @@ class Node:
     dependencies: tuple[tuple[str, Node | tuple[str, ...]], ...]
     """Names of members, with what the object must be where it has such a one."""
     items: Node | tuple[Node, ...] | None
-    """What each item is; or what each of the first is, and `other_items` those behind them."""
+    """What each item is; or what each of the first is, and `other_items` those after them."""
     other_items: Node | bool
     all_of: tuple[Node, ...]
     any_of: tuple[Node, ...]

@@ -6,6 +6,8 @@ accepts; a schema that they cannot express at all has no type.
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -13,6 +15,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from target_stitch_import.schema.compiled import Compiler, UncompilableError
 from target_stitch_import.schema.members import Each, Items, Members, Values
+from target_stitch_import.schema.node import TYPES
 from target_stitch_import.schema.text_checks import Bounds, DateTimes, Numbers
 from target_stitch_import.schema.values import parts_of
 
@@ -178,18 +181,17 @@ class _Types:
         is_all = alternatives == tuple(node.beside()) and not node.rules
         if not is_all or node.patterns or node.dependencies or _leads_on(node):
             raise _InexpressibleError
-        if node.any_of:
-            alternatives = _widest(alternatives)
+        apart = _widest(alternatives) if node.any_of else alternatives
         seen: set[str] = set()
-        for each in alternatives:
+        for each in apart:
             types = {"number" if name == "integer" else name for name in each.types}
             if "type" not in each.rules or types & seen:
                 raise _InexpressibleError
             seen |= types
-        others = [each for each in alternatives if not _is_null(each)]
+        others = [each for each in apart if not _is_null(each)]
         if len(others) == 1 and (kind := _checked_as_text(others[0], null="null" in seen)):
             return kind
-        return _union([self._alternative(each) for each in alternatives])
+        return _union([self._alternative(each) for each in apart])
 
     def _alternative(self, node: Node) -> _Kind:
         kind = self._type(node)
@@ -218,14 +220,17 @@ def _is_null(node: Node) -> bool:
     return node.types == {"null"} and node.rules.keys() == {"type"} and not node.combined
 
 
-def _widest(alternatives: Sequence[Node]) -> tuple[Node, ...]:
+def _widest(alternatives: Sequence[Node]) -> list[Node]:
     """Leave out alternatives that others make superfluous."""
-    kept = list(alternatives)
-    for each in alternatives:
-        others = [other for other in kept if other is not each]
-        if all(any(takes_all(other, name) for other in others) for name in each.types):
-            kept.remove(each)
-    return tuple(kept)
+    taken = [{name for name in TYPES if takes_all(each, name)} for each in alternatives]
+    takers = Counter(chain.from_iterable(taken))
+    kept = []
+    for each, own in zip(alternatives, taken, strict=True):
+        if all(takers[name] > (name in own) for name in each.types):
+            takers.subtract(own)
+        else:
+            kept.append(each)
+    return kept
 
 
 def takes_all(node: Node, name: str) -> bool:
@@ -265,7 +270,7 @@ def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
 
 
 def _decimals_of(step: Any) -> int | None:
-    """Return how many digits multiples of a power of ten have behind the point."""
+    """Return how many digits multiples of a power of ten have after the point."""
     if step is None:
         return None
     coefficient, exponent = parts_of(step)

@@ -36,7 +36,7 @@ def sent_schema(text: bytes, read: ReadSchema, keys: Collection[str]) -> bytes:
     stands for the whole schema is followed.
 
     Raises:
-        SchemaDefectError: A name on the way to a change is no text.
+        SchemaDefectError: A name on the way to a change is not text.
     """
     is_referred = "" in read.references
     lost = {

@@ -80,7 +80,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers within bounds with no more than `decimals` behind the point, or null where `null`."""
+    """Numbers within bounds with no more than `decimals` after the point, or null where `null`."""
 
     decimals: int | None
     bounds: Bounds

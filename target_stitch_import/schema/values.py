@@ -188,5 +188,5 @@ def is_multiple(number: int | Decimal, factor: int | Decimal) -> bool:
     if coefficient == 0:
         return True
     if exponent < step_exponent:
-        return False  # it has digits behind the last one of any multiple
+        return False  # it has digits after the last one of any multiple
     return coefficient * pow(10, exponent - step_exponent, step) % step == 0

@@ -15,8 +15,8 @@ from msgspec import Raw
 from target_stitch_import.pointers import pointer_to
 
 MAX_BYTES = 24_000_000
-"""A longer text is no record that could be sent, whatever is wrong with it: a look at it would take
-seconds, in which no signal is heard."""
+"""A longer text is not a record that could be sent, whatever is wrong with it: a look at it would
+take seconds, in which no signal is heard."""
 MAX_MEMBERS = 1_000
 """A message has a handful of members; a text of more is not a message."""
 MAX_MARKS = 300_000
@@ -47,7 +47,7 @@ _INNER_MARK = re.compile(rb'"|[{\[]+|[}\]]+')
 # A pattern's repeats take memory for each of them, hence their limits.
 _IN_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,1000}', re.DOTALL)
 _STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
-"""As strings are found inside of brackets: without escapes, one behind the other."""
+"""As strings are found inside of brackets: without escapes, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +123,12 @@ def outline(text: bytes) -> dict[str, bytes] | None:
     for _ in range(MAX_MEMBERS):
         name = _member_name(text, position)
         end = values.end(name.value_at) if name else None
-        behind = _NEXT.match(text, end) if end else None
-        if name is None or behind is None or behind[1] == b"]":
+        after = _NEXT.match(text, end) if end else None
+        if name is None or after is None or after[1] == b"]":
             return None
         members[plain_text(name.text)] = text[name.value_at : end].strip()
-        position = behind.end()
-        if behind[1] == b"}":
+        position = after.end()
+        if after[1] == b"}":
             return members if position == len(text) else None
     return members
 
@@ -149,8 +149,8 @@ def pointer(text: bytes, at: int) -> str:
             steps = steps - 1 if name or opening[1] == b"[" else -1
             if steps < 0 or (end := _sound_end(text, start)) is None:
                 break
-            behind = _NEXT.match(text, end)
-            index, position = index + 1, behind.end() if behind else len(text)
+            after = _NEXT.match(text, end)
+            index, position = index + 1, after.end() if after else len(text)
         if steps < 0:
             break
         path.append(plain_text(name.text) if name else index)
@@ -193,7 +193,7 @@ class _Values:
         return self._end_by_brackets(position)
 
     def _end_by_brackets(self, position: int) -> int | None:
-        """Return where the comma or brace behind the value at `position` is, if there is one."""
+        """Return where the comma or brace after the value at `position` is, if there is one."""
         text, depth = self._text, 0
         while found := (_INNER_MARK if depth else _MARK).search(text, position):
             self._marks_left -= 1
@@ -224,7 +224,7 @@ def _sound_end(text: bytes, position: int) -> int | None:
         _RAW.decode(memoryview(text)[position:])
     except msgspec.MsgspecError as error:
         stop = _stop(error) if str(error).startswith(_TRAILING) else None
-        return None if stop is None else position + stop - 1  # it counts the first one behind
+        return None if stop is None else position + stop - 1  # it counts the first one after it
     except RecursionError:
         return None
     return len(text)

@@ -70,7 +70,7 @@ class DeadLetter(msgspec.Struct):
 
 
 class DeadActivation(msgspec.Struct):
-    """An activation that was set aside behind a record."""
+    """An activation that was set aside after a record."""
 
     sequence: int
     version: int

@@ -1,4 +1,4 @@
-"""A JSON record written as Transit, its date-times as points in time. Pure.
+"""A JSON record written as Transit, its date-times as points in time.
 
 Follows the verbose JSON form of the Transit format 0.8, which every reader of its JSON form takes.
 Law: no number loses a digit, and every other text arrives as it is.

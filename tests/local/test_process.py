@@ -241,6 +241,28 @@ def test_importing_is_cheap() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_answering_imports_nothing() -> None:
+    """What a request needs was imported at the start: the first one takes no longer than others."""
+    script = (
+        "import sys, requests\n"
+        "from target_stitch_import.local import ImportApi\n"
+        "with ImportApi() as api:\n"
+        "    before = set(sys.modules)\n"
+        f"    body = {customers()!r}\n"
+        "    headers = {'Authorization': 'Bearer x'}\n"
+        "    url = f'{api.url}/v2/import/batch'\n"
+        "    assert requests.post(url, json=body, headers=headers, timeout=20).status_code == 201\n"
+        "    assert requests.get(f'{api.url}/_local/tables', timeout=20).ok\n"
+        "    assert requests.get(api.url, timeout=20).ok\n"
+        "    new = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "    print(sorted(new - sys.stdlib_module_names))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_kept_requests_are_bounded() -> None:
     body = json.dumps(customers()).encode()
     with ImportApi(kept_bytes=3 * len(body)) as api:

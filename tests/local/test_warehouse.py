@@ -1,7 +1,8 @@
-"""What the warehouse holds after requests were accepted, through HTTP and SQL alone."""
+"""What the warehouse holds after requests were accepted, through HTTP and SQL; what loads spare."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_stitch_import.local.api.batch import Load
+from target_stitch_import.local.warehouse.profiles import profiles
+from target_stitch_import.local.warehouse.warehouse import Warehouse
 from tests.local.calls import (
     PUSHED,
     batch,
@@ -285,3 +289,31 @@ def test_keys_that_are_points_in_time(api: ImportApi) -> None:
     ]
     send(api, batch("t", *messages, schema=schema, keys=("at",)))
     assert api.query("SELECT v FROM import_api.t") == [(2,)]
+
+
+# --- memory
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_cyclic_collector_stays_out_of_a_load(*, collecting: bool) -> None:
+    """It would look through thousands of objects in use; afterwards it is as it was before."""
+    warehouse = Warehouse(None, profiles()["postgresql"], flatten=True)
+    records = [{"id": at, "n": 2**63} for at in range(5_000)]
+    runs: list[str] = []
+
+    def note(phase: str, _: object) -> None:
+        runs.append(phase)
+
+    gc.callbacks.append(note)
+    (gc.enable if collecting else gc.disable)()
+    try:
+        loaded = warehouse.load(
+            "s", [Load("t", ("id",), 0, records, [1] * 5_000, None, {})], utc(2024, 1, 1)
+        )
+        enabled = gc.isenabled()
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+        warehouse.close()
+    assert (loaded.rejected, enabled) == (5_000, collecting)
+    assert runs.count("start") <= 1

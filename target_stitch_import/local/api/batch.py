@@ -68,7 +68,7 @@ class RefusedError(ValueError):
         self.places = places
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     action: str
     sequence: int
     data: dict[str, Any] | UnsetType = UNSET

@@ -6,12 +6,12 @@ of another site, gets 403.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -62,17 +62,17 @@ class Control:
         kept = self.journal.requests()
         dropped = {"x-dropped-requests": str(self.journal.dropped)}
         return response(
-            await run_in_threadpool(
+            await asyncio.to_thread(
                 lambda: answers.as_json(200, [each.as_json() for each in kept], dropped)
             )
         )
 
     async def _reset(self, _request: Request) -> Response:
-        await run_in_threadpool(self.reset)
+        await asyncio.to_thread(self.reset)
         return response(answers.as_json(200, {"status": "OK"}))
 
     async def _tables(self, _request: Request) -> Response:
-        tables = await run_in_threadpool(self.warehouse.summary)
+        tables = await asyncio.to_thread(self.warehouse.summary)
         return response(answers.as_json(200, tables))
 
     async def _rejected(self, request: Request) -> Response:
@@ -85,7 +85,7 @@ class Control:
             return response(
                 answers.batch_error("since: expected a date-time such as 2024-01-31T23:59:59Z")
             )
-        groups = await run_in_threadpool(insight.rejected, self.warehouse, since)
+        groups = await asyncio.to_thread(insight.rejected, self.warehouse, since)
         told = [
             {"schema": each.schema, "table": each.table, "reason": each.reason, "rows": each.count}
             for each in groups

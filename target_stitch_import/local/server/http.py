@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from target_stitch_import.local.api import answers
@@ -131,7 +130,7 @@ class ImportApp:
     async def _connect(self, exchange: _Exchange) -> Outcome:
         if await exchange.body(MAX_CONNECT_BYTES) is None:
             return Outcome(answers.too_large(await exchange.drain()))
-        return await run_in_threadpool(self._service.connect, exchange.request())
+        return await asyncio.to_thread(self._service.connect, exchange.request())
 
     async def _fault(
         self, request: Request, exchange: _Exchange
@@ -155,7 +154,7 @@ class ImportApp:
             return Outcome(refused)
         if await exchange.body(service.max_body_bytes) is None:
             return Outcome(answers.too_large(await exchange.drain()))
-        outcome = await run_in_threadpool(service.handle, exchange.request())
+        outcome = await asyncio.to_thread(service.handle, exchange.request())
         if fault is not None and fault.kind == "queue" and outcome.answer.accepted:
             return replace(outcome, answer=answers.BATCH_QUEUED)
         return outcome

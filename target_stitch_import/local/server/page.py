@@ -5,12 +5,12 @@ Rendered here, escaped always; style and script come from the package. No token 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -76,7 +76,7 @@ class Page:
 
     async def _index(self, request: Request) -> Response:
         asked = dict(request.query_params)
-        return self._html("index.html", await run_in_threadpool(self._views.overview, asked))
+        return self._html("index.html", await asyncio.to_thread(self._views.overview, asked))
 
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -86,7 +86,7 @@ class Page:
         return Response(body, 200, _HEADERS, _STATIC[name])
 
     async def _table(self, request: Request) -> Response:
-        found = await run_in_threadpool(
+        found = await asyncio.to_thread(
             self._views.table,
             request.path_params["schema"],
             request.path_params["name"],
@@ -98,7 +98,7 @@ class Page:
 
     async def _request(self, request: Request) -> Response:
         number = _number(request.path_params["number"])
-        found = await run_in_threadpool(self._views.request, number)
+        found = await asyncio.to_thread(self._views.request, number)
         if found is None:
             return self._missing("There is no such request, or it is too long ago.")
         return self._html("request.html", found)

@@ -71,6 +71,24 @@ class Bulk:
         finally:
             Path(path).unlink()
 
+    def define(self, statements: Sequence[str]) -> None:
+        """Run statements that define relations, thousands if need be, in the caller's transaction.
+
+        They are parsed together, and no pass of the optimizer looks at them, as none would find
+        anything: that halves what they take. An error also ends the transaction.
+        """
+        if not statements:
+            return
+        self.connection.execute("PRAGMA disable_optimizer")
+        try:
+            for each in self.connection.extract_statements(";".join(statements)):
+                self.connection.execute(each)
+        except BaseException:
+            self.connection.execute("ROLLBACK")  # until then, nothing else is taken
+            raise
+        finally:
+            self.connection.execute("PRAGMA enable_optimizer")
+
 
 def _chunks(block: Mapping[str, Field]) -> Iterator[dict[str, Sequence[Any]]]:
     rows = max((len(values) for _, values in block.values()), default=0)

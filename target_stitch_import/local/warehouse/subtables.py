@@ -184,24 +184,24 @@ class Subtables:
         shelf = self._root.shelf or new_shelf(self._root)
         # Without the database's name, which is another one for whoever opens the file.
         stored = f"{quoted(shelf.schema)}.{quoted(shelf.name)}"
+        # By their places, which never change and are parsed in less time than names.
+        places = {slot: place for place, slot in enumerate(shelf.columns, 1)}
         views = []
         for table in tables:
             known = self._known.get(table.name.lower())
             if known is not None and known.columns == table.columns:
                 continue
             columns = ", ".join(
-                f"{quoted(column.slot)} AS {quoted(column.name)}"
-                if column.raw_name
-                else quoted(column.name)
+                f"#{places[column.slot.lower()]} AS {quoted(column.name)}"
+                if column.slot != column.name
+                else f"#{places[column.slot.lower()]}"
                 for column in table.columns.values()
             )
             views.append(
                 f"CREATE OR REPLACE VIEW {main_relation(table)} AS SELECT {columns}"
                 f" FROM {stored} WHERE {SUBTABLE} = {table.number}"
             )
-        # Parsed together, which is quicker by a third than one by one.
-        for view in self._bulk.connection.extract_statements(";".join(views)) if views else []:
-            self._sql(view)
+        self._bulk.define(views)
 
 
 def depth_of(each: TablePlan) -> int:

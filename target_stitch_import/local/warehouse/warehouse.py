@@ -8,6 +8,7 @@ Names that come from data are always quoted.
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import threading
@@ -85,7 +86,7 @@ class Warehouse:
     def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
         """Store one accepted request in `schema`, durably and all at once."""
         schema = store.schema_name(schema)
-        with self._lock:
+        with self._lock, _uncollected():
             job = _Job(schema, received_at)
             while True:
                 try:
@@ -317,6 +318,18 @@ def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
         return store.open_database(database)
     finally:
         os.umask(before)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the cyclic collector from looking through the many objects of a load while in use."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _text(record: Any) -> str:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _INTRODUCTION = (
     "The region is part of your account's URL: app.stitchdata.com is us, and\n"
-    "app.eu-central-1.stitchdata.com is eu. With local, no account is needed."
+    "app.eu-central-1.stitchdata.com is eu. With local, no account is needed. Stitch shows the\n"
+    "token only once, when you add an Import API integration."
 )
 _TOKEN_VARIABLE = "TARGET_STITCH_IMPORT_TOKEN"  # noqa: S105 - the name of a variable
 _ENVIRONMENT_FILE = ".env"
@@ -45,12 +46,12 @@ class _Answers:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is nothing left to ask."""
+        """Tell whether there is nothing left to ask."""
         return self.region is not None and not self.lacks_token
 
     @property
     def lacks_token(self) -> bool:
-        """Whether a token is wanted."""
+        """Tell whether a token is needed."""
         return self.token is None and (self.region != "local" or self.api_url is not None)
 
     def settings(self) -> Settings:
@@ -155,7 +156,7 @@ def _check_environment_file() -> None:
 
 
 def _present() -> bytes:
-    """Return what `.env` holds."""
+    """Return the content of `.env`."""
     path = Path(_ENVIRONMENT_FILE)
     return path.read_bytes() if path.exists() else b""
 
@@ -196,7 +197,7 @@ def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
 
 
 def _asked(given: _Answers, last_region: str | None) -> _Answers:
-    """Return the answers with what is missing in `given`, from whoever sits at the terminal."""
+    """Return the answers with what is missing in `given`, asked for on the terminal."""
     region, token = given.region, given.token
     if region is None:
         _require_terminal("Give the region as --region.")
@@ -217,7 +218,7 @@ def _require_terminal(instead: str) -> None:
 
 
 def _try(answers: _Answers, *, with_request: bool) -> None:
-    """See that the answers work.
+    """Check that the answers work.
 
     Raises:
         TargetError: They do not.

@@ -1,4 +1,4 @@
-"""What people are shown of a warehouse: rows as text, groups of rejected records, how columns came.
+"""What pages show of a warehouse: rows as text, rejected records by reason, why columns exist.
 
 Nothing here changes anything.
 """
@@ -48,7 +48,7 @@ class RejectedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A column that came, or got another type: when, and why."""
+    """A column that was added, or changed its type: when, and why."""
 
     at: datetime
     column: str
@@ -57,7 +57,7 @@ class Change:
 
 
 def rows(warehouse: Warehouse, table: Table, limit: int, offset: int) -> list[tuple[Any, ...]]:
-    """Give some of a table's rows, each value as text."""
+    """Return some of a table's rows, each value as text."""
     names = ", ".join(
         f"left({quoted(column.name)}::VARCHAR, {MAX_CELL_CHARACTERS})"
         for column in table.columns.values()
@@ -67,7 +67,7 @@ def rows(warehouse: Warehouse, table: Table, limit: int, offset: int) -> list[tu
 
 
 def rejected(warehouse: Warehouse, since: datetime = EVER) -> list[RejectedGroup]:
-    """Give the records rejected from `since` on, grouped by table and reason, the largest first."""
+    """Return the records rejected from `since` on, by table and reason, largest group first."""
     parts = [
         f"SELECT {_literal(each)} AS schema_name, * FROM {store.within(each, store.REJECTED)}"
         for each in warehouse.schemas()
@@ -87,7 +87,7 @@ def rejected(warehouse: Warehouse, since: datetime = EVER) -> list[RejectedGroup
 
 
 def changes(warehouse: Warehouse, table: Table) -> list[Change]:
-    """Tell how a table's columns came to be, oldest first."""
+    """Return when and why a table's columns were added or changed, oldest first."""
     found = warehouse.query(
         f"SELECT noted_at, name, sql_type, was FROM {store.HIDDEN}.changes"
         " WHERE schema_name = ? AND table_name = ? ORDER BY noted_at, rowid",

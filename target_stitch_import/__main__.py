@@ -1,4 +1,4 @@
-"""Where both programs begin: signals end them quietly from here on, also during the imports.
+"""The entry point of both programs: from here on signals end them quietly, even during imports.
 
 `python -m target_stitch_import` is `target-stitch-import`.
 """

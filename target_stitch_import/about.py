@@ -1,4 +1,4 @@
-"""What `--about` says: the settings and capabilities, in the forms that the SDK's plugins have."""
+"""The output of `--about`: settings and capabilities, in the formats of the SDK's plugins."""
 
 from __future__ import annotations
 

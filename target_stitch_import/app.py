@@ -1,4 +1,4 @@
-"""Puts a run together from its settings, and tells how it went."""
+"""Builds a run from its settings, and reports how it went."""
 
 from __future__ import annotations
 

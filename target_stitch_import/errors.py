@@ -1,4 +1,4 @@
-"""What can end a run, named by what the user must do about it, each with its exit status.
+"""The errors that end a run, named by what the user must do, each with its exit status.
 
 Every message names what is wrong, where, and what to do; none carries a record value or a token.
 """

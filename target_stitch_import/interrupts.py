@@ -1,4 +1,4 @@
-"""Signals that come before there is a run, where there is nothing to lose yet."""
+"""Signals that arrive before a run begins, when there is nothing to lose yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that hold what nobody but their owner is to read."""
+"""Files that only their owner may read."""
 
 from __future__ import annotations
 

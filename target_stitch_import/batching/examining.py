@@ -1,4 +1,4 @@
-"""Gathered records looked at one by one, once it is known that not all of them are right."""
+"""Checks gathered records one by one, once it is known that not all are valid."""
 
 from __future__ import annotations
 

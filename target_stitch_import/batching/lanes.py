@@ -1,4 +1,4 @@
-"""The streams' ways to the sender: their batches in order, and what has become of their messages.
+"""Each stream's queue to the sender: its batches in order, and counts of its messages.
 
 Law: an activation goes out only when nothing of its stream is in flight, and lets nothing pass
 until it has settled. The activation of a version that lacks a record is withheld, unless

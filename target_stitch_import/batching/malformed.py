@@ -1,4 +1,4 @@
-"""Records whose text is no JSON, repaired as `repairs` asks for, before they are mapped."""
+"""Records whose text is not JSON, repaired as `repairs` configures, before they are mapped."""
 
 from __future__ import annotations
 

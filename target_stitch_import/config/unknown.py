@@ -1,4 +1,4 @@
-"""Names that are not settings: what is meant, or what replaces another program's setting."""
+"""Unknown settings: the name that was meant, or what replaces another program's setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes back for one request, as it came; a value, never an exception."""
+"""The answer to one request, as received: a value, never an exception."""
 
 from __future__ import annotations
 

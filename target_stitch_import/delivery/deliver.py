@@ -1,4 +1,4 @@
-"""How one batch gets through: retries, halving, finding the record at fault. Pure.
+"""Delivers one batch: retries, halving, finding the record at fault. Pure.
 
 Law: a part is settled only for an acknowledgement of the very request that carried it, or once its
 record is safe in the dead-letter file; repeated requests are the same to the byte.

@@ -1,4 +1,4 @@
-"""What may be shown of a foreign text: an answer, or the words of an error on the way to one. Pure.
+"""What may be shown of text from outside: a response, or the message of a connection error. Pure.
 
 Law: only what is known to be harmless is shown: words of a fixed vocabulary, names that the request
 itself declares (its table, its schema's properties, its host), and numbers where the Import API's

@@ -1,4 +1,4 @@
-"""How many requests may be in flight: fewer while the service pushes back, one while it is away.
+"""How many requests may be in flight: fewer while the service throttles, one while it is down.
 
 Law: never more than the user allows, never none; what was taken back comes back once the service
 is well. Pure: the caller tells what happened.

@@ -1,4 +1,4 @@
-"""How many bad records a run puts up with, those that it finds and those that the service refuses.
+"""How many invalid records a run tolerates, found by itself or refused by the service.
 
 Law: the limit of records set aside is of a whole run. When the service refuses record after record,
 the fault is not in single records, and the run ends; those refused first may have been set aside

@@ -1,4 +1,4 @@
-"""A verdict for every answer of the Import API, and the wait before the next try. Pure.
+"""A verdict for every answer of the Import API, and the delay before a retry. Pure.
 
 Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and
 nothing is sent again that was acknowledged or was refused for good.

@@ -1,4 +1,4 @@
-"""What people are told at the end of a run: a table on a terminal, else sentences in the log.
+"""The report at the end of a run: a table on a terminal, otherwise sentences in the log.
 
 Law: what needs someone to act, records set aside and rows rejected, is a warning, so that `--quiet`
 does not hide it.

@@ -1,4 +1,4 @@
-"""How a run is getting on, told while it runs: a live line on a terminal, else a line now and then.
+"""Progress during a run: a live line on a terminal, otherwise a log line at intervals.
 
 Law: what matters most stands first, as a narrow terminal shows no more; nothing here is done per
 record.

@@ -1,4 +1,4 @@
-"""Where a run's log goes: to stderr as that of the SDK's plugins does, or as configured."""
+"""Where a run's log goes: to stderr like that of the SDK's plugins, or as configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""METRIC lines as the Singer SDK's plugins log them, for whatever reads those already.
+"""METRIC lines as the Singer SDK's plugins log them, for tools that read those.
 
 Law: the record counts of a stream add up to what was acknowledged; how many lines there are in a
 minute does not depend on how many streams or batches there are.

@@ -1,4 +1,4 @@
-"""What a run tells people while it runs, and what it counts for the summary at its end."""
+"""Observes a run: reports progress, and counts what the summary needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in numbers, in bounded room however long it takes: latencies, and how it went over time.
+"""A run's figures in bounded memory, however long it takes: latencies, and samples over time.
 
 Law: nothing here grows with the number of requests, records or hours. No clock: times are given.
 """

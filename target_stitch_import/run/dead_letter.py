@@ -1,4 +1,4 @@
-"""The dead-letter file: records set aside, and activations behind them, one JSON line each.
+"""The dead-letter file: records set aside and withheld activations, one JSON line each.
 
 Law: a message counts as settled only once its line is on the disk.
 """

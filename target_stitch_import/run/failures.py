@@ -1,4 +1,4 @@
-"""Why a request got no answer: what the errors of `requests`, `urllib3` and `ssl` mean.
+"""Why a request got no response: what the errors of `requests`, `urllib3` and `ssl` mean.
 
 Law: of an error's own words nothing is shown but what `redaction` lets through, and of a proxy's
 URL its host and port alone.

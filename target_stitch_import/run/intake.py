@@ -1,4 +1,4 @@
-"""What a run reads: the tap's output, and in the place of a BATCH message its files.
+"""What a run reads: the tap's output, with the files of BATCH messages in their place.
 
 Law: `read` takes in a bounded portion, so that a run can look around, and wait for room, between
 any two of them.

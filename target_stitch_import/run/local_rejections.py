@@ -1,4 +1,4 @@
-"""Rows that a local Import API acknowledged and rejected while loading, as it tells over HTTP.
+"""Rows that a local Import API acknowledged but rejected while loading, as it reports them.
 
 Law: no value of a record is in what comes back.
 """

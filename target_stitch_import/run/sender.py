@@ -1,4 +1,4 @@
-"""A bounded number of requests in flight: the threads, clock and chance that deliveries need.
+"""Keeps a bounded number of requests in flight: threads, clock and randomness of deliveries.
 
 Law: one delivery is one batch in one thread; when the run fails, no thread sends anything new.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with a TLS connection, in words, and whether another try can help.
+"""What is wrong with a TLS connection, in words, and whether a retry can help.
 
 Law: a peer that did not prove who it is is never tried again; an accident on the way is.
 """

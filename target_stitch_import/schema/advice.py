@@ -1,4 +1,4 @@
-"""What a user should know about a stream before its rows are loaded, where nobody would tell them.
+"""Warnings about what a stream's rows will meet while loading, which the service does not report.
 
 Stitch acknowledges what it accepts and rejects columns and tables later, while loading. What can be
 seen to fare badly then is seen in the schema. Pure, and cheap enough for thousands of streams.

@@ -1,4 +1,4 @@
-"""Date-times in the documented spelling, in the columns of all records of a run at once.
+"""Rewrites date-times to the documented format, in the columns of a group of records at once.
 
 Law: whoever checks what is returned, and finds it right, has the records with these date-times
 rewritten and nothing else. As many places are rewritten as there are columns' values that must be,

@@ -1,4 +1,4 @@
-"""Date-times: which texts are some, and those of other spellings in the one that is documented.
+"""Date-times: which texts are valid, and how other formats become the documented one.
 
 Law: a text is rewritten only where it names one instant, or one but for its offset; the instant
 stays, but for digits behind the ninth of its fraction, which are cut.

@@ -1,4 +1,4 @@
-"""Regular expressions of schemas, in engines whose work has a bound that is known beforehand.
+"""Regular expressions of schemas, in engines whose work has a known bound.
 
 Law: no call takes longer than about half a second, whatever expression and text are.
 """

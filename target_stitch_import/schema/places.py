@@ -1,4 +1,4 @@
-"""Where in a record a schema has what may be rewritten, and rewriting it there, in its text.
+"""Finds in a record's text what a schema allows to rewrite, and rewrites it there.
 
 Law: nothing but the value changes; numbers and other texts keep their every digit.
 """

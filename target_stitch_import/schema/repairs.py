@@ -1,4 +1,4 @@
-"""Values rewritten one by one: date-times in the documented spelling, and what `repairs` asks for.
+"""Rewrites values one by one: date-times to the documented format, and what `repairs` configures.
 
 Law: a value that the schema and the API accept stays as it is, and one that is wrong changes only
 as it was asked for.

@@ -1,4 +1,4 @@
-"""A schema as it is sent: the tap's own text, completed where the service would miss something.
+"""A schema as it is sent: the tap's own text, completed where the service requires more.
 
 Law: only members on the way to a change are put together anew; what the tap wrote inside of them
 goes out as it came.

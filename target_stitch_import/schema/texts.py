@@ -1,4 +1,4 @@
-"""What no destination takes in a record's text: found, and repaired, without parsing it.
+"""Finds and repairs what no destination accepts in a record's text, without parsing it.
 
 Law: nothing but what is repaired changes; a text that would take too many steps stays as it is.
 """

@@ -1,4 +1,4 @@
-"""Lines of text: put together from chunks, and what can be told of one without parsing it.
+"""Lines of text: assembled from chunks, and what can be known of one without parsing it.
 
 Law: however the same bytes are cut into chunks, the same lines come out.
 """

@@ -1,4 +1,4 @@
-"""What a task tells the driver of its partition: counts alone, and nothing of the data."""
+"""What a task reports to the driver about its partition: only counts, no data."""
 
 from __future__ import annotations
 

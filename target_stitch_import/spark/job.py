@@ -1,4 +1,4 @@
-"""A job on the driver: what its partitions did together, told and written as a run's is."""
+"""A job on the driver: adds its partitions up, then logs and writes the summary as a run does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `.option(...)` can say: settings of the target that make sense in a task, and a table's."""
+"""The options of the data source: the target's settings that apply to a task, and a table's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrow rows as Spark gives them to a task, as the records of a table."""
+"""Turns the Arrow rows that Spark gives a task into a table's records."""
 
 from __future__ import annotations
 

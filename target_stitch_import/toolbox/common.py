@@ -1,4 +1,4 @@
-"""What the commands share: where they connect to, how they answer, and how errors are told.
+"""What the commands share: connections, output and errors.
 
 A command returns a `Result` and leaves the printing to `answering`: words for people, or with
 `--json` one document for programs.

@@ -1,4 +1,4 @@
-"""What stands in a line of a file to replay: a saved body, a dead letter, or an activation."""
+"""A line of a file to replay: a saved body, a dead letter, or an activation."""
 
 from __future__ import annotations
 

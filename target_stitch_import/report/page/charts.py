@@ -1,4 +1,4 @@
-"""How a run went over time, as drawings: curves, and behind them when the service was away.
+"""Plots of a run over time, with the times when the service was unavailable shaded.
 
 Curves are SVG that stretches; all text is HTML, so that it stays legible on a phone.
 """

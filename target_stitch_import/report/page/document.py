@@ -1,4 +1,4 @@
-"""The page as a whole: how the run ended first, what came of the data, then the details."""
+"""The whole page: first how the run ended, then what became of the data, then the details."""
 
 from __future__ import annotations
 

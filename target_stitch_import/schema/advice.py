@@ -1,4 +1,4 @@
-"""Warnings about what a stream's rows will meet while loading, which the service does not report.
+"""Warns of what Stitch may drop or reject while loading a stream's rows, unseen by the client.
 
 Stitch acknowledges what it accepts and rejects columns and tables later, while loading. What can be
 seen to fare badly then is seen in the schema. Pure, and cheap enough for thousands of streams.

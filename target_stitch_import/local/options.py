@@ -76,7 +76,7 @@ class Options:
         """Check what can be checked without starting. Raises OptionsError."""
         for name in self.allow_hosts:
             if host_of(name) != name.lower():
-                raise OptionsError(f"--allow-host {name}: give a host's name alone, without port")
+                raise OptionsError(f"--allow-host {name}: give only a host name, without port")
         for origin in self.allow_origins:
             match = _ORIGIN.fullmatch(origin)
             if match is None or host_of(match[1]) is None or origin != origin.lower():
@@ -87,5 +87,7 @@ class Options:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise OptionsError("--tls-cert and --tls-key go together: give both files")
         if self.tls_cert is not None and self.tls_self_signed is not None:
-            raise OptionsError("--tls-self-signed makes a pair: leave out --tls-cert and --tls-key")
+            raise OptionsError(
+                "--tls-self-signed creates a pair: leave out --tls-cert and --tls-key"
+            )
         object.__setattr__(self, "allow_hosts", tuple(map(str.lower, self.allow_hosts)))

@@ -235,7 +235,7 @@ def _try(answers: _Answers, *, with_request: bool) -> None:
         questions(settings.endpoint(USER_AGENT)).check()
     except (ServiceUnavailableError, ProtocolError) as error:
         raise type(error)(
-            f"{error} Nothing was written. With --no-check, it is written untried."
+            f"{error} Nothing was written. With --no-check, it is written without a test."
         ) from None
 
 

@@ -93,14 +93,14 @@ class Page:
             _number(request.query_params.get("offset", "0")),
         )
         if found is None:
-            return self._missing("There is no such table, or not any more.")
+            return self._missing("There is no such table, or it no longer exists.")
         return self._html("table.html", found)
 
     async def _request(self, request: Request) -> Response:
         number = _number(request.path_params["number"])
         found = await run_in_threadpool(self._views.request, number)
         if found is None:
-            return self._missing("There is no such request, or it is too long ago.")
+            return self._missing("There is no such request, or it is no longer kept.")
         return self._html("request.html", found)
 
     def _missing(self, words: str) -> Response:

@@ -110,9 +110,9 @@ def _why(table: Table, name: str, sql_type: str, was: str | None) -> str:
     ]
     first = next((each for each in others if _leads(each, column)), None)
     if first is None:
-        return "its first value came"
+        return "its first value arrived"
     one, many = _KINDS[column.kind][0], _KINDS[first.kind][1]
-    return f"{one} came for {column.raw_name}, whose column {first.name} holds {many}"
+    return f"{one} arrived for {column.raw_name}, whose column {first.name} has {many}"
 
 
 def _leads(first: Column, split: Column) -> bool:
@@ -121,12 +121,12 @@ def _leads(first: Column, split: Column) -> bool:
 
 def _retyped(was: str, sql_type: str) -> str:
     if sql_type == "VARCHAR":
-        return f"was {was}, which has too few digits for a number that came"
+        return f"was {was}, which has too few digits for a number that arrived"
     if sql_type == "HUGEINT":
-        return f"was {was}, and an integer beyond 64 bits came"
+        return f"was {was}, and an integer beyond 64 bits arrived"
     if was == "DOUBLE":
-        return "was DOUBLE, which would change a number that came"
-    return f"was {was}, and a number with more digits after the point came"
+        return "was DOUBLE, which would change a number that arrived"
+    return f"was {was}, and a number with more digits after the point arrived"
 
 
 def _literal(text: str) -> str:

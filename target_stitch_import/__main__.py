@@ -68,7 +68,7 @@ def _end_at_once_without_memory(end: SystemExit) -> None:
 
 
 def _let_go_of_stderr() -> None:
-    """Forget a stderr that nobody reads: Python would end with a status of its own for it."""
+    """Drop a stderr that nothing reads: Python would otherwise end with another status."""
     try:
         if sys.stderr:
             sys.stderr.flush()

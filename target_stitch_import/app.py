@@ -92,7 +92,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
         The number of lines read.
 
     Raises:
-        TargetError: The run failed; once it has begun to read, the summary is told all the same.
+        TargetError: The run failed; once it has begun to read, the summary is still reported.
     """
     source = Source(tap_output)
     files = _files(settings, options, source, states)

@@ -182,7 +182,7 @@ def main() -> NoReturn:
     try:
         status = command.main(prog_name=DISTRIBUTION, standalone_mode=False)
     except click.ClickException as error:
-        with suppress(OSError):  # the status counts, also where nobody reads stderr
+        with suppress(OSError):  # the status counts even if nothing reads stderr
             error.show()
         sys.exit(ConfigurationError.exit_status)
     except click.Abort:
@@ -193,7 +193,7 @@ def main() -> NoReturn:
 
 
 def tell_unforeseen(error: Exception) -> int:
-    """Tell of an error that nobody else did, and return the exit status."""
+    """Report an error that nothing else reported, and return the exit status."""
     if not isinstance(error, OSError) or error.errno not in _STDOUT_FAILS:
         return tell_internal_error(error)
     # It was --help or the like. Python would try once more as it ends, and tell of it.
@@ -203,7 +203,7 @@ def tell_unforeseen(error: Exception) -> int:
 
 
 def tell_internal_error(error: Exception) -> int:
-    """Tell of an error that should not be, without a value of the data; return the exit status."""
+    """Report an internal error without a value of the data; return the exit status."""
     told = internal_error(error)
     _tell(str(told))
     return told.exit_status

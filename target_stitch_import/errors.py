@@ -82,7 +82,7 @@ _NO_ROOM = ("can't start new thread", "can't allocate")
 
 
 def internal_error(error: BaseException) -> TargetError:
-    """Return what is told of an exception that nobody meant: its type and place, and no values."""
+    """Return the message for an unexpected exception: its type and place, and no values."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_ROOM):
         return ResourceError(
             "The process is out of memory or threads. Raise its limit (`ulimit`, or the "

@@ -55,7 +55,7 @@ class Use:
 
     Args:
         role: What users know it by, within a sentence.
-        place: A path, the descriptor of an open file, or None where there is none.
+        place: A path, the descriptor of an open file, or None if there is none.
         content: What is written to it, if anything.
         is_output_stream: Whether it was opened for writing before the run looked, by the shell or
             for the log.
@@ -152,7 +152,7 @@ def _clash(one: Use, other: Use) -> bool:
 
 
 def _identity(use: Use) -> tuple[int, int, str] | None:
-    """Return what tells a file from all others; None for what is no regular file, or nowhere.
+    """Return what identifies a file; None if it is not a regular file, or does not exist.
 
     A file that is still to be made is told by its folder and its name in there.
 
@@ -273,7 +273,7 @@ def _members(text: str) -> tuple[set[str], bool] | None:
     """Return the names of the members of the JSON object that `text` begins with.
 
     Returns:
-        The names, and whether the object was there to its end; None for what is no object.
+        The names, and whether the object was complete; None if it is not an object.
     """
     names: set[str] = set()
     at = _after_space(text, 0)

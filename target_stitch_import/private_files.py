@@ -13,13 +13,13 @@ _OF_OTHERS = 0o077
 def open_private(path: str, flags: int) -> int:
     """Open a file that only its owner may use, and make that so for one that is there already.
 
-    A file of somebody else's keeps its mode.
+    A file of another owner keeps its mode.
 
     Returns:
         The file's descriptor.
 
     Raises:
-        OSError: It cannot be opened, or is no regular file; that is never waited for.
+        OSError: It cannot be opened, or is not a regular file; this never blocks.
     """
     flags |= os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
     file = os.open(path, flags & ~os.O_TRUNC, 0o600)

@@ -138,7 +138,7 @@ class Lanes:
         self._advance(lane)
 
     def released(self, batch: Batch) -> None:
-        """Note that nobody holds a batch from `ready` any more."""
+        """Note that nothing refers to a batch from `ready` any more."""
         self.held_bytes -= batch.held_bytes
         self.ready_or_in_flight -= 1
 

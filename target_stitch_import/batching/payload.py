@@ -195,7 +195,7 @@ class BodyPrefix:
 
     @property
     def arguments(self) -> bytes:
-        """The arguments of a request but for its messages, as a JSON object."""
+        """The arguments of a request without its messages, as a JSON object."""
         return self.encoded.removesuffix(_OPENING) + b"}"
 
     @property

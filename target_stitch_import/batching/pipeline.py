@@ -100,7 +100,7 @@ class Pipeline:
 
     @property
     def ready(self) -> deque[Batch]:
-        """What may be sent, in this order; whoever takes a batch takes it out."""
+        """What may be sent, in this order; the caller removes a batch that it takes."""
         return self._lanes.ready
 
     @property
@@ -219,7 +219,7 @@ class Pipeline:
         return self.held_bytes < self._rules.max_buffer_bytes
 
     def make_room(self) -> None:
-        """Where there is none, close the largest batches, so that there will be some soon.
+        """If there is none, close the largest batches, so that there will be some soon.
 
         Raises:
             InputError: As `receive`.
@@ -253,7 +253,7 @@ class Pipeline:
         self._lanes[message.stream].counts.set_aside += 1
 
     def released(self, batch: Batch) -> None:
-        """Note that nobody holds a batch from `ready` any more."""
+        """Note that nothing refers to a batch from `ready` any more."""
         self._lanes.released(batch)
         if self._is_closing and self._needs_more:
             self._close_largest()

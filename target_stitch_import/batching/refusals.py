@@ -77,7 +77,7 @@ class Refusals:
             self.to_note.append(replace(_activation(batch, reason), activated=True))
 
     def interrupted(self, error: InterruptedRunError) -> None:
-        """End the run, as there is no time to look at more records."""
+        """End the run, because there is no time to check more records."""
         self._interrupted = error
 
     def tell(self) -> None:

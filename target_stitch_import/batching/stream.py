@@ -135,7 +135,7 @@ class Stream:
         return self._prefix[1]
 
     def is_described_by(self, message: Schema) -> bool:
-        """Tell whether `message` says nothing new, but for spacing and the order of members."""
+        """Tell whether `message` says nothing new, apart from spacing and the order of members."""
         mine = self._message
         if (mine.key_properties, mine.bookmark_properties) != (
             message.key_properties,
@@ -168,7 +168,7 @@ class _Known:
 class RecentSchemas:
     """What was made of a run's latest schemas: shards and tenants are many streams of one schema.
 
-    What is kept is bounded by the size of the texts; it takes some twenty times their room.
+    What is kept is bounded by the size of the texts; it needs about twenty times their memory.
     """
 
     def __init__(self, most_bytes: int = 1_000_000) -> None:

@@ -1,6 +1,6 @@
 """The streams of a run as their SCHEMA messages describe them, and the warnings about them.
 
-Law: a SCHEMA that says nothing new is no event. A tap may go back and forth between a few schemas
+Law: a SCHEMA that says nothing new has no effect. A tap may go back and forth between a few schemas
 of a stream, as those of PostgreSQL and MongoDB do; what was made of the last few is kept.
 """
 

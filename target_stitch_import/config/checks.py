@@ -34,7 +34,7 @@ def check_path(name: str, path: str) -> None:
     """Refuse what no file can be called.
 
     Raises:
-        ConfigurationError: It is no name of a file; the text does not repeat it.
+        ConfigurationError: It is not a file name; the text does not repeat it.
     """
     try:
         is_name = b"\0" not in os.fsencode(path)
@@ -48,7 +48,7 @@ def check_path(name: str, path: str) -> None:
 
 
 def check_client_id(client_id: int | str) -> None:
-    """Refuse what is no positive integer.
+    """Refuse anything but a positive integer.
 
     Raises:
         ConfigurationError: It is none.

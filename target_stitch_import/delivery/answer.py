@@ -23,7 +23,7 @@ class Failure(Enum):
 
     @property
     def is_ambiguous(self) -> bool:
-        """Tell whether the request may have been carried out all the same."""
+        """Tell whether the service may have carried out the request anyway."""
         return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
 
     @property
@@ -55,7 +55,7 @@ _ADVICE = {
 
 
 class End(Enum):
-    """How far an answer's body was read, where that is no failure."""
+    """How far an answer's body was read, if that did not fail."""
 
     FRAMED = "to the end that its headers announce"
     CLOSED = "to the end of the connection, which need not be its own"
@@ -122,7 +122,7 @@ def content_of(body: bytes, end: End) -> Content:
 
 
 def _members(body: bytes) -> tuple[tuple[str, Any], ...] | None:
-    """Return the members of a JSON object; None if it is none, or cannot be read whole."""
+    """Return the members of a JSON object; None if it is not one, or is incomplete."""
     try:
         read = _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):

@@ -84,7 +84,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A batch, or a part of one, arrived but for the records set aside."""
+    """A batch, or a part of one, arrived except for the records set aside."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()
@@ -244,7 +244,7 @@ def _refused(
 
 
 def _single_out(part: Batch, record: int) -> list[Batch]:
-    """Return the message at index `record` by itself, then what stands before and behind it."""
+    """Return the message at index `record` alone, then those before and after it."""
     rest: list[Batch] = []
     if record > 0:
         before, part = part.split(record)

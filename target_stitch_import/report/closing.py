@@ -29,7 +29,7 @@ _LEAST_NAME_COLUMNS = 12
 _GAP = "  "
 ACKNOWLEDGED = "acknowledged"
 WOULD_BE_SENT = "would be sent"
-"""What is told of records in a dry run: nobody acknowledged them."""
+"""What a dry run reports of records: nothing acknowledged them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Progress during a run: a live line on a terminal, otherwise a log line at intervals.
 
-Law: what matters most stands first, as a narrow terminal shows no more; nothing here is done per
-record.
+Law: what matters most comes first, because a narrow terminal shows no more; nothing here is done
+per record.
 """
 
 from __future__ import annotations

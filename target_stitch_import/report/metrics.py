@@ -25,7 +25,7 @@ MAX_LINES = 100
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measurement; stands in for `singer_sdk.metrics.Point` where the SDK is not loaded."""
+    """One measurement; replaces `singer_sdk.metrics.Point` when the SDK is not loaded."""
 
     metric_type: str
     metric: str

@@ -71,7 +71,7 @@ class Ending:
 class RunObserver:
     """Counts and reports what happens in a run; `due` is when `tick` is next needed.
 
-    Where there is no `dead_letter_path`, nobody is told of single records that are set aside.
+    Without `dead_letter_path`, single records that are set aside are not reported.
     `clock` gives seconds that never step back, `wall_clock` seconds since 1970.
     """
 

@@ -72,7 +72,7 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How a run stands at one moment: what came so far, and what is on its way.
+    """The state of a run at one moment: what arrived so far, and what is in flight.
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
     them that are no records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
@@ -226,7 +226,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the loop alone knows of how a run stands."""
+    """What only the loop knows of a run's state."""
 
     held_bytes: int = 0
     lines_read: int = 0

@@ -53,7 +53,7 @@ class NoDeadLetters:
         """Refuse.
 
         Raises:
-            TargetError: Always; nobody may ask.
+            TargetError: Always.
         """
         raise TargetError("Internal error: there is no dead-letter file.")
 

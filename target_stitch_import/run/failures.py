@@ -31,7 +31,7 @@ NO_ANSWER = (
     OSError,
     ValueError,  # of a URL that cannot be read
 )
-"""What is raised where there is no complete answer."""
+"""What is raised if there is no complete answer."""
 _UNSENDABLE = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
@@ -120,7 +120,7 @@ def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
 
 
 def _peer(url: str) -> str:
-    """Return host and port, never what stands before them in a URL."""
+    """Return host and port, never what precedes them in a URL."""
     try:
         parts = urlsplit(url if "//" in url else f"//{url}")
         port = parts.port or (443 if parts.scheme == "https" else 80)

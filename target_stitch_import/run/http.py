@@ -81,7 +81,7 @@ def session_with(
     for scheme in ("https://", "http://"):
         session.mount(scheme, WholeAnswers(exchange))
     if is_loopback(url):
-        # No proxy is asked for this machine itself; its certificates count all the same.
+        # This machine itself needs no proxy, but the variables for certificates apply.
         session.trust_env = False
         bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
         session.verify = next(filter(None, bundles), True)
@@ -125,7 +125,7 @@ class _Route:
 
     pool: urllib3.HTTPConnectionPool
     target: str
-    """What stands in the request's first line."""
+    """The target in the request's first line."""
     headers: dict[str, str]
 
 
@@ -256,7 +256,7 @@ class ImportApiClient:
         return answer
 
     def _hang_up(self) -> None:
-        """Close the connection: nobody knows what else comes over it."""
+        """Close the connection: it is unknown what else comes over it."""
         self._known_routes.clear()
         self._routes.close()
 

@@ -94,7 +94,7 @@ def _enlarged(descriptor: int | None) -> int:
 class Intake:
     """Reads events, portion by portion, from `source` and the files that it names.
 
-    What stands behind a BATCH message waits until its files are through.
+    The lines after a BATCH message wait until its files have been read.
     """
 
     def __init__(self, source: Source, files: BatchFiles) -> None:

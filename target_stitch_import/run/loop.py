@@ -1,6 +1,6 @@
 """One run: stdin, clock, signals and stdout. It owns the pipeline.
 
-Law: the main thread alone touches the pipeline; it never waits but for input, reports, signals and
+Law: only the main thread touches the pipeline; it waits only for input, reports, signals and
 deadlines together. Signal handlers set a flag, nothing else.
 """
 
@@ -51,7 +51,7 @@ class Observer(Listener, Protocol):
         """Hear of something that went wrong beside what the run ends with."""
 
     def tick(self, now: float, run: Standing) -> None:
-        """Hear how the run stands, and set `due` to a later time."""
+        """Receive the run's state, and set `due` to a later time."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Run:
         """Run to the end of the input.
 
         Raises:
-            TargetError: The run failed. What was earned until then is written all the same.
+            TargetError: The run failed. The states earned until then are written anyway.
         """
         with self.wakeup.on_signals():
             while self._reading or self._is_waiting():
@@ -237,7 +237,7 @@ class Run:
             self.observer.tick(now, self.standing())
 
     def standing(self) -> Standing:
-        """Return how the run stands."""
+        """Return the state of the run."""
         return Standing(
             self.pipeline.held_bytes,
             self.lines_read,

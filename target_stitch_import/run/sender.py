@@ -143,7 +143,7 @@ class Sender:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the threads; those in a request end with it, and nobody waits for them."""
+        """End the threads; those in a request end with it, and nothing waits for them."""
         self.stop()
         for _ in self._threads:
             self._batches.put(None)

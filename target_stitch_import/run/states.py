@@ -57,7 +57,7 @@ class StateWriter:
             self._thread = thread
 
     def close(self) -> None:
-        """End the thread, once it has written what it is writing; nobody waits for it."""
+        """End the thread after its current write; nothing waits for it."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -84,7 +84,7 @@ class StateWriter:
             self.error = OutputError(
                 f"Stdout cannot be written, so no state can be saved: {error}."
             )
-        except Exception as error:  # noqa: BLE001 - nobody is to wait for a thread that has died
+        except Exception as error:  # noqa: BLE001 - nothing must wait for a thread that has died
             self.error = internal_error(error)
         self._wake()
 
@@ -100,5 +100,5 @@ class StateWriter:
         while rest:
             try:
                 rest = rest[os.write(descriptor, rest) :]
-            except BlockingIOError:  # somebody made it so; it is full until it is read
+            except BlockingIOError:  # another process made it so; it is full until it is read
                 select.select([], [descriptor], [])

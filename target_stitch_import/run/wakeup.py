@@ -39,7 +39,7 @@ class Wakeup:
     def wake(self) -> None:
         """Make `poll` return; from any thread, also from one that outlives the run."""
         if self._is_awake:
-            return  # whoever waits will look at everything once it is `clear`ed
+            return  # the waiting thread looks at everything once it is `clear`ed
         with self._closing, suppress(BlockingIOError):  # where it is full, `poll` returns anyway
             if not self._closed:
                 self._is_awake = True

@@ -42,8 +42,8 @@ class Pattern:
     """A regular expression.
 
     `is_known` tells whether there is an engine that takes it, and `is_sound` whether there would be
-    but for its size; `is_linear` whether it is the one that cannot backtrack. `places` is about how
-    many states it can be in at once.
+    except for its size; `is_linear` whether it is the one that cannot backtrack. `places` is about
+    how many states it can be in at once.
     """
 
     def __init__(self, expression: str) -> None:
@@ -89,7 +89,7 @@ def making_cost(expression: str) -> int:
 
 @lru_cache(maxsize=256)
 def pattern(expression: str) -> Pattern:
-    """Return an expression, ready to match; those of late are kept."""
+    """Return an expression, ready to match; recent ones are cached."""
     return Pattern(expression)
 
 
@@ -142,7 +142,7 @@ def _backtracking(expression: str, limit: int) -> Any:
 
 
 def _compiled(expression: str, options: Any) -> Any:
-    """Return what checks texts against an expression, or None where the engine does not take it."""
+    """Return what checks texts against an expression, or None if the engine refuses it."""
     try:
         return _engines().Draft4Validator({"pattern": expression}, pattern_options=options)
     except ValueError:

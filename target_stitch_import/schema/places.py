@@ -236,7 +236,7 @@ class _Walk:
 def _replaced(text: Raw, pairs: Sequence[tuple[Raw, Raw]]) -> Raw | None:
     """Return `text` with the new in place of the old, all else as it is to the byte.
 
-    None where an old one stands elsewhere in it as well, or where they are many.
+    None if an old one also occurs elsewhere in it, or if there are many.
     """
     if len(pairs) > _MOST_REPLACED:
         return None

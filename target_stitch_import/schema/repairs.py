@@ -88,7 +88,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
     """Return a number with more digits than `step`, rounded to it, half to even; else None.
 
     Raises:
-        ValueError: It is no number, or too long a one.
+        ValueError: It is not a number, or is too long.
     """
     number = exact_decimal(text)
     coefficient, exponent = parts_of(number)

@@ -22,7 +22,7 @@ to a value that is deep inside takes more of them."""
 _LEVELS_A_STEP = 8
 
 NUL = b"\\u0000"
-"""U+0000 as it stands in JSON, if it stands there."""
+"""U+0000 as JSON writes it."""
 
 _NEW = {"nan_to_null": b"null", "strip_nul": b"", "replace_surrogates": b"\\ufffd"}
 """What each repair puts in the place of what it repairs."""

@@ -42,7 +42,7 @@ class RecordLines:
         """Return a record that is no JSON.
 
         Raises:
-            InputError: The line is no text.
+            InputError: The line is not text.
         """
         defect = record_defect(text) if error else None
         if defect is None:

@@ -15,7 +15,7 @@ DRIVER = -1
 
 @dataclass(slots=True)
 class Arrived(WriterCommitMessage):
-    """One partition is acknowledged, but for the records set aside in the file `letters`."""
+    """One partition is acknowledged, except for the records set aside in the file `letters`."""
 
     partition: int
     attempt: int

@@ -66,7 +66,7 @@ class Job:
             write_summary(settings.summary_path, summary)
 
     def abort(self, messages: Sequence[Arrived | None]) -> None:
-        """Tell which partitions arrived all the same.
+        """Report which partitions arrived although the write failed.
 
         Raises:
             OutputError: The dead letters that do not count cannot be removed.

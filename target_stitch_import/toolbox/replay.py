@@ -302,7 +302,7 @@ def _words_on(repair: str) -> str:
 
 
 def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
-    """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
+    """Yield a saved body; an activation in it goes alone, after the messages before it."""
     messages = request.messages or []
     try:
         read = [_MESSAGE.decode(each) for each in messages]

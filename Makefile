@@ -55,8 +55,9 @@ test-core: $(READY) $(SUITE_READY)
 
 # All rows, or as many as LIMIT=20000 says. Installs only the target and the tap.
 demo:
-	@echo "Installing the target and a tap, each in an environment of its own"
-	@$(MAKE) --no-print-directory -j2 $(DEMO_READY) $(TAP_READY)
+	@test -e $(DEMO_READY) && test -e $(TAP_READY) || \
+		echo "Installing the target and a tap, each in its own environment"
+	@$(MAKE) --silent --no-print-directory -j2 $(DEMO_READY) $(TAP_READY)
 	@.tools/demo/bin/python demo/run.py $(if $(LIMIT),--limit $(LIMIT))
 
 uv:

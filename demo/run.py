@@ -371,7 +371,7 @@ def demo(limit: int | None) -> None:
     say(f"  {programs}/stitch-import init")
     say("      asks for region and token of a real account, and tests them")
     say(f"  rm -r {WORK}")
-    say("      deletes everything")
+    say("      deletes the data of the demo")
 
 
 def main() -> int:

@@ -238,7 +238,7 @@ class Pipeline:
     def settled(self, part: Batch, set_aside: Sequence[SetAside] = ()) -> None:
         """Note that the messages of `part`, a batch or a part of one, are acknowledged.
 
-        But for those in `set_aside`, which are safe in the dead-letter file.
+        Except for those in `set_aside`, which are safe in the dead-letter file.
         """
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)

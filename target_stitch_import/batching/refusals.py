@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Refusals:
-    """What was refused and is not dealt with yet.
+    """What was refused and is not set aside or reported yet.
 
     Args:
         sets_aside: Whether records are set aside, else they end the run.
@@ -31,10 +31,10 @@ class Refusals:
     def __init__(self, *, sets_aside: bool) -> None:
         self.to_set_aside: deque[SetAside] = deque()
         self.to_note: deque[SetAside] = deque()
-        """What is to stand in the dead-letter file besides; it was sent, and is settled."""
+        """What the dead-letter file must also have: it was sent, and is settled."""
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
-        """The sequence of the first record that ends the run, and what to tell of it."""
+        """The sequence of the first record that ends the run, and its error."""
         self._interrupted: InterruptedRunError | None = None
 
     def record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:

@@ -27,13 +27,13 @@ def stitch_import() -> None:
 
 
 def _target() -> Callable[[], None]:
-    from target_stitch_import.cli import main  # noqa: PLC0415 - signals are seen to first
+    from target_stitch_import.cli import main  # noqa: PLC0415 - signal handlers come first
 
     return main
 
 
 def _tool() -> Callable[[], None]:
-    from target_stitch_import.toolbox import main  # noqa: PLC0415 - signals are seen to first
+    from target_stitch_import.toolbox import main  # noqa: PLC0415 - signal handlers come first
 
     return main
 
@@ -54,7 +54,7 @@ def _run(imported: Callable[[], Callable[[], None]]) -> None:
 
 
 def _end_at_once_without_memory(end: SystemExit) -> None:
-    """Leave out Python's own exit: it ends threads that still run, and aborts without memory.
+    """Skip Python's own exit: it ends threads that still run, and aborts without memory.
 
     States and files are written when they are due, and stderr line by line.
     """

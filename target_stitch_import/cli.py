@@ -30,7 +30,7 @@ own 700 has it look through the schemas of all streams again and again."""
 
 
 def _refuse_state(_context: click.Context, _option: click.Parameter, given: str | None) -> None:
-    """Say where a state goes: everybody tries it here once."""
+    """Explain where a state goes: many users try this option."""
     if given is not None:
         raise click.UsageError(
             "A target has no --state option: it writes states to stdout. Save the last line, and "
@@ -119,7 +119,7 @@ def command(  # noqa: PLR0913 - one argument an option
     **overrides: float | None,
 ) -> None:
     """Read Singer messages from stdin, deliver them to Stitch, and write states to stdout."""
-    if context.args:  # not repeated, as it may be a configuration with its token
+    if context.args:  # not repeated: it may be a configuration with its token
         raise click.UsageError(
             "Unexpected argument on the command line. See `target-stitch-import --help`."
         )
@@ -130,7 +130,7 @@ def command(  # noqa: PLR0913 - one argument an option
         return
     try:
         terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
-        # The log may lead into a file of the configuration, so that is read first.
+        # The log may go to a file of the configuration, so that is read first.
         notes: list[str] = []
         config = read_config(config_paths, notes.append)
         _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
@@ -196,7 +196,7 @@ def tell_unforeseen(error: Exception) -> int:
     """Report an error that nothing else reported, and return the exit status."""
     if not isinstance(error, OSError) or error.errno not in _STDOUT_FAILS:
         return tell_internal_error(error)
-    # It was --help or the like. Python would try once more as it ends, and tell of it.
+    # It was --help or the like. Python would try again as it ends, and complain.
     sys.stdout = None
     _tell(f"Stdout cannot be written to: {error.strerror}.")
     return OutputError.exit_status

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ENDS_BYTES = 1 << 16
-"""How much of a file's beginning and of its end is looked at to tell what it holds."""
+"""How much of a file's beginning and end is read to recognise its content."""
 _MOST_LINKS = 41
 _SPACES = frozenset(" \t\r\n")
 _DECODER = json.JSONDecoder()
@@ -147,14 +147,14 @@ def database(role: str, path: str) -> list[Use]:
 
 
 def _clash(one: Use, other: Use) -> bool:
-    # `> log 2>&1` is the shell's way to say that both are meant to be in one file.
+    # `> log 2>&1` means that both should go to one file.
     return (one.writes or other.writes) and not (one.is_output_stream and other.is_output_stream)
 
 
 def _identity(use: Use) -> tuple[int, int, str] | None:
     """Return what identifies a file; None if it is not a regular file, or does not exist.
 
-    A file that is still to be made is told by its folder and its name in there.
+    A new file is identified by its folder and its name in it.
 
     Raises:
         ConfigurationError: No file can have such a path.

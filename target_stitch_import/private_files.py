@@ -11,7 +11,7 @@ _OF_OTHERS = 0o077
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner may use, and make that so for one that is there already.
+    """Open a file that only its owner may use; an existing file gets that mode, too.
 
     A file of another owner keeps its mode.
 

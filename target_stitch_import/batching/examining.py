@@ -86,7 +86,7 @@ def told(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
 
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
-    """Yield what becomes of a record whose text was not JSON, and may have been repaired since."""
+    """Yield the finding on a record whose text was not JSON, and may have been repaired."""
     mended, time = event.mended, api_time(event.time_extracted)
     if mended is None:
         refused = Refused(event.field, event.reason)

@@ -72,7 +72,7 @@ class Lane:
         """Yield the batches that are ready, which are in flight from then on.
 
         Among them are activations of versions that lack a record; where those are to be withheld,
-        they are not in flight and hold nothing up.
+        they are not in flight and block nothing.
         """
         while self._waiting and not self._is_activating:
             batch = self._waiting[0]

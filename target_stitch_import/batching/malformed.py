@@ -23,7 +23,7 @@ def with_repairs(events: Iterable[Event], repairs: Collection[str]) -> Iterator[
 
 def _repaired(event: MalformedRecord, repairs: Collection[str]) -> MalformedRecord:
     if REPAIRS.isdisjoint(repairs) or not event.field:
-        return event  # and where there is no field, it is no value that is at fault
+        return event  # without a field, the error is not in a value
     done = repaired_text(event.text, repairs)
     if not done.changes:
         return event

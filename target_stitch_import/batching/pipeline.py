@@ -69,14 +69,14 @@ class PipelineRules:
 
 
 class Pipeline:
-    """Takes events with `receive`, and says what to send in `ready` and what to set aside.
+    """Takes events with `receive`; `ready` has what to send, `to_set_aside` what to set aside.
 
     The caller sends the batches in `ready`, reports each part with `settled` and each whole with
-    `released`, and calls `expire` when `next_deadline` has come. `earned_state` gives the states.
+    `released`, and calls `expire` when `next_deadline` has come. `earned_state` returns the states.
 
     Times are seconds on any clock that never steps back; `clock_ns` is nanoseconds since 1970.
-    `look_around` is called in the midst of what can take long, and ends it by raising
-    InterruptedRunError; what was in hand then never settles.
+    `look_around` is called during work that can take long, and ends it by raising
+    InterruptedRunError; the records of that work then never settle.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Pipeline:
         self._refusals = Refusals(sets_aside=rules.dead_letter)
         self._is_closing = False
         self.repaired: deque[Repaired] = deque()
-        """What was repaired, and is to be counted and told."""
+        """What was repaired, to be counted and reported."""
 
     @property
     def ready(self) -> deque[Batch]:
@@ -115,7 +115,7 @@ class Pipeline:
 
     @property
     def notices(self) -> deque[Notice]:
-        """What the user is to be told."""
+        """What the user must be told."""
         return self._streams.notices
 
     def lacks(self, table: str, version: int) -> None:
@@ -125,7 +125,7 @@ class Pipeline:
             self._lanes[table.removeprefix(prefix)].lacks(version, 0)
 
     def learn_limit(self, max_bytes: int) -> None:
-        """Note that the service takes no bodies larger than this."""
+        """Note that the service accepts no bodies larger than this."""
         self.limits.max_bytes = min(self.limits.max_bytes, max_bytes)
 
     # What comes in.
@@ -345,7 +345,7 @@ class Pipeline:
             self._undeclared.add(name, Undeclared(message.version, span, now))
 
     def _activate(self, stream: Stream, version: int, span: Span) -> None:
-        """Let a version be activated behind all that is closed of its stream."""
+        """Queue the activation of a version after all closed batches of its stream."""
         counts = self._lanes[stream.name].counts
         counts.read += 1
         counts.activations += 1
@@ -380,7 +380,7 @@ class Pipeline:
     def _take_up(
         self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float
     ) -> None:
-        """Deal with records that were looked at one by one."""
+        """Handle the findings on records that were checked one by one."""
         for finding in findings:
             match finding:
                 case Gathered():
@@ -406,7 +406,7 @@ class Pipeline:
     # Closing: from buffered to ready.
 
     def _largest(self) -> list[str]:
-        """Return the streams of which something is held, those that hold the most first."""
+        """Return the streams that hold anything, those that hold the most first."""
         sizes = self._buffers.sizes()
         for stream, gathered in self._gathering.items():
             sizes[stream] = sizes.get(stream, 0) + gathered.size
@@ -415,7 +415,7 @@ class Pipeline:
     def _close_largest(self) -> None:
         """Close just enough batches to keep all requests busy; open ones keep growing.
 
-        As finding the largest is not free, small ones are closed by the dozen.
+        Because finding the largest is not free, small ones are closed by the dozen.
         """
         enough = 2 * self._rules.max_in_flight_requests
         enough_bytes = self._rules.max_buffer_bytes // 16
@@ -425,7 +425,7 @@ class Pipeline:
             self._close(stream)
 
     def _close(self, stream: str) -> None:
-        """Close what there is of a stream."""
+        """Close all open batches of a stream."""
         self._admit(stream)
         for batch in self._buffers.close(stream):
             self._enqueue(batch)

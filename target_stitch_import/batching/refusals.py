@@ -71,7 +71,7 @@ class Refusals:
         self.to_set_aside.append(_activation(batch, reason))
 
     def replacement(self, batch: Batch) -> None:
-        """Note the activation, which was sent, of a version behind those that lack a record."""
+        """Note the activation, already sent, of a version after those that lack a record."""
         if self._sets_aside:
             reason = f"version {batch.version} was activated, and older ones are not replayed"
             self.to_note.append(replace(_activation(batch, reason), activated=True))

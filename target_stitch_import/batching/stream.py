@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 NO_KEYS = frozenset({"object", "array", "null"})
-"""Types whose values are no keys."""
+"""Types whose values cannot be keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Stream:
         look_around()
         self._refuse_what_fits_nothing(read.root)
         self._sent = self._completed(read)
-        """The schema as it goes out."""
+        """The schema as it is sent."""
         self.advice = [
             Advice(text, tuple(map(quoted, places))) for text, places in read.warnings.items()
         ]
@@ -109,7 +109,7 @@ class Stream:
             raise InputError(_words_on_defect(self._where, defect))
 
     def _completed(self, read: ReadSchema) -> bytes:
-        """Return the schema with all that the Import API asks for."""
+        """Return the schema with everything that the Import API requires."""
         keys = self._message.key_properties
         if not (read.has_properties or keys):
             raise InputError(
@@ -123,7 +123,7 @@ class Stream:
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return how this stream's bodies open for records of `version`."""
         if self._prefix is None or self._prefix[0] != version:
-            # The newest alone: versions come one after the other, and batches hold their own.
+            # Only the newest: versions come one after the other, and batches keep their own prefix.
             prefix = BodyPrefix.of(
                 self._table_name,
                 self._sent,

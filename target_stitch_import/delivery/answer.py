@@ -28,12 +28,12 @@ class Failure(Enum):
 
     @property
     def brief(self) -> str:
-        """What it is called where there is little room; empty where there was a connection."""
+        """Its short name, for narrow terminals; empty if there was a connection."""
         return _BRIEF.get(self, "")
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty where there was a connection."""
+        """What to check, in sentences; empty if there was a connection."""
         return _ADVICE.get(self, "")
 
 

@@ -37,7 +37,7 @@ class Part(Protocol):
 
     @property
     def stream(self) -> str:
-        """The name that people know it by."""
+        """The name that users know it by."""
 
     @property
     def body(self) -> bytes:
@@ -69,7 +69,7 @@ class Attempt(Generic[AnyPart]):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let this time pass; tell people why, where there is a `note`."""
+    """Let this time pass; report why, if there is a `note`."""
 
     seconds: float
     note: str | None
@@ -77,7 +77,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write these records to the dead-letter file, and on only once they are on the disk."""
+    """Write these records to the dead-letter file; continue only once they are on the disk."""
 
     records: tuple[SetAside, ...]
 
@@ -92,7 +92,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class LimitLearned:
-    """The service takes no bodies larger than this."""
+    """The service accepts no bodies larger than this."""
 
     max_bytes: int
 
@@ -102,7 +102,7 @@ Step: TypeAlias = "Attempt[Batch] | Wait | Store | Settled | LimitLearned"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an attempt came to, and when, in seconds on a clock that never steps back."""
+    """The result of an attempt, and when, in seconds on a clock that never steps back."""
 
     verdict: Verdict
     now: float
@@ -120,12 +120,12 @@ class Hints:
 
 RUN_HINTS = Hints()
 COMMAND_HINTS = Hints(refused="", unavailable="Run the command again later.")
-"""For what people start by hand: it has no states, and sets nothing aside."""
+"""For commands that users start: they have no states, and set nothing aside."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRules:
-    """What the user decided, and where chance comes from: a function that gives 0 to 1."""
+    """What the user decided, and the source of randomness: a function that returns 0 to 1."""
 
     max_retry_seconds: float
     dead_letter: bool
@@ -137,7 +137,7 @@ Delivery: TypeAlias = Generator[Step, Outcome | None, None]
 
 
 def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Delivery:
-    """See `batch` through: whole where the service takes it, else in ever smaller parts.
+    """Deliver `batch`: whole if the service accepts it, otherwise in ever smaller parts.
 
     Raises:
         TargetError: The run cannot go on. What was not yielded as `Settled` is not settled.
@@ -175,7 +175,7 @@ def until_answered(
     """Send one body until there is a final verdict.
 
     Raises:
-        TargetError: No verdict can come: the service stayed away, or refuses the credentials.
+        TargetError: No verdict can come: the service is down too long, or refuses the credentials.
     """
     first_failure: float | None = None
     tries = 0

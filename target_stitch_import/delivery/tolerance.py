@@ -23,7 +23,7 @@ REFUSED_SHARE_OF_AT_LEAST = 1_000
 
 
 class Judgement:
-    """Tells bad records from a service that refuses everything; one for all deliveries of a run."""
+    """Distinguishes bad records from a service that refuses everything; one per run."""
 
     def __init__(self) -> None:
         self._in_a_row = 0
@@ -31,7 +31,7 @@ class Judgement:
         self._messages = 0
 
     def accepted(self, count: int) -> None:
-        """Note that the service took `count` messages."""
+        """Note that the service accepted `count` messages."""
         self._in_a_row = 0
         self._messages += count
 
@@ -39,7 +39,7 @@ class Judgement:
         return f"{self._refused:,} of {self._messages:,}"
 
     def condemns_all(self) -> bool:
-        """Note one more lone record refused; tell whether that is too many."""
+        """Note one more single record refused; tell whether that is too many."""
         self._in_a_row += 1
         self._refused += 1
         self._messages += 1

@@ -63,7 +63,7 @@ class Step:
 def tell(
     summary: Summary, setting: Setting, logger: logging.Logger, terminal: Terminal | None
 ) -> None:
-    """Tell people what the run did."""
+    """Report what the run did."""
     for text in warnings(summary, setting):
         logger.warning("%s", text)
     if terminal:
@@ -211,7 +211,7 @@ def _counts(stream: StreamSummary, done: str) -> str:
 
 
 def _overview(summary: Summary, setting: Setting) -> Iterator[str]:
-    """Yield what is to be said of the run as a whole, a sentence each."""
+    """Yield what to say of the run as a whole, one sentence each."""
     if setting.dry_run:  # nothing was on its way, so no times and no rates
         yield (
             f"{counted(summary.records_acknowledged, 'record')} would be sent, "
@@ -257,7 +257,7 @@ def _activated(summary: Summary) -> str:
 def _streams(
     summary: Summary,
 ) -> tuple[Sequence[tuple[str, StreamSummary]], Sequence[StreamSummary]]:
-    """Return the streams that are told of by name, and the others."""
+    """Return the streams that are listed by name, and the others."""
     streams = sorted(
         summary.streams.items(), key=lambda each: (-each[1].set_aside, -each[1].read, each[0])
     )

@@ -30,10 +30,10 @@ WAITING = Part("waiting for a tap on stdin", "waiting for a tap on stdin")
 
 
 class Progress:
-    """Tells how the run is getting on; `due_seconds` is when it wants to, since the run began.
+    """Reports the run's progress; `due_seconds` is when it is next due, since the run began.
 
     Args:
-        show: Puts a line before people's eyes.
+        show: Shows a line.
         done: What became of the messages that count.
         window_seconds: The time that rates are taken over.
         close: Called once the run is over, before its summary is told.
@@ -102,7 +102,7 @@ class Progress:
 
 
 def trouble(outage: Outage, now: float) -> Part:
-    """Return what a line says of a service that takes nothing."""
+    """Return what a line says of an unavailable service."""
     if outage.status is not None:
         words, brief = f"service answers {outage.status}", f"{outage.status}"
     elif outage.failure and outage.failure.brief:

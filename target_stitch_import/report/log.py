@@ -51,7 +51,7 @@ def set_up_logging(
 
 
 def _configure(path: str) -> None:
-    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it.
+    """Apply a logging configuration as the SDK does: Meltano uses it for structured lines.
 
     It disables the loggers that are there already only where it says so itself.
     """
@@ -73,7 +73,7 @@ def _configure(path: str) -> None:
 
 
 def tell_failure(error: TargetError) -> None:
-    """Tell why the program ends, on stderr where the log takes no errors."""
+    """Report why the program ends, on stderr if the log shows no errors."""
     logger = logging.getLogger(LOGGER_NAME)
     if logger.isEnabledFor(logging.ERROR):
         logger.error("%s", error)

@@ -75,8 +75,8 @@ class Vitals:
     """The state of a run at one moment: what arrived so far, and what is in flight.
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
-    them that are no records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
-    in flight. Reading has waited for room, and the service has been away, for so many seconds.
+    them that are not records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
+    in flight. The last two are how long reading waited for room, and the service was unavailable.
     """
 
     seconds: float
@@ -133,7 +133,7 @@ def _together(one: Vitals, later: Vitals) -> Vitals:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """The service takes nothing: what it last answered, None for no answer, and the next try.
+    """The service is unavailable: its last answer, None for no answer, and the next attempt.
 
     `failure` and its `reason` say why there is no answer. `unreached_since` is when the first
     request failed, where none has ever been answered.
@@ -147,7 +147,7 @@ class Outage:
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty where nothing can be said."""
+        """What to check, in sentences; empty if there is nothing to say."""
         return self.failure.advice if self.failure else ""
 
 
@@ -204,14 +204,14 @@ class Availability:
         )
 
     def unavailable_seconds(self, now: float) -> float:
-        """Return how long the service was away until `now`, in all."""
+        """Return how long the service was unavailable until `now`, in total."""
         since = self._since
         return self._past_seconds + (now - since if since is not None else 0.0)
 
 
 @dataclass(slots=True)
 class Traffic:
-    """What goes over the wire; requests that failed count too."""
+    """What was sent; requests that failed count too."""
 
     in_flight: int = 0
     bytes_sent: int = 0

@@ -35,17 +35,17 @@ ACTIVATED = "activated"
 
 
 class Shelf(Protocol):
-    """Where messages go that are set aside; from any thread."""
+    """Where messages that are set aside go; from any thread."""
 
     sets_aside: bool
-    """Whether it takes any; else a record that is refused ends the run."""
+    """Whether it accepts any; otherwise a refused record ends the run."""
 
     def write(self, messages: Sequence[SetAside]) -> None:
         """Put `messages` where they are safe."""
 
 
 class NoDeadLetters:
-    """Takes nothing: a record that is refused ends the run."""
+    """Accepts nothing: a refused record ends the run."""
 
     sets_aside = False
 
@@ -146,7 +146,7 @@ def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
 
 
 class DryDeadLetters:
-    """Tells of records that would be set aside, and leaves every file alone; from any thread."""
+    """Reports records that would be set aside, and changes no file; from any thread."""
 
     sets_aside = True
 
@@ -156,7 +156,7 @@ class DryDeadLetters:
         self._lock = threading.Lock()
 
     def write(self, messages: Sequence[SetAside]) -> None:
-        """Tell of `messages`.
+        """Report `messages`.
 
         Raises:
             InputError: There are too many.
@@ -177,7 +177,7 @@ class DryDeadLetters:
 
 
 def _sync_folder(path: str) -> None:
-    """Make the name of a new file as lasting as what will stand in it."""
+    """Sync the folder, so that a new file's name is as durable as its content."""
     folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Is told what happens, on the thread of the exchange."""
+    """Receives what happens, on the thread of the exchange."""
 
     def notice(self, notice: Notice) -> None:
-        """Hear something that the user should know about a stream."""
+        """Receive something that the user should know about a stream."""
 
     def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
-        """Hear that values of a field were repaired, and how."""
+        """Note that values of a field were repaired, and how."""
 
     def delivered(self, part: Batch) -> None:
-        """Hear that a part was acknowledged."""
+        """Note that a part was acknowledged."""
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Hear that the sender is done with `batch`, which it had for `seconds`."""
+        """Note that the sender is done with `batch`, which it had for `seconds`."""
 
     def set_aside(self, records: Sequence[SetAside]) -> None:
-        """Hear that records are safe in the dead-letter file."""
+        """Note that records are safe in the dead-letter file."""
 
 
 class Exchange:
     """Keeps a pipeline, its sender, its dead letters and a listener in step.
 
     Args:
-        save: Is given each body that was acknowledged.
+        save: Called with each body that was acknowledged.
     """
 
     def __init__(

@@ -110,7 +110,7 @@ class Endpoint:
 
     @property
     def base_url(self) -> str:
-        """The URL below which the service's other paths stand."""
+        """The base URL of the service's other paths."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/")
         if path.endswith(BATCH_PATH):
@@ -188,7 +188,7 @@ class ImportApiClient:
         """Return what the service says of its own health.
 
         Raises:
-            ServiceUnavailableError: It is not well, or does not answer.
+            ServiceUnavailableError: It is down, or does not answer.
             ProtocolError: What answers is not the Import API.
         """
         url = self._endpoint.base_url + STATUS_PATH
@@ -201,11 +201,11 @@ class ImportApiClient:
         if answer.status != 200 or not _is_well(answer):
             said = f"{answer.status} {shown(words_of(answer.body))}"
             raise ServiceUnavailableError(f"The Import API at {url} is not available: {said}")
-        # The request had nothing in it that could come back.
+        # The request contained nothing that could be repeated.
         return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)
 
     def check(self) -> None:
-        """See whether the token is taken, with a batch that holds nothing and so loads nothing.
+        """Check whether the token is accepted, with an empty batch, which loads nothing.
 
         Raises:
             TargetError: It is not, or the service does not answer.
@@ -272,6 +272,6 @@ def _unanswered(verdict: TryAgain) -> ServiceUnavailableError:
 
 
 def _is_well(answer: Answer) -> bool:
-    """Tell whether a 200 is the service's own word for being well, which has a `status`."""
+    """Tell whether a 200 is the service's own report that it is up, which has a `status`."""
     is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body
     return bool(is_object) and "status" in json.loads(answer.body)

@@ -35,7 +35,7 @@ _DECODER = msgspec.json.Decoder(list[_Rejected])
 def local_rejections(url: str, since: datetime) -> Mapping[str, Mapping[str, int]] | None:
     """Return how many rows were rejected from `since` on, by table and reason.
 
-    None where the local Import API at `url` does not tell.
+    None if the local Import API at `url` does not report it.
     """
     query = urlencode({"since": since.isoformat()})
     direct = build_opener(ProxyHandler({}))

@@ -42,13 +42,13 @@ GRACE_SECONDS = 20.0
 
 
 class Observer(Listener, Protocol):
-    """Is told what happens, on the main thread."""
+    """Receives what happens, on the main thread."""
 
     due: float
     """When it wants its next `tick`, on the monotonic clock."""
 
     def trouble(self, text: str) -> None:
-        """Hear of something that went wrong beside what the run ends with."""
+        """Note a problem other than the one that ends the run."""
 
     def tick(self, now: float, run: Standing) -> None:
         """Receive the run's state, and set `due` to a later time."""
@@ -112,7 +112,7 @@ class Run:
         return self.intake.lines_read
 
     def _turn(self) -> None:
-        """Wait for something to happen, and do what there is to do about it."""
+        """Wait for something to happen, and handle it."""
         try:
             if self._reading:
                 self.pipeline.make_room()
@@ -147,7 +147,7 @@ class Run:
         """Wait before the next read; return whose wake-up or end came instead.
 
         A tap flushes line by line, and to read line by line would cost more than the records. The
-        end of its output is heard at once, like all else but the output itself.
+        end of its output is noticed at once, like everything except the output itself.
         """
         while now < self._read_again_at and now < self._next_deadline():
             until = min(now + LOOK_SECONDS, self._read_again_at)

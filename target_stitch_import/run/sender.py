@@ -46,7 +46,7 @@ class Transport(Protocol):
         """Send one body, which is of `stream`; never raise."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class SenderRules:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A submitted batch that the sender is done with, for better or worse, after `seconds`.
+    """A submitted batch that the sender is done with, delivered or not, after `seconds`.
 
     `succeeded` is None where the run ended before that was known.
     """
@@ -90,7 +90,7 @@ class Sender:
     Args:
         connect: Makes a transport; each thread has its own.
         wake: Called from any thread when `reports` has grown and nothing follows at once.
-        note: Told, from any thread, what a person should know about trouble on the way.
+        note: Called, from any thread, with what the user should know about problems.
     """
 
     def __init__(
@@ -133,11 +133,11 @@ class Sender:
         except RuntimeError:
             if not self._threads:
                 raise
-            return  # the machine gives no more, and those that run can do it
+            return  # there are no more threads, and those that run are enough
         self._threads.append(thread)
 
     def stop(self) -> None:
-        """Try nothing again and send nothing new; requests on their way are waited for."""
+        """Retry nothing and send nothing new; requests in flight are waited for."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
@@ -184,7 +184,7 @@ class Sender:
         self._wake()
 
     def _deliver(self, batch: Batch, transport: Transport) -> None:
-        """Do what the delivery of `batch` asks for, until it is through."""
+        """Do what the delivery of `batch` asks for, until it ends."""
         delivery = deliver(batch, self._delivery_rules, self._judgement)
         reply: Outcome | None = None
         while True:

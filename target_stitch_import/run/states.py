@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StateWriter:
-    """Writes states from a thread of its own, so that a slow reader of stdout holds up nothing.
+    """Writes states from a separate thread, so that a slow reader of stdout delays nothing else.
 
     While one is being written, only the newest waits: an older checkpoint has lost its use.
 
@@ -51,7 +51,7 @@ class StateWriter:
             thread = threading.Thread(target=self._work, name="states", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the machine gives no more threads
+            except RuntimeError:  # there are no more threads
                 self._write_next()
                 return
             self._thread = thread

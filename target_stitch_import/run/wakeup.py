@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_SECONDS = 0.25
-"""How long work that a signal found in hand may go on: nearly always it is done by then."""
+"""How long work may continue after a signal: nearly always it is done by then."""
 
 
 class Wakeup:
@@ -76,7 +76,7 @@ class Wakeup:
         """End work that takes long, once a signal has come; costs nothing until then.
 
         Raises:
-            InterruptedRunError: A signal came, and what was in hand has had its time.
+            InterruptedRunError: A signal came, and the current work has used up its time.
         """
         if self.signals:
             now = time.monotonic()

@@ -97,7 +97,7 @@ def replay(
         files: What to send.
         connect: Makes a transport; each of the sender's threads has its own.
         rules: What the user decided.
-        note: Told, from any thread, what a person should know about trouble on the way.
+        note: Called, from any thread, with what the user should know about problems.
 
     Raises:
         TargetError: Something was not taken; the text names the first line that must be sent

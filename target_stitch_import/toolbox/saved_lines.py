@@ -113,7 +113,7 @@ def read_letter(place: Place, text: bytes) -> Letter:
     """Return a line of a dead-letter file.
 
     Raises:
-        InputError: It is none.
+        InputError: It is not one.
     """
     try:
         return _KINDS.get(_KIND.decode(text).action, _KINDS[UPSERT]).decode(text)

@@ -53,7 +53,7 @@ class _Band:
 
 
 def charts(summary: Summary) -> str:
-    """Return a drawing of each thing that happened, below what the shades mean; else nothing."""
+    """Return a plot of each figure with data, below a key of the shades; empty without any."""
     end = max(summary.series.seconds, default=0.0)
     drawn = [chart for chart in _charts(summary) if end > 0 and chart.highest > 0]
     if not drawn:
@@ -130,7 +130,7 @@ def _bands(kind: str, seconds: Sequence[float], lasted: Sequence[float]) -> list
         if after - before <= _LASTING_SHARE * (end - begin):
             continue
         if bands and bands[-1].end == begin:
-            begin = bands.pop().begin  # noqa: PLW2901 - it is one with the one before
+            begin = bands.pop().begin  # noqa: PLW2901 - merged with the previous one
         bands.append(_Band(kind, begin, end))
     return bands
 
@@ -186,7 +186,7 @@ def _curve(chart: _Chart, end: float, top: float) -> str:
 
 
 def _said(chart: _Chart, bands: Sequence[_Band]) -> str:
-    """Return a drawing in words, for people who do not see it."""
+    """Return a plot in words, for screen readers."""
     outages = sum(band.kind == "outage" for band in bands)
     away = f"; the Import API was away {outages} times" if outages > 1 else ""
     away = "; the Import API was away once" if outages == 1 else away

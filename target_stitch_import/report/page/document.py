@@ -150,7 +150,7 @@ def _tile(title: str, figure: str, words: str, kind: str = "") -> str:
 
 
 def _facts(summary: Summary) -> Iterator[str]:
-    """Yield the rest, what did not happen left out."""
+    """Yield the rest, without what did not happen."""
     latency = summary.latency_seconds
     state = msgspec.json.format(bytes(summary.last_state), indent=-1).decode(errors="replace")
     waiting = summary.read - summary.acknowledged - summary.set_aside

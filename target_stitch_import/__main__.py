@@ -1,4 +1,4 @@
-"""The entry point of both programs: from here on signals end them quietly, even during imports.
+"""Where both programs begin: signals end them quietly from here on, also during the imports.
 
 `python -m target_stitch_import` is `target-stitch-import`.
 """
@@ -27,13 +27,13 @@ def stitch_import() -> None:
 
 
 def _target() -> Callable[[], None]:
-    from target_stitch_import.cli import main  # noqa: PLC0415 - signal handlers come first
+    from target_stitch_import.cli import main  # noqa: PLC0415 - signals are seen to first
 
     return main
 
 
 def _tool() -> Callable[[], None]:
-    from target_stitch_import.toolbox import main  # noqa: PLC0415 - signal handlers come first
+    from target_stitch_import.toolbox import main  # noqa: PLC0415 - signals are seen to first
 
     return main
 
@@ -54,7 +54,7 @@ def _run(imported: Callable[[], Callable[[], None]]) -> None:
 
 
 def _end_at_once_without_memory(end: SystemExit) -> None:
-    """Skip Python's own exit: it ends threads that still run, and aborts without memory.
+    """Leave out Python's own exit: it ends threads that still run, and aborts without memory.
 
     States and files are written when they are due, and stderr line by line.
     """
@@ -68,7 +68,7 @@ def _end_at_once_without_memory(end: SystemExit) -> None:
 
 
 def _let_go_of_stderr() -> None:
-    """Drop a stderr that nothing reads: Python would otherwise end with another status."""
+    """Forget a stderr that nobody reads: Python would end with a status of its own for it."""
     try:
         if sys.stderr:
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The output of `--about`: settings and capabilities, in the formats of the SDK's plugins."""
+"""What `--about` says: the settings and capabilities, in the forms that the SDK's plugins have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds a run from its settings, and reports how it went."""
+"""Puts a run together from its settings, and tells how it went."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _LOGGER = logging.getLogger(LOGGER_NAME)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says besides the settings; `terminal` is for the live line."""
+    """What the command line says beside the settings; `terminal` is one for a live line."""
 
     dry_run: bool = False
     output_path: str | None = None
@@ -75,10 +75,10 @@ class Options:
 
 
 class DryRun:
-    """A transport to nowhere: every body is accepted."""
+    """A transport to nowhere: every body is taken."""
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:  # noqa: ARG002
-        """Accept `body`."""
+        """Take `body`."""
         return Answer(200)
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ def deliver(settings: Settings, options: Options, tap_output: IO[Any], states: I
         The number of lines read.
 
     Raises:
-        TargetError: The run failed; once it has begun to read, the summary is still reported.
+        TargetError: The run failed; once it has begun to read, the summary is told all the same.
     """
     source = Source(tap_output)
     files = _files(settings, options, source, states)
@@ -149,7 +149,7 @@ def _with_descriptors(settings: Settings) -> Settings:
 
 
 def _files(settings: Settings, options: Options, source: Source, states: IO[bytes]) -> Files:
-    """Return all files that the run uses; a dry run is refused the same files as a real one."""
+    """Return all files that the run uses; a dry one is refused what a real one would be."""
     uses = [
         *configurations(options.config_paths),
         *log_files(os.environ),
@@ -176,7 +176,7 @@ def _observer(settings: Settings, options: Options) -> RunObserver:
     else:
         # METRIC lines would scroll the live line away.
         progress, metrics = Progress.live(options.terminal, done), None
-    # A dry run's shelf reports each record.
+    # A dry run's shelf tells of each record.
     path = None if options.dry_run else settings.dead_letters
     return RunObserver(progress, metrics, path, settings.max_retry_seconds)
 
@@ -198,7 +198,7 @@ def _shelf(
     if path is None:
         return NoDeadLetters(), set()
     if options.dry_run:
-        # Nothing of it is delivered, so nothing of it may hinder a later run.
+        # Nothing of it is delivered, so nothing of it may stand in a later run's way.
         return DryDeadLetters(path, limit, observer.trouble), set()
     letters = DeadLetters(path, limit)
     stack.callback(letters.close)
@@ -212,13 +212,13 @@ def _see_through(
     settings: Settings,
     options: Options,
 ) -> None:
-    """Run to the end, and report how it went.
+    """Run to the end, and tell how it went.
 
     Raises:
         TargetError: The run failed.
     """
     failed = _outcome(run, observer)
-    # Asked while it still runs; everything is loaded by then.
+    # Asked while it is still there; whatever it loaded is loaded by then.
     rejected = local_api.rejected() if local_api else {}
     ending = _ending(run, failed, rejected)
     try:
@@ -257,7 +257,7 @@ def _ending(
 
 
 def _conclude(summary: Summary, settings: Settings, options: Options) -> None:
-    """Report how the run went."""
+    """Tell how the run went."""
     closing.tell(summary, _setting(settings, options), _LOGGER, options.terminal)
     if settings.summary_path:
         write_summary(settings.summary_path, summary)
@@ -334,7 +334,7 @@ class LocalApi:
 
 
 def start_local_api(settings: Settings, stack: ExitStack) -> LocalApi | None:
-    """Start a local Import API, which ends with `stack`, if the settings ask for one.
+    """Start a local Import API, which ends with `stack`, where the settings ask for one.
 
     Raises:
         TargetError: It cannot start.

@@ -30,7 +30,7 @@ own 700 has it look through the schemas of all streams again and again."""
 
 
 def _refuse_state(_context: click.Context, _option: click.Parameter, given: str | None) -> None:
-    """Explain where a state goes: many users try this option."""
+    """Say where a state goes: everybody tries it here once."""
     if given is not None:
         raise click.UsageError(
             "A target has no --state option: it writes states to stdout. Save the last line, and "
@@ -119,7 +119,7 @@ def command(  # noqa: PLR0913 - one argument an option
     **overrides: float | None,
 ) -> None:
     """Read Singer messages from stdin, deliver them to Stitch, and write states to stdout."""
-    if context.args:  # not repeated: it may be a configuration with its token
+    if context.args:  # not repeated, as it may be a configuration with its token
         raise click.UsageError(
             "Unexpected argument on the command line. See `target-stitch-import --help`."
         )
@@ -130,7 +130,7 @@ def command(  # noqa: PLR0913 - one argument an option
         return
     try:
         terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
-        # The log may go to a file of the configuration, so that is read first.
+        # The log may lead into a file of the configuration, so that is read first.
         notes: list[str] = []
         config = read_config(config_paths, notes.append)
         _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
@@ -182,7 +182,7 @@ def main() -> NoReturn:
     try:
         status = command.main(prog_name=DISTRIBUTION, standalone_mode=False)
     except click.ClickException as error:
-        with suppress(OSError):  # the status counts even if nothing reads stderr
+        with suppress(OSError):  # the status counts, also where nobody reads stderr
             error.show()
         sys.exit(ConfigurationError.exit_status)
     except click.Abort:
@@ -193,17 +193,17 @@ def main() -> NoReturn:
 
 
 def tell_unforeseen(error: Exception) -> int:
-    """Report an error that nothing else reported, and return the exit status."""
+    """Tell of an error that nobody else did, and return the exit status."""
     if not isinstance(error, OSError) or error.errno not in _STDOUT_FAILS:
         return tell_internal_error(error)
-    # It was --help or the like. Python would try again as it ends, and complain.
+    # It was --help or the like. Python would try once more as it ends, and tell of it.
     sys.stdout = None
     _tell(f"Stdout cannot be written to: {error.strerror}.")
     return OutputError.exit_status
 
 
 def tell_internal_error(error: Exception) -> int:
-    """Report an internal error without a value of the data; return the exit status."""
+    """Tell of an error that should not be, without a value of the data; return the exit status."""
     told = internal_error(error)
     _tell(str(told))
     return told.exit_status

@@ -1,4 +1,4 @@
-"""The errors that end a run, named by what the user must do, each with its exit status.
+"""What can end a run, named by what the user must do about it, each with its exit status.
 
 Every message names what is wrong, where, and what to do; none carries a record value or a token.
 """
@@ -20,7 +20,7 @@ class TargetError(Exception):
 
 
 class InputError(TargetError):
-    """The tap's output, or a record or batch that was refused: fix the data or the tap."""
+    """The tap's output, or a record or batch that was refused: mend the data or the tap."""
 
     exit_status = 65
 
@@ -34,13 +34,13 @@ class KeyMissingError(InputError):
 
 
 class ServiceUnavailableError(TargetError):
-    """The Import API stayed unavailable past `max_retry_seconds`: run again later."""
+    """The Import API stayed out of reach past `max_retry_seconds`: run again later."""
 
     exit_status = 69
 
 
 class ResourceError(TargetError):
-    """The process gets no more memory or threads: raise its limit, or use less."""
+    """The machine gives no more memory or threads: give it more, or use less."""
 
     exit_status = 71  # EX_OSERR
 
@@ -78,11 +78,11 @@ class InterruptedRunError(TargetError):
 
 
 _NO_ROOM = ("can't start new thread", "can't allocate")
-"""Python's message when it has no memory for a thread or a lock; the error's type varies."""
+"""Python's words where it has no room for a thread or a lock; the type of the error varies."""
 
 
 def internal_error(error: BaseException) -> TargetError:
-    """Return the message for an unexpected exception: its type and place, and no values."""
+    """Return what is told of an exception that nobody meant: its type and place, and no values."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_ROOM):
         return ResourceError(
             "The process is out of memory or threads. Raise its limit (`ulimit`, or the "
@@ -97,6 +97,6 @@ def internal_error(error: BaseException) -> TargetError:
 
 
 def quoted(text: str, *, mark: str = "`", limit: int = 200) -> str:
-    """Return `text` for a message: no control characters, limited length, in quotation marks."""
+    """Return `text` fit for a message: no control characters, not endless, in quotation marks."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:limit])
     return f"{mark}{shown}{'...' if len(text) > limit else ''}{mark}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ENDS_BYTES = 1 << 16
-"""How much of a file's beginning and end is read to recognise its content."""
+"""How much of a file's beginning and of its end is looked at to tell what it holds."""
 _MOST_LINKS = 41
 _SPACES = frozenset(" \t\r\n")
 _DECODER = json.JSONDecoder()
@@ -55,7 +55,7 @@ class Use:
 
     Args:
         role: What users know it by, within a sentence.
-        place: A path, the descriptor of an open file, or None if there is none.
+        place: A path, the descriptor of an open file, or None where there is none.
         content: What is written to it, if anything.
         is_output_stream: Whether it was opened for writing before the run looked, by the shell or
             for the log.
@@ -147,14 +147,14 @@ def database(role: str, path: str) -> list[Use]:
 
 
 def _clash(one: Use, other: Use) -> bool:
-    # `> log 2>&1` means that both should go to one file.
+    # `> log 2>&1` is the shell's way to say that both are meant to be in one file.
     return (one.writes or other.writes) and not (one.is_output_stream and other.is_output_stream)
 
 
 def _identity(use: Use) -> tuple[int, int, str] | None:
-    """Return what identifies a file; None if it is not a regular file, or does not exist.
+    """Return what tells a file from all others; None for what is no regular file, or nowhere.
 
-    A new file is identified by its folder and its name in it.
+    A file that is still to be made is told by its folder and its name in there.
 
     Raises:
         ConfigurationError: No file can have such a path.
@@ -273,7 +273,7 @@ def _members(text: str) -> tuple[set[str], bool] | None:
     """Return the names of the members of the JSON object that `text` begins with.
 
     Returns:
-        The names, and whether the object was complete; None if it is not an object.
+        The names, and whether the object was there to its end; None for what is no object.
     """
     names: set[str] = set()
     at = _after_space(text, 0)

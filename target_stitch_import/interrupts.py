@@ -1,4 +1,4 @@
-"""Signals that arrive before a run begins, when there is nothing to lose yet."""
+"""Signals that come before there is a run, where there is nothing to lose yet."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ INTERRUPTED_STATUS = 130
 
 
 class EndAtOnce:
-    """Ends the process at once and silently on SIGINT, within a `with`.
+    """Ends the process at once and without a word on SIGINT, within a `with`.
 
     Python's own handler raises wherever the program is, and libraries that are half imported print
     a traceback. Another handler, or none where a shell has SIGINT ignored, is left as it is.
     """
 
     def __enter__(self) -> None:
-        """Replace Python's own handler."""
+        """Take the place of Python's own handler."""
         self._is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
         if self._is_ours:
             signal.signal(signal.SIGINT, _end)
 
     def __exit__(self, *_: object) -> None:
-        """Restore Python's own handler."""
+        """Give the place back."""
         if self._is_ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

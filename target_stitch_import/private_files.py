@@ -1,4 +1,4 @@
-"""Files that only their owner may read."""
+"""Files that hold what nobody but their owner is to read."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _OF_OTHERS = 0o077
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner may use; an existing file gets that mode, too.
+    """Open a file that only its owner may use, and make that so for one that is there already.
 
-    A file of another owner keeps its mode.
+    A file of somebody else's keeps its mode.
 
     Returns:
         The file's descriptor.
 
     Raises:
-        OSError: It cannot be opened, or is not a regular file; this never blocks.
+        OSError: It cannot be opened, or is no regular file; that is never waited for.
     """
     flags |= os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
     file = os.open(path, flags & ~os.O_TRUNC, 0o600)

@@ -1,6 +1,6 @@
 """The streams' open batches: they close on bytes, rows, age, another version, or too many schemas.
 
-Laws: a batch never exceeds its limits, except for a message that alone is larger than them, which
+Laws: a batch never exceeds its limits, but for a message that is larger than them by itself, which
 goes alone. Batches of a stream are open side by side only for a few schemas of the same version.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_SIDE_BY_SIDE = 8
 MAX_SIDE_BY_SIDE_BYTES = 1_000_000
-"""Of one stream's schemas, except the newest, which may have any size."""
+"""Of one stream's schemas, but for the newest, which may be as large as it likes."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Checks gathered records one by one, once it is known that not all are valid."""
+"""Gathered records looked at one by one, once it is known that not all of them are right."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def told(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
 
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
-    """Yield the finding on a record whose text was not JSON, and may have been repaired."""
+    """Yield what becomes of a record whose text was not JSON, and may have been repaired since."""
     mended, time = event.mended, api_time(event.time_extracted)
     if mended is None:
         refused = Refused(event.field, event.reason)

@@ -1,6 +1,6 @@
 """Records that wait until there are enough of them to be worth checking and encoding in one call.
 
-A tap that interleaves its streams writes a record or two of each at a time, and work per
+A tap that takes turns between its streams writes a record or two of each at a time, and work per
 turn would be work per record. Law: nothing waits longer than `GATHER_SECONDS`, and what is gathered
 of a stream is of one schema and one version.
 """
@@ -114,10 +114,10 @@ class Gathering:
     ) -> Iterator[str]:
         """Add records of `streams`, all read as `span`; yield those that are to be taken at once.
 
-        There are enough of these, or the version changes. Records that have their own
+        There is enough of these, or they go on with another version. Records that bring their
         `sequences` are all of one stream and version.
         """
-        # Most taps write one stream after the other: records of one stream are added in one call.
+        # Most taps write one stream after the other: all that is alike goes in by one call.
         are_alike = len(streams) == 1 and len({message.version for message in messages}) == 1
         times, bad = api_times([message.time_extracted for message in messages])
         self.undated.update(messages[at].stream for at in bad)
@@ -149,7 +149,7 @@ class Gathering:
         return gathered
 
     def take(self, stream: str) -> Gathered:
-        """Return what is gathered of a stream, which must not be empty, and forget it."""
+        """Return what is gathered of a stream, which must be some, and forget it."""
         gathered = self._of_streams.pop(stream)
         if not self._of_streams:
             self.since = float("inf")

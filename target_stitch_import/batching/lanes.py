@@ -1,4 +1,4 @@
-"""Each stream's queue to the sender: its batches in order, and counts of its messages.
+"""The streams' ways to the sender: their batches in order, and what has become of their messages.
 
 Law: an activation goes out only when nothing of its stream is in flight, and lets nothing pass
 until it has settled. The activation of a version that lacks a record is withheld, unless
@@ -72,7 +72,7 @@ class Lane:
         """Yield the batches that are ready, which are in flight from then on.
 
         Among them are activations of versions that lack a record; where those are to be withheld,
-        they are not in flight and block nothing.
+        they are not in flight and hold nothing up.
         """
         while self._waiting and not self._is_activating:
             batch = self._waiting[0]
@@ -138,7 +138,7 @@ class Lanes:
         self._advance(lane)
 
     def released(self, batch: Batch) -> None:
-        """Note that nothing refers to a batch from `ready` any more."""
+        """Note that nobody holds a batch from `ready` any more."""
         self.held_bytes -= batch.held_bytes
         self.ready_or_in_flight -= 1
 

@@ -4,7 +4,7 @@ Law: a state is earned once every record and activation before it in the input i
 are earned in order, and of those earned at once only the newest counts.
 
 STATE messages cut the input into epochs. What is read joins the newest epoch; what settles leaves
-its own. When no more epochs may be opened, a state replaces the newest pending one,
+its own. While no more epochs may be opened, a state takes the place of the newest pending one,
 which delays a checkpoint and never brings one forward.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 MAX_EPOCHS = 1_000
 MAX_PENDING_BYTES = 16_000_000
-"""The limit of waiting states' bytes; one more state may always wait, however large."""
+"""Of states that wait; one state more may always wait, however large."""
 
 
 @dataclass(slots=True)

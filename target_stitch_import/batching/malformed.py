@@ -1,4 +1,4 @@
-"""Records whose text is not JSON, repaired as `repairs` configures, before they are mapped."""
+"""Records whose text is no JSON, repaired as `repairs` asks for, before they are mapped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def with_repairs(events: Iterable[Event], repairs: Collection[str]) -> Iterator[
 
 def _repaired(event: MalformedRecord, repairs: Collection[str]) -> MalformedRecord:
     if REPAIRS.isdisjoint(repairs) or not event.field:
-        return event  # without a field, the error is not in a value
+        return event  # and where there is no field, it is no value that is at fault
     done = repaired_text(event.text, repairs)
     if not done.changes:
         return event

@@ -30,7 +30,7 @@ _CLOSING = b"]}"
 
 FRAGMENT_BYTES = 400
 MESSAGE_BYTES = 8
-"""About their memory besides the text, with the allocator's overhead."""
+"""About what they cost in memory beside the text, with what the allocator loses to them."""
 
 
 class Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=True, gc=False):
@@ -56,7 +56,7 @@ _MESSAGE = msgspec.json.Decoder(_SavedMessage)
 
 
 class Sequencer:
-    """Assigns sequence numbers: nanoseconds of the wall clock, but always increasing."""
+    """Gives out sequence numbers: nanoseconds of the wall clock, but never one twice or back."""
 
     def __init__(self, last: int = 0) -> None:
         self.last = last
@@ -87,7 +87,7 @@ class Span(msgspec.Struct, frozen=True, gc=False):
         return Span(self.line + sequence - self.sequence, sequence, self.epoch, self.file)
 
     def numbered(self, sequences: Iterable[int]) -> Iterator[Span]:
-        """Yield a span for each message, because each has its own sequence."""
+        """Yield a span for each message, as they have sequences of their own."""
         for line, sequence in enumerate(sequences, self.line):
             yield Span(line, sequence, self.epoch, self.file)
 
@@ -153,8 +153,8 @@ def upserts(
 class UpsertEncoder:
     """Encodes records; for one thread, and one pipeline.
 
-    They are encoded into a buffer and copied: what `msgspec` itself returns has up to half as
-    much unused memory after it, for as long as it lives.
+    They are encoded into a buffer and copied: what `msgspec` returns of itself has up to half as
+    much room again behind it, for as long as it lives.
     """
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class UpsertEncoder:
 
 @dataclass(frozen=True, slots=True)
 class BodyPrefix:
-    """The beginning of every body of a stream, up to its messages."""
+    """What every body of a stream opens with, up to its messages."""
 
     encoded: bytes
 
@@ -195,7 +195,7 @@ class BodyPrefix:
 
     @property
     def arguments(self) -> bytes:
-        """The arguments of a request without its messages, as a JSON object."""
+        """The arguments of a request but for its messages, as a JSON object."""
         return self.encoded.removesuffix(_OPENING) + b"}"
 
     @property
@@ -263,7 +263,7 @@ class Batch:
 
     @property
     def epochs(self) -> dict[int, int]:
-        """How many messages of each epoch are still to be settled."""
+        """How many messages of each epoch the ledger is owed."""
         return Counter([span.epoch for span in self.spans])
 
     def _fragment(self) -> Fragment:

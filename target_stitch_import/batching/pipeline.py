@@ -69,14 +69,14 @@ class PipelineRules:
 
 
 class Pipeline:
-    """Takes events with `receive`; `ready` has what to send, `to_set_aside` what to set aside.
+    """Takes events with `receive`, and says what to send in `ready` and what to set aside.
 
     The caller sends the batches in `ready`, reports each part with `settled` and each whole with
-    `released`, and calls `expire` when `next_deadline` has come. `earned_state` returns the states.
+    `released`, and calls `expire` when `next_deadline` has come. `earned_state` gives the states.
 
     Times are seconds on any clock that never steps back; `clock_ns` is nanoseconds since 1970.
-    `look_around` is called during work that can take long, and ends it by raising
-    InterruptedRunError; the records of that work then never settle.
+    `look_around` is called in the midst of what can take long, and ends it by raising
+    InterruptedRunError; what was in hand then never settles.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Pipeline:
         self._refusals = Refusals(sets_aside=rules.dead_letter)
         self._is_closing = False
         self.repaired: deque[Repaired] = deque()
-        """What was repaired, to be counted and reported."""
+        """What was repaired, and is to be counted and told."""
 
     @property
     def ready(self) -> deque[Batch]:
-        """What may be sent, in this order; the caller removes a batch that it takes."""
+        """What may be sent, in this order; whoever takes a batch takes it out."""
         return self._lanes.ready
 
     @property
@@ -115,7 +115,7 @@ class Pipeline:
 
     @property
     def notices(self) -> deque[Notice]:
-        """What the user must be told."""
+        """What the user is to be told."""
         return self._streams.notices
 
     def lacks(self, table: str, version: int) -> None:
@@ -125,7 +125,7 @@ class Pipeline:
             self._lanes[table.removeprefix(prefix)].lacks(version, 0)
 
     def learn_limit(self, max_bytes: int) -> None:
-        """Note that the service accepts no bodies larger than this."""
+        """Note that the service takes no bodies larger than this."""
         self.limits.max_bytes = min(self.limits.max_bytes, max_bytes)
 
     # What comes in.
@@ -219,7 +219,7 @@ class Pipeline:
         return self.held_bytes < self._rules.max_buffer_bytes
 
     def make_room(self) -> None:
-        """If there is none, close the largest batches, so that there will be some soon.
+        """Where there is none, close the largest batches, so that there will be some soon.
 
         Raises:
             InputError: As `receive`.
@@ -238,7 +238,7 @@ class Pipeline:
     def settled(self, part: Batch, set_aside: Sequence[SetAside] = ()) -> None:
         """Note that the messages of `part`, a batch or a part of one, are acknowledged.
 
-        Except for those in `set_aside`, which are safe in the dead-letter file.
+        But for those in `set_aside`, which are safe in the dead-letter file.
         """
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)
@@ -253,7 +253,7 @@ class Pipeline:
         self._lanes[message.stream].counts.set_aside += 1
 
     def released(self, batch: Batch) -> None:
-        """Note that nothing refers to a batch from `ready` any more."""
+        """Note that nobody holds a batch from `ready` any more."""
         self._lanes.released(batch)
         if self._is_closing and self._needs_more:
             self._close_largest()
@@ -345,7 +345,7 @@ class Pipeline:
             self._undeclared.add(name, Undeclared(message.version, span, now))
 
     def _activate(self, stream: Stream, version: int, span: Span) -> None:
-        """Queue the activation of a version after all closed batches of its stream."""
+        """Let a version be activated behind all that is closed of its stream."""
         counts = self._lanes[stream.name].counts
         counts.read += 1
         counts.activations += 1
@@ -380,7 +380,7 @@ class Pipeline:
     def _take_up(
         self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float
     ) -> None:
-        """Handle the findings on records that were checked one by one."""
+        """Deal with records that were looked at one by one."""
         for finding in findings:
             match finding:
                 case Gathered():
@@ -406,7 +406,7 @@ class Pipeline:
     # Closing: from buffered to ready.
 
     def _largest(self) -> list[str]:
-        """Return the streams that hold anything, those that hold the most first."""
+        """Return the streams of which something is held, those that hold the most first."""
         sizes = self._buffers.sizes()
         for stream, gathered in self._gathering.items():
             sizes[stream] = sizes.get(stream, 0) + gathered.size
@@ -415,7 +415,7 @@ class Pipeline:
     def _close_largest(self) -> None:
         """Close just enough batches to keep all requests busy; open ones keep growing.
 
-        Because finding the largest is not free, small ones are closed by the dozen.
+        As finding the largest is not free, small ones are closed by the dozen.
         """
         enough = 2 * self._rules.max_in_flight_requests
         enough_bytes = self._rules.max_buffer_bytes // 16
@@ -425,7 +425,7 @@ class Pipeline:
             self._close(stream)
 
     def _close(self, stream: str) -> None:
-        """Close all open batches of a stream."""
+        """Close what there is of a stream."""
         self._admit(stream)
         for batch in self._buffers.close(stream):
             self._enqueue(batch)

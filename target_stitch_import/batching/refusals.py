@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Refusals:
-    """What was refused and is not set aside or reported yet.
+    """What was refused and is not dealt with yet.
 
     Args:
         sets_aside: Whether records are set aside, else they end the run.
@@ -31,10 +31,10 @@ class Refusals:
     def __init__(self, *, sets_aside: bool) -> None:
         self.to_set_aside: deque[SetAside] = deque()
         self.to_note: deque[SetAside] = deque()
-        """What the dead-letter file must also have: it was sent, and is settled."""
+        """What is to stand in the dead-letter file besides; it was sent, and is settled."""
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
-        """The sequence of the first record that ends the run, and its error."""
+        """The sequence of the first record that ends the run, and what to tell of it."""
         self._interrupted: InterruptedRunError | None = None
 
     def record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
@@ -71,13 +71,13 @@ class Refusals:
         self.to_set_aside.append(_activation(batch, reason))
 
     def replacement(self, batch: Batch) -> None:
-        """Note the activation, already sent, of a version after those that lack a record."""
+        """Note the activation, which was sent, of a version behind those that lack a record."""
         if self._sets_aside:
             reason = f"version {batch.version} was activated, and older ones are not replayed"
             self.to_note.append(replace(_activation(batch, reason), activated=True))
 
     def interrupted(self, error: InterruptedRunError) -> None:
-        """End the run, because there is no time to check more records."""
+        """End the run, as there is no time to look at more records."""
         self._interrupted = error
 
     def tell(self) -> None:

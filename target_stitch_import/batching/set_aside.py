@@ -23,7 +23,7 @@ class SetAside:
     record: bytes | None
     """The record's text; None for the activation of a version that lacks a record set aside."""
     prefix: BodyPrefix
-    """The beginning of a request for it, so that it can be sent once it is repaired."""
+    """How a request that carries it opens, so that it can be sent once it is repaired."""
     file: BatchFile | None = None
     """Where `line` is; None for the tap's output."""
     mapped: bool = True

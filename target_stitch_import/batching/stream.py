@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 NO_KEYS = frozenset({"object", "array", "null"})
-"""Types whose values cannot be keys."""
+"""Types whose values are no keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Stream:
         look_around()
         self._refuse_what_fits_nothing(read.root)
         self._sent = self._completed(read)
-        """The schema as it is sent."""
+        """The schema as it goes out."""
         self.advice = [
             Advice(text, tuple(map(quoted, places))) for text, places in read.warnings.items()
         ]
@@ -109,7 +109,7 @@ class Stream:
             raise InputError(_words_on_defect(self._where, defect))
 
     def _completed(self, read: ReadSchema) -> bytes:
-        """Return the schema with everything that the Import API requires."""
+        """Return the schema with all that the Import API asks for."""
         keys = self._message.key_properties
         if not (read.has_properties or keys):
             raise InputError(
@@ -123,7 +123,7 @@ class Stream:
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return how this stream's bodies open for records of `version`."""
         if self._prefix is None or self._prefix[0] != version:
-            # Only the newest: versions come one after the other, and batches keep their own prefix.
+            # The newest alone: versions come one after the other, and batches hold their own.
             prefix = BodyPrefix.of(
                 self._table_name,
                 self._sent,
@@ -135,7 +135,7 @@ class Stream:
         return self._prefix[1]
 
     def is_described_by(self, message: Schema) -> bool:
-        """Tell whether `message` says nothing new, apart from spacing and the order of members."""
+        """Tell whether `message` says nothing new, but for spacing and the order of members."""
         mine = self._message
         if (mine.key_properties, mine.bookmark_properties) != (
             message.key_properties,
@@ -168,7 +168,7 @@ class _Known:
 class RecentSchemas:
     """What was made of a run's latest schemas: shards and tenants are many streams of one schema.
 
-    What is kept is bounded by the size of the texts; it needs about twenty times their memory.
+    What is kept is bounded by the size of the texts; it takes some twenty times their room.
     """
 
     def __init__(self, most_bytes: int = 1_000_000) -> None:

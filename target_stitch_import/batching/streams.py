@@ -1,7 +1,7 @@
-"""The streams of a run as their SCHEMA messages describe them, and the warnings about them.
+"""The streams of a run as their SCHEMA messages describe them, and what is told of them.
 
-Law: a SCHEMA that says nothing new has no effect. A tap may go back and forth between a few schemas
-of a stream, as those of PostgreSQL and MongoDB do; what was made from the last few is kept.
+Law: a SCHEMA that says nothing new is no event. A tap may go back and forth between a few schemas
+of a stream, as those of PostgreSQL and MongoDB do; what was made of the last few is kept.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Streams:
         return stream
 
     def change(self, stream: Stream) -> None:
-        """Use `stream` for its name from here on."""
+        """Let `stream` be what is meant by its name from here on."""
         name, former = stream.name, self._current.get(stream.name)
         self._current[name] = stream
         for each in stream.advice:
@@ -110,7 +110,7 @@ class Streams:
             )
 
     def notice(self, stream: str, advice: Advice) -> None:
-        """Note advice that is new for the stream, or for each of the fields."""
+        """Tell what was not told before of the stream, or of each of the fields."""
         said = {(stream, advice.text, field) for field in advice.fields or ("",)} - self._noticed
         if said:
             self._noticed |= said

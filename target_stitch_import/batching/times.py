@@ -1,6 +1,6 @@
 """`time_extracted` as the Import API writes it: `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC.
 
-Law: what is not a time is omitted, because it would cost the whole batch.
+Law: what is no time is left out rather than sent: it would cost the whole batch.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Law: a state behind one is not earned before it is settled: acknowledged, once its SCHEMA has come,
 or nothing at all, once the input has ended without one. Its sequence is that of its arrival. It
-would be simpler to count it as settled at once; but a run that is killed then would have
+would be less trouble to let it count as settled at once; but a run that is killed then would have
 written a state behind an activation that was never sent.
 """
 
@@ -48,7 +48,7 @@ class UndeclaredActivations:
         return list(self._waiting)
 
     def overdue(self, now: float, patience_seconds: float) -> Iterator[str]:
-        """Yield the streams with an activation that has waited too long; each once."""
+        """Yield the streams of which one has waited too long to say nothing; each once."""
         for stream in [*self._waiting]:
             if self._due(stream, patience_seconds) <= now:
                 self._told.add(stream)

@@ -17,7 +17,7 @@ def check_text(name: str, value: Any) -> None:
     """Refuse a value that cannot be written as JSON, however it was read.
 
     Raises:
-        ConfigurationError: It contains an unpaired surrogate, or is nested too deeply.
+        ConfigurationError: It holds half a surrogate pair, or is nested too deeply.
     """
     try:
         msgspec.json.encode(value)
@@ -31,10 +31,10 @@ def check_text(name: str, value: Any) -> None:
 
 
 def check_path(name: str, path: str) -> None:
-    """Refuse what cannot be a file name.
+    """Refuse what no file can be called.
 
     Raises:
-        ConfigurationError: It is not a file name; the text does not repeat it.
+        ConfigurationError: It is no name of a file; the text does not repeat it.
     """
     try:
         is_name = b"\0" not in os.fsencode(path)
@@ -48,10 +48,10 @@ def check_path(name: str, path: str) -> None:
 
 
 def check_client_id(client_id: int | str) -> None:
-    """Refuse anything but a positive integer.
+    """Refuse what is no positive integer.
 
     Raises:
-        ConfigurationError: It is not one.
+        ConfigurationError: It is none.
     """
     given = str(client_id)
     if not (given.isascii() and given.isdigit() and given.strip("0")):
@@ -75,7 +75,7 @@ def check_url(name: str, url: str) -> None:
     """Refuse a URL that no request can go to, or that would show the token on the way.
 
     Raises:
-        ConfigurationError: It is not one, or neither `https` nor of this machine.
+        ConfigurationError: It is none, or not `https` and not of this machine.
     """
     try:
         parts = urlsplit(url)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NO_SETTINGS = frozenset({"LOGLEVEL"})
 """Variables with our prefix that set something else."""
 _INLINE = re.compile(r"[{}\"=\n]")
-"""What a configuration contains, and a file name hardly does."""
+"""What a file name hardly holds, and a configuration surely does."""
 
 
 def read_config(paths: Sequence[str], tell: Callable[[str], None]) -> dict[str, Any]:
@@ -34,10 +34,10 @@ def read_config(paths: Sequence[str], tell: Callable[[str], None]) -> dict[str, 
 
     Args:
         paths: Names of files, or `ENV`.
-        tell: Called with each name that is not a setting.
+        tell: Is told of each name that is not a setting.
 
     Raises:
-        ConfigurationError: One cannot be read, or is not a JSON object.
+        ConfigurationError: One cannot be read, or is no JSON object.
     """
     config: dict[str, Any] = {}
     for path in paths:

@@ -1,4 +1,4 @@
-"""Unknown settings: the name that was meant, or what replaces another program's setting."""
+"""Names that are not settings: what is meant, or what replaces another program's setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer to one request, as received: a value, never an exception."""
+"""What comes back for one request, as it came; a value, never an exception."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Failure(Enum):
 
     @property
     def is_ambiguous(self) -> bool:
-        """Tell whether the service may have carried out the request anyway."""
+        """Tell whether the request may have been carried out all the same."""
         return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
 
     @property
     def brief(self) -> str:
-        """Its short name, for narrow terminals; empty if there was a connection."""
+        """What it is called where there is little room; empty where there was a connection."""
         return _BRIEF.get(self, "")
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty if there was a connection."""
+        """What to check, in sentences; empty where there was a connection."""
         return _ADVICE.get(self, "")
 
 
@@ -55,7 +55,7 @@ _ADVICE = {
 
 
 class End(Enum):
-    """How far an answer's body was read, if that did not fail."""
+    """How far an answer's body was read, where that is no failure."""
 
     FRAMED = "to the end that its headers announce"
     CLOSED = "to the end of the connection, which need not be its own"
@@ -122,7 +122,7 @@ def content_of(body: bytes, end: End) -> Content:
 
 
 def _members(body: bytes) -> tuple[tuple[str, Any], ...] | None:
-    """Return the members of a JSON object; None if it is not one, or is incomplete."""
+    """Return the members of a JSON object; None if it is none, or cannot be read whole."""
     try:
         read = _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):

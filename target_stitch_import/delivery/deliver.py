@@ -1,4 +1,4 @@
-"""Delivers one batch: retries, halving, finding the record at fault. Pure.
+"""How one batch gets through: retries, halving, finding the record at fault. Pure.
 
 Law: a part is settled only for an acknowledgement of the very request that carried it, or once its
 record is safe in the dead-letter file; repeated requests are the same to the byte.
@@ -37,7 +37,7 @@ class Part(Protocol):
 
     @property
     def stream(self) -> str:
-        """The name that users know it by."""
+        """The name that people know it by."""
 
     @property
     def body(self) -> bytes:
@@ -69,7 +69,7 @@ class Attempt(Generic[AnyPart]):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let this time pass; report why, if there is a `note`."""
+    """Let this time pass; tell people why, where there is a `note`."""
 
     seconds: float
     note: str | None
@@ -77,14 +77,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write these records to the dead-letter file; continue only once they are on the disk."""
+    """Write these records to the dead-letter file, and on only once they are on the disk."""
 
     records: tuple[SetAside, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A batch, or a part of one, arrived except for the records set aside."""
+    """A batch, or a part of one, arrived but for the records set aside."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()
@@ -92,7 +92,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class LimitLearned:
-    """The service accepts no bodies larger than this."""
+    """The service takes no bodies larger than this."""
 
     max_bytes: int
 
@@ -102,7 +102,7 @@ Step: TypeAlias = "Attempt[Batch] | Wait | Store | Settled | LimitLearned"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of an attempt, and when, in seconds on a clock that never steps back."""
+    """What an attempt came to, and when, in seconds on a clock that never steps back."""
 
     verdict: Verdict
     now: float
@@ -120,12 +120,12 @@ class Hints:
 
 RUN_HINTS = Hints()
 COMMAND_HINTS = Hints(refused="", unavailable="Run the command again later.")
-"""For commands that users start: they have no states, and set nothing aside."""
+"""For what people start by hand: it has no states, and sets nothing aside."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRules:
-    """What the user decided, and the source of randomness: a function that returns 0 to 1."""
+    """What the user decided, and where chance comes from: a function that gives 0 to 1."""
 
     max_retry_seconds: float
     dead_letter: bool
@@ -137,7 +137,7 @@ Delivery: TypeAlias = Generator[Step, Outcome | None, None]
 
 
 def deliver(batch: Batch, rules: DeliveryRules, judgement: Judgement) -> Delivery:
-    """Deliver `batch`: whole if the service accepts it, otherwise in ever smaller parts.
+    """See `batch` through: whole where the service takes it, else in ever smaller parts.
 
     Raises:
         TargetError: The run cannot go on. What was not yielded as `Settled` is not settled.
@@ -175,7 +175,7 @@ def until_answered(
     """Send one body until there is a final verdict.
 
     Raises:
-        TargetError: No verdict can come: the service is down too long, or refuses the credentials.
+        TargetError: No verdict can come: the service stayed away, or refuses the credentials.
     """
     first_failure: float | None = None
     tries = 0
@@ -244,7 +244,7 @@ def _refused(
 
 
 def _single_out(part: Batch, record: int) -> list[Batch]:
-    """Return the message at index `record` alone, then those before and after it."""
+    """Return the message at index `record` by itself, then what stands before and behind it."""
     rest: list[Batch] = []
     if record > 0:
         before, part = part.split(record)

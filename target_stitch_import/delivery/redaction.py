@@ -1,4 +1,4 @@
-"""What may be shown of text from outside: a response, or the message of a connection error. Pure.
+"""What may be shown of a foreign text: an answer, or the words of an error on the way to one. Pure.
 
 Law: only what is known to be harmless is shown: words of a fixed vocabulary, names that the request
 itself declares (its table, its schema's properties, its host), and numbers where the Import API's
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "[…]"
 MOST_CHARACTERS = 4_000
-"""Only so much of a text is read: an answer says early what is wrong."""
+"""Of a text, so much is looked at; an answer that says what is wrong says it early."""
 
 _UNIT = re.compile(
     r"""(?<!\w)(["'`])((?:\\.|(?!\1).)*)\1"""  # quoted
@@ -28,7 +28,7 @@ _UNIT = re.compile(
     r"""|[^\s"'`()\[\]{}<>,;:=|/]+|.""",
     re.DOTALL,
 )
-"""What is shown or hidden as a unit: a quoted or bracketed text, a word, a single mark."""
+"""What is shown or hidden as one: a text in quotation marks or brackets, a run, a single mark."""
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[^\W\d_]+|[\d_]+")
 _CONTROL = re.compile(r"[^\x20-\x7e]")
@@ -61,7 +61,7 @@ ARGUMENTS = frozenset(
 
 
 class _Batch(msgspec.Struct):
-    """What a request says of its records; the records themselves are skipped."""
+    """What a request says of its records; the records themselves are passed over."""
 
     table_name: str = ""
     schema: msgspec.Raw = msgspec.Raw(b"null")
@@ -141,7 +141,7 @@ def _filtered(text: str, names: Collection[str]) -> Iterator[str]:
 
 
 def _is_harmless(unit: str, names: Collection[str]) -> bool:
-    """Tell whether a unit has only names, words of the vocabulary, and marks."""
+    """Tell whether a unit holds nothing but names, words of the vocabulary, and marks."""
     return all(
         word in names or all(part.lower() in WORDS for part in _PART.findall(word))
         for word in _WORD.findall(unit)

@@ -1,7 +1,7 @@
-"""How many requests may be in flight: fewer while the service throttles, one while it is down.
+"""How many requests may be in flight: fewer while the service pushes back, one while it is away.
 
 Law: never more than the user allows, never none; what was taken back comes back once the service
-works again. Pure: the caller tells what happened.
+is well. Pure: the caller tells what happened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _USUAL_SHARE = 0.9
 class Throttle:
     """Counts requests in flight against a limit that moves.
 
-    It halves when the service throttles, shrinks by a tenth when answers take far longer than
+    It halves when the service pushes back, shrinks by a tenth when answers take far longer than
     usual, and grows by one for about as many good answers as it allows. After a run of failures
     it lets one request at a time probe, until one is answered.
     """

@@ -1,4 +1,4 @@
-"""How many invalid records a run tolerates, found by itself or refused by the service.
+"""How many bad records a run puts up with, those that it finds and those that the service refuses.
 
 Law: the limit of records set aside is of a whole run. When the service refuses record after record,
 the fault is not in single records, and the run ends; those refused first may have been set aside
@@ -23,7 +23,7 @@ REFUSED_SHARE_OF_AT_LEAST = 1_000
 
 
 class Judgement:
-    """Distinguishes bad records from a service that refuses everything; one per run."""
+    """Tells bad records from a service that refuses everything; one for all deliveries of a run."""
 
     def __init__(self) -> None:
         self._in_a_row = 0
@@ -31,7 +31,7 @@ class Judgement:
         self._messages = 0
 
     def accepted(self, count: int) -> None:
-        """Note that the service accepted `count` messages."""
+        """Note that the service took `count` messages."""
         self._in_a_row = 0
         self._messages += count
 
@@ -39,7 +39,7 @@ class Judgement:
         return f"{self._refused:,} of {self._messages:,}"
 
     def condemns_all(self) -> bool:
-        """Note one more single record refused; tell whether that is too many."""
+        """Note one more lone record refused; tell whether that is too many."""
         self._in_a_row += 1
         self._refused += 1
         self._messages += 1

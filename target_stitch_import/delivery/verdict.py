@@ -1,4 +1,4 @@
-"""A verdict for every answer of the Import API, and the delay before a retry. Pure.
+"""A verdict for every answer of the Import API, and the wait before the next try. Pure.
 
 Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and
 nothing is sent again that was acknowledged or was refused for good.
@@ -34,7 +34,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """The same bytes must be sent again, not before `at_least_seconds` from now."""
+    """The same bytes are to be sent again, not before `at_least_seconds` from now."""
 
     reason: str
     at_least_seconds: float = 0.0
@@ -43,7 +43,7 @@ class TryAgain:
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty if there is nothing to say."""
+        """What to check, in sentences; empty where nothing can be said."""
         return self.failure.advice if self.failure else ""
 
 
@@ -56,7 +56,7 @@ class TooLarge:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The service refuses the contents of the body; `record` is the index that it names, if any."""
+    """The service refuses what the body holds; `record` is the index that it names, if any."""
 
     reason: str
     record: int | None = None
@@ -75,7 +75,7 @@ Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | Rejected | Stop
 def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
     """Return what an answer means for its request; `wall_clock_seconds` is since 1970.
 
-    `body` is what was sent: the names that it declares may be in the text of the verdict.
+    `body` is what was sent: the names that it declares may stand in the words of the verdict.
     """
     if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
@@ -161,7 +161,7 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
 
 
 def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
-    """Return the wait that a `Retry-After` header asks for; 0 if it makes no sense."""
+    """Return the wait that a `Retry-After` header asks for; 0 where it makes no sense."""
     if not value:
         return 0.0
     value = value.strip()
@@ -183,7 +183,7 @@ def wait_seconds(tries: int, at_least_seconds: float, chance: float) -> float:
     Args:
         tries: How many have failed so far, at least 1.
         at_least_seconds: What `Retry-After` asked for, or 0.
-        chance: A random number from 0 to 1: full jitter, so that clients do not retry in step.
+        chance: A random number from 0 to 1: full jitter, so that clients do not come in step.
     """
     if at_least_seconds > 0:
         return at_least_seconds + chance * RETRY_AFTER_SPREAD_SECONDS

@@ -1,6 +1,6 @@
-"""The words of responses and errors that may be shown: those that say what is wrong.
+"""The words of foreign answers and errors that may be shown: those that say what is wrong.
 
-Law: a word is here because services, proxies, TLS and operating systems explain errors with it;
+Law: a word stands here because services, proxies, TLS and operating systems explain errors with it;
 none is of the kind that identifies a person, a place or a secret.
 """
 

@@ -1,4 +1,4 @@
-"""The report at the end of a run: a table on a terminal, otherwise sentences in the log.
+"""What people are told at the end of a run: a table on a terminal, else sentences in the log.
 
 Law: what needs someone to act, records set aside and rows rejected, is a warning, so that `--quiet`
 does not hide it.
@@ -29,7 +29,7 @@ _LEAST_NAME_COLUMNS = 12
 _GAP = "  "
 ACKNOWLEDGED = "acknowledged"
 WOULD_BE_SENT = "would be sent"
-"""What a dry run reports of records: nothing acknowledged them."""
+"""What is told of records in a dry run: nobody acknowledged them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Step:
 def tell(
     summary: Summary, setting: Setting, logger: logging.Logger, terminal: Terminal | None
 ) -> None:
-    """Report what the run did."""
+    """Tell people what the run did."""
     for text in warnings(summary, setting):
         logger.warning("%s", text)
     if terminal:
@@ -211,7 +211,7 @@ def _counts(stream: StreamSummary, done: str) -> str:
 
 
 def _overview(summary: Summary, setting: Setting) -> Iterator[str]:
-    """Yield what to say of the run as a whole, one sentence each."""
+    """Yield what is to be said of the run as a whole, a sentence each."""
     if setting.dry_run:  # nothing was on its way, so no times and no rates
         yield (
             f"{counted(summary.records_acknowledged, 'record')} would be sent, "
@@ -257,7 +257,7 @@ def _activated(summary: Summary) -> str:
 def _streams(
     summary: Summary,
 ) -> tuple[Sequence[tuple[str, StreamSummary]], Sequence[StreamSummary]]:
-    """Return the streams that are listed by name, and the others."""
+    """Return the streams that are told of by name, and the others."""
     streams = sorted(
         summary.streams.items(), key=lambda each: (-each[1].set_aside, -each[1].read, each[0])
     )

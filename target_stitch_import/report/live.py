@@ -1,7 +1,7 @@
-"""Progress during a run: a live line on a terminal, otherwise a log line at intervals.
+"""How a run is getting on, told while it runs: a live line on a terminal, else a line now and then.
 
-Law: what matters most comes first, because a narrow terminal shows no more; nothing here is done
-per record.
+Law: what matters most stands first, as a narrow terminal shows no more; nothing here is done per
+record.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ WAITING = Part("waiting for a tap on stdin", "waiting for a tap on stdin")
 
 
 class Progress:
-    """Reports the run's progress; `due_seconds` is when it is next due, since the run began.
+    """Tells how the run is getting on; `due_seconds` is when it wants to, since the run began.
 
     Args:
-        show: Shows a line.
+        show: Puts a line before people's eyes.
         done: What became of the messages that count.
         window_seconds: The time that rates are taken over.
         close: Called once the run is over, before its summary is told.
@@ -102,7 +102,7 @@ class Progress:
 
 
 def trouble(outage: Outage, now: float) -> Part:
-    """Return what a line says of an unavailable service."""
+    """Return what a line says of a service that takes nothing."""
     if outage.status is not None:
         words, brief = f"service answers {outage.status}", f"{outage.status}"
     elif outage.failure and outage.failure.brief:

@@ -1,4 +1,4 @@
-"""Where a run's log goes: to stderr like that of the SDK's plugins, or as configured."""
+"""Where a run's log goes: to stderr as that of the SDK's plugins does, or as configured."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def set_up_logging(
 
 
 def _configure(path: str) -> None:
-    """Apply a logging configuration as the SDK does: Meltano uses it for structured lines.
+    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it.
 
     It disables the loggers that are there already only where it says so itself.
     """
@@ -73,7 +73,7 @@ def _configure(path: str) -> None:
 
 
 def tell_failure(error: TargetError) -> None:
-    """Report why the program ends, on stderr if the log shows no errors."""
+    """Tell why the program ends, on stderr where the log takes no errors."""
     logger = logging.getLogger(LOGGER_NAME)
     if logger.isEnabledFor(logging.ERROR):
         logger.error("%s", error)

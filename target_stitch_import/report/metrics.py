@@ -1,4 +1,4 @@
-"""METRIC lines as the Singer SDK's plugins log them, for tools that read those.
+"""METRIC lines as the Singer SDK's plugins log them, for whatever reads those already.
 
 Law: the record counts of a stream add up to what was acknowledged; how many lines there are in a
 minute does not depend on how many streams or batches there are.
@@ -25,7 +25,7 @@ MAX_LINES = 100
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measurement; replaces `singer_sdk.metrics.Point` when the SDK is not loaded."""
+    """One measurement; stands in for `singer_sdk.metrics.Point` where the SDK is not loaded."""
 
     metric_type: str
     metric: str

@@ -1,4 +1,4 @@
-"""Observes a run: reports progress, and counts what the summary needs."""
+"""What a run tells people while it runs, and what it counts for the summary at its end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Ending:
 class RunObserver:
     """Counts and reports what happens in a run; `due` is when `tick` is next needed.
 
-    Without `dead_letter_path`, single records that are set aside are not reported.
+    Where there is no `dead_letter_path`, nobody is told of single records that are set aside.
     `clock` gives seconds that never step back, `wall_clock` seconds since 1970.
     """
 
@@ -168,12 +168,12 @@ class RunObserver:
         repairs[repair] += count
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Count how long the sender had `batch`, including all attempts and waits."""
+        """Hear how long the sender had `batch`, all tries and waits included."""
         if self.metrics:
             self.metrics.processed(batch.stream, seconds, succeeded=succeeded)
 
     def tick(self, now: float, run: Standing) -> None:
-        """Take a sample, and report what is due at `now`."""
+        """Take a sample, and tell what is due at `now`."""
         if run.last_state is not self._last_state:
             self._last_state, self._last_state_at = run.last_state, now
         vitals, outage = self._vitals(now, run), run.traffic.availability.outage()
@@ -196,7 +196,7 @@ class RunObserver:
         self.due = min(due)
 
     def _warn_of_no_connection(self, now: float, outage: Outage, since: float) -> None:
-        """Say what to check: a connection that never worked may never work."""
+        """Say what to check: what has never worked may never do."""
         self._warns_at = now + WARNING_SECONDS
         until = self.wall_clock() + since + self.max_retry_seconds - now
         _LOGGER.warning(
@@ -207,7 +207,7 @@ class RunObserver:
         )
 
     def close(self) -> None:
-        """Report what is only known at the end of the run."""
+        """Tell what only the end brings out: the run is over."""
         if self.progress:
             self.progress.close()
         if self.metrics:
@@ -287,7 +287,7 @@ class RunObserver:
 
 
 def _urgent(now: float, run: Standing, outage: Outage | None) -> Part | None:
-    """Return what must be said first: nothing comes in, or nothing goes out."""
+    """Return what is to be said before all else: nothing comes in, or nothing goes out."""
     if outage:
         return trouble(outage, now)
     return WAITING if run.lines_read == 0 else None

@@ -1,4 +1,4 @@
-"""A run's figures in bounded memory, however long it takes: latencies, and samples over time.
+"""A run in numbers, in bounded room however long it takes: latencies, and how it went over time.
 
 Law: nothing here grows with the number of requests, records or hours. No clock: times are given.
 """
@@ -72,11 +72,11 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """The state of a run at one moment: what arrived so far, and what is in flight.
+    """How a run stands at one moment: what came so far, and what is on its way.
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
-    them that are not records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
-    in flight. The last two are how long reading waited for room, and the service was unavailable.
+    them that are no records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
+    in flight. Reading has waited for room, and the service has been away, for so many seconds.
     """
 
     seconds: float
@@ -133,7 +133,7 @@ def _together(one: Vitals, later: Vitals) -> Vitals:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """The service is unavailable: its last answer, None for no answer, and the next attempt.
+    """The service takes nothing: what it last answered, None for no answer, and the next try.
 
     `failure` and its `reason` say why there is no answer. `unreached_since` is when the first
     request failed, where none has ever been answered.
@@ -147,7 +147,7 @@ class Outage:
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty if there is nothing to say."""
+        """What to check, in sentences; empty where nothing can be said."""
         return self.failure.advice if self.failure else ""
 
 
@@ -204,14 +204,14 @@ class Availability:
         )
 
     def unavailable_seconds(self, now: float) -> float:
-        """Return how long the service was unavailable until `now`, in total."""
+        """Return how long the service was away until `now`, in all."""
         since = self._since
         return self._past_seconds + (now - since if since is not None else 0.0)
 
 
 @dataclass(slots=True)
 class Traffic:
-    """What was sent; requests that failed count too."""
+    """What goes over the wire; requests that failed count too."""
 
     in_flight: int = 0
     bytes_sent: int = 0
@@ -226,7 +226,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What only the loop knows of a run's state."""
+    """What the loop alone knows of how a run stands."""
 
     held_bytes: int = 0
     lines_read: int = 0

@@ -179,7 +179,7 @@ def write_summary(path: str, summary: Summary) -> None:
     try:
         descriptor = open_private(path, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(descriptor, "wb") as file:
-            # Hundreds of samples, one number per line, would bury the rest.
+            # Hundreds of samples, a number a line, would bury the rest.
             file.write(text.removesuffix(b"\n}") + b',\n  "series": ' + series + b"\n}\n")
     except OSError as error:
         raise OutputError(f"The summary {path} cannot be written: {error.strerror}.") from None
@@ -189,7 +189,7 @@ def read_summary(text: bytes, name: str) -> Summary:
     """Return the summary in the file `name`; members that an earlier version lacks are empty.
 
     Raises:
-        InputError: It is not one.
+        InputError: It is none.
     """
     try:
         return msgspec.json.decode(text, type=Summary)

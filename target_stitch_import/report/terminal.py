@@ -123,7 +123,7 @@ class Terminal(_Handler):
         """Tell whether a write comes back: a terminal that was halted must not halt the run."""
         try:
             return bool(select.select([], [self.stream], [], 0)[1])
-        except (OSError, ValueError):  # not a terminal, or closed
+        except (OSError, ValueError):  # it is no terminal, or gone
             return True
 
     def _write(self, text: str) -> None:

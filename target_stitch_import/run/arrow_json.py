@@ -112,7 +112,7 @@ def _no_json(column: _Texts) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """One text per value, null for JSON's null; `mark` is on both sides of each value.
+    """One text a value, null for JSON's null; `mark` stands on both sides of each value.
 
     The mark is added when values are joined, which saves a pass over them.
     """

@@ -1,4 +1,4 @@
-"""Cuts Arrow record batches into portions of bounded size, measured as JSON.
+"""Arrow record batches cut to portions of bounded size, measured by what they become as JSON.
 
 Law: rows are measured before they are written: a dictionary value may be repeated in a million
 rows.

@@ -1,4 +1,4 @@
-"""Arrow types: which of them have an exact form in JSON, and for which values."""
+"""Arrow types: which of them JSON can hold to the letter, and what a value of them may be."""
 
 from __future__ import annotations
 

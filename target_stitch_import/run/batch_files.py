@@ -79,7 +79,7 @@ class BatchFiles:
                 ) from None
 
     def _opened(self, path: Path) -> IO[bytes]:
-        """Open a regular file; anything else could block a run forever."""
+        """Open a regular file; anything else could keep a run waiting for ever."""
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
         use = self._written_as(descriptor)

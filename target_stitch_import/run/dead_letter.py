@@ -1,4 +1,4 @@
-"""The dead-letter file: records set aside and withheld activations, one JSON line each.
+"""The dead-letter file: records set aside, and activations behind them, one JSON line each.
 
 Law: a message counts as settled only once its line is on the disk.
 """
@@ -35,17 +35,17 @@ ACTIVATED = "activated"
 
 
 class Shelf(Protocol):
-    """Where messages that are set aside go; from any thread."""
+    """Where messages go that are set aside; from any thread."""
 
     sets_aside: bool
-    """Whether it accepts any; otherwise a refused record ends the run."""
+    """Whether it takes any; else a record that is refused ends the run."""
 
     def write(self, messages: Sequence[SetAside]) -> None:
         """Put `messages` where they are safe."""
 
 
 class NoDeadLetters:
-    """Accepts nothing: a refused record ends the run."""
+    """Takes nothing: a record that is refused ends the run."""
 
     sets_aside = False
 
@@ -53,7 +53,7 @@ class NoDeadLetters:
         """Refuse.
 
         Raises:
-            TargetError: Always.
+            TargetError: Always; nobody may ask.
         """
         raise TargetError("Internal error: there is no dead-letter file.")
 
@@ -146,7 +146,7 @@ def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
 
 
 class DryDeadLetters:
-    """Reports records that would be set aside, and changes no file; from any thread."""
+    """Tells of records that would be set aside, and leaves every file alone; from any thread."""
 
     sets_aside = True
 
@@ -156,7 +156,7 @@ class DryDeadLetters:
         self._lock = threading.Lock()
 
     def write(self, messages: Sequence[SetAside]) -> None:
-        """Report `messages`.
+        """Tell of `messages`.
 
         Raises:
             InputError: There are too many.
@@ -177,7 +177,7 @@ class DryDeadLetters:
 
 
 def _sync_folder(path: str) -> None:
-    """Sync the folder, so that a new file's name is as durable as its content."""
+    """Make the name of a new file as lasting as what will stand in it."""
     folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
     try:
         os.fsync(folder)

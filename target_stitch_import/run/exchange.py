@@ -1,4 +1,4 @@
-"""Connects a pipeline with its sender, its dead letters, and what counts and reports it.
+"""What goes between a pipeline, its sender, its dead letters, and what counts and tells it.
 
 Laws: each batch that is ready is submitted once, each report is taken once, and what is set aside
 settles only once it is safe. For one thread, which decides when to look and how long to wait.
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Receives what happens, on the thread of the exchange."""
+    """Is told what happens, on the thread of the exchange."""
 
     def notice(self, notice: Notice) -> None:
-        """Receive something that the user should know about a stream."""
+        """Hear something that the user should know about a stream."""
 
     def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
-        """Note that values of a field were repaired, and how."""
+        """Hear that values of a field were repaired, and how."""
 
     def delivered(self, part: Batch) -> None:
-        """Note that a part was acknowledged."""
+        """Hear that a part was acknowledged."""
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Note that the sender is done with `batch`, which it had for `seconds`."""
+        """Hear that the sender is done with `batch`, which it had for `seconds`."""
 
     def set_aside(self, records: Sequence[SetAside]) -> None:
-        """Note that records are safe in the dead-letter file."""
+        """Hear that records are safe in the dead-letter file."""
 
 
 class Exchange:
     """Keeps a pipeline, its sender, its dead letters and a listener in step.
 
     Args:
-        save: Called with each body that was acknowledged.
+        save: Is given each body that was acknowledged.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Why a request got no response: what the errors of `requests`, `urllib3` and `ssl` mean.
+"""Why a request got no answer: what the errors of `requests`, `urllib3` and `ssl` mean.
 
 Law: of an error's own words nothing is shown but what `redaction` lets through, and of a proxy's
 URL its host and port alone.
@@ -31,7 +31,7 @@ NO_ANSWER = (
     OSError,
     ValueError,  # of a URL that cannot be read
 )
-"""What is raised if there is no complete answer."""
+"""What is raised where there is no complete answer."""
 _UNSENDABLE = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
@@ -120,7 +120,7 @@ def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
 
 
 def _peer(url: str) -> str:
-    """Return host and port, never what precedes them in a URL."""
+    """Return host and port, never what stands before them in a URL."""
     try:
         parts = urlsplit(url if "//" in url else f"//{url}")
         port = parts.port or (443 if parts.scheme == "https" else 80)

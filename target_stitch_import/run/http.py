@@ -81,7 +81,7 @@ def session_with(
     for scheme in ("https://", "http://"):
         session.mount(scheme, WholeAnswers(exchange))
     if is_loopback(url):
-        # This machine itself needs no proxy, but the variables for certificates apply.
+        # No proxy is asked for this machine itself; its certificates count all the same.
         session.trust_env = False
         bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
         session.verify = next(filter(None, bundles), True)
@@ -110,7 +110,7 @@ class Endpoint:
 
     @property
     def base_url(self) -> str:
-        """The base URL of the service's other paths."""
+        """The URL below which the service's other paths stand."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/")
         if path.endswith(BATCH_PATH):
@@ -125,7 +125,7 @@ class _Route:
 
     pool: urllib3.HTTPConnectionPool
     target: str
-    """The target in the request's first line."""
+    """What stands in the request's first line."""
     headers: dict[str, str]
 
 
@@ -188,7 +188,7 @@ class ImportApiClient:
         """Return what the service says of its own health.
 
         Raises:
-            ServiceUnavailableError: It is down, or does not answer.
+            ServiceUnavailableError: It is not well, or does not answer.
             ProtocolError: What answers is not the Import API.
         """
         url = self._endpoint.base_url + STATUS_PATH
@@ -201,11 +201,11 @@ class ImportApiClient:
         if answer.status != 200 or not _is_well(answer):
             said = f"{answer.status} {shown(words_of(answer.body))}"
             raise ServiceUnavailableError(f"The Import API at {url} is not available: {said}")
-        # The request contained nothing that could be repeated.
+        # The request had nothing in it that could come back.
         return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)
 
     def check(self) -> None:
-        """Check whether the token is accepted, with an empty batch, which loads nothing.
+        """See whether the token is taken, with a batch that holds nothing and so loads nothing.
 
         Raises:
             TargetError: It is not, or the service does not answer.
@@ -256,7 +256,7 @@ class ImportApiClient:
         return answer
 
     def _hang_up(self) -> None:
-        """Close the connection: it is unknown what else comes over it."""
+        """Close the connection: nobody knows what else comes over it."""
         self._known_routes.clear()
         self._routes.close()
 
@@ -272,6 +272,6 @@ def _unanswered(verdict: TryAgain) -> ServiceUnavailableError:
 
 
 def _is_well(answer: Answer) -> bool:
-    """Tell whether a 200 is the service's own report that it is up, which has a `status`."""
+    """Tell whether a 200 is the service's own word for being well, which has a `status`."""
     is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body
     return bool(is_object) and "status" in json.loads(answer.body)

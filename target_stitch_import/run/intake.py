@@ -1,4 +1,4 @@
-"""What a run reads: the tap's output, with the files of BATCH messages in their place.
+"""What a run reads: the tap's output, and in the place of a BATCH message its files.
 
 Law: `read` takes in a bounded portion, so that a run can look around, and wait for room, between
 any two of them.
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 18
 PIPE_BYTES = 1 << 20
 PAUSE_SECONDS = 0.08
-"""After a small read, a tap that flushes each line gets this long to write more."""
+"""After a read that brought little, a tap that flushes each line gets this long to write more."""
 LOOK_SECONDS = 0.02
-"""How often to check whether it has written much, and must not be kept waiting."""
+"""How often it is looked whether it has written much, and is not to be kept waiting."""
 
 
 class Source:
@@ -53,14 +53,14 @@ class Source:
         """Whether the last read found so little in a pipe that waiting for more is worth it."""
 
     def has_much(self) -> bool:
-        """Tell whether there is so much in a pipe that it should be read now."""
+        """Tell whether there is so much in a pipe that it had better be read."""
         if self.descriptor is None:
             return True
         waiting = array("i", [0])
         try:
             fcntl.ioctl(self.descriptor, termios.FIONREAD, waiting)
         except OSError:
-            return True  # it cannot be determined
+            return True  # it cannot be told
         return waiting[0] >= self._much_bytes
 
     def read(self) -> bytes:
@@ -94,7 +94,7 @@ def _enlarged(descriptor: int | None) -> int:
 class Intake:
     """Reads events, portion by portion, from `source` and the files that it names.
 
-    The lines after a BATCH message wait until its files have been read.
+    What stands behind a BATCH message waits until its files are through.
     """
 
     def __init__(self, source: Source, files: BatchFiles) -> None:
@@ -122,17 +122,17 @@ class Intake:
 
     @property
     def pause_seconds(self) -> float:
-        """How long the next `read` should wait, although it need not."""
+        """How long the next `read` had better wait, though it need not."""
         return PAUSE_SECONDS if self._waiting is None and self._source.brought_little else 0.0
 
     def has_much(self) -> bool:
-        """Tell whether such a wait should end."""
+        """Tell whether such a wait had better end."""
         return self._source.has_much()
 
     def read(self) -> Iterator[Event]:
         """Yield the events of the next portion: of a file, or what is left of one of stdin.
 
-        Take all of them before the next call: the rest is lost.
+        Take all of them before the next call: what is left behind is lost.
 
         Raises:
             InputError: Something cannot be read; everything before it was yielded.

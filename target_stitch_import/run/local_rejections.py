@@ -1,4 +1,4 @@
-"""Rows that a local Import API acknowledged but rejected while loading, as it reports them.
+"""Rows that a local Import API acknowledged and rejected while loading, as it tells over HTTP.
 
 Law: no value of a record is in what comes back.
 """
@@ -35,7 +35,7 @@ _DECODER = msgspec.json.Decoder(list[_Rejected])
 def local_rejections(url: str, since: datetime) -> Mapping[str, Mapping[str, int]] | None:
     """Return how many rows were rejected from `since` on, by table and reason.
 
-    None if the local Import API at `url` does not report it.
+    None where the local Import API at `url` does not tell.
     """
     query = urlencode({"since": since.isoformat()})
     direct = build_opener(ProxyHandler({}))

@@ -1,6 +1,6 @@
 """One run: stdin, clock, signals and stdout. It owns the pipeline.
 
-Law: only the main thread touches the pipeline; it waits only for input, reports, signals and
+Law: the main thread alone touches the pipeline; it never waits but for input, reports, signals and
 deadlines together. Signal handlers set a flag, nothing else.
 """
 
@@ -42,16 +42,16 @@ GRACE_SECONDS = 20.0
 
 
 class Observer(Listener, Protocol):
-    """Receives what happens, on the main thread."""
+    """Is told what happens, on the main thread."""
 
     due: float
     """When it wants its next `tick`, on the monotonic clock."""
 
     def trouble(self, text: str) -> None:
-        """Note a problem other than the one that ends the run."""
+        """Hear of something that went wrong beside what the run ends with."""
 
     def tick(self, now: float, run: Standing) -> None:
-        """Receive the run's state, and set `due` to a later time."""
+        """Hear how the run stands, and set `due` to a later time."""
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class Run:
         """Run to the end of the input.
 
         Raises:
-            TargetError: The run failed. The states earned until then are written anyway.
+            TargetError: The run failed. What was earned until then is written all the same.
         """
         with self.wakeup.on_signals():
             while self._reading or self._is_waiting():
@@ -112,7 +112,7 @@ class Run:
         return self.intake.lines_read
 
     def _turn(self) -> None:
-        """Wait for something to happen, and handle it."""
+        """Wait for something to happen, and do what there is to do about it."""
         try:
             if self._reading:
                 self.pipeline.make_room()
@@ -147,7 +147,7 @@ class Run:
         """Wait before the next read; return whose wake-up or end came instead.
 
         A tap flushes line by line, and to read line by line would cost more than the records. The
-        end of its output is noticed at once, like everything except the output itself.
+        end of its output is heard at once, like all else but the output itself.
         """
         while now < self._read_again_at and now < self._next_deadline():
             until = min(now + LOOK_SECONDS, self._read_again_at)
@@ -237,7 +237,7 @@ class Run:
             self.observer.tick(now, self.standing())
 
     def standing(self) -> Standing:
-        """Return the state of the run."""
+        """Return how the run stands."""
         return Standing(
             self.pipeline.held_bytes,
             self.lines_read,

@@ -139,7 +139,7 @@ class StreamMapper:
         yield MappedSchema(event.line, event.stream, aliases)
 
     def _readable(self, event: Schema) -> dict[str, Any] | None:
-        """Return a schema with all that the SDK needs; None if it is not a schema of columns."""
+        """Return a schema with all that the SDK needs; None for what is no schema of columns."""
         try:
             read = read_schema(event.schema)
             text = sent_schema(event.schema, read, event.key_properties)

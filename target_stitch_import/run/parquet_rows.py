@@ -80,7 +80,7 @@ def _read(file: IO[bytes]) -> Iterator[Any]:
 
 
 class _UnfitError(Exception):
-    """A file is complete but must not be read; the text says why, as the end of a sentence."""
+    """A file is whole, and yet is not to be read; the text says why, as the end of a sentence."""
 
 
 def _check_columns(parquet: ParquetFile) -> None:

@@ -1,4 +1,4 @@
-"""Keeps a bounded number of requests in flight: threads, clock and randomness of deliveries.
+"""A bounded number of requests in flight: the threads, clock and chance that deliveries need.
 
 Law: one delivery is one batch in one thread; when the run fails, no thread sends anything new.
 """
@@ -46,7 +46,7 @@ class Transport(Protocol):
         """Send one body, which is of `stream`; never raise."""
 
     def close(self) -> None:
-        """Close the connection."""
+        """Let go of the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class SenderRules:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A submitted batch that the sender is done with, delivered or not, after `seconds`.
+    """A submitted batch that the sender is done with, for better or worse, after `seconds`.
 
     `succeeded` is None where the run ended before that was known.
     """
@@ -90,7 +90,7 @@ class Sender:
     Args:
         connect: Makes a transport; each thread has its own.
         wake: Called from any thread when `reports` has grown and nothing follows at once.
-        note: Called, from any thread, with what the user should know about problems.
+        note: Told, from any thread, what a person should know about trouble on the way.
     """
 
     def __init__(
@@ -133,17 +133,17 @@ class Sender:
         except RuntimeError:
             if not self._threads:
                 raise
-            return  # there are no more threads, and those that run are enough
+            return  # the machine gives no more, and those that run can do it
         self._threads.append(thread)
 
     def stop(self) -> None:
-        """Retry nothing and send nothing new; requests in flight are waited for."""
+        """Try nothing again and send nothing new; requests on their way are waited for."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the threads; those in a request end with it, and nothing waits for them."""
+        """End the threads; those in a request end with it, and nobody waits for them."""
         self.stop()
         for _ in self._threads:
             self._batches.put(None)
@@ -184,7 +184,7 @@ class Sender:
         self._wake()
 
     def _deliver(self, batch: Batch, transport: Transport) -> None:
-        """Do what the delivery of `batch` asks for, until it ends."""
+        """Do what the delivery of `batch` asks for, until it is through."""
         delivery = deliver(batch, self._delivery_rules, self._judgement)
         reply: Outcome | None = None
         while True:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StateWriter:
-    """Writes states from a separate thread, so that a slow reader of stdout delays nothing else.
+    """Writes states from a thread of its own, so that a slow reader of stdout holds up nothing.
 
     While one is being written, only the newest waits: an older checkpoint has lost its use.
 
@@ -51,13 +51,13 @@ class StateWriter:
             thread = threading.Thread(target=self._work, name="states", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # there are no more threads
+            except RuntimeError:  # the machine gives no more threads
                 self._write_next()
                 return
             self._thread = thread
 
     def close(self) -> None:
-        """End the thread after its current write; nothing waits for it."""
+        """End the thread, once it has written what it is writing; nobody waits for it."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -84,7 +84,7 @@ class StateWriter:
             self.error = OutputError(
                 f"Stdout cannot be written, so no state can be saved: {error}."
             )
-        except Exception as error:  # noqa: BLE001 - nothing must wait for a thread that has died
+        except Exception as error:  # noqa: BLE001 - nobody is to wait for a thread that has died
             self.error = internal_error(error)
         self._wake()
 
@@ -100,5 +100,5 @@ class StateWriter:
         while rest:
             try:
                 rest = rest[os.write(descriptor, rest) :]
-            except BlockingIOError:  # another process made it so; it is full until it is read
+            except BlockingIOError:  # somebody made it so; it is full until it is read
                 select.select([], [descriptor], [])

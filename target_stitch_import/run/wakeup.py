@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_SECONDS = 0.25
-"""How long work may continue after a signal: nearly always it is done by then."""
+"""How long work that a signal found in hand may go on: nearly always it is done by then."""
 
 
 class Wakeup:
@@ -39,7 +39,7 @@ class Wakeup:
     def wake(self) -> None:
         """Make `poll` return; from any thread, also from one that outlives the run."""
         if self._is_awake:
-            return  # the waiting thread looks at everything once it is `clear`ed
+            return  # whoever waits will look at everything once it is `clear`ed
         with self._closing, suppress(BlockingIOError):  # where it is full, `poll` returns anyway
             if not self._closed:
                 self._is_awake = True
@@ -76,7 +76,7 @@ class Wakeup:
         """End work that takes long, once a signal has come; costs nothing until then.
 
         Raises:
-            InterruptedRunError: A signal came, and the current work has used up its time.
+            InterruptedRunError: A signal came, and what was in hand has had its time.
         """
         if self.signals:
             now = time.monotonic()

@@ -2,7 +2,7 @@
 
 Law: an answer is complete, or an error: its status line, its headers up to the blank line, and its
 body. `http.client` takes the end of a connection for the end of the headers or of the last chunk.
-An exchange ends in time, whichever side is slow, and in whatever part of it.
+An exchange ends in its time, whoever is slow, and in whatever part of it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class _InTime(io.RawIOBase):
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
-        """Release the socket."""
+        """Let go of the socket."""
         self._raw.close()
         super().close()
 

@@ -1,4 +1,4 @@
-"""Warns of what Stitch may drop or reject while loading a stream's rows, unseen by the client.
+"""What a user should know about a stream before its rows are loaded, where nobody would tell them.
 
 Stitch acknowledges what it accepts and rejects columns and tables later, while loading. What can be
 seen to fare badly then is seen in the schema. Pure, and cheap enough for thousands of streams.

@@ -155,7 +155,7 @@ class RecordCheck:
             lets it through.
         repairs: Names of what is done to values instead of refusing them.
         max_record_bytes: The longest text that still fits a request.
-        quick: What `quick_check` returned for schema and keys, if it is known; `NothingToCheck`
+        quick: What `quick_check` made of schema and keys, where somebody has it; `NothingToCheck`
             leaves all but the size to the service.
     """
 

@@ -69,7 +69,7 @@ def _columns(
 def _of_items(
     items: tuple[Node, ...], table: tuple[str, ...], above: frozenset[Node]
 ) -> Iterator[Column | None]:
-    """Yield the columns of a subtable; values that are not objects have their own."""
+    """Yield the columns of a subtable; what is no object stands in one of its own."""
     if not above.isdisjoint(items):
         return
     if any(not (each.types <= _NESTED or _is_told_below(each)) for each in items):

@@ -1,6 +1,6 @@
-"""Rewrites date-times to the documented format, in the columns of a group of records at once.
+"""Date-times in the documented spelling, in the columns of all records of a run at once.
 
-Law: if the result passes the check, it has the same records with these date-times
+Law: whoever checks what is returned, and finds it right, has the records with these date-times
 rewritten and nothing else. As many places are rewritten as there are columns' values that must be,
 each behind the column's name and from the value's own text; so where none of those values is wrong
 any more, it is they that were rewritten, and not some others that look like them.

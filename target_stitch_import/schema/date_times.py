@@ -1,7 +1,7 @@
-"""Date-times: which texts are valid, and how other formats become the documented one.
+"""Date-times: which texts are some, and those of other spellings in the one that is documented.
 
-Law: a text is rewritten only if it names one instant, or one except for its offset; the instant
-stays the same, except that its fraction is cut after nine digits.
+Law: a text is rewritten only where it names one instant, or one but for its offset; the instant
+stays, but for digits behind the ninth of its fraction, which are cut.
 """
 
 from __future__ import annotations

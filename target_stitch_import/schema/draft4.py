@@ -1,7 +1,7 @@
 """A stream's JSON Schema as the Import API reads it: Draft 4, read once into nodes.
 
 Law: nodes are sound. Every type is known, every reference is resolved, and none leads back to
-itself without a step into the value, so walking them always ends.
+itself without a step into the value; so that nobody who walks them meets a surprise.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def read_schema(text: bytes) -> ReadSchema:
     """Read what the Import API enforces of a schema.
 
     Raises:
-        SchemaDefectError: The API would refuse the schema, or records cannot be checked by it.
+        SchemaDefectError: The API would refuse the schema, or nobody could check records by it.
     """
     try:
         document = json.loads(
@@ -110,7 +110,7 @@ class _Reader:
         root = self._node(self._document, "")
         has_properties = "properties" in self._waiting[0][0]
         if "" in self._references:
-            # It applies to everything except the definitions next to it.
+            # It stands for all but the definitions beside it.
             self._by_name(self._document.get("definitions", {}), "/definitions", counts=False)
         while self._waiting:
             source, place, self._depth = self._waiting.popleft()
@@ -262,7 +262,7 @@ class _Reader:
         return tuple(self._node(value, f"{place}/{index}") for index, value in enumerate(schemas))
 
     def _set(self, schemas: Any, place: str) -> tuple[Node, ...]:
-        """Return each schema once: asking the same twice changes nothing, except in `oneOf`."""
+        """Return each schema once: to ask the same twice changes nothing, but for `oneOf`."""
         return tuple(dict.fromkeys(self._list(schemas, place)))
 
     def _items(self, items: Any, place: str) -> Node | tuple[Node, ...]:

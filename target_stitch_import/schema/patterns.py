@@ -1,4 +1,4 @@
-"""Regular expressions of schemas, in engines whose work has a known bound.
+"""Regular expressions of schemas, in engines whose work has a bound that is known beforehand.
 
 Law: no call takes longer than about half a second, whatever expression and text are.
 """
@@ -42,8 +42,8 @@ class Pattern:
     """A regular expression.
 
     `is_known` tells whether there is an engine that takes it, and `is_sound` whether there would be
-    except for its size; `is_linear` whether it is the one that cannot backtrack. `places` is about
-    how many states it can be in at once.
+    but for its size; `is_linear` whether it is the one that cannot backtrack. `places` is about how
+    many states it can be in at once.
     """
 
     def __init__(self, expression: str) -> None:
@@ -89,7 +89,7 @@ def making_cost(expression: str) -> int:
 
 @lru_cache(maxsize=256)
 def pattern(expression: str) -> Pattern:
-    """Return an expression, ready to match; recent ones are cached."""
+    """Return an expression, ready to match; those of late are kept."""
     return Pattern(expression)
 
 
@@ -142,7 +142,7 @@ def _backtracking(expression: str, limit: int) -> Any:
 
 
 def _compiled(expression: str, options: Any) -> Any:
-    """Return what checks texts against an expression, or None if the engine refuses it."""
+    """Return what checks texts against an expression, or None where the engine does not take it."""
     try:
         return _engines().Draft4Validator({"pattern": expression}, pattern_options=options)
     except ValueError:

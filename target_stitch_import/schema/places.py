@@ -1,4 +1,4 @@
-"""Finds in a record's text what a schema allows to rewrite, and rewrites it there.
+"""Where in a record a schema has what may be rewritten, and rewriting it there, in its text.
 
 Law: nothing but the value changes; numbers and other texts keep their every digit.
 """
@@ -236,7 +236,7 @@ class _Walk:
 def _replaced(text: Raw, pairs: Sequence[tuple[Raw, Raw]]) -> Raw | None:
     """Return `text` with the new in place of the old, all else as it is to the byte.
 
-    None if an old one also occurs elsewhere in it, or if there are many.
+    None where an old one stands elsewhere in it as well, or where they are many.
     """
     if len(pairs) > _MOST_REPLACED:
         return None

@@ -99,7 +99,7 @@ class _Types:
         self.date_times: list[str] = []
 
     def struct(self, node: Node, keys: AbstractSet[str] | None = None) -> _Kind:
-        """Return a type for objects; `keys` are a record's, None for other objects."""
+        """Return a type for objects; `keys` are those of a record, None where it is none."""
         required = frozenset(keys or ()).union(node.rules.get("required", ()))
         if not isinstance(node.rest, bool):
             raise _InexpressibleError
@@ -119,7 +119,7 @@ class _Types:
         if node is None:
             return _Kind(Raw)
         if node not in self._known:
-            # It is entered before it is made: a schema that leads back to itself has no type.
+            # It stands there before it is made: what leads back to itself has no type.
             self._known[node] = None
             self._known[node] = self._type(node) or self._compiled(node)
         kind = self._known[node]
@@ -128,7 +128,7 @@ class _Types:
         return kind
 
     def _compiled(self, node: Node, extra: dict[str, Any] | None = None) -> _Kind:
-        """Return a placeholder for what no type expresses."""
+        """Return what stands for what no type expresses."""
         try:
             return _Kind(Raw, self._compiler.values_check(node, extra))
         except UncompilableError:

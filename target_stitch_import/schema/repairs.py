@@ -1,4 +1,4 @@
-"""Rewrites values one by one: date-times to the documented format, and what `repairs` configures.
+"""Values rewritten one by one: date-times in the documented spelling, and what `repairs` asks for.
 
 Law: a value that the schema and the API accept stays as it is, and one that is wrong changes only
 as it was asked for.
@@ -88,7 +88,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
     """Return a number with more digits than `step`, rounded to it, half to even; else None.
 
     Raises:
-        ValueError: It is not a number, or is too long.
+        ValueError: It is no number, or too long a one.
     """
     number = exact_decimal(text)
     coefficient, exponent = parts_of(number)

@@ -1,6 +1,6 @@
-"""A schema as it is sent: the tap's own text, completed where the service requires more.
+"""A schema as it is sent: the tap's own text, completed where the service would miss something.
 
-Law: only members on the way to a change are rewritten; what the tap wrote inside of them
+Law: only members on the way to a change are put together anew; what the tap wrote inside of them
 goes out as it came.
 """
 
@@ -31,12 +31,12 @@ _NOTHING = Raw(b"{}")
 def sent_schema(text: bytes, read: ReadSchema, keys: Collection[str]) -> bytes:
     """Return what is sent of the schema `text`, which was read as `read`.
 
-    Each key that is not a property becomes one. What the service would not find where a reference
+    Each key becomes a property where it is none. What the service would not find where a reference
     leads to, as it is outside of Draft 4's keywords, goes to `definitions`, and a reference that
     stands for the whole schema is followed.
 
     Raises:
-        SchemaDefectError: A name on the way to a change is not a string.
+        SchemaDefectError: A name on the way to a change is no text.
     """
     is_referred = "" in read.references
     lost = {
@@ -75,7 +75,7 @@ def _is_found(pointer: str, *, is_referred: bool) -> bool:
     """Tell whether the service finds what a pointer leads to: by the keywords of Draft 4 alone."""
     steps = parts(pointer)
     if is_referred and steps[:1] not in ([], ["definitions"]):
-        return False  # keywords next to the whole schema's reference are dropped with it
+        return False  # what stands beside the reference of the whole goes with it
     while steps:
         keyword = steps.pop(0)
         if keyword in _SCHEMAS_BY_NAME or (keyword in _SCHEMA_LISTS and steps and _is_index(steps)):

@@ -1,4 +1,4 @@
-"""Checks the joined JSON texts of all values at one place in a group of records.
+"""Checks on the JSON texts of all values of one place in the records of a run, joined.
 
 Law: a check says yes only where the exact one would of each value. Exact in decimals, without
 making one for each value.

@@ -1,4 +1,4 @@
-"""Finds and repairs what no destination accepts in a record's text, without parsing it.
+"""What no destination takes in a record's text: found, and repaired, without parsing it.
 
 Law: nothing but what is repaired changes; a text that would take too many steps stays as it is.
 """
@@ -22,7 +22,7 @@ to a value that is deep inside takes more of them."""
 _LEVELS_A_STEP = 8
 
 NUL = b"\\u0000"
-"""U+0000 as JSON writes it."""
+"""U+0000 as it stands in JSON, if it stands there."""
 
 _NEW = {"nan_to_null": b"null", "strip_nul": b"", "replace_surrogates": b"\\ufffd"}
 """What each repair puts in the place of what it repairs."""

@@ -1,4 +1,4 @@
-"""Lines of text: assembled from chunks, and what can be known of one without parsing it.
+"""Lines of text: put together from chunks, and what can be told of one without parsing it.
 
 Law: however the same bytes are cut into chunks, the same lines come out.
 """
@@ -63,7 +63,7 @@ class WholeLines:
             self._partial_bytes += len(rest)
 
     def close(self) -> bytes:
-        """Return a last line without a line break; empty if there is none."""
+        """Return a last line that has no line break; nothing where there is none."""
         last, self._partial, self._partial_bytes = b"".join(self._partial), [], 0
         return last.removeprefix(BYTE_ORDER_MARK) if self._is_first else last
 
@@ -79,7 +79,7 @@ class WholeLines:
 
 
 def _cut(chunk: bytes) -> tuple[list[Line], bytes]:
-    """Return the lines of `chunk`, and the text after its last line break.
+    """Return the lines of `chunk`, and what stands behind its last line break.
 
     Long lines are views into it: to copy one costs as much as to find the record in it.
     """

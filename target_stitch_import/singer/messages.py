@@ -196,7 +196,7 @@ class MessageLines:
         """Return a record that is broken by itself.
 
         Raises:
-            InputError: The line is not a message for any other reason.
+            InputError: The line is any other that is no message.
         """
         if b"\x00" in text[:4]:
             raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")

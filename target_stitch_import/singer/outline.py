@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 MAX_BYTES = 24_000_000
-"""A longer text is no record that could be sent, whatever is wrong with it: examining it would take
+"""A longer text is no record that could be sent, whatever is wrong with it: a look at it would take
 seconds, in which no signal is heard."""
 MAX_MEMBERS = 1_000
 """A message has a handful of members; a text of more is none."""
@@ -95,7 +95,7 @@ def _half_a_pair(text: bytes) -> int | None:
 
 
 def plain_text(value: bytes) -> str:
-    """Return the text of a JSON string; of any other value its type."""
+    """Return the text that a JSON string stands for; of any other value what kind it is."""
     if not value.startswith(b'"'):
         return _KINDS.get(value[:1], "a number") if value else ""
     try:
@@ -108,7 +108,7 @@ def outline(text: bytes) -> dict[str, bytes] | None:
     """Return the first members of a JSON object as text; None if it is none, or too much of one.
 
     It finds the members of objects that no JSON parser takes, with NaN in them or nested without
-    end; the contents of members are not looked at.
+    end; what stands inside the members is not looked at.
     """
     text = text.strip()
     if not text.startswith(b"{") or len(text) > MAX_BYTES:
@@ -117,7 +117,7 @@ def outline(text: bytes) -> dict[str, bytes] | None:
         return {}
     values = _Values(text)
     members: dict[str, bytes] = {}
-    position = 1  # before a name
+    position = 1  # of what stands before a name
     for _ in range(MAX_MEMBERS):
         name = _member_name(text, position)
         end = values.end(name.value_at) if name else None
@@ -132,7 +132,7 @@ def outline(text: bytes) -> dict[str, bytes] | None:
 
 
 def pointer(text: bytes, at: int) -> str:
-    """Return the JSON pointer of the value at `at`; the text before it must be JSON.
+    """Return the JSON pointer of the value at `at`; what stands before it must be JSON.
 
     Where that would take too long, it is the pointer of something around it.
     """
@@ -185,7 +185,7 @@ class _Values:
         self._marks_left = MAX_MARKS
 
     def end(self, position: int) -> int | None:
-        """Return where the value at `position`, or the space after it, ends."""
+        """Return where the value at `position` ends, or what stands behind it begins."""
         end = _sound_end(self._sound, position)
         if end is not None and _NEXT.match(self._text, end):
             return end
@@ -218,7 +218,7 @@ class _Values:
 
 
 def _sound_end(text: bytes, position: int) -> int | None:
-    """Return where the text after a JSON value and its space begins; None if there is none."""
+    """Return where what stands behind a JSON value begins; None if there is none."""
     try:
         _RAW.decode(memoryview(text)[position:])
     except msgspec.MsgspecError as error:

@@ -1,4 +1,4 @@
-"""Turns lines into numbered events: what messages and the records of a file have in common.
+"""Lines of any kind into numbered events: what messages and the records of a file have in common.
 
 Law: however the same bytes are cut into chunks, the same events with the same line numbers come
 out.

@@ -1,4 +1,4 @@
-"""One record per line, without messages around them: bytes of a file in, numbered events out.
+"""Records one a line, without messages around them: bytes of a file in, numbered events out.
 
 Law: a record is never parsed here; its text goes on as it came.
 """
@@ -42,7 +42,7 @@ class RecordLines:
         """Return a record that is no JSON.
 
         Raises:
-            InputError: The line is not text.
+            InputError: The line is no text.
         """
         defect = record_defect(text) if error else None
         if defect is None:

@@ -1,4 +1,4 @@
-"""What a task reports to the driver about its partition: only counts, no data."""
+"""What a task tells the driver of its partition: counts alone, and nothing of the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRIVER = -1
 
 @dataclass(slots=True)
 class Arrived(WriterCommitMessage):
-    """One partition is acknowledged, except for the records set aside in the file `letters`."""
+    """One partition is acknowledged, but for the records set aside in the file `letters`."""
 
     partition: int
     attempt: int

@@ -1,4 +1,4 @@
-"""A job on the driver: adds its partitions up, then logs and writes the summary as a run does."""
+"""A job on the driver: what its partitions did together, told and written as a run's is."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Job:
             write_summary(settings.summary_path, summary)
 
     def abort(self, messages: Sequence[Arrived | None]) -> None:
-        """Report which partitions arrived although the write failed.
+        """Tell which partitions arrived all the same.
 
         Raises:
             OutputError: The dead letters that do not count cannot be removed.

@@ -1,4 +1,4 @@
-"""The options of the data source: the target's settings that apply to a task, and a table's own."""
+"""What `.option(...)` can say: settings of the target that make sense in a task, and a table's."""
 
 from __future__ import annotations
 

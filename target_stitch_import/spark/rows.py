@@ -1,4 +1,4 @@
-"""Turns the Arrow rows that Spark gives a task into a table's records."""
+"""Arrow rows as Spark gives them to a task, as the records of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spark types as JSON Schema, as a Singer tap would declare them, and as Arrow types in between.
+"""Spark types as JSON Schema, as a Singer tap would declare them; and as Arrow types on the way.
 
 Law: what a type allows, its JSON Schema allows; so records need no check against it.
 """

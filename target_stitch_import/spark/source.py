@@ -157,7 +157,7 @@ class BatchWriter(DataSourceArrowWriter):
         self._write.commit(messages)
 
     def abort(self, messages: list[WriterCommitMessage | None]) -> None:
-        """Report what arrived although the write failed."""
+        """Tell what arrived all the same."""
         self._write.abort(messages)
 
 
@@ -184,7 +184,7 @@ class StreamWriter(_ARROW_STREAM_WRITER or DataSourceStreamWriter):  # type: ign
         self._write.commit(messages)
 
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002, N803
-        """Report what arrived although the write failed."""
+        """Tell what arrived all the same."""
         self._write.abort(messages)
 
 

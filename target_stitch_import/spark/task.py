@@ -186,7 +186,7 @@ class _Listener:
         arrived.last_sequence = max([*known, first, last])
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Do nothing: a task has no observer."""
+        """Do nothing: nobody watches a task."""
 
     def set_aside(self, records: Iterable[SetAside]) -> None:
         """Count why records were set aside."""

@@ -58,7 +58,7 @@ class _Tool(click.Group):
                 # Who asks for nothing gets to see what there is.
                 click.echo(error.format_message())
                 sys.exit(0)
-            with suppress(OSError):  # the status counts even if nothing reads stderr
+            with suppress(OSError):  # the status counts, also where nobody reads stderr
                 error.show()
             sys.exit(78)
         except click.Abort:

@@ -1,4 +1,4 @@
-"""What the commands share: connections, output and errors.
+"""What the commands share: where they connect to, how they answer, and how errors are told.
 
 A command returns a `Result` and leaves the printing to `answering`: words for people, or with
 `--json` one document for programs.
@@ -46,7 +46,7 @@ class Where:
 
     @property
     def options(self) -> str:
-        """The options again, each after a space, for a suggested command."""
+        """The options again, each after a space, for a command that somebody is told to run."""
         given = [("-c", path) for path in self.config_paths]
         given += [("--region", self.region)] if self.region else []
         given += [("--api-url", self.api_url)] if self.api_url else []
@@ -84,7 +84,7 @@ class Where:
         check_files(*uses)
         config = read_config(self.config_paths, say)
         if self.region:
-            # A URL of the configuration must not override the region given here.
+            # What the region stands for must not be hidden behind a URL of the configuration.
             config = {**config, **dict.fromkeys(_URLS), "region": self.region}
         if self.api_url:
             config["api_url"] = self.api_url
@@ -103,7 +103,7 @@ def check_files(*uses: Use) -> None:
     """Refuse files that a command cannot use, together with where its answer goes.
 
     Raises:
-        ConfigurationError: Two are one file, or one may not be written.
+        ConfigurationError: Two are one file, or one is none that may be written.
     """
     from target_stitch_import.files import Files, output_streams  # noqa: PLC0415
 
@@ -200,7 +200,7 @@ def show(text: str) -> None:
 
 def say(text: str) -> None:
     """Tell a person something on stderr, beside the answer on stdout."""
-    with suppress(OSError):  # the status counts even if nothing reads it
+    with suppress(OSError):  # the status counts, also where nobody reads it
         click.echo(text, err=True)
 
 

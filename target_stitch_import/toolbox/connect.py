@@ -144,7 +144,7 @@ class ConnectApi:
         return self._call("POST", f"/v4/sources/{source_id}/tokens", NewToken)
 
     def revoke_token(self, source_id: int, token_id: int) -> None:
-        """Revoke a token: clients that still use it are refused from now on."""
+        """Revoke a token: whoever still uses it is refused from now on."""
         self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
 
     def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:
@@ -189,7 +189,7 @@ class ConnectApi:
             )
         hint = f" {failure.advice}" if failure.advice else ""
         if method != "GET" and failure.is_ambiguous:
-            # It is unknown, and repeating it could do it twice.
+            # Nobody knows, and doing it once more could do it twice.
             hint = " It may be done all the same: see what is there, before trying again."
         return ServiceUnavailableError(
             f"Stitch Connect at {self._base_url} did not answer: {text}.{hint}"

@@ -337,7 +337,7 @@ def _require_one(where: Where, source_id: int, tokens: list[int]) -> None:
 
 
 def _require_terminal(otherwise: str) -> None:
-    """Check that there is a terminal to ask on. Raises ConfigurationError."""
+    """See that somebody can be asked. Raises ConfigurationError."""
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
 
     if not (sys.stdin and sys.stdin.isatty()):

@@ -46,12 +46,12 @@ class _Answers:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether there is nothing left to ask."""
+        """Whether there is nothing left to ask."""
         return self.region is not None and not self.lacks_token
 
     @property
     def lacks_token(self) -> bool:
-        """Tell whether a token is needed."""
+        """Whether a token is wanted."""
         return self.token is None and (self.region != "local" or self.api_url is not None)
 
     def settings(self) -> Settings:
@@ -156,7 +156,7 @@ def _check_environment_file() -> None:
 
 
 def _present() -> bytes:
-    """Return the content of `.env`."""
+    """Return what `.env` holds."""
     path = Path(_ENVIRONMENT_FILE)
     return path.read_bytes() if path.exists() else b""
 
@@ -197,7 +197,7 @@ def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
 
 
 def _asked(given: _Answers, last_region: str | None) -> _Answers:
-    """Return the answers with what is missing in `given`, asked for on the terminal."""
+    """Return the answers with what is missing in `given`, from whoever sits at the terminal."""
     region, token = given.region, given.token
     if region is None:
         _require_terminal("Give the region as --region.")
@@ -218,7 +218,7 @@ def _require_terminal(instead: str) -> None:
 
 
 def _try(answers: _Answers, *, with_request: bool) -> None:
-    """Check that the answers work.
+    """See that the answers work.
 
     Raises:
         TargetError: They do not.

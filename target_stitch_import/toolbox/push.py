@@ -1,4 +1,4 @@
-"""Sends records to the push and validate endpoints: without a schema, in order, one by one.
+"""Records to the push and validate endpoints: without a schema, in order, a request at a time.
 
 Law: what is refused is told by its line; of a push, nothing behind a refused record is sent.
 """

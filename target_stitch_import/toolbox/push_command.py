@@ -1,4 +1,4 @@
-"""`push` and `validate`: send a file's records to the endpoints that need no schema."""
+"""`push` and `validate`: a file's records to the endpoints that take them without a schema."""
 
 from __future__ import annotations
 

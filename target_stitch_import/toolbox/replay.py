@@ -97,7 +97,7 @@ def replay(
         files: What to send.
         connect: Makes a transport; each of the sender's threads has its own.
         rules: What the user decided.
-        note: Called, from any thread, with what the user should know about problems.
+        note: Told, from any thread, what a person should know about trouble on the way.
 
     Raises:
         TargetError: Something was not taken; the text names the first line that must be sent
@@ -302,7 +302,7 @@ def _words_on(repair: str) -> str:
 
 
 def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
-    """Yield a saved body; an activation in it goes alone, after the messages before it."""
+    """Yield a saved body; an activation in it goes by itself, behind what stands before it."""
     messages = request.messages or []
     try:
         read = [_MESSAGE.decode(each) for each in messages]

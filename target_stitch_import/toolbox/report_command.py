@@ -62,7 +62,7 @@ def _beside(summary: IO[bytes]) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the page; like the summary, readable only by its owner."""
+    """Write the page; like the summary, for nobody but its owner."""
     from target_stitch_import.errors import OutputError  # noqa: PLC0415 - not for --help
     from target_stitch_import.private_files import open_private  # noqa: PLC0415
 

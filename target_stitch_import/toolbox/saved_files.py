@@ -1,4 +1,4 @@
-"""The files of a replay: read one after the other, as often as needed, with one open at a time."""
+"""The files of a replay: read one after the other, as often as need be, and one open at a time."""
 
 from __future__ import annotations
 

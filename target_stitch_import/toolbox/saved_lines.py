@@ -1,4 +1,4 @@
-"""A line of a file to replay: a saved body, a dead letter, or an activation."""
+"""What stands in a line of a file to replay: a saved body, a dead letter, or an activation."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def read_letter(place: Place, text: bytes) -> Letter:
     """Return a line of a dead-letter file.
 
     Raises:
-        InputError: It is not one.
+        InputError: It is none.
     """
     try:
         return _KINDS.get(_KIND.decode(text).action, _KINDS[UPSERT]).decode(text)

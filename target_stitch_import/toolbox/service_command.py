@@ -1,4 +1,4 @@
-"""`status` and `check`: is the service up, and are the credentials right."""
+"""`status` and `check`: is the service well, and are the credentials right."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class _Number(str):
 def to_transit(record: bytes) -> bytes:
     """Return the JSON object `record` as Transit.
 
-    A string is a point in time if it is a date-time with an offset, at any depth in the
+    A string is a point in time where it is a date-time with an offset, wherever it stands in the
     record. It is written in UTC, with up to nine digits of its fraction.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Plots of a run over time, with the times when the service was unavailable shaded.
+"""How a run went over time, as drawings: curves, and behind them when the service was away.
 
 Curves are SVG that stretches; all text is HTML, so that it stays legible on a phone.
 """
@@ -53,7 +53,7 @@ class _Band:
 
 
 def charts(summary: Summary) -> str:
-    """Return a plot of each figure with data, below a key of the shades; empty without any."""
+    """Return a drawing of each thing that happened, below what the shades mean; else nothing."""
     end = max(summary.series.seconds, default=0.0)
     drawn = [chart for chart in _charts(summary) if end > 0 and chart.highest > 0]
     if not drawn:
@@ -130,7 +130,7 @@ def _bands(kind: str, seconds: Sequence[float], lasted: Sequence[float]) -> list
         if after - before <= _LASTING_SHARE * (end - begin):
             continue
         if bands and bands[-1].end == begin:
-            begin = bands.pop().begin  # noqa: PLW2901 - merged with the previous one
+            begin = bands.pop().begin  # noqa: PLW2901 - it is one with the one before
         bands.append(_Band(kind, begin, end))
     return bands
 
@@ -186,7 +186,7 @@ def _curve(chart: _Chart, end: float, top: float) -> str:
 
 
 def _said(chart: _Chart, bands: Sequence[_Band]) -> str:
-    """Return a plot in words, for screen readers."""
+    """Return a drawing in words, for people who do not see it."""
     outages = sum(band.kind == "outage" for band in bands)
     away = f"; the Import API was away {outages} times" if outages > 1 else ""
     away = "; the Import API was away once" if outages == 1 else away

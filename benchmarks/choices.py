@@ -1,8 +1,8 @@
-"""What the main choices save: each beside what one would write first, on the same records.
+"""What the main choices save: each next to the obvious alternative, on the same records.
 
     python benchmarks/choices.py
 
-One process, CPU time per record of about 1 KB, the fastest of several rounds taken in turn: what
+One process, CPU time per record of about 1 KB, the fastest of several alternating rounds: what
 differs is the library or the way of calling it, not the program around it.
 """
 
@@ -27,9 +27,9 @@ from target_stitch_import.schema.record_type import key_type, record_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-RECORDS: Final = 230  # what one read of 256 KiB brings
+RECORDS: Final = 230  # as many as one read of 256 KiB returns
 ROUNDS: Final = 60
-SLOW_SHARE: Final = 10  # the slow ways take one record in so many
+SLOW_SHARE: Final = 10  # the slow ways process one record in so many
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -44,7 +44,7 @@ class _Upsert(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to do a thing to all records, or to every tenth where it is slow."""
+    """One way to process all records, or every tenth if it is slow."""
 
     question: str
     name: str
@@ -53,7 +53,7 @@ class Way:
 
 
 def main() -> None:
-    """Time all ways in turn, and print them by question."""
+    """Time all ways in turn, and print them by topic."""
     ways = [*_passing_through(), *_checking()]
     best = [float("inf")] * len(ways)
     gc.disable()

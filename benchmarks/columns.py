@@ -48,7 +48,7 @@ INPUTS: Final = {
 
 
 def rows(count: int) -> pa.Table:
-    """Return a table as a warehouse has them, the same each time; one text in a hundred quotes."""
+    """Return a typical warehouse table, the same each time; one text in a hundred has quotes."""
     chance = random.Random(1)  # noqa: S311 - data
     start = dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)
 
@@ -80,7 +80,7 @@ def rows(count: int) -> pa.Table:
 
 
 def prepare(count: int) -> None:
-    """Write the rows in each form, and what is piped into the target."""
+    """Write the rows in each form, and the target's input."""
     OUT.mkdir(exist_ok=True)
     parquet, lines = OUT / f"columns-{count}.parquet", OUT / f"columns-{count}.jsonl"
     if not parquet.exists():
@@ -123,7 +123,7 @@ def target(gate: GateProcess, source: Path) -> tuple[float, float, float]:
 
 
 def spark(gate: GateProcess, parquet: Path, tasks: int, repeat: int) -> Iterator[dict[str, Any]]:
-    """Write the Parquet file with so many tasks at once; yield what each write took."""
+    """Write the Parquet file with so many tasks at once; yield each write's time."""
     script = Path(__file__).parent / "columns_spark.py"
     done = subprocess.run(
         [sys.executable, script, gate.url, parquet, str(tasks), str(repeat)],
@@ -142,12 +142,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--prepare", action="store_true", help="write the inputs alone")
+    parser.add_argument("--prepare", action="store_true", help="only write the inputs")
     given = parser.parse_args()
     if given.prepare:
         prepare(given.rows)
         return
-    # In a process of its own: what forks the target is counted as the target's peak.
+    # In a separate process, because the forking process counts towards the target's peak.
     subprocess.run([sys.executable, __file__, "--prepare", f"--rows={given.rows}"], check=True)
     inputs = {name: OUT / file for name, file in INPUTS.items()}
     samples: dict[str, list[tuple[float, float, float]]] = {name: [] for name in inputs}

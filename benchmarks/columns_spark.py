@@ -1,4 +1,4 @@
-"""Writes a Parquet file through Spark some times, and prints what each write took as JSON.
+"""Writes a Parquet file through Spark several times, and prints each write's time as JSON.
 
 Called by `columns.py`: URL of the service, file, tasks at once, repetitions.
 """
@@ -20,7 +20,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Workers:
-    """Watches the Python processes that run tasks: their CPU time and the largest's memory."""
+    """Watches the Python processes that run tasks: their CPU time and the largest one's memory."""
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
@@ -68,7 +68,7 @@ def main() -> None:
     rows = session.read.parquet(path)
     summary = Path("benchmarks/out/columns-spark.json").absolute()
     options = {"table": "t", "key_names": "int_0", "api_url": url, "summary_path": str(summary)}
-    # The first one starts what the others find running.
+    # The first write also starts Spark's workers.
     rows.limit(1000).write.format("stitch-import").options(**options).mode("append").save()
     for _ in range(int(repeat)):
         workers = Workers()

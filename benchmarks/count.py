@@ -1,14 +1,14 @@
-"""Instructions per record, counted by valgrind: a figure that a busy machine does not move.
+"""Instructions per record, counted by valgrind: a figure that other load does not change.
 
     python benchmarks/count.py            compare with limits.json
-    python benchmarks/count.py --write    renew limits.json from what is counted
-    python benchmarks/count.py --twice    count everything twice, and show how far two runs differ
+    python benchmarks/count.py --write    renew limits.json from the counts
+    python benchmarks/count.py --twice    count everything twice, and show how much two runs differ
 
-What one more record costs: the difference of two whole processes that read inputs of two sizes and
+The cost of one more record: the difference of two whole processes that read inputs of two sizes and
 send nothing (`--dry-run`), divided by the difference of their records. The limits are multiples of
 the bare loop (`ceiling.py`), counted in the same way, so that they hold on other processors too.
 
-Exit status: 0 within the limits, 1 a limit is exceeded, 2 nothing could be said.
+Exit status: 0 within the limits, 1 a limit is exceeded, 2 it could not be determined.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ SIZES: Final = {
     "postgres": (1_000, 5_000),
     "documents": (1_000, 5_000),
 }
-# Unchecked, what is in a record makes no difference.
+# Without validation, a record's contents make no difference.
 UNCHECKED_TOO: Final = ("wide", "narrow", "many")
 # A thousand streams would take minutes to set up.
 MANY_STREAMS: Final = 100
 
 
 class UnknownError(Exception):
-    """Nothing can be said, and why."""
+    """The counts could not be determined; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--workload", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--write", action="store_true", help="renew limits.json")
-    parser.add_argument("--twice", action="store_true", help="show how far two runs differ")
+    parser.add_argument("--twice", action="store_true", help="show by how much two runs differ")
     return parser.parse_args()
 
 
@@ -161,7 +161,7 @@ def _count(names: list[str]) -> dict[tuple[str, str], float]:
     for small, large in pairs:
         input_file(small.workload, small.records)
         input_file(large.workload, large.records)
-    # Counts do not depend on what else runs, so every core may take its share.
+    # Counts do not depend on other load, so all cores are used.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         counted = list(pool.map(_instructions, [job for pair in pairs for job in pair]))
     return {
@@ -182,7 +182,7 @@ def _workload(name: str) -> Workload:
 
 
 def _instructions(job: Job) -> int:
-    """Run one process under valgrind to its end, make sure that it did its work, and count."""
+    """Run one process under valgrind to its end, check that it did its work, and count."""
     with tempfile.TemporaryDirectory(prefix="count-") as folder:
         config, summary = Path(folder, "config.json"), Path(folder, "summary.json")
         settings: dict[str, Any] = job.peer.config("http://127.0.0.1:9")
@@ -196,7 +196,7 @@ def _instructions(job: Job) -> int:
                 text=True,
                 timeout=TIMEOUT_SECONDS,
                 check=False,
-                # Hashes decide about the steps of every dictionary.
+                # Random hashes would change the work of every dictionary.
                 env={**os.environ, "PYTHONHASHSEED": "0"},
             )
         found = _COUNTED.search(done.stderr)

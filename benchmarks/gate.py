@@ -1,6 +1,6 @@
 """A discarding Import API in its own process: it reads each request, answers 201, keeps nothing.
 
-As cheap as can be, so that it measures the target and not itself: one thread a connection, and the
+As cheap as possible, to measure the target and not itself: one thread per connection, and the
 kernel drops the body bytes without copying them (`MSG_TRUNC`). Counting messages (`--count`) or
 keeping bodies with their arrival times (`--keep`) costs time and is for checks, not for timed runs.
 
@@ -24,8 +24,8 @@ CHUNK_BYTES: Final = 1 << 20
 HEAD_LIMIT_BYTES: Final = 1 << 16
 # `MSG_TRUNC` on a TCP socket discards what it receives; elsewhere the bytes are read and dropped.
 DISCARD: Final = socket.MSG_TRUNC if sys.platform == "linux" else 0
-# Every message has exactly one of these, and the workloads have no such field of their own.
-# Writers differ in the blank after the colon, so the count goes by the name alone.
+# Every message has exactly one of these, and no workload has such a field.
+# Programs differ in the space after the colon, so only the name is counted.
 MARK: Final = b'"sequence":'
 ACCEPTED: Final = b'{"status":"OK","message":"Batch Accepted!"}'
 
@@ -45,7 +45,7 @@ class Stats:
 
 @dataclass(slots=True)
 class Gate:
-    """The shared part of all connections."""
+    """The state that all connections share."""
 
     latency_seconds: float = 0.0
     count: bool = False
@@ -120,7 +120,7 @@ class Connection:
         finally:
             with gate.lock:
                 gate.stats.in_flight -= 1
-        # Before the answer, so that whoever has the answer finds the request counted.
+        # Before the answer, so that a client with the answer finds its request counted.
         with gate.lock:
             gate.stats.requests += 1
             gate.stats.body_bytes += size

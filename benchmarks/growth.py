@@ -1,12 +1,12 @@
 """How cost grows: with records, streams, columns, the size of a record, and requests in flight.
 
     python benchmarks/growth.py                        every dimension, up to four minutes each
-    python benchmarks/growth.py --quick streams        an impression of one
-    python benchmarks/growth.py --plot                 draw again what was measured last
+    python benchmarks/growth.py --quick streams        rough figures for one
+    python benchmarks/growth.py --plot                 draw the last measurements again
 
 Writes `out/growth-DIMENSION.json` with every sample, and `docs/img/growth-DIMENSION.svg`. Whole
-processes, start and end included; where cost per record is shown, what a run with a single record
-takes is subtracted. Each point is the fastest of its repetitions: growth is what counts here, and
+processes, start and end included; for cost per record, the time of a run with a single record
+is subtracted. Each point is the fastest of its repetitions: only growth counts here, and
 other programs can only slow a run down.
 """
 
@@ -44,7 +44,7 @@ PAYLOAD_BYTES: Final = 120_000_000
 class Point:
     """One place on the x axis: what to read, and what that changes in a program's configuration.
 
-    `arguments` and `settings` are for target-stitch and for us, who name the same things
+    `arguments` are for target-stitch, `settings` for our target: they name the same things
     differently.
     """
 
@@ -67,7 +67,7 @@ class Dimension:
     latency_seconds: float = 0.0
 
 
-def _records(quick: bool) -> list[Point]:  # noqa: FBT001 - the only question there is
+def _records(quick: bool) -> list[Point]:  # noqa: FBT001 - the only argument
     sizes = (10_000, 30_000, 100_000, 300_000, 1_000_000)
     return [Point(size, WORKLOADS["narrow"], size) for size in sizes[: 3 if quick else 5]]
 
@@ -93,7 +93,7 @@ def _columns(quick: bool) -> list[Point]:  # noqa: FBT001
 
 
 def _sizes(quick: bool) -> list[Point]:  # noqa: FBT001
-    # Three columns of which one is text take some hundred bytes beside it.
+    # Three columns, one of them text, have about a hundred bytes besides the text.
     return [
         Point(size, Workload("sizes", "", 3, max(10, size - 90)), _fit(size, quick=quick))
         for size in (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -116,7 +116,7 @@ def _in_flight(quick: bool) -> list[Point]:  # noqa: FBT001
 
 
 def _fit(record_bytes: int, *, quick: bool) -> int:
-    """Return how many records of a size make an input of about the same size every time."""
+    """Return how many records of a size make an input of a constant size."""
     return max(20, min(200_000, PAYLOAD_BYTES // (4 if quick else 1) // record_bytes))
 
 
@@ -144,9 +144,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dimensions", nargs="*", metavar="DIMENSION", help=", ".join(DIMENSIONS))
-    parser.add_argument("--quick", action="store_true", help="fewer records, once: an impression")
+    parser.add_argument("--quick", action="store_true", help="fewer records, once: rough figures")
     parser.add_argument("--repeat", type=int, default=0, help="default 3; quick 1")
-    parser.add_argument("--plot", action="store_true", help="draw what was measured before")
+    parser.add_argument("--plot", action="store_true", help="draw earlier measurements")
     arguments = parser.parse_args()
     if unknown := set(arguments.dimensions) - DIMENSIONS.keys():
         parser.error(f"{', '.join(sorted(unknown))}: choose from {', '.join(DIMENSIONS)}")
@@ -169,7 +169,7 @@ def _measure(dimension: Dimension, *, quick: bool, repeat: int) -> list[dict[str
         peers.install(peer)
     with GateProcess(latency_seconds=dimension.latency_seconds, count=True) as gate:
         for point in dimension.points(quick):
-            # One stream, so that what further streams cost is not taken away with the start.
+            # One stream, so that the cost of further streams is not subtracted with the start.
             lone = Point(1, replace(point.workload, streams=1), 1)
             samples: dict[str, list[tuple[Sample, Sample]]] = {peer.name: [] for peer in TARGETS}
             for _ in range(repeat):
@@ -219,7 +219,7 @@ def _row(name: str, point: Point, pairs: list[tuple[Sample, Sample]]) -> dict[st
 
 
 def _plain(sample: Sample) -> dict[str, Any]:
-    """Return all but the last state, which is long where there are many streams."""
+    """Return everything but the last state, which is long if there are many streams."""
     return {name: value for name, value in asdict(sample).items() if name != "last_line"}
 
 
@@ -261,14 +261,14 @@ def _show(dimension: Dimension, rows: list[dict[str, Any]]) -> None:
 
 def _lines(rows: list[dict[str, Any]], key: str) -> list[Line]:
     return [
-        # Where a run was no longer than its start, there is nothing to tell, and no logarithm.
+        # A run that took no longer than its start has no cost, and no logarithm.
         Line(name, [(row["x"], row[key]) for row in rows if row["target"] == name and row[key] > 0])
         for name in dict.fromkeys(row["target"] for row in rows)
     ]
 
 
 def _ideal(dimension: Dimension, rows: list[dict[str, Any]]) -> Line:
-    """Return the latencies of our requests, as many at once as allowed."""
+    """Return the latencies of our target's requests, as many at once as allowed."""
     return Line(
         "ideal: nothing but the latencies",
         [

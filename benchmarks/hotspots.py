@@ -2,9 +2,9 @@
 
     python benchmarks/hotspots.py import wide
 
-Samples with py-spy (installed under `.tools/` when missing), threads that wait left out. Own:
+Samples with py-spy (installed under `.tools/` if missing), without waiting threads. Own:
 samples that ended in the function, or in C code it called; below: samples that had it anywhere on
-the stack. With `--native` C functions have rows of their own, but waiting counts as well.
+the stack. With `--native`, C functions have their own rows, but waiting counts as well.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def main() -> None:
     )
     parser.add_argument("target", choices=peers.PEERS)
     parser.add_argument("workload", choices=WORKLOADS)
-    parser.add_argument("--records", type=int, default=0, help="default: fit for the target")
-    parser.add_argument("--native", action="store_true", help="tell C functions apart")
+    parser.add_argument("--records", type=int, default=0, help="default: depends on the target")
+    parser.add_argument("--native", action="store_true", help="show C functions separately")
     arguments = parser.parse_args()
     peer, workload = peers.PEERS[arguments.target], WORKLOADS[arguments.workload]
     share = peer.share_of_many if workload.streams > 1 else peer.share

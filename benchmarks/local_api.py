@@ -1,8 +1,8 @@
 """How fast the local Import API checks and loads: `python benchmarks/local_api.py [WORD...]`.
 
 Prints CPU time, the best of several runs; words choose among the workloads. `--against TREE`
-measures the code of another working tree in turns with this one's, and says how many times longer
-that takes.
+measures the code of another working tree alternating with this one's, and prints how many times
+longer that takes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROUNDS = 4
 
 
 def batch(table: str, properties: dict[str, Any], rows: list[str], first_sequence: int) -> bytes:
-    """Return a batch body of records that are JSON text already."""
+    """Return a batch body of records that are already JSON text."""
     messages = ",".join(
         f'{{"action":"upsert","sequence":{first_sequence + at},"data":{row}}}'
         for at, row in enumerate(rows)
@@ -114,7 +114,7 @@ WORKLOADS: dict[str, Callable[[int], bytes]] = {
 def seconds(body: Callable[[int], bytes], rounds: int) -> tuple[float, float]:
     """Return the CPU seconds of a first request, and the least of those that update all its rows.
 
-    Client and server are this process; what the client needs is little.
+    Client and server are this process; the client needs little.
     """
     took = []
     with (
@@ -134,7 +134,7 @@ def seconds(body: Callable[[int], bytes], rounds: int) -> tuple[float, float]:
 
 
 def there(tree: Path, name: str, rounds: int) -> tuple[float, float]:
-    """Return the same of the code in another working tree, measured in a process of its own."""
+    """Return the same for the code in another working tree, measured in a separate process."""
     done = subprocess.run(
         [sys.executable, __file__, "--rounds", str(rounds), "--bare", name],
         env={**os.environ, "PYTHONPATH": str(tree)},
@@ -149,11 +149,11 @@ def there(tree: Path, name: str, rounds: int) -> tuple[float, float]:
 def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*", help="workloads whose name holds one of these")
+    parser.add_argument("words", nargs="*", help="workloads whose name has one of these")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--repeats", type=int, default=3, help="the best of so many (3)")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions; the best counts (3)")
     parser.add_argument("--against", type=Path, help="a working tree to compare with")
-    parser.add_argument("--bare", metavar="NAME", help="one workload's two numbers alone")
+    parser.add_argument("--bare", metavar="NAME", help="print only one workload's two numbers")
     given = parser.parse_args()
     if given.bare:
         print(*seconds(WORKLOADS[given.bare], given.rounds))
@@ -165,7 +165,7 @@ def main() -> None:
             continue
         trees = [here, *([given.against] if given.against else [])]
         best = [(math.inf, math.inf)] * len(trees)
-        for _ in range(given.repeats):  # by turns, as others use the cores too
+        for _ in range(given.repeats):  # alternating, because other programs use the cores too
             for at, tree in enumerate(trees):
                 found = there(tree, name, given.rounds)
                 best[at] = (min(best[at][0], found[0]), min(best[at][1], found[1]))

@@ -32,7 +32,7 @@ PROC_STAT: Final = Path("/proc/stat")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run took. `elsewhere` is the share of all cores that other programs used."""
+    """The cost of one run. `elsewhere` is the share of all cores that other programs used."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -53,12 +53,12 @@ class Sample:
 
 
 class GateProcess:
-    """The gate as a process of its own, in a `with` statement."""
+    """The gate as a process, in a `with` statement."""
 
     def __init__(
         self, *, latency_seconds: float = 0.0, count: bool = False, keep: bool = False
     ) -> None:
-        """Choose what the gate does; it starts on entering."""
+        """Choose the gate's options; it starts on entering."""
         self._command = [
             sys.executable,
             str(HERE / "gate.py"),
@@ -90,7 +90,7 @@ class GateProcess:
 
     @property
     def cpu_seconds(self) -> float:
-        """Return the CPU seconds it has used, where the system tells."""
+        """Return the CPU seconds it has used, if the system reports them."""
         if self._process is None or not PROC_STAT.exists():
             return 0.0
         text = Path(f"/proc/{self._process.pid}/stat").read_text()
@@ -140,7 +140,7 @@ def run_configured(
     source: Path | Callable[[BinaryIO], None],
     gate: GateProcess,
 ) -> Sample:
-    """Run the peer with a configuration and further arguments of one's own."""
+    """Run the peer with the given configuration and further arguments."""
     gate.reset()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         config_path = Path(folder, "config.json")
@@ -193,7 +193,7 @@ def _feed(process: subprocess.Popen[bytes], source: Callable[[BinaryIO], None]) 
 
 
 def _busy_seconds() -> float:
-    """Return the CPU seconds of the whole machine since it started, where the system tells."""
+    """Return the CPU seconds of the whole machine since boot, if the system reports them."""
     if not PROC_STAT.exists():
         return 0.0
     user, nice, system, _idle, _wait, irq, softirq, steal = map(
@@ -203,7 +203,7 @@ def _busy_seconds() -> float:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line of a file, read from its end: reading all would make us large."""
+    """Return the last line of a file, read from its end to save memory."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - LAST_LINE_BYTES))
@@ -211,7 +211,7 @@ def last_line(path: Path) -> str:
 
 
 def _peak_rss_bytes(usage: resource.struct_rusage) -> int:
-    """Return a child's peak memory, which it inherits from us until it outgrows us."""
+    """Return a child's peak memory; below our own it cannot be measured."""
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if usage.ru_maxrss <= ours:
         raise RuntimeError(

@@ -25,8 +25,8 @@ class Peer:
     """One program under test.
 
     `share` and `share_of_many` are the part of a workload's records that is enough to measure it:
-    slow programs get fewer. `delay_arguments` and `delay_setting` say how it is told the longest
-    time a record may wait; a peer without either cannot be told.
+    slow programs get fewer. `delay_arguments` and `delay_setting` set the longest
+    time a record may wait; a peer without either has no such option.
     """
 
     name: str
@@ -115,7 +115,7 @@ PEERS: Final = {
 
 
 def install(peer: Peer) -> None:
-    """Install target-stitch in the environment that tests have it in, where it is missing."""
+    """Install target-stitch in the tests' environment for it, if it is missing."""
     if peer is TARGET_STITCH_PEER and not Path(peer.command[0]).exists():
         print(f"installing {TARGET_STITCH} under {CLIENTS.relative_to(ROOT)}", flush=True)
         stamp = str((CLIENTS / ".ready").relative_to(ROOT))

@@ -1,7 +1,7 @@
 """Line plots as SVG text: axes, units and a legend, readable on light and on dark pages.
 
 A figure is a row of panels with one logarithmic x axis each. Colours follow the reader's own
-`prefers-color-scheme`; lines also differ by their markers, for who sees no colours.
+`prefers-color-scheme`; lines also differ by their markers, for readers who do not see colours.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One pair of axes. Where y is not logarithmic it begins at zero."""
+    """One pair of axes. A y axis that is not logarithmic begins at zero."""
 
     y_label: str
     lines: list[Line]

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 _EPOCH: Final = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
-# Long enough that no compression of repeats, in a cache or a parser, flatters anybody.
+# Long enough that no cache or parser profits from repeats.
 _WORDS: Final = (
     "amber basin cedar delta ember fjord grove haven inlet jetty knoll ledge marsh north ocean "
     "prairie quarry ridge slope tundra upland valley willow zenith anchor bridge copper dynamo "
@@ -69,7 +69,7 @@ def plain_schema(columns: int) -> Json:
 
 
 def constrained_schema(columns: int) -> Json:
-    """Return a schema of the same records that says more than types can: it needs a validator."""
+    """Return a schema of the same records with rules beyond types: it needs a validator."""
     schema = plain_schema(columns)
     for name, column in schema["properties"].items():
         kind = name.rpartition("_")[0]

@@ -59,7 +59,7 @@ def main() -> None:
     chosen = [peers.PEERS[name] for name in arguments.targets]
     size = QUICK_SIZE if arguments.quick else 1.0
     repeat = arguments.repeat or (2 if arguments.quick else 5)
-    # Leave no gate and no target behind, however this ends.
+    # Stop gate and target, however this ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for peer in chosen:
         peers.install(peer)
@@ -73,7 +73,7 @@ def main() -> None:
         note = f"{repeat} repetitions{_elsewhere(series)}"
         _show(results, title, throughput.table(series), note)
         results["throughput"][name] = [_plain(one) for one in series]
-    # The ceiling is no target: it keeps no promise that these could compare.
+    # The ceiling is not a target: it has none of the behaviour that these compare.
     targets = [peer for peer in chosen if peer is not peers.CEILING]
     for name, title in BEHAVIOUR.items():
         if name not in arguments.workload:
@@ -131,7 +131,7 @@ def _arguments() -> argparse.Namespace:
         help=f"of {', '.join(peers.PEERS)}; default: all",
     )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions (default 5; quick 2)")
-    parser.add_argument("--quick", action="store_true", help="fewer records: an impression only")
+    parser.add_argument("--quick", action="store_true", help="fewer records: rough figures only")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where every sample is written")
     return parser.parse_args()
 
@@ -145,7 +145,7 @@ def _show(results: dict[str, Any], title: str, text: str, note: str = "") -> Non
 
 
 def _elsewhere(series: list[Series]) -> str:
-    """Say how busy the machine was with other things, for who reads wall times."""
+    """Print how busy the machine was with other programs, to judge wall times."""
     shares = [sample.elsewhere for one in series for sample in [*one.small, *one.large]]
     if not shares:
         return ""

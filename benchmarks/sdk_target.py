@@ -47,7 +47,7 @@ class ImportSink(BatchSink):
 
 
 class ImportTarget(Target):
-    """The target around the sink."""
+    """The target with this sink."""
 
     name = "target-sdk-plain"
     default_sink_class = ImportSink

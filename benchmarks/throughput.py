@@ -1,8 +1,8 @@
 """Marginal cost per record: what one more record costs once a process runs.
 
-(t_large - t_small) / (n_large - n_small) over whole processes, so that start and end fall out.
+(t_large - t_small) / (n_large - n_small) over whole processes, so that start and end cancel out.
 The two sizes of all peers are run in turn, again and again, so that a busy minute of the machine
-hits everybody. A number counts only if every record of both sizes reached the gate.
+affects all. A number counts only if every record of both sizes reached the gate.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _series(peer: Peer, workload: Workload, size: float) -> Series:
 
 
 def _undelivered(peer: Peer, sample: Sample, records: int, path: Path) -> str:
-    """Say what is missing after a counted run, or nothing."""
+    """Return what is missing after a counted run, or nothing."""
     if sample.exit_status:
         return f"exit {sample.exit_status}: {sample.complaint}"
     if sample.messages != records:
@@ -184,7 +184,7 @@ def _measured(series: list[Series], peer: Peer) -> Series | None:
 
 
 def _ratios(reference: Series | None, one: Series, *, digits: int) -> tuple[str, str]:
-    """Compare repetition by repetition, since the machine's own speed drifts between them."""
+    """Compare within each repetition, because the machine's speed drifts between them."""
     if reference is None:
         return "", ""
     wall = _each(reference.marginal_seconds, one.marginal_seconds)
@@ -203,7 +203,7 @@ def _each(reference: list[float], own: list[float]) -> list[float]:
 def markdown(head: list[str], rows: list[list[str]]) -> str:
     """Lay out a Markdown table whose columns line up as plain text too."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    # A long complaint must not stretch the column for everybody.
+    # A long message must not widen the column for all rows.
     widths = [min(width, 24) for width in widths]
     lines = []
     for row in (head, ["-" * width for width in widths], *rows):

@@ -64,7 +64,7 @@ class Workload:
         return self.kind == "sql"
 
     def stream_name(self, number: int) -> str:
-        """Give the name of the stream with that number."""
+        """Return the name of the stream with that number."""
         return self.name if self.streams == 1 else f"{self.name}_{number:04d}"
 
 
@@ -138,7 +138,7 @@ WORKLOADS: Final = {
 
 
 def input_file(workload: Workload, records: int) -> Path:
-    """Return the file holding the first `records` records of the workload, written when missing."""
+    """Return the file with the first `records` records of the workload; write it if missing."""
     shape = (
         f"c{workload.columns}-t{workload.text_bytes}-s{workload.streams}-e{workload.states_every}"
     )

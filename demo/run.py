@@ -1,6 +1,6 @@
 """The demo: New York's flights of 2013 from a real tap, through the target, into DuckDB.
 
-All that it makes lies in `.demo/` of the working directory: delete that to begin anew.
+All its files are in `.demo/` of the working directory: delete that to start from scratch.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ MOST_DELAYED = """
 
 
 class DemoError(Exception):
-    """Something the demo stands on did not work; its text says what, and where to look."""
+    """A part of the demo failed; the text says which, and where to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,8 @@ def rows_of_each(files: Contents, limit: int) -> int:
 def prepare(files: Contents, last_month: int) -> dict[str, int]:
     """Lay out the CSV files for the tap; return how many rows each table will have.
 
-    The tap's bookmark is a file's time of change, so each file gets a time of its own that no
-    second run of the demo changes: a month is closed when the next opens.
+    The tap's bookmark is a file's modification time, so each file gets its own time, which no
+    second run of the demo changes: a month ends when the next begins.
     """
     rows: dict[str, int] = {}
     for name, lines in files.items():
@@ -139,9 +139,9 @@ def count(files: Contents) -> int:
 
 
 def forget_another_limit(limit: int | None) -> None:
-    """Begin anew where the last run had other rows: the tap takes a file for what it was then."""
+    """Start from scratch if the last run had other rows: the tap would not read a file again."""
     if DATABASE.exists() and (LIMITED.read_text() if LIMITED.exists() else "None") != f"{limit}":
-        say(f"  The last run had another LIMIT: {DATABASE} is made anew.")
+        say(f"  The last run had another LIMIT: {DATABASE} is deleted first.")
         DATABASE.unlink()
     WORK.mkdir(exist_ok=True)
     LIMITED.write_text(f"{limit}")
@@ -153,7 +153,7 @@ def forget_another_limit(limit: int | None) -> None:
 def last_state() -> str | None:
     """Return the last state of all runs, and put it where the tap reads it.
 
-    A killed run may have left half a line, or no line: then the one before it counts.
+    A killed run may have left half a line, or no line: then the previous state counts.
     """
     lines = STATES.read_text(encoding="utf-8").split("\n")[:-1] if STATES.exists() else []
     if lines:
@@ -162,7 +162,7 @@ def last_state() -> str | None:
 
 
 def run_pipe(expected: int | None) -> Delivered:
-    """Run tap and target as a shell would, show how they get on, and save the states.
+    """Run tap and target as a shell would, show their progress, and save the states.
 
     Raises:
         DemoError: One of them failed.
@@ -182,7 +182,7 @@ def run_pipe(expected: int | None) -> Delivered:
         )
         assert upstream.stdout is not None  # noqa: S101 - for the type checker: both are pipes
         assert downstream.stderr is not None  # noqa: S101
-        upstream.stdout.close()  # so that the tap hears it if the target ends
+        upstream.stdout.close()  # so that the tap notices if the target ends
         progress = Progress(expected, started)
         watcher = threading.Thread(target=progress.watch, args=(downstream.stderr,))
         watcher.start()
@@ -204,7 +204,7 @@ def run_pipe(expected: int | None) -> Delivered:
 
 
 def _shell(command: Sequence[str]) -> str:
-    """Return a command as one would type it, with paths from here."""
+    """Return a command as a user would type it, with relative paths."""
     here = f"{Path.cwd()}{os.sep}"
     return shlex.join(each.removeprefix(here) for each in command)
 
@@ -214,7 +214,7 @@ def _tail(log: Path) -> str:
 
 
 class Progress:
-    """Follows the target's log, and shows what was acknowledged until now."""
+    """Follows the target's log, and shows how much is acknowledged."""
 
     def __init__(self, expected: int | None, started: float) -> None:
         self._expected = expected
@@ -247,16 +247,16 @@ class Progress:
             say(f"  {done:.0%}: {text}")
 
 
-# What one reads
+# The output
 
 
 def say(text: str = "") -> None:
-    """Show a line at once, also where stdout is a pipe."""
+    """Print a line at once, even if stdout is a pipe."""
     print(text, flush=True)
 
 
 def headline(text: str) -> None:
-    """Show what comes next."""
+    """Print a headline."""
     say()
     say(f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text)
 
@@ -281,7 +281,7 @@ def show_tables(expected: dict[str, int]) -> None:
     """Show what was loaded.
 
     Raises:
-        DemoError: A table has not the rows that its files have.
+        DemoError: A table does not have the rows of its files.
     """
     tap = json.loads(TAP_CONFIG.read_text(encoding="utf-8"))
     keys = {file["table_name"]: ", ".join(file["primary_keys"]) for file in tap["files"]}
@@ -299,14 +299,14 @@ def show_tables(expected: dict[str, int]) -> None:
             if loaded != rows:
                 raise DemoError(
                     f"Table {name} has {loaded:,} rows; its files have {rows:,}. "
-                    f"Delete {WORK} to begin anew."
+                    f"Delete {WORK} to start from scratch."
                 )
         headline("Which airlines kept New York waiting?")
         show_rows(database.execute(MOST_DELAYED))
 
 
 def show_rows(result: duckdb.DuckDBPyConnection) -> None:
-    """Show rows below their columns' names and types, as many columns as fit."""
+    """Print rows below their columns' names and types, as many columns as fit."""
     rows = result.fetchall()
     shown = [""] * (len(rows) + 2)
     for (name, kind, *_), *values in zip(result.description or (), *rows, strict=True):
@@ -328,7 +328,7 @@ def show_rows(result: duckdb.DuckDBPyConnection) -> None:
 
 
 def demo(limit: int | None) -> None:
-    """Run the demo: a first load, a month that comes later, and what then is in the tables."""
+    """Run the demo: a first load, another month, and then what is in the tables."""
     files = read(package_data())
     headline("New York's flights of 2013, from a tap to DuckDB")
     forget_another_limit(limit)
@@ -341,7 +341,7 @@ def demo(limit: int | None) -> None:
         )
     if not DATABASE.exists():
         for path in (STATES, STATE):
-            path.unlink(missing_ok=True)  # a state without what it tells of would skip everything
+            path.unlink(missing_ok=True)  # a state without its data would skip everything
     resumed = last_state() is not None
     if not resumed:
         DECEMBER.unlink(missing_ok=True)
@@ -350,12 +350,12 @@ def demo(limit: int | None) -> None:
         paths = DATA / name / "*.csv" if name == "flights" else DATA / f"{name}.csv"
         say(f"  {name:<9}{number:>8,} rows in {paths}")
     if resumed:
-        headline("Another run: the tap goes on from the last state")
+        headline("Another run: the tap resumes from the last state")
         show_delivered(run_pipe(None))
     else:
         headline("First run: all tables, and flights from January to November")
         show_delivered(run_pipe(sum(rows.values())))
-        headline("December arrives, and the tap goes on from the last state")
+        headline("December arrives, and the tap resumes from the last state")
         before = rows["flights"]
         rows = prepare(files, 12)
         show_delivered(run_pipe(rows["flights"] - before))
@@ -367,11 +367,11 @@ def demo(limit: int | None) -> None:
     say(f"  {again}")
     say("      runs again, and finds nothing new")
     say(f"  {programs}/stitch-import serve --database {DATABASE}")
-    say("      shows the tables on a page, and takes what you send")
+    say("      shows the tables on a web page, and accepts what you send")
     say(f"  {programs}/stitch-import init")
-    say("      asks for region and token of a real account, and tries them")
+    say("      asks for region and token of a real account, and tests them")
     say(f"  rm -r {WORK}")
-    say("      forgets everything")
+    say("      deletes the data of the demo")
 
 
 def main() -> int:
@@ -385,7 +385,7 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Run it again: it goes on from the last state.", file=sys.stderr)
+        print("\nInterrupted. Run it again: it resumes from the last state.", file=sys.stderr)
         return 130
     return 0
 

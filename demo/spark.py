@@ -1,6 +1,6 @@
 """The demo of Spark: a folder of Parquet files through the local Import API into DuckDB.
 
-All that it makes lies in `.demo/` of the working directory.
+All its files are in `.demo/` of the working directory.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def _with_descriptors(settings: Settings) -> Settings:
     if most == wanted:
         return settings
     _LOGGER.warning(
-        "Only %d of %d requests are sent at once, as the process may not have more files open. "
+        "Only %d of %d requests are sent at once, because the process may not open more files. "
         "Raise the limit, as with `ulimit -n 1024`, or lower `max_in_flight_requests`.",
         most,
         wanted,

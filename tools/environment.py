@@ -3,8 +3,8 @@
     python3 -m tools.environment FOLDER ARGUMENTS…    installs, and writes FOLDER/.ready
     python3 -m tools.environment uv                   fetches `uv` where it is not on PATH
 
-It runs before anything is installed, so it needs nothing but Python. Several run at once: each says
-what it does in whole lines, and shows what `uv` and `pip` say only when they fail.
+It runs before anything is installed, so it needs nothing but Python. Several run at once: each
+prints whole lines, and the output of `uv` and `pip` only if they fail.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NO_DEPENDENCIES = (
 
 
 def say(text: str) -> None:
-    """Show a line at once, whole, whatever else is written to the terminal."""
+    """Print a whole line at once, between other output to the terminal."""
     sys.stdout.write(f"  {text}\n")
     sys.stdout.flush()
 
@@ -37,7 +37,7 @@ def find_uv() -> str | None:
 
 
 def fetch_uv() -> None:
-    """Fetch `uv` with `pip`, unless there is one. Without it, `pip` installs all else, too."""
+    """Fetch `uv` with `pip`, unless there is one. If that fails, `pip` installs everything."""
     if find_uv():
         return
     say("uv: is not on PATH, fetched with pip …")
@@ -47,7 +47,7 @@ def fetch_uv() -> None:
 
 
 def install(folder: Path, arguments: list[str]) -> str:
-    """Make the environment anew; return what went wrong, or nothing."""
+    """Create the environment from scratch; return what went wrong, or nothing."""
     started = time.monotonic()
     say(f"{folder}: installing …")
     failure = "There is no uv."
@@ -61,7 +61,7 @@ def install(folder: Path, arguments: list[str]) -> str:
             folder,
         )
         if failure:
-            # It does not read pip's configuration, which may name the only index within reach.
+            # uv does not read pip's configuration, which may name the only reachable index.
             say(f"{folder}: uv failed, trying pip …")
     if failure:
         pipped = [*pip(folder), "--use-pep517", NO_DEPENDENCIES, *arguments]
@@ -83,7 +83,7 @@ def make_with_pip(folder: Path) -> list[list[str]]:
 
 
 def pip(folder: Path) -> list[str]:
-    """Return the beginning of a command that installs with the environment's own `pip`."""
+    """Return the start of a command that installs with the environment's own `pip`."""
     quietly = ["--quiet", "--disable-pip-version-check", "--no-input"]
     return [str(python(folder)), "-m", "pip", "install", *quietly]
 

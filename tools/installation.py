@@ -1,7 +1,7 @@
-"""Writes how the target is installed into all pages: `python -m tools.installation`.
+"""Writes into all pages how to install the target: `python -m tools.installation`.
 
-Before the first release no index has it: it is installed from a clone, or from a wheel. On release,
-set RELEASED, run this, and take the README's paragraph on clones out.
+Before the first release no index has it: users install a clone or a wheel. On release,
+set RELEASED, run this, and remove the README's paragraph on clones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INSTALLED = re.compile(rf"(\binstall (?:-\S+ )*['\"]?)(?:\./)?{NAME}\b")
 
 
 def current(text: str) -> str:
-    """Return a page's text as it is to be."""
+    """Return a page's text as it should be."""
     return INSTALLED.sub(rf"\g<1>{REQUIREMENT}", text)
 
 

@@ -1,6 +1,6 @@
 """Writes the tables of modules in docs/architecture.md: `python -m tools.module_tables`.
 
-A module's row is the first sentence of its docstring, so that the page says what the code says.
+A module's row is the first sentence of its docstring, so that page and code agree.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _BLOCK = re.compile(r"(<!-- modules: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def current() -> str:
-    """Return the page with its tables as they are to be."""
+    """Return the page with its tables as they should be."""
     return _BLOCK.sub(lambda block: block[1] + _table(block[2]) + block[3], PAGE.read_text())
 
 
 def folders() -> set[str]:
-    """Return each folder that holds modules, relative to the package; `.` for its top level."""
+    """Return each folder that has modules, relative to the package; `.` for its top level."""
     return {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
 
 

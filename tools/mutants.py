@@ -1,6 +1,6 @@
-"""Breaks each law by hand, in a copy of the package, and shows that the tests notice.
+"""Breaks each guarantee in a copy of the package, and checks that a test fails.
 
-`make mutants`, or `python -m tools.mutants [WORD...]` for those whose name holds one of the words.
+`make mutants`, or `python -m tools.mutants [WORD...]` for those whose name has one of the words.
 Each mutation replaces a text that must be there exactly once; a test run that fails kills it.
 """
 
@@ -75,7 +75,7 @@ BATCH_FILES = (
 
 @dataclass(frozen=True)
 class Mutation:
-    """One way to break a law; `tests` must notice."""
+    """One way to break a guarantee; one of `tests` must fail."""
 
     name: str
     module: str
@@ -794,7 +794,7 @@ MUTATIONS = [
 
 
 def main(words: list[str]) -> int:
-    """Try the mutations whose name holds one of `words`, or all; return 1 if one survives."""
+    """Try the mutations whose name has one of `words`, or all; return 1 if one survives."""
     chosen = [each for each in MUTATIONS if not words or any(word in each.name for word in words)]
     tests = {test for mutation in chosen for test in mutation.tests}
     say(f"Without a mutation: {tried(None, tuple(sorted(tests)))}")
@@ -809,7 +809,7 @@ def main(words: list[str]) -> int:
 
 
 def tried(mutation: Mutation | None, tests: tuple[str, ...]) -> str:
-    """Run `tests` over a copy of the package with `mutation` in it; say what came of it.
+    """Run `tests` over a copy of the package with `mutation` in it; return the result.
 
     Raises:
         ValueError: The text to replace is not there exactly once.
@@ -847,7 +847,7 @@ def mutate(path: Path, mutation: Mutation) -> None:
 
 
 def run(folder: Path, tests: tuple[str, ...], timeout_seconds: float) -> tuple[int, str]:
-    """Run tests in `folder`, to the first that fails; the package is the one beside them."""
+    """Run tests in `folder` until one fails; they use the package in the same folder."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
     try:
         done = subprocess.run(
@@ -865,7 +865,7 @@ def run(folder: Path, tests: tuple[str, ...], timeout_seconds: float) -> tuple[i
 
 
 def say(text: str) -> None:
-    """Tell a person at once."""
+    """Print a line immediately."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,7 +1,7 @@
-"""A hook of MkDocs: what pages link to outside `docs/` becomes part of the site, below `project/`.
+"""A hook of MkDocs: files outside `docs/` that pages link to become part of the site.
 
-Pages link to each other as they lie in the repository, so that they can be read there. The site has
-them in another order: links are rewritten from the one to the other.
+They are below `project/`. Pages link to each other by their place in the repository, so that they
+can be read there; the links are rewritten to their place in the site.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DOCS, _PROJECT = "docs/", "project/"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what is linked to."""
+    """Add the files that pages link to."""
     pages = {*PAGES, *(_in_repository(file.src_uri) for file in files.documentation_pages())}
     linked = {each for page in pages for each in _links(page) if (ROOT / each).is_file()}
     for path in sorted(linked | set(PAGES)):

@@ -1,7 +1,7 @@
 """Renews the pictures of the documentation, from a real run: `python -m tools.pictures`.
 
-A made-up shop is delivered to a local Import API, which goes away for a while; what the terminal
-shows becomes an animated SVG, and Chromium takes the pictures of the two pages.
+The data of a made-up shop goes to a local Import API, which is down for a while. The terminal's
+output becomes an animated SVG, and Chromium takes the pictures of the two pages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLUMNS = 118
 COMMAND = "tap-shop --config tap.json | target-stitch-import --config config.json > states.jsonl"
 SECONDS = 24
 OUTAGE = range(9, 14)
-"""The frames in which the service is away."""
+"""The frames in which the service is down."""
 DOWN = {"kind": "down", "times": "always"}
 TAKEN_SECONDS = 1.0
 FRAME_SECONDS = 0.5
@@ -75,7 +75,7 @@ def _line(**message: Any) -> bytes:
 
 
 def run(folder: Path, api: ImportApi) -> tuple[list[str], list[str]]:
-    """Deliver the shop; return the live lines, one a frame, and the rows left in the end."""
+    """Deliver the shop; return the live lines, one per frame, and the final rows."""
     config = {
         "api_url": api.url,
         "token": "T1",
@@ -116,7 +116,7 @@ def _feed(stdin: IO[bytes] | None) -> None:
 def animation(lives: list[str], final: list[str]) -> str:
     """Return a terminal as SVG: `lives`, one after the other, below a command, and then `final`.
 
-    Where nothing may move, `final` alone is shown.
+    If animations are off, only `final` is shown.
     """
     whole = len(lives) * FRAME_SECONDS + LAST_FRAME_SECONDS
     shown = 100 * FRAME_SECONDS / whole
@@ -152,14 +152,14 @@ def _text(row: int, text: str, kind: str = "") -> str:
 
 
 def main() -> None:
-    """Make them all."""
+    """Make all pictures."""
     program = chromium()
     if program is None:
         sys.exit("There is no Chromium on PATH.")
     with TemporaryDirectory() as name, ImportApi(port=8087) as api:
         folder = Path(name)
         lives, rows = run(folder, api)
-        # The log is as on any machine; the table of the end is what is to be seen.
+        # The log is the same on any machine; the picture shows the final table.
         final = rows[next(at for at, row in enumerate(rows) if row.startswith("stream ")) : -1]
         (IMAGES / "run.svg").write_text(animation(lives, final))
         report = ["report", "summary.json"]

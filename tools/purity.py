@@ -1,4 +1,4 @@
-"""Holds the pure wings to what they may use: no clock, network, threads, chance, files or log.
+"""Checks what the pure wings use: no clock, network, threads, randomness, files or log.
 
 Anything not listed is refused, so a new dependency needs a decision. `python -m tools.purity`
 prints what breaks the rule.
@@ -34,14 +34,14 @@ OUTSIDE = frozenset(
         "jsonschema_rs",
     }
 )
-"""Modules that may be imported, and names of which no more of their module may."""
+"""Modules that may be imported, and the names allowed of others."""
 
 BUILTINS = frozenset(
     {*("open", "print", "input", "breakpoint"), *("exec", "eval", "compile", "__import__")}
 )
 CLOCK = frozenset({"now", "today", "utcnow"})
 LOCAL_TIME = {"astimezone": 1, "fromtimestamp": 2}
-"""Methods that ask the machine for its time zone when they are given fewer arguments."""
+"""Methods that read the machine's time zone if they get fewer arguments."""
 
 
 def impurities(root: Path) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _is_clock(node: ast.Attribute) -> bool:
 
 
 def _asked(call: ast.Call, method: str) -> list[str]:
-    """Return what a call of `method` asks the machine."""
+    """Return what a call of `method` reads from the machine."""
     if method in CLOCK:
         return [f"asks the clock: {method}"]
     given = len(call.args) + len(call.keywords)

@@ -1,7 +1,7 @@
-"""Whether a release can go out: `make release-check`, or `python -m tools.release`.
+"""Checks whether a release can go out: `make release-check`, or `python -m tools.release`.
 
-Wheel and source package are built and installed as users do, into environments that hold nothing
-else, with the oldest and the newest supported Python that this machine offers; it says which.
+Wheel and source package are built and installed as users do, into environments with nothing
+else, with the oldest and the newest supported Python on this machine; it prints which.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _find(version: str) -> Python | None:
     name = f"python{version}"
     if not shutil.which(name):
         return None
-    # pyenv's programs have to be told which of its versions is meant.
+    # pyenv's programs need to know which of its versions is meant.
     done = subprocess.run(
         [name, "-c", "import sys; print(sys.executable)"],
         env=os.environ | {"PYENV_VERSION": version},
@@ -90,7 +90,7 @@ def _find(version: str) -> Python | None:
 def quiet(
     *command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> str:
-    """Run a command that has to succeed; return what it prints."""
+    """Run a command that must succeed; return what it prints."""
     done = subprocess.run(
         [str(part) for part in command],
         env={**os.environ, **environment},
@@ -125,7 +125,7 @@ def install(package: Path, python: str, folder: Path) -> Installed:
 
 
 def check_programs(installed: Installed) -> None:
-    """Both programs start, tell who they are, and a dry run does its work."""
+    """Check that both programs start, print their version, and a dry run works."""
     version = metadata.version(NAME)
     assert installed.run(NAME, "--version").stdout.decode().split()[-1] == version
     about = installed.run(NAME, "--about", "--format", "json")
@@ -138,7 +138,7 @@ def check_programs(installed: Installed) -> None:
 
 
 def check_without_the_extra(installed: Installed) -> None:
-    """Both programs say what to install for the local Import API."""
+    """Check that both programs say what to install for the local Import API."""
     (installed.folder / "local.json").write_text('{"region": "local"}')
     local = installed.run(NAME, "--config", "local.json")
     assert local.returncode == 78
@@ -148,7 +148,7 @@ def check_without_the_extra(installed: Installed) -> None:
 
 
 def check_types(installed: Installed) -> None:
-    """A type checker outside the project sees the package's hints."""
+    """Check that a type checker outside the project sees the package's hints."""
     probe = installed.folder / "probe.py"
     probe.write_text(TYPED)
     python = installed.programs / "python"
@@ -162,7 +162,7 @@ def check_types(installed: Installed) -> None:
 
 
 def check_tools(wheel: Path, folder: Path) -> None:
-    """`pipx install` and `uv tool install` put both programs on the path."""
+    """Check that `pipx install` and `uv tool install` put both programs on PATH."""
     for tool, command in (("pipx", ("pipx", "install")), ("uv", ("uv", "tool", "install"))):
         home = folder / tool
         work = home / "work"
@@ -179,12 +179,12 @@ def check_tools(wheel: Path, folder: Path) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal."""
+    """Print a line immediately."""
     print(text, flush=True)
 
 
 def main() -> int:
-    """Check everything, and say what was used."""
+    """Check everything, and print what was used."""
     found = pythons()
     offered = [each for each in found.values() if each]
     for version, python in found.items():

@@ -1,4 +1,4 @@
-"""Writes what repeats the settings: `python -m tools.settings_table`.
+"""Writes the copies of the settings: `python -m tools.settings_table`.
 
 `config.settings.Settings` is the source; the README's short table, `docs/settings.md`, the plugin
 definition for Meltano and the loader in `meltano.yml` follow it. The tests check that they do.
@@ -36,7 +36,7 @@ MAIN = (
     "stream_maps",
     "summary_path",
 )
-"""The settings in the README: those that most people touch."""
+"""The settings in the README: the most common ones."""
 
 WRITTEN = ": written by `python -m tools.settings_table`, checked by the tests"
 LIMITS = {
@@ -82,7 +82,7 @@ def _section(name: str, setting: dict[str, Any]) -> str:
 
 
 def default(setting: dict[str, Any]) -> str:
-    """Return a setting's default as a reader writes it; nothing where there is none."""
+    """Return a setting's default as a user writes it; empty if there is none."""
     if "default" not in setting:
         return ""
     value = setting["default"]
@@ -95,7 +95,7 @@ def plugin_definition() -> str:
 
 
 def loader() -> str:
-    """Return what of the loader in `meltano.yml` follows from the settings, as YAML."""
+    """Return the part of the loader in `meltano.yml` that follows from the settings, as YAML."""
     text = as_yaml({"capabilities": capabilities(), "settings": meltano_settings({})})
     return "".join(f"    {line}\n" for line in text.splitlines())
 

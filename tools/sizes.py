@@ -1,6 +1,6 @@
-"""Holds files and functions to a size that a reader takes in: 400 lines, and 50.
+"""Checks the sizes of files and functions: 400 and 50 lines at most.
 
-`python -m tools.sizes` prints what is longer. What is longer for a reason stands in `LONGER`.
+`python -m tools.sizes` prints what is longer. `LONGER` lists exceptions with their reasons.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _sizes(root: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def faults(root: Path, longer: dict[str, str] = LONGER) -> list[str]:
-    """Return what is too long without a reason, and each reason for what is not."""
+    """Return what is too long without a reason, and each reason that is not needed."""
     found = too_long(root)
     return [
         *(f"{name} has {lines} lines" for name, lines in found.items() if name not in longer),

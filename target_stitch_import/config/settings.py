@@ -48,7 +48,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     client_id: Annotated[
         int | str | None,
         _about(
-            "Stitch client ID. `stitch-import push` and `validate` need it; the target ignores it."
+            "Stitch client ID, the number after `/client/` in the URL of your account. "
+            "`stitch-import push` and `validate` need it; the target ignores it."
         ),
     ] = None
     region: Annotated[

@@ -133,7 +133,7 @@ def _reason(error: ValueError) -> str:
         return f"{message}, at line {error.lineno}, column {error.colno}"
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8, at byte {error.start + 1:,}"
-    return "it holds a number that is too long"
+    return "it contains a number that is too long"
 
 
 def _environment() -> dict[str, str]:

@@ -79,19 +79,19 @@ class ImportApi:
         self._running().faults.put(faults)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Give the accepted requests verbatim, in order of arrival."""
+        """Return the accepted requests verbatim, in order of arrival."""
         return [kept.as_json() for kept in self._running().journal.requests()]
 
     def reset(self) -> None:
-        """Go back to the fresh state."""
+        """Restore the initial state: no tables, requests or faults."""
         self._running().reset()
 
     def tables(self) -> list[dict[str, Any]]:
-        """Give each table's schema, name, number of rows, and types by column."""
+        """Return each table's schema, name, number of rows, and types by column."""
         return self._running().warehouse.summary()
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run one statement in the warehouse and give its rows."""
+        """Run one statement in the warehouse and return its rows."""
         return self._running().warehouse.query(sql)
 
     def _running(self) -> LocalApi:

@@ -88,7 +88,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     "allow_hosts",
     metavar="NAME",
     multiple=True,
-    help="Host name to answer to, beside localhost and the address listened on.",
+    help="Host name to accept, besides localhost and the listening address.",
 )
 @click.option(
     "--allow-origin",
@@ -111,7 +111,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     "--tls-self-signed",
     metavar="FOLDER",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Serve HTTPS with a pair made in this folder, for loopback and the service's host names.",
+    help="Serve HTTPS with a pair created in this folder, for loopback and the service's names.",
 )
 @click.option("--public-page", is_flag=True, help="Show the page to other machines too.")
 @click.option("--strict-keys", is_flag=True, help="Refuse string keys of 256 characters or more.")
@@ -159,7 +159,7 @@ def serve(*, stop_with_stdin: bool, **given: Any) -> None:
 
 
 def _check_files(options: Options) -> None:
-    """Refuse files that cannot be served from, before one is opened."""
+    """Refuse files that cannot be used, before any of them is opened."""
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
     from target_stitch_import.files import Files, FileUse, database, output_streams  # noqa: PLC0415
 

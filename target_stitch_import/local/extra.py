@@ -1,4 +1,4 @@
-"""What only the local Import API needs, and the words for when it is not installed."""
+"""The dependencies of the local Import API, and the error when they are not installed."""
 
 from __future__ import annotations
 

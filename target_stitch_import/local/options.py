@@ -1,4 +1,4 @@
-"""How a local Import API is to run: each option, with its default, in one place.
+"""The options of a local Import API, each with its default, in one place.
 
 Standard library only, so that a command line can be read before anything heavy is imported.
 """
@@ -27,14 +27,14 @@ class OptionsError(ValueError):
 
 
 def host_of(text: str) -> str | None:
-    """Give the name or address of `HOST` or `HOST:PORT`, in lower case; None if it is neither."""
+    """Return the name or address of `HOST` or `HOST:PORT`, in lower case; None if it is neither."""
     match = _HOST.fullmatch(text)
     return (match[1] or match[2]).lower().removesuffix(".") if match is not None else None
 
 
 @dataclass(frozen=True)
 class Strictness:
-    """Where documents disagree: each switch takes the stricter reading."""
+    """Rules on which the documentation disagrees: each switch selects the stricter reading."""
 
     strict_keys: bool = False
     """Refuse string keys of 256 characters and more, not only those over 1,024."""
@@ -45,7 +45,7 @@ class Strictness:
     strict_push: bool = False
     """Refuse what the reference does not have: `namespace`, `switch_view`, `client_id` as text."""
     live_messages: bool = False
-    """Word a record's violations as the live service was seen to, with line breaks."""
+    """Word a record's violations as the live service does, with line breaks."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ class Options:
     max_body_bytes: int = 20_000_000  # 20MB, taken as decimal: the safe reading
     public_page: bool = False
     allow_hosts: tuple[str, ...] = ()
-    """Names beside `localhost`, loopback addresses and `host` that a `Host` header may give."""
+    """Names that a `Host` header may have, besides `localhost`, loopback addresses and `host`."""
     allow_origins: tuple[str, ...] = ()
     """Origins of web pages, such as `http://localhost:3000`, that may call the API."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: Path | None = None
-    """A folder for a pair that is made for loopback and the service's own host names."""
+    """Folder for a pair that is created for loopback and the service's host names."""
     strictness: Strictness = Strictness()
 
     def __post_init__(self) -> None:
         """Check what can be checked without starting. Raises OptionsError."""
         for name in self.allow_hosts:
             if host_of(name) != name.lower():
-                raise OptionsError(f"--allow-host {name}: give a host's name alone, without port")
+                raise OptionsError(f"--allow-host {name}: give only a host name, without port")
         for origin in self.allow_origins:
             match = _ORIGIN.fullmatch(origin)
             if match is None or host_of(match[1]) is None or origin != origin.lower():
@@ -87,5 +87,7 @@ class Options:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise OptionsError("--tls-cert and --tls-key go together: give both files")
         if self.tls_cert is not None and self.tls_self_signed is not None:
-            raise OptionsError("--tls-self-signed makes a pair: leave out --tls-cert and --tls-key")
+            raise OptionsError(
+                "--tls-self-signed creates a pair: leave out --tls-cert and --tls-key"
+            )
         object.__setattr__(self, "allow_hosts", tuple(map(str.lower, self.allow_hosts)))

@@ -249,8 +249,8 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
         yield f"Import API unavailable for {duration(summary.unavailable_seconds)}"
     if summary.seconds_without_room >= 1:
         yield (
-            f"Reading waited {duration(summary.seconds_without_room)} for the Import API, as the "
-            "buffer was full"
+            f"Reading paused for {duration(summary.seconds_without_room)} because the buffer "
+            "was full"
         )
 
 

@@ -209,7 +209,7 @@ def _cast_down(array: Array, kind: DataType) -> Array:
     coarse = array.cast(kind, safe=False)
     is_finer = pc.not_equal(coarse.cast(array.type), array)
     if pc.any(is_finer).as_py():
-        raise InexactError(_first(is_finer), "holds a time finer than a microsecond")
+        raise InexactError(_first(is_finer), "contains a time finer than a microsecond")
     return coarse
 
 
@@ -300,7 +300,7 @@ def _check_keys(parents: Array, keys: Array) -> None:
     counts = pairs.group_by(["row", "key"], use_threads=False).aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts["count_all"], 1))
     if twice.num_rows:
-        raise InexactError(twice["row"][0].as_py(), "holds a map that has a key twice")
+        raise InexactError(twice["row"][0].as_py(), "contains a map that has a key twice")
 
 
 def _brackets(array: Array, elements: Array, marks: str, inner: Texts) -> Texts:

@@ -188,7 +188,7 @@ def _reason(error: Exception) -> str:
         case _UnreadableError():
             return str(error)
         case EOFError():
-            return "is cut off. Look for what stopped the tap, then run again"
+            return "is cut off. Find out what stopped the tap, then run again"
         case zlib.error():
             return "is damaged: it cannot be decompressed"
         case FileNotFoundError():

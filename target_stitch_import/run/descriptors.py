@@ -25,8 +25,8 @@ def connections_for(wanted: int) -> int:
     most = (limit - _open_now() - _OF_THE_REST) // _OF_A_CONNECTION
     if most < 1:
         raise ConfigurationError(
-            f"The process may have {limit:,} files open, which is too few for a run. Raise the "
-            "limit, as with `ulimit -n 1024`."
+            f"The process may have {limit:,} files open, too few for a run. Raise the limit, as "
+            "with `ulimit -n 1024`."
         )
     return min(wanted, most)
 

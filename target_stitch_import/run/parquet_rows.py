@@ -185,7 +185,7 @@ def _explained(batch: RecordFiles, origin: BatchFile) -> Iterator[None]:
     except (ArrowException, OSError):
         reason = "cannot be read: it is damaged or cut off, nested too deeply, or is not Parquet"
     except (ValueError, OverflowError):
-        reason = "holds a value that has no exact form in JSON"
+        reason = "contains a value that has no exact form in JSON"
     else:
         return
     raise InputError(f"The file {origin} of stream {quoted(batch.stream)} {reason}.")

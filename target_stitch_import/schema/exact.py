@@ -102,7 +102,7 @@ def _words(keyword: str, expected: Any, found: Any) -> str:
     if keyword == "additionalProperties":
         return "it has a property that the schema does not allow"
     if keyword == "enum":
-        return f"it is none of the {len(expected)} values of `enum`"
+        return f"it is not one of the {len(expected)} values of `enum`"
     if isinstance(expected, int | Decimal | str | bool):
         return f"it breaks `{keyword}`: {quoted(str(expected), mark='')}"
     return f"it breaks `{keyword}`"

@@ -64,12 +64,12 @@ class RecordLines:
         """Return what to tell of a line of more than `MAX_LINE_BYTES`."""
         return (
             f"{origin(line, self._file)} is longer than {MAX_LINE_BYTES:,} bytes: the file does "
-            "not hold one record a line, or a record is far too large."
+            "not have one record per line, or a record is far too large."
         )
 
     def cut_off(self, line: int, text: bytes) -> str:  # noqa: ARG002
         """Return what to tell of a last line that ends too early."""
         return (
-            f"{origin(line, self._file)} is cut off: the file ends in the middle of a record. Look "
-            "for what stopped the tap, then run again."
+            f"{origin(line, self._file)} is cut off: the file ends in the middle of a record. Find "
+            "out what stopped the tap, then run again."
         )

@@ -104,6 +104,6 @@ class _Column(NamedTuple):
             values = self.schema(kind.valueType, nullable=kind.valueContainsNull)
             return {"type": "object", "additionalProperties": values}
         raise InputError(
-            f"Column {quoted(self.name)} is or holds a {quoted(kind.simpleString(), mark='')}, "
-            "which has no form in JSON: cast it to a string, or leave it out."
+            f"Column {quoted(self.name)} is or contains a {quoted(kind.simpleString(), mark='')}, "
+            "which has no JSON form: cast it to a string, or leave it out."
         )

@@ -58,8 +58,8 @@ class StitchImport(DataSource):
         with one_sentence():
             if overwrite or "table_version" in self.options:
                 raise ConfigurationError(
-                    "A stream cannot overwrite, as it never ends: leave out `table_version`, and "
-                    'use outputMode("append").'
+                    "A stream cannot overwrite, because it never ends: leave out `table_version`, "
+                    'and use outputMode("append").'
                 )
             return StreamWriter(_Write.of(self.options, schema, overwrite=False))
 

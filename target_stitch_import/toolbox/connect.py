@@ -110,8 +110,9 @@ class ConnectApi:
     ) -> None:
         if not is_token(token):
             raise ConfigurationError(
-                f"The environment variable {CONNECT_TOKEN_VARIABLE} is missing, or holds a space "
-                "or other characters that no token has. Set it to a Stitch Connect API token."
+                f"The environment variable {CONNECT_TOKEN_VARIABLE} is missing, or contains a space "
+                "or another character that is not valid in a token. Set it to a Stitch Connect API "
+                "token."
             )
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
@@ -174,8 +175,8 @@ class ConnectApi:
             return msgspec.json.decode(content, type=type_)
         except (ValueError, RecursionError):
             raise ProtocolError(
-                f"The answer to {method} {path} is not Stitch Connect's. Check `region`, `api_url` "
-                "and proxies in between."
+                f"The response to {method} {path} is not from Stitch Connect. Check `region`, "
+                "`api_url` and proxies."
             ) from None
 
     def _unanswered(self, method: str, path: str, error: Exception) -> TargetError:
@@ -218,7 +219,7 @@ class ConnectApi:
                     "`api_url`."
                 )
             return ProtocolError(
-                f"The answer is not Stitch Connect's: {said}. Check `region`, `api_url` and "
+                f"The response is not from Stitch Connect: {said}. Check `region`, `api_url` and "
                 "proxies; redirects are never followed."
             )
-        return InputError(f"Stitch Connect refuses: {words}.")
+        return InputError(f"Stitch Connect refused the request: {words}.")

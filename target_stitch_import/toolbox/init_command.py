@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _INTRODUCTION = (
     "The region is part of your account's URL: app.stitchdata.com is us, and\n"
-    "app.eu-central-1.stitchdata.com is eu. With local, no account is needed."
+    "app.eu-central-1.stitchdata.com is eu. With local, no account is needed. Stitch shows the\n"
+    "token only once, when you add an Import API integration."
 )
 _ENVIRONMENT_FILE = ".env"
 
@@ -236,7 +237,7 @@ def _try(answers: _Answers, *, with_request: bool) -> None:
         quick_connection(settings.endpoint(USER_AGENT)).check()
     except (ServiceUnavailableError, ProtocolError) as error:
         raise type(error)(
-            f"{error} Nothing was written. With --no-check, it is written untried."
+            f"{error} Nothing was written. With --no-check, it is written without a test."
         ) from None
 
 

@@ -128,7 +128,7 @@ def push(where: ConnectionOptions, **given: Any) -> Result:
     status = InputError.exit_status if report.faults else 0
     words = f"{counted(report.records, 'record')} pushed to table {given['table']}."
     if report.faults:
-        words += f" Go on with line {report.faults[0].line}, after fixing it."
+        words += f" Continue with line {report.faults[0].line} after fixing it."
     return Result(document, words, status)
 
 

@@ -44,9 +44,9 @@ def to_transit(record: bytes) -> bytes:
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON at column {error.colno}: {error.msg}") from None
     except ArithmeticError:
-        raise ValueError("it holds a number with an exponent beyond measure") from None
+        raise ValueError("it contains a number with too large an exponent") from None
     except UnicodeEncodeError:
-        raise ValueError("it holds half of a surrogate pair, which is no text") from None
+        raise ValueError("it contains an unpaired surrogate") from None
 
 
 def integer(number: int) -> Any:

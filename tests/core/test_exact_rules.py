@@ -39,7 +39,7 @@ TABLE = [
     ({"type": "string"}, '{"f": "\\\\u0000"}', "ok"),
     ({"type": "string"}, '{"f": "\\ud800"}', "ok"),
     ({"type": "string", "maxLength": 3}, '{"f": "abcd"}', "it breaks `maxLength`: 3"),
-    ({"enum": ["a", 1]}, '{"f": "b"}', "it is none of the 2 values of `enum`"),
+    ({"enum": ["a", 1]}, '{"f": "b"}', "it is not one of the 2 values of `enum`"),
     ({"enum": ["a", 1]}, '{"f": 1}', "ok"),
     ({"pattern": "^a+$"}, '{"f": "b"}', "it breaks `pattern`: ^a+$"),
     ({"pattern": "^(?=a)b"}, '{"f": "b"}', "it breaks `pattern`: ^(?=a)b"),

@@ -334,3 +334,10 @@ def test_every_exit_status_is_in_the_readme() -> None:
     assert not [status for status in statuses if f"\n| {status} |" not in readme]
     tool = (DOCS / "stitch-import.md").read_text()
     assert not [status for status in statuses if f"\n    {status}   " not in tool]
+
+
+def test_every_command_of_the_makefile_is_on_a_page() -> None:
+    """Steps of others aside: `make test` says what they are."""
+    [declared] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    told = {name for page in TOP for name in re.findall(r"\bmake ([a-z-]+)", page.read_text())}
+    assert set(declared.split()) - told == {"uv", "lint", "types", "unit"}

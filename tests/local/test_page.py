@@ -210,10 +210,10 @@ def test_a_table_tells_how_its_columns_came(api: ImportApi) -> None:
     columns = text.partition('id="columns"')[2]
     assert 'id <span class="tag">key</span>' in columns
     for words in (
-        "DOUBLE: its first value came",
-        "BIGINT: an integer came for cost, whose column cost holds numbers",
-        "DECIMAL(38,20): was DOUBLE, which would change a number that came",
-        "VARCHAR: a text came for cost, whose column cost holds numbers",
+        "DOUBLE: its first value arrived",
+        "BIGINT: an integer arrived for cost, whose column cost has numbers",
+        "DECIMAL(38,20): was DOUBLE, which would change a number that arrived",
+        "VARCHAR: a text arrived for cost, whose column cost has numbers",
         "filled by loading",
     ):
         assert words in columns
@@ -258,7 +258,7 @@ def test_a_request_points_at_what_is_at_fault(
     assert call(api, path, body).status_code in (400, 422)
     text = html.unescape(page(api, "/request/1"))
     assert re.findall(r"<mark>(.*?)  ← here</mark>", text) == marked
-    assert text.count('<span class="badge bad">at fault</span>') == 1
+    assert text.count('<span class="badge bad">invalid</span>') == 1
     assert "T1" not in text
 
 
@@ -287,7 +287,7 @@ def test_a_request_of_many_messages_shows_the_one_at_fault(api: ImportApi) -> No
     assert "and 279 more, not shown" in page(api, "/request/1")
 
 
-@pytest.mark.parametrize(("kept_bytes", "words"), [(None, "Finn"), (0, "is not kept any more")])
+@pytest.mark.parametrize(("kept_bytes", "words"), [(None, "Finn"), (0, "is no longer kept")])
 def test_a_request_that_was_accepted(kept_bytes: int | None, words: str) -> None:
     with ImportApi(kept_bytes=kept_bytes) as api:
         call(api, body=CUSTOMERS)

@@ -88,7 +88,7 @@ FAULTS = {
     "no text": (b'{"token": "S3CRET\xff"}', "is not JSON: it is not UTF-8, at byte 18."),
     "a long number": (
         b'{"client_id": %s}' % (b"9" * 5_000),
-        "is not JSON: it holds a number that is too long.",
+        "is not JSON: it contains a number that is too long.",
     ),
     "a list": (b'["S3CRET"]', "is not a JSON object."),
     "nested": (b'{"stream_maps": ' + b"[" * 100_000, "is nested too deeply."),

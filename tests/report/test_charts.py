@@ -89,8 +89,8 @@ def test_outages_and_waits_are_shaded() -> None:
     text = plain(series=series, unavailable_seconds=3.1, seconds_without_room=2.0)
     first = text.split("</figure>")[0]
     assert bands(first) == [("outage", 20, 20), ("outage", 80, 10), ("wait", 30, 20)]
-    assert "The Import API took nothing: 3.1 s in all</li>" in text
-    assert "Reading waited, as the buffer was full: 2.0 s in all</li>" in text
+    assert "The Import API was unavailable: 3.1 s in total</li>" in text
+    assert "Reading paused because the buffer was full: 2.0 s in total</li>" in text
     assert (
         drawings(text)[0].attrib["aria-label"].endswith("; the Import API was unavailable 2 times")
     )

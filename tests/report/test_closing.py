@@ -192,7 +192,7 @@ def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> 
         ({"unavailable_seconds": 42.0}, "Import API unavailable for 42 s"),
         (
             {"seconds_without_room": 1.5},
-            "Reading waited 1.5 s for the Import API, as the buffer was full",
+            "Reading paused for 1.5 s because the buffer was full",
         ),
     ],
 )

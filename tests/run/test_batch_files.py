@@ -442,12 +442,12 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     (deep, "nested too deeply"),
     (
         columns(t=NANOSECONDS),
-        "Row 1 of `{root}/a` (BATCH on line 4): column `t` holds a time finer than a microsecond",
+        "Row 1 of `{root}/a` (BATCH on line 4): column `t` contains a time finer than",
     ),
-    (columns(m=TWICE), "column `m` holds a map that has a key twice"),
+    (columns(m=TWICE), "column `m` contains a map that has a key twice"),
     (
         columns(t=not_utf8()),
-        "Row 2 of `{root}/a` (BATCH on line 4): column `t` holds a text that is not UTF-8",
+        "Row 2 of `{root}/a` (BATCH on line 4): column `t` contains a string that is not UTF-8",
     ),
     (
         columns(d=pa.array([0, 3_000_000], pa.date32())),

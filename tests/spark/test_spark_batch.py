@@ -259,9 +259,9 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("1", {"load_method": "overwrite"}, "Setting `load_method` cannot be `overwrite`"),
     ("1", {"mode": "overwrite"}, 'mode("overwrite") needs the option `table_version`'),
     ("timestamp_ntz'2024-01-01'", {"naive_datetimes": "fail"}, "Column `v` is a timestamp without"),
-    ("interval 1 day", {}, "Column `v` is or holds a interval day, which has no form in JSON"),
-    ("map(1, 2)", {}, "Column `v` is or holds a map<int,int>, which has no form in JSON"),
-    ("array(map(1, 2))", {}, "Column `v` is or holds a map<int,int>, which has no form in JSON"),
+    ("interval 1 day", {}, "Column `v` is or contains a interval day, which has no JSON form"),
+    ("map(1, 2)", {}, "Column `v` is or contains a map<int,int>, which has no JSON form"),
+    ("array(map(1, 2))", {}, "Column `v` is or contains a map<int,int>, which has no JSON form"),
     (
         "if(id = 1, null, 'secret')",
         {"key_names": "v"},

@@ -1,4 +1,4 @@
-"""axe-core in a real browser: what keeps people from using a page."""
+"""axe-core in a real browser: finds accessibility violations of a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-p
 
 
 def violations(browser: Browser) -> list[str]:
-    """Return what axe-core objects to on the page that is open."""
+    """Return the violations that axe-core finds on the open page."""
     if not SCRIPT.exists():
         absent("there is no axe-core in .tools/axe: `make .tools/axe/.ready`, which takes npm")
     browser.run(f"{SCRIPT.read_text()}; true")

@@ -1,4 +1,4 @@
-"""A headless Chromium driven over its debugging pipe; the standard library is enough for that."""
+"""A headless Chromium driven over its debugging pipe, with the standard library only."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Browser:
         self._until("Page.loadEventFired")
 
     def run(self, script: str) -> Any:
-        """Run a script in the page, wait for its promise, and give the value."""
+        """Run a script in the page, wait for its promise, and return the value."""
         answer = self.tell(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
@@ -133,7 +133,7 @@ class Browser:
         path.write_bytes(base64.b64decode(data))
 
     def addresses(self) -> set[str]:
-        """Give every address the page has asked for."""
+        """Return every URL that the page has requested."""
         return {
             event["params"]["request"]["url"]
             for event in self.events
@@ -141,7 +141,7 @@ class Browser:
         }
 
     def complaints(self) -> list[str]:
-        """Give what the page wrote to the browser's log, such as errors and refusals."""
+        """Return what the page wrote to the browser's log, such as errors."""
         found = [
             event["params"]["entry"]["text"]
             for event in self.events
@@ -154,7 +154,7 @@ class Browser:
         ]
 
     def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command to the tab and give its result."""
+        """Send a command to the tab and return its result."""
         result: dict[str, Any] = self._send(method, session=self._session, **parameters)
         return result
 

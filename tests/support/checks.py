@@ -42,7 +42,7 @@ def exactly(of: RecordCheck) -> RecordCheck:
 
 
 def verdict(of: RecordCheck, record: str) -> str:
-    """Return "ok", or the words of the refusal."""
+    """Return "ok", or the reason of the refusal."""
     examined = of.examine(Raw(record.encode()))
     return str(examined) if isinstance(examined, Refused) else "ok"
 

@@ -1,4 +1,4 @@
-"""The command line in an environment of its own, without a configuration."""
+"""The command line with its own environment variables and no configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the `sh` and `console` blocks of a page as a reader would, in bash, and looks at the output.
+"""Runs the `sh` and `console` blocks of a page as a reader would, in bash, and checks the output.
 
 An `sh` block is copied whole; a `text` block that follows it at once is what it prints. In a
 `console` block a line that starts with `$ ` is a command, which goes on after a backslash and to
@@ -26,7 +26,7 @@ HERE_DOCUMENT = re.compile(r"<<\s*'(\w+)'")
 
 @dataclass
 class Command:
-    """One command of a block, with the lines that are to come out of it."""
+    """One command of a block, with the lines that it must print."""
 
     text: str
     output: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ def _commands(block: str) -> list[Command]:
 
 
 def run(command: Command, folder: Path, environment: Mapping[str, str]) -> None:
-    """Run a command, which has to succeed and to print the lines told."""
+    """Run a command, which must succeed and print its lines."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command.text],
         cwd=folder,

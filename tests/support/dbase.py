@@ -14,7 +14,7 @@ COLUMNS = (("ID", "I", 4), ("NAME", "C", NAME_BYTES))
 
 
 def write_dbase(path: Path, rows: Sequence[tuple[int, str]]) -> None:
-    """Write a table of the columns ID and NAME; a file that is there is replaced."""
+    """Write a table of the columns ID and NAME; an existing file is replaced."""
     header_bytes = 32 + 32 * len(COLUMNS) + 1
     row_bytes = 1 + sum(length for _, _, length in COLUMNS)
     table = struct.pack("<4BIHH20x", 0x03, 113, 3, 1, len(rows), header_bytes, row_bytes)

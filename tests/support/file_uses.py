@@ -87,7 +87,7 @@ def attempt(target: Target, **uses: Any) -> tuple[int, str]:
     if "stderr" in uses:
         name = uses["stderr"]
         log = after[name][2].decode()
-        del before[name], after[name]  # the shell has it written, and that is where it is told
+        del before[name], after[name]  # written by the shell: the log is there
     assert after == before
     assert "Traceback" not in log
     assert "Internal error" not in log

@@ -1,4 +1,4 @@
-"""A service that holds its answers back, for what goes on while a request is on its way."""
+"""A service that delays its answers, for tests of what happens while a request is in flight."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 20
 
 
 class HeldService:
-    """Reads requests, and acknowledges them once it is told to."""
+    """Reads requests, and acknowledges them when told to."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -22,11 +22,11 @@ class HeldService:
         self._released = threading.Event()
 
     def wait_for_request(self) -> None:
-        """Wait until one more request has been read whole."""
+        """Wait until one more request has been read completely."""
         assert self._arrived.acquire(timeout=PATIENCE_SECONDS), "no request came"
 
     def release(self) -> None:
-        """Answer what waits, and all that comes, at once."""
+        """Answer waiting and future requests immediately."""
         self._released.set()
 
     def hold(self) -> None:
@@ -37,7 +37,7 @@ class HeldService:
 
 @contextmanager
 def held_service() -> Iterator[HeldService]:
-    """Run a service that answers nothing before it is told to."""
+    """Run a service that answers only when told to."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

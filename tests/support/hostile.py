@@ -1,7 +1,7 @@
-"""Input that is made to keep a program busy, for what must go on while it is.
+"""Input made to keep the target busy, for tests that it still reacts.
 
-Each case is a head, pieces that follow it again and again, and what a run needs besides.
-`python -m tests.soak.signals` measures how soon a signal is heard in each.
+Each case is a head, pieces that repeat after it, and what else a run needs.
+`python -m tests.soak.signals` measures how soon each run reacts to a signal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COSTLY = "(?=a)(a+)+$"
 
 @dataclass(frozen=True)
 class Hostile:
-    """Messages: `head` once, then `piece` for as long as it is taken, or `times`.
+    """Messages: `head` once, then `piece` for as long as it is read, or `times`.
 
     `files` are those of a folder that BATCH messages name, by their names.
     """
@@ -39,7 +39,7 @@ class Hostile:
 
 
 def described(schema: Any) -> bytes:
-    """Return a SCHEMA message, and a state behind it."""
+    """Return a SCHEMA message, and a state after it."""
     message = {"type": "SCHEMA", "stream": "s", "schema": schema, "key_properties": []}
     return json.dumps(message).encode() + b'\n{"type":"STATE","value":1}\n'
 
@@ -59,14 +59,14 @@ def records(schema: Any, text: bytes, **settings: Any) -> Hostile:
 
 
 def one_schema(schema: Any) -> Hostile:
-    """Return a SCHEMA that is hostile itself, in ever new streams."""
+    """Return a hostile SCHEMA, repeated for new streams."""
     text = json.dumps(schema, separators=(",", ":")).encode()
     piece = b'{"type":"SCHEMA","stream":"t","schema":%b,"key_properties":[]}\n' % text
     return Hostile(described(column()), piece, times=1)
 
 
 def zipped(text: bytes, times: int) -> Hostile:
-    """Return a file that is small, and much when it is unpacked."""
+    """Return a small file that unpacks to a large one."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     parts = [compressor.compress(text) for _ in range(times)]
     return _file(b"".join([*parts, compressor.flush()]))
@@ -93,13 +93,13 @@ def _parquet(lists: list[Any], **options: Any) -> Hostile:
 
 
 def _alternatives() -> Hostile:
-    """None of many fits: a tenth of a second for a few bytes."""
+    """None of many alternatives fits: a tenth of a second for a few bytes."""
     schema = column(anyOf=[{"type": "object", "maxProperties": n} for n in range(15_000)])
     return records(schema, b'{"f":1}', **_ASIDE)
 
 
 def _wide_items() -> Hostile:
-    """Each empty object is asked for all of 18,000 members."""
+    """Each empty object is checked for all of 18,000 members."""
     members = {f"c{n}": {"type": "string"} for n in range(18_000)}
     return records(
         column(items={"properties": members, "not": {"required": ["x"]}}),
@@ -109,7 +109,7 @@ def _wide_items() -> Hostile:
 
 
 def _lost_references() -> Hostile:
-    """Each leads to where the service would not look."""
+    """Each reference points to where the service would not look."""
     properties = {f"f{n}": {"$ref": f"#/x/y{n}"} for n in range(20_000)}
     return one_schema({"properties": properties, "x": {f"y{n}": {} for n in range(20_000)}})
 
@@ -122,7 +122,7 @@ def _long_chain() -> Hostile:
 
 
 def _unicode_patterns() -> Hostile:
-    """A dozen characters each, and a tenth of a second to make ready."""
+    """A dozen characters each, and a tenth of a second to compile."""
     return one_schema(
         {"properties": {f"f{n}": {"pattern": rf"\p{{L}}{{90}}{n}"} for n in range(999)}}
     )
@@ -190,4 +190,4 @@ CASES: dict[str, Callable[[], Hostile]] = {
     "row groups": lambda: _parquet([[0] * 5_000] * 50, row_group_size=1),
     "repeated rows": lambda: _parquet([[0] * 20 * MB]),
 }
-"""Each kind of input that has once kept a signal waiting, and its kin."""
+"""Each kind of input that has once delayed a signal, and similar ones."""

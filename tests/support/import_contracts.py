@@ -1,6 +1,6 @@
-"""Runs `lint-imports` over many copies of the package, in one process as it is slow to start.
+"""Runs `lint-imports` over many copies of the package, in one process because it starts slowly.
 
-`python -m tests.support.import_contracts` reads folders, one a line, and writes for each what
+`python -m tests.support.import_contracts` reads folders, one per line, and writes for each what
 `lint-imports` prints there, as JSON.
 """
 
@@ -23,7 +23,7 @@ ROOT_PACKAGE = "target_stitch_import"
 
 
 class ImportContracts:
-    """A process that tells which contracts are broken in a folder."""
+    """A process that reports which contracts are broken in a folder."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -50,7 +50,7 @@ class ImportContracts:
 
 def serve(folders: TextIO, answers: TextIO) -> None:
     """Check each folder that is read."""
-    from importlinter.cli import lint_imports  # noqa: PLC0415 - by the process alone
+    from importlinter.cli import lint_imports  # noqa: PLC0415 - only in the process
 
     for folder in folders:
         sys.path[0] = folder.rstrip("\n")

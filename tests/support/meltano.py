@@ -1,4 +1,4 @@
-"""Meltano over a project of its own."""
+"""Meltano in a project folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MELTANO = ROOT / ".tools" / "meltano" / "bin" / "meltano"
 
 
 class Project:
-    """A folder with a Meltano project of its own."""
+    """A folder with a Meltano project."""
 
     def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder

@@ -22,13 +22,13 @@ TELLING = (
     "note",
     "_say",
 )
-"""How the names of calls end that are given something to tell."""
+"""The endings of the names of calls that get a message."""
 
 OF_READER = ("too_long", "cut_off")
-"""Methods of line decoders that return what is told."""
+"""Methods of line decoders that return a message."""
 
 COLLECTING = ("warnings", "notes")
-"""Names of what is told later."""
+"""Names of messages that are reported later."""
 
 OF_SERVE = (
     "local/api/accounts.py",
@@ -39,7 +39,7 @@ OF_SERVE = (
     "local/server/serving.py",
     "local/server/tls.py",
 )
-"""What `stitch-import serve` tells by itself; all else in `local/` is an answer to a request."""
+"""Where `stitch-import serve` has messages; everything else in `local/` answers requests."""
 
 SHORTEST = 12
 """Characters; a shorter part of a message is too common to look for."""
@@ -48,7 +48,7 @@ INTERNAL = ("NotImplementedError", "TypeError", "ValueError", "OverflowError", "
 
 
 def messages() -> dict[str, str]:
-    """Return each message with `…` for what differs, and where it is in the source."""
+    """Return each message with `…` for its variable parts, and where it is in the source."""
     found: dict[str, str] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
@@ -117,4 +117,4 @@ def _texts(node: ast.expr) -> list[str]:
 
 if __name__ == "__main__":
     for text, place in messages().items():
-        print(f"{place}\t{text}")  # noqa: T201 - for whoever writes the page
+        print(f"{place}\t{text}")  # noqa: T201 - for the author of the page

@@ -1,6 +1,6 @@
 """Schemas and records made from a seed, to compare two readings of JSON Schema.
 
-A record is made to fit its schema, and then often to miss it by a hair. Numbers are texts, as JSON
+A record is made to fit its schema, and then often to narrowly miss it. Numbers are texts, as JSON
 has several for each.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Number(str):
-    """A number as it stands in JSON."""
+    """A number as written in JSON."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""A pipeline as tests drive it: fed with messages, its batches taken and settled by hand."""
+"""A pipeline as tests drive it: they feed messages, and take and settle its batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target as a process with pipes at all ends, for what goes on while it runs."""
+"""The target as a process with pipes for stdin, stdout and stderr, for tests while it runs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ AS_PROCESS_1 = ("unshare", "--pid", "--fork", "--kill-child")
 
 
 def require_namespaces() -> None:
-    """Skip the test where there is no right to be process 1."""
+    """Skip the test without the permission to be process 1."""
     require("unshare")
     if subprocess.run([*AS_PROCESS_1, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("a process 1 of its own takes root's rights")
+        pytest.skip("a namespace with its own process 1 needs root privileges")
 
 
 def process_1(unshare: subprocess.Popen[Any]) -> int:
@@ -46,7 +46,7 @@ def process_1(unshare: subprocess.Popen[Any]) -> int:
 
 @contextmanager
 def running(target: Target, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the target with pipes at all ends; its end is the test's business."""
+    """Run the target with pipes for stdin, stdout and stderr; the test ends it."""
     with started(target.command(**settings), target.folder) as process:
         yield process
 
@@ -55,7 +55,7 @@ def running(target: Target, **settings: Any) -> Iterator[subprocess.Popen[bytes]
 def started(
     command: list[str], folder: Path, stderr: int = subprocess.PIPE
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command with pipes at all ends, or its stderr elsewhere."""
+    """Run a command with pipes for stdin, stdout and stderr, or its stderr elsewhere."""
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, cwd=folder
     ) as process:
@@ -87,12 +87,12 @@ def until(condition: Callable[[], Any], seconds: float = 15) -> None:
 
 @contextmanager
 def feeding(process: subprocess.Popen[bytes], case: Hostile) -> Iterator[Callable[[], int]]:
-    """Write hostile input to the target for as long as it takes some; stdin stays open.
+    """Write hostile input to the target for as long as it reads; stdin stays open.
 
-    Yields what tells how many bytes it has taken.
+    Yields a function that returns how many bytes it has read.
     """
     pipe = stream(process.stdin)
-    descriptor, process.stdin = pipe.fileno(), None  # whoever waits for the end leaves it open
+    descriptor, process.stdin = pipe.fileno(), None  # so that waiting for the end does not close it
     written = 0
 
     def write() -> None:
@@ -114,12 +114,12 @@ def feeding(process: subprocess.Popen[bytes], case: Hostile) -> Iterator[Callabl
 
 
 def unread(pipe: IO[bytes] | None) -> int:
-    """Return how many bytes in a pipe its reader has not taken yet; from either end."""
+    """Return how many bytes in a pipe are not read yet; works at either end."""
     return int(struct.unpack("i", fcntl.ioctl(stream(pipe), termios.FIONREAD, b"1234"))[0])
 
 
 def is_full(pipe: IO[bytes] | None) -> bool:
-    """Tell whether a pipe takes no more."""
+    """Tell whether a pipe is full."""
     return unread(pipe) == fcntl.fcntl(stream(pipe), fcntl.F_GETPIPE_SZ)
 
 
@@ -129,13 +129,13 @@ def is_sending(process: subprocess.Popen[bytes]) -> bool:
 
 
 def is_pending(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Tell whether a signal that was sent has not been heard yet."""
+    """Tell whether a signal that was sent is still pending."""
     [mask] = _status(process, "ShdPnd")
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def peak_bytes(process: subprocess.Popen[bytes]) -> int:
-    """Return the most memory that a process, which must be alive, has had resident so far."""
+    """Return the peak resident memory of a process, which must be alive."""
     kilobytes, _ = _status(process, "VmHWM")
     return int(kilobytes) * 1024
 

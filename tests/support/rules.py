@@ -1,4 +1,4 @@
-"""The rules of the parts, from the target's own default settings but for what a test says."""
+"""The rules of the parts: the default settings, except for what a test gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run put together by hand, its transport and its ends those of a test."""
+"""A run assembled by hand, with the test's transport, input and output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class AtOnce(Sender):
-    """Delivers at once, and reports everything before anybody can look."""
+    """Delivers immediately, and reports everything before the caller continues."""
 
     def submit(self, batch: Batch) -> None:
         """Report it as arrived."""
@@ -40,7 +40,7 @@ class AtOnce(Sender):
 
 @dataclass
 class Parts:
-    """What a run is made of; each test gives what it is about."""
+    """The parts of a run; each test gives those it is about."""
 
     letters: DeadLetterSink = field(default_factory=NoDeadLetters)
     observer: RunObserver = field(default_factory=RunObserver)
@@ -69,7 +69,7 @@ class Parts:
 
 
 class Running:
-    """A run in a thread of its own, which hears no signals but those that a test gives it."""
+    """A run in a thread, which receives only the signals that a test sends."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -1,4 +1,4 @@
-"""What schemas and records are made of: usual, unusual and wrong."""
+"""Parts of schemas and records: usual, unusual and invalid."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def server(
 
 @contextmanager
 def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
-    """Answer one request after the other, and leave it to the client to close a connection.
+    """Answer one request after the other; only the client closes a connection.
 
     Yields the URL, and a list of how many requests came over each connection.
     """
@@ -72,7 +72,7 @@ def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
 
 @contextmanager
 def dripping_server(opening: bytes, drop: bytes, each_seconds: float) -> Iterator[str]:
-    """Answer a request with `opening`, then with `drop` again and again until the client leaves."""
+    """Answer a request with `opening`, then repeat `drop` until the client disconnects."""
     left = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -90,7 +90,7 @@ def dripping_server(opening: bytes, drop: bytes, each_seconds: float) -> Iterato
 
 
 def receive(wire: socket.socket) -> bytes:
-    """Read one whole request."""
+    """Read one complete request."""
     request = b""
     while b"\r\n\r\n" not in request:
         request += wire.recv(65_536) or b"\r\n\r\n"

@@ -1,4 +1,4 @@
-"""What a tap writes, as tests say it."""
+"""What a tap writes, in short for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def lines(messages: list[Any]) -> bytes:
 
 
 def schema(stream: str = "people", keys: tuple[str, ...] = ("id",), **properties: Any) -> Any:
-    """Return a SCHEMA with an integer `id` and a nullable `name`, and what else is given."""
+    """Return a SCHEMA with an integer `id`, a nullable `name`, and the given properties."""
     columns = {"id": {"type": "integer"}, "name": {"type": ["null", "string"]}} | properties
     return {
         "type": "SCHEMA",

@@ -1,4 +1,4 @@
-"""The target as a process of its own, and what of its run arrived."""
+"""The target as a process, and what it delivered."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Outcome:
 class Target:
     """Runs `target-stitch-import` with a configuration that points to the test's Import API.
 
-    No file of a run gets larger than `max_file_bytes`, as on a disk that is full, none has more
+    No file of a run gets larger than `max_file_bytes`, as on a full disk; no process has more
     memory than `max_memory_bytes`, and no more than `max_open_files` are open at once.
     """
 
@@ -61,7 +61,7 @@ class Target:
         return [*TARGET, "--config", str(path), *options]
 
     def run(self, messages: bytes | list[Any], *options: str, **settings: Any) -> Outcome:
-        """Run over `messages`: bytes as they are, or values, one a line."""
+        """Run over `messages`: bytes as they are, or values, one per line."""
         command = self.command(*options, **settings)
         limits = self.max_file_bytes, self.max_memory_bytes, self.max_open_files
         if set(limits) != {_NO_LIMIT}:
@@ -85,7 +85,7 @@ class Target:
 def bodies(api: ImportApi) -> list[Any]:
     """Return the accepted batch bodies, parsed, in the order of arrival.
 
-    A fault that answers 2xx in the service's place leaves a request without a body: not accepted.
+    A request that a fault answered with 2xx has no body here: it was not accepted.
     """
     return [json.loads(each["body"]) for each in api.requests() if each["body"]]
 

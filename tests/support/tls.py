@@ -1,4 +1,4 @@
-"""Certificates of every kind, and servers that do TLS with them or do something else."""
+"""Certificates of every kind, and servers that use them for TLS, or do not speak TLS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ commonName = supplied
 """
 
 Peer: TypeAlias = "ssl.SSLContext | Callable[[socket.socket], None]"
-"""What a server does TLS with, or does with a connection."""
+"""The TLS context of a server, or what it does with a connection instead."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Authorities:
     folder: Path
 
     def __post_init__(self) -> None:
-        """Make `root`, and `other`, which is not to be trusted."""
+        """Make `root`, and `other`, which must not be trusted."""
         (self.folder / "settings").write_text(_SETTINGS)
         (self.folder / "index.txt").touch()
         for name in ("root", "other"):
@@ -73,7 +73,7 @@ class Authorities:
         )
 
     def context(self, name: str, ciphers: str = ANY_CIPHER) -> ssl.SSLContext:
-        """Return what a server does TLS with; it is less strict than clients are."""
+        """Return a server's TLS context; it is less strict than clients are."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers(ciphers)
         context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
@@ -94,7 +94,7 @@ class Authorities:
 
 @contextmanager
 def peer(what: Peer, answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Give every request over TLS an `answer`; yields the URL, and what was read of requests."""
+    """Answer every request over TLS; yields the URL, and what was read of requests."""
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

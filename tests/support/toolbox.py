@@ -1,4 +1,4 @@
-"""`stitch-import` as tests run it."""
+"""Runs `stitch-import` for tests."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def tool(
     environment: dict[str, str] | None = None,
     **config: Any,
 ) -> Outcome:
-    """Run `stitch-import`, its configuration in a file; in this process, which saves its start."""
+    """Run `stitch-import` with its configuration in a file; in this process, which is faster."""
     path = folder / "tool.json"
     path.write_text(json.dumps(config))
     arguments = (*arguments, "-c", str(path)) if config else arguments

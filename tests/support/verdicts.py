@@ -26,13 +26,13 @@ DOCUMENTED = {
     r"\u0000": "U+0000, which databases do not accept",
     '"0000-': "the year 0, which most destinations do not take",
 }
-"""Parts of a record of which the two say different things, and why."""
+"""Parts of a record on which the two disagree, and why."""
 
 
 class Verdicts(NamedTuple):
-    """What the target and the service say; empty where they take it.
+    """What the target and the service say; empty if they accept it.
 
-    `kind` is what the target refuses, or `record` where it refuses nothing.
+    `kind` is what the target refuses, or `record` if it refuses nothing.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Verdicts(NamedTuple):
 
     @property
     def agree(self) -> bool:
-        """Tell whether both take it, or both refuse the same."""
+        """Tell whether both accept it, or both refuse the same."""
         of_schema = self.service.startswith("Invalid JSON schema")
         is_defect = self.kind == "schema" and "no record fits it" not in self.target
         return bool(self.target) == bool(self.service) and is_defect == of_schema
@@ -101,5 +101,5 @@ def _said(body: bytes) -> str:
 
 
 def is_documented(pair: Pair) -> bool:
-    """Tell whether a pair has what the two are known to differ in."""
+    """Tell whether a pair has something on which the two are known to differ."""
     return any(part in pair.record for part in DOCUMENTED)

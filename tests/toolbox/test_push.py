@@ -162,7 +162,7 @@ def test_text_that_is_not_utf_8(api: ImportApi, tmp_path: Path) -> None:
     outcome = send(tmp_path, api, b'{"id":1}\n{"id":"\xff"}\n')
     assert (outcome.status, "Line 2 is refused: it is not UTF-8." in outcome.log) == (65, True)
     assert outcome.states == [
-        "1 record pushed to table people. Go on with line 2, after fixing it."
+        "1 record pushed to table people. Continue with line 2 after fixing it."
     ]
 
 
@@ -313,7 +313,7 @@ def test_how_values_are_written(text: str, sent: str) -> None:
     "text", ['{"x":1e99999999999999999999}', '{"x":"\\ud800"}', '{"x":NaN}', '{"x"', "[" * 9999]
 )
 def test_what_transit_has_no_form_for(text: str) -> None:
-    with pytest.raises(ValueError, match=r"it holds|it is not|nested|no JSON"):
+    with pytest.raises(ValueError, match=r"it contains|it is not|nested|no JSON"):
         to_transit(text.encode())
 
 

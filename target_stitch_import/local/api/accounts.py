@@ -1,4 +1,4 @@
-"""Who may write where: clients, their sources and tokens, as the accounts file gives them.
+"""Who may write where: clients, their sources and tokens, as in the accounts file.
 
 Without a file every token is good for one default source. Tokens are never shown or logged.
 """
@@ -20,7 +20,7 @@ REGIONS = {
     "us": "https://api.stitchdata.com",
     "eu": "https://api.eu-central-1.stitchdata.com",
 }
-MAX_TOKENS = 2  # active ones of one source
+MAX_TOKENS = 2  # active tokens of a source
 DEFAULT_CREATED_AT = "2020-01-02T15:49:27Z"
 
 
@@ -47,7 +47,7 @@ class Source(msgspec.Struct):
 
     @property
     def active(self) -> bool:
-        """Whether it takes data."""
+        """Tell whether it accepts data."""
         return self.paused_at is None and self.deleted_at is None
 
 
@@ -73,7 +73,7 @@ class AccountsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Why a token does not open a source."""
+    """Why a token gives no access to a source."""
 
     reason: Literal["unknown", "region", "inactive"]
 
@@ -84,7 +84,7 @@ def derived_name(display_name: str) -> str:
 
 
 def now_text() -> str:
-    """Give the present second as Connect writes times."""
+    """Return the current time in seconds, as Connect writes times."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -115,9 +115,9 @@ class Accounts:
     def load(
         cls, given: Path | str | Mapping[str, Any] | None, region: str | None = None
     ) -> Accounts:
-        """Take the accounts from a file or mapping; None opens the service to any token.
+        """Load the accounts from a file or mapping; None accepts any token.
 
-        Without a `region` the accounts' own is played.
+        Without `region`, the region of the accounts is emulated.
         """
         if given is None:
             client = Client(client_id=0, sources=[Source(id=1)])
@@ -134,13 +134,13 @@ class Accounts:
                 source.updated_at = source.updated_at or source.created_at
         accounts = cls(file, is_open=given is None, region=region)
         if given is not None and file.region != region:
-            # One process plays one region: the tokens of these accounts belong to the other.
+            # One process emulates one region: the tokens of these accounts belong to the other.
             everyone = [token.token for source in accounts.sources() for token in source.tokens]
             accounts.file = AccountsFile(other_region_tokens=everyone)
         return accounts
 
     def sources(self) -> list[Source]:
-        """Give every source of every client."""
+        """Return every source of every client."""
         return [source for client in self.file.clients for source in client.sources]
 
     def find(self, token: str | None) -> Source | Denied:
@@ -172,7 +172,7 @@ class Accounts:
 
 
 def bearer(header: str | None) -> str | None:
-    """Take the token from an Authorization header of the form `Bearer TOKEN`."""
+    """Return the token of an Authorization header of the form `Bearer TOKEN`."""
     if header is None:
         return None
     scheme, _, token = header.partition(" ")

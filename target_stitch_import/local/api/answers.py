@@ -1,6 +1,6 @@
 """What the Import API answers, word for word: each documented status and body in one place.
 
-Bodies are JSON but for the two plain-text ones the reference documents (405, and 415 of batch).
+Bodies are JSON, except for the two plain-text ones in the reference (405, and 415 of batch).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Answer:
     media_type: str = JSON_MEDIA_TYPE
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS)
     places: tuple[str, ...] = ()
-    """Where in the request's body the fault is, as JSON Pointers, for those who watch."""
+    """JSON Pointers to what is wrong in the request's body, for the web page."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the request was taken (any 2xx)."""
+        """Tell whether the request was accepted (any 2xx)."""
         return 200 <= self.status < 300
 
     @property
     def reason(self) -> str:
-        """Why it is no acceptance, in the body's own words; empty for one that is."""
+        """The error in the body's own words; empty if the request was accepted."""
         if self.accepted:
             return ""
         text = self.body.decode("utf-8", "replace")
@@ -53,12 +53,12 @@ class Answer:
 
 
 def as_json(status: int, value: Any, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
-    """Give `value` as a JSON answer."""
+    """Return `value` as a JSON answer."""
     return Answer(status, msgspec.json.encode(value), JSON_MEDIA_TYPE, headers)
 
 
 def as_text(status: int, text: str, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
-    """Give `text` as a plain answer."""
+    """Return `text` as a plain answer."""
     return Answer(status, text.encode(), TEXT_MEDIA_TYPE, headers)
 
 
@@ -94,7 +94,7 @@ def too_large(size_bytes: int) -> Answer:
 
 
 def malformed(detail: str) -> Answer:
-    """Refuse a body that is no JSON (or no Transit)."""
+    """Refuse a body that is not JSON (or not Transit)."""
     return as_json(
         400,
         {
@@ -131,7 +131,7 @@ def unprocessable(errors: list[Any], places: tuple[str, ...] = ()) -> Answer:
 
 
 def unavailable(status: int = 503) -> Answer:
-    """Say that the service is unwell, in the general form of `status`."""
+    """Answer that the service is unavailable, in the form of `status`."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:

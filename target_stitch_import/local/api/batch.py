@@ -1,6 +1,6 @@
-"""The batch request: a body of bytes becomes a Load, or the first thing wrong with it.
+"""Reads a batch request: its body becomes a Load, or the first error in it.
 
-A typed decode accepts quickly; a body it refuses is read again without types for the words.
+A typed decode accepts quickly; a refused body is read again without types, to word the error.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _ENVELOPE = "Request failed validation:"
 _POINTER = re.compile(r"#((?:/[^\s:/]*)*):")
-"""A place in the words of a violation."""
+"""A position in the text of a violation."""
 STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
 
 
@@ -60,7 +60,7 @@ class Load:
 class RefusedError(ValueError):
     """The batch is refused with status 400; the text is the body's `error`.
 
-    `places` are JSON Pointers to what is at fault in the body.
+    `places` are JSON Pointers to what is wrong in the body.
     """
 
     def __init__(self, text: str, places: tuple[str, ...] = ()) -> None:
@@ -88,7 +88,7 @@ _decoder = decoder_for(_Batch)
 
 
 def read_batch(body: bytes, strictness: Strictness) -> Load:
-    """Check a batch body in the API's order and give what to load.
+    """Check a batch body in the API's order and return what to load.
 
     Raises MalformedError for a body that is not JSON and RefusedError for one that is refused.
     """
@@ -124,7 +124,7 @@ def read_batch(body: bytes, strictness: Strictness) -> Load:
 
 
 class _BadRecordError(ValueError):
-    """A record at fault, by its position among the records, and where in it."""
+    """An invalid record: its position among the records, and the places in it."""
 
     def __init__(self, at: int, text: str, places: Iterable[str] = ("",)) -> None:
         super().__init__(text)
@@ -178,7 +178,7 @@ def _unfit(index: int, why: str, *, live: bool) -> str:
 def _first_wrong_key(
     columns: Columns, key_names: list[str], strictness: Strictness
 ) -> tuple[int, str] | None:
-    """Find the first record whose key is missing, null, no scalar, or too long."""
+    """Find the first record whose key is missing, null, not a scalar, or too long."""
     longest = STRICT_KEY_CHARACTERS if strictness.strict_keys else MAX_KEY_CHARACTERS
     first: tuple[int, str] | None = None
     for name in key_names:
@@ -293,7 +293,7 @@ def _messages_errors(messages: list[Any]) -> list[str]:
 
 
 def _message_error(here: str, message: Any) -> str:
-    """Say what is wrong with one message, as the live service tells a `oneOf` of two shapes."""
+    """Say what is wrong with one message, as the live service words a `oneOf` of two shapes."""
     head = f"{here}: #: 0 subschemas matched instead of one"
     if not isinstance(message, dict):
         return f"{head} {here}: expected type: JSONObject, found: {type_name(message)}"

@@ -86,7 +86,7 @@ class _FailedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One request that is to be answered: who asks, about which ids, with which body."""
+    """One request to answer: client, IDs and body."""
 
     accounts: Accounts
     client: Client
@@ -138,7 +138,7 @@ def _report_card(_call: _Call) -> Any:
 
 
 def _shown(source: Source) -> dict[str, Any]:
-    """Give a source as Connect shows it; its tokens' secrets are never part of it."""
+    """Return a source as Connect shows it; its tokens' secrets are never part of it."""
     return {
         "properties": {},
         "updated_at": source.updated_at,

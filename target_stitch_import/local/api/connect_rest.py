@@ -1,7 +1,7 @@
-"""What Stitch Connect has beyond sources and tokens: answered where it can be true, else a 501.
+"""The rest of Stitch Connect: answered where a local answer can be true, otherwise with 501.
 
-The forms are those of the Connect reference. An Import API source has no tap that could be checked,
-and is well as soon as it exists; its streams are the tables that arrived.
+Responses have the forms of the Connect reference. An Import API source has no tap to check, so it
+works as soon as it exists; its streams are the tables that arrived.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Destination:
 
 
 def not_played(path: str) -> Answer | None:
-    """Answer a documented request that the local Import API does not play."""
+    """Answer a documented request that the local Import API does not implement."""
     for pattern, what in _NOT_PLAYED:
         if re.fullmatch(pattern, path):
             message = f"the local Import API does not play {what}"
@@ -57,7 +57,7 @@ def not_played(path: str) -> Answer | None:
 
 
 def connection_check(client: Client, kind_id: int, created_at: str) -> dict[str, Any]:
-    """Give the last connection check of a source or destination: it succeeded as it was made."""
+    """Return the last connection check of a source or destination: it succeeded on creation."""
     check = uuid5(NAMESPACE_URL, f"{client.client_id}/{kind_id}")
     return {
         "target_exit_status": None,
@@ -77,7 +77,7 @@ def connection_check(client: Client, kind_id: int, created_at: str) -> dict[str,
 
 
 def streams(source: Source, destination: Destination) -> list[dict[str, Any]]:
-    """Give a source's streams."""
+    """Return a source's streams."""
     return [
         {
             "selected": True,
@@ -91,7 +91,7 @@ def streams(source: Source, destination: Destination) -> list[dict[str, Any]]:
 
 
 def destinations(client: Client, destination: Destination) -> list[dict[str, Any]]:
-    """Give the one destination that there is."""
+    """Return the only destination."""
     form = {"type": "form", "properties": []}
     return [
         {

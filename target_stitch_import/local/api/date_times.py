@@ -1,4 +1,4 @@
-"""Which texts are date-times: RFC 3339 with an offset, as the live service was seen to ask for."""
+"""Which texts are date-times: RFC 3339 with an offset, as the live service requires."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STRICT_OFFSET = re.compile(r".*(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def is_date_time(text: str) -> bool:
-    """Whether `text` is a date-time with an offset (`Z`, `+00:00` or `+0000`) that exists."""
+    """Tell whether `text` is a date-time that exists, with an offset (`Z`, `+00:00`, `+0000`)."""
     if _SURE.fullmatch(text) is not None:
         return True
     match = _DATE_TIME.fullmatch(text)
@@ -42,5 +42,5 @@ def is_strict_date_time(text: str) -> bool:
 
 
 def all_sure(texts: Iterable[str]) -> bool:
-    """Whether all texts plainly are date-times; false where it takes a closer look."""
+    """Tell whether all texts clearly are date-times; if false, each needs a closer look."""
     return all(map(_SURE.fullmatch, texts))

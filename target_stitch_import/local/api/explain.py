@@ -34,7 +34,7 @@ Path = tuple[str | int, ...]
 def explain(root: Any, record: Any, is_date_time: Callable[[str], bool]) -> str:
     """List the violations of `record` against schema `root`, joined as the API joins them.
 
-    `root` is what `schemas.usable` gave. The text is empty when nothing is wrong.
+    `root` is what `schemas.usable` returned. The text is empty when nothing is wrong.
     """
     found = list(_Walk(root, is_date_time).violations(root, record, ()))
     if len(found) > 1:
@@ -74,7 +74,7 @@ class _Walk:
         yield from self._combined(schema, value, path, depth)
 
     def _type(self, schema: Any, value: Any, path: Path) -> str:
-        """Compare the type alone; several types are told as an any-of, in declared order."""
+        """Check only the type; several types are worded as an any-of, in declared order."""
         expected = schema.get("type")
         if expected is None or _fits({"type": expected}, value):
             return ""
@@ -194,7 +194,7 @@ def _members(schema: dict[str, Any], value: dict[str, Any]) -> Iterator[str]:
 
 
 def _fits(schema: dict[str, Any], value: Any) -> bool:
-    """Judge one keyword with the compiled validator, so that both ways always agree."""
+    """Check one keyword with the compiled validator, so that both always agree."""
     return jsonschema_rs.Draft4Validator(schema).is_valid(value)
 
 

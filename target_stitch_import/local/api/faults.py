@@ -1,6 +1,6 @@
 """The list of faults that answer the next matching requests; pure, nothing waits or sleeps here.
 
-`latency` only delays; the request then goes on to the next fault, or to be handled.
+`latency` only delays: then the next fault applies, or normal handling.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
     @property
     def spent(self) -> bool:
-        """Whether it has answered as often as it was to."""
+        """Tell whether it is used up."""
         return self.times == 0
 
     def matches(self, path: str, tables: frozenset[str]) -> bool:
-        """Whether this entry is for such a request."""
+        """Tell whether this entry is for such a request."""
         if self.spent or (self.path is not None and self.path != path):
             return False
         if self.table is not None and self.table not in tables:
@@ -73,7 +73,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             self.times -= 1
 
     def answer(self, path: str) -> Answer | None:
-        """Give the answer this fault makes by itself, if it does."""
+        """Return the answer that this fault alone determines, or None."""
         if self.kind == "down":
             reason = "The API is down (fault)."
             return answers.health(reason) if path == STATUS_PATH else answers.unavailable()
@@ -93,7 +93,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What is to happen to one request: wait, then answer by `fault` or handle it."""
+    """What to do with one request: wait, then answer by `fault` or handle it."""
 
     delay_seconds: float = 0.0
     fault: Fault | None = None
@@ -124,13 +124,13 @@ class FaultList:
         self._faults = faults
 
     def entries(self) -> list[Any]:
-        """Give what is left of the list, as JSON."""
+        """Return the remaining entries, as JSON."""
         self._faults = [fault for fault in self._faults if not fault.spent]
         return [msgspec.to_builtins(fault) for fault in self._faults]
 
     @property
     def by_table(self) -> bool:
-        """Whether an entry asks for a table, so that bodies must be read before deciding."""
+        """Tell whether an entry matches by table, so that bodies must be read first."""
         return any(fault.table is not None and not fault.spent for fault in self._faults)
 
     def decide(self, path: str, tables: frozenset[str] = frozenset()) -> Decision:
@@ -147,7 +147,7 @@ class FaultList:
 
 
 def _sendable(name: str, text: str) -> bool:
-    """Whether a header may be set; those that frame the body are the server's own."""
+    """Tell whether a header may be set; the server sets those that frame the body."""
     framing = name.lower() in ("content-length", "transfer-encoding")
     return not framing and bool(_HEADER_NAME.fullmatch(name) and _HEADER_TEXT.fullmatch(text))
 

@@ -1,6 +1,6 @@
-"""What came in: accepted requests verbatim within a bound of bytes, and a short log of all.
+"""Keeps accepted requests verbatim, up to a number of bytes, and a short log of all.
 
-Refused ones are kept too, for the page. Tokens are left out before anything is kept.
+Refused ones are kept too, for the page. Tokens are removed before anything is kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Rate = dict[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One request as it came."""
+    """One request as received."""
 
     number: int
     received_at: datetime
@@ -36,7 +36,7 @@ class Kept:
     status: int
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as `GET /_local/requests` shows it."""
+        """Return it as `GET /_local/requests` shows it."""
         return {
             "number": self.number,
             "received_at": self.received_at.isoformat(),
@@ -74,17 +74,17 @@ class Entry:
     reason: str
     seconds: float
     notes: tuple[str, ...] = ()
-    """What the client's author should know, though the request was taken."""
+    """What the client's author should know, although the request was accepted."""
     fault: str = ""
-    """The kind of fault that was played on it."""
+    """The kind of fault that was applied to it."""
     answer: str = ""
     places: tuple[str, ...] = ()
-    """Where in its body it is at fault, as JSON Pointers."""
+    """JSON Pointers to what is wrong in its body."""
     stored: tuple[Stored, ...] = ()
 
 
 class _Bounded:
-    """The newest requests whose bodies fit a bound of bytes together; None is no bound."""
+    """The newest requests, up to a total number of body bytes; None means no limit."""
 
     def __init__(self, limit: int | None) -> None:
         self.requests: deque[Kept] = deque()
@@ -93,7 +93,7 @@ class _Bounded:
         self._size = 0
 
     def keep(self, request: Kept) -> None:
-        """Keep a request, and drop the oldest beyond the bound."""
+        """Keep a request, and drop the oldest beyond the limit."""
         if self._limit == 0:
             self.dropped += 1
             return
@@ -129,20 +129,20 @@ class Journal:
         return self._accepted.dropped
 
     def arrive(self) -> int:
-        """Give the number of a request that has just arrived."""
+        """Return the number of a request that has just arrived."""
         self._arrived += 1
         return self._arrived
 
     def keep(self, request: Kept, *, accepted: bool) -> None:
-        """Keep a request as it came, within the bound."""
+        """Keep a request as received, within the limit."""
         (self._accepted if accepted else self._refused).keep(request)
 
     def requests(self) -> list[Kept]:
-        """Give the kept accepted requests in order of arrival."""
+        """Return the kept accepted requests in order of arrival."""
         return sorted(self._accepted.requests, key=lambda request: request.number)
 
     def find(self, number: int) -> tuple[Entry, Kept | None] | None:
-        """Give what is known of a request: its line, and itself while it is kept."""
+        """Return a request's log entry, and the request itself while it is kept."""
         entry = next((each for each in list(self.log) if each.number == number), None)
         if entry is None:
             return None

@@ -1,4 +1,4 @@
-"""What Draft 4 says of numbers, on exact decimals: bounds of any size, multiples of any step."""
+"""Draft 4's rules for numbers, on exact decimals: bounds of any size, multiples of any step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEYWORDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multi
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a number."""
+    """Tell whether a JSON value is a number."""
     return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
@@ -38,23 +38,23 @@ def number_violations(schema: dict[str, Any], value: Number) -> Iterator[str]:
 
 
 def is_multiple(value: Number, step: Number) -> bool:
-    """Whether `value` is `step` times a whole number; exponents of any size cost nothing."""
+    """Tell whether `value` is a multiple of `step`; large exponents cost nothing extra."""
     digits, exponent = _parts(value)
     step_digits, step_exponent = _parts(step)
     if not digits:
         return True
     shift = exponent - step_exponent
-    # Trailing zeros are gone: a digit below the last one of the step is none of its multiples'.
+    # Without trailing zeros, no multiple has a digit below the last one of the step.
     return shift >= 0 and digits * pow(10, shift, step_digits) % step_digits == 0
 
 
 def scale_of_step(step: Number) -> int:
-    """Give the digits after the point that multiples of `step` have at most."""
+    """Return how many digits after the point multiples of `step` can have."""
     return max(-_parts(step)[1], 0)
 
 
 def _parts(value: Number) -> tuple[int, int]:
-    """Give whole digits and the power of ten, trailing zeros moved to the power."""
+    """Return significant digits and the power of ten, which includes trailing zeros."""
     _, digits, exponent = Decimal(value).as_tuple()
     text = "".join(map(str, digits))
     kept = text.rstrip("0")

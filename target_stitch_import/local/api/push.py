@@ -1,6 +1,6 @@
 """The legacy push and validate requests: an array of records, each checked by itself.
 
-A record's reasons are told as the API tells them: `{"reason": {field: [texts]}}`.
+A record's errors have the API's form: `{"reason": {field: [texts]}}`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DIGITS_NOTE = "client_id is text; the reference has an integer"
 _BLANK = "can't be blank"
 UPSERT = "upsert"
 SWITCH_VIEW = "switch_view"
-"""What the first clients sent where `activate_version` is sent today."""
+"""The action that early clients sent instead of `activate_version`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Loads:
     open: dict[tuple[str, tuple[str, ...], int], Load] = field(default_factory=dict)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Take one record that was checked."""
+        """Add one record that was checked."""
         table, version = record["table_name"], record.get("table_version") or 0
         if record["action"] == SWITCH_VIEW:
             self.close()
@@ -70,7 +70,7 @@ class _Loads:
         load.sequences.append(record["sequence"])
 
     def close(self) -> list[Load]:
-        """Give all loads in order."""
+        """Return all loads in order."""
         self.done += self.open.values()
         self.open = {}
         return self.done
@@ -79,7 +79,7 @@ class _Loads:
 def read_push(
     body: bytes, source: Source, strictness: Strictness, *, transit: bool, any_client: bool
 ) -> Pushed | Answer:
-    """Check a push body in the API's order; give what to load, or the refusal."""
+    """Check a push body in the API's order; return what to load, or the refusal."""
     try:
         records = read_transit(body) if transit else parse(body)
     except MalformedError as error:
@@ -133,7 +133,7 @@ def _check_clients(records: list[Any], source: Source, *, any_client: bool) -> A
 
 
 def _number(client_id: Any) -> Any:
-    """Give a client id that is digits as the number it is; any other as it came."""
+    """Return a client ID of digits as a number; any other unchanged."""
     return int(client_id) if _is_digits(client_id) else client_id
 
 

@@ -1,6 +1,6 @@
-"""JSON Schema, Draft 4, as the Import API applies it: what of a schema is enforced.
+"""JSON Schema, Draft 4, as the Import API applies it: which parts of a schema are enforced.
 
-References are found anywhere in the document, and none is ever fetched.
+References may point anywhere in the document; none is ever fetched.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def usable(schema: Mapping[str, Any]) -> dict[str, Any]:
 
     Dropped are formats other than `date-time`, numeric `exclusiveMinimum` and
     `exclusiveMaximum` (Draft 6), and annotations, so that none of them can refuse a record.
-    What references lead to stands in `definitions`, wherever the document has it.
+    Targets of references are put into `definitions`, wherever they are in the document.
     Raises InvalidSchemaError.
     """
     return _Reading(schema).whole()
 
 
 def referred(root: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
-    """Give what a reference in a usable schema leads to."""
+    """Return the target of a reference in a usable schema."""
     pointer: str = reference["$ref"]
     if pointer == "#":
         return root
@@ -57,10 +57,10 @@ class _Reading:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._names: dict[str, str] = {}
-        """What each pointer that is referred to is called in `definitions`."""
+        """The name in `definitions` of each pointer that a reference uses."""
 
     def whole(self) -> dict[str, Any]:
-        """Give the usable schema, with what it refers to."""
+        """Return the usable schema, with the targets of its references."""
         kept = self._schema(self._document, 0)
         read: dict[str, Any] = {}
         while len(read) < len(self._names):
@@ -79,7 +79,7 @@ class _Reading:
         if depth > MAX_SCHEMA_DEPTH:
             raise InvalidSchemaError("nested too deeply")
         if isinstance(schema.get("$ref"), str):
-            return {"$ref": self._reference(schema["$ref"])}  # what stands beside it says nothing
+            return {"$ref": self._reference(schema["$ref"])}  # keywords next to it have no effect
         kept: dict[str, Any] = {}
         for keyword, value in schema.items():
             usable = self._keyword(keyword, value, depth + 1)
@@ -89,11 +89,11 @@ class _Reading:
             self._patterns(kept)
         for strict, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
             if limit not in kept:
-                kept.pop(strict, None)  # alone it says nothing
+                kept.pop(strict, None)  # alone it has no effect
         return kept
 
     def _patterns(self, kept: dict[str, Any]) -> None:
-        """Drop patterns for names that are too large, and with them what is said of all others."""
+        """Drop name patterns that are too large, and with them the rules for all other names."""
         patterns = kept["patternProperties"]
         applied = {each: schema for each, schema in patterns.items() if _pattern(each) is not None}
         kept["patternProperties"] = applied
@@ -125,7 +125,7 @@ class _Reading:
         return target
 
     def _keyword(self, keyword: str, value: Any, depth: int) -> Any:
-        """Give a keyword's value as it is enforced; None for what is not."""
+        """Return a keyword's value as it is enforced; None if it is not."""
         if keyword in _NAMED:
             return self._named(keyword, value, depth)
         if keyword in _MANY:
@@ -139,7 +139,7 @@ class _Reading:
         if keyword == "dependencies":
             return self._dependencies(value, depth)
         if keyword == "definitions":
-            self._named(keyword, value, depth)  # each is to be a schema, in use or not
+            self._named(keyword, value, depth)  # each must be a schema, used or not
             return None
         if keyword in _READ:
             return _READ[keyword](value)
@@ -156,7 +156,7 @@ class _Reading:
         kept: dict[str, Any] = {}
         for name, needed in _object("dependencies", value).items():
             if isinstance(needed, list):
-                # Draft 4 wants one at least; none needs nothing.
+                # Draft 4 requires at least one; an empty list requires nothing.
                 kept |= {name: _names(name, needed)} if needed else {}
             elif isinstance(needed, dict):
                 kept[name] = self._schema(needed, depth)
@@ -169,7 +169,7 @@ class _Reading:
 
 
 def _refuse_circles(root: dict[str, Any]) -> None:
-    """Refuse references that come back to themselves without a step into the value."""
+    """Refuse references that return to themselves without descending into the value."""
     named = {_REFERRED_PREFIX + name: schema for name, schema in root.get(REFERRED, {}).items()}
     graph = {pointer: set(_same_value(schema)) for pointer, schema in ({"#": root} | named).items()}
     try:
@@ -179,7 +179,7 @@ def _refuse_circles(root: dict[str, Any]) -> None:
 
 
 def _same_value(schema: dict[str, Any]) -> Iterator[str]:
-    """Yield what is referred to of the very value that a schema is of."""
+    """Yield the references that apply to the same value as the schema."""
     waiting = [schema]
     while waiting:
         each = waiting.pop()
@@ -232,7 +232,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _names(keyword: str, value: list[Any]) -> list[str]:
-    """Give names once each: to repeat one asks for nothing more."""
+    """Return each name once: a repeated name requires nothing more."""
     if not all(isinstance(name, str) for name in value):
         raise InvalidSchemaError(f"key {keyword}: expected an array of strings")
     return list(dict.fromkeys(value))
@@ -243,7 +243,7 @@ def _required(value: Any) -> list[str] | None:
 
 
 def _pattern(value: Any) -> str | None:
-    """Give an expression; None for what is none, or is too large to be applied."""
+    """Return an expression; None if it is not one, or is too large to be applied."""
     if not isinstance(value, str) or _compiles(value):
         return value if isinstance(value, str) else None
     if not _compiles(_REPETITION.sub("{1}", value)):
@@ -260,7 +260,7 @@ def _compiles(expression: str) -> bool:
 
 
 _REPETITION = re.compile(r"\{\d+(?:,\d*)?\}", re.ASCII)
-# Keywords whose values are brought into one form, or dropped.
+# Keywords whose values are normalised, or dropped.
 _READ: dict[str, Callable[[Any], Any]] = {
     "type": _type,
     "required": _required,

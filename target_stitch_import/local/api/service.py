@@ -1,7 +1,7 @@
-"""Requests to answers, in the API's order of checks; no sockets, no waiting.
+"""Answers requests, in the API's order of checks; no sockets, no waiting.
 
-`route` needs the request's head alone, `handle` the whole; a 201 is given only after the
-warehouse has the data for good.
+`route` needs only the request's head, `handle` the whole request; a 201 is returned only after the
+warehouse has committed the data.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ ENCODED = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer, and what it was about for those who watch."""
+    """The answer, and details of the request for the web page."""
 
     answer: Answer
     tables: tuple[str, ...] = ()
     records: int = 0
     rejected: int = 0
     notes: tuple[str, ...] = ()
-    """What the client's author should know, though the request was taken."""
+    """What the client's author should know, although the request was accepted."""
     faked: bool = False
     """Whether a fault gave the answer, so that the request was neither checked nor stored."""
     stored: tuple[Stored, ...] = ()
@@ -71,10 +71,10 @@ class Loader(Protocol):
 
     @property
     def destination_type(self) -> str:
-        """What Connect calls the kind of destination."""
+        """Connect's name for the type of destination."""
 
     def streams(self, schema: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Give the tables that arrived in a source's schema, as sent, with their keys."""
+        """Return the tables that arrived in a source's schema, as sent, with their keys."""
 
     def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
         """Store durably and all at once, or raise."""
@@ -96,7 +96,7 @@ class Service:
         self._strictness = strictness
 
     def route(self, method: str, path: str) -> Answer | None:
-        """Refuse an unknown path or a wrong method; None for a request to go on with."""
+        """Refuse an unknown path or a wrong method; None if the request can go on."""
         if path not in METHODS:
             return answers.NOT_FOUND
         allowed = ("GET", "HEAD") if METHODS[path] == "GET" else (METHODS[path],)
@@ -105,7 +105,7 @@ class Service:
         return None if method in allowed else answers.METHOD_NOT_ALLOWED
 
     def media(self, request: Request) -> Answer | None:
-        """Refuse a media type the endpoint does not take."""
+        """Refuse a media type that the endpoint does not accept."""
         if request.path == STATUS:
             return None
         if request.path == BATCH:

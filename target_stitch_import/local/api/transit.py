@@ -1,7 +1,7 @@
-"""Transit over JSON, read to plain values: what a push of `application/transit+json` carries.
+"""Reads Transit over JSON as plain values, for pushes of `application/transit+json`.
 
-Follows the Transit format 0.8: maps, tags, escapes, and the cache of keys and tags. Exact: big
-numbers stay whole, points in time become `Moment`.
+Follows the Transit format 0.8: maps, tags, escapes, and the cache of keys and tags. Big numbers
+stay exact; points in time become `Moment`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _DIGITS = 4300  # of an integer
 
 
 class _Tag(str):
-    """A tag read where a value may stand, such as the first item of a tagged array."""
+    """A tag in the place of a value, such as the first item of a tagged array."""
 
     __slots__ = ()
 
 
 def read_transit(body: bytes) -> Any:
-    """Read one Transit value. Raises MalformedError for what is no Transit."""
+    """Read one Transit value. Raises MalformedError if it is not Transit."""
     document = parse(body)
     try:
         value = _Reader().value(document)
@@ -47,13 +47,13 @@ def read_transit(body: bytes) -> Any:
 
 
 class _Reader:
-    """One reading; the cache is filled in the order in which values stand in the text."""
+    """One reading; the cache is filled in the order of values in the text."""
 
     def __init__(self) -> None:
         self._cache: list[str] = []
 
     def value(self, item: Any, *, key: bool = False) -> Any:
-        """Give the plain value of one parsed JSON item; `key`: it stands as a map's key."""
+        """Return the plain value of one parsed JSON item; `key`: it is a map's key."""
         if isinstance(item, str):
             return _scalar(self._cached(item, key=key))
         if isinstance(item, list):
@@ -104,7 +104,7 @@ class _Reader:
 
 
 def _key(value: Any) -> str:
-    """Give a map's key as the string a record has."""
+    """Return a map's key as the name of a property."""
     if isinstance(value, _Tag):
         raise ValueError("a tag as a key")  # noqa: TRY004 - the data is wrong, not its reader
     if value is None or isinstance(value, bool):
@@ -186,7 +186,7 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
 
 
 def _tagged(tag: str, value: Any) -> Any:
-    """Give the plain value of a tagged one; tags of unknown meaning keep their value."""
+    """Return the plain value of a tagged one; an unknown tag is dropped."""
     if tag == "m":
         return _milliseconds(value)
     if tag in _SCALARS and isinstance(value, str) and tag not in "#'":

@@ -1,4 +1,4 @@
-"""Do records fit a schema? Column by column where that is quick, else by a compiled validator.
+"""Checks records by a schema: column by column where possible, else by a compiled validator.
 
 Both checks agree; the reason for a refusal is found separately, by walking that record. Patterns
 run in an engine that bounds its backtracking, and numbers are compared as exact decimals.
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _NUMBER = "x-number"
-"""The keyword that stands for those of numbers in what is compiled; its value is a place in a list,
-since the compiler would read the bounds themselves as doubles."""
+"""The keyword that replaces those of numbers in the compiled schema; its value is an index, since
+the compiler would read the bounds themselves as doubles."""
 _OF_TYPE: dict[str, frozenset[type]] = {
     "string": frozenset({str}),
     "integer": frozenset({int}),
@@ -53,7 +53,7 @@ _SILENT = frozenset({"type", "properties", "definitions"})
 
 
 class RecordSchema:
-    """One schema, compiled: `first_unfit` and `accepts` are quick, `explain` finds the words."""
+    """One schema, compiled: `first_unfit` and `accepts` are quick, `explain` words the error."""
 
     def __init__(self, schema: Mapping[str, Any], *, strict_date_time: bool = False) -> None:
         self._is_date_time: Callable[[str], bool] = (
@@ -67,7 +67,7 @@ class RecordSchema:
         self._rest_accepts = self._compiled(rest) if rest is not None else None
 
     def first_unfit(self, columns: Columns) -> int | None:
-        """Give the position of the first record that does not fit, or None."""
+        """Return the position of the first record that does not fit, or None."""
         fit = all(
             self._column_fits(schema, columns, name) for name, schema in self._columns.items()
         )
@@ -82,10 +82,10 @@ class RecordSchema:
         return explain(self.schema, record, self._is_date_time)
 
     def _rest(self) -> dict[str, Any] | None:
-        """Take the properties that are checked by column out; give what is left to be checked."""
+        """Take out the properties that are checked by column; return what is left, or None."""
         properties = self.schema.get("properties", {})
         if "$ref" in self.schema or "definitions" in self.schema:
-            return self.schema  # what is referred to must stay where it is
+            return self.schema  # targets of references must stay where they are
         if dict not in _types(self.schema):
             return self.schema
         self._columns = {
@@ -93,7 +93,7 @@ class RecordSchema:
         }
         if len(self._columns) == len(properties) and self.schema.keys() <= _SILENT:
             return None
-        # They stay as names, for what speaks of all others.
+        # Their names stay, for rules on all other properties.
         named: dict[str, Any] = {name: {} for name in self._columns}
         return {**self.schema, "properties": {**properties, **named}}
 
@@ -123,7 +123,7 @@ class RecordSchema:
         return validator.is_valid
 
     def _column_fits(self, schema: dict[str, Any], columns: Columns, name: str) -> bool:
-        """Whether a column plainly fits; false also where it takes a closer look."""
+        """Tell whether a column clearly fits; if false, it needs a closer look."""
         values = columns.values.get(name)
         if values is None:
             return True
@@ -169,7 +169,7 @@ def _numbers_fit(schema: dict[str, Any], numbers: list[int | Decimal]) -> bool:
 
 
 def _are_multiples(numbers: list[int | Decimal], step: int | Decimal) -> bool:
-    """Whether all plainly are multiples of a step such as 0.01, by their digits after the point."""
+    """Tell whether all clearly are multiples of a step such as 0.01, by their digits."""
     scale = scale_of_step(step)
     if step != Decimal((0, (1,), -scale)):
         return all(is_multiple(each, step) for each in numbers)

@@ -20,8 +20,8 @@ INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
 MAX_SEQUENCE = 2**63 - 1
 MAX_KEY_CHARACTERS = 1024  # push errors: "String keys cannot be longer than 1024 characters"
-MAX_DATA_POINTS = 10_000  # each `data` object
-MAX_RECORDS = 20_000  # each request
+MAX_DATA_POINTS = 10_000  # per `data` object
+MAX_RECORDS = 20_000  # per request
 
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)", re.ASCII)
@@ -53,7 +53,7 @@ def _fraction(text: str) -> Decimal:
     if "e" not in text and "E" not in text:
         return Decimal(text)
     number = Decimal(text)
-    # Written like an integer it would be taken for one, and `1e0` is none in Draft 4.
+    # Written like an integer it would count as one, but `1e0` is not one in Draft 4.
     return number if number.as_tuple().exponent else Decimal(f"{number}.0")
 
 
@@ -131,13 +131,13 @@ class Columns:
         return cls(records, found, kinds, uniform)
 
     def ordered(self, names: Iterable[str]) -> Columns:
-        """Give the same with the columns in the order of `names`, then as they are."""
+        """Return the same with the columns in the order of `names`, then as they are."""
         order = dict.fromkeys(chain(names, self.values))
         values = {name: self.values[name] for name in order if name in self.values}
         return Columns(self.records, values, self.kinds, self.uniform)
 
     def has_null(self, name: str) -> bool:
-        """Whether a record has the property with the value null."""
+        """Tell whether a record has the property with the value null."""
         if self.uniform:
             return type(None) in self.kinds[name]
         return any(record.get(name, 0) is None for record in self.records)

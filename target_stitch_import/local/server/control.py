@@ -40,7 +40,7 @@ class Control:
     reset: Callable[[], None]
 
     def routes(self) -> list[Route]:
-        """Give the endpoints."""
+        """Return the endpoints."""
         return [
             Route("/_local/faults", self._faults, methods=["GET", "PUT"]),
             Route("/_local/requests", self._requests, methods=["GET"]),

@@ -1,4 +1,4 @@
-"""A request's body as it is shown: its messages one by one, and what is at fault marked."""
+"""A request's body as it is shown: its messages one by one, with what is invalid marked."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAX_LINES = 400
 MAX_DEPTH = 40  # what is nested deeper is shown in one line
 MAX_TEXT_CHARACTERS = 300
 MAX_RAW_CHARACTERS = 20_000
-AROUND_BYTES = 200  # what is shown on either side of the byte that is no JSON
+AROUND_BYTES = 200  # shown on either side of the byte that is not JSON
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of JSON; `marked`: this is at fault."""
+    """A line of JSON; `marked`: this is invalid."""
 
     depth: int
     text: str
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a body under a title; `marked`: something in it is at fault."""
+    """A piece of a body under a title; `marked`: something in it is invalid."""
 
     title: str
     lines: Sequence[Line]
@@ -52,7 +52,7 @@ class Exhibit:
 
 
 def exhibit(body: bytes, places: Sequence[str], reason: str = "") -> Exhibit:
-    """Lay out a body; `places` are JSON Pointers to what is at fault in it."""
+    """Lay out a body; `places` are JSON Pointers to what is invalid in it."""
     try:
         value = parse(body)
     except MalformedError:
@@ -95,7 +95,7 @@ def _part(title: str, value: Any, at: str, places: Sequence[str]) -> Part:
 def _lines(  # noqa: PLR0913, PLR0917 - what a recursion carries
     value: Any, at: str, before: str, after: str, depth: int, known: frozenset[str]
 ) -> Iterator[Line]:
-    """Yield the lines of a value; what is marked is the line with the name that is at fault."""
+    """Yield the lines of a value; the line with an invalid member's name is marked."""
     marked = at in known
     if depth > MAX_DEPTH or not value:
         yield Line(depth, f"{before}{_json(value)}{after}", marked)

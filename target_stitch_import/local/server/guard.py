@@ -1,7 +1,7 @@
-"""Who may ask: host names, origins of web pages, and this machine alone for what controls it.
+"""Which requests are allowed: by host name, by a page's origin, and control only from here.
 
-A page of any site can have a browser send requests to loopback, and can point a name of its own at
-the loopback address. So each request must name a host that this server goes by, and one that a page
+A page of any site can make a browser send requests to loopback, and can point its own host name at
+the loopback address. So each request must name a host of this server, and a request that a page
 sends must come from the server's own pages or from an origin that was allowed.
 """
 
@@ -46,7 +46,7 @@ class Guard:
     def __init__(self, options: Options) -> None:
         # The real host names can only lead here through the hosts file.
         self._names = {"localhost", options.host.lower(), *REAL_NAMES, *options.allow_hosts}
-        # An address is no name that could be pointed elsewhere.
+        # An address cannot be pointed elsewhere, as a name can.
         self._any_address = options.host in _ANY_ADDRESS
         self._origins = frozenset(options.allow_origins)
 
@@ -61,7 +61,7 @@ class Guard:
         return WRONG_ORIGIN
 
     def preflight(self, scope: Scope) -> Answer | None:
-        """Answer a browser that asks whether a page may send what it means to send."""
+        """Answer the preflight request of a browser."""
         if scope["method"] != "OPTIONS" or not _values(scope, b"access-control-request-method"):
             return None
         headers = dict(_PREFLIGHT)
@@ -70,7 +70,7 @@ class Guard:
         return Answer(204, b"", headers=headers)
 
     def sharing(self, scope: Scope, send: Send) -> Send:
-        """Give a `send` that lets an allowed origin's page read the answers."""
+        """Return a `send` that lets an allowed origin's page read the answers."""
         if not self._origins:
             return send
         origins = _values(scope, b"origin")
@@ -97,7 +97,7 @@ class Guard:
 
 
 def is_loopback(scope: Scope) -> bool:
-    """Whether the request comes from this machine."""
+    """Tell whether the request comes from this machine."""
     client = scope.get("client")
     try:
         address = ip_address(client[0]) if client is not None else None
@@ -109,6 +109,6 @@ def is_loopback(scope: Scope) -> bool:
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
-    """Give every value of a header: which of several a reader takes must not matter."""
+    """Return every value of a header: it must not matter which of several a reader uses."""
     pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
     return [value.decode("latin-1").strip() for each, value in pairs if each.lower() == name]

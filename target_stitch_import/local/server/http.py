@@ -1,4 +1,4 @@
-"""The service on a socket: bodies read within bounds, faults played, answers written.
+"""The service on a socket: reads bodies within bounds, applies faults, writes answers.
 
 Requests are checked and loaded in threads, so that the event loop stays free.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.api.answers import Answer
     from target_stitch_import.local.server.guard import Guard
 
-MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and thrown away so far, then cut off
+MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and discarded up to here, then cut off
 MAX_CONNECT_BYTES = 1_000_000
 CONNECT_PATHS = ("/v3/", "/v4/", "/notifications/")
 UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -42,11 +42,11 @@ FAKED = "Answered by a fault; nothing is stored."
 
 Sleep = Callable[[float], Awaitable[None]]
 TRANSPORT = "target_stitch_import.transport"
-"""Where a request's scope has its connection, so that a fault can break it."""
+"""The member of a request's scope with its connection, so that a fault can break it."""
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 whose requests know the transport they came on."""
+    """HTTP/1.1 that gives each request its transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let the application see the connection."""
@@ -92,7 +92,7 @@ class ImportApp:
             else:
                 outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
-            return  # the peer left before its request was whole
+            return  # the peer left before its request was complete
         except StorageError as error:
             words = "The database cannot be written, so a request is not taken: %s"
             _log.error(words, error)
@@ -100,7 +100,7 @@ class ImportApp:
         except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
             _log.exception("%s %s could not be answered", request.method, request.path)
             outcome, fault = Outcome(answers.unavailable(500)), None
-        # Noted before it is answered, so that whoever has the answer can see the request.
+        # Logged before it is answered, so that a client with the answer finds its request.
         kind = fault.kind if fault is not None else ""
         played = " and ".join(["latency"] * exchange.delayed + [kind] * bool(kind))
         self._note(number, started, exchange.request(), outcome, played)
@@ -112,7 +112,7 @@ class ImportApp:
             await exchange.send(outcome.answer)
 
     async def _outcome(self, request: Request, exchange: _Exchange) -> tuple[Outcome, Fault | None]:
-        """Give the outcome, and a fault that is to befall its answer."""
+        """Return the outcome, and the fault that applies to its answer."""
         service = self._service
         if request.path.startswith(CONNECT_PATHS):
             return await self._connect(exchange), None
@@ -135,7 +135,7 @@ class ImportApp:
     async def _fault(
         self, request: Request, exchange: _Exchange
     ) -> tuple[Fault | None, Answer | None]:
-        """Play what the fault list has for this request, as far as it comes before handling."""
+        """Apply the fault for this request, if it comes before handling."""
         tables: frozenset[str] = frozenset()
         if self._faults.by_table:
             tables = tables_of(await exchange.body(self._service.max_body_bytes) or b"")
@@ -210,14 +210,14 @@ class _Exchange:
         self._size = 0
         self._ended = False
         self.delayed = False
-        """Whether a fault made it wait."""
+        """Whether a fault delayed it."""
         self._headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
 
     def request(self) -> Request:
-        """Give the request with what was read of its body."""
+        """Return the request with what was read of its body."""
         if len(self._chunks) > 1:
             self._chunks = [b"".join(self._chunks)]
         body = self._chunks[0] if self._chunks else b""
@@ -236,9 +236,9 @@ class _Exchange:
         return None if self._size > max_bytes else self.request().body
 
     async def drain(self) -> int:
-        """Read and throw away the rest, within a bound, so that the peer can read the answer.
+        """Read and discard the rest, within a bound, so that the peer can read the answer.
 
-        A peer that asked whether to go on (`Expect: 100-continue`) is told by the answer alone.
+        A peer that asked first (`Expect: 100-continue`) gets only the answer.
         """
         if self._announced() <= MAX_DRAINED_BYTES and not self._awaits_word():
             while not self._ended and self._size <= MAX_DRAINED_BYTES:

@@ -1,6 +1,6 @@
-"""The pages: an overview, each table and each request, for whoever develops a client.
+"""The pages: an overview, each table and each request, for developers of clients.
 
-Rendered here, escaped always; style and script come from the package. No token is ever part of it.
+Values are always escaped; style and script come from the package. Pages contain no token.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the head of the page says."""
+    """The contents of the page's head."""
 
     url: str
     region: str
@@ -66,7 +66,7 @@ class Page:
         )
 
     def routes(self) -> list[Route]:
-        """Give the page's addresses."""
+        """Return the page's routes."""
         return [
             Route("/", self._index),
             Route("/_page/{name}", self._static),
@@ -93,14 +93,14 @@ class Page:
             _number(request.query_params.get("offset", "0")),
         )
         if found is None:
-            return self._missing("There is no such table, or not any more.")
+            return self._missing("There is no such table, or it no longer exists.")
         return self._html("table.html", found)
 
     async def _request(self, request: Request) -> Response:
         number = _number(request.path_params["number"])
         found = await asyncio.to_thread(self._views.request, number)
         if found is None:
-            return self._missing("There is no such request, or it is too long ago.")
+            return self._missing("There is no such request, or it is no longer kept.")
         return self._html("request.html", found)
 
     def _missing(self, words: str) -> Response:
@@ -112,5 +112,5 @@ class Page:
 
 
 def _number(text: str) -> int:
-    """Read a whole number from an address; 0 for what is none."""
+    """Read a whole number from a URL; 0 if it is not one."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 15 else 0

@@ -1,7 +1,7 @@
 """A local Import API in a child process that cannot outlive its parent.
 
-The child holds the read end of a pipe whose write end only the parent has: when the parent goes,
-however it goes, the pipe ends and the child stops. Standard library only.
+The child has the read end of a pipe whose write end only the parent has: when the parent ends, in
+any way, the pipe ends and the child stops. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STOP_SECONDS = 30.0
 
 
 class StartError(RuntimeError):
-    """The child ended before it served; its own words went to stderr."""
+    """The child ended before it served; its output is on stderr."""
 
 
 class ImportApiProcess:
@@ -73,7 +73,7 @@ class ImportApiProcess:
         self.url = line.removeprefix("listening on ").strip()
 
     def close(self) -> None:
-        """End the child once it has answered what it is answering."""
+        """Stop the child after the requests that it is answering."""
         child, self._child = self._child, None
         if child is None:
             return

@@ -1,4 +1,4 @@
-"""Puts the parts together and runs them: application, socket, server thread.
+"""Assembles the parts and runs them: application, socket, server thread.
 
 Everything heavy is imported here, so that importing the package stays cheap.
 """
@@ -38,14 +38,14 @@ class LocalApi:
     """One running local Import API."""
 
     def __init__(self, options: Options, sleep: Sleep = asyncio.sleep) -> None:
-        """`sleep` is what the fault `latency` waits with."""
+        """`sleep` is what the fault `latency` calls."""
         profile = profiles()[options.destination]
         flatten = (options.nested or profile.nested) == "flatten"
         self._options = options
         accounts = Accounts.load(options.accounts, options.region)
         pair = certificate(options)
         self._scheme = "http" if pair is None else "https"
-        # The socket first: a port already taken is told before a file is made.
+        # The socket first: a port in use is reported before a file is created.
         self._socket = _listen(options.host, options.port)
         try:
             self.warehouse = Warehouse(options.database, profile, flatten=flatten)
@@ -97,7 +97,7 @@ class LocalApi:
         self._server.should_exit = True
 
     def close(self) -> None:
-        """Finish what is being answered, then close socket and database."""
+        """Finish the requests being answered, then close socket and database."""
         self.request_stop()
         if self._thread is not None:
             self._thread.join()
@@ -105,7 +105,7 @@ class LocalApi:
         self.warehouse.close()
 
     def reset(self) -> None:
-        """Go back to the fresh state: no tables, no faults, no requests, accounts as given."""
+        """Restore the initial state: no tables, faults or requests, and the accounts as given."""
         self.warehouse.reset()
         self.faults.put([])
         self.journal.reset()

@@ -31,7 +31,7 @@ def run(options: Options, *, stop_with_stdin: bool = False) -> int:
     """
     # A batch is thousands of new dicts and no cycles: collecting as usual costs a fifth more.
     gc.set_threshold(100_000, 50, 50)
-    os.umask(0o077)  # whatever this process makes is its owner's alone
+    os.umask(0o077)  # only the owner may read what this process creates
     try:
         api = LocalApi(options)
     except (AccountsError, OptionsError) as error:
@@ -66,5 +66,5 @@ def _wait_for_end_of_stdin(stop: threading.Event) -> None:
 
 
 def _say(text: str, status: int) -> int:
-    print(f"stitch-import serve: {text}", file=sys.stderr)  # noqa: T201 - its way to speak
+    print(f"stitch-import serve: {text}", file=sys.stderr)  # noqa: T201 - a command's output
     return status

@@ -1,4 +1,4 @@
-"""The certificate for HTTPS: the user's own, or one made for loopback and the real host names."""
+"""The certificate for HTTPS: the user's own, or one for loopback and the service's host names."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from target_stitch_import.local.options import Options
 
 REAL_NAMES = tuple(urlsplit(url).netloc for url in REGIONS.values())
-_DAYS = 825  # browsers take none that is valid for longer
+_DAYS = 825  # browsers accept none that is valid for longer
 _NAMES = ",".join(
     ["DNS:localhost", "IP:127.0.0.1", "IP:::1", *(f"DNS:{name}" for name in REAL_NAMES)]
 )
 
 
 def certificate(options: Options) -> tuple[Path, Path] | None:
-    """Give the files of certificate and key, made where asked for; None for plain HTTP.
+    """Return the files of certificate and key, created if asked for; None for plain HTTP.
 
-    Raises OptionsError for a pair that cannot be used or made.
+    Raises OptionsError for a pair that cannot be used or created.
     """
     if options.tls_self_signed is not None:
         pair = _made(options.tls_self_signed)
@@ -44,9 +44,9 @@ def certificate(options: Options) -> tuple[Path, Path] | None:
 
 
 def _made(folder: Path) -> tuple[Path, Path]:
-    """Give the pair in a folder; one that is there is used again, so that it is trusted once.
+    """Return the pair in a folder; an existing one is reused, so that clients trust it once.
 
-    Nothing is overwritten: a lone file may be somebody's own key, and an old pair is trusted.
+    Nothing is overwritten: a single file may be the user's own key, and clients trust an old pair.
     """
     cert, key = (folder / name for name in PAIR)
     try:
@@ -68,7 +68,7 @@ def _made(folder: Path) -> tuple[Path, Path]:
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600))  # its owner's alone from the start
+        os.close(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600))  # private from the start
         key.chmod(0o600)
     except OSError as error:
         raise OptionsError(f"--tls-self-signed {folder}: {error.strerror}") from None
@@ -76,7 +76,7 @@ def _made(folder: Path) -> tuple[Path, Path]:
     command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=local Import API"]
     for extension in (
         f"subjectAltName={_NAMES}",
-        # Trusted, it vouches for these names alone: it cannot sign others.
+        # A client that trusts it trusts only these names: it cannot sign others.
         "basicConstraints=critical,CA:FALSE",
         "extendedKeyUsage=serverAuth",
     ):

@@ -43,7 +43,7 @@ SHOWN_HEADERS = (
     "expect",
     "origin",
 )
-"""Those that matter here; what else a client sends may be a secret."""
+"""The headers that are shown; others may contain secrets."""
 _NUMBERS = ("BIGINT", "HUGEINT", "DOUBLE", "DECIMAL")
 SHOWN: dict[str, tuple[str, Callable[[Entry], bool]]] = {
     "": ("all", lambda _entry: True),
@@ -51,7 +51,7 @@ SHOWN: dict[str, tuple[str, Callable[[Entry], bool]]] = {
     "rejected": ("with rejected records", lambda entry: entry.rejected > 0),
     "faults": ("with a fault", lambda entry: bool(entry.fault)),
 }
-"""Which requests can be asked for: words, and what is one."""
+"""The filters of the list of requests: name, and predicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ SORTS: dict[str, Callable[[Row], Any]] = {
     "loaded": lambda row: -row.loaded_at.timestamp() if row.loaded_at else 0,
     "columns": lambda row: -row.columns,
 }
-"""The orders of the list of tables: names rise, numbers and times fall."""
+"""The orders of the list of tables: names ascend, numbers and times descend."""
 
 
 class Views:
     """Makes the pages' values from what the service knows.
 
-    In threads of their own, while requests come in: what grows meanwhile is copied at once.
+    Runs in threads while requests come in, so whatever grows meanwhile is copied at once.
     """
 
     def __init__(self, journal: Journal, faults: FaultList, warehouse: Warehouse) -> None:
@@ -173,7 +173,7 @@ class Views:
         }
 
     def request(self, number: int) -> dict[str, Any] | None:
-        """Show one request; None if there is none, or not any more."""
+        """Show one request; None if there is none, or it is no longer kept."""
         found = self._journal.find(number)
         if found is None:
             return None
@@ -235,7 +235,7 @@ class Views:
         ]
 
     def _plot(self, table: Table) -> Plot | None:
-        """Draw the rate of a table's records; None for one that got none of late."""
+        """Draw the rate of a table's records; None if it got none recently."""
         rates = [
             rate
             for (source, name), rate in list(self._journal.rates.items())
@@ -255,14 +255,14 @@ def _key_words(column: Column, keys: Iterable[str]) -> str:
 
 
 def _recent(rate: Rate) -> int:
-    """Give the records a second of the last whole seconds."""
+    """Return the records per second over the last whole seconds."""
     now = int(time.time())
     found = sum(records for second, records in rate.items() if now - RATE_SECONDS <= second < now)
     return round(found / RATE_SECONDS)
 
 
 def _query(state: Mapping[str, str], **changed: str) -> str:
-    """Write the address of the overview with something changed."""
+    """Write the URL of the overview with some parameters changed."""
     asked = {name: value for name, value in {**state, **changed}.items() if value}
     return f"/?{urlencode(asked)}" if asked else "/"
 

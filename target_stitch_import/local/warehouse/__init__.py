@@ -1,4 +1,4 @@
-"""What accepted rows are loaded into, as a destination would.
+"""Loads accepted rows as a destination would.
 
 Law: a value is loaded digit for digit, or its row is rejected with a reason.
 """

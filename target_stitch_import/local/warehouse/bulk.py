@@ -1,6 +1,6 @@
 """Rows in bulk: columns of Python values become a temporary table, through a file of JSON.
 
-A parameter of a statement costs microseconds a value; a file that holds columns, not rows, costs a
+A statement's parameter costs microseconds per value; a file of columns, not rows, costs a
 fraction of one.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2048
 MAX_LINE_BYTES = 1_000_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
-_ENCODER = msgspec.json.Encoder(enc_hook=str)  # Moment is a str of its own
+_ENCODER = msgspec.json.Encoder(enc_hook=str)  # Moment is a subclass of str
 # The types that JSON is read as; all others come as text and are cast.
 _READ_AS = {"BIGINT": "BIGINT", "BOOLEAN": "BOOLEAN", "DOUBLE": "DOUBLE"}
 
@@ -32,7 +32,7 @@ Field = tuple[str, "Sequence[Any]"]
 
 
 class Bulk:
-    """Brings rows into a connection's database; `scratch` is a directory for the files."""
+    """Loads rows into a connection's database; `scratch` is a directory for the files."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, scratch: Path) -> None:
         self.connection = connection
@@ -45,7 +45,7 @@ class Bulk:
         extra: Sequence[str] = (),
         tail: str = "",
     ) -> None:
-        """Make the temporary table `name` of blocks of rows; NULL is what a block does not have.
+        """Make the temporary table `name` of blocks of rows; columns that a block lacks are NULL.
 
         Columns are in the order in which the blocks name them. `extra` are further expressions,
         `tail` follows the query, such as QUALIFY.

@@ -1,4 +1,4 @@
-"""What the warehouse knows of its tables: names, keys, versions, and one type a column.
+"""What the warehouse knows of its tables: names, keys, versions, and a type per column.
 
 Plain values without a database; a load works on copies, kept only once it is committed.
 """
@@ -21,9 +21,9 @@ PRIMARY_KEY = "__sdc_primary_key"
 SOURCE_KEY = "_sdc_source_key_"
 LEVEL = "_sdc_level_"
 SUBTABLE = "subtable"
-"""In the shelf, whose row it is: the number of the subtable."""
+"""In the shelf: the number of the subtable that a row belongs to."""
 SYSTEM_NAME = re.compile("_?_sdc_")
-"""How the name of a system column begins."""
+"""The prefix of system columns."""
 
 TYPES: dict[Kind, str] = {
     "integer": "BIGINT",
@@ -44,7 +44,7 @@ class Column:
     kind: Kind
     sql_type: str
     slot: str = ""
-    """In which column of the shelf a subtable's values are; empty in a table of its own."""
+    """The column of the shelf that has a subtable's values; empty for other tables."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class Table:
     """One table; `root` names the table whose records it belongs to, if it is a subtable.
 
     A subtable is a view: the rows of all subtables of a root are in one hidden table, its shelf. So
-    what costs a statement is done once a root, however many arrays its records have.
+    the number of statements depends on roots, not on how many arrays their records have.
     """
 
     schema: str
@@ -63,7 +63,7 @@ class Table:
     append_only: bool = False
     version: int = 0
     staged: bool = False
-    """Whether rows of later versions wait in a table of their own."""
+    """Whether rows of later versions wait in a separate table."""
     number: int = 0
     """Which rows of the shelf are a subtable's."""
     shelf: Table | None = None
@@ -72,12 +72,12 @@ class Table:
     """By lower-case name, in the order they appeared."""
 
     def copy(self) -> Table:
-        """Give a copy that can change without this one changing."""
+        """Return an independent copy."""
         shelf = None if self.shelf is None else self.shelf.copy()
         return replace(self, columns=dict(self.columns), shelf=shelf)
 
     def key_columns(self) -> list[Column]:
-        """Give the columns that hold the key, splits included; none when append-only."""
+        """Return the columns that hold the key, splits included; none when append-only."""
         if self.append_only:
             return []
         return [each for each in self.columns.values() if each.raw_name in self.key_names]
@@ -88,7 +88,7 @@ class Table:
 
 
 def sends_its_time(table: Table) -> bool:
-    """Whether records have the column that messages' own times would fill."""
+    """Tell whether records have the column that `time_extracted` would fill."""
     own = table.columns.get(EXTRACTED_AT)
     return own is not None and own.raw_name == EXTRACTED_AT
 
@@ -104,7 +104,7 @@ class CollisionError(ValueError):
 def place(
     table: Table, raw_name: str, kind: Kind, profile: Profile, reserved: str | None = None
 ) -> Column:
-    """Find the column for a property's values of one type, new or not (not added yet).
+    """Find the column for a property's values of one type, or make one that is not added yet.
 
     `reserved` says why the client may not use the name at all, if so. Raises UnusableColumnError
     for a name the destination does not take, and CollisionError for one that is not free.

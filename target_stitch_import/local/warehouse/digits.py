@@ -1,4 +1,4 @@
-"""Numbers in the warehouse keep every digit: which column type holds these values exactly?
+"""Chooses the column types of numbers, so that the warehouse keeps every digit.
 
 A DOUBLE column holds a number if it prints back as the same number; else DECIMAL(38, scale) must,
 and where that has too few digits, text.
@@ -35,13 +35,13 @@ class Extent:
 
     @property
     def fits(self) -> bool:
-        """Whether one DECIMAL type can hold them."""
+        """Tell whether one DECIMAL type can hold them."""
         return self.whole + self.scale <= MAX_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What a destination documents its decimals to hold: digits before and after the point, in all.
+    """A destination's documented range of decimals: digits before and after the point, and in all.
 
     0 means no limit. What a double holds is within every range.
     """
@@ -51,7 +51,7 @@ class Range:
     digits: int = 0
 
     def holds(self, needed: Extent) -> bool:
-        """Whether a number of that extent is within it."""
+        """Tell whether a number of that extent is within it."""
         return (
             (not self.whole or needed.whole <= self.whole)
             and (not self.scale or needed.scale <= self.scale)
@@ -78,7 +78,7 @@ def scale_of(sql_type: str) -> int | None:
 
 
 def survives_double(value: int | Decimal) -> bool:
-    """Whether a double prints back as this number, or is exactly it."""
+    """Tell whether a double prints back as this number, or equals it exactly."""
     try:
         double = float(value)
     except OverflowError:
@@ -102,15 +102,15 @@ def extent(value: int | Decimal) -> Extent:
 
 
 def plain(value: Number) -> str:
-    """Write a number in digits alone, as the one text that stands for it in a text column."""
+    """Write a number in digits only, its canonical form in a text column."""
     text = f"{value:f}" if isinstance(value, Decimal) else str(value)
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
-def spelt(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
-    """Give a column's values as JSON can carry them: a number that it would round as text."""
+def for_json(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Return a column's values for JSON: numbers that it would round become text."""
     if kind not in ("integer", "number") or sql_type == "BIGINT":
         return values
     text = plain if sql_type == TEXT else str
@@ -126,12 +126,12 @@ class State:
 
     sql_type: str | None
     declared_scale: int | None
-    """What a `multipleOf` asks of a new one: it bounds the scale, the values decide."""
+    """The scale that `multipleOf` gives a new column: a limit, within which the values decide."""
     existing: Callable[[], Extent]
 
 
 def fit(values: Sequence[Number | None], state: State, allowed: Range) -> Fit:
-    """Choose the type for a number column that is to hold `values` (None is no value)."""
+    """Choose the type for a number column that will hold `values` (None is no value)."""
     rough = rough_extent(values)
     outside: list[int] = []
     if not allowed.holds(rough):
@@ -175,7 +175,7 @@ def exact_extent(values: Iterable[Number | None]) -> Extent:
 
 
 def rough_extent(values: Sequence[Number | None]) -> Extent:
-    """Measure at least what numbers need, by their texts; exactly those that have exponents."""
+    """Measure what numbers need by their texts: never too little, exact if one has an exponent."""
     decimals = [value for value in values if type(value) is Decimal]
     texts = list(map(str, decimals))
     beyond = Extent()
@@ -192,7 +192,7 @@ def rough_extent(values: Sequence[Number | None]) -> Extent:
 
 
 def _changed_by_double(values: Sequence[Number | None], rough: Extent) -> bool:
-    """Whether a double changes one; most columns are judged by their digits alone."""
+    """Tell whether a double would change one; for most columns the digits decide."""
     if rough.whole + rough.scale <= _SURE_DIGITS:
         return False
     return not all(value is None or survives_double(value) for value in values)

@@ -1,4 +1,4 @@
-"""What people are shown of a warehouse: rows as text, groups of rejected records, how columns came.
+"""What pages show of a warehouse: rows as text, rejected records by reason, why columns exist.
 
 Nothing here changes anything.
 """
@@ -48,7 +48,7 @@ class RejectedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A column that came, or got another type: when, and why."""
+    """A column that was added, or changed its type: when, and why."""
 
     at: datetime
     column: str
@@ -57,7 +57,7 @@ class Change:
 
 
 def rows(warehouse: Warehouse, table: Table, limit: int, offset: int) -> list[tuple[Any, ...]]:
-    """Give some of a table's rows, each value as text."""
+    """Return some of a table's rows, each value as text."""
     names = ", ".join(
         f"left({quoted(column.name)}::VARCHAR, {MAX_CELL_CHARACTERS})"
         for column in table.columns.values()
@@ -67,7 +67,7 @@ def rows(warehouse: Warehouse, table: Table, limit: int, offset: int) -> list[tu
 
 
 def rejected(warehouse: Warehouse, since: datetime = EVER) -> list[RejectedGroup]:
-    """Give the records rejected from `since` on, grouped by table and reason, the largest first."""
+    """Return the records rejected from `since` on, by table and reason, largest group first."""
     parts = [
         f"SELECT {_literal(each)} AS schema_name, * FROM {store.within(each, store.REJECTED)}"
         for each in warehouse.schemas()
@@ -87,7 +87,7 @@ def rejected(warehouse: Warehouse, since: datetime = EVER) -> list[RejectedGroup
 
 
 def changes(warehouse: Warehouse, table: Table) -> list[Change]:
-    """Tell how a table's columns came to be, oldest first."""
+    """Return when and why a table's columns were added or changed, oldest first."""
     found = warehouse.query(
         f"SELECT noted_at, name, sql_type, was FROM {store.HIDDEN}.changes"
         " WHERE schema_name = ? AND table_name = ? ORDER BY noted_at, rowid",
@@ -110,9 +110,9 @@ def _why(table: Table, name: str, sql_type: str, was: str | None) -> str:
     ]
     first = next((each for each in others if _leads(each, column)), None)
     if first is None:
-        return "its first value came"
+        return "its first value arrived"
     one, many = _KINDS[column.kind][0], _KINDS[first.kind][1]
-    return f"{one} came for {column.raw_name}, whose column {first.name} holds {many}"
+    return f"{one} arrived for {column.raw_name}, whose column {first.name} has {many}"
 
 
 def _leads(first: Column, split: Column) -> bool:
@@ -121,12 +121,12 @@ def _leads(first: Column, split: Column) -> bool:
 
 def _retyped(was: str, sql_type: str) -> str:
     if sql_type == "VARCHAR":
-        return f"was {was}, which has too few digits for a number that came"
+        return f"was {was}, which has too few digits for a number that arrived"
     if sql_type == "HUGEINT":
-        return f"was {was}, and an integer beyond 64 bits came"
+        return f"was {was}, and an integer beyond 64 bits arrived"
     if was == "DOUBLE":
-        return "was DOUBLE, which would change a number that came"
-    return f"was {was}, and a number with more digits after the point came"
+        return "was DOUBLE, which would change a number that arrived"
+    return f"was {was}, and a number with more digits after the point arrived"
 
 
 def _literal(text: str) -> str:

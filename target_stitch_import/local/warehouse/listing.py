@@ -1,6 +1,6 @@
-"""A database's tables as text: a line a column, with its type and its values in the first rows.
+"""A database's tables as text: a line per column, with its type and values of the first rows.
 
-Tables are wide and terminals are not, so that rows stand side by side and no column is left out.
+Tables are wide and terminals are not: rows are shown side by side, so no column is left out.
 """
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
@@ -38,7 +38,7 @@ def listing(database: Path, rows: int) -> Iterator[str]:
 
 
 def document(database: Path, rows: int) -> list[dict[str, Any]]:
-    """Give the same as values that JSON knows, numbers as decimals. Raises ListingError."""
+    """Return the same as values that JSON knows, numbers as decimals. Raises ListingError."""
     with _opened(database) as connection:
         return [
             {
@@ -102,7 +102,7 @@ def _texts(connection: duckdb.DuckDBPyConnection, rows: int) -> Iterator[str]:
 def _columns(
     connection: duckdb.DuckDBPyConnection, relation: str, rows: int
 ) -> list[tuple[str, ...]]:
-    """Give a tuple for each column: name, type, and values."""
+    """Return a tuple for each column: name, type, and values."""
     described = connection.execute(f"DESCRIBE {relation}").fetchall()
     cut = f"left(COLUMNS(*)::VARCHAR, {MAX_VALUE_CHARACTERS})"
     values = connection.execute(f"SELECT {cut} FROM {relation} LIMIT ?", [rows]).fetchall()
@@ -129,7 +129,7 @@ def _value(value: Any) -> str:
 
 
 def _width(text: str) -> int:
-    """Count the places a text takes on a terminal: two for a wide character, none for a mark."""
+    """Count the terminal cells of a text: two for a wide character, none for a combining mark."""
     if text.isascii():
         return len(text)
     return sum(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Match:
     """The SQL that finds the rows of the keys in `incoming`.
 
-    Every column is qualified: a table's own may well be called `s` or `c0`.
+    Every column is qualified, because a table's own can be called `s` or `c0`.
     """
 
     def __init__(self, root: Table, names: dict[str, str], version: int | None) -> None:

@@ -1,6 +1,6 @@
-"""One load planned without a database: which rows go to which columns, and which are rejected.
+"""Plans one load without a database: which rows go to which columns, and which are rejected.
 
-A record that any of its values keeps out is taken out whole, and the rest is planned again.
+A record with a value that cannot be loaded is removed as a whole, and the rest is planned again.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class Plan:
     tables: list[TablePlan] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     left_out: dict[str, Rejection] = field(default_factory=dict)
-    """Columns that cannot be, by the reason."""
+    """Columns that cannot be loaded, by reason."""
 
 
 @dataclass(slots=True)
 class _Bad:
-    """Records found unfit, by position, with the first reason for each."""
+    """Records that cannot be loaded, by position, with the first reason for each."""
 
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -147,7 +147,7 @@ class Planner:
             else:
                 table.root = root.name
         elif root is None and rows.roots and not table.columns:
-            # Known by an activation alone, which need not name the keys.
+            # Known only from an activation, which need not name the keys.
             table.key_names = load.key_names
             table.append_only = not load.key_names
         elif root is None and rows.roots and not _same_keys(table, load):
@@ -189,7 +189,7 @@ class Planner:
         each.columns.append((column, series.values))
 
     def _fitted(self, table: Table, column: Column, series: Series) -> tuple[Column, list[int]]:
-        """Give the column with the type its values need, and where values fit no type."""
+        """Return the column with the type its values need, and where values fit no type."""
         known = table.columns.get(column.name.lower())
         if series.kind == "number":
             state = digits.State(
@@ -230,7 +230,7 @@ def _same_keys(table: Table, load: Load) -> bool:
 
 
 def without(load: Load, positions: set[int]) -> Load:
-    """Give the load without the records at `positions`."""
+    """Return the load without the records at `positions`."""
     kept = [at for at in range(len(load.records)) if at not in positions]
     times = load.extracted_at
     return replace(

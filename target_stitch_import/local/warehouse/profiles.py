@@ -1,4 +1,4 @@
-"""How a destination names, splits and limits: rules as data (`profiles.json`), applied here."""
+"""A destination's names, splits and limits: rules as data (`profiles.json`), applied here."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FILLED_NAME = re.compile(
     "|source_key_.*|level_.*_id)|__sdc_primary_key",
     re.DOTALL,
 )
-"""Columns that loading itself fills. Taps send others of the prefix, such as `_sdc_deleted_at`."""
+"""Columns that loading itself fills. Taps may send others with the prefix, as `_sdc_deleted_at`."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no database takes them in names
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no database accepts them in names
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Profile(msgspec.Struct, frozen=True):
 
     title: str
     connect_type: str
-    """What Stitch Connect calls it."""
+    """Its name in Stitch Connect."""
     table_characters: int
     column_characters: int
     max_columns: int
@@ -46,7 +46,7 @@ class Profile(msgspec.Struct, frozen=True):
     strip_leading_of_tables: str
     """The same for tables."""
     keeps_table_names: bool
-    """Whether a table is named as it is sent: the page has rules for columns alone."""
+    """Whether a table is named as it is sent: documented rules are for columns only."""
     prefix_leading: str
     """Regular expression of what becomes `_` at the start."""
     nested: Literal["flatten", "json"]
@@ -60,7 +60,7 @@ class Profile(msgspec.Struct, frozen=True):
     integer_digits: int
     """Digits of the largest integer; 0 means 64 bits."""
     decimals: Range
-    """What its decimals hold."""
+    """The range of its decimals."""
 
     def name(self, raw: str, *, table: bool = False) -> str:
         """Turn a table or column name from data into the destination's; may be empty."""
@@ -79,7 +79,7 @@ class Profile(msgspec.Struct, frozen=True):
         return name.upper() if self.case == "upper" else name
 
     def suffix(self, kind: Kind) -> str:
-        """Give what is added to a column's name for a second type."""
+        """Return what is added to a column's name for a second type."""
         return {
             "integer": self.integer_suffix,
             "number": self.number_suffix,

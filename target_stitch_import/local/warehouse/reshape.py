@@ -1,4 +1,4 @@
-"""Makes and alters the relations of a table, so that they have the columns it is to have."""
+"""Creates and alters the relations of a table, so that they have its columns."""
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
 
@@ -28,9 +28,9 @@ class Reshaper:
         self._sql = bulk.connection.execute
 
     def reshape(self, table: Table, known: Table | None, *, staged: bool) -> None:
-        """Make or alter the relations of `table`, which `known` describes as they are.
+        """Make or alter the relations of `table`; `known` describes them as they are now.
 
-        `staged`: rows of a later version are to come, which wait in a relation of their own.
+        `staged`: rows of a later version follow, which wait in a separate relation.
         """
         had = known.columns if known is not None else {}
         definition = ", ".join(
@@ -62,7 +62,7 @@ class Reshaper:
     def write_plainly(
         self, relation: str, column: Column, name: str, condition: str = "true"
     ) -> None:
-        """Give each number of a column that has become text the one text that stands for it."""
+        """Write each number of a column that has become text in its canonical form."""
         if column.sql_type != TEXT:
             return
         old = [
@@ -81,6 +81,6 @@ class Reshaper:
 
 
 def converted(name: str, before: Column, column: Column) -> str:
-    """Give the expression that takes a column's values to its new type."""
+    """Return the expression that converts a column's values to its new type."""
     via = "::VARCHAR" if before.sql_type == "DOUBLE" else ""  # keeps the digits that it prints
     return f"{name}{via}::{column.sql_type}"

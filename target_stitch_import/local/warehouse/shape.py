@@ -1,6 +1,6 @@
 """Records become columns: objects flattened to `a__b`, arrays to subtables, one series per type.
 
-Works column by column, so that the cost of a record is a few list operations a value.
+Works column by column, so that a record costs a few list operations per value.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
 def _scalars(
     raw_name: str, values: Sequence[Any], kinds: set[type], hint: _Hint, *, whole: bool
 ) -> Iterable[Series]:
-    """Sort a column's scalars into one series a type; `whole`: it holds nothing nested."""
+    """Sort a column's scalars into one series per type; `whole`: no value is nested."""
     groups: dict[Kind, set[type]] = {}
     # The first type to appear gets the column's own name, the others one with a suffix.
     ordered = kinds if len(kinds) == 1 else dict.fromkeys(map(type, values))
@@ -168,7 +168,7 @@ def _kind(type_: type, hint: _Hint) -> Kind:
 
 
 class _Schemas:
-    """The subschemas that speak about one place in the records; several in an any-of."""
+    """The subschemas for one place in the records; several for combinations."""
 
     def __init__(self, root: dict[str, Any] | None, here: list[Any] | None = None) -> None:
         self._root = root
@@ -193,11 +193,11 @@ class _Schemas:
                 pending += reversed(schema.get(keyword, ()))
 
     def names(self) -> Iterable[str]:
-        """Give the properties in declared order."""
+        """Return the properties in declared order."""
         return chain.from_iterable(schema.get("properties", ()) for schema in self._here)
 
     def property(self, name: str) -> _Schemas:
-        """Give what is said about a property."""
+        """Return the subschemas of a property."""
         found = []
         for schema in self._here:
             subschema = schema.get("properties", _EMPTY).get(name)
@@ -210,7 +210,7 @@ class _Schemas:
         return _Schemas(self._root, found) if any(found) else _SAY_NOTHING
 
     def element(self) -> _Schemas:
-        """Give what is said about an array's elements, wrapped as the subtable's rows are."""
+        """Return the subschemas of an array's elements, wrapped like the subtable's rows."""
         found: list[Any] = []
         for schema in self._here:
             items = schema.get("items")
@@ -227,7 +227,7 @@ class _Schemas:
             return _NO_HINT
         number = timestamp = text = False
         scale: int | None = None
-        for schema in self.property(name)._here:  # noqa: SLF001 - its own kind
+        for schema in self.property(name)._here:  # noqa: SLF001 - its own class
             types = schema.get("type", ())
             types = {types} if isinstance(types, str) else set(types)
             number = number or "number" in types

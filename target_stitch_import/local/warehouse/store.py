@@ -1,7 +1,7 @@
 """Where things are in the warehouse's file: relations, the hidden catalog, rejected records.
 
-The hidden schema has the catalog, the shelves, where the rows of subtables are, and the staged
-relations, where rows of a version that is not yet active wait.
+The hidden schema has the catalog, the shelves (rows of subtables) and the staged relations (rows of
+versions that are not yet active).
 """
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
@@ -42,18 +42,18 @@ CREATE TABLE IF NOT EXISTS {HIDDEN}.changes (
 
 
 def quoted(name: str) -> str:
-    """Quote a name for SQL, whatever it holds."""
+    """Quote a name for SQL, whatever it contains."""
     return '"' + name.replace('"', '""') + '"'
 
 
 USE = f"USE {quoted(CATALOG)}"
-"""What each new cursor must be told, so that `schema.table` means ours."""
+"""The statement that each new cursor needs, so that `schema.table` is in this database."""
 
 
 def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open a file, or new memory, as CATALOG.
 
-    By its own name, `import_api.duckdb` would make every `import_api.customers` ambiguous.
+    Under its own name, `import_api.duckdb` would make every `import_api.customers` ambiguous.
     """
     connection = duckdb.connect(":memory:")
     place = ":memory:" if path is None else str(path.absolute()).replace("'", "''")
@@ -75,7 +75,7 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
 
 
 def schema_name(source_name: str) -> str:
-    """Name the schema of a source: its own name, but where DuckDB or the loader has that."""
+    """Name the schema of a source: its own name, unless DuckDB or the loader reserves it."""
     return f"{source_name}_" if source_name in _TAKEN else source_name
 
 
@@ -85,7 +85,7 @@ def within(schema: str, name: str) -> str:
 
 
 def main_relation(table: Table) -> str:
-    """Name the relation people see."""
+    """Name the relation that users see."""
     return within(table.schema, table.name)
 
 
@@ -105,7 +105,7 @@ def new_shelf(root: Table) -> Table:
 
 
 def relations(table: Table) -> list[str]:
-    """Name the relations that exist for a table that is no subtable."""
+    """Name the relations that exist for a table that is not a subtable."""
     if not table.columns:
         return []
     return [main_relation(table), *([staged_relation(table)] if table.staged else [])]
@@ -114,7 +114,7 @@ def relations(table: Table) -> list[str]:
 def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Table]]:
     """Read what the file holds, making the hidden schema where it is new.
 
-    Raises OSError for a file in which another version keeps its catalog in another way.
+    Raises OSError if another version wrote the file's catalog in another format.
     """
     connection.execute(_CATALOG)
     try:
@@ -149,7 +149,7 @@ def _read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, 
 
 
 def drop_everything(connection: duckdb.DuckDBPyConnection) -> None:
-    """Drop every table and schema of ours, and begin anew."""
+    """Drop every table and schema that loads created."""
     for (name,) in connection.execute(f"SELECT DISTINCT name FROM {HIDDEN}.schemas").fetchall():
         connection.execute(f"DROP SCHEMA IF EXISTS {quoted(CATALOG)}.{quoted(name)} CASCADE")
     connection.execute(f"DROP SCHEMA {HIDDEN} CASCADE")
@@ -157,7 +157,7 @@ def drop_everything(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def ensure_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
-    """Make the source's schema with its table of rejected records."""
+    """Create the source's schema with its table of rejected records."""
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(CATALOG)}.{quoted(schema)}")
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {within(schema, REJECTED)} (_sdc_rejected_at TIMESTAMP,"
@@ -171,7 +171,7 @@ def ensure_schema(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
 
 
 def write_rejections(bulk: Bulk, schema: str, rejected: list[tuple[str, str, str]]) -> None:
-    """Note rejected records: table, reason and text of each."""
+    """Store rejected records: table, reason and text of each."""
     if rejected:
         names = ("table_name", "reason", "record")
         fields: dict[str, Field] = {
@@ -186,7 +186,7 @@ def write_rejections(bulk: Bulk, schema: str, rejected: list[tuple[str, str, str
 
 
 def write_changes(bulk: Bulk, changed: list[Table], known: Mapping[str, Table]) -> None:
-    """Note which columns of data have come, and which have got another type, and when."""
+    """Store which data columns were added or changed their type, and when."""
     found: list[tuple[str, str, str, str, str | None]] = []
     for table in changed:
         before = known[table.name.lower()].columns if table.name.lower() in known else {}
@@ -207,7 +207,7 @@ def write_changes(bulk: Bulk, changed: list[Table], known: Mapping[str, Table]) 
 
 
 def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
-    """Write down tables as they are now."""
+    """Write the current state of tables."""
     changed = [*changed, *(each.shelf for each in changed if each.shelf is not None)]
     if not changed:
         return

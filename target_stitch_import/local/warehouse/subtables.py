@@ -1,8 +1,8 @@
-"""Subtables: views on the shelf of their root, in which the rows of all of them are.
+"""Subtables: views on the shelf of their root, which has the rows of all of them.
 
 A record of thousands of arrays has as many subtables, and a statement for each takes longer than
-its rows do. So rows are stored, replaced and activated shelf by shelf; only what is new, or has a
-new column, needs a statement of its own, for its view.
+its rows do. So rows are stored, replaced and activated shelf by shelf; only a new subtable, or one
+with a new column, needs its own statement, for its view.
 """
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
@@ -22,7 +22,7 @@ from target_stitch_import.local.warehouse.catalog import (
     Table,
     sends_its_time,
 )
-from target_stitch_import.local.warehouse.digits import spelt
+from target_stitch_import.local.warehouse.digits import for_json
 from target_stitch_import.local.warehouse.reshape import Reshaper, converted
 from target_stitch_import.local.warehouse.store import (
     main_relation,
@@ -57,7 +57,7 @@ class Subtables:
     ) -> dict[str, Table]:
         """Make room for the planned rows; `system` are the system columns that loading fills.
 
-        Gives the subtables that are not planned, but changed all the same, by lower-case name.
+        Returns the subtables that changed without being planned, by lower-case name.
         """
         root = self._root
         if root.shelf is None and not plans:
@@ -98,7 +98,7 @@ class Subtables:
     ) -> None:
         """Store the planned rows of the root rows that are in `incoming`.
 
-        `key_sources` and `system` say of which expression each column is filled.
+        `key_sources` and `system` have the expression that fills each column.
         """
         shelf = self._root.shelf
         if shelf is None or not plans:
@@ -129,7 +129,7 @@ class Subtables:
                 table.number = number
 
     def _assign_slots(self, table: Table, shelf: Table) -> list[tuple[Table, Column, Column]]:
-        """Find a place in the shelf for each column; give those whose values must move to it."""
+        """Find a place in the shelf for each column; return those whose values must move."""
         moves = []
         before = self._known.get(table.name.lower())
         taken = {column.slot for column in table.columns.values()}
@@ -161,7 +161,7 @@ class Subtables:
             self._reshaper.write_plainly(relation, new, to, mine)
 
     def _follow_keys(self, keys: Sequence[Column], planned: set[str]) -> dict[str, Table]:
-        """Give the other subtables that repeat a key whose column has got another type."""
+        """Return the other subtables that repeat a key whose column changed its type."""
         types = {key.name: key.sql_type for key in keys}
         changed = {}
         for name, table in self._known.items():
@@ -182,7 +182,7 @@ class Subtables:
     def _show(self, tables: Sequence[Table]) -> None:
         """Make the views of subtables that are new or have other columns than before."""
         shelf = self._root.shelf or new_shelf(self._root)
-        # Without the database's name, which is another one for whoever opens the file.
+        # Without the database's name, which other programs that open the file choose.
         stored = f"{quoted(shelf.schema)}.{quoted(shelf.name)}"
         # By their places, which never change and are parsed in less time than names.
         places = {slot: place for place, slot in enumerate(shelf.columns, 1)}
@@ -210,7 +210,7 @@ def depth_of(each: TablePlan) -> int:
 
 
 def root_keys(root: Table) -> list[Column]:
-    """Give the columns that subtables repeat of their root."""
+    """Return the root's columns that subtables repeat."""
     own = root.columns.get(PRIMARY_KEY)
     if own is not None:
         return [own]
@@ -218,7 +218,7 @@ def root_keys(root: Table) -> list[Column]:
 
 
 def _system(name: str, like: Column) -> Column:
-    """Give a column of the shelf that subtables show under its own name."""
+    """Return a column of the shelf that subtables show under its own name."""
     return Column(name, "", like.kind, like.sql_type, slot=name)
 
 
@@ -227,7 +227,7 @@ def _level(at: int) -> Column:
 
 
 def _block(each: TablePlan, slots: dict[str, str]) -> dict[str, Field]:
-    """Give a subtable's rows under temporary names; `slots` collects those of the slots."""
+    """Return a subtable's rows under temporary names; `slots` collects those of the slots."""
     count = len(each.rows.roots)
     fields: dict[str, Field] = {
         "t": ("BIGINT", [each.table.number] * count),
@@ -238,5 +238,5 @@ def _block(each: TablePlan, slots: dict[str, str]) -> dict[str, Field]:
     for column, values in each.columns:
         slot = each.table.columns[column.name.lower()].slot
         name = slots.setdefault(slot, f"e{len(slots)}")
-        fields[name] = (column.sql_type, spelt(column.kind, column.sql_type, values))
+        fields[name] = (column.sql_type, for_json(column.kind, column.sql_type, values))
     return fields

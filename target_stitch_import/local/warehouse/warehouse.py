@@ -1,4 +1,4 @@
-"""The warehouse a destination would hold, in DuckDB: one load is one transaction.
+"""The warehouse of a destination, in DuckDB: one load is one transaction.
 
 When `load` returns, its rows are committed to the file; when it raises, nothing has changed.
 Names that come from data are always quoted.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.warehouse.profiles import Profile
 
 _STORAGE_ERRORS = (duckdb.IOException, duckdb.TransactionException, OSError)
-# What a value in the data can cause; any other error is the service's own, and answers 500.
+# What a value in the data can cause; any other error is a bug here, and answers 500.
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
@@ -64,13 +64,13 @@ class Loaded:
 
 
 class StorageError(Exception):
-    """The database's disk is full, or takes no writes; nothing of the request was kept."""
+    """The database's disk is full or cannot be written; nothing of the request was kept."""
 
 
 class Warehouse:
     """DuckDB as a Stitch destination; safe to call from several threads.
 
-    `database` is a file, made readable by its owner alone, or None for memory.
+    `database` is a file, readable only by its owner, or None for memory.
     """
 
     def __init__(self, database: Path | None, profile: Profile, *, flatten: bool) -> None:
@@ -100,7 +100,7 @@ class Warehouse:
             return loaded
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
-        """Run one statement apart from the loads and give its rows."""
+        """Run one statement outside the loads and return its rows."""
         with self._lock:
             cursor = self._connection.cursor()
         try:
@@ -109,7 +109,7 @@ class Warehouse:
             cursor.close()
 
     def tables(self) -> list[Table]:
-        """Give copies of the tables that exist, in the order they were made."""
+        """Return copies of the tables that exist, in the order they were made."""
         with self._lock:
             return [
                 table.copy()
@@ -120,11 +120,11 @@ class Warehouse:
 
     @property
     def destination_type(self) -> str:
-        """What Stitch Connect calls the kind of destination."""
+        """Connect's name for the type of destination."""
         return self._profile.connect_type
 
     def streams(self, schema: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Give the tables that arrived in a source's schema, as sent, with their keys."""
+        """Return the tables that arrived in a source's schema, as sent, with their keys."""
         name = store.schema_name(schema)
         return [
             (table.raw_name, table.key_names)
@@ -133,11 +133,11 @@ class Warehouse:
         ]
 
     def counts(self) -> list[tuple[Table, int]]:
-        """Give each table with its number of visible rows."""
+        """Return each table with its number of visible rows."""
         return [(table, rows) for table, rows, _ in self.overview()]
 
     def overview(self) -> list[tuple[Table, int, datetime | None]]:
-        """Give each table with its number of visible rows, and when the newest was loaded (UTC)."""
+        """Return each table with its visible rows, and the load time (UTC) of the newest."""
         tables = self.tables()
         of = f"count(*), max({BATCHED_AT})"
         parts = []
@@ -156,18 +156,18 @@ class Warehouse:
         ]
 
     def find(self, schema: str, name: str) -> Table | None:
-        """Give a copy of the table of that name, if there is one."""
+        """Return a copy of the table of that name, if there is one."""
         with self._lock:
             known = self._tables.get(schema, {}).get(name.lower())
         return known.copy() if known is not None and known.columns else None
 
     def schemas(self) -> list[str]:
-        """Name the schemas that loads have made."""
+        """Name the schemas that loads created."""
         with self._lock:
             return list(self._tables)
 
     def summary(self) -> list[dict[str, Any]]:
-        """Give each table with its number of rows, columns and types, as JSON."""
+        """Return each table with its number of rows, columns and types, as JSON."""
         return [
             {
                 "schema": table.schema,
@@ -192,7 +192,7 @@ class Warehouse:
             self._scratch.cleanup()
 
     def _apply(self, job: _Job, loads: list[Load]) -> tuple[dict[str, Table], Loaded]:
-        """Write loads inside a transaction; give the schema's tables as they then are."""
+        """Write loads inside a transaction; return the schema's tables afterwards."""
         if job.schema not in self._tables:
             store.ensure_schema(self._connection, job.schema)
         tables = dict(self._tables.get(job.schema, {}))
@@ -241,7 +241,7 @@ class Warehouse:
     def _without_culprits(self, job: _Job, loads: list[Load], reason: str) -> list[Load]:
         """Halve each load until the records that fail by themselves are known, and reject them.
 
-        Raises RuntimeError where no record is at fault, or so many that the warehouse must be.
+        Raises RuntimeError if no record is at fault, or so many are that the warehouse must be.
         """
         kept: list[Load] = []
         found = 0
@@ -309,11 +309,11 @@ class Warehouse:
             raise
         if self._journal_file is not None:
             with suppress(FileNotFoundError):
-                self._journal_file.chmod(0o600)  # DuckDB makes it anew after each checkpoint
+                self._journal_file.chmod(0o600)  # DuckDB creates it again after each checkpoint
 
 
 def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
-    before = os.umask(0o077)  # a file is made readable by its owner alone
+    before = os.umask(0o077)  # a new file is readable only by its owner
     try:
         return store.open_database(database)
     finally:

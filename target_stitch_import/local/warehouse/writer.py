@@ -22,7 +22,7 @@ from target_stitch_import.local.warehouse.catalog import (
     Table,
     sends_its_time,
 )
-from target_stitch_import.local.warehouse.digits import spelt
+from target_stitch_import.local.warehouse.digits import for_json
 from target_stitch_import.local.warehouse.match import Match
 from target_stitch_import.local.warehouse.reshape import Reshaper
 from target_stitch_import.local.warehouse.store import (
@@ -51,7 +51,7 @@ class Writer:
     def rows(self, plan: Plan, known: dict[str, Table]) -> tuple[int, dict[str, Table]]:
         """Store the planned rows: upserted by key, or appended; `known` holds the tables before.
 
-        Gives how many arrived, and which tables have changed beside the planned ones.
+        Returns how many arrived, and which tables changed besides the planned ones.
         """
         root = plan.tables[0]
         if not plan.load.records or not any(each.table.columns for each in plan.tables):
@@ -96,9 +96,9 @@ class Writer:
                 self._sql(f"DELETE FROM {staged} WHERE {TABLE_VERSION} <= ?", [version])
 
     def _incoming(self, plan: Plan, root: TablePlan) -> dict[str, str]:
-        """Bring the root's rows in as the temporary table `incoming`, one winner a key.
+        """Load the root's rows as the temporary table `incoming`, one winner per key.
 
-        Gives the temporary name of each column that the load brings.
+        Returns the temporary name of each of the load's columns.
         """
         names = {column.name: f"c{at}" for at, (column, _) in enumerate(root.columns)}
         fields: dict[str, Field] = {
@@ -136,7 +136,7 @@ class Writer:
         )
 
     def _system_values(self, load: Load) -> dict[str, str]:
-        """Give the system columns' expressions; literals are ours, never from data."""
+        """Return the system columns' expressions; literals are ours, never from data."""
         values = {
             RECEIVED_AT: f"TIMESTAMP '{_moment(self._received_at)}'",
             BATCHED_AT: f"TIMESTAMP '{_moment(self._batched_at)}'",
@@ -149,15 +149,15 @@ class Writer:
 
 
 def _fields(root: TablePlan) -> dict[str, Field]:
-    """Give the root's columns under temporary names, as JSON can carry them."""
+    """Return the root's columns under temporary names, for JSON."""
     return {
-        f"c{at}": (column.sql_type, spelt(column.kind, column.sql_type, values))
+        f"c{at}": (column.sql_type, for_json(column.kind, column.sql_type, values))
         for at, (column, values) in enumerate(root.columns)
     }
 
 
 def _unique_keys(root: TablePlan) -> bool:
-    """Whether it is plain that no key occurs twice; points in time have several spellings."""
+    """Tell whether clearly no key occurs twice; a point in time can be written in several ways."""
     keys = {key.name for key in root.table.key_columns()}
     columns = [(column.kind, values) for column, values in root.columns if column.name in keys]
     if any(kind == "timestamp" for kind, _ in columns):
@@ -171,7 +171,7 @@ def _generated_key(root: Table) -> list[Column]:
 
 
 def _system_columns(load: Load) -> list[Column]:
-    """Give the system columns that this load fills in every table."""
+    """Return the system columns that this load fills in every table."""
     columns = [
         Column(RECEIVED_AT, "", "timestamp", "TIMESTAMP"),
         Column(BATCHED_AT, "", "timestamp", "TIMESTAMP"),

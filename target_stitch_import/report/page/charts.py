@@ -64,9 +64,10 @@ def charts(summary: Summary) -> str:
         *_bands("wait", series.seconds, series.seconds_without_room),
     ]
     shades = {
-        "outage": f"The Import API took nothing: {duration(summary.unavailable_seconds)} in all",
-        "wait": "Reading waited, as the buffer was full: "
-        f"{duration(summary.seconds_without_room)} in all",
+        "outage": "The Import API was unavailable: "
+        f"{duration(summary.unavailable_seconds)} in total",
+        "wait": "Reading paused because the buffer was full: "
+        f"{duration(summary.seconds_without_room)} in total",
     }
     seen = {band.kind for band in bands}
     key = "".join(

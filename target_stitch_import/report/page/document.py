@@ -160,7 +160,7 @@ def _facts(summary: Summary) -> Iterator[str]:
     if waiting:
         yield _fact("Read, neither acknowledged nor set aside", f"{waiting:,}")
     if summary.requests:
-        yield _fact("Requests", f"{summary.requests:,}, {size(summary.bytes_sent)} in all")
+        yield _fact("Requests", f"{summary.requests:,}, {size(summary.bytes_sent)} in total")
         yield _fact(
             "Answers",
             f"half within {duration(latency.median)}, 95 of 100 within {duration(latency.p95)}, "
@@ -174,7 +174,7 @@ def _facts(summary: Summary) -> Iterator[str]:
         if count:
             yield _fact(title, f"{count:,}")
     for title, seconds in (
-        ("The Import API took nothing for", summary.unavailable_seconds),
+        ("The Import API was unavailable for", summary.unavailable_seconds),
         ("Reading paused because the buffer was full", summary.seconds_without_room),
     ):
         if seconds:

@@ -110,9 +110,9 @@ class ConnectApi:
     ) -> None:
         if not is_token(token):
             raise ConfigurationError(
-                f"The environment variable {CONNECT_TOKEN_VARIABLE} is missing, or contains a space "
-                "or another character that is not valid in a token. Set it to a Stitch Connect API "
-                "token."
+                f"The environment variable {CONNECT_TOKEN_VARIABLE} is missing, or contains a "
+                "space or another character that is not valid in a token. Set it to a Stitch "
+                "Connect API token."
             )
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds

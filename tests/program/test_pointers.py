@@ -21,7 +21,7 @@ SHOWN = "/a~1b~0c"
 DATE_TIME = {"type": "string", "format": "date-time"}
 
 
-@given(st.lists(st.text() | st.integers(0, 999)))
+@given(st.lists(st.text("/~01a") | st.integers(0, 99)))
 def test_a_pointer_leads_to_where_its_path_does(path: list[str | int]) -> None:
     document: Any = "found"
     for step in reversed(path):

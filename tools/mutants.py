@@ -745,7 +745,7 @@ MUTATIONS = [
     Mutation(
         "the quick check accepts everything",
         "schema/checks",
-        "        return self._quick.accepts_all(messages, values)\n",
+        "        return quick.accepts_all(messages, values)\n",
         "        return True\n",
     ),
     Mutation(
@@ -779,8 +779,8 @@ MUTATIONS = [
     Mutation(
         "what was rewritten at once is not checked",
         "schema/checks",
-        "is_new or not self._accepts_all(checked.messages, records, checked.values)",
-        "is_new",
+        "not self._accepts_all(self._quick, checked.messages, longest_bytes, checked.values)",
+        "False",
         COLUMN_REWRITES,
     ),
     Mutation(

@@ -143,7 +143,7 @@ def _check_utf8(texts: Array) -> None:
     except pa.ArrowInvalid:
         values = texts.cast(pa.large_binary()).to_pylist()
         row = next(at for at, text in enumerate(values) if text and not is_utf8(text))
-        raise InexactError(row, "holds a text that is not UTF-8") from None
+        raise InexactError(row, "contains a string that is not UTF-8") from None
 
 
 def _floats(array: Array) -> Texts:

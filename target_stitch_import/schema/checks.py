@@ -279,10 +279,9 @@ class RecordCheck:
             if completed is None or any(repair for _, repair in completed.changed):
                 return None  # more was rewritten than missing offsets
             checked = completed
-        is_new = checked.messages is not refused
-        if not is_new or not self._accepts_all(
-            self._quick, checked.messages, longest_bytes, checked.values
-        ):
+        if checked.messages is refused:
+            return None
+        if not self._accepts_all(self._quick, checked.messages, longest_bytes, checked.values):
             return None
         fields = (
             (pointer_to((name,)), repair, count) for (name, repair), count in done.changed.items()

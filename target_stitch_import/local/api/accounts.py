@@ -117,7 +117,7 @@ class Accounts:
     ) -> Accounts:
         """Take the accounts from a file or mapping; None opens the service to any token.
 
-        Without a `region` the accounts' own is played.
+        Without a `region` the accounts' own is emulated.
         """
         if given is None:
             client = Client(client_id=0, sources=[Source(id=1)])
@@ -134,7 +134,7 @@ class Accounts:
                 source.updated_at = source.updated_at or source.created_at
         accounts = cls(file, is_open=given is None, region=region)
         if given is not None and file.region != region:
-            # One process plays one region: the tokens of these accounts belong to the other.
+            # One process emulates one region: the tokens of these accounts belong to the other.
             everyone = [token.token for source in accounts.sources() for token in source.tokens]
             accounts.file = AccountsFile(other_region_tokens=everyone)
         return accounts

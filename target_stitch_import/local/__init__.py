@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
+from target_stitch_import.local.lifetime import Startable
 from target_stitch_import.local.options import Options, Strictness
 from target_stitch_import.local.server.process import ImportApiProcess, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
-
-    from typing_extensions import Self
 
     from target_stitch_import.local.server.runtime import LocalApi
 
 __all__ = ["ImportApi", "ImportApiProcess", "LocalExtraMissingError", "StartError", "Strictness"]
 
 
-class ImportApi:
+class ImportApi(Startable):
     """A local Import API inside this process, for tests.
 
     `database` is a DuckDB file, or None for one in memory that is gone afterwards. `accounts` is
@@ -98,15 +96,3 @@ class ImportApi:
         if self._api is None:
             raise RuntimeError("the local Import API is not running")
         return self._api
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-OPTIMIZER = "SELECT current_setting('enable_optimizer')"
+
+def optimizes(bulk: Bulk) -> bool:
+    """Whether a join is planned as one; without the optimizer, it is every row with every other."""
+    join = "EXPLAIN FROM numbers a, numbers b WHERE a.n = b.n"
+    [(_, plan)] = bulk.connection.execute(join).fetchall()
+    return "CROSS PRODUCT" not in plan.upper().replace("_", " ")
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def bulk(tmp_path: Path) -> Iterator[Bulk]:
 def test_definitions_leave_the_optimizer_on(bulk: Bulk) -> None:
     bulk.define(["CREATE VIEW one AS SELECT n FROM numbers", "CREATE VIEW two AS FROM one"])
     assert bulk.connection.execute("FROM two").fetchall() == [(0,), (1,), (2,)]
-    assert bulk.connection.execute(OPTIMIZER).fetchall() == [(True,)]
+    assert optimizes(bulk)
 
 
 @pytest.mark.parametrize("wrong", ["CREATE VIEW two AS FROM nothing", "CREATE VIEW SELECT"])
@@ -36,10 +41,6 @@ def test_a_definition_that_fails_ends_the_transaction(bulk: Bulk, wrong: str) ->
     bulk.connection.execute("BEGIN TRANSACTION")
     with pytest.raises(duckdb.Error):
         bulk.define(["CREATE VIEW one AS FROM numbers", wrong])
-    assert bulk.connection.execute(OPTIMIZER).fetchall() == [(True,)]
-    assert (
-        bulk.connection.execute(
-            "SELECT view_name FROM duckdb_views() WHERE NOT internal"
-        ).fetchall()
-        == []
-    )
+    assert optimizes(bulk)
+    views = "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+    assert bulk.connection.execute(views).fetchall() == []

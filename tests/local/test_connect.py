@@ -203,8 +203,10 @@ def test_the_one_destination(destination: str, type_: str) -> None:
         ("GET", "/notifications/public/v1/api/hooks", "notifications"),
     ],
 )
-def test_what_is_not_played_is_named(api: ImportApi, method: str, path: str, what: str) -> None:
+def test_what_is_not_implemented_is_named(
+    api: ImportApi, method: str, path: str, what: str
+) -> None:
     answer = connect(api, method, path)
-    assert (answer.status_code, answer.json()["error"]) == (501, "NotPlayed")
+    assert (answer.status_code, answer.json()["error"]) == (501, "NotImplemented")
     assert what in answer.json()["data"]["message"]
     assert connect(api, method, path, token="nope").status_code == 401  # noqa: S106 - made up

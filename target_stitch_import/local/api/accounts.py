@@ -117,7 +117,7 @@ class Accounts:
     ) -> Accounts:
         """Load the accounts from a file or mapping; None accepts any token.
 
-        Without `region`, the region of the accounts is emulated.
+        Without a `region` the accounts' own is emulated.
         """
         if given is None:
             client = Client(client_id=0, sources=[Source(id=1)])

@@ -22,12 +22,12 @@ from target_stitch_import.local.api.accounts import (
     derived_name,
     now_text,
 )
-from target_stitch_import.local.api.connect_rest import (
+from target_stitch_import.local.api.connect_stubs import (
     DESTINATION_ID,
     Destination,
     connection_check,
     destinations,
-    not_played,
+    not_implemented,
     streams,
 )
 from target_stitch_import.local.api.values import MalformedError, parse
@@ -98,7 +98,7 @@ class _Call:
 def handle(accounts: Accounts, destination: Destination, request: Request) -> Answer:
     """Answer one request to Stitch Connect."""
     found = _place(request.path)
-    elsewhere = not_played(request.path)
+    elsewhere = not_implemented(request.path)
     if found is None and elsewhere is None:
         return answers.NOT_FOUND
     client = accounts.client_of(bearer(request.headers.get("authorization")))

@@ -128,7 +128,7 @@ class Journal:
         """How many accepted requests are not kept any more."""
         return self._accepted.dropped
 
-    def arrive(self) -> int:
+    def next_number(self) -> int:
         """Return the number of a request that has just arrived."""
         self._arrived += 1
         return self._arrived

@@ -14,7 +14,7 @@ from target_stitch_import.local.api import answers, connect
 from target_stitch_import.local.api.accounts import Accounts, Denied, Source, bearer
 from target_stitch_import.local.api.answers import Answer
 from target_stitch_import.local.api.batch import Load, RefusedError, read_batch
-from target_stitch_import.local.api.connect_rest import Destination
+from target_stitch_import.local.api.connect_stubs import Destination
 from target_stitch_import.local.api.faults import tables_of
 from target_stitch_import.local.api.journal import Stored
 from target_stitch_import.local.api.push import read_push
@@ -47,8 +47,8 @@ class Outcome:
     records: int = 0
     rejected: int = 0
     notes: tuple[str, ...] = ()
-    """What the client's author should know, although the request was accepted."""
-    faked: bool = False
+    """What the client's author should know, though the request was taken."""
+    by_fault: bool = False
     """Whether a fault gave the answer, so that the request was neither checked nor stored."""
     stored: tuple[Stored, ...] = ()
     """What was stored where, table by table."""

@@ -38,7 +38,7 @@ UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _log = logging.getLogger(__name__)
 DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
-FAKED = "Answered by a fault; nothing is stored."
+BY_FAULT = "Answered by a fault; nothing is stored."
 
 Sleep = Callable[[float], Awaitable[None]]
 TRANSPORT = "target_stitch_import.transport"
@@ -81,7 +81,7 @@ class ImportApp:
         """Answer one request."""
         exchange = _Exchange(scope, receive, self._guard.sharing(scope, send))
         started = datetime.now(timezone.utc)
-        number = self._journal.arrive()
+        number = self._journal.next_number()
         request = exchange.request()
         try:
             refusal = self._guard.refusal(scope, shared=True)
@@ -124,7 +124,7 @@ class ImportApp:
             return Outcome(DROPPED), fault
         if answer is not None:
             await exchange.drain()
-            return Outcome(answer, faked=True), fault
+            return Outcome(answer, by_fault=True), fault
         return await self._handle(request, exchange, fault), fault
 
     async def _connect(self, exchange: _Exchange) -> Outcome:
@@ -163,7 +163,7 @@ class ImportApp:
         self, number: int, started: datetime, request: Request, outcome: Outcome, fault: str
     ) -> None:
         status = outcome.answer.status
-        accepted = outcome.answer.accepted and not outcome.faked
+        accepted = outcome.answer.accepted and not outcome.by_fault
         seconds = (datetime.now(timezone.utc) - started).total_seconds()
         self._journal.note(
             Entry(
@@ -177,8 +177,8 @@ class ImportApp:
                 len(request.body),
                 status,
                 accepted,
-                FAKED
-                if outcome.faked and not outcome.answer.reason
+                BY_FAULT
+                if outcome.by_fault and not outcome.answer.reason
                 else outcome.answer.reason[:2000],
                 seconds,
                 outcome.notes,

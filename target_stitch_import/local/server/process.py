@@ -11,12 +11,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from target_stitch_import.local.extra import require_extra
+from target_stitch_import.local.lifetime import Startable
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
-
-    from typing_extensions import Self
 
 STOP_SECONDS = 30.0
 
@@ -25,7 +23,7 @@ class StartError(RuntimeError):
     """The child ended before it served; its output is on stderr."""
 
 
-class ImportApiProcess:
+class ImportApiProcess(Startable):
     """Run `python -m target_stitch_import.local` as a context manager with a `url`.
 
     The child ignores the terminal's signals: it answers until it is closed or its parent ends.
@@ -90,15 +88,3 @@ class ImportApiProcess:
     def pid(self) -> int | None:
         """The child's process id while it runs."""
         return self._child.pid if self._child is not None else None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

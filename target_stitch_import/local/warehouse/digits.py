@@ -109,8 +109,8 @@ def plain(value: Number) -> str:
     return "0" if text == "-0" else text
 
 
-def for_json(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
-    """Return a column's values for JSON: numbers that it would round become text."""
+def as_json_values(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
+    """Return a column's values as JSON can carry them: a number that it would round as text."""
     if kind not in ("integer", "number") or sql_type == "BIGINT":
         return values
     text = plain if sql_type == TEXT else str
@@ -118,7 +118,7 @@ def for_json(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ColumnState:
     """What a number column is before a load: its type, None for a new column.
 
     `existing` measures what it holds already; it is called only before a change.
@@ -130,8 +130,8 @@ class State:
     existing: Callable[[], Extent]
 
 
-def fit(values: Sequence[Number | None], state: State, allowed: Range) -> Fit:
-    """Choose the type for a number column that will hold `values` (None is no value)."""
+def fit(values: Sequence[Number | None], state: ColumnState, allowed: Range) -> Fit:
+    """Choose the type for a number column that is to hold `values` (None is no value)."""
     rough = rough_extent(values)
     outside: list[int] = []
     if not allowed.holds(rough):
@@ -146,7 +146,7 @@ def fit(values: Sequence[Number | None], state: State, allowed: Range) -> Fit:
     return Fit(_type(values, rough, state), outside)
 
 
-def _type(values: Sequence[Number | None], rough: Extent, state: State) -> str:
+def _type(values: Sequence[Number | None], rough: Extent, state: ColumnState) -> str:
     current = state.sql_type
     if current == TEXT:
         return TEXT

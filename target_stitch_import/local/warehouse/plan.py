@@ -58,8 +58,8 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _Bad:
-    """Records that cannot be loaded, by position, with the first reason for each."""
+class _UnfitRecords:
+    """Records found unfit, by position, with the first reason for each."""
 
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -84,25 +84,25 @@ class Planner:
         reason = self._table_reason(load, tables)
         if reason is not None:
             rejected = [Rejection(reason, record) for record in load.records]
-            return Plan(without(load, set(range(len(load.records)))), [], rejected)
+            return Plan(without_records(load, set(range(len(load.records)))), [], rejected)
         rejections: list[Rejection] = []
         while True:
             plan = Plan(load, [], list(rejections))
             touched: dict[str, Table] = {}
-            bad = _Bad()
+            unfit = _UnfitRecords()
             for rows in shape(load, flatten=self._flatten):
                 name = self._profile.name(rows.raw_name, table=True)
                 key = name.lower()
                 if key in tables and key not in touched:
                     touched[key] = tables[key].copy()
-                self._table(plan, rows, touched, Table(schema, name, rows.raw_name), bad)
-            if not bad.reasons:
+                self._table(plan, rows, touched, Table(schema, name, rows.raw_name), unfit)
+            if not unfit.reasons:
                 plan.rejections += plan.left_out.values()
                 return plan
             rejections += [
-                Rejection(reason, load.records[at]) for at, reason in sorted(bad.reasons.items())
+                Rejection(reason, load.records[at]) for at, reason in sorted(unfit.reasons.items())
             ]
-            load = without(load, set(bad.reasons))
+            load = without_records(load, set(unfit.reasons))
 
     def _table_reason(self, load: Load, tables: dict[str, Table]) -> str | None:
         """Say why nothing of the load can be stored, or None."""
@@ -126,17 +126,17 @@ class Planner:
         return None
 
     def _table(
-        self, plan: Plan, rows: Rows, tables: dict[str, Table], new: Table, bad: _Bad
+        self, plan: Plan, rows: Rows, tables: dict[str, Table], new: Table, unfit: _UnfitRecords
     ) -> None:
         """Plan the rows of one table: one of `tables`, or else `new`, which joins them."""
         load, profile = plan.load, self._profile
         root = plan.tables[0].table if rows.levels is not None else None
         table = tables.get(new.name.lower())
         if root is not None and len(new.name) > profile.table_characters:
-            bad.all(rows.roots, f"Table name [{rows.raw_name}] is too long for {profile.title}")
+            unfit.all(rows.roots, f"Table name [{rows.raw_name}] is too long for {profile.title}")
             return
         if root is not None and table is not None and not _is_sub(table, root, rows.raw_name):
-            bad.all(rows.roots, f"Table [{rows.raw_name}] collides with [{table.raw_name}]")
+            unfit.all(rows.roots, f"Table [{rows.raw_name}] collides with [{table.raw_name}]")
             return
         if table is None:
             table = tables[new.name.lower()] = new
@@ -154,12 +154,12 @@ class Planner:
             table.append_only = True
         each = TablePlan(table, rows)
         for series in rows.series:
-            self._series(plan, each, series, bad)
+            self._series(plan, each, series, unfit)
         if profile.max_columns and len(table.columns) > profile.max_columns:
-            bad.all(rows.roots, "ERROR: too many columns")
+            unfit.all(rows.roots, "ERROR: too many columns")
         plan.tables.append(each)
 
-    def _series(self, plan: Plan, each: TablePlan, series: Series, bad: _Bad) -> None:
+    def _series(self, plan: Plan, each: TablePlan, series: Series, unfit: _UnfitRecords) -> None:
         rows, table = each.rows, each.table
         profile = self._profile
         reserved = profile.reserved_prefix(series.raw_name) or profile.reserved_suffix(series.leaf)
@@ -167,7 +167,7 @@ class Planner:
             column = place(table, series.raw_name, series.kind, self._profile, reserved)
         except UnusableColumnError as error:
             if rows.levels is None and series.raw_name in plan.load.key_names:
-                bad.all(rows.roots, str(error))
+                unfit.all(rows.roots, str(error))
                 return
             # The record loads without it, so that it alone is what is rejected.
             value = next(value for value in series.values if value is not None)
@@ -176,12 +176,12 @@ class Planner:
         except CollisionError as error:
             for at, value in enumerate(series.values):
                 if value is not None:
-                    bad.add(rows.roots[at], str(error))
+                    unfit.add(rows.roots[at], str(error))
             return
         column, outside = self._fitted(table, column, series)
         for at in outside:
             what = {"number": "decimal"}.get(series.kind, series.kind)
-            bad.add(
+            unfit.add(
                 rows.roots[at],
                 f"{what} out of range for {self._profile.title} on [{series.values[at]}]"[:500],
             )
@@ -192,7 +192,7 @@ class Planner:
         """Return the column with the type its values need, and where values fit no type."""
         known = table.columns.get(column.name.lower())
         if series.kind == "number":
-            state = digits.State(
+            state = digits.ColumnState(
                 known.sql_type if known else None,
                 series.scale,
                 lambda: self._measure(table, column),
@@ -229,7 +229,7 @@ def _same_keys(table: Table, load: Load) -> bool:
     return set(table.key_names) == set(load.key_names)
 
 
-def without(load: Load, positions: set[int]) -> Load:
+def without_records(load: Load, positions: set[int]) -> Load:
     """Return the load without the records at `positions`."""
     kept = [at for at in range(len(load.records)) if at not in positions]
     times = load.extracted_at

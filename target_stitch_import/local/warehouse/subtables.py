@@ -22,7 +22,7 @@ from target_stitch_import.local.warehouse.catalog import (
     Table,
     sends_its_time,
 )
-from target_stitch_import.local.warehouse.digits import for_json
+from target_stitch_import.local.warehouse.digits import as_json_values
 from target_stitch_import.local.warehouse.reshape import Reshaper, converted
 from target_stitch_import.local.warehouse.store import (
     main_relation,
@@ -238,5 +238,5 @@ def _block(each: TablePlan, slots: dict[str, str]) -> dict[str, Field]:
     for column, values in each.columns:
         slot = each.table.columns[column.name.lower()].slot
         name = slots.setdefault(slot, f"e{len(slots)}")
-        fields[name] = (column.sql_type, for_json(column.kind, column.sql_type, values))
+        fields[name] = (column.sql_type, as_json_values(column.kind, column.sql_type, values))
     return fields

@@ -26,7 +26,7 @@ from target_stitch_import.local.warehouse import store
 from target_stitch_import.local.warehouse.bulk import Bulk
 from target_stitch_import.local.warehouse.catalog import BATCHED_AT, SUBTABLE
 from target_stitch_import.local.warehouse.digits import Extent, extent
-from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without
+from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without_records
 from target_stitch_import.local.warehouse.store import quoted
 from target_stitch_import.local.warehouse.writer import Writer
 
@@ -251,7 +251,7 @@ class Warehouse:
             while pending:
                 part = pending.pop()
                 if not part or not self._fails(
-                    job, without(load, set(range(len(load.records))) - set(part))
+                    job, without_records(load, set(range(len(load.records))) - set(part))
                 ):
                     continue
                 if len(part) == 1:
@@ -265,7 +265,7 @@ class Warehouse:
                 (load.table_name, Rejection(reason, load.records[at])) for at in sorted(culprits)
             ]
             found += len(culprits)
-            kept.append(without(load, culprits))
+            kept.append(without_records(load, culprits))
         if not found:
             raise RuntimeError(f"the warehouse cannot load: {reason}")
         return kept

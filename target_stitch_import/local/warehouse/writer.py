@@ -22,7 +22,7 @@ from target_stitch_import.local.warehouse.catalog import (
     Table,
     sends_its_time,
 )
-from target_stitch_import.local.warehouse.digits import for_json
+from target_stitch_import.local.warehouse.digits import as_json_values
 from target_stitch_import.local.warehouse.match import Match
 from target_stitch_import.local.warehouse.reshape import Reshaper
 from target_stitch_import.local.warehouse.store import (
@@ -151,7 +151,7 @@ class Writer:
 def _fields(root: TablePlan) -> dict[str, Field]:
     """Return the root's columns under temporary names, for JSON."""
     return {
-        f"c{at}": (column.sql_type, for_json(column.kind, column.sql_type, values))
+        f"c{at}": (column.sql_type, as_json_values(column.kind, column.sql_type, values))
         for at, (column, values) in enumerate(root.columns)
     }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.api.answers import Answer
 
 DESTINATION_ID = 1
-_NOT_PLAYED = (
+_NOT_IMPLEMENTED = (
     (r"/v4/sources/[^/]+/streams/metadata", "the selection of streams"),
     (r"/v4/sources/[^/]+/streams/[^/]+", "the schemas of streams"),
     (r"/v4/sources/[^/]+/sync", "replication jobs"),
@@ -47,12 +47,12 @@ class Destination:
     """The tables of a source's schema that hold rows: names as sent, and their keys."""
 
 
-def not_played(path: str) -> Answer | None:
+def not_implemented(path: str) -> Answer | None:
     """Answer a documented request that the local Import API does not implement."""
-    for pattern, what in _NOT_PLAYED:
+    for pattern, what in _NOT_IMPLEMENTED:
         if re.fullmatch(pattern, path):
-            message = f"the local Import API does not play {what}"
-            return answers.as_json(501, {"error": "NotPlayed", "data": {"message": message}})
+            message = f"the local Import API does not implement {what}"
+            return answers.as_json(501, {"error": "NotImplemented", "data": {"message": message}})
     return None
 
 

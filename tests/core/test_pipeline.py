@@ -24,13 +24,17 @@ from tests.support.rules import limits, pipeline
 from tests.support.singer import activate, lines, record, schema, state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from target_stitch_import.batching.payload import Batch
 
 
 STREAMS = ("a", "b")
+VERSIONS = ((1,), (2,), (1, 2), (2, 1))
+"""Of records that are read at once."""
 ACTIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("record"), st.sampled_from(STREAMS), st.sampled_from([1, 2])),
+        st.tuples(st.just("records"), st.sampled_from(STREAMS), st.sampled_from(VERSIONS)),
         st.tuples(st.just("bad"), st.sampled_from(STREAMS), st.just(1)),
         st.tuples(st.just("state"), st.just(""), st.just(0)),
         st.tuples(st.just("activate"), st.sampled_from(STREAMS), st.just(2)),
@@ -54,6 +58,7 @@ class Watcher:
         self.now = 0.0
         self.unsettled: dict[int, str] = {}
         self.activations: dict[int, str] = {}
+        self.versions: dict[int, int] = {}
         self.states: dict[str, int] = {}
         self.written: list[int] = []
         self.in_flight: list[tuple[Batch, Batch]] = []
@@ -61,17 +66,23 @@ class Watcher:
         for stream in STREAMS:
             self.give(schema(stream))
 
-    def give(self, message: Any) -> None:
-        self.line += 1
+    def give(self, *messages: Any) -> None:
+        """Give what was read at once."""
         reader = Reader(MessageLines())
-        reader.lines_read = self.line - 1
-        for event in reader.feed(lines([message])):
+        reader.lines_read = self.line
+        self.line += len(messages)
+        for event in reader.feed(lines([*messages])):
             self.pipeline.receive(event, self.now, 10**18)
 
-    def step(self, name: str, stream: str, number: int) -> None:
-        if name == "record":
-            self.unsettled[self.line + 1] = stream
-            self.give(record(self.line, stream, message={"version": number}))
+    def give_records(self, stream: str, versions: Iterable[int]) -> None:
+        numbered = dict(enumerate(versions, self.line + 1))
+        self.versions |= numbered
+        self.unsettled |= dict.fromkeys(numbered, stream)
+        self.give(*(record(line, stream, message={"version": numbered[line]}) for line in numbered))
+
+    def step(self, name: str, stream: str, number: Any) -> None:
+        if name == "records":
+            self.give_records(stream, number)
         elif name == "bad":
             self.unsettled[self.line + 1] = stream
             self.give(record(0, stream, id="no integer", message={"version": 9}))
@@ -80,6 +91,7 @@ class Watcher:
             self.give(state(self.line))
         elif name == "activate":
             self.unsettled[self.line + 1] = self.activations[self.line + 1] = stream
+            self.versions[self.line + 1] = number
             self.give({"type": "ACTIVATE_VERSION", "stream": stream, "version": number})
         elif name == "schema":
             self.give(schema(stream, x={"maxLength": number}))
@@ -114,6 +126,8 @@ class Watcher:
     def check(self) -> None:
         for batch in take(self.pipeline):
             self.check_barrier(batch)
+            for message in batch.messages():
+                assert self.versions[message.span.line] == batch.version, "of another version"
             self.in_flight.append((batch, batch))
         earned = self.pipeline.earned_state()
         if earned is not None:
@@ -158,7 +172,7 @@ class Watcher:
 
 @settings(max_examples=300)
 @given(ACTIONS)
-def test_the_laws_hold_after_every_step(actions: list[tuple[str, str, int]]) -> None:
+def test_the_laws_hold_after_every_step(actions: list[tuple[str, str, Any]]) -> None:
     watcher = Watcher()
     for action in actions:
         watcher.step(*action)

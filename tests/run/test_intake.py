@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import io
 import os
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.errors import InputError
+from target_stitch_import.run import batch_files
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.intake import (
     CHUNK_BYTES,
@@ -18,10 +20,11 @@ from target_stitch_import.run.intake import (
     Intake,
     Source,
 )
+from target_stitch_import.singer.messages import Records
 from tests.support.singer import lines, record, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ONE_SIZE = pytest.mark.skipif(
@@ -82,6 +85,30 @@ def test_a_file_is_never_waited_for(tmp_path: Path) -> None:
         reading = Intake(Source(file), BatchFiles(None))
         list(reading.read())
         assert reading.pause_seconds == 0.0
+
+
+def unchanged(text: bytes) -> bytes:
+    return text
+
+
+@pytest.mark.parametrize("packed", [unchanged, gzip.compress])
+def test_a_file_is_read_a_bounded_portion_at_a_time(
+    tmp_path: Path, packed: Callable[[bytes], bytes]
+) -> None:
+    """However large it is, and with what stands behind its BATCH message only afterwards."""
+    texts = [b'{"id":%d}' % number for number in range(100_000)]
+    assert sum(map(len, texts)) > 4 * batch_files.CHUNK_BYTES
+    (tmp_path / "a").write_bytes(packed(b"\n".join(texts)))
+    message = {"type": "BATCH", "stream": "people", "encoding": {"format": "jsonl"}}
+    given = lines([message | {"manifest": ["a"]}, record(7)])
+    reading = Intake(Source(io.BytesIO(given)), BatchFiles(str(tmp_path)))
+    found: list[bytes] = []
+    while not reading.is_at_end:
+        runs = [event for event in reading.read() if isinstance(event, Records)]
+        portion = [bytes(message.record) for run in runs for message in run.messages]
+        assert sum(map(len, portion)) <= batch_files.CHUNK_BYTES + len(texts[-1])
+        found += portion
+    assert found == [*texts, b'{"id": 7}']
 
 
 class Folder(io.RawIOBase):

@@ -84,7 +84,8 @@ def test_an_error_among_the_reports_leaves_none_behind() -> None:
     """What is left of them is taken although nobody wakes the run again, nor asks for its time."""
     observer = Unforeseen()
     observer.due = float("inf")
-    assert Running(Parts(observer=observer, sender=AtOnce).run_over([schema(), record(1)])).ending()
+    parts = Parts(observer=observer, sender=AtOnce, grace_seconds=3600)
+    assert Running(parts.run_over([schema(), record(1)])).ending()
 
 
 class Stdout(io.BytesIO):

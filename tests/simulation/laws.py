@@ -309,24 +309,32 @@ class Laws:
             number,
         )
         early = [
-            other
-            for other, each in self.known.items()
-            if each.message.stream == message.stream
-            and other < number
-            and not each.settled
-            and each.message.kind is not Kind.REFUSED
+            number
+            for number in self._unsettled_before(activation)
+            if self.known[number].message.kind is not Kind.REFUSED
         ]
         demand(not early, "an activation overtook records: lines", early)
+
+    def _unsettled_before(self, activation: Known) -> list[int]:
+        """Return the lines of its stream that stand before an activation and are not settled."""
+        return [
+            number
+            for number, each in self.known.items()
+            if each.message.stream == activation.message.stream
+            and number < activation.line.number
+            and not each.settled
+        ]
 
     def _check_withheld(self, activation: Known) -> None:
         """Check that an activation had to be set aside, and stands behind what it would lose."""
         number, message = activation.line.number, activation.message
         self._waiting.pop(number, None)
+        early = self._unsettled_before(activation)
+        demand(not early, "an activation was set aside before records: lines", early)
         if (message.stream, message.version) in self.lacking:
             return
         since = self._tainted.get((message.stream, message.version), number)
         demand(since < number, "a version was not activated that lacks nothing: line", number)
-        demand(self.known[since].settled, "an activation was set aside before its record:", number)
 
     def _check_counts(self) -> None:
         for stream, counts in self.pipeline.counts().items():

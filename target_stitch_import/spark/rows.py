@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from target_stitch_import.singer.lines import MAX_LINE_BYTES
 from target_stitch_import.singer.origin import BatchFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from pyarrow import Array, DataType, RecordBatch
     from pyspark.sql.types import StructType
@@ -99,6 +100,15 @@ class RowReader:
             return _variants_as_json(column)
         kind = _wire_type(column.type, naive_is_utc=self._naive_is_utc)
         return column if kind == column.type else column.cast(kind)
+
+
+def read_ahead(batches: Iterator[RecordBatch]) -> Generator[RecordBatch]:
+    """Yield `batches`, each while a thread waits for the next: Spark makes it in the meantime."""
+    with ThreadPoolExecutor(1, "read-ahead") as thread:
+        waiting = thread.submit(next, batches, None)
+        while (rows := waiting.result()) is not None:
+            waiting = thread.submit(next, batches, None)
+            yield rows
 
 
 def variants(columns: StructType) -> tuple[str, ...]:

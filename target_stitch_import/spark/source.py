@@ -6,7 +6,7 @@ Law: an error of ours reaches the user as one sentence, without a traceback, val
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from target_stitch_import.errors import ConfigurationError, TargetError, interna
 from target_stitch_import.spark.commits import PartitionCommit
 from target_stitch_import.spark.job import Job, log_to_stderr
 from target_stitch_import.spark.options import WriteOptions
-from target_stitch_import.spark.rows import RowReader, variants
+from target_stitch_import.spark.rows import RowReader, read_ahead, variants
 from target_stitch_import.spark.schemas import json_schema
 from target_stitch_import.spark.task import Task
 
@@ -101,10 +101,11 @@ class _Write:
             reader = RowReader(self._options, variants(self._columns), partition)
             task = Task(self._options, self._schema, commit)
         try:
-            for rows in batches:  # what goes wrong in here is Spark's to tell
-                with one_sentence():
-                    for events in reader.feed(rows):
-                        task.send(events)
+            with closing(read_ahead(batches)) as ahead:
+                for rows in ahead:  # what goes wrong in here is Spark's to tell
+                    with one_sentence():
+                        for events in reader.feed(rows):
+                            task.send(events)
             with one_sentence():
                 task.finish()
         finally:

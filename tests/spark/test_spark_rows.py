@@ -1,0 +1,55 @@
+"""Rows are read one batch ahead, while those before them are delivered."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from target_stitch_import.spark.rows import read_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_the_next_batch_is_read_while_one_is_delivered() -> None:
+    second_is_read = threading.Event()
+
+    def batches() -> Iterator[Any]:
+        yield 1
+        second_is_read.set()
+        yield 2
+
+    found = []
+    for each in read_ahead(batches()):
+        found.append(each)
+        assert second_is_read.wait(30)
+    assert found == [1, 2]
+
+
+def test_no_more_than_one_batch_is_read_ahead() -> None:
+    pulled = count()
+    with closing(read_ahead(iter(lambda: next(pulled), None))) as ahead:
+        assert [next(ahead) for _ in range(5)] == list(range(5))
+    assert next(pulled) == 6, "five taken, and one ahead"
+
+
+def test_what_spark_raises_comes_in_its_place() -> None:
+    def batches() -> Iterator[Any]:
+        yield 1
+        raise OSError("the socket is closed")
+
+    ahead = read_ahead(batches())
+    assert next(ahead) == 1
+    with pytest.raises(OSError, match="the socket is closed"):
+        next(ahead)
+
+
+def test_no_thread_is_left_behind() -> None:
+    before = threading.active_count()
+    with closing(read_ahead(iter([1, 2, 3]))) as ahead:
+        next(ahead)
+    assert threading.active_count() == before

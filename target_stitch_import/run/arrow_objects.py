@@ -12,6 +12,7 @@ from msgspec import Raw
 
 from target_stitch_import.batching.payload import UPSERT_PARTS
 from target_stitch_import.run.arrow_json import (
+    NULL,
     Texts,
     as_large,
     joined_parts,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pyarrow import Array, RecordBatch
 
+_QUOTED_NULL = f'"{NULL}"'.encode()
 _RAW = msgspec.json.Decoder(Raw)
 
 
@@ -43,7 +45,7 @@ class Encoded:
     def texts(self, start: int = 0, end: int | None = None) -> list[bytes]:
         """Return the objects of rows from `start` up to `end`."""
         texts = joined_parts([*self._of(start, end), pa.array([""] * self.count)[start:end]])
-        return [text.encode() for text in texts.to_pylist()]
+        return [text.encode().replace(_QUOTED_NULL, b"null") for text in texts.to_pylist()]
 
     def messages(self, start: int, end: int, sequences: Iterable[int]) -> tuple[bytes, int]:
         """Return the messages of rows as a JSON list, and the length of the longest."""
@@ -53,7 +55,8 @@ class Encoded:
         texts = joined_parts([opening, numbers, f"{between}{first}", *parts, closing])
         longest = pc.max(pc.binary_length(texts)).as_py()
         joined = pc.binary_join(_in_one_list(texts), as_large(","))[0]
-        return b"".join((b"[", joined.as_buffer(), b"]")), int(longest)
+        messages = b"".join((b"[", joined.as_buffer(), b"]"))
+        return messages.replace(_QUOTED_NULL, b"null"), int(longest)
 
     def _of(self, start: int, end: int | None) -> list[str | Array]:
         return [part if isinstance(part, str) else part[start:end] for part in self.parts]

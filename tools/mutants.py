@@ -68,6 +68,10 @@ SIGNALS = (
     "tests/run/test_loop_signals.py::test_a_terminal_that_is_closed_is_a_signal",
     "tests/run/test_loop_signals.py::test_a_terminal_that_is_closed_may_tell_it_twice",
 )
+HEEDING = (
+    *core("pipeline_interrupted"),
+    "tests/run/test_loop_endings.py::test_a_signal_is_heard_between_two_events_of_what_was_read_at_once",
+)
 STARTING = ("tests/program/test_interrupts.py::test_signals_end_process_1_too",)
 EXHAUSTED = (
     "tests/run/test_loop_memory.py::test_no_thread_at_all_ends_the_run",
@@ -302,6 +306,20 @@ MUTATIONS = [
         "        self._reading = False\n        try:\n            self.pipeline.close()\n",
         "        self._reading = False\n        try:\n            pass\n",
         BAD_INPUT,
+    ),
+    Mutation(
+        "a signal waits for all events of what was read",
+        "run/loop",
+        "            self.wakeup.look_around()\n",
+        "",
+        HEEDING,
+    ),
+    Mutation(
+        "a signal waits for all records of a run",
+        "batching/examining",
+        "        look_around()\n",
+        "",
+        HEEDING,
     ),
     Mutation(
         "what an error left among the reports is forgotten",

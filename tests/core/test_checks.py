@@ -171,6 +171,8 @@ def test_the_quick_checks_pass_nothing_that_the_exact_one_refuses(
         for each, is_refused in zip(texts, refused, strict=True):
             assert not (is_refused and quick.accepts(Raw(each)))
         assert not (any(refused) and quick.accepts_all(messages))
+    accepted = check(text, keys, naive="fail").accepted(messages, [Raw(each) for each in texts])
+    assert not (any(refused) and accepted), "by all that is done before the exact check"
 
 
 NEAR_BOUNDS = st.sampled_from([-(2**63), -2, -1, 0, 1, 2, 2**63 - 1])

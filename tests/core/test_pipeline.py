@@ -24,17 +24,15 @@ from tests.support.rules import limits, pipeline
 from tests.support.singer import activate, lines, record, schema, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from target_stitch_import.batching.payload import Batch
 
 
 STREAMS = ("a", "b")
-VERSIONS = ((1,), (2,), (1, 2), (2, 1))
-"""Of records that are read at once."""
+STREAMS_AND_VERSIONS = st.tuples(st.sampled_from(STREAMS), st.sampled_from([1, 2]))
+READ_AT_ONCE = st.lists(STREAMS_AND_VERSIONS, min_size=1, max_size=3)
 ACTIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("records"), st.sampled_from(STREAMS), st.sampled_from(VERSIONS)),
+        st.tuples(st.just("records"), st.just(""), READ_AT_ONCE),
         st.tuples(st.just("bad"), st.sampled_from(STREAMS), st.just(1)),
         st.tuples(st.just("state"), st.just(""), st.just(0)),
         st.tuples(st.just("activate"), st.sampled_from(STREAMS), st.just(2)),
@@ -74,15 +72,16 @@ class Watcher:
         for event in reader.feed(lines([*messages])):
             self.pipeline.receive(event, self.now, 10**18)
 
-    def give_records(self, stream: str, versions: Iterable[int]) -> None:
-        numbered = dict(enumerate(versions, self.line + 1))
-        self.versions |= numbered
-        self.unsettled |= dict.fromkeys(numbered, stream)
-        self.give(*(record(line, stream, message={"version": numbered[line]}) for line in numbered))
+    def give_records(self, streams_and_versions: list[tuple[str, int]]) -> None:
+        messages = []
+        for line, (stream, version) in enumerate(streams_and_versions, self.line + 1):
+            self.unsettled[line], self.versions[line] = stream, version
+            messages.append(record(line, stream, message={"version": version}))
+        self.give(*messages)
 
     def step(self, name: str, stream: str, number: Any) -> None:
         if name == "records":
-            self.give_records(stream, number)
+            self.give_records(number)
         elif name == "bad":
             self.unsettled[self.line + 1] = stream
             self.give(record(0, stream, id="no integer", message={"version": 9}))
@@ -127,7 +126,9 @@ class Watcher:
         for batch in take(self.pipeline):
             self.check_barrier(batch)
             for message in batch.messages():
-                assert self.versions[message.span.line] == batch.version, "of another version"
+                line = message.span.line
+                assert self.unsettled[line] == batch.stream, "a record is sent to another stream"
+                assert self.versions[line] == batch.version, "a record is sent as another version"
             self.in_flight.append((batch, batch))
         earned = self.pipeline.earned_state()
         if earned is not None:

@@ -31,8 +31,8 @@ def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside_behind_it()
         of, [schema(), record(1, message={"version": 7}), record(2, id="x", message={"version": 7})]
     )
     feed(of, [activate(7), record(3, message={"version": 8}), activate(8), state(1)])
-    (first,) = take(of)
     assert [each.is_activation for each in of.to_set_aside] == [False], "it waits for its turn"
+    (first,) = take(of)
     settle(of, first)
     assert [each.is_activation for each in of.to_set_aside] == [False, True]
     assert json.loads(of.to_set_aside[1].prefix.arguments)["table_version"] == 7

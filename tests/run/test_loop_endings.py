@@ -19,9 +19,11 @@ from tests.support.runs import AtOnce, Parts, Running
 from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.singer.messages import Event
 
 VERSION_7 = {"version": 7}
 LACKING = [
@@ -150,6 +152,33 @@ def test_a_signal_is_heard_after_an_error() -> None:
     error = running.ending()
     assert error
     assert (error.exit_status, "Line 4 is not JSON" in str(error)) == (65, True)
+
+
+class Endless:
+    """Makes ever more events of what was read at once."""
+
+    def __init__(self) -> None:
+        self.is_busy = threading.Event()
+        self.is_over = threading.Event()
+
+    def map(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            while not self.is_over.is_set():
+                yield event
+                self.is_busy.set()
+
+
+def test_a_signal_is_heard_between_two_events_of_what_was_read_at_once() -> None:
+    mapper = Endless()
+    running = Running(Parts(mapper=mapper).run_over([state(1)]))
+    assert mapper.is_busy.wait(20)
+    running.signal(15)
+    try:
+        error = running.ending()
+    finally:
+        mapper.is_over.set()
+    assert error
+    assert error.exit_status == 143
 
 
 def test_a_signal_while_nobody_reads_the_states() -> None:

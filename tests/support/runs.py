@@ -47,6 +47,8 @@ class Parts:
     stdout: IO[bytes] = field(default_factory=io.BytesIO)
     sender: type[Sender] = Sender
     connect: Callable[[], Transport] = DryRun
+    mapper: Any = None
+    """What a `StreamMapper` is to a run."""
     grace_seconds: float = GRACE_SECONDS
     rules: dict[str, Any] = field(default_factory=dict)
     """Those of the pipeline."""
@@ -64,6 +66,7 @@ class Parts:
                 self.connect, sender_rules(), self.letters, wakeup.wake, lambda _: None
             ),
             dead_letters=self.letters,
+            mapper=self.mapper,
             grace_seconds=self.grace_seconds,
         )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
+
+PATIENCE_SECONDS = 20.0
+"""Far more than any client here is to wait."""
 
 
 @contextmanager
@@ -72,8 +76,11 @@ def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
 
 @contextmanager
 def dripping_server(opening: bytes, drop: bytes, each_seconds: float) -> Iterator[str]:
-    """Answer a request with `opening`, then repeat `drop` until the client disconnects."""
-    left = threading.Event()
+    """Answer a request with `opening`, then repeat `drop` until the client disconnects.
+
+    A client that is still connected after `PATIENCE_SECONDS` fails the test.
+    """
+    left, was_too_long = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -81,12 +88,17 @@ def dripping_server(opening: bytes, drop: bytes, each_seconds: float) -> Iterato
             with wire, suppress(OSError):
                 receive(wire)
                 wire.sendall(opening)
+                give_up_at = time.monotonic() + PATIENCE_SECONDS
                 while not left.wait(each_seconds):
+                    if time.monotonic() > give_up_at:
+                        was_too_long.set()
+                        return
                     wire.sendall(drop)
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         left.set()
+    assert not was_too_long.is_set(), "the client waits for an end that does not come"
 
 
 def receive(wire: socket.socket) -> bytes:

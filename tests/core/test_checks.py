@@ -171,7 +171,7 @@ def test_the_quick_checks_pass_nothing_that_the_exact_one_refuses(
         for each, is_refused in zip(texts, refused, strict=True):
             assert not (is_refused and quick.accepts(Raw(each)))
         assert not (any(refused) and quick.accepts_all(messages))
-    accepted = check(text, keys, naive="fail").accepted(messages, [Raw(each) for each in texts])
+    accepted = check(text, keys, naive="fail").accepted(messages, max(map(len, texts)))
     assert not (any(refused) and accepted), "by all that is done before the exact check"
 
 

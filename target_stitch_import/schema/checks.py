@@ -200,7 +200,9 @@ class RecordCheck:
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
         self._was_rewritten = False
-        self._quick_without: dict[frozenset[str], QuickCheck] = {}
+        self._known: frozenset[str] = frozenset()
+        self._quick_rest = self._quick
+        """The quick check for all but the columns that were `_known` last."""
 
     @cached_property
     def _places(self) -> Place | None:
@@ -247,10 +249,10 @@ class RecordCheck:
         known = known_columns(self._schema, self._keys, types)
         if says_all(self._schema, self._keys, types, known):
             return _ACCEPT_ALL
-        if known not in self._quick_without:
-            rest = quick_check(without(self._schema, known), self._keys) if known else self._quick
-            self._quick_without[known] = rest
-        return self._quick_without[known]
+        if known != self._known:
+            self._known = known
+            self._quick_rest = quick_check(without(self._schema, known), self._keys)
+        return self._quick_rest
 
     def _accepts_all(
         self, quick: QuickCheck, messages: bytes, longest_bytes: int, values: int | None = None

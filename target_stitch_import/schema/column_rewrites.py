@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.places import Place
     from target_stitch_import.schema.repairs import Rewriter
 
-_ESCAPED_ASCII = re.compile(rb"\\u00[2-7]")
+_PLAIN_NAME = re.compile(r"[!-.0-~ ]*")
+"""Written with an escape only as `\\u00..`; other characters may be as `\\/`, or any `\\u`."""
 _UNCHANGED = "unchanged"
 
 
@@ -50,12 +51,14 @@ class DateTimeColumns:
             for name, place in places.items()
             for space in (b"", b" ")
         }
+        is_plain = all(map(_PLAIN_NAME.fullmatch, places))
+        self._escaped = re.compile(rb"\\u00[2-7]" if is_plain else rb"\\[u/]")
         names = b"|".join(re.escape(name.encode()) for name in places)
         self._values = re.compile(rb'("(?:%b)": ?)("[^"\\]*"|null)' % names)
 
     def rewritten(self, messages: bytes, rewrite: Rewriter) -> Rewritten | None:
         """Return the messages rewritten; None if that cannot be done at once."""
-        if b"\\" in messages and _ESCAPED_ASCII.search(messages):
+        if b"\\" in messages and self._escaped.search(messages):
             return None
         pieces = self._values.split(messages)
         keys, olds = pieces[1::3], pieces[2::3]

@@ -46,7 +46,8 @@ class DateTimeColumns:
     def __init__(self, places: Mapping[str, Place]) -> None:
         self._columns = {name.encode(): (name, place) for name, place in places.items()}
         names = b"|".join(map(re.escape, self._columns))
-        self._values = re.compile(rb'("(?:%b)"[ \t\r\n]*:[ \t\r\n]*)("[^"\\]*"|null)' % names)
+        space, text = rb"[ \t\r\n]*", rb'"[^"\\\x00-\x1f]*"'
+        self._values = re.compile(rb'("(?:%b)"%b:%b)(%b|null)' % (names, space, space, text))
         self._escapes = _escapes_in(places)
 
     def rewritten(self, messages: bytes, rewrite: Rewriter) -> Rewritten | None:

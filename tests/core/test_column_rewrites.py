@@ -223,6 +223,18 @@ def test_what_only_looks_like_a_column_stays(record: str) -> None:
     assert passed.messages == b"[%b]" % message((record % "Z").encode())
 
 
+@pytest.mark.parametrize("space", ["", " ", "\t", "\n", "\r"])
+def test_what_stands_between_texts_is_no_text(space: str) -> None:
+    """It is between quotes as well, and what is before it looks like this column's name."""
+    schema = {"properties": {":": MOMENT}}
+    root = read_schema(json.dumps(schema).encode()).root
+    text = f'{{"n":":",{space}":":"2024-01-01T00:00:00"}}'.encode()
+    passed = RecordCheck(root, (), max_record_bytes=10_000).accepted(
+        b"[%b]" % message(text), len(text)
+    )
+    assert passed is None or passed.messages == b"[%b]" % message(text.replace(b'00"', b'00Z"'))
+
+
 @settings(max_examples=500)
 @given(SPELLINGS)
 def test_a_shape_is_respelled_as_its_texts_are(text: str) -> None:

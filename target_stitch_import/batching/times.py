@@ -52,7 +52,11 @@ def _common_times(texts: Sequence[str | None]) -> Sequence[str | UnsetType] | No
         _TIMES.decode(f'["{joined}"]')
     except (TypeError, UnicodeError, msgspec.MsgspecError):
         return None
-    return texts if shape == _API_SHAPE else joined.replace("+00:00", "Z").split(_BETWEEN)  # type: ignore[return-value]
+    if shape == _API_SHAPE:
+        return texts  # type: ignore[return-value]
+    # Another offset has the same shape.
+    in_utc = joined.replace("+00:00", "Z")
+    return None if "+" in in_utc else in_utc.split(_BETWEEN)
 
 
 def api_time(text: str | None) -> str | UnsetType:

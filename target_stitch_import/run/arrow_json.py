@@ -247,9 +247,9 @@ def _dictionaries(array: Array) -> Texts:
         return texts_of(array.dictionary_decode())
     try:
         known = texts_of(array.dictionary)
-    except InexactError as error:
-        error.row = pc.index(array.indices, error.row).as_py()
-        raise
+    except InexactError:
+        # Told of the row that has the value, where one has it.
+        return texts_of(array.dictionary_decode())
     values = known.values.take(array.indices)
     return Texts(values, known.mark, known.has_not_finite)
 

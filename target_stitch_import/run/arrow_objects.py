@@ -92,7 +92,7 @@ def _no_json(column: Texts) -> list[int]:
     for row, text in enumerate(column.whole().to_pylist()):
         try:
             if text is not None:
-                _RAW.decode(text)
+                _RAW.decode(text.encode().replace(_QUOTED_NULL, b"null"))
         except msgspec.MsgspecError:
             found.append(row)
     return found

@@ -28,7 +28,7 @@ def portions_of(rows: RecordBatch, about_bytes: int, most_bytes: int) -> Iterato
     """Yield `rows` in slices of about so many bytes of JSON, and of one row at least.
 
     Raises:
-        InexactError: A row alone is longer than `most_bytes`.
+        InexactError: A row alone is longer than `most_bytes`; it is counted from the last portion.
     """
     columns = [_sizes(column) for column in rows.columns]
     sizes = _sum([len(name) + 4 for name in rows.schema.names] + columns)
@@ -44,7 +44,7 @@ def portions_of(rows: RecordBatch, about_bytes: int, most_bytes: int) -> Iterato
                 each if isinstance(each, int) else each[start].as_py() for each in columns
             ]
             raise InexactError(
-                start,
+                0,
                 f"makes the row longer than {most_bytes:,} bytes as JSON",
                 rows.schema.names[of_columns.index(max(of_columns))],
             )

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from target_stitch_import.schema.node import TYPES
+
 if TYPE_CHECKING:
     from pyarrow import Array, DataType, RecordBatch
 
@@ -96,16 +98,16 @@ def map_items(array: Array) -> Array:
 
 
 def known_types(rows: RecordBatch) -> dict[str, frozenset[str]]:
-    """Return the JSON types of a column's values, where its Arrow type says them.
+    """Return the JSON types of each column's values: all, where its Arrow type does not say them.
 
     `date-time` is that of texts that the Import API takes as date-times.
     """
     found = {}
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         values = column.dictionary if types.is_dictionary(column.type) else column
-        if known := _json_type(values.type):
-            nulls = {"null"} if column.null_count or values.null_count else set()
-            found[name] = frozenset({known, *nulls})
+        known = _json_type(values.type)
+        nulls = {"null"} if column.null_count or values.null_count else set()
+        found[name] = frozenset({known, *nulls}) if known else TYPES
     return found
 
 

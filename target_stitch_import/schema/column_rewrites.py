@@ -2,8 +2,8 @@
 
 Law: if the returned messages pass the check, and the columns have as many values as were found,
 then what was rewritten is theirs. Found are all texts and nulls under a column's name, at any
-depth: there are as many only if each is a column's. A name with escapes is not found, so none may
-be there.
+depth: there are as many only if each is a column's. A name with escapes is not found, so none that
+can be in a column's name may be there.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.places import Place
     from target_stitch_import.schema.repairs import Rewriter
 
-_PLAIN_NAME = re.compile(r"[!-.0-~ ]*")
-"""Written with an escape only as `\\u00..`; other characters may be as `\\/`, or any `\\u`."""
 _UNCHANGED = "unchanged"
 
 
@@ -46,24 +44,21 @@ class DateTimeColumns:
     """
 
     def __init__(self, places: Mapping[str, Place]) -> None:
-        self._columns = {
-            b'"%b":%b' % (name.encode(), space): (name, place)
-            for name, place in places.items()
-            for space in (b"", b" ")
-        }
-        is_plain = all(map(_PLAIN_NAME.fullmatch, places))
-        self._escaped = re.compile(rb"\\u00[2-7]" if is_plain else rb"\\[u/]")
-        names = b"|".join(re.escape(name.encode()) for name in places)
-        self._values = re.compile(rb'("(?:%b)": ?)("[^"\\]*"|null)' % names)
+        self._columns = {name.encode(): (name, place) for name, place in places.items()}
+        names = b"|".join(map(re.escape, self._columns))
+        space, text = rb"[ \t\r\n]*", rb'"[^"\\\x00-\x1f]*"'
+        self._values = re.compile(rb'("(?:%b)"%b:%b)(%b|null)' % (names, space, space, text))
+        self._escapes = _escapes_in(places)
 
     def rewritten(self, messages: bytes, rewrite: Rewriter) -> Rewritten | None:
         """Return the messages rewritten; None if that cannot be done at once."""
-        if b"\\" in messages and self._escaped.search(messages):
+        if b"\\" in messages and self._escapes.search(messages):
             return None
         pieces = self._values.split(messages)
         keys, olds = pieces[1::3], pieces[2::3]
         if not olds:
             return Rewritten(messages, 0, {})
+        columns = {key: self._columns[key.split(b'"', 2)[1]] for key in {*keys}}
         joined = b"\n".join(olds)
         shapes = joined.translate(SHAPE).split(b"\n")
         kinds = {*shapes} - {b"null"}
@@ -72,14 +67,21 @@ class DateTimeColumns:
             news = (joined + b"\n").replace(b'"\n', b'Z"\n').split(b"\n")[:-1]
             repairs = [_UNCHANGED if each == b"null" else None for each in olds]
         else:
-            places = [self._columns[key][1] for key in keys]
+            places = [columns[key][1] for key in keys]
             news, repairs = _new_texts(olds, shapes, kinds, rewrite, places)
         pieces[2::3] = news
         changed: Counter[tuple[str, str | None]] = Counter()
         for (key, repair), count in Counter(zip(keys, repairs, strict=True)).items():
             if repair != _UNCHANGED:
-                changed[self._columns[key][0], repair] += count
+                changed[columns[key][0], repair] += count
         return Rewritten(b"".join(pieces) if changed else messages, len(olds), changed)
+
+
+def _escapes_in(names: Iterable[str]) -> re.Pattern[bytes]:
+    """Return what finds escapes that one of these names can be written with."""
+    characters = "".join(names)
+    escapes = rb"\\u00[2-7]" if characters.isascii() else rb"\\u"
+    return re.compile(escapes + rb"|\\/" if "/" in characters else escapes)
 
 
 def _new_texts(

@@ -175,7 +175,8 @@ def are_date_times(texts: bytes, *, null: bool) -> bool:
     known = _SHAPES_OR_NULL if null else _SHAPES
     left = texts.translate(SHAPE) + b","
     while left:
-        shape = left[: left.index(b",") + 1]
+        # A text that ends like a shape loses its end with the others of that shape, and its comma.
+        shape = left[: left.find(b",") + 1]
         if shape not in known:
             return False
         are_alike = left == shape * (len(left) // len(shape))

@@ -2,8 +2,8 @@
 
 Law: a column is left out of the check only if its schema takes every value that it can have.
 
-`types` maps the columns that every record has to the JSON types of their values; `date-time` is
-that of texts which the service takes as such.
+`types` maps the columns, all of which every record has, to the JSON types of their values;
+`date-time` is that of texts which the service takes as such.
 """
 
 from __future__ import annotations

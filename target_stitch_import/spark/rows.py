@@ -103,12 +103,18 @@ class RowReader:
 
 
 def read_ahead(batches: Iterator[RecordBatch]) -> Generator[RecordBatch]:
-    """Yield `batches`, each while a thread waits for the next: Spark makes it in the meantime."""
-    with ThreadPoolExecutor(1, "read-ahead") as thread:
-        waiting = thread.submit(next, batches, None)
+    """Yield `batches`, each while a thread waits for the next: Spark makes it in the meantime.
+
+    Closed before its end, it does not wait for what Spark has not made yet.
+    """
+    thread = ThreadPoolExecutor(1, "read-ahead")
+    waiting = thread.submit(next, batches, None)
+    try:
         while (rows := waiting.result()) is not None:
             waiting = thread.submit(next, batches, None)
             yield rows
+    finally:
+        thread.shutdown(wait=waiting.done())
 
 
 def variants(columns: StructType) -> tuple[str, ...]:

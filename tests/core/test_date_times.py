@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from target_stitch_import.schema.date_times import is_date_time
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from target_stitch_import.schema.date_times import are_date_times, is_date_time
+
+MOMENT = '"2024-02-29T00:00:00Z"'
+PIECES = st.sampled_from(
+    [
+        *('"', ",", "[", "null", "\\", "T", "Z", MOMENT[:-1]),
+        *("2024-02-29", "00:00:00", ".1", "+05:30"),
+    ]
+)
+STRINGS = st.lists(PIECES, max_size=5).map("".join).map(json.dumps)
+TEXTS = st.sampled_from([MOMENT, "null", MOMENT.replace("Z", ".1+05:30"), f"[{MOMENT}]"]) | STRINGS
 
 
 @pytest.mark.parametrize(
@@ -24,3 +38,28 @@ from target_stitch_import.schema.date_times import is_date_time
 )
 def test_date_times_are_those_of_rfc_3339(text: str, expected: bool) -> None:  # noqa: FBT001
     assert is_date_time(text) == expected
+
+
+@settings(max_examples=1_000)
+@given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans())
+def test_together_they_are_the_same(texts: list[str], null: bool) -> None:  # noqa: FBT001
+    values = list(map(json.loads, texts))
+    if are_date_times(",".join(texts).encode(), null=null):
+        assert all(null if each is None else isinstance(each, str) for each in values)
+        assert all(map(is_date_time, values))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\"2024-02-29T00:00:00Z"',
+        '"x\\"2024-02-29T00:00:00Z"',
+        '["2024-02-29T00:00:00Z","2024-02-29T00:00:00Z"]',
+        '"null,"',
+        '"2024-02-29T00:00:00null,Z"',
+    ],
+)
+def test_a_text_with_a_date_time_in_it_is_none(text: str) -> None:
+    assert json.loads(text)
+    for texts in ([MOMENT, text], [text, MOMENT], ["null", text], ["null", MOMENT, text]):
+        assert not are_date_times(",".join(texts).encode(), null=True)

@@ -14,6 +14,7 @@ from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.known_types import known_columns
+from target_stitch_import.schema.node import TYPES
 
 VALUES = {
     "integer": st.integers(-(2**63), 2**64 - 1),
@@ -23,7 +24,10 @@ VALUES = {
     "date-time": st.sampled_from(["2024-01-01T00:00:00Z", "0001-01-01T00:00:00.123456Z"]),
     "null": st.none(),
 }
-TYPES = st.frozensets(
+ANYTHING: st.SearchStrategy[Any] = (
+    st.one_of(*VALUES.values()) | st.lists(st.integers()) | st.just({})
+)
+SOME_TYPES = st.frozensets(
     st.sampled_from(["string", "number", "integer", "boolean", "null"]), min_size=1
 )
 RULES = st.sampled_from(
@@ -38,9 +42,9 @@ RULES = st.sampled_from(
         {"not": {"type": "null"}},
     ]
 )
-PLAIN = st.builds(lambda types, rules: {"type": sorted(types), **rules}, TYPES, RULES)
+PLAIN = st.builds(lambda types, rules: {"type": sorted(types), **rules}, SOME_TYPES, RULES)
 COLUMNS = PLAIN | st.lists(PLAIN, min_size=1, max_size=2).map(lambda each: {"anyOf": each}) | RULES
-KINDS = st.frozensets(st.sampled_from(sorted(VALUES)), min_size=1, max_size=2)
+KINDS = st.frozensets(st.sampled_from(sorted(VALUES)), min_size=1, max_size=2) | st.just(TYPES)
 
 
 @settings(max_examples=1_000, deadline=None)
@@ -62,7 +66,7 @@ def test_nothing_is_accepted_that_the_exact_check_refuses(
 ) -> None:
     schema = {"type": "object", "properties": columns, **rules}
     rows = st.fixed_dictionaries(
-        {n: st.one_of(*(VALUES[k] for k in of)) for n, of in kinds.items()}
+        {n: st.one_of(*(VALUES.get(k, ANYTHING) for k in of)) for n, of in kinds.items()}
     )
     texts = [json.dumps(row).encode() for row in data.draw(st.lists(rows, min_size=1, max_size=3))]
     check = RecordCheck(

@@ -16,7 +16,7 @@ from msgspec import Raw
 from target_stitch_import.batching.payload import Upsert, UpsertEncoder
 from target_stitch_import.run.arrow_objects import encoded
 from target_stitch_import.run.arrow_portions import portions_of
-from target_stitch_import.run.arrow_types import is_exact
+from target_stitch_import.run.arrow_types import InexactError, is_exact
 from tests.support.arrow_rows import written
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ SCALARS = sampled(
     (pa.time32("ms"), times("ms")),
     (pa.time64("us"), times("us")),
     (pa.time64("ns"), times("us")),
+    (
+        pa.struct([("n", pa.float64()), ("t", pa.string())]),
+        st.fixed_dictionaries({"n": DOUBLES, "t": st.none() | TEXTS}),
+    ),
 ) | decimal_type(pa.decimal128, 38) | decimal_type(pa.decimal256, 76)  # fmt: skip
 
 
@@ -168,6 +172,23 @@ def test_messages_are_written_as_records_are(rows: pa.RecordBatch, first: int) -
     messages, longest = encoded(rows).messages(0, len(texts), numbers)
     assert messages == UpsertEncoder().encode(upserts)
     assert longest == max(len(msgspec.json.encode(each)) for each in upserts)
+
+
+def test_what_is_null_in_a_struct_is_json_where_another_row_is_not() -> None:
+    rows = pa.record_batch({"a": pa.array([{"n": float("nan"), "t": "a"}, {"n": 1.0, "t": None}])})
+    assert encoded(rows).not_finite == {0}
+
+
+def not_utf8(indices: list[int]) -> pa.RecordBatch:
+    texts = pa.array([b"good", b"b\xffd"]).view(pa.string())
+    return pa.record_batch([pa.DictionaryArray.from_arrays(indices, texts)], names=["a"])
+
+
+def test_a_value_without_exact_form_is_told_of_the_row_that_has_it() -> None:
+    with pytest.raises(InexactError) as caught:
+        encoded(not_utf8([0, 0, 1]))
+    assert caught.value.row == 2
+    assert encoded(not_utf8([0, 0, 1]).slice(0, 2)).texts() == [b'{"a":"good"}'] * 2
 
 
 @pytest.mark.parametrize("within", [lambda kind: pa.list_(kind, 2), pa.list_, pa.large_list])

@@ -34,6 +34,7 @@ def test_no_more_than_one_batch_is_read_ahead() -> None:
     pulled = count()
     with closing(read_ahead(iter(lambda: next(pulled), None))) as ahead:
         assert [next(ahead) for _ in range(5)] == list(range(5))
+    no_thread_is_left()
     assert next(pulled) == 6, "five taken, and one ahead"
 
 
@@ -48,8 +49,31 @@ def test_what_spark_raises_comes_in_its_place() -> None:
         next(ahead)
 
 
-def test_no_thread_is_left_behind() -> None:
-    before = threading.active_count()
+def test_an_error_does_not_wait_for_what_spark_has_not_made_yet() -> None:
+    is_told, was_told_meanwhile = threading.Event(), []
+
+    def batches() -> Iterator[Any]:
+        yield 1
+        was_told_meanwhile.append(is_told.wait(5))
+        yield 2
+
+    ahead = read_ahead(batches())
+    assert next(ahead) == 1
+    ahead.close()  # as an error does that ends the task
+    is_told.set()
+    no_thread_is_left()
+    assert was_told_meanwhile == [True]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_no_thread_is_left_behind(taken: int) -> None:
     with closing(read_ahead(iter([1, 2, 3]))) as ahead:
-        next(ahead)
-    assert threading.active_count() == before
+        assert [next(ahead) for _ in range(taken)] == [1, 2, 3][:taken]
+    no_thread_is_left()
+
+
+def no_thread_is_left() -> None:
+    for each in threading.enumerate():
+        if each.name.startswith("read-ahead"):
+            each.join(30)
+            assert not each.is_alive()

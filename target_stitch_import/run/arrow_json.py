@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import simplejson
-from msgspec import Raw
 from pyarrow import types
 
 from target_stitch_import.run.arrow_types import (
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from pyarrow import Array, DataType
 
 _NEEDS_ESCAPES = '["\\\\\x00-\x1f]'
-_RAW = msgspec.json.Decoder(Raw)
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 """Seconds from 1970: RFC 3339 has four digits for a year, and no year 0 in most databases."""

@@ -42,24 +42,20 @@ class Encoded:
     parts: list[str | Array]
     not_finite: frozenset[int] = frozenset()
 
-    def texts(self, start: int = 0, end: int | None = None) -> list[bytes]:
-        """Return the objects of rows from `start` up to `end`."""
-        texts = joined_parts([*self._of(start, end), pa.array([""] * self.count)[start:end]])
-        return [text.encode().replace(_QUOTED_NULL, b"null") for text in texts.to_pylist()]
+    def texts(self) -> list[bytes]:
+        """Return the objects."""
+        texts = joined_parts([*self.parts, pa.array([""] * self.count)])
+        return [_with_nulls(text.encode()) for text in texts.to_pylist()]
 
     def messages(self, start: int, end: int, sequences: Iterable[int]) -> tuple[bytes, int]:
         """Return the messages of rows as a JSON list, and the length of the longest."""
         opening, between, closing = UPSERT_PARTS
         numbers = pa.array(sequences, pa.int64()).cast(pa.large_string())
-        first, *parts = self._of(start, end)
+        first, *parts = [part if isinstance(part, str) else part[start:end] for part in self.parts]
         texts = joined_parts([opening, numbers, f"{between}{first}", *parts, closing])
         longest = pc.max(pc.binary_length(texts)).as_py()
         joined = pc.binary_join(_in_one_list(texts), as_large(","))[0]
-        messages = b"".join((b"[", joined.as_buffer(), b"]"))
-        return messages.replace(_QUOTED_NULL, b"null"), int(longest)
-
-    def _of(self, start: int, end: int | None) -> list[str | Array]:
-        return [part if isinstance(part, str) else part[start:end] for part in self.parts]
+        return _with_nulls(b"".join((b"[", joined.as_buffer(), b"]"))), int(longest)
 
 
 def encoded(rows: RecordBatch) -> Encoded:
@@ -81,6 +77,11 @@ def encoded(rows: RecordBatch) -> Encoded:
     return Encoded(rows.num_rows, object_parts(rows.schema.names, columns), frozenset(not_finite))
 
 
+def _with_nulls(text: bytes) -> bytes:
+    """Return joined text with null where `NULL` stands for it."""
+    return text.replace(_QUOTED_NULL, b"null")
+
+
 def _in_one_list(texts: Array) -> Array:
     """Return one list that has all `texts`, so that Arrow joins them."""
     return pa.LargeListArray.from_arrays(pa.array([0, len(texts)], pa.int64()), texts)
@@ -92,7 +93,7 @@ def _no_json(column: Texts) -> list[int]:
     for row, text in enumerate(column.whole().to_pylist()):
         try:
             if text is not None:
-                _RAW.decode(text.encode().replace(_QUOTED_NULL, b"null"))
+                _RAW.decode(_with_nulls(text.encode()))
         except msgspec.MsgspecError:
             found.append(row)
     return found

@@ -77,10 +77,10 @@ class ArrowReader:
         """Yield `rows` as runs of records, and between them those that are not to be sent."""
         stream, version, file = self._stream, self._version, self._file
         result, known = encoded(rows), known_types(rows)
+        texts = result.texts() if result.not_finite or bad else []
         defects: dict[int, Defect] = {}
         for row in result.not_finite:
-            (text,) = result.texts(row, row + 1)
-            defects[row] = record_defect(text) or Defect("", "it is not JSON")
+            defects[row] = record_defect(texts[row]) or Defect("", "it is not JSON")
         defects |= {row: Defect("", reason) for row, reason in bad.items()}
         first, start = self.rows_read + 1, 0
         for end in [*sorted(defects), rows.num_rows]:
@@ -91,12 +91,11 @@ class ArrowReader:
                     first + start, stream, version, end - start, messages, known, file, numbers
                 )
             if end in defects:
-                (text,) = result.texts(end, end + 1)
                 yield MalformedRecord(
                     first + end,
                     stream,
                     version,
-                    text,
+                    texts[end],
                     defects[end].reason,
                     file,
                     field=defects[end].field,

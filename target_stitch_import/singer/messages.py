@@ -108,8 +108,8 @@ class Rows:
     """Rows of one stream and version, from a file of columns; they count from `line`.
 
     `messages` returns their messages as a JSON list, given the first sequence, and the length of
-    the longest. `types` has the JSON types of a column's values where they are known, `date-time`
-    among them. `sequences` has a number for each row, where they bring their own.
+    the longest. `types` has the JSON types that a column's values can have, `date-time` among them.
+    `sequences` has a number for each row, where they bring their own.
     """
 
     line: int

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import http.client
 import io
-import socket
 import time
 import zlib
 from dataclasses import dataclass
@@ -24,14 +23,13 @@ import urllib3
 from target_stitch_import.delivery.answer import End
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
 CONTENT_CODING = "gzip"
 """The one that is asked for, as its end can be told."""
 _READ_BYTES = 64_000
 _GZIP = zlib.MAX_WBITS + 16
-_PIECE_BYTES = 256_000
-"""Of what is sent through TLS, whose sockets start their timeout anew with each record."""
 
 
 class Exchange:
@@ -131,19 +129,12 @@ class _SendingInTime:
         Raises:
             TimeoutError: The time is up.
         """
+        # The timeout of a socket, plain or of TLS, is for all that is sent by one call. Pieces
+        # would each wait for the interpreter's lock.
+        if open_socket := getattr(self, "sock", None):
+            open_socket.settimeout(self.exchange.left())
         connection: Any = super()
-        if not isinstance(data, bytes):
-            connection.send(data)
-            return
-        open_socket, whole = getattr(self, "sock", None), memoryview(data)
-        # A plain socket's timeout covers one whole `sendall`. Each piece is a wait for the
-        # interpreter's lock, so pieces cost context switches and memory.
-        is_plain = type(open_socket) is socket.socket
-        piece_bytes = max(len(data), 1) if is_plain else _PIECE_BYTES
-        for at in range(0, len(data), piece_bytes):
-            if open_socket:
-                open_socket.settimeout(self.exchange.left())
-            connection.send(whole[at : at + piece_bytes])
+        connection.send(data)
 
 
 class WholeAnswers(requests.adapters.HTTPAdapter):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -13,7 +15,12 @@ from target_stitch_import.delivery.verdict import Acknowledged, TryAgain, judge
 from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.wire import Exchange, WholeAnswers
+from tests.support.programs import require
 from tests.support.serving import dripping_server, keeping_server, server
+from tests.support.tls import Authorities, peer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 JSON = b'{"status":"OK","message":"Batch Accepted!"}'
 ZIPPED = gzip.compress(JSON, mtime=0)
@@ -144,6 +151,28 @@ def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: floa
     # What is too long is known before the time is up.
     assert answer.failure in {Failure.TIMED_OUT, Failure.LOST} or answer.end is End.TRUNCATED
     assert isinstance(judge(answer, 0.0), TryAgain)
+
+
+def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(tmp_path: Path) -> None:
+    """Each read of the server comes long before the time is up."""
+    require("openssl")
+    made = Authorities(tmp_path)
+    made.leaf("good")
+    left = threading.Event()
+
+    def sip(connection: socket.socket) -> None:
+        with made.context("good").wrap_socket(connection, server_side=True) as wire:
+            while wire.recv(10_000) and not left.wait(0.01):
+                pass
+
+    exchange = Exchange()
+    session = requests.Session()
+    session.mount("https://", WholeAnswers(exchange))
+    with peer(sip, b"") as (url, _):
+        exchange.begin(0.5)
+        with pytest.raises(requests.ConnectionError, match="timed out"):
+            session.post(url, b"x" * 20_000_000, verify=str(tmp_path / "root.pem"))
+        left.set()
 
 
 def test_a_body_that_nobody_takes_is_given_up_in_time() -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
 
 from target_stitch_import.pointers import pointer_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_BYTES = 24_000_000
 """A longer text is not a record that could be sent, whatever is wrong with it: a look at it would
@@ -139,24 +143,36 @@ def pointer(text: bytes, at: int) -> str:
     Where that would take too long, it is the pointer of something around it.
     """
     path: list[str | int] = []
-    position, steps, bytes_left = 0, MAX_STEPS, MAX_PASSES * len(text)
-    opening = _OPENING.match(text)
-    while opening and bytes_left > 0:
-        index, position = 0, opening.end()
-        while True:
-            name = _member_name(text, position) if opening[1] == b"{" else None
-            start = name.value_at if name else position
-            steps = steps - 1 if name or opening[1] == b"[" else -1
-            if steps < 0 or (end := _sound_end(text, start)) is None:
-                break
-            after = _NEXT.match(text, end)
-            index, position = index + 1, after.end() if after else len(text)
-        if steps < 0:
+    start, steps, bytes_left = 0, iter(range(MAX_STEPS)), MAX_PASSES * len(text)
+    while bytes_left > 0 and (opening := _OPENING.match(text, start)):
+        found = _first_defective(text, opening, steps)
+        if found is None:
             break
-        path.append(plain_text(name.text) if name else index)
+        step, start = found
+        path.append(step)
         bytes_left -= at - start
-        opening = _OPENING.match(text, start)
     return pointer_to(path)
+
+
+def _first_defective(
+    text: bytes, opening: re.Match[bytes], steps: Iterator[int]
+) -> tuple[str | int, int] | None:
+    """Return the first member or item whose value is not JSON, and where its value begins.
+
+    Each that is passed over takes one of `steps`; None if they run out, or a name is not JSON.
+    """
+    is_object, position = opening[1] == b"{", opening.end()
+    for index, _ in enumerate(steps):
+        name = _member_name(text, position) if is_object else None
+        if is_object and name is None:
+            return None
+        start = name.value_at if name else position
+        end = _sound_end(text, start)
+        if end is None:
+            return plain_text(name.text) if name else index, start
+        after = _NEXT.match(text, end)
+        position = after.end() if after else len(text)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,14 +93,12 @@ _REQUIRED = {
 class Records:
     """Records of any streams on consecutive lines; `messages[i]` is on line + i.
 
-    The lines are those of `file`, where the records came from one. `sequences` has a number for
-    each record, all of one stream and version, where they bring their own.
+    The lines are those of `file`, where the records came from one.
     """
 
     line: int
     messages: list[RecordMessage]
     file: BatchFile | None = None
-    sequences: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +120,10 @@ class Rows:
     sequences: list[int] | None = None
 
     def records(self) -> Records:
-        """Return them one by one."""
+        """Return them one by one, for stream maps; such rows have no sequences of their own."""
         texts = _ROWS.decode(self.messages(0)[0])
         messages = [RecordMessage(self.stream, each.data, self.version) for each in texts]
-        return Records(self.line, messages, self.file, self.sequences)
+        return Records(self.line, messages, self.file)
 
 
 @dataclass(frozen=True, slots=True)

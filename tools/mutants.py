@@ -35,7 +35,17 @@ def core(*modules: str) -> tuple[str, ...]:
 
 
 PURE = (
-    *core("ledger", "verdict", "throttle", "payload", "pipeline", "messages"),
+    *core(
+        "ledger",
+        "verdict",
+        "throttle",
+        "payload",
+        "pipeline",
+        "messages",
+        "reader",
+        "lines",
+        "outline",
+    ),
     "tests/simulation/test_simulation.py::test_the_laws_hold_through_everything_that_can_happen",
 )
 """The fast part of the suite: without network, threads or processes."""

@@ -91,7 +91,7 @@ DELIVERY = ("tests/run/test_sender.py", "tests/program/test_app.py")
 BAD_INPUT = ("tests/program/test_app.py::test_bad_input_is_named_and_what_is_before_it_arrives",)
 BATCH_FILES = (
     "tests/run/test_batch_files.py::test_json_lines_as_they_are_written",
-    "tests/run/test_batch_files.py::test_files_that_cannot_be_taken",
+    "tests/run/test_batch_files_refused.py::test_files_that_cannot_be_taken",
     "tests/run/test_intake.py::test_a_file_is_read_a_bounded_portion_at_a_time",
 )
 

@@ -21,7 +21,6 @@ MAX_FUNCTION_LINES = 50
 
 _CASES = "tables of cases, each beside the test that takes them"
 LONGER = {
-    "tests/run/test_batch_files.py": _CASES,
     "tests/simulation/process.py": "one simulated process, with its loop and its sender",
     "tests/toolbox/test_connect.py": _CASES,
     "tools/mutants.py": "a table: a few lines for each mutation",

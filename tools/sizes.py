@@ -19,10 +19,8 @@ KINDS = frozenset({".py", ".css", ".html", ".js", ".sh"})
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
-_CASES = "tables of cases, each beside the test that takes them"
 LONGER = {
     "tests/simulation/process.py": "one simulated process, with its loop and its sender",
-    "tests/toolbox/test_connect.py": _CASES,
     "tools/mutants.py": "a table: a few lines for each mutation",
     "benchmarks/records.py:varied_schema": "one literal",
 }

@@ -20,7 +20,6 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
 LONGER = {
-    "tests/simulation/process.py": "one simulated process, with its loop and its sender",
     "tools/mutants.py": "a table: a few lines for each mutation",
     "benchmarks/records.py:varied_schema": "one literal",
 }

@@ -148,7 +148,7 @@ soak-clock: $(READY)
 soak-deadline: $(READY)
 	$(BIN)/python -m tests.soak.deadline
 
-mutants: $(READY)
+mutants: $(READY) $(SPARK_READY)
 	$(BIN)/python -m tools.mutants
 
 # The reader by coverage; settings, headers and numbers at random.

@@ -20,7 +20,6 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
 LONGER = {
-    "tools/mutants.py": "a table: a few lines for each mutation",
     "benchmarks/records.py:varied_schema": "one literal",
 }
 """What may be longer, and why: a file, or `file:function`."""

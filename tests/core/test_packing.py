@@ -8,8 +8,8 @@ import pytest
 
 from target_stitch_import.singer.messages import MalformedRecord, Rows
 from target_stitch_import.singer.origin import BatchFile
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed, take
-from tests.support.rules import pipeline
 from tests.support.singer import record, schema
 
 

@@ -16,8 +16,8 @@ from target_stitch_import.singer.messages import (
     MessageLines,
 )
 from target_stitch_import.singer.reader import Reader
+from tests.support.defaults import limits, pipeline
 from tests.support.pipelines import feed, settle, take
-from tests.support.rules import limits, pipeline
 from tests.support.singer import activate, lines, record, schema, state
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from target_stitch_import.batching.payload import Upsert, UpsertEncoder
 from target_stitch_import.run.arrow_objects import encoded
 from target_stitch_import.run.arrow_portions import portions_of
 from target_stitch_import.run.arrow_types import InexactError, is_exact
-from tests.support.arrow_rows import written
+from tests.support.rows_as_json import rows_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +147,7 @@ def batches(draw: st.DrawFn) -> pa.RecordBatch:
 def test_columns_are_written_as_rows_are(rows: pa.RecordBatch) -> None:
     assert all(is_exact(kind) for kind in rows.schema.types)
     result = encoded(rows)
-    reference = written(rows)
+    reference = rows_as_json(rows)
     assert [text.decode() for text in result.texts()] == reference
     not_json = {at for at, text in enumerate(reference) if not is_json(text)}
     assert set(result.not_finite) == not_json
@@ -164,7 +164,7 @@ def is_json(text: str) -> bool:
 @settings(max_examples=200, deadline=None)
 @given(batches(), st.integers(0, 10**18))
 def test_messages_are_written_as_records_are(rows: pa.RecordBatch, first: int) -> None:
-    texts = [text.encode() for text in written(rows)]
+    texts = [text.encode() for text in rows_as_json(rows)]
     numbers = range(first, first + len(texts))
     upserts = list(map(Upsert, numbers, map(Raw, texts)))
     if not texts:

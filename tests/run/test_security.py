@@ -19,7 +19,7 @@ from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local import Strictness
 from target_stitch_import.run.http import ImportApiClient
 from tests.support.programs import require
-from tests.support.serving import receive, server
+from tests.support.servers import receive, server
 from tests.support.singer import record, schema, state
 from tests.support.target import TOKEN, Target
 from tests.support.toolbox import tool

@@ -16,7 +16,7 @@ from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.wire import Exchange, WholeAnswers
 from tests.support.programs import require
-from tests.support.serving import dripping_server, keeping_server, server
+from tests.support.servers import dripping_server, keeping_server, server
 from tests.support.tls import Authorities, peer
 
 if TYPE_CHECKING:

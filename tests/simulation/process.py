@@ -21,7 +21,7 @@ from target_stitch_import.singer.reader import Reader
 from tests.simulation.laws import Laws, demand
 from tests.simulation.sender import Sender
 from tests.simulation.service import WALL_CLOCK
-from tests.support.rules import limits, pipeline
+from tests.support.defaults import limits, pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from target_stitch_import.errors import (
 )
 from target_stitch_import.toolbox.connect import ConnectApi, NewToken, Token
 from tests.support.connect import CONNECT_TOKEN, CREATED, answer, asked
-from tests.support.serving import server
+from tests.support.servers import server
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.connect import ConnectApi
 from tests.support.connect import CONNECT_TOKEN, CREATED, answer
-from tests.support.serving import server
+from tests.support.servers import server
 from tests.support.target import Outcome
 from tests.support.toolbox import TOOL, document, tool
 

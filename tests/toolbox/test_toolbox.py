@@ -12,7 +12,7 @@ import pytest
 from target_stitch_import.endpoints import REGION_URLS
 from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.common import ConnectionOptions
-from tests.support.serving import server
+from tests.support.servers import server
 from tests.support.target import TOKEN
 from tests.support.toolbox import ACCOUNTS, TOOL, document, tool
 

@@ -23,7 +23,7 @@ from target_stitch_import.delivery.verdict import BodyRefused, Stop, TryAgain, j
 from target_stitch_import.endpoints import is_loopback
 from target_stitch_import.errors import ProtocolError, ServiceUnavailableError, quoted
 from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
-from target_stitch_import.run.wire import CONTENT_CODING, Exchange, WholeAnswers, read_body
+from target_stitch_import.run.wire import CONTENT_CODING, Deadline, WholeAnswers, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def session_with(
     url: str,
     token: str,
     user_agent: str,
-    exchange: Exchange,
+    deadline: Deadline,
     media_type: str = "application/json",
 ) -> requests.Session:
     """Return a session for requests to `url`, all of which carry `token`; one at a time."""
@@ -64,7 +64,7 @@ def session_with(
     session.headers["Content-Type"] = media_type
     session.headers["Accept-Encoding"] = CONTENT_CODING
     for scheme in ("https://", "http://"):
-        session.mount(scheme, WholeAnswers(exchange))
+        session.mount(scheme, WholeAnswers(deadline))
     if is_loopback(url):
         # No proxy is asked for this machine itself; its certificates count nevertheless.
         session.trust_env = False
@@ -114,15 +114,15 @@ class ImportApiClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._exchange = Exchange()
+        self._deadline = Deadline()
         self._session = session_with(
             endpoint.url,
             endpoint.token,
             endpoint.user_agent,
-            self._exchange,
+            self._deadline,
             endpoint.media_type,
         )
-        self._routes = _Routes(self._exchange)
+        self._routes = _Routes(self._deadline)
         self._known_routes: dict[tuple[str, str], _Route] = {}
 
     def _route(self, method: str, url: str) -> _Route:
@@ -184,7 +184,7 @@ class ImportApiClient:
 
     def _send(self, method: str, url: str, body: bytes | None = None) -> Answer:
         timeout = self._endpoint.request_timeout_seconds
-        self._exchange.begin(timeout + len(body or b"") / SLOWEST_BYTES_PER_SECOND)
+        self._deadline.begin(timeout + len(body or b"") / SLOWEST_BYTES_PER_SECOND)
         try:
             route = self._route(method, url)
             response = route.pool.urlopen(

@@ -161,7 +161,7 @@ class StreamMapper:
         for at, message in enumerate(event.messages):
             line = event.line + at
             if not self._is_known(message.stream):
-                yield Records(line, [message], event.file)  # as above
+                yield Records(line, [message], event.file)  # the pipeline misses its SCHEMA
             for stream_map in self._maps(message.stream):
                 mapped = _mapped(message, stream_map, line, event.file)
                 if isinstance(mapped, MalformedRecord):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OutputFile:
-    """Saves the request bodies that were delivered, one a line; only its owner may read it."""
+    """Saves the request bodies that were delivered, one per line; only its owner may read it."""
 
     def __init__(self, path: str) -> None:
         self._path = path

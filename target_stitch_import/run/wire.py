@@ -32,7 +32,7 @@ _READ_BYTES = 64_000
 _GZIP = zlib.MAX_WBITS + 16
 
 
-class Exchange:
+class Deadline:
     """The time that one request and its answer may take; of one connection at a time."""
 
     def __init__(self) -> None:
@@ -57,10 +57,10 @@ class Exchange:
 class _InTime(io.RawIOBase):
     """Reads from a socket for as long as the exchange may take, however little comes at a time."""
 
-    def __init__(self, raw: io.RawIOBase, connection: socket.socket, exchange: Exchange) -> None:
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
         self._raw = raw
         self._connection = connection
-        self._exchange = exchange
+        self._deadline = deadline
 
     def readable(self) -> bool:
         """Tell that it can be read from."""
@@ -72,7 +72,7 @@ class _InTime(io.RawIOBase):
         Raises:
             TimeoutError: The time is up.
         """
-        self._connection.settimeout(self._exchange.left())
+        self._connection.settimeout(self._deadline.left())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -105,10 +105,10 @@ class _WholeAnswer(http.client.HTTPResponse):
     """An answer that is cut off in its status line, headers or chunks is an error."""
 
     def __init__(
-        self, exchange: Exchange, connection: socket.socket, *args: Any, **options: Any
+        self, deadline: Deadline, connection: socket.socket, *args: Any, **options: Any
     ) -> None:
         super().__init__(connection, *args, **options)
-        self.fp = _WholeLines(_InTime(self.fp.detach(), connection, exchange))
+        self.fp = _WholeLines(_InTime(self.fp.detach(), connection, deadline))
 
     def begin(self) -> None:
         """Read status line and headers of the answer, past those of interim answers."""
@@ -121,7 +121,7 @@ class _WholeAnswer(http.client.HTTPResponse):
 class _SendingInTime:
     """Mixed into a connection: what is sent is sent within the time of the exchange."""
 
-    exchange: Exchange
+    deadline: Deadline
 
     def send(self, data: Any) -> None:
         """Send `data`.
@@ -132,7 +132,7 @@ class _SendingInTime:
         # The timeout of a socket, plain or of TLS, is for all that is sent by one call. Pieces
         # would each wait for the interpreter's lock.
         if open_socket := getattr(self, "sock", None):
-            open_socket.settimeout(self.exchange.left())
+            open_socket.settimeout(self.deadline.left())
         connection: Any = super()
         connection.send(data)
 
@@ -140,8 +140,8 @@ class _SendingInTime:
 class WholeAnswers(requests.adapters.HTTPAdapter):
     """Has every connection, through whatever proxy, read whole answers, and in time."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
         super().__init__()
 
     def get_connection_with_tls_context(
@@ -157,8 +157,8 @@ class WholeAnswers(requests.adapters.HTTPAdapter):
         kind: type[Any] = pool.ConnectionCls
         if not issubclass(kind, _SendingInTime):
             members = {
-                "exchange": self._exchange,
-                "response_class": staticmethod(functools.partial(_WholeAnswer, self._exchange)),
+                "deadline": self._deadline,
+                "response_class": staticmethod(functools.partial(_WholeAnswer, self._deadline)),
             }
             pool.ConnectionCls = type(kind.__name__, (_SendingInTime, kind), members)
         return pool

@@ -137,7 +137,7 @@ class MalformedRecord:
     reason: str
     file: BatchFile | None = None
     mapped: bool = True
-    """Whether a stream map has had its say, where the stream has one."""
+    """Whether the stream's map was applied, where it has one."""
     field: str = ""
     """Which value is at fault, as a JSON pointer; empty where it is the whole."""
     time_extracted: str | None = None
@@ -146,7 +146,7 @@ class MalformedRecord:
     repaired: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     """The paths to the values that were repaired for that, each with what was done."""
     sequence: int | None = None
-    """Its number, where records bring their own."""
+    """Its number, where rows bring their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +222,10 @@ class MessageLines:
             line += len(run)
 
     def explain(self, line: int, text: bytes, error: Exception | None) -> MalformedRecord:
-        """Return a record that is broken by itself.
+        """Return the malformed record of a line that is otherwise a message.
 
         Raises:
-            InputError: The line is any other that is not a message.
+            InputError: The line is not one.
         """
         if b"\x00" in text[:4]:
             raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
@@ -326,7 +326,7 @@ class _KeysInSchema(msgspec.Struct):
 
 
 def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
-    """Return a record that is broken by itself; raise `InputError` for any other line."""
+    """Return the malformed record of a line that is otherwise a message, or raise `InputError`."""
     members = outline(text)
     if members is None and len(text) > MAX_BYTES:
         raise InputError(

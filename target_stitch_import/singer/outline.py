@@ -32,8 +32,8 @@ MAX_PASSES = 8
 """How often a text is read on that way, once for each level."""
 
 _RAW = msgspec.json.Decoder(Raw)
-_NO_NUMBERS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}
-_NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
+_STAND_INS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}
+_NOT_A_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
 _SURROGATE = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
@@ -72,10 +72,10 @@ def record_defect(record: bytes) -> Defect | None:
         if len(record) > MAX_BYTES:
             return Defect("", "it is not JSON")
         stop = _stop(error)
-        # Of a negative one, the parser takes the sign.
+        # It stops after the sign of `-Infinity`.
         starts = () if stop is None else (max(stop - 1, 0), stop)
         for start in starts:
-            if found := _NO_NUMBER.match(record, start):
+            if found := _NOT_A_NUMBER.match(record, start):
                 field = pointer(record, start)
                 return Defect(field, f"it is {found[0].decode()}, which is not a JSON number")
         half = _half_a_pair(record)
@@ -194,10 +194,10 @@ class _Values:
 
     def __init__(self, text: bytes) -> None:
         self._text = text
-        # Replace NaN and Infinity by numbers of the same length; also in strings, which are only
+        # NaN and Infinity replaced by numbers of the same length; also in strings, which are only
         # skipped.
         self._sound = text
-        for number, other in _NO_NUMBERS.items():
+        for number, other in _STAND_INS.items():
             self._sound = self._sound.replace(number, other)
         self._marks_left = MAX_MARKS
 

@@ -24,7 +24,7 @@ from target_stitch_import.errors import (
 from target_stitch_import.names import CONNECT_TOKEN_VARIABLE
 from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
 from target_stitch_import.run.http import proxies_of, session_with
-from target_stitch_import.run.wire import Exchange, read_body
+from target_stitch_import.run.wire import Deadline, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -116,8 +116,8 @@ class ConnectApi:
             )
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
-        self._exchange = Exchange()
-        self._session = session_with(base_url, token, user_agent, self._exchange)
+        self._deadline = Deadline()
+        self._session = session_with(base_url, token, user_agent, self._deadline)
 
     def sources(self) -> list[Source]:
         """Return the account's sources of every kind."""
@@ -149,7 +149,7 @@ class ConnectApi:
         self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
 
     def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:
-        self._exchange.begin(self._timeout_seconds)
+        self._deadline.begin(self._timeout_seconds)
         try:
             response = self._session.request(
                 method,

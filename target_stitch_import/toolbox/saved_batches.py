@@ -77,7 +77,7 @@ class SavedBatches:
         """
         for place, text in lines:
             if body := read_body(text):
-                if self._is_sent(place, body):
+                if self._takes(place, body):
                     yield from self._of_body(place, body)
             else:
                 yield from self._of_letter(place, read_letter(place, text))
@@ -86,8 +86,9 @@ class SavedBatches:
             request, span = letter.request, place.span(letter.sequence)
             yield activation(request.table_name, request.prefix(), letter.version, span)
 
-    def _is_sent(self, place: Place, request: SavedRequest) -> bool:
-        if self._versions.is_replaced(place, request):
+    def _takes(self, place: Place, request: SavedRequest) -> bool:
+        """Note the version of a line; return whether it is to be sent."""
+        if self._versions.note_if_replaced(place, request):
             self.replaced += 1
             return False
         self._versions.read(request)
@@ -96,11 +97,11 @@ class SavedBatches:
     def _of_body(self, place: Place, body: SavedRequest) -> Iterator[Batch]:
         table, version = body.table_name, body.table_version
         for batch in _saved_body(place, body):
-            if not (batch.barrier and self._versions.is_outdated(place, table, version)):
+            if not (batch.barrier and self._versions.note_if_outdated(place, table, version)):
                 yield batch
 
     def _of_letter(self, place: Place, letter: Letter) -> Iterator[Batch]:
-        if isinstance(letter, Activated) or not self._is_sent(place, letter.request):
+        if isinstance(letter, Activated) or not self._takes(place, letter.request):
             return
         if isinstance(letter, DeadActivation):
             self._versions.keep(place, letter)

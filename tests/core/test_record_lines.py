@@ -1,4 +1,4 @@
-"""Records one a line: any cut of a file gives the same, and no line is endless."""
+"""Records one per line: any cut of a file gives the same, and no line is endless."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from target_stitch_import.delivery.answer import End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, TryAgain, judge
 from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.run.http import ImportApiClient
-from target_stitch_import.run.wire import Exchange, WholeAnswers
+from target_stitch_import.run.wire import Deadline, WholeAnswers
 from tests.support.programs import require
 from tests.support.servers import dripping_server, keeping_server, server
 from tests.support.tls import Authorities, peer
@@ -165,21 +165,21 @@ def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(tmp_path: Path
             while wire.recv(10_000) and not left.wait(0.01):
                 pass
 
-    exchange = Exchange()
+    deadline = Deadline()
     session = requests.Session()
-    session.mount("https://", WholeAnswers(exchange))
+    session.mount("https://", WholeAnswers(deadline))
     with peer(sip, b"") as (url, _):
-        exchange.begin(0.5)
+        deadline.begin(0.5)
         with pytest.raises(requests.ConnectionError, match="timed out"):
             session.post(url, b"x" * 20_000_000, verify=str(tmp_path / "root.pem"))
         left.set()
 
 
 def test_a_body_that_nobody_takes_is_given_up_in_time() -> None:
-    exchange = Exchange()
+    deadline = Deadline()
     session = requests.Session()
-    session.mount("http://", WholeAnswers(exchange))
+    session.mount("http://", WholeAnswers(deadline))
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        exchange.begin(0.3)
+        deadline.begin(0.3)
         with pytest.raises(requests.ConnectionError, match="timed out"):
             session.post(f"http://127.0.0.1:{listener.getsockname()[1]}", b"x" * 20_000_000)

@@ -7,23 +7,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import RecordCheck
+from target_stitch_import.schema.checks import ExamineAll, RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-
-
-class AcceptsNothing:
-    """A quick check that leaves everything to the exact one."""
-
-    validates = True
-    date_times = ()
-
-    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def accepts(self, record: Raw) -> bool:  # noqa: ARG002
-        return False
-
 
 MAX_RECORD_BYTES = 19_999_000
 
@@ -38,7 +24,7 @@ def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> Rec
 
 def without_quick(of: RecordCheck) -> RecordCheck:
     """Return the same check without its quick part."""
-    of._quick = AcceptsNothing()
+    of._quick = ExamineAll()
     return of
 
 

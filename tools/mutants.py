@@ -73,6 +73,7 @@ HEEDING = (
     "tests/run/test_loop_endings.py::test_a_signal_is_heard_between_two_events_of_what_was_read_at_once",
 )
 STARTING = ("tests/program/test_interrupts.py::test_signals_end_process_1_too",)
+ENDING = ("tests/program/test_interrupts.py::test_a_signal_after_the_run_changes_nothing",)
 EXHAUSTED = (
     "tests/run/test_loop_memory.py::test_no_thread_at_all_ends_the_run",
     "tests/run/test_loop_memory.py::test_fewer_threads_than_asked_for_deliver_all_the_same",
@@ -227,7 +228,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a closed terminal ends the run like a kill",
-        "run/wakeup",
+        "interrupts",
         "signal.SIGTERM, signal.SIGHUP)",
         "signal.SIGTERM)",
         SIGNALS,
@@ -249,9 +250,23 @@ MUTATIONS = [
     Mutation(
         "process 1 is spared while it starts",
         "interrupts",
-        "            signal.signal(number, _end)",
+        "            signal.signal(number, end_at_once)",
         "            pass",
         STARTING,
+    ),
+    Mutation(
+        "a signal after the run ends the process",
+        "run/wakeup",
+        "if handler is not end_at_once:",
+        "if True:",
+        ENDING,
+    ),
+    Mutation(
+        "a signal replaces the exit status while Python ends",
+        "interrupts",
+        "        signal.signal(number, signal.SIG_IGN)",
+        "        pass",
+        ENDING,
     ),
     Mutation(
         "a state that no thread can write is not written",

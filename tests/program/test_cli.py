@@ -29,7 +29,7 @@ def test_a_full_stdout_is_an_output_error(tmp_path: Path, option: str) -> None:
             cwd=tmp_path,
         )
     assert (done.returncode, "Internal" in done.stderr) == (74, False)
-    assert "Stdout cannot be written to: No space left on device." in done.stderr
+    assert "Stdout cannot be written to: No space left on device. Free disk space" in done.stderr
 
 
 @pytest.mark.parametrize(

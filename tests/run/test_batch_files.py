@@ -94,6 +94,16 @@ def test_names_of_files_within_the_root(tmp_path: Path, entry: str) -> None:
     assert run.file == BatchFile(str(tmp_path / "a b%.jsonl"), 4)
 
 
+def test_a_hard_link_is_a_file_of_its_folder(tmp_path: Path) -> None:
+    """Nothing tells it from the other names of the file, wherever they are."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "elsewhere").write_bytes(JSONL)
+    (root / "link.jsonl").hardlink_to(tmp_path / "elsewhere")
+    (run,) = events(root, "link.jsonl")
+    assert [json.loads(bytes(each.record)) for each in run.messages] == ROWS
+
+
 def test_a_root_may_be_a_link_and_relative(target: Target, api: ImportApi, root: Path) -> None:
     (root / "a").write_bytes(JSONL)
     (root.parent / "link").symlink_to("files")

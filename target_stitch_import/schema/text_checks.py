@@ -7,12 +7,12 @@ making one for each value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct, field
+from msgspec.structs import replace
 
 from target_stitch_import.schema.date_times import SHAPE, are_date_times
 from target_stitch_import.schema.values import exact_decimal, is_multiple, parts_of
@@ -39,8 +39,7 @@ def joined(values: Iterable[Any]) -> bytes:
         return b",".join([each for each in values if each is not UNSET])
 
 
-@dataclass(frozen=True, slots=True)
-class DateTimes:
+class DateTimes(Struct, frozen=True):
     """Date-times as the service takes them in every mode, or null where `null`."""
 
     null: bool
@@ -51,8 +50,7 @@ class DateTimes:
         return not texts or are_date_times(texts, null=self.null)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """The least and the most that a number may be, or None; either may be excluded itself."""
 
     least: int | Decimal | float | None = None
@@ -78,14 +76,13 @@ class Bounds:
         return replace(self, least=ends[0], most=ends[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(Struct, frozen=True):
     """Numbers within bounds with no more than `decimals` after the point, or null where `null`."""
 
     decimals: int | None
     bounds: Bounds
     null: bool
-    _certain: set[bytes] = field(default_factory=set, init=False, compare=False)
+    _certain: set[bytes] = field(default_factory=set)
     """Shapes of which every number is right: `00.00` is that of numbers from 10.00 to 99.99."""
 
     def __call__(self, values: Sequence[Any]) -> bool:

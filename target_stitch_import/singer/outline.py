@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from target_stitch_import.pointers import pointer_to
 
@@ -50,8 +49,7 @@ _STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
 """As strings are found inside of brackets: without escapes, one after the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Defect:
+class Defect(Struct, frozen=True):
     """Why the text of a record is not JSON that can be sent; `field` is a pointer, or empty."""
 
     field: str
@@ -159,8 +157,7 @@ def pointer(text: bytes, at: int) -> str:
     return pointer_to(path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
+class _Name(Struct, frozen=True):
     text: bytes
     value_at: int
 

@@ -10,10 +10,11 @@ import functools
 import shlex
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
+from msgspec.structs import replace
 
 from target_stitch_import.names import TOOL
 
@@ -29,8 +30,7 @@ USER_AGENT = TOOL
 QUESTION_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What a command has to say: to programs, and to people."""
 
     document: Any
@@ -38,8 +38,7 @@ class Result:
     exit_status: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionOptions:
+class ConnectionOptions(Struct, frozen=True):
     """The options that say which service a command talks to."""
 
     config_paths: tuple[str, ...]

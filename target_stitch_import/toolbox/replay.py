@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import queue
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from target_stitch_import.batching.buffers import Buffers
 from target_stitch_import.batching.payload import (
@@ -61,8 +61,7 @@ class _Message(msgspec.Struct):
 _MESSAGE = msgspec.json.Decoder(_Message)
 
 
-@dataclass(slots=True)
-class Replayed:
+class Replayed(Struct):
     """What was sent again.
 
     `replaced` is how many lines were not, as newer versions of their tables are loaded; `repaired`
@@ -75,8 +74,7 @@ class Replayed:
     repaired: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayRules:
+class ReplayRules(Struct, frozen=True):
     """What the user decided. Bodies are sent as they are; all but `sender` is for dead letters."""
 
     sender: SenderRules

@@ -27,7 +27,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: docs schedulers uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-kill soak-outage soak-verdicts
+.PHONY: docs schedulers uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-disk soak-kill soak-outage soak-verdicts
 
 test: lint types unit spark
 
@@ -148,7 +148,11 @@ soak-clock: $(READY)
 soak-deadline: $(READY)
 	$(BIN)/python -m tests.soak.deadline
 
-mutants: $(READY)
+# A file system that becomes read-only under each file of a run; needs root and ext4.
+soak-disk: $(READY)
+	unshare --mount $(BIN)/python -m tests.soak.disk
+
+mutants: $(READY) $(SPARK_READY)
 	$(BIN)/python -m tools.mutants
 
 # The reader by coverage; settings, headers and numbers at random.

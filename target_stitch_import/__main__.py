@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce, end_as_process_1
+from target_stitch_import.interrupts import (
+    INTERRUPTED_STATUS,
+    end_at_once_on_signals,
+    ignore_signals,
+    leave_signals_to_python,
+)
 
+TYPE_CHECKING = False  # `typing` takes longer to import than all else here
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,24 +31,24 @@ def stitch_import() -> None:
     _run(_tool)
 
 
-def _target() -> Callable[[], None]:
+def _target() -> None:
     from target_stitch_import.cli import main  # noqa: PLC0415 - signals are seen to first
 
-    return main
+    main()
 
 
-def _tool() -> Callable[[], None]:
+def _tool() -> None:
     from target_stitch_import.toolbox import main  # noqa: PLC0415 - signals are seen to first
 
-    return main
+    leave_signals_to_python()
+    main()
 
 
-def _run(imported: Callable[[], Callable[[], None]]) -> None:
-    end_as_process_1()
+def _run(program: Callable[[], None]) -> None:
+    end_at_once_on_signals()
+    atexit.register(ignore_signals)  # the first registered is the last called
     try:
-        with EndAtOnce():
-            main = imported()
-        main()
+        program()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_STATUS)
     except SystemExit as end:
@@ -58,7 +63,9 @@ def _end_at_once_without_memory(end: SystemExit) -> None:
 
     States and files are written when they are due, and stderr line by line.
     """
-    from target_stitch_import.errors import ResourceError  # noqa: PLC0415 - there by now
+    from contextlib import suppress  # noqa: PLC0415 - there by now
+
+    from target_stitch_import.errors import ResourceError  # noqa: PLC0415 - likewise
 
     if end.code == ResourceError.exit_status:
         with suppress(OSError, ValueError):

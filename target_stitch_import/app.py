@@ -100,7 +100,8 @@ def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states
     with ExitStack() as stack:
         assembly = _Assembly(settings, options, stack)
         run = assembly.run(source, states, files)
-        assembly.run_and_report(run)
+        with run.wakeup.on_signals():
+            assembly.run_and_report(run)
         return run.lines_read
 
 

@@ -22,8 +22,9 @@ from target_stitch_import.errors import (
     TargetError,
     internal_error,
     statuses_help,
+    why_it_cannot_be_written,
 )
-from target_stitch_import.interrupts import INTERRUPTED_STATUS, EndAtOnce
+from target_stitch_import.interrupts import INTERRUPTED_STATUS
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.log import set_up_logging, tell_failure
 
@@ -159,8 +160,7 @@ _OVERRIDES = {
 
 
 def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -> None:
-    with EndAtOnce():
-        from target_stitch_import.app import RunOptions, deliver  # noqa: PLC0415 - not for --help
+    from target_stitch_import.app import RunOptions, deliver  # noqa: PLC0415 - not for --help
 
     source = input_file or (sys.stdin.buffer if sys.stdin else None)
     if source is None:
@@ -168,7 +168,9 @@ def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -
             "Stdin is closed. Pipe a tap's output into the target, or use --input."
         )
     if sys.stdout is None:
-        raise OutputError("Stdout is closed, so no state can be written.")
+        raise OutputError(
+            "Stdout is closed, so no state can be written. Open it, such as with `> states.jsonl`."
+        )
     gc.set_threshold(GC_THRESHOLD)
     deliver(settings, RunOptions(**options), source, sys.stdout.buffer)
 
@@ -194,7 +196,7 @@ def tell_unforeseen(error: Exception) -> int:
         return tell_internal_error(error)
     # It was --help or the like. Python would try once more as it ends, and tell of it.
     sys.stdout = None
-    _tell(f"Stdout cannot be written to: {error.strerror}.")
+    _tell(f"Stdout cannot be written to: {why_it_cannot_be_written(error)}")
     return OutputError.exit_status
 
 

@@ -5,6 +5,7 @@ Every message names what is wrong, where, and what to do; none carries a record 
 
 from __future__ import annotations
 
+import errno
 from typing import NoReturn
 
 
@@ -70,6 +71,24 @@ class OutputError(TargetError):
     exit_status = 74  # EX_IOERR
     meaning = "stdout or a file cannot be written to"
     remedy = "free disk space, or check what closed it"
+
+
+def why_it_cannot_be_written(error: Exception) -> str:
+    """Return the end of an `OutputError`'s text: what went wrong, and what to do about it."""
+    why = getattr(error, "strerror", None) or type(error).__name__
+    match getattr(error, "errno", None):
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"{why}. Free disk space, then run again."
+        case errno.EFBIG:
+            return f"{why}. Raise the limit on the size of files (`ulimit -f`), then run again."
+        case errno.EROFS:
+            return f"{why}. Make the file system writable or use another one, then run again."
+        case errno.EACCES | errno.EPERM:
+            return f"{why}. Give this user permission to write there, then run again."
+        case errno.EPIPE:
+            return f"{why}. What reads it has ended: see its messages, then run again."
+        case _:
+            return f"{why}. Check the path and the disk, then run again."
 
 
 class ProtocolError(TargetError):

@@ -1,43 +1,56 @@
-"""Signals that come before there is a run, where there is nothing to lose yet."""
+"""Signals before there is a run, where there is nothing to lose yet, and after it.
+
+Until `end_at_once_on_signals` is called, SIGINT prints a traceback, so that this imports nothing
+that Python has not loaded by then: `_signal` is `signal` without its enumerations.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal
 
 INTERRUPTED_STATUS = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class EndAtOnce:
-    """Ends the process at once and without a word on SIGINT, within a `with`.
+def end_at_once_on_signals() -> None:
+    """Have each of `SIGNALS` end the process at once and without a word, from here on.
 
-    Python's own handler raises wherever the program is, and libraries that are half imported print
-    a traceback. Another handler, or none where a shell has SIGINT ignored, is left as it is.
+    Python's own handler of SIGINT raises wherever the program is, and libraries that are half
+    imported print a traceback. The kernel spares process 1 of a container that has no handler. What
+    has a handler already, or is ignored, is left as it is.
     """
-
-    def __enter__(self) -> None:
-        """Take the place of Python's own handler."""
-        self._is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if self._is_ours:
-            signal.signal(signal.SIGINT, _end)
-
-    def __exit__(self, *_: object) -> None:
-        """Give the place back."""
-        if self._is_ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, end_at_once)
 
 
-def end_as_process_1(process_id: int | None = None) -> None:
-    """Have SIGTERM and SIGHUP end process 1 of a container, as they end any other process.
+def leave_signals_to_python(process_id: int | None = None) -> None:
+    """Undo `end_at_once_on_signals`, but for what would not end process 1 without a handler."""
+    is_process_1 = (process_id or os.getpid()) == 1
+    for number in SIGNALS:
+        if signal.getsignal(number) is not end_at_once:
+            continue
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+        elif not is_process_1:
+            signal.signal(number, signal.SIG_DFL)
 
-    The kernel spares a process 1 that has no handler of its own. What is ignored stays ignored.
-    """
-    if (process_id or os.getpid()) != 1:
-        return
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _end)
 
-
-def _end(number: int, _: object) -> None:
+def end_at_once(number: int, _: object) -> None:
+    """End the process with the exit status of a signal; a signal handler."""
     os._exit(128 + number)
+
+
+def ignore_signals() -> None:
+    """Ignore `SIGNALS` for the last milliseconds, when the exit status is decided.
+
+    Python removes its handlers before it is done, and then a signal would replace that status.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

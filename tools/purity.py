@@ -22,7 +22,7 @@ PURE = ("singer", "schema", "batching", "delivery", "errors", "limits", "pointer
 OUTSIDE = frozenset(
     {
         *("__future__", "collections", "collections.abc", "dataclasses", "enum", "typing"),
-        *("bisect", "functools", "itertools"),
+        *("bisect", "errno", "functools", "itertools"),
         *("datetime", "decimal", "json", "re"),
         *(
             "email.utils.parsedate_to_datetime",

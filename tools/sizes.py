@@ -19,13 +19,7 @@ KINDS = frozenset({".py", ".css", ".html", ".js", ".sh"})
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
-_CASES = "tables of cases, each beside the test that takes them"
 LONGER = {
-    "tests/core/test_messages.py": _CASES,
-    "tests/run/test_batch_files.py": _CASES,
-    "tests/simulation/process.py": "one simulated process, with its loop and its sender",
-    "tests/toolbox/test_connect.py": _CASES,
-    "tools/mutants.py": "a table: a few lines for each mutation",
     "benchmarks/records.py:varied_schema": "one literal",
 }
 """What may be longer, and why: a file, or `file:function`."""

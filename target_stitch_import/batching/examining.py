@@ -58,7 +58,7 @@ def examined(
         InterruptedRunError: `look_around` says that there is no more time; it is asked before each.
     """
     good = Gathered(gathered.version)
-    findings = _Findings(stream.name)
+    remarks = _Remarks(stream.name)
     for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
         look_around()
         verdict = stream.check.examine(upsert.data)
@@ -71,15 +71,15 @@ def examined(
             continue
         upsert.data = verdict.record
         good.add(upsert, span)
-        findings.add(verdict)
-    yield from findings
+        remarks.add(verdict)
+    yield from remarks
     if good.spans:
         yield good
 
 
 def findings_of(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
     """Return what the user should know about records that all passed together."""
-    return _findings(stream.name, passed.notes.items(), passed.repaired)
+    return _remarks(stream.name, passed.notes.items(), passed.repaired)
 
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
@@ -93,15 +93,15 @@ def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterat
     if isinstance(verdict, Refused):
         yield BadRecord(span, event.text, verdict, event.mapped, time)
         return
-    findings = _Findings(stream.name)
-    findings.add(verdict)
-    yield from findings
+    remarks = _Remarks(stream.name)
+    remarks.add(verdict)
+    yield from remarks
     good = Gathered(event.version)
     good.add(Upsert(span.sequence, verdict.record, time), span)
     yield good
 
 
-class _Findings:
+class _Remarks:
     """Collects notes and repairs of records that passed."""
 
     def __init__(self, stream: str) -> None:
@@ -116,10 +116,10 @@ class _Findings:
 
     def __iter__(self) -> Iterator[Finding]:
         """Return them as findings."""
-        return _findings(self._stream, self._notes, self._repaired)
+        return _remarks(self._stream, self._notes, self._repaired)
 
 
-def _findings(
+def _remarks(
     stream: str, notes: Iterable[tuple[str, str]], repaired: Mapping[tuple[str, str], int]
 ) -> Iterator[Finding]:
     for name, note in sorted(notes):

@@ -70,21 +70,13 @@ class Gathered:
         return self.size >= ENOUGH_BYTES or len(self.spans) >= ENOUGH_RECORDS
 
     def extend(
-        self,
-        messages: list[RecordMessage],
-        times: Iterable[str | UnsetType],
-        span: Span,
-        sequences: list[int] | None = None,
+        self, messages: list[RecordMessage], times: Iterable[str | UnsetType], span: Span
     ) -> bool:
         """Add all that was read as `span`, as `add` would one by one."""
         count = len(messages)
         records = [message.record for message in messages]
-        if sequences is None:
-            self.upserts += upserts(span.sequence, records, times)
-            self.spans += [span] * count
-        else:
-            self.upserts += map(Upsert, sequences, records, times)
-            self.spans += span.numbered(sequences)
+        self.upserts += upserts(span.sequence, records, times)
+        self.spans += [span] * count
         if len(self.spans) >= ENOUGH_RECORDS:
             return True  # it will be taken at once, so its size is of no interest
         self.size += sum(map(len, records)) + RECORD_BYTES * count
@@ -123,12 +115,10 @@ class Gathering:
         streams: AbstractSet[str],
         span: Span,
         now: float,
-        sequences: list[int] | None = None,
     ) -> Iterator[str]:
         """Add records of `streams`, all read as `span`; yield those that are to be taken at once.
 
-        There is enough of these, or they go on with another version. Records that bring their
-        `sequences` are all of one stream and version.
+        There is enough of these, or they go on with another version.
         """
         # Most taps write one stream after the other: all that is alike goes in by one call.
         are_alike = len(streams) == 1 and len({message.version for message in messages}) == 1
@@ -143,7 +133,7 @@ class Gathering:
                     yield stream
                 gathered = self._open(stream, message.version, now)
             if are_alike:
-                is_enough = gathered.extend(messages, times, span, sequences)
+                is_enough = gathered.extend(messages, times, span)
             else:
                 is_enough = gathered.add(Upsert(sequence, message.record, time), span)
                 sequence += 1

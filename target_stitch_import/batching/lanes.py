@@ -53,8 +53,8 @@ class Lane(Struct):
         first_lacking = self.lacking.get(activation.version)
         return first_lacking is not None and first_lacking < activation.first_sequence
 
-    def replaced_by(self, activation: Batch) -> bool:
-        """Tell whether a version that was activated replaces some that lack a record."""
+    def forget_replaced(self, activation: Batch) -> bool:
+        """Forget what older versions lack, which this one replaced; tell whether any lacked one."""
         version = activation.version
         if version is None:
             return False
@@ -143,7 +143,7 @@ class Lanes:
         """Note that the messages of a part are settled, some of them by being set aside."""
         lane = self[part.stream]
         lane.settled(part.count, set_aside)
-        if part.barrier and not set_aside and lane.replaced_by(part):
+        if part.barrier and not set_aside and lane.forget_replaced(part):
             self._note_replacement(part)
         self._advance(lane)
 

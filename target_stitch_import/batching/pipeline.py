@@ -318,7 +318,7 @@ class Pipeline:
         if unknown:
             messages = list(takewhile(lambda each: each.stream not in unknown, messages))
         span = self._enter(len(messages), run.line, run.file, clock_ns)
-        for stream in self._gathering.add(messages, streams, span, now, run.sequences):
+        for stream in self._gathering.add(messages, streams, span, now):
             self._packer.admit(stream)
         while self._gathering.undated:
             self._streams.notice(self._gathering.undated.pop(), _NO_TIME)

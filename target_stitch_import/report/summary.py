@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
-from target_stitch_import.errors import InputError, OutputError
+from target_stitch_import.errors import InputError, OutputError, why_it_cannot_be_written
 from target_stitch_import.private_files import open_private
 
 if TYPE_CHECKING:
@@ -190,7 +190,9 @@ def write_summary(path: str, summary: Summary) -> None:
             # Hundreds of samples, a number a line, would bury the rest.
             file.write(text.removesuffix(b"\n}") + b',\n  "series": ' + series + b"\n}\n")
     except OSError as error:
-        raise OutputError(f"The summary {path} cannot be written: {error.strerror}.") from None
+        raise OutputError(
+            f"The summary {path} cannot be written: {why_it_cannot_be_written(error)}"
+        ) from None
 
 
 def read_summary(text: bytes, name: str) -> Summary:

@@ -109,8 +109,8 @@ def texts_of(array: Array) -> Texts:
         if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
             return _lists(array)
         return _by_value(array)
-    for holds, texts in _WAYS:
-        if holds(kind):
+    for is_of, texts in _BY_TYPE:
+        if is_of(kind):
             return texts(array)
     return _by_value(array)
 
@@ -344,7 +344,7 @@ def _by_value(array: Array) -> Texts:
 
 
 _TOLERANT_ENCODER = simplejson.JSONEncoder(allow_nan=True)
-_WAYS: tuple[tuple[Callable[[DataType], Any], Callable[[Array], Texts]], ...] = (
+_BY_TYPE: tuple[tuple[Callable[[DataType], Any], Callable[[Array], Texts]], ...] = (
     (is_text, _strings),
     (types.is_integer, _plain),
     (types.is_decimal, _plain),

@@ -15,7 +15,12 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.delivery.tolerance import Allowance
-from target_stitch_import.errors import InternalError, OutputError, quoted
+from target_stitch_import.errors import (
+    InternalError,
+    OutputError,
+    quoted,
+    why_it_cannot_be_written,
+)
 from target_stitch_import.private_files import open_private
 from target_stitch_import.singer.lines import is_utf8
 from target_stitch_import.singer.origin import origin
@@ -244,4 +249,4 @@ def _file(message: SetAside) -> dict[str, object]:
 
 
 def _cannot_write(path: str, error: OSError) -> str:
-    return f"The dead-letter file {path} cannot be written: {error.strerror or error}."
+    return f"The dead-letter file {path} cannot be written: {why_it_cannot_be_written(error)}"

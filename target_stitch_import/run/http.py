@@ -35,13 +35,16 @@ class ImportApiClient:
         """Post one batch body and return the answer. Redirects are answers like any other."""
         endpoint = self._endpoint
         is_big = len(body) > BIG_BODY_BYTES or stream in endpoint.big_streams
-        return self._client.send(
+        answer = self._client.send(
             "POST",
             endpoint.big_url if is_big else endpoint.url,
             body,
             connect_seconds=endpoint.request_timeout_seconds,
             seconds=endpoint.request_timeout_seconds + len(body) / SLOWEST_BYTES_PER_SECOND,
         )
+        if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:
+            self._client.close()  # what else comes over it is unknown
+        return answer
 
     def status(self) -> str:
         """Return what the service says of its own health.

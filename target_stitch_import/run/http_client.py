@@ -21,7 +21,7 @@ import requests.auth
 import urllib3
 from msgspec import Struct
 
-from target_stitch_import.delivery.answer import Answer, Content
+from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.endpoints import is_loopback
 from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
 from target_stitch_import.run.wire import (
@@ -248,13 +248,10 @@ class HttpClient:
                 preload_content=False,
             )
         except NO_ANSWER as error:
-            self._hang_up()
+            self.close()
             detail = detail_of(error, url, self._proxies_of(url))
             return Answer(failure=failure_of(error), detail=detail)
-        answer = Answer(read.status, read.body, read.headers.get("retry-after"), end=read.end)
-        if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:
-            self._hang_up()
-        return answer
+        return Answer(read.status, read.body, read.headers.get("retry-after"), end=read.end)
 
     def _route(self, method: str, url: str, *, with_token: bool) -> _Route:
         route = self._known_routes.get((method, url))
@@ -275,11 +272,7 @@ class HttpClient:
         proxies: Mapping[str, str] = settings["proxies"]
         return proxies
 
-    def _hang_up(self) -> None:
-        """Close the connection: what else comes over it is unknown."""
-        self._known_routes.clear()
-        self._routes.close()
-
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; another request opens a new one."""
+        self._known_routes.clear()
         self._routes.close()

@@ -90,18 +90,18 @@ class Run:
         Raises:
             TargetError: The run failed. What was earned until then is written anyway.
         """
-        with self.wakeup.on_signals():
-            while self._reading or self._is_waiting():
-                try:
-                    self._turn()
-                except Exception as error:  # noqa: BLE001 - earned states must still be written
-                    self._abandon(internal_error(error))
-                    self._write_states()
+        while self._reading or self._is_waiting():
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - earned states must still be written
+                self._abandon(internal_error(error))
+                self._write_states()
         self.sender.close()
         self.states.close()
         if self.states.is_busy:
             self._error = self._error or OutputError(
-                "Stdout is blocked: the last states could not be written."
+                "Stdout is blocked: the last states could not be written. Check what reads them, "
+                "then run again."
             )
         if failed := self._error or self.states.error:
             raise failed

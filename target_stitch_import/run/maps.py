@@ -159,15 +159,15 @@ class StreamMapper:
         """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""
         event = event.records() if isinstance(event, Rows) else event
         for at, message in enumerate(event.messages):
-            line, sequences = event.line + at, event.sequences and [event.sequences[at]]
+            line = event.line + at
             if not self._is_known(message.stream):
-                yield Records(line, [message], event.file, sequences)  # as above
+                yield Records(line, [message], event.file)  # the pipeline misses its SCHEMA
             for stream_map in self._maps(message.stream):
                 mapped = _mapped(message, stream_map, line, event.file)
                 if isinstance(mapped, MalformedRecord):
-                    yield replace(mapped, sequence=sequences[0]) if sequences else mapped
+                    yield mapped
                 elif mapped is not None:
-                    yield Records(line, [mapped], event.file, sequences)
+                    yield Records(line, [mapped], event.file)
 
 
 def _mapped(
@@ -210,7 +210,7 @@ def _renamed(event: MalformedRecord | RecordFiles, stream_map: StreamMap) -> Ite
         return
     mapped = _mapped(event.repaired_record, stream_map, event.line, event.file)
     if isinstance(mapped, MalformedRecord):
-        yield replace(mapped, text=event.text, sequence=event.sequence)
+        yield replace(mapped, text=event.text)
     elif mapped is not None:
         yield replace(renamed, repaired_record=mapped)
 

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from target_stitch_import.errors import OutputError
+from target_stitch_import.errors import OutputError, why_it_cannot_be_written
 from target_stitch_import.private_files import open_private
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OutputFile:
-    """Saves the request bodies that were delivered, one a line; only its owner may read it."""
+    """Saves the request bodies that were delivered, one per line; only its owner may read it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -37,5 +37,5 @@ class OutputFile:
             yield
         except OSError as error:
             raise OutputError(
-                f"The output file {self._path} cannot be written: {error.strerror}."
+                f"The output file {self._path} cannot be written: {why_it_cannot_be_written(error)}"
             ) from None

@@ -10,7 +10,12 @@ import select
 import threading
 from typing import IO, TYPE_CHECKING
 
-from target_stitch_import.errors import OutputError, TargetError, internal_error
+from target_stitch_import.errors import (
+    OutputError,
+    TargetError,
+    internal_error,
+    why_it_cannot_be_written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +87,8 @@ class StateWriter:
                     self._unwritten -= 1
         except (OSError, ValueError) as error:
             self.error = OutputError(
-                f"Stdout cannot be written, so no state can be saved: {error}."
+                "Stdout cannot be written, so no state can be saved: "
+                f"{why_it_cannot_be_written(error)}"
             )
         except Exception as error:  # noqa: BLE001 - nothing must wait for a thread that has died
             self.error = internal_error(error)

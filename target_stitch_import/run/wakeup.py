@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import InterruptedRunError
+from target_stitch_import.interrupts import SIGNALS, end_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_SECONDS = 0.25
 """How long work that a signal found in hand may go on: nearly always it is done by then."""
 
@@ -58,11 +58,13 @@ class Wakeup:
         """Let SIGINT, SIGTERM and SIGHUP wake us; a second one ends the process at once.
 
         One that is ignored stays ignored: SIGHUP under `nohup`, SIGINT in a script's background.
+        Our own programs have nothing but their end before them then, so that a first signal still
+        changes nothing: how the run ended is told, and the exit status is what is told.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+        heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
         before = {each: signal.signal(each, self._flag) for each in heard}
         descriptor_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         try:
@@ -70,7 +72,8 @@ class Wakeup:
         finally:
             signal.set_wakeup_fd(descriptor_before)
             for each, handler in before.items():
-                signal.signal(each, handler)
+                if handler is not end_at_once:
+                    signal.signal(each, handler)
 
     def look_around(self) -> None:
         """End work that takes long, once a signal has come; costs nothing until then.

@@ -15,7 +15,7 @@ from msgspec import Raw, Struct, field
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.column_rewrites import DateTimeColumns
-from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
+from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.known_types import known_columns, says_all, without
 from target_stitch_import.schema.patterns import STEPS
@@ -153,16 +153,13 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
     """Return the fastest check for a schema."""
     record = record_type(schema, keys)
     try:
-        if record is None:
-            key_record = key_type(keys)
-            if key_record is None:
-                return ExamineAll()
+        if record is not None:
+            return TypedCheck(record.type, record.check, record.date_times)
+        if (key_record := key_type(keys)) is not None:
             return CompiledCheck(schema, TypedCheck(key_record))
-        return TypedCheck(record.type, record.check, record.date_times)
-    except UncompilableError:
-        return ExamineAll()
     except (ValueError, TypeError, RecursionError):
-        return ExamineAll()  # text or a number in it that a decoder cannot be made with
+        pass  # it is uncompilable, or has a text or number that a decoder cannot be made with
+    return ExamineAll()
 
 
 class RecordCheck:

@@ -27,9 +27,10 @@ _UNCHANGED = "unchanged"
 
 
 class Rewritten(NamedTuple):
-    """Messages, how many values of the columns were found in them, and how many were changed.
+    """Messages, and how many values of the columns were found in them.
 
-    The latter by column and repair, which is None for those that only got an offset.
+    `changed` counts those that were rewritten, by column and repair; the repair is None for those
+    that only got an offset.
     """
 
     messages: bytes

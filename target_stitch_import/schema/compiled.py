@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from target_stitch_import.schema.date_times import is_date_time
 from target_stitch_import.schema.patterns import MAX_PATTERN_COST, making_cost, pattern
-from target_stitch_import.schema.text_checks import joined
+from target_stitch_import.schema.text_checks import DOUBLE_DIGITS, joined
 from target_stitch_import.schema.values import exact_decimal
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
 
-_DOUBLE_DIGITS = 15
 _MOST_DIGITS = 300
 _MOST_NODES = 20_000
 _MOST_WORK = 10_000_000
@@ -258,6 +257,6 @@ def _plain_decimal(text: str) -> Decimal:
 
 def _short_decimal(text: str) -> Decimal:
     # It is exact in multiples only as far as a double is.
-    if len(text) > _DOUBLE_DIGITS or "e" in text or "E" in text:
+    if len(text) > DOUBLE_DIGITS or "e" in text or "E" in text:
         raise ValueError("beyond the precision of a double")
     return Decimal(text)

@@ -66,7 +66,7 @@ def respelled(text: str, zone: str = "") -> str | None:
 
     Args:
         text: In any spelling that is clear.
-        zone: The offset of a date-time that has none; such a one is None where this is empty.
+        zone: The offset of a date-time that has none; where this is empty, None is returned for it.
     """
     match = _SPELLING.fullmatch(text) if len(text) <= LONGEST_SPELLING else None
     if match is None or not is_a_day(match["day"]):

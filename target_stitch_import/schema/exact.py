@@ -271,7 +271,7 @@ _MOST_COMPARED = 1_000
 
 
 def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:
-    """Return what is wrong by the alternative that is nearest, where there is such a one.
+    """Return what is wrong by the alternative that is nearest, where there is one.
 
     It has the fault that lies deepest, or is the only one of the value's type.
     """

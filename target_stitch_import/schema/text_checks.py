@@ -20,7 +20,7 @@ from target_stitch_import.schema.values import exact_decimal, is_multiple, parts
 ValuesCheck: TypeAlias = Callable[[Sequence[Any]], bool]
 """Says yes to decoded values that are all right; a no means only that they must be looked at."""
 
-_DOUBLE_DIGITS = 15
+DOUBLE_DIGITS = 15
 """Decimals of up to this many digits stay distinct and ordered as doubles."""
 _DOUBLE_EXPONENT = 200
 _SHAPE_CHARACTERS = 60
@@ -70,7 +70,7 @@ class Bounds(Struct, frozen=True):
         ends: list[float | None] = []
         for end in (self.least, self.most):
             coefficient, exponent = parts_of(end or 0)  # type: ignore[arg-type]  # no double yet
-            if len(str(abs(coefficient))) > _DOUBLE_DIGITS or abs(exponent) > _DOUBLE_EXPONENT:
+            if len(str(abs(coefficient))) > DOUBLE_DIGITS or abs(exponent) > _DOUBLE_EXPONENT:
                 return None
             ends.append(None if end is None else float(end))
         return replace(self, least=ends[0], most=ends[1])
@@ -119,9 +119,7 @@ class Numbers(Struct, frozen=True):
         """Look at the numbers of doubtful shapes themselves."""
         left = [text for text, shape in zip(texts, shapes, strict=True) if shape in doubtful]
         bounds = self.bounds.as_doubles()
-        if bounds and all(
-            len(each) <= _DOUBLE_DIGITS and self._is_plain(each) for each in doubtful
-        ):
+        if bounds and all(len(each) <= DOUBLE_DIGITS and self._is_plain(each) for each in doubtful):
             doubles = _DOUBLES.decode(b"[%b]" % b",".join(left))
             return bounds.hold(min(doubles)) and bounds.hold(max(doubles))
         return all(map(self._is_right, left))

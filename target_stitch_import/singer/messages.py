@@ -91,14 +91,12 @@ _REQUIRED = {
 class Records(Struct, frozen=True):
     """Records of any streams on consecutive lines; `messages[i]` is on line + i.
 
-    The lines are those of `file`, where the records came from one. `sequences` has a number for
-    each record, all of one stream and version, where they bring their own.
+    The lines are those of `file`, where the records came from one.
     """
 
     line: int
     messages: list[RecordMessage]
     file: BatchFile | None = None
-    sequences: list[int] | None = None
 
 
 class Rows(Struct, frozen=True):
@@ -119,10 +117,10 @@ class Rows(Struct, frozen=True):
     sequences: list[int] | None = None
 
     def records(self) -> Records:
-        """Return them one by one."""
+        """Return them one by one, for stream maps; such rows have no sequences of their own."""
         texts = _ROWS.decode(self.messages(0)[0])
         messages = [RecordMessage(self.stream, each.data, self.version) for each in texts]
-        return Records(self.line, messages, self.file, self.sequences)
+        return Records(self.line, messages, self.file)
 
 
 class MalformedRecord(Struct, frozen=True):
@@ -135,7 +133,7 @@ class MalformedRecord(Struct, frozen=True):
     reason: str
     file: BatchFile | None = None
     mapped: bool = True
-    """Whether a stream map has had its say, where the stream has one."""
+    """Whether the stream's map was applied, where it has one."""
     field: str = ""
     """Which value is at fault, as a JSON pointer; empty where it is the whole."""
     time_extracted: str | None = None
@@ -144,7 +142,7 @@ class MalformedRecord(Struct, frozen=True):
     repaired: tuple[tuple[tuple[str | int, ...], str], ...] = ()
     """The paths to the values that were repaired for that, each with what was done."""
     sequence: int | None = None
-    """Its number, where records bring their own."""
+    """Its number, where rows bring their own."""
 
 
 class Schema(Struct, frozen=True):
@@ -215,10 +213,10 @@ class MessageLines:
             line += len(run)
 
     def explain(self, line: int, text: bytes, error: Exception | None) -> MalformedRecord:
-        """Return a record that is broken by itself.
+        """Return the malformed record of a line that is otherwise a message.
 
         Raises:
-            InputError: The line is any other that is not a message.
+            InputError: The line is not one.
         """
         if b"\x00" in text[:4]:
             raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
@@ -319,7 +317,7 @@ class _KeysInSchema(msgspec.Struct):
 
 
 def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
-    """Return a record that is broken by itself; raise `InputError` for any other line."""
+    """Return the malformed record of a line that is otherwise a message, or raise `InputError`."""
     members = outline(text)
     if members is None and len(text) > MAX_BYTES:
         raise InputError(

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw, Struct
 
 from target_stitch_import.pointers import pointer_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_BYTES = 24_000_000
 """A longer text is not a record that could be sent, whatever is wrong with it: a look at it would
@@ -27,8 +31,8 @@ MAX_PASSES = 8
 """How often a text is read on that way, once for each level."""
 
 _RAW = msgspec.json.Decoder(Raw)
-_NO_NUMBERS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}
-_NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
+_STAND_INS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}
+_NOT_A_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
 _SURROGATE = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
@@ -66,10 +70,10 @@ def record_defect(record: bytes) -> Defect | None:
         if len(record) > MAX_BYTES:
             return Defect("", "it is not JSON")
         stop = _stop(error)
-        # Of a negative one, the parser takes the sign.
+        # It stops after the sign of `-Infinity`.
         starts = () if stop is None else (max(stop - 1, 0), stop)
         for start in starts:
-            if found := _NO_NUMBER.match(record, start):
+            if found := _NOT_A_NUMBER.match(record, start):
                 field = pointer(record, start)
                 return Defect(field, f"it is {found[0].decode()}, which is not a JSON number")
         half = _half_a_pair(record)
@@ -137,24 +141,36 @@ def pointer(text: bytes, at: int) -> str:
     Where that would take too long, it is the pointer of something around it.
     """
     path: list[str | int] = []
-    position, steps, bytes_left = 0, MAX_STEPS, MAX_PASSES * len(text)
-    opening = _OPENING.match(text)
-    while opening and bytes_left > 0:
-        index, position = 0, opening.end()
-        while True:
-            name = _member_name(text, position) if opening[1] == b"{" else None
-            start = name.value_at if name else position
-            steps = steps - 1 if name or opening[1] == b"[" else -1
-            if steps < 0 or (end := _sound_end(text, start)) is None:
-                break
-            after = _NEXT.match(text, end)
-            index, position = index + 1, after.end() if after else len(text)
-        if steps < 0:
+    start, steps, bytes_left = 0, iter(range(MAX_STEPS)), MAX_PASSES * len(text)
+    while bytes_left > 0 and (opening := _OPENING.match(text, start)):
+        found = _first_defective(text, opening, steps)
+        if found is None:
             break
-        path.append(plain_text(name.text) if name else index)
+        step, start = found
+        path.append(step)
         bytes_left -= at - start
-        opening = _OPENING.match(text, start)
     return pointer_to(path)
+
+
+def _first_defective(
+    text: bytes, opening: re.Match[bytes], steps: Iterator[int]
+) -> tuple[str | int, int] | None:
+    """Return the first member or item whose value is not JSON, and where its value begins.
+
+    Each that is passed over takes one of `steps`; None if they run out, or a name is not JSON.
+    """
+    is_object, position = opening[1] == b"{", opening.end()
+    for index, _ in enumerate(steps):
+        name = _member_name(text, position) if is_object else None
+        if is_object and name is None:
+            return None
+        start = name.value_at if name else position
+        end = _sound_end(text, start)
+        if end is None:
+            return plain_text(name.text) if name else index, start
+        after = _NEXT.match(text, end)
+        position = after.end() if after else len(text)
+    return None
 
 
 class _Name(Struct, frozen=True):
@@ -175,10 +191,10 @@ class _Values:
 
     def __init__(self, text: bytes) -> None:
         self._text = text
-        # Replace NaN and Infinity by numbers of the same length; also in strings, which are only
+        # NaN and Infinity replaced by numbers of the same length; also in strings, which are only
         # skipped.
         self._sound = text
-        for number, other in _NO_NUMBERS.items():
+        for number, other in _STAND_INS.items():
             self._sound = self._sound.replace(number, other)
         self._marks_left = MAX_MARKS
 

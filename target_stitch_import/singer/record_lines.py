@@ -1,4 +1,4 @@
-"""Records one a line, without messages around them: bytes of a file in, numbered events out.
+"""Records one per line, without messages around them: bytes of a file in, numbered events out.
 
 Law: a record is never parsed here; its text goes on as it came.
 """

@@ -1,4 +1,4 @@
-"""Dead letters of a job: a file a task attempt, in a folder that all machines share.
+"""Dead letters of a job: one file per task attempt, in a folder that all machines share.
 
 Law: two attempts never write to one file, and the files of an attempt that was not committed do
 not count: they begin with an underscore, and a folder is replayed without them.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import fsspec
 
-from target_stitch_import.errors import OutputError
+from target_stitch_import.errors import OutputError, why_it_cannot_be_written
 from target_stitch_import.run.dead_letter import DeadLetters, lacking
 
 if TYPE_CHECKING:
@@ -125,5 +125,6 @@ def _on_files(folder: str, work: Callable[[Any, str], _Done], what: str = "writt
         files, path = fsspec.core.url_to_fs(folder)
         return work(files, path)
     except (OSError, ImportError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise OutputError(f"The dead-letter folder {folder} cannot be {what}: {why}.") from None
+        raise OutputError(
+            f"The dead-letter folder {folder} cannot be {what}: {why_it_cannot_be_written(error)}"
+        ) from None

@@ -77,7 +77,7 @@ class WriteOptions(Struct, frozen=True):
         """Refuse what names a column that the data does not have.
 
         Raises:
-            ConfigurationError: So it is.
+            ConfigurationError: A named column is missing.
         """
         wanted = [("key_names", name) for name in self.key_names]
         if self.sequence_column:
@@ -94,7 +94,7 @@ class WriteOptions(Struct, frozen=True):
         """Refuse a cluster that runs tasks twice at once, where that makes two rows of one.
 
         Raises:
-            ConfigurationError: So it is.
+            ConfigurationError: It does.
         """
         if not self.key_names:
             raise ConfigurationError(
@@ -107,7 +107,7 @@ class WriteOptions(Struct, frozen=True):
         """Refuse a mode that would not do what its name says.
 
         Raises:
-            ConfigurationError: So it is.
+            ConfigurationError: It cannot overwrite.
         """
         if overwrite and self.table_version is None:
             raise ConfigurationError(

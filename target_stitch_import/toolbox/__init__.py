@@ -1,4 +1,4 @@
-"""`stitch-import`: the tool for people, a file a topic. Commands import what they need as they run.
+"""`stitch-import`: the tool for people, one file per topic; each imports what it needs as it runs.
 
 A new command is a function with `click.command()` in a file of its own, and a line here.
 """

@@ -192,14 +192,19 @@ def show(text: str) -> None:
     Raises:
         OutputError: It cannot be written to.
     """
-    from target_stitch_import.errors import OutputError  # noqa: PLC0415
+    from target_stitch_import.errors import (  # noqa: PLC0415
+        OutputError,
+        why_it_cannot_be_written,
+    )
 
     try:
         click.echo(text)
     except OSError as error:
         # Python would try once more as it ends, and tell of it.
         sys.stdout = None
-        raise OutputError(f"Stdout cannot be written to: {error.strerror}.") from None
+        raise OutputError(
+            f"Stdout cannot be written to: {why_it_cannot_be_written(error)}"
+        ) from None
 
 
 def say(text: str) -> None:

@@ -134,7 +134,7 @@ def endpoint_of(endpoint: Endpoint, path: str, *, transit: bool) -> Endpoint:
 def requests_of(
     file: IO[bytes], envelope: PushEnvelope, limits: Limits
 ) -> Iterator[Request | Fault]:
-    """Yield the records of `file`, one a line, as requests filled to the limits, in order."""
+    """Yield the records of `file`, one per line, as requests filled to the limits, in order."""
     sequencer = Sequencer()
     records: list[bytes] = []
     lines: list[int] = []

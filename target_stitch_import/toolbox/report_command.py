@@ -66,11 +66,14 @@ def _beside(summary: IO[bytes]) -> Path:
 
 def _write(path: Path, text: str) -> None:
     """Write the page; like the summary, only its owner may read it."""
-    from target_stitch_import.errors import OutputError  # noqa: PLC0415 - not for --help
+    from target_stitch_import.errors import (  # noqa: PLC0415 - not for --help
+        OutputError,
+        why_it_cannot_be_written,
+    )
     from target_stitch_import.private_files import open_private  # noqa: PLC0415
 
     try:
         with os.fdopen(open_private(str(path), os.O_WRONLY | os.O_TRUNC), "wb") as file:
             file.write(text.encode())
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from None
+        raise OutputError(f"{path} cannot be written: {why_it_cannot_be_written(error)}") from None

@@ -32,8 +32,11 @@ class Versions:
         self._activations: dict[str, tuple[Place, DeadActivation]] = {}
         self._noted: set[tuple[str, int]] = set()
 
-    def is_replaced(self, place: Place, request: SavedRequest) -> bool:
-        """Tell whether a newer version was loaded since; what is older must not reach the table."""
+    def note_if_replaced(self, place: Place, request: SavedRequest) -> bool:
+        """Tell the user, once for each version, if a newer one was loaded since; return whether.
+
+        What is older must not reach the table.
+        """
         table, version = request.table_name, request.table_version
         newer = self._loaded.get(table)
         if newer is None or version is None or version >= newer:
@@ -52,8 +55,11 @@ class Versions:
         if version is not None:
             self._newest[table] = max(version, self._newest.get(table, version))
 
-    def is_outdated(self, place: Place, table: str, version: int | None) -> bool:
-        """Tell whether a line of a newer version was read, so that this one is not activated."""
+    def note_if_outdated(self, place: Place, table: str, version: int | None) -> bool:
+        """Tell the user if a line of a newer version was read; return whether.
+
+        Then this one is not activated.
+        """
         if version is None or version >= self._newest.get(table, version):
             return False
         self._note(
@@ -63,21 +69,19 @@ class Versions:
         return True
 
     def keep(self, place: Place, letter: DeadActivation) -> None:
-        """Keep an activation until all records are sent, in the place of one of its table."""
+        """Keep an activation until all records are sent; of each table, the newest alone."""
         table = letter.request.table_name
-        if table in self._activations:
-            kept_place, kept = self._activations[table]
-            if kept.version > letter.version:
-                kept_place, kept, letter, place = place, letter, kept, kept_place
-            if kept.version < letter.version:
-                self.is_outdated(kept_place, table, kept.version)
-        self._activations[table] = place, letter
+        both = [self._activations.get(table, (place, letter)), (place, letter)]
+        (older_place, older), newest = sorted(both, key=lambda each: each[1].version)
+        if older.version < newest[1].version:
+            self.note_if_outdated(older_place, table, older.version)
+        self._activations[table] = newest
 
     def kept(self) -> Iterator[tuple[Place, DeadActivation]]:
         """Yield the activations to be sent; each is kept until the next one is asked for."""
         while self._activations:
             table, (place, letter) = next(iter(self._activations.items()))
-            if not self.is_outdated(place, table, letter.version):
+            if not self.note_if_outdated(place, table, letter.version):
                 yield place, letter
             del self._activations[table]
 

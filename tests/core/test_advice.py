@@ -10,8 +10,8 @@ import pytest
 
 from target_stitch_import.schema.advice import Advice, advice
 from target_stitch_import.schema.draft4 import read_schema
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed
-from tests.support.rules import pipeline
 from tests.support.singer import record, schema
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, Unco
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.record_type import key_type, record_type
-from tests.support.checks import MAX_RECORD_BYTES, check, exactly, of, verdict
+from tests.support.record_checks import MAX_RECORD_BYTES, check, columns, verdict, without_quick
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ from tests.support.checks import MAX_RECORD_BYTES, check, exactly, of, verdict
 )
 def test_sizes(record: Any, words: str) -> None:
     text = json.dumps(record, separators=(",", ":"))
-    assert words in verdict(check(of()), text)
+    assert words in verdict(check(columns()), text)
     sizes = RecordCheck(
         read_schema(b"{}").root, (), max_record_bytes=MAX_RECORD_BYTES, quick=AcceptAll()
     )
     assert words in verdict(sizes, text)
     messages = b'[{"data":%b}]' % text.encode()
-    accepted = check(of()).accepted(messages, len(text.encode()))
+    accepted = check(columns()).accepted(messages, len(text.encode()))
     assert (accepted is not None) == (words == "ok")
 
 
@@ -62,9 +62,9 @@ def test_sizes(record: Any, words: str) -> None:
 )
 def test_nothing_hangs_or_crashes(record: str) -> None:
     """Huge numbers, endless nesting, and a pattern that backtracks for ever elsewhere."""
-    schema = of(f={"pattern": "^(a+)+$", "not": {"pattern": "^(?=(a+)+)(a+)+$"}})
+    schema = columns(f={"pattern": "^(a+)+$", "not": {"pattern": "^(?=(a+)+)(a+)+$"}})
     schema |= {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}
-    for each in (check(schema), exactly(check(schema))):
+    for each in (check(schema), without_quick(check(schema))):
         assert verdict(each, record)
 
 
@@ -154,9 +154,9 @@ TREE = {"tree": {"type": "object", "properties": {"a": {"$ref": "#/definitions/t
 def test_the_quick_checks_pass_nothing_that_the_exact_one_refuses(
     properties: Any, records: list[Any], keys: tuple[str, ...]
 ) -> None:
-    text = json.dumps(of(**properties) | {"definitions": TREE}).encode()
+    text = json.dumps(columns(**properties) | {"definitions": TREE}).encode()
     read = read_schema(text).root
-    reference = exactly(check(text, keys, naive="fail"))
+    reference = without_quick(check(text, keys, naive="fail"))
     key_record = key_type(keys)
     assert key_record is not None
     candidates: list[QuickCheck] = [quick_check(read, keys)]
@@ -204,11 +204,11 @@ def test_a_type_has_the_bounds_of_its_schema(
     is_key: bool,  # noqa: FBT001
 ) -> None:
     keys = ("a",) if is_key else ()
-    read = read_schema(json.dumps(of(a=field)).encode()).root
+    read = read_schema(json.dumps(columns(a=field)).encode()).root
     record = Raw(json.dumps({"a": value}).encode())
     typed = record_type(read, keys)
     if typed is not None:
-        refused = isinstance(exactly(check(of(a=field), keys)).examine(record), Refused)
+        refused = isinstance(without_quick(check(columns(a=field), keys)).examine(record), Refused)
         says_yes = TypedCheck(typed.type, typed.check).accepts(record)
         # Empty keys pass, with a note that only the exact check makes.
         assert says_yes == (not refused and not (is_key and value == ""))
@@ -218,28 +218,31 @@ def test_a_type_has_the_bounds_of_its_schema(
     "field", [{"enum": ["\ud800", "x"]}, {"type": "string", "maxLength": 2**70}]
 )
 def test_what_no_decoder_can_be_made_with_goes_to_the_exact_check(field: Any) -> None:
-    assert verdict(check(of(a=field)), '{"a": "x"}') == "ok"
-    assert verdict(check(of(a=field)), '{"a": 5}') != "ok"
+    assert verdict(check(columns(a=field)), '{"a": "x"}') == "ok"
+    assert verdict(check(columns(a=field)), '{"a": 5}') != "ok"
 
 
 @pytest.mark.parametrize(
     ("schema", "kind"),
     [
-        (of(a={"type": ["null", "string"]}, b={"items": {}, "type": "array"}), TypedCheck),
-        (of(a={"type": "string", "format": "date-time"}), TypedCheck),
-        (of(a=of(b={"type": "integer"})), TypedCheck),
-        (of(a={"type": ["null", "string"], "minLength": 1, "maxLength": 60}), TypedCheck),
-        (of(a={"type": ["null", "integer"], "minimum": -(2**31), "maximum": 9}), TypedCheck),
-        (of(a={"type": ["null", "number"], "minimum": 0}), TypedCheck),
-        (of(a={"type": ["null", "number"], "multipleOf": 0.01}), TypedCheck),
-        (of(a={"anyOf": [{"type": "integer"}, {"type": "null"}]}), TypedCheck),
-        (of(a={"oneOf": [of(c={"type": "string"}), {"type": ["null", "array"]}]}), TypedCheck),
-        (of(a={"anyOf": [{"type": "number"}, {"type": ["null", "integer"]}]}), TypedCheck),
-        (of(a={"pattern": "^a"}), TypedCheck),
-        (of(a={}) | {"minProperties": 0}, CompiledCheck),
-        (of(a={"enum": ["x", 1, None]}), TypedCheck),
-        (of(a={"type": ["null", "string"], "enum": ["x", None]}), TypedCheck),
-        (of(a={"type": "object", "additionalProperties": {"type": "string"}}), TypedCheck),
+        (columns(a={"type": ["null", "string"]}, b={"items": {}, "type": "array"}), TypedCheck),
+        (columns(a={"type": "string", "format": "date-time"}), TypedCheck),
+        (columns(a=columns(b={"type": "integer"})), TypedCheck),
+        (columns(a={"type": ["null", "string"], "minLength": 1, "maxLength": 60}), TypedCheck),
+        (columns(a={"type": ["null", "integer"], "minimum": -(2**31), "maximum": 9}), TypedCheck),
+        (columns(a={"type": ["null", "number"], "minimum": 0}), TypedCheck),
+        (columns(a={"type": ["null", "number"], "multipleOf": 0.01}), TypedCheck),
+        (columns(a={"anyOf": [{"type": "integer"}, {"type": "null"}]}), TypedCheck),
+        (
+            columns(a={"oneOf": [columns(c={"type": "string"}), {"type": ["null", "array"]}]}),
+            TypedCheck,
+        ),
+        (columns(a={"anyOf": [{"type": "number"}, {"type": ["null", "integer"]}]}), TypedCheck),
+        (columns(a={"pattern": "^a"}), TypedCheck),
+        (columns(a={}) | {"minProperties": 0}, CompiledCheck),
+        (columns(a={"enum": ["x", 1, None]}), TypedCheck),
+        (columns(a={"type": ["null", "string"], "enum": ["x", None]}), TypedCheck),
+        (columns(a={"type": "object", "additionalProperties": {"type": "string"}}), TypedCheck),
     ],
 )
 def test_common_schemas_have_a_quick_check_that_says_yes(schema: Any, kind: type) -> None:
@@ -268,7 +271,7 @@ INSTANT = {"type": "string", "format": "date-time"}
         INSTANT | {"type": ["string", "object"], "additionalProperties": {"type": "string"}},
         INSTANT | {"type": ["string", "object"]},
         {"anyOf": [INSTANT, {"type": "array", "items": {"type": "integer"}}]},
-        {"oneOf": [of(b=INSTANT), INSTANT]},
+        {"oneOf": [columns(b=INSTANT), INSTANT]},
         {"type": "array", "items": INSTANT},
         {"enum": ["x", 1, None]},
     ],
@@ -277,7 +280,7 @@ INSTANT = {"type": "string", "format": "date-time"}
 def test_a_check_that_is_no_longer_needed_is_freed(field: Any) -> None:
     """In a process of its own, where memory that is freed wrongly is a crash each time."""
     ended = subprocess.run(
-        [sys.executable, "-c", FREED, json.dumps(of(a=field, b=of(c=field)))],
+        [sys.executable, "-c", FREED, json.dumps(columns(a=field, b=columns(c=field)))],
         env=os.environ | {"PYTHONMALLOC": "debug"},
         check=False,
         capture_output=True,
@@ -287,7 +290,7 @@ def test_a_check_that_is_no_longer_needed_is_freed(field: Any) -> None:
 
 @given(st.dictionaries(NAMES, st.just("S3CRET") | VALUES, max_size=3), SCHEMAS)
 def test_a_refusal_holds_no_value(record: dict[str, Any], field: Any) -> None:
-    schema = of(a=field) | {"definitions": TREE, "required": ["b"]}
-    words = verdict(exactly(check(schema, ("c/d",))), json.dumps(record))
+    schema = columns(a=field) | {"definitions": TREE, "required": ["b"]}
+    words = verdict(without_quick(check(schema, ("c/d",))), json.dumps(record))
     assert "S3CRET" not in words
     assert "x" * 300 not in words

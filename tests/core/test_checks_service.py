@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.pairs import Pair, Pairs
-from tests.support.samples import MISTAKES
-from tests.support.verdicts import is_documented, verdicts
+from tests.support.both_verdicts import is_documented, verdicts
+from tests.support.schema_parts import MISTAKES
+from tests.support.schemas_and_records import Pair, Pairs
 
 
 @pytest.mark.parametrize("seed", range(8))

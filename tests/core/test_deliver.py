@@ -32,8 +32,8 @@ from target_stitch_import.delivery.verdict import (
     Verdict,
 )
 from target_stitch_import.errors import ServiceUnavailableError
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed
-from tests.support.rules import pipeline
 from tests.support.singer import record, schema
 
 if TYPE_CHECKING:

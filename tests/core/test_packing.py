@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from target_stitch_import.singer.messages import Rows
+from target_stitch_import.singer.messages import MalformedRecord, Rows
 from target_stitch_import.singer.origin import BatchFile
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed, take
-from tests.support.rules import pipeline
 from tests.support.singer import record, schema
 
 
@@ -43,3 +43,17 @@ def test_rows_are_sent_in_their_place(sequences: list[int] | None) -> None:
     assert places == [(11, numbers[0]), (12, numbers[1]), (14, numbers[3])]
     assert [(each.line, each.sequence) for each in of.to_set_aside] == [(13, numbers[2])]
     assert of.counts()["a"].read == 6
+
+
+def test_own_sequences_are_kept() -> None:
+    """In any order, through a split and set aside; lines are told all the same."""
+    of = pipeline(dead_letter=True)
+    feed(of, [schema("a")])
+    texts = [b'{"id":1}', b'{"id":2}', b'{"id":"x"}', b'{"id":4}']
+    of.receive(rows(11, texts, [7, 3, 3, 10**18]), 0.0, 10**18)
+    of.receive(MalformedRecord(15, "a", None, b"{NaN}", "no", sequence=5), 0.0, 10**18)
+    of.close()
+    parts = [part for each in take(of) for part in (each.split(1) if each.count > 1 else [each])]
+    sent = [message.span for part in parts for message in part.messages()]
+    assert [(place.line, place.sequence) for place in sent] == [(11, 7), (12, 3), (14, 10**18)]
+    assert [(each.line, each.sequence) for each in of.to_set_aside] == [(13, 3), (15, 5)]

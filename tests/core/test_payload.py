@@ -28,8 +28,8 @@ from target_stitch_import.batching.times import api_times
 from target_stitch_import.limits import MAX_SEQUENCE
 from target_stitch_import.singer.messages import MessageLines
 from target_stitch_import.singer.reader import Reader
+from tests.support.defaults import limits, pipeline
 from tests.support.pipelines import feed, take
-from tests.support.rules import limits, pipeline
 from tests.support.singer import lines, record, schema
 
 PREFIX = BodyPrefix.of("t", b'{"properties":{}}', ["id"])

@@ -13,14 +13,11 @@ from msgspec import Raw
 from target_stitch_import.batching.gathering import GATHERED_DIVISOR
 from target_stitch_import.errors import InputError
 from target_stitch_import.singer.messages import (
-    MalformedRecord,
     MessageLines,
-    RecordMessage,
-    Records,
 )
 from target_stitch_import.singer.reader import Reader
+from tests.support.defaults import limits, pipeline
 from tests.support.pipelines import feed, settle, take
-from tests.support.rules import limits, pipeline
 from tests.support.singer import activate, lines, record, schema, state
 
 if TYPE_CHECKING:
@@ -354,24 +351,6 @@ def test_what_stands_before_a_record_of_an_unknown_stream_is_taken() -> None:
     assert [(batch.stream, batch.count) for batch in take(of)] == [("people", 1), ("b", 1)]
     counts = of.counts()
     assert [(each.read, each.in_flight) for each in counts.values()] == [(1, 1), (1, 1)]
-
-
-def test_records_bring_their_own_sequences() -> None:
-    """They keep them in any order, through a split and set aside; lines are told all the same."""
-    numbers = [7, 3, 3, 10**18]
-    of = pipeline(dead_letter=True)
-    feed(of, [schema("a")])
-    texts = [b'{"id":1}', b'{"id":2}', b'{"id":"x"}', b'{"id":4}']
-    messages = [RecordMessage("a", Raw(text)) for text in texts]
-    of.receive(Records(11, messages, sequences=numbers), 0.0, 10**18)
-    of.receive(MalformedRecord(15, "a", None, b"{NaN}", "no", sequence=5), 0.0, 10**18)
-    of.close()
-    batches = take(of)
-    parts = [part for each in batches for part in (each.split(1) if each.count > 1 else [each])]
-    sent = [message.span for part in parts for message in part.messages()]
-    assert [(place.line, place.sequence) for place in sent] == [(11, 7), (12, 3), (14, 10**18)]
-    aside = [(each.line, each.sequence) for each in of.to_set_aside]
-    assert aside == [(13, 3), (15, 5)]
 
 
 def test_notices_are_told_once() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from target_stitch_import.batching.payload import BodyPrefix
+from tests.support.defaults import limits, pipeline
 from tests.support.pipelines import feed, settle, take
-from tests.support.rules import limits, pipeline
 from tests.support.singer import activate, record, schema, state
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from target_stitch_import.errors import InputError, InterruptedRunError
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed, settle, take
-from tests.support.rules import pipeline
 from tests.support.singer import activate, record, schema, state
 
 AT = {"type": "string", "pattern": "^(?!never)"}

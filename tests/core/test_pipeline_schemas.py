@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from target_stitch_import.errors import InputError
+from tests.support.defaults import limits, pipeline
 from tests.support.pipelines import feed, settle, take
-from tests.support.rules import limits, pipeline
 from tests.support.singer import record, schema
 
 

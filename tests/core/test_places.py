@@ -11,7 +11,7 @@ from msgspec import Raw
 from target_stitch_import.schema.checks import Passed, RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-from tests.support.checks import MAX_RECORD_BYTES, check, of, verdict
+from tests.support.record_checks import MAX_RECORD_BYTES, check, columns, verdict
 
 NAIVE = [
     ("2024-01-31T10:00:00", "2024-01-31T10:00:00Z"),
@@ -28,7 +28,7 @@ NAIVE = [
         ({"type": ["null", "string"], "format": "date-time"}, "%s"),
         ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}, "%s"),
         ({"items": {"format": "date-time"}, "type": "array"}, "[1.50,%s]"),
-        (of(g={"type": "string", "format": "date-time"}), '{"a": 1.50 ,"g":%s}'),
+        (columns(g={"type": "string", "format": "date-time"}), '{"a": 1.50 ,"g":%s}'),
     ],
 )
 def test_naive_date_times_are_completed_and_nothing_else_changes(
@@ -39,22 +39,22 @@ def test_naive_date_times_are_completed_and_nothing_else_changes(
     before, after = (
         '{"f":' + shape % json.dumps(text) + ',"n":1.10}' for text in (given_text, sent)
     )
-    passed = check(of(f=schema)).examine(Raw(before.encode()))
+    passed = check(columns(f=schema)).examine(Raw(before.encode()))
     assert isinstance(passed, Passed)
     sent_text = bytes(passed.record).decode()
     unspaced = after.replace(" ,", ",").replace('": ', '":')
     assert sent_text.replace(" ,", ",").replace('": ', '":') == unspaced
     assert bool(passed.notes) == (given_text != sent)
-    kept = check(of(f=schema), naive="keep").examine(Raw(before.encode()))
+    kept = check(columns(f=schema), naive="keep").examine(Raw(before.encode()))
     assert isinstance(kept, Passed)
     assert bytes(kept.record) == before.encode()
-    failed = check(of(f=schema), naive="fail").examine(Raw(before.encode()))
+    failed = check(columns(f=schema), naive="fail").examine(Raw(before.encode()))
     assert isinstance(failed, Refused) == (given_text != sent)
 
 
 @pytest.mark.parametrize("keep", ["keep", "utc"])
 def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
-    schema = of(f={"type": "string", "format": "date-time"})
+    schema = columns(f={"type": "string", "format": "date-time"})
     assert "date-time" in verdict(check(schema, naive=keep), '{"f": "tomorrow"}')
 
 
@@ -75,9 +75,9 @@ def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
 def test_where_date_times_are_completed(schema: Any, text: str | None, completed: bool) -> None:  # noqa: FBT001
     """Wherever the schema asks for one, and only there, whatever stands beside it."""
     naive = {"type": "string", "format": "date-time"}
-    node = of(at=naive, next={"$ref": "#/definitions/node"})
+    node = columns(at=naive, next={"$ref": "#/definitions/node"})
     value = (text or "%s") % '"2024-01-01T00:00:00"'
-    whole = of(f=schema, other=naive) | {"definitions": {"node": node}}
+    whole = columns(f=schema, other=naive) | {"definitions": {"node": node}}
     for other in ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00"):
         passed = check(whole).examine(Raw(f'{{"f":{value},"other":"{other}"}}'.encode()))
         assert isinstance(passed, Passed)

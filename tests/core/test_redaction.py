@@ -6,18 +6,27 @@ import base64
 import codecs
 import html
 import json
+import tracemalloc
 import urllib.parse
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_stitch_import.delivery.redaction import ARGUMENTS, HIDDEN, names_in, shown, words_of
+from target_stitch_import.delivery.redaction import (
+    ARGUMENTS,
+    HIDDEN,
+    MOST_CHARACTERS,
+    names_in,
+    shown,
+    words_of,
+)
 from target_stitch_import.delivery.vocabulary import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 NAMES = frozenset({"name", "people", "custom_fields", "Home Town"})
 DISGUISES: dict[str, Callable[[str], str]] = {
@@ -61,6 +70,22 @@ SECRETS = {
     "a number": "4929123412341234",
     "a date": "1987-06-05T12:13:14Z",
 }
+
+
+LARGE = 13_000_000
+"""Bytes of a body that is refused, or of what is said of it."""
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """Check that no more memory than `size` bytes is taken for a while, at any moment."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < size
 
 
 def leaked(secret: str, text: str) -> list[str]:
@@ -130,6 +155,24 @@ def test_nothing_is_shown_that_is_neither_a_word_nor_a_mark(text: str) -> None:
     parts = "".join(c if c.isalnum() else " " for c in shown(text).replace(HIDDEN, " ")).split()
     known = WORDS.union(*(name.split("_") for name in ARGUMENTS))
     assert [part for part in parts if part.lower() not in known and not part.isdigit()] == []
+
+
+def test_of_a_large_body_that_is_refused_the_records_are_passed_over() -> None:
+    data = {"id": 1, "more": ["x" * 50, {"y": 1.5}] * 10}
+    messages = [{"action": "upsert", "data": data}] * (LARGE // len(json.dumps(data)))
+    body = {"table_name": "t", "schema": {"properties": {"id": {}}}, "messages": messages}
+    written = json.dumps(body).encode()
+    with at_most(100_000):
+        assert names_in(written) == {"t", "id"}
+
+
+@pytest.mark.parametrize("piece", ["value 'Anna' ", '"', "[", "<", "a'", "\\"])
+def test_of_a_long_text_only_the_beginning_is_examined(piece: str) -> None:
+    text = piece * (LARGE // len(piece))
+    page = f"<p>{text}".encode()
+    with at_most(1_000_000):
+        assert shown(text) == shown(text[:MOST_CHARACTERS])
+        assert len(words_of(page)) == 4 * MOST_CHARACTERS
 
 
 def test_names_are_those_that_a_request_declares() -> None:

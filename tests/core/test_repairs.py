@@ -21,8 +21,8 @@ from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.raw_flaws import repaired_text
 from target_stitch_import.singer.messages import MessageLines
 from target_stitch_import.singer.reader import Reader
+from tests.support.defaults import pipeline
 from tests.support.pipelines import take
-from tests.support.rules import pipeline
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.pipeline import Pipeline

@@ -20,7 +20,7 @@ import yaml
 from target_stitch_import import errors
 from target_stitch_import.cli import command
 from target_stitch_import.config.settings import Settings, setting_names
-from tests.support.console import blocks, run
+from tests.support.page_commands import blocks, run
 from tests.support.processes import until
 from tests.support.programs import require
 from tests.support.singer import record, schema, state

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import mutants
+from tools.mutants.table import Mutation, mutations
 
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS.parent / "target_stitch_import"
@@ -86,8 +86,8 @@ def test_nothing_is_patched(path: Path) -> None:
     assert bool(attributes(tree, {"monkeypatch"}) & PATCHES) == (named(path) in PATCHED)
 
 
-@pytest.mark.parametrize("mutation", mutants.MUTATIONS, ids=lambda each: each.name)
-def test_a_mutation_can_be_made_and_names_tests(mutation: mutants.Mutation) -> None:
+@pytest.mark.parametrize("mutation", mutations(), ids=lambda each: each.name)
+def test_a_mutation_can_be_made_and_names_tests(mutation: Mutation) -> None:
     """`make mutants` takes long, and would tell only then that the code has moved on."""
     assert (PACKAGE / f"{mutation.module}.py").read_text().count(mutation.old) == 1
     for test in mutation.tests:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.local import ImportApi
 
+TOO_LARGE = "File too large. Raise the limit on the size of files (`ulimit -f`), then run again."
 HUNDRED = [schema(), *(record(number, name="x" * 50) for number in range(100)), state({"n": 100})]
 
 
@@ -206,7 +207,7 @@ def test_a_full_disk_under_the_output_file_is_in_the_summary(
     assert delivered(api) == [{"id": 1, "name": long}]
     summary = json.loads(path.read_text())
     assert summary["exit_status"] == 74
-    assert summary["error"] == "The output file sent.jsonl cannot be written: File too large."
+    assert summary["error"] == f"The output file sent.jsonl cannot be written: {TOO_LARGE}"
 
 
 def test_a_full_disk_under_the_summary(target: Target, api: ImportApi) -> None:
@@ -214,7 +215,7 @@ def test_a_full_disk_under_the_summary(target: Target, api: ImportApi) -> None:
     small = replace(target, max_file_bytes=100)
     outcome = small.run([schema(), record(1), state(1)], summary_path="summary.json")
     assert (outcome.status, outcome.states) == (74, ["1"])
-    assert "The summary summary.json cannot be written: File too large." in outcome.log
+    assert f"The summary summary.json cannot be written: {TOO_LARGE}" in outcome.log
     assert delivered(api) == [{"id": 1}]
 
 
@@ -229,7 +230,10 @@ def test_a_full_disk_under_the_states(target: Target, api: ImportApi) -> None:
             timeout=30,
         )
     assert done.returncode == 74
-    assert b"Stdout cannot be written, so no state can be saved: [Errno 28]" in done.stderr
+    assert (
+        "Stdout cannot be written, so no state can be saved: No space left on device. "
+        "Free disk space, then run again."
+    ) in done.stderr.decode()
     assert b"Traceback" not in done.stderr
     assert delivered(api) == [{"id": 1}]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from target_stitch_import.cli import VERSION, command
-from tests.support.command import run
+from tests.support.command_line import run_over_a_state
 from tests.support.target import TARGET
 
 
@@ -29,7 +29,7 @@ def test_a_full_stdout_is_an_output_error(tmp_path: Path, option: str) -> None:
             cwd=tmp_path,
         )
     assert (done.returncode, "Internal" in done.stderr) == (74, False)
-    assert "Stdout cannot be written to: No space left on device." in done.stderr
+    assert "Stdout cannot be written to: No space left on device. Free disk space" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_command_line_that_cannot_work(
 ) -> None:
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "broken.json").write_text('{"token": ')
-    status, states, log = run(*options, folder=tmp_path, environment={})
+    status, states, log = run_over_a_state(*options, folder=tmp_path, environment={})
     assert (status, states) == (78, "")
     assert words in log
 
@@ -68,17 +68,19 @@ def test_the_sdk_s_logging_configuration_is_taken(tmp_path: Path) -> None:
     }
     (tmp_path / "logging.json").write_text(json.dumps(config))
     environment = {"SINGER_SDK_LOG_CONFIG": str(tmp_path / "logging.json")}
-    status, out, log = run("--dry-run", folder=tmp_path, environment=environment)
+    status, out, log = run_over_a_state("--dry-run", folder=tmp_path, environment=environment)
     assert (status, out) == (0, "")
     entries = [json.loads(line) for line in log.splitlines()]
     assert {each["level"] for each in entries} == {"info"}
-    status, _, log = run("-n", folder=tmp_path, environment={"SINGER_SDK_LOG_CONFIG": "nowhere"})
+    status, _, log = run_over_a_state(
+        "-n", folder=tmp_path, environment={"SINGER_SDK_LOG_CONFIG": "nowhere"}
+    )
     assert (status, "SINGER_SDK_LOG_CONFIG" in log) == (78, True)
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_has_every_option(tmp_path: Path, option: str) -> None:
-    status, out, _ = run(option, folder=tmp_path, environment={})
+    status, out, _ = run_over_a_state(option, folder=tmp_path, environment={})
     assert status == 0
     shown = {each for each in command.params if not getattr(each, "hidden", False)}
     names = {name for each in shown for name in each.opts}
@@ -87,13 +89,13 @@ def test_help_has_every_option(tmp_path: Path, option: str) -> None:
 
 
 def test_the_version_is_printed_and_logged_first(tmp_path: Path) -> None:
-    status, out, _ = run("--version", folder=tmp_path, environment={})
+    status, out, _ = run_over_a_state("--version", folder=tmp_path, environment={})
     assert (status, f"version {VERSION}" in out) == (0, True)
-    _, _, log = run("--dry-run", folder=tmp_path, environment={})
+    _, _, log = run_over_a_state("--dry-run", folder=tmp_path, environment={})
     [first, *others] = log.splitlines()
     assert first.endswith(f"| target-stitch-import {VERSION} on Python {platform.python_version()}")
     assert others
-    assert run("--dry-run", "--quiet", folder=tmp_path, environment={})[2] == ""
+    assert run_over_a_state("--dry-run", "--quiet", folder=tmp_path, environment={})[2] == ""
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

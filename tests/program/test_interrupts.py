@@ -1,7 +1,8 @@
-"""Signals while a program starts: they end it, and it prints no traceback."""
+"""Signals while a program starts end it, without a traceback; while it ends they change nothing."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,11 +13,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from target_stitch_import.interrupts import EndAtOnce, end_as_process_1
+from target_stitch_import.interrupts import (
+    SIGNALS,
+    end_at_once,
+    end_at_once_on_signals,
+    leave_signals_to_python,
+)
 from tests.support.processes import AS_PROCESS_1, process_1, require_namespaces
+from tests.support.singer import lines, record, schema, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from tests.support.target import Target
 
 PROGRAMS = Path(sys.executable).parent
 SEEN = "import time:"
@@ -40,6 +49,30 @@ MOMENTS = {
     ),
 }
 """What was imported last when the signal comes."""
+_SIGNALLING_ITSELF = """
+import atexit, os, runpy, sys
+
+class Torn:
+    kill, process_id, signals = os.kill, os.getpid(), [int(each) for each in sys.argv[2].split(",")]
+
+    def __del__(self):
+        for each in self.signals:
+            Torn.kill(self.process_id, each)
+
+def at_the_summary(event, given):
+    if event == "open" and given[0] == "summary.json":
+        waiting.clear()
+
+moment, _, *sys.argv[1:] = sys.argv[1:]
+if moment == "the summary is opened":
+    waiting = [Torn()]
+    sys.addaudithook(at_the_summary)
+elif moment == "Python calls what is registered for its end":
+    atexit.register(Torn().__del__)
+else:
+    sys.torn = Torn()
+runpy.run_module("target_stitch_import", run_name="__main__", alter_sys=True)
+"""
 
 
 @contextmanager
@@ -99,19 +132,90 @@ def test_signals_end_process_1_too(
     assert not [line for line in said if "Traceback" in line]
 
 
-def test_process_1_ignores_what_it_was_told_to_ignore() -> None:
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        end_as_process_1(2)
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        end_as_process_1(1)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert callable(signal.getsignal(signal.SIGTERM))
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Have the handlers of this process back after the test."""
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_process_1_keeps_what_ends_it() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_at_once_on_signals()
+    assert [signal.getsignal(each) for each in SIGNALS] == [end_at_once] * 3
+    leave_signals_to_python(1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [signal.getsignal(each) for each in SIGNALS[1:]] == [end_at_once] * 2
+    leave_signals_to_python(2)
+    assert [signal.getsignal(each) for each in SIGNALS[1:]] == [signal.SIG_DFL] * 2
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None], ids=["ignored", "another"])
+def test_a_handler_of_others_is_left_alone(handler: signal.Handlers) -> None:
+    for number in SIGNALS:
+        signal.signal(number, handler)
+    end_at_once_on_signals()
+    assert [signal.getsignal(each) for each in SIGNALS] == [handler] * 3
+    leave_signals_to_python(2)
+    assert [signal.getsignal(each) for each in SIGNALS] == [handler] * 3
+
+
+def signalling_itself(
+    target: Target, moment: str, *numbers: signal.Signals, messages: Sequence[object]
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the target over `messages`; at a moment after its run it sends itself signals."""
+    _, _, _, *options = target.command(summary_path="summary.json")
+    signals = ",".join(str(int(each)) for each in numbers)
+    return subprocess.run(
+        [sys.executable, "-c", _SIGNALLING_ITSELF, moment, signals, *options],
+        input=lines(list(messages)),
+        capture_output=True,
+        check=False,
+        cwd=target.folder,
+        timeout=30,
+    )
+
+
+@pytest.mark.usefixtures("api")
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "the summary is opened",
+        "Python calls what is registered for its end",
+        "Python takes its modules apart",
+    ],
+)
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_after_the_run_changes_nothing(
+    target: Target, moment: str, number: signal.Signals
+) -> None:
+    """The exit status is that in the summary, which is whole."""
+    good = [schema(), record(1), state(1)]
+    for messages, status, words in ((good, 0, b""), ([*good, "junk"], 65, b"is not JSON")):
+        (target.folder / "summary.json").unlink(missing_ok=True)  # else it is opened before, too
+        done = signalling_itself(target, moment, number, messages=messages)
+        assert (done.returncode, done.stdout) == (status, b"1\n"), done.stderr.decode()
+        assert json.loads((target.folder / "summary.json").read_text())["exit_status"] == status
+        assert words in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("api")
+def test_a_second_signal_after_the_run_ends_it_at_once(target: Target) -> None:
+    done = signalling_itself(
+        target,
+        "the summary is opened",
+        *(signal.SIGTERM, signal.SIGINT),
+        messages=[schema(), record(1), state(1)],
+    )
+    assert (done.returncode, done.stdout) == (130, b"1\n")
+    assert not (target.folder / "summary.json").exists()
 
 
 def test_the_status_counts_where_nobody_reads_stderr(tmp_path: Path) -> None:
@@ -130,21 +234,3 @@ def test_the_status_counts_where_nobody_reads_stderr(tmp_path: Path) -> None:
     ]
     os.close(stderr)
     assert statuses == [78] * 4
-
-
-@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None], ids=["ignored", "another"])
-def test_a_handler_of_others_is_left_alone(handler: signal.Handlers) -> None:
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        with EndAtOnce():
-            assert signal.getsignal(signal.SIGINT) is handler
-        assert signal.getsignal(signal.SIGINT) is handler
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def test_python_s_handler_is_back_afterwards() -> None:
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    with EndAtOnce():
-        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -15,9 +15,9 @@ import yaml
 
 from target_stitch_import.config.settings import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
-from tests.support.console import blocks
 from tests.support.dbase import write_dbase
 from tests.support.meltano import MELTANO, ROOT, Project
+from tests.support.page_commands import blocks
 from tests.support.toolbox import TOOL
 from tools.settings_table import COPIES, PLUGIN, Copy
 

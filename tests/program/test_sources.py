@@ -13,7 +13,7 @@ from target_stitch_import.config.settings import Settings, setting_names
 from target_stitch_import.config.sources import from_environment, read_config
 from target_stitch_import.config.unknown import INSTEAD
 from target_stitch_import.errors import ConfigurationError
-from tests.support.command import run
+from tests.support.command_line import run_over_a_state
 from tests.support.singer import state
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ FAULTS = {
 def test_a_file_that_cannot_be_read_says_where(tmp_path: Path, fault: str) -> None:
     text, words = FAULTS[fault]
     (tmp_path / "config.json").write_bytes(text)
-    status, states, log = run("--config", "config.json", folder=tmp_path, environment={})
+    status, states, log = run_over_a_state(
+        "--config", "config.json", folder=tmp_path, environment={}
+    )
     assert (status, states) == (78, "")
     assert f"The configuration config.json {words}" in log
     assert "S3CRET" not in log
@@ -120,10 +122,10 @@ def test_nothing_of_a_configuration_on_the_command_line_is_repeated(
     tmp_path: Path, given: str
 ) -> None:
     for options in (("--config", given), (f"-c{given}",), ("-c", "ENV", "-c", given)):
-        status, _, log = run(*options, folder=tmp_path, environment={})
+        status, _, log = run_over_a_state(*options, folder=tmp_path, environment={})
         assert (status, INLINE in log) == (78, True)
         assert "S3CRET" not in log
-    status, _, log = run(given, folder=tmp_path, environment={})
+    status, _, log = run_over_a_state(given, folder=tmp_path, environment={})
     assert (status, "S3CRET" in log) == (78, False)
     assert "Unexpected argument on the command line." in log
 
@@ -144,7 +146,7 @@ def test_the_environment_says_which_variable(
     tmp_path: Path, variables: dict[str, str], words: str
 ) -> None:
     given = {f"TARGET_STITCH_IMPORT_{name}": text for name, text in variables.items()}
-    status, _, log = run("--config", "ENV", folder=tmp_path, environment=given)
+    status, _, log = run_over_a_state("--config", "ENV", folder=tmp_path, environment=given)
     assert (status, "S3CRET" in log) == (78, False)
     assert f"The environment variable TARGET_STITCH_IMPORT_{words}" in log
 
@@ -159,7 +161,7 @@ def test_the_environment_says_which_variable(
 )
 def test_dot_env(tmp_path: Path, text: bytes, words: str) -> None:
     (tmp_path / ".env").write_bytes(text)
-    status, _, log = run("--config", "ENV", folder=tmp_path, environment={})
+    status, _, log = run_over_a_state("--config", "ENV", folder=tmp_path, environment={})
     assert (status, "S3CRET" in log) == (78, False)
     assert words in log
 
@@ -208,10 +210,15 @@ def test_files_the_environment_and_dot_env_together(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TARGET_STITCH_IMPORT_REGION=mars\n")
     good = {"TARGET_STITCH_IMPORT_REGION": "eu"}
     base = ("--config", "a.json", "-c", "b.json")
-    assert run(*base, folder=tmp_path, environment={})[:2] == (0, "1\n")
-    assert run(*base, "-c", "ENV", folder=tmp_path, environment=good)[:2] == (0, "1\n")
-    status, _, log = run(*base, "-c", "ENV", folder=tmp_path, environment={})
+    assert run_over_a_state(*base, folder=tmp_path, environment={})[:2] == (0, "1\n")
+    assert run_over_a_state(*base, "-c", "ENV", folder=tmp_path, environment=good)[:2] == (0, "1\n")
+    status, _, log = run_over_a_state(*base, "-c", "ENV", folder=tmp_path, environment={})
     assert (status, "TARGET_STITCH_IMPORT_REGION cannot be used" in log) == (78, True)
-    status, _, log = run("-c", "a.json", folder=tmp_path, environment={})
+    status, _, log = run_over_a_state("-c", "a.json", folder=tmp_path, environment={})
     assert (status, "`batch_size_rows`" in log) == (78, True)
-    assert run("-c", "a.json", "--max-batch-records", "5", folder=tmp_path, environment={})[0] == 0
+    assert (
+        run_over_a_state(
+            "-c", "a.json", "--max-batch-records", "5", folder=tmp_path, environment={}
+        )[0]
+        == 0
+    )

@@ -31,7 +31,7 @@ from target_stitch_import.report.stats import (
     Traffic,
 )
 from target_stitch_import.report.summary import Series, Summary, write_summary
-from tests.support.held import held_service
+from tests.support.held_service import held_service
 from tests.support.processes import end, is_full, running, say, until
 from tests.support.singer import record, schema, state
 

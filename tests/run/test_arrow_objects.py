@@ -17,11 +17,12 @@ from target_stitch_import.batching.payload import Upsert, UpsertEncoder
 from target_stitch_import.run.arrow_objects import encoded
 from target_stitch_import.run.arrow_portions import portions_of
 from target_stitch_import.run.arrow_types import InexactError, is_exact
-from tests.support.arrow_rows import written
+from tests.support.rows_as_json import rows_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NAN = float("nan")
 WIDE = Context(prec=80)
 UTC = dt.timezone.utc
 MOMENTS = st.datetimes(min_value=dt.datetime(1, 1, 2), max_value=dt.datetime(9999, 12, 30))  # noqa: DTZ001
@@ -32,6 +33,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampl
 DOUBLES = (
     st.floats()
     | st.sampled_from([0.0, -0.0, 1e-4, 9.999e-5, 1e9, 999999999.0, 1e15, 1e16, 1e22, 5e-324])
+    | st.sampled_from([NAN, float("inf"), float("-inf")])
     | st.integers(-(10**17), 10**17).map(float)
     | st.decimals(-10000, 10000, places=3).map(float)
 )
@@ -147,7 +149,7 @@ def batches(draw: st.DrawFn) -> pa.RecordBatch:
 def test_columns_are_written_as_rows_are(rows: pa.RecordBatch) -> None:
     assert all(is_exact(kind) for kind in rows.schema.types)
     result = encoded(rows)
-    reference = written(rows)
+    reference = rows_as_json(rows)
     assert [text.decode() for text in result.texts()] == reference
     not_json = {at for at, text in enumerate(reference) if not is_json(text)}
     assert set(result.not_finite) == not_json
@@ -162,21 +164,30 @@ def is_json(text: str) -> bool:
 
 
 @settings(max_examples=200, deadline=None)
-@given(batches(), st.integers(0, 10**18))
-def test_messages_are_written_as_records_are(rows: pa.RecordBatch, first: int) -> None:
-    texts = [text.encode() for text in written(rows)]
+@given(batches(), st.integers(0, 3), st.integers(0, 10**18))
+def test_messages_are_written_as_records_are(rows: pa.RecordBatch, start: int, first: int) -> None:
+    """Also those of some rows of a batch."""
+    texts = [text.encode() for text in rows_as_json(rows)][start:]
     numbers = range(first, first + len(texts))
     upserts = list(map(Upsert, numbers, map(Raw, texts)))
     if not texts:
         return
-    messages, longest = encoded(rows).messages(0, len(texts), numbers)
+    messages, longest = encoded(rows).messages(start, start + len(texts), numbers)
     assert messages == UpsertEncoder().encode(upserts)
     assert longest == max(len(msgspec.json.encode(each)) for each in upserts)
 
 
-def test_what_is_null_in_a_struct_is_json_where_another_row_is_not() -> None:
-    rows = pa.record_batch({"a": pa.array([{"n": float("nan"), "t": "a"}, {"n": 1.0, "t": None}])})
-    assert encoded(rows).not_finite == {0}
+@pytest.mark.parametrize(
+    "values",
+    [
+        [NAN, None, 1.0],
+        [[1.0, NAN], None, [1.0, None]],
+        [{"n": NAN, "t": "a"}, None, {"n": 1.0, "t": None}],
+    ],
+    ids=["numbers", "lists", "structs"],
+)
+def test_what_is_null_is_json_where_another_row_is_not(values: list[Any]) -> None:
+    assert encoded(pa.record_batch({"a": pa.array(values)})).not_finite == {0}
 
 
 def not_utf8(indices: list[int]) -> pa.RecordBatch:

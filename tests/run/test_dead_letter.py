@@ -16,9 +16,9 @@ from target_stitch_import.errors import OutputError
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.dead_letter import DeadLetters
 from target_stitch_import.run.http import ImportApiClient
+from tests.support.assembled_run import DeliversAtOnce, RunInThread, RunParts
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed
-from tests.support.rules import pipeline
-from tests.support.runs import AtOnce, Parts, Running
 from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout(
 
     stdout = Stdout(path, safe)
     endpoint = Settings.load({"token": "T", "api_url": api.url}).endpoint("test")
-    parts = Parts(
+    parts = RunParts(
         letters=DeadLetters(str(path), 10, sync),
         stdout=stdout,
         connect=lambda: ImportApiClient(endpoint),
         rules={"validate_records": validate},
     )
-    assert Running(parts.run_over(BAD_IN_THE_MIDDLE)).ending() is None
+    assert RunInThread(parts.run_over(BAD_IN_THE_MIDDLE)).ending() is None
     assert stdout.getvalue() == b"1\n"
     (on_the_disk,) = stdout.safe_when_written
     assert json.loads(on_the_disk)["record"]["id"] == 2
@@ -135,8 +135,8 @@ class Heard(RunObserver):
 
 def test_dead_letters_that_fail_are_told_beside_what_ends_the_run(tmp_path: Path) -> None:
     observer = Heard()
-    parts = Parts(Unsynced(str(tmp_path / "dead.jsonl"), 10), observer, sender=AtOnce)
-    error = Running(parts.run_over([schema(), record(0, id="bad"), "not json"])).ending()
+    parts = RunParts(Unsynced(str(tmp_path / "dead.jsonl"), 10), observer, sender=DeliversAtOnce)
+    error = RunInThread(parts.run_over([schema(), record(0, id="bad"), "not json"])).ending()
     assert error
     assert (error.exit_status, observer.troubles) == (65, ["the disk"])
 
@@ -145,8 +145,8 @@ def test_dead_letters_that_fail_are_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "dead.jsonl"
     messages = [schema(), record(1), record(0, id="bad"), state(1), "not json"]
     stdout = io.BytesIO()
-    parts = Parts(Unsynced(str(path), 10), stdout=stdout, sender=AtOnce)
-    assert Running(parts.run_over(messages)).ending()
+    parts = RunParts(Unsynced(str(path), 10), stdout=stdout, sender=DeliversAtOnce)
+    assert RunInThread(parts.run_over(messages)).ending()
     assert len(path.read_text().splitlines()) == 1
     assert stdout.getvalue() == b"", "it does not count as settled either"
 

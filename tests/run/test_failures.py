@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 
 import pytest
@@ -13,6 +14,7 @@ from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.run.failures import failure_of
 from target_stitch_import.run.http import ImportApiClient
 from tests.support.processes import end, running, say, stream
+from tests.support.servers import server
 from tests.support.singer import record, schema, state
 from tests.support.target import TOKEN, Target, delivered
 
@@ -92,3 +94,24 @@ def test_a_proxy_that_cannot_be_one_is_told_without_its_password(
     assert "hunter" not in answer.detail
     assert "2pass" not in answer.detail
     assert "api.example.com:443" in answer.detail
+
+
+@pytest.mark.parametrize("status", [407, 403, 502])
+def test_of_a_proxy_s_own_words_its_password_is_not_shown(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disguises = (
+        *("hunter2pass", "HUNTER2PASS", "someone:hunter2pass", "hunter%32pass", "&#104;unter2pass"),
+        base64.b64encode(b"someone:hunter2pass").decode(),
+    )
+    words = " ".join(disguises)
+    refusal = f"HTTP/1.1 {status} refused for {words}\r\nA: {words}\r\n\r\n{words}".encode()
+    with server([refusal]) as (proxy, seen):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.replace("://", "://someone:hunter2pass@"))
+        monkeypatch.setenv("NO_PROXY", "")
+        url = "https://api.example.com/v2/import/batch"
+        answer = ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}")
+    assert seen[0].startswith(b"CONNECT api.example.com:443")
+    assert answer.failure is Failure.PROXY_REFUSED
+    assert f"{status} refused for […]" in answer.detail
+    assert not [each for each in disguises if each in answer.detail]

@@ -11,11 +11,11 @@ import pytest
 from target_stitch_import.run.maps import StreamMapper
 from target_stitch_import.singer.messages import MessageLines
 from target_stitch_import.singer.reader import Reader
-from tests.support.pairs import Pairs
-from tests.support.rules import pipeline
+from tests.support.both_verdicts import verdicts
+from tests.support.defaults import pipeline
+from tests.support.schemas_and_records import Pairs
 from tests.support.singer import record, schema, state
 from tests.support.target import Target, bodies, delivered
-from tests.support.verdicts import verdicts
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import pytest
 
 from target_stitch_import.run.local_rejections import local_rejections
-from tests.support.serving import server
+from tests.support.servers import server
 
 NOW = datetime(2024, 1, 31, 23, 59, 59, tzinfo=timezone.utc)
 

@@ -7,8 +7,8 @@ import re
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.support.pairs import Pairs
-from tests.support.verdicts import verdicts
+from tests.support.both_verdicts import verdicts
+from tests.support.schemas_and_records import Pairs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from target_stitch_import.app import DryRun
 from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.dead_letter import DeadLetters
+from tests.support.assembled_run import DeliversAtOnce, RunInThread, RunParts
 from tests.support.processes import is_full, until
-from tests.support.runs import AtOnce, Parts, Running
 from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def test_what_is_set_aside_after_the_reports_is_written(
     letters: DeadLetters, tmp_path: Path
 ) -> None:
     """The activation is withheld only once the batch before it is reported; nothing else wakes."""
-    assert Running(Parts(letters, sender=AtOnce).run_over(LACKING)).ending() is None
+    assert RunInThread(RunParts(letters, sender=DeliversAtOnce).run_over(LACKING)).ending() is None
     assert len((tmp_path / "dead.jsonl").read_text().splitlines()) == 2
 
 
@@ -56,8 +56,8 @@ class Unforeseen(RunObserver):
 
 def test_what_was_earned_is_written_whatever_goes_wrong() -> None:
     stdout = io.BytesIO()
-    parts = Parts(observer=Unforeseen(), stdout=stdout, sender=AtOnce)
-    error = Running(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
+    parts = RunParts(observer=Unforeseen(), stdout=stdout, sender=DeliversAtOnce)
+    error = RunInThread(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
     assert error
     assert error.exit_status == 70
     place = "RuntimeError at test_loop_endings.py:"
@@ -74,8 +74,8 @@ class Broken(DryRun):
 
 
 def test_an_internal_error_of_the_sender_names_its_place_and_no_value() -> None:
-    parts = Parts(connect=Broken)
-    error = Running(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
+    parts = RunParts(connect=Broken)
+    error = RunInThread(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
     assert error
     assert error.exit_status == 70
     assert str(error).startswith("Internal error, please report it: RuntimeError at test_loop_end")
@@ -86,8 +86,8 @@ def test_an_error_among_the_reports_leaves_none_behind() -> None:
     """What is left of them is taken although nobody wakes the run again, nor asks for its time."""
     observer = Unforeseen()
     observer.due = float("inf")
-    parts = Parts(observer=observer, sender=AtOnce, grace_seconds=3600)
-    assert Running(parts.run_over([schema(), record(1)])).ending()
+    parts = RunParts(observer=observer, sender=DeliversAtOnce, grace_seconds=3600)
+    assert RunInThread(parts.run_over([schema(), record(1)])).ending()
 
 
 class Stdout(io.BytesIO):
@@ -124,9 +124,9 @@ def test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits() -> None:
     stdout, observer = Stdout(), RunObserver()
     observer.due = float("inf")  # the clock wakes nobody
     transport = Half(stdout)
-    parts = Parts(observer=observer, stdout=stdout, connect=lambda: transport)
+    parts = RunParts(observer=observer, stdout=stdout, connect=lambda: transport)
     messages = [schema(), record(1), state(1), record(2), state(2)]
-    assert Running(parts.run_over(messages)).ending() is None
+    assert RunInThread(parts.run_over(messages)).ending() is None
     assert transport.written_before_the_second == b"1\n"
     assert stdout.getvalue() == b"1\n2\n"
 
@@ -145,8 +145,8 @@ class Away(DryRun):
 def test_a_signal_is_heard_after_an_error() -> None:
     """What is before a bad line is still on its way: that must not take for ever."""
     transport = Away()
-    parts = Parts(connect=lambda: transport, grace_seconds=0)
-    running = Running(parts.run_over([schema(), record(1), state(1), "junk"]))
+    parts = RunParts(connect=lambda: transport, grace_seconds=0)
+    running = RunInThread(parts.run_over([schema(), record(1), state(1), "junk"]))
     assert transport.is_asked.wait(20)
     running.signal(15)
     error = running.ending()
@@ -170,7 +170,7 @@ class Endless:
 
 def test_a_signal_is_heard_between_two_events_of_what_was_read_at_once() -> None:
     mapper = Endless()
-    running = Running(Parts(mapper=mapper).run_over([state(1)]))
+    running = RunInThread(RunParts(mapper=mapper).run_over([state(1)]))
     assert mapper.is_busy.wait(20)
     running.signal(15)
     try:
@@ -184,8 +184,8 @@ def test_a_signal_is_heard_between_two_events_of_what_was_read_at_once() -> None
 def test_a_signal_while_nobody_reads_the_states() -> None:
     read_end, write_end = os.pipe()
     with os.fdopen(write_end, "wb", buffering=0) as stdout:
-        parts = Parts(stdout=stdout, grace_seconds=0)
-        running = Running(parts.run_over([state("x" * 300_000)]))
+        parts = RunParts(stdout=stdout, grace_seconds=0)
+        running = RunInThread(parts.run_over([state("x" * 300_000)]))
         until(lambda: is_full(stdout))
         running.signal(15)
         error = running.ending()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_stitch_import.errors import ResourceError, internal_error
-from tests.support.runs import Parts
+from tests.support.assembled_run import RunParts
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import Target, delivered
 
@@ -79,7 +79,7 @@ def test_what_python_says_without_memory(error: Exception) -> None:
 
 def test_fewer_threads_than_asked_for_deliver_all_the_same() -> None:
     stdout = io.BytesIO()
-    run = Parts(stdout=stdout).run_over([schema(), record(1), state(1)])
+    run = RunParts(stdout=stdout).run_over([schema(), record(1), state(1)])
     run.sender._start_thread()
     with no_more_threads():
         run.run()
@@ -88,7 +88,7 @@ def test_fewer_threads_than_asked_for_deliver_all_the_same() -> None:
 
 def test_no_thread_at_all_ends_the_run() -> None:
     stdout = io.BytesIO()
-    run = Parts(stdout=stdout).run_over([state(0), schema(), record(1), state(1)])
+    run = RunParts(stdout=stdout).run_over([state(0), schema(), record(1), state(1)])
     with no_more_threads(), pytest.raises(ResourceError, match="out of memory or threads"):
         run.run()
     assert stdout.getvalue() == b"0\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.held import held_service
+from tests.support.held_service import held_service
 from tests.support.processes import (
     AS_PROCESS_1,
     end,

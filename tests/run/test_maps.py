@@ -6,10 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from msgspec import Raw
 
-from target_stitch_import.run.maps import StreamMapper
-from target_stitch_import.singer.messages import MalformedRecord, RecordMessage, Records, Schema
 from tests.support.singer import record, schema, state
 from tests.support.target import TOKEN, Target, bodies, delivered
 from tests.support.toolbox import tool
@@ -222,20 +219,3 @@ def test_an_activation_before_its_schema_is_of_what_the_map_makes(
     ]
     assert sorted(activated) == [(table, 3) for table in sorted(tables)]
     assert "without a SCHEMA" not in outcome.log
-
-
-def test_records_keep_the_sequences_that_they_bring() -> None:
-    """Each its own, also where a filter drops some and where the map fails on one."""
-    maps = {"people": {"__filter__": "id > 1", "twice": "int(2 / (id - 3))"}}
-    mapper = StreamMapper({"stream_maps": maps})
-    messages = [RecordMessage("people", Raw(b'{"id":%d}' % number)) for number in (1, 2, 3, 4)]
-    columns = json.dumps(schema()["schema"]).encode()
-    events = mapper.map(
-        [Schema(1, "people", columns, ("id",)), Records(2, messages, sequences=[9, 7, 5, 3])]
-    )
-    mapped = [
-        (event.line, event.sequences if isinstance(event, Records) else event.sequence)
-        for event in events
-        if isinstance(event, Records | MalformedRecord)
-    ]
-    assert mapped == [(3, [7]), (4, 5), (5, [3])]

@@ -20,7 +20,7 @@ from target_stitch_import.local import Strictness
 from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.http_client import HttpClient
 from tests.support.programs import require
-from tests.support.serving import receive, server
+from tests.support.servers import receive, server
 from tests.support.singer import record, schema, state
 from tests.support.target import TOKEN, Target
 from tests.support.toolbox import tool

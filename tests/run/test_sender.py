@@ -310,7 +310,7 @@ def test_a_full_disk_under_the_dead_letters(target: Target) -> None:
     messages = [schema(), record(0, id=None), state(1)]
     outcome = replace(target, max_file_bytes=0).run(messages, **settings)
     assert (outcome.status, outcome.states) == (74, [])
-    assert "The dead-letter file dead.jsonl cannot be written: File too large." in outcome.log
+    assert "The dead-letter file dead.jsonl cannot be written: File too large. Raise" in outcome.log
 
 
 VERSION_7 = {"version": 7}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import subprocess
 from socket import SHUT_WR
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.processes import end, running, started, stream
 from tests.support.programs import require
-from tests.support.singer import record, schema, state
+from tests.support.singer import lines, record, schema, state
 from tests.support.target import TOKEN, Target
 from tests.support.tls import ANY_CIPHER, HERE, Authorities, peer
 from tests.support.toolbox import tool
@@ -66,6 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Authorities:
     require("openssl")
     made = Authorities(tmp_path_factory.mktemp("tls"))
     made.leaf("good")
+    made.leaf("named", extensions=("subjectAltName=DNS:localhost",))
     made.leaf("expired", "-startdate", "20200101000000Z", "-enddate", "20210101000000Z")
     made.leaf("early", "-startdate", "20480101000000Z", "-enddate", "20490101000000Z")
     made.leaf("other host", extensions=("subjectAltName=DNS:example.org",))
@@ -167,3 +171,44 @@ def test_a_certificate_of_a_trusted_authority_is_taken(
         outcome = target.run(MESSAGES, api_url=url)
     assert (outcome.status, outcome.states) == (0, ["1"])
     assert TOKEN.encode() in seen[0]
+
+
+def test_a_server_of_several_hosts_is_told_which_one_is_meant(
+    target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the right certificate for that name alone."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.folder / "root.pem"))
+    server, named = made.context("other host"), made.context("named")
+
+    def choose(wire: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        if name == "localhost":
+            wire.context = named
+
+    server.sni_callback = choose
+    with peer(server, CREATED) as (url, _):
+        outcome = target.run(MESSAGES, api_url=url.replace("127.0.0.1", "localhost"))
+    assert (outcome.status, outcome.states) == (0, ["1"])
+
+
+def test_a_server_may_negotiate_again_before_it_answers(
+    target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As TLS 1.2 lets it; `R` has `openssl s_server` do so, anything longer is sent as it is."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.folder / "root.pem"))
+    server = ["openssl", "s_server", "-tls1_2", "-accept", "127.0.0.1:0"]
+    server += ["-cert", "good.pem", "-key", "good.key"]
+    with started(server, made.folder, stderr=subprocess.STDOUT) as process:
+        said = stream(process.stdout)
+        address = next(line for line in said if line.startswith(b"ACCEPT ")).split()[1].decode()
+        with running(target, api_url=f"https://{address}") as client:
+            stream(client.stdin).write(lines(MESSAGES))
+            stream(client.stdin).close()
+            client.stdin = None  # closed
+            for awaited, given in ((b'"sequence"', b"R\n"), (b"SSL_do_handshake -> 1", CREATED)):
+                text = b""
+                while awaited not in text:
+                    text += os.read(said.fileno(), 65_536) or pytest.fail(text.decode())
+                stream(process.stdin).write(given)
+                stream(process.stdin).flush()
+            status, states, _ = end(client)
+    assert (status, states) == (0, [b"1"])

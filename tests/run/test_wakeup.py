@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hostile import CASES
+from tests.support.hostile_input import CASES
 from tests.support.processes import end, feeding, running, stream, until
 
 if TYPE_CHECKING:

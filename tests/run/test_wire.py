@@ -20,7 +20,7 @@ from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.http_client import HttpClient
 from target_stitch_import.run.wire import WholeAnswer, read_answer
 from tests.support.programs import require
-from tests.support.serving import dripping_server, keeping_server, server
+from tests.support.servers import dripping_server, keeping_server, server
 from tests.support.tls import Authorities, peer
 
 if TYPE_CHECKING:
@@ -220,6 +220,23 @@ def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: floa
     # What is too long is known before the time is up.
     assert answer.failure in {Failure.TIMED_OUT, Failure.LOST} or answer.end is End.TRUNCATED
     assert isinstance(judge(answer, 0.0), TryAgain)
+
+
+@pytest.mark.parametrize(
+    ("start", "rest"),
+    [(b"HTTP/1.1 200 ", b"O"), (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), (b"", b"")],
+    ids=["status line", "headers", "nothing"],
+)
+def test_a_proxy_whose_answer_has_no_end_is_given_up_in_time(
+    start: bytes, rest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dripping_server(start, rest, 0.02) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        url = "https://api.example.com"
+        answer = ImportApiClient(
+            Endpoint(url, url, "token", request_timeout_seconds=0.3)
+        ).send_batch(b"{}")
+    assert answer.failure in {Failure.TIMED_OUT, Failure.UNREACHABLE}
 
 
 def posted_in_time(url: str) -> Answer:

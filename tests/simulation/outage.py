@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from target_stitch_import.delivery.answer import Answer, Failure
 from tests.simulation.clock import Clock
-from tests.simulation.process import DeadLetterFile, Process
+from tests.simulation.dead_letters import DeadLetterFile
+from tests.simulation.process import Process
 from tests.simulation.service import Fate, Service
 from tests.simulation.tap import Input, Table
 

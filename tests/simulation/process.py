@@ -1,31 +1,15 @@
 """One run of the target in simulated time: the package's pure parts, with threads left out.
 
-It does what `runner` and `sender` do; every wait is an appointment with the clock.
+It does what `run/loop` does; every wait is an appointment with the clock.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from target_stitch_import.delivery.deliver import (
-    Attempt,
-    Delivery,
-    DeliveryRules,
-    LimitLearned,
-    Outcome,
-    Settled,
-    Step,
-    Store,
-    Wait,
-    deliver,
-)
-from target_stitch_import.delivery.throttle import Throttle
-from target_stitch_import.delivery.tolerance import RefusalRate
-from target_stitch_import.delivery.verdict import TryAgain, judge
 from target_stitch_import.errors import InputError, InterruptedRunError, OutputError, TargetError
 from target_stitch_import.singer.messages import (
     ActivateVersion,
@@ -35,75 +19,24 @@ from target_stitch_import.singer.messages import (
 )
 from target_stitch_import.singer.reader import Reader
 from tests.simulation.laws import Laws, demand
-from tests.simulation.service import WALL_CLOCK, Fate
-from tests.support.rules import limits, pipeline
+from tests.simulation.sender import Sender
+from tests.simulation.service import WALL_CLOCK
+from tests.support.defaults import limits, pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable
     from random import Random
 
-    from target_stitch_import.batching.payload import Batch
     from target_stitch_import.batching.pipeline import Pipeline
-    from target_stitch_import.batching.set_aside import SetAside
     from target_stitch_import.singer.messages import Event
     from tests.simulation.clock import Clock
+    from tests.simulation.dead_letters import DeadLetterFile
+    from tests.simulation.referee import Referee
     from tests.simulation.service import Service
     from tests.simulation.settings import Settings
     from tests.simulation.tap import Input
 
 GRACE_SECONDS = 20.0
-
-
-class Referee(Protocol):
-    """What is told of a run; `laws` has the one that is strict."""
-
-    @property
-    def known(self) -> Collection[int]: ...
-    def read(self, end: int, now: float, *, last_line: int | None = None) -> None: ...
-    def ended(self) -> None: ...
-    def failed(self) -> None: ...
-    def handed(self, batch: Batch) -> None: ...
-    def sent(self, part: Batch, body: bytes) -> None: ...
-    def acknowledged(self, part: Batch) -> None: ...
-    def set_aside(self, records: Iterable[SetAside]) -> None: ...
-    def state_written(self, text: bytes) -> None: ...
-    def check(self, now: float, held_bytes: int) -> None: ...
-    def check_end(self) -> None: ...
-
-
-class DeadLetterFile:
-    """What is safe on the simulated disk; it outlives the runs."""
-
-    def __init__(self, random: Random, sometimes: Callable[[str], None]) -> None:
-        self._random = random
-        self._sometimes = sometimes
-        self.trouble = 0.0
-        """How likely the disk is full."""
-        self.safe: list[bytes] = []
-        self.lacking: set[tuple[str, int]] = set()
-        """The versions of each stream that lack a record, until that is repaired."""
-
-    def write(self, records: Sequence[SetAside]) -> None:
-        """Keep `records`, or raise `OutputError`."""
-        if self._random.random() < self.trouble:
-            self._sometimes("disk full")
-            raise OutputError("The dead-letter file cannot be written.")
-        self.safe += [each.record for each in records if each.record is not None]
-        self.lacking |= {
-            (each.stream, each.version)
-            for each in records
-            if each.version and not each.is_activation
-        }
-
-
-@dataclass(eq=False)
-class _Sending:
-    """A batch on its way."""
-
-    batch: Batch
-    steps: Delivery
-    body: bytes = b""
-    not_before: float = 0.0
 
 
 @dataclass(eq=False)
@@ -124,10 +57,9 @@ class Process:
     over: bool = False
     alive: bool = True
     error: TargetError | None = None
-    ambiguous: bool = False
-    requests: int = 0
     pipeline: Pipeline = field(init=False)
     laws: Referee = field(init=False)
+    sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -151,23 +83,26 @@ class Process:
         )
         for stream, version in self.dead_letters.lacking:
             self.pipeline.lacks(stream, version)
-        self.throttle = Throttle(settings.max_in_flight)
-        self._reader = Reader(MessageLines())
-        self._refusals = RefusalRate()
-        self._rules = DeliveryRules(
-            settings.max_retry_seconds, settings.dead_letter, self.random.random
+        self.sender = Sender(
+            self.pipeline,
+            settings,
+            self.clock,
+            self.random,
+            self.service,
+            self.dead_letters,
+            self.laws,
+            self.sometimes,
+            self._wall_clock,
+            self._in,
+            self._abandon,
         )
+        self._reader = Reader(MessageLines())
         self._at = 0
         self._clock_back_ns = 0
         self._reading = True
         self._read_waits = False
-        self._stopped = False
-        self._queue: deque[Batch] = deque()
-        self._at_the_gate: list[tuple[_Sending, Attempt[Batch]]] = []
-        self._under_way = 0
-        self._requests_in_flight = 0
         self._give_up_at = float("inf")
-        self._soon(self._read)
+        self._in(0.0, self._read)
 
     # Appointments.
 
@@ -175,8 +110,9 @@ class Process:
         """Do `action` that many seconds from now, unless the process is dead by then."""
         self.clock.at(self.clock.now + seconds, lambda: self.step(action) if self.alive else None)
 
-    def _soon(self, action: Callable[[], None]) -> None:
-        self._in(0.0, action)
+    def _wall_clock(self) -> float:
+        """Return seconds since 1970."""
+        return WALL_CLOCK + self.clock.now - self._clock_back_ns / 1e9
 
     def next_deadline(self) -> float:
         """Return when something is due by itself."""
@@ -201,13 +137,13 @@ class Process:
             self._resume_reading()
         except TargetError as error:
             self._finish(error)
-        self._submit()
+        self.sender.submit()
         state = self.pipeline.earned_state()
         if state is not None:
             self.laws.state_written(state)
             self.on_state(state)
         self.laws.check(self.clock.now, self.held_bytes)
-        if not self._reading and (self._under_way == 0 or self.clock.now >= self._give_up_at):
+        if not self._reading and (self.sender.under_way == 0 or self.clock.now >= self._give_up_at):
             self._end()
 
     def interrupt(self) -> None:
@@ -228,7 +164,7 @@ class Process:
             self.laws.check_end()
             demand(self.held_bytes == 0, "bytes are held after the end:", self.held_bytes)
 
-    # What the runner does.
+    # What the loop does.
 
     def _read(self) -> None:
         if not self._reading:
@@ -281,7 +217,7 @@ class Process:
     def _resume_reading(self) -> None:
         if self._read_waits and self._reading and self._has_room():
             self._read_waits = False
-            self._soon(self._read)
+            self._in(0.0, self._read)
 
     def _finish(self, error: TargetError) -> None:
         """Read no more; let what was read arrive, unless nothing more can be saved."""
@@ -299,11 +235,8 @@ class Process:
         self.error = self.error or error
         self._reading = False
         self.laws.failed()
-        self._stopped = True
         self._give_up_at = min(self._give_up_at, self.clock.now + GRACE_SECONDS)
-        for sending, _ in self._at_the_gate:
-            self._released(sending)
-        self._at_the_gate.clear()
+        self.sender.stop()
 
     def _set_aside(self) -> None:
         waiting = self.pipeline.to_set_aside
@@ -317,107 +250,6 @@ class Process:
             self.laws.set_aside(waiting)
             while waiting:
                 self.pipeline.set_aside(waiting.popleft())
-
-    # What the sender does.
-
-    def _submit(self) -> None:
-        while self._queue and self._stopped:
-            self.pipeline.released(self._queue.popleft())
-        while self.pipeline.ready:
-            batch = self.pipeline.ready.popleft()
-            self.laws.handed(batch)
-            if self._stopped:
-                self.pipeline.released(batch)  # which may make more ready
-            else:
-                self._queue.append(batch)
-        while self._queue and self._under_way < self.settings.max_in_flight:
-            batch = self._queue.popleft()
-            self._under_way += 1
-            sending = _Sending(batch, deliver(batch, self._rules, self._refusals))
-            self._soon(lambda sending=sending: self._go_on(sending, None))  # type: ignore[misc]
-
-    def _go_on(self, sending: _Sending, reply: Outcome | None) -> None:
-        """Do what a delivery asks for, until it has to wait."""
-        try:
-            while self._do(sending, sending.steps.send(reply)):
-                reply = None
-        except StopIteration:
-            self._released(sending)
-        except TargetError as error:
-            self._released(sending)
-            self._abandon(error)
-
-    def _do(self, sending: _Sending, step: Step) -> bool:
-        """Do one step of a delivery; tell whether it can go on at once."""
-        match step:
-            case Attempt():
-                self._at_the_gate.append((sending, step))
-                self._open_gate()
-                return False
-            case Wait():
-                self.sometimes("wait")
-                self._in(step.seconds, lambda: self._waited(sending))
-                return False
-            case Store():
-                self.dead_letters.write(step.records)
-                self.sometimes("set aside by the service")
-                self.laws.set_aside(step.records)
-            case Settled(part, set_aside):
-                self.pipeline.settled(part, set_aside)
-            case LimitLearned(max_bytes):
-                self.pipeline.learn_limit(max_bytes)
-        return True
-
-    def _waited(self, sending: _Sending) -> None:
-        if self._stopped:
-            self._released(sending)
-        else:
-            self._go_on(sending, None)
-
-    def _released(self, sending: _Sending) -> None:
-        self._under_way -= 1
-        self.pipeline.released(sending.batch)
-
-    def _open_gate(self) -> None:
-        while self._at_the_gate and not self._stopped and self.throttle.may_enter():
-            at = self.random.randrange(len(self._at_the_gate))
-            self._attempt(*self._at_the_gate.pop(at))
-        if self._at_the_gate and self._requests_in_flight < self.settings.max_in_flight:
-            self.sometimes("throttled")
-
-    def _attempt(self, sending: _Sending, attempt: Attempt[Batch]) -> None:
-        self.throttle.enter()
-        self._requests_in_flight += 1
-        self.requests += 1
-        demand(self._requests_in_flight <= self.settings.max_in_flight, "too many requests")
-        now = self.clock.now
-        demand(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
-        if attempt.again:
-            self.sometimes("sent again")
-            demand(
-                attempt.part.body == sending.body, "a repeated request is not the same to the byte"
-            )
-        sending.body = attempt.part.body
-        self.laws.sent(attempt.part, attempt.part.body)
-        fate = self.service.fate(attempt.part.body, now)
-        if fate.stores:
-            # The service does this even when nobody waits any more.
-            store = now + fate.seconds * self.random.random()
-            self.clock.at(store, lambda: self.service.store(attempt.part.body))
-        self._in(fate.seconds, lambda: self._answered(sending, attempt, fate))
-
-    def _answered(self, sending: _Sending, attempt: Attempt[Batch], fate: Fate) -> None:
-        now = self.clock.now
-        self._requests_in_flight -= 1
-        verdict = judge(fate.answer, WALL_CLOCK + now - self._clock_back_ns / 1e9)
-        self.throttle.leave(succeeded=not isinstance(verdict, TryAgain), seconds=fate.seconds)
-        sending.not_before = now + fate.not_before_seconds
-        self.ambiguous |= fate.is_ambiguous
-        if fate.acknowledges:
-            self.laws.acknowledged(attempt.part)
-        self._go_on(sending, Outcome(verdict, now))
-        demand(not fate.ends_the_run or self._stopped, "the run goes on after", fate.name)
-        self._open_gate()
 
 
 def _last_line(event: Event) -> int:

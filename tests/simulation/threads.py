@@ -29,7 +29,7 @@ from target_stitch_import.run.wakeup import Wakeup
 from tests.simulation.laws import demand
 from tests.simulation.service import Service, Weather
 from tests.simulation.tap import Kind, Tap
-from tests.support.rules import limits, pipeline, sender_rules
+from tests.support.defaults import limits, pipeline, sender_rules
 
 if TYPE_CHECKING:
     from pathlib import Path

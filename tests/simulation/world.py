@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from target_stitch_import.errors import InputError
 from tests.simulation.clock import Clock
+from tests.simulation.dead_letters import DeadLetterFile
 from tests.simulation.laws import demand
-from tests.simulation.process import DeadLetterFile, Process
+from tests.simulation.process import Process
 from tests.simulation.service import Service, Weather
 from tests.simulation.settings import Settings
 from tests.simulation.tap import Kind, Message, Tap
@@ -97,7 +98,7 @@ class World:
                 self._kill(process, states_before)
                 return False
         process.alive = False
-        self.ambiguous |= process.ambiguous
+        self.ambiguous |= process.sender.ambiguous
         if process.error is None:
             self.tell(f"{self.clock.now:.3f} ended well")
             return True

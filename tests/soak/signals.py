@@ -1,7 +1,7 @@
 """How soon a signal is heard: `python -m tests.soak.signals [PART OF A NAME]`.
 
-Feeds the target each hostile input of `tests/support/hostile.py`, sends SIGTERM once the first
-piece was read, and prints how long it took to end.
+Feeds the target each input of `tests/support/hostile_input.py`, sends SIGTERM once the first piece
+was read, and prints how long it took to end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from target_stitch_import.local import ImportApi
-from tests.support.hostile import CASES
+from tests.support.hostile_input import CASES
 from tests.support.processes import end, feeding, running, stream, until
 from tests.support.target import Target
 

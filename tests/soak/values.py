@@ -29,9 +29,9 @@ from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.errors import InputError
 from target_stitch_import.names import ENVIRONMENT_PREFIX
 from target_stitch_import.run.http import ImportApiClient
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed
-from tests.support.rules import pipeline
-from tests.support.serving import server
+from tests.support.servers import server
 from tests.support.singer import lines, record, schema, state
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The target's check and the local Import API on a hundred thousand schemas and records.
 
 `make soak-verdicts`, or `python -m tests.soak.verdicts COUNT [SEED]`. They share no code, and must
-say the same of each pair; but for what `tests/support/verdicts.py` lists.
+say the same of each pair; but for what `tests/support/both_verdicts.py` lists.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 from collections import Counter
 from random import Random
 
-from tests.support.pairs import Pairs
-from tests.support.verdicts import Verdicts, is_documented, verdicts
+from tests.support.both_verdicts import Verdicts, is_documented, verdicts
+from tests.support.schemas_and_records import Pairs
 
 MOST_SHOWN = 20
 

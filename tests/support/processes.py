@@ -22,7 +22,7 @@ from tests.support.singer import lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.hostile import Hostile
+    from tests.support.hostile_input import Hostile
     from tests.support.target import Target
 
 

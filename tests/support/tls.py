@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from tests.support.serving import receive
+from tests.support.servers import receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

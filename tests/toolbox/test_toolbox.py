@@ -12,7 +12,7 @@ import pytest
 from target_stitch_import.endpoints import REGION_URLS
 from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.common import ConnectionOptions
-from tests.support.serving import server
+from tests.support.servers import server
 from tests.support.target import TOKEN
 from tests.support.toolbox import ACCOUNTS, TOOL, document, tool
 
@@ -162,7 +162,7 @@ def test_it_runs_as_a_program(api: ImportApi) -> None:
     )
     os.close(stdout)
     assert (done.returncode, done.stderr.count("\n")) == (74, 1)
-    assert "Stdout cannot be written to: Broken pipe." in done.stderr
+    assert "Stdout cannot be written to: Broken pipe. What reads it has ended" in done.stderr
     done = subprocess.run([*TOOL, "none"], check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, "No such command" in done.stderr) == (78, True)
 
@@ -221,7 +221,7 @@ def test_a_full_stdout_is_told(command: str) -> None:
             timeout=60,
         )
     assert (done.returncode, "Internal" in done.stderr) == (74, False)
-    assert "Stdout cannot be written to: No space left on device." in done.stderr
+    assert "Stdout cannot be written to: No space left on device. Free disk space" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["push --table t --key id -", "replay -", "report -"])

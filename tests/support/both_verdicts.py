@@ -11,15 +11,15 @@ from msgspec import Raw
 from target_stitch_import.errors import InputError
 from target_stitch_import.local.api.batch import RefusedError, read_batch
 from target_stitch_import.local.options import Strictness
-from target_stitch_import.schema.checks import RecordCheck
+from target_stitch_import.schema.checks import ExamineAll, RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-from tests.support.checks import MAX_RECORD_BYTES, Never
+from tests.support.defaults import pipeline
 from tests.support.pipelines import feed, take
-from tests.support.rules import pipeline
+from tests.support.record_checks import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
-    from tests.support.pairs import Pair
+    from tests.support.schemas_and_records import Pair
 
 DOCUMENTED = {
     "+0000": "an offset without a colon, which the service takes unless it is strict",
@@ -80,7 +80,7 @@ def _is_refused_exactly(pair: Pair) -> bool:
         read_schema(pair.schema.encode()).root,
         pair.keys,
         max_record_bytes=MAX_RECORD_BYTES,
-        quick=Never(),
+        quick=ExamineAll(),
     )
     return isinstance(exact.examine(Raw(pair.record.encode())), Refused)
 

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run(*options: str, folder: Path, environment: dict[str, str]) -> tuple[int, str, str]:
-    """Run over one state; return status, stdout and stderr."""
+def run_over_a_state(
+    *options: str, folder: Path, environment: dict[str, str]
+) -> tuple[int, str, str]:
+    """Run over one STATE; return status, stdout and stderr."""
     done = subprocess.run(
         [*TARGET, *options],
         input=b'{"type":"STATE","value":1}\n',

@@ -18,7 +18,7 @@ from target_stitch_import.run.loop import GRACE_SECONDS, Run
 from target_stitch_import.run.sender import Released, Sender
 from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
-from tests.support.rules import pipeline, sender_rules
+from tests.support.defaults import pipeline, sender_rules
 from tests.support.singer import lines
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from target_stitch_import.run.sender import Transport
 
 
-class AtOnce(Sender):
+class DeliversAtOnce(Sender):
     """Delivers immediately, and reports everything before the caller continues."""
 
     def submit(self, batch: Batch) -> None:
@@ -39,7 +39,7 @@ class AtOnce(Sender):
 
 
 @dataclass
-class Parts:
+class RunParts:
     """The parts of a run; each test gives those it is about."""
 
     letters: DeadLetterSink = field(default_factory=NoDeadLetters)
@@ -71,8 +71,8 @@ class Parts:
         )
 
 
-class Running:
-    """A run in a thread, which receives only the signals that a test sends."""
+class RunInThread:
+    """A run in a thread of its own, which receives only the signals that a test sends."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

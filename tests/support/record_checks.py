@@ -1,4 +1,4 @@
-"""Checks as tests need them."""
+"""The check of a schema's records, also by its exact part alone."""
 
 from __future__ import annotations
 
@@ -7,37 +7,24 @@ from typing import Any
 
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import RecordCheck
+from target_stitch_import.schema.checks import ExamineAll, RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-
-
-class Never:
-    """A quick check that leaves everything to the exact one."""
-
-    validates = True
-    date_times = ()
-
-    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def accepts(self, record: Raw) -> bool:  # noqa: ARG002
-        return False
-
 
 MAX_RECORD_BYTES = 19_999_000
 
 
 def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> RecordCheck:
+    """Return the check of the records of a schema, which is a value or its text."""
     text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
     return RecordCheck(
         read_schema(text).root, keys, naive_datetimes=naive, max_record_bytes=MAX_RECORD_BYTES
     )
 
 
-def exactly(of: RecordCheck) -> RecordCheck:
+def without_quick(of: RecordCheck) -> RecordCheck:
     """Return the same check without its quick part."""
-    of._quick = Never()
+    of._quick = ExamineAll()
     return of
 
 
@@ -47,5 +34,6 @@ def verdict(of: RecordCheck, record: str) -> str:
     return str(examined) if isinstance(examined, Refused) else "ok"
 
 
-def of(**properties: Any) -> dict[str, Any]:
+def columns(**properties: Any) -> dict[str, Any]:
+    """Return the schema of objects with these properties."""
     return {"type": "object", "properties": properties}

@@ -1,4 +1,4 @@
-"""A server that answers byte for byte what a test says."""
+"""Servers that answer byte for byte what a test gives them."""
 
 from __future__ import annotations
 

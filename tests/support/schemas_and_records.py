@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.support.samples import (
+from tests.support.schema_parts import (
     DATE_TIMES,
     MISTAKES,
     NAMES,

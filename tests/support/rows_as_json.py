@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
 
 
-def written(rows: RecordBatch) -> list[str]:
+def rows_as_json(rows: RecordBatch) -> list[str]:
     """Return each row of `rows` as JSON; NaN and infinity as `simplejson` writes them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The rules of the parts: the default settings, except for what a test gives."""
+"""A pipeline, limits and rules as the default settings have them, but for what a test gives."""
 
 from __future__ import annotations
 

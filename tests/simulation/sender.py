@@ -1,0 +1,195 @@
+"""The sender of a simulated run: deliveries that take turns, in place of threads.
+
+It does what `run/sender` does; every wait is an appointment with the clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from target_stitch_import.delivery.deliver import (
+    Attempt,
+    Delivery,
+    DeliveryRules,
+    LimitLearned,
+    Outcome,
+    Settled,
+    Step,
+    Store,
+    Wait,
+    deliver,
+)
+from target_stitch_import.delivery.throttle import Throttle
+from target_stitch_import.delivery.tolerance import RefusalRate
+from target_stitch_import.delivery.verdict import TryAgain, judge
+from target_stitch_import.errors import TargetError
+from tests.simulation.laws import demand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from target_stitch_import.batching.payload import Batch
+    from target_stitch_import.batching.pipeline import Pipeline
+    from tests.simulation.clock import Clock
+    from tests.simulation.dead_letters import DeadLetterFile
+    from tests.simulation.referee import Referee
+    from tests.simulation.service import Fate, Service
+    from tests.simulation.settings import Settings
+
+
+@dataclass(eq=False)
+class _Sending:
+    """A batch on its way."""
+
+    batch: Batch
+    steps: Delivery
+    body: bytes = b""
+    not_before: float = 0.0
+
+
+@dataclass(eq=False)
+class Sender:
+    """Delivers what `pipeline` has ready.
+
+    Args:
+        wall_clock: Returns seconds since 1970.
+        after: Does something so many seconds from now, as one step of the run.
+        fail: Is told why the run cannot go on.
+    """
+
+    pipeline: Pipeline
+    settings: Settings
+    clock: Clock
+    random: Random
+    service: Service
+    dead_letters: DeadLetterFile
+    laws: Referee
+    sometimes: Callable[[str], None]
+    wall_clock: Callable[[], float]
+    after: Callable[[float, Callable[[], None]], None]
+    fail: Callable[[TargetError], None]
+    ambiguous: bool = False
+    """Whether a request may have been taken without an acknowledgement."""
+    under_way: int = 0
+    """How many batches are on their way."""
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self._throttle = Throttle(settings.max_in_flight)
+        self._refusals = RefusalRate()
+        self._rules = DeliveryRules(
+            settings.max_retry_seconds, settings.dead_letter, self.random.random
+        )
+        self._stopped = False
+        self._queue: deque[Batch] = deque()
+        self._at_the_gate: list[tuple[_Sending, Attempt[Batch]]] = []
+        self._requests_in_flight = 0
+
+    def submit(self) -> None:
+        """Take what the pipeline has ready, and begin to deliver as much as may be under way."""
+        while self._queue and self._stopped:
+            self.pipeline.released(self._queue.popleft())
+        while self.pipeline.ready:
+            batch = self.pipeline.ready.popleft()
+            self.laws.handed(batch)
+            if self._stopped:
+                self.pipeline.released(batch)  # which may make more ready
+            else:
+                self._queue.append(batch)
+        while self._queue and self.under_way < self.settings.max_in_flight:
+            batch = self._queue.popleft()
+            self.under_way += 1
+            sending = _Sending(batch, deliver(batch, self._rules, self._refusals))
+            self.after(0.0, lambda sending=sending: self._go_on(sending, None))  # type: ignore[misc]
+
+    def stop(self) -> None:
+        """Begin no more requests; batches on their way are given back once they are answered."""
+        self._stopped = True
+        for sending, _ in self._at_the_gate:
+            self._released(sending)
+        self._at_the_gate.clear()
+
+    def _go_on(self, sending: _Sending, reply: Outcome | None) -> None:
+        """Do what a delivery asks for, until it has to wait."""
+        try:
+            while self._do(sending, sending.steps.send(reply)):
+                reply = None
+        except StopIteration:
+            self._released(sending)
+        except TargetError as error:
+            self._released(sending)
+            self.fail(error)
+
+    def _do(self, sending: _Sending, step: Step) -> bool:
+        """Do one step of a delivery; tell whether it can go on at once."""
+        match step:
+            case Attempt():
+                self._at_the_gate.append((sending, step))
+                self._open_gate()
+                return False
+            case Wait():
+                self.sometimes("wait")
+                self.after(step.seconds, lambda: self._waited(sending))
+                return False
+            case Store():
+                self.dead_letters.write(step.records)
+                self.sometimes("set aside by the service")
+                self.laws.set_aside(step.records)
+            case Settled(part, set_aside):
+                self.pipeline.settled(part, set_aside)
+            case LimitLearned(max_bytes):
+                self.pipeline.learn_limit(max_bytes)
+        return True
+
+    def _waited(self, sending: _Sending) -> None:
+        if self._stopped:
+            self._released(sending)
+        else:
+            self._go_on(sending, None)
+
+    def _released(self, sending: _Sending) -> None:
+        self.under_way -= 1
+        self.pipeline.released(sending.batch)
+
+    def _open_gate(self) -> None:
+        while self._at_the_gate and not self._stopped and self._throttle.may_enter():
+            at = self.random.randrange(len(self._at_the_gate))
+            self._attempt(*self._at_the_gate.pop(at))
+        if self._at_the_gate and self._requests_in_flight < self.settings.max_in_flight:
+            self.sometimes("throttled")
+
+    def _attempt(self, sending: _Sending, attempt: Attempt[Batch]) -> None:
+        self._throttle.enter()
+        self._requests_in_flight += 1
+        demand(self._requests_in_flight <= self.settings.max_in_flight, "too many requests")
+        now = self.clock.now
+        demand(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
+        if attempt.again:
+            self.sometimes("sent again")
+            demand(
+                attempt.part.body == sending.body, "a repeated request is not the same to the byte"
+            )
+        sending.body = attempt.part.body
+        self.laws.sent(attempt.part, attempt.part.body)
+        fate = self.service.fate(attempt.part.body, now)
+        if fate.stores:
+            # The service does this even when nobody waits any more.
+            store = now + fate.seconds * self.random.random()
+            self.clock.at(store, lambda: self.service.store(attempt.part.body))
+        self.after(fate.seconds, lambda: self._answered(sending, attempt, fate))
+
+    def _answered(self, sending: _Sending, attempt: Attempt[Batch], fate: Fate) -> None:
+        now = self.clock.now
+        self._requests_in_flight -= 1
+        verdict = judge(fate.answer, self.wall_clock())
+        self._throttle.leave(succeeded=not isinstance(verdict, TryAgain), seconds=fate.seconds)
+        sending.not_before = now + fate.not_before_seconds
+        self.ambiguous |= fate.is_ambiguous
+        if fate.acknowledges:
+            self.laws.acknowledged(attempt.part)
+        self._go_on(sending, Outcome(verdict, now))
+        demand(not fate.ends_the_run or self._stopped, "the run goes on after", fate.name)
+        self._open_gate()

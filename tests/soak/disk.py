@@ -1,0 +1,170 @@
+"""The file system under a file of the target becomes read-only while the target runs.
+
+`make soak-disk`, as root on Linux: ext4 on a loop device is told to abort, as after an error of its
+disk, with the file open. The run must end with 74, say which file and what to do, and write no
+state too early. A local database takes no requests, so that run ends with 69. Once the disk is
+whole again, each state that was written must hold: what it covers is in the database or set aside.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import duckdb
+
+from target_stitch_import.local import ImportApi
+from tests.support.processes import say, stream, until
+from tests.support.singer import record, schema, state
+from tests.support.target import TARGET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+READ_ONLY = (
+    "Read-only file system. Make the file system writable or use another one, then run again."
+)
+BAD = {"name": 5}
+"""Members of a record that is set aside."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file on the disk, and how the run must end."""
+
+    status: int
+    words: str
+    states: tuple[str, ...] = ("1",)
+    settings: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    members: dict[str, Any] = field(default_factory=dict)
+    """Those of both records."""
+    states_on_disk: bool = False
+    holds: Callable[[Path], bool] = lambda _: True
+    """Tells, of the disk when it is whole again, whether the first record is where it must be."""
+
+
+def is_set_aside(disk: Path) -> bool:
+    *whole, _ = (disk / "dead.jsonl").read_bytes().split(b"\n")
+    return [json.loads(each)["record"]["id"] for each in whole] == [1]
+
+
+def is_loaded(disk: Path) -> bool:
+    with duckdb.connect(disk / "local.duckdb") as connection:
+        return connection.sql("SELECT id FROM import_api.people").fetchall() == [(1,)]
+
+
+CASES = {
+    "output file": Case(
+        74,
+        f"The output file disk/sent.jsonl cannot be written: {READ_ONLY}",
+        states=("1", "2"),  # both records are acknowledged; bodies wait in memory
+        options=("--output-file", "disk/sent.jsonl"),
+    ),
+    "states": Case(
+        74, f"Stdout cannot be written, so no state can be saved: {READ_ONLY}", states_on_disk=True
+    ),
+    "dead letters": Case(
+        74,
+        f"The dead-letter file disk/dead.jsonl cannot be written: {READ_ONLY}",
+        settings={"on_invalid_record": "dead_letter", "dead_letter_path": "disk/dead.jsonl"},
+        members=BAD,
+        holds=is_set_aside,
+    ),
+    "summary": Case(
+        74,
+        f"The summary disk/summary.json cannot be written: {READ_ONLY}",
+        states=("1", "2"),
+        settings={"summary_path": "disk/summary.json"},
+    ),
+    "local database": Case(
+        69,
+        "The database cannot be written, so a request is not taken: ",
+        settings={"region": "local", "local_database": "disk/local.duckdb", "api_url": None},
+        holds=is_loaded,
+    ),
+}
+
+
+def run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@contextmanager
+def mounted(image: Path, disk: Path) -> Iterator[None]:
+    run("mount", "-o", "loop,errors=remount-ro", image, disk)
+    try:
+        yield
+    finally:
+        run("umount", disk)
+
+
+def lines_of(states: IO[bytes] | Path) -> Callable[[], list[bytes]]:
+    """Return what tells the states written so far, waiting for the first one."""
+    if isinstance(states, Path):
+        until(lambda: states.read_bytes() == b"1\n")
+        return lambda: states.read_bytes().splitlines()
+    first = states.readline()
+    return lambda: [first.rstrip(), *states.read().splitlines()]
+
+
+def failed_disk(case: Case, folder: Path, api_url: str) -> tuple[int, list[str], str]:
+    """Run with a disk that fails between two records; return exit status, states and log."""
+    image, disk, config = folder / "image", folder / "disk", folder / "config.json"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64_000_000)
+    run("mkfs.ext4", "-q", image)
+    settings = {"token": "T1", "api_url": api_url, "batch_size_rows": 1, "max_retry_seconds": 2}
+    given = {name: each for name, each in (settings | case.settings).items() if each is not None}
+    config.write_text(json.dumps(given))
+    log = folder / "log"
+    with mounted(image, disk), ExitStack() as stack:
+        on_disk = disk / "states"
+        process = stack.enter_context(
+            subprocess.Popen(
+                [*TARGET, "--config", str(config), *case.options],
+                stdin=subprocess.PIPE,
+                stdout=on_disk.open("wb") if case.states_on_disk else subprocess.PIPE,
+                stderr=stack.enter_context(log.open("wb")),
+                cwd=folder,
+            )
+        )
+        say(process, schema(), record(1, **case.members), state(1))
+        states = lines_of(on_disk if case.states_on_disk else stream(process.stdout))
+        run("mount", "-o", "remount,abort", disk)
+        say(process, record(2, **case.members), state(2))
+        stream(process.stdin).close()
+        written = states()
+        status = process.wait(60)
+        # Of a file on a failed disk nothing was synced; its pages are seen until it is unmounted.
+    subprocess.run(["e2fsck", "-p", image], check=False, capture_output=True)
+    with mounted(image, disk):
+        assert case.holds(disk), "what the state covers is not there"
+    return status, [each.decode() for each in written], log.read_text()
+
+
+def main() -> int:
+    """Try all; return 0 where all went as it should."""
+    good = True
+    for name, case in CASES.items():
+        with ImportApi() as api, tempfile.TemporaryDirectory() as folder:
+            status, states, log = failed_disk(case, Path(folder), api.url)
+        told = [line for line in log.splitlines() if case.words in line]
+        is_right = (status, tuple(states)) == (case.status, case.states)
+        is_right &= bool(told) and "Traceback" not in log
+        good &= is_right
+        print(f"{name}: exit status {status}, states {states}")  # noqa: T201 - it tells how it goes
+        print(f"  {told[-1] if told else log}")  # noqa: T201 - likewise
+        print(f"  {'as promised' if is_right else 'NOT AS PROMISED'}")  # noqa: T201 - likewise
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ making one for each value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -76,13 +77,14 @@ class Bounds(Struct, frozen=True):
         return replace(self, least=ends[0], most=ends[1])
 
 
-class Numbers(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Numbers:
     """Numbers within bounds with no more than `decimals` after the point, or null where `null`."""
 
     decimals: int | None
     bounds: Bounds
     null: bool
-    _certain: set[bytes] = field(default_factory=set)
+    _certain: set[bytes] = field(default_factory=set, init=False, compare=False)
     """Shapes of which every number is right: `00.00` is that of numbers from 10.00 to 99.99."""
 
     def __call__(self, values: Sequence[Any]) -> bool:

@@ -10,11 +10,10 @@ import functools
 import shlex
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from msgspec import Struct
-from msgspec.structs import replace
 
 from target_stitch_import.names import TOOL
 
@@ -30,7 +29,8 @@ USER_AGENT = TOOL
 QUESTION_SECONDS = 30.0
 
 
-class Result(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Result:
     """What a command has to say: to programs, and to people."""
 
     document: Any
@@ -38,7 +38,8 @@ class Result(Struct, frozen=True):
     exit_status: int = 0
 
 
-class ConnectionOptions(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
     """The options that say which service a command talks to."""
 
     config_paths: tuple[str, ...]

@@ -6,10 +6,10 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import Struct
 
 from target_stitch_import.names import CONNECT_TOKEN_VARIABLE
 from target_stitch_import.toolbox.common import (
@@ -200,7 +200,8 @@ def _split(deploy: str | None) -> list[str]:
     return words
 
 
-class _Swap(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Swap:
     """A new token on its way into the place of an old one; whatever happens, it says how it is."""
 
     api: ConnectApi

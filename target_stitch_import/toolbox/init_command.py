@@ -7,11 +7,11 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from msgspec import Struct
 
 from target_stitch_import.names import TOKEN_VARIABLE
 from target_stitch_import.toolbox.common import (
@@ -36,7 +36,8 @@ _INTRODUCTION = (
 _ENVIRONMENT_FILE = ".env"
 
 
-class _Answers(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _Answers:
     """What was given or asked for; what is None is still to be asked."""
 
     region: str | None

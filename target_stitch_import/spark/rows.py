@@ -70,6 +70,7 @@ class RowReader:
         yield from self._reader.feed(self._wired(rows), sequences, bad)
 
     def _sequences(self, rows: RecordBatch, bad: dict[int, str]) -> list[int]:
+        """Return the rows' own sequences; `bad` gets the rows that have none which can be sent."""
         name = self._options.sequence_column
         column = rows.column(name)
         if types.is_timestamp(column.type):

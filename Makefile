@@ -27,7 +27,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 # Its rule has `| uv` before it, which fetches uv where it is not on PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
-.PHONY: docs schedulers uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-disk soak-kill soak-outage soak-verdicts
+.PHONY: docs schedulers uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-disk soak-kill soak-outage soak-signals soak-verdicts
 
 test: lint types unit spark
 
@@ -151,6 +151,10 @@ soak-deadline: $(READY)
 # A file system that becomes read-only under each file of a run; needs root and ext4.
 soak-disk: $(READY)
 	unshare --mount $(BIN)/python -m tests.soak.disk
+
+# How soon SIGTERM ends a run, whatever it reads.
+soak-signals: $(READY)
+	$(BIN)/python -m tests.soak.signals
 
 mutants: $(READY) $(SPARK_READY)
 	$(BIN)/python -m tools.mutants

@@ -6,10 +6,11 @@ import logging
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from target_stitch_import.batching.buffers import Limits
 from target_stitch_import.batching.pipeline import Pipeline, PipelineRules
@@ -63,8 +64,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(LOGGER_NAME)
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """What the command line says beside the settings; `terminal` is one for a live line."""
 
     dry_run: bool = False
@@ -302,8 +302,7 @@ def batch_limits(settings: Settings) -> Limits:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LocalApi:
+class LocalApi(Struct, frozen=True):
     """A local Import API that was started for this run, or for a command."""
 
     url: str

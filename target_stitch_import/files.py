@@ -11,9 +11,10 @@ import errno
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, NoReturn
+
+from msgspec import Struct
 
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.file_contents import DATABASE, ENDS_BYTES, JOURNAL, FileKind
@@ -31,8 +32,7 @@ _FILE_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FileUse:
+class FileUse(Struct, frozen=True):
     """A file and what it is used for.
 
     Args:
@@ -61,8 +61,7 @@ class FileUse:
         return f"{self.role} ({quoted(self.place)})" if isinstance(self.place, str) else self.role
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """All files of a run."""
 
     uses: Sequence[FileUse]

@@ -26,6 +26,7 @@ OUTSIDE = frozenset(
         *("datetime", "decimal", "json", "re"),
         *(
             "email.utils.parsedate_to_datetime",
+            "msgspec.structs.replace",
             "operator.attrgetter",
             "types.MappingProxyType",
             "urllib.parse.unquote",

@@ -6,8 +6,9 @@ which goes alone. Batches of a stream are open side by side only for a few schem
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from target_stitch_import.batching.payload import Batch, BodyPrefix, Fragment
 
@@ -20,8 +21,7 @@ MAX_SIDE_BY_SIDE_BYTES = 1_000_000
 """Of one stream's schemas, except the newest, which may be of any size."""
 
 
-@dataclass(slots=True)
-class Limits:
+class Limits(Struct):
     """What one batch may hold. `max_bytes` sinks when the service refuses a body as too large."""
 
     max_bytes: int

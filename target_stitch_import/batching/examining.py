@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from target_stitch_import.batching.gathering import Gathered
 from target_stitch_import.batching.payload import Upsert
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import MalformedRecord
 
 
-@dataclass(frozen=True, slots=True)
-class BadRecord:
+class BadRecord(Struct, frozen=True):
     """A record that must not be sent."""
 
     span: Span
@@ -37,8 +35,7 @@ class BadRecord:
     time_extracted: str | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class RepairCount:
+class RepairCount(Struct, frozen=True):
     """How many values of a field were repaired, and what was done to them."""
 
     stream: str

@@ -8,8 +8,9 @@ until it has settled. The activation of a version that lacks a record is withhel
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, ItemsView, Iterator, Sequence
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.set_aside import SetAside
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """How far the messages of one stream have come; activations count as messages.
 
     `activations` is how many were read.
@@ -32,8 +32,7 @@ class Counts:
     activations: int = 0
 
 
-@dataclass(slots=True)
-class Lane:
+class Lane(Struct):
     """Closed batches of one stream that wait for their turn.
 
     `lacking` maps each version that lacks a record to the sequence of the first one that was set

@@ -11,15 +11,15 @@ which delays a checkpoint and never brings one forward.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_EPOCHS = 1_000
 MAX_PENDING_BYTES = 16_000_000
 """Of states that wait; one state more may always wait, however large."""
 
 
-@dataclass(slots=True)
-class _Epoch:
+class _Epoch(Struct):
     unsettled: int = 0
     state: bytes | None = None
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from target_stitch_import.schema.raw_flaws import REPAIRS, repaired_text
 from target_stitch_import.singer.messages import Event, MalformedRecord, RecordMessage

@@ -6,8 +6,9 @@ Law: records of a stream are buffered, or refused, in the order in which they we
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from target_stitch_import.batching.examining import (
     BadRecord,
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import MalformedRecord, Rows
 
 
-@dataclass(slots=True)
-class Packer:
+class Packer(Struct):
     """Moves records from `gathering` to `buffers`, closed batches to `lanes`.
 
     Bad records go to `refusals`. `look_around` is called between records that are checked one by

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from target_stitch_import.limits import MAX_BODY_BYTES, MAX_SEQUENCE
 
@@ -170,8 +169,7 @@ class UpsertEncoder:
         return bytes(self._encoded)
 
 
-@dataclass(frozen=True, slots=True)
-class BodyPrefix:
+class BodyPrefix(Struct, frozen=True):
     """What every body of a stream opens with, up to its messages."""
 
     encoded: bytes
@@ -213,8 +211,7 @@ class BodyPrefix:
         return len(self.encoded) + len(_CLOSING)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """One request body with what is known of its messages, from first to last.
 
     `barrier` marks an activation: earlier batches of its stream first, later ones after it.
@@ -299,8 +296,7 @@ def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Bat
     return Batch.of(stream, prefix, [fragment], version, barrier=True)
 
 
-@dataclass(frozen=True, slots=True)
-class SentMessage:
+class SentMessage(Struct, frozen=True):
     """One message of a batch: where it came from, the record's text, and when it was extracted."""
 
     span: Span

@@ -6,9 +6,11 @@ held stays within `max_buffer_bytes`, one chunk of input, and the share for what
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from target_stitch_import.batching.buffers import Buffers, Limits
 from target_stitch_import.batching.gathering import (
@@ -50,8 +52,7 @@ if TYPE_CHECKING:
 _NO_TIME = Advice("`time_extracted` of some records is not a date-time and is omitted")
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineRules:
+class PipelineRules(Struct, frozen=True):
     """What the user decided; `dead_letter` is `on_invalid_record: dead_letter`."""
 
     stream: StreamRules

@@ -7,8 +7,9 @@ it would have deleted. Where nothing is set aside, the run ends with the first o
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from target_stitch_import.batching.set_aside import SetAside
 from target_stitch_import.errors import quoted

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import BodyPrefix
     from target_stitch_import.singer.origin import BatchFile
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAside(Struct, frozen=True):
     """A message that will not be sent; it is settled once it is safe in the dead-letter file."""
 
     stream: str

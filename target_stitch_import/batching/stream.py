@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.errors import InputError, quoted
@@ -26,8 +26,7 @@ NO_KEYS = frozenset({"object", "array", "null"})
 """Types whose values cannot be keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRules:
+class StreamRules(Struct, frozen=True):
     """What the user decided about all streams; `append_only` is `load_method: append-only`."""
 
     validate_records: bool

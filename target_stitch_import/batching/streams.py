@@ -7,8 +7,9 @@ schemas of a stream, as those of PostgreSQL and MongoDB do; what was made of the
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from target_stitch_import.batching.buffers import MAX_SIDE_BY_SIDE, MAX_SIDE_BY_SIDE_BYTES
 from target_stitch_import.batching.stream import RecentSchemas, Stream, StreamRules
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     _SchemaKey: TypeAlias = tuple[bytes, tuple[str, ...], tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something the user should know about a stream; told once."""
 
     stream: str

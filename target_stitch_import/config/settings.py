@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -388,7 +388,7 @@ def _flat(setting: dict[str, Any]) -> dict[str, Any]:
 
 def setting_names() -> tuple[str, ...]:
     """Return the names of all settings, in the order in which they are shown."""
-    return tuple(get_type_hints(Settings))
+    return Settings.__struct_fields__
 
 
 def allowed_values(name: str) -> str:

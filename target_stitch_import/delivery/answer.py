@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from msgspec import Struct
 
 
 class Failure(Enum):
@@ -88,8 +89,7 @@ class Content(Enum):
     TEXT = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A status with its body as it came, or a failure with a `detail` that may be shown."""
 
     status: int | None = None

@@ -7,8 +7,9 @@ record is safe in the dead-letter file; repeated requests are the same to the by
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from target_stitch_import.batching.set_aside import SetAside
 from target_stitch_import.delivery.verdict import (
@@ -57,8 +58,7 @@ AnyPart = TypeVar("AnyPart", bound=Part)
 # What a delivery asks for. Each is answered through the generator's `send`.
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt(Generic[AnyPart]):
+class Attempt(Struct, Generic[AnyPart], frozen=True):
     """Send the body of `part`; answer with an `Outcome`."""
 
     part: AnyPart
@@ -70,31 +70,27 @@ class Attempt(Generic[AnyPart]):
         return self.part.body
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Let this time pass; tell people why, where there is a `note`."""
 
     seconds: float
     note: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """Write these records to the dead-letter file, and on only once they are on the disk."""
 
     records: tuple[SetAside, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A batch, or a part of one, arrived, except the records set aside."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LimitLearned:
+class LimitLearned(Struct, frozen=True):
     """The service takes no bodies larger than this."""
 
     max_bytes: int
@@ -103,16 +99,14 @@ class LimitLearned:
 Step: TypeAlias = "Attempt[Batch] | Wait | Store | Settled | LimitLearned"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What an attempt came to, and when, in seconds on a clock that never steps back."""
 
     verdict: Verdict
     now: float
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(Struct, frozen=True):
     """Hints in errors: about a refused record, and an unavailable service. Defaults: a run's."""
 
     refused: str = "With `on_invalid_record: dead_letter` such records are set aside."
@@ -126,8 +120,7 @@ COMMAND_HINTS = Hints(refused="", unavailable="Run the command again later.")
 """For what people start by hand: it has no states, and sets nothing aside."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRules:
+class DeliveryRules(Struct, frozen=True):
     """What the user decided, and where chance comes from: a function that gives 0 to 1."""
 
     max_retry_seconds: float

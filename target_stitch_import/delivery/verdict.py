@@ -6,10 +6,11 @@ nothing is sent again that was acknowledged or was refused for good.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from target_stitch_import.delivery.answer import Answer, Content, Failure
 from target_stitch_import.delivery.redaction import names_in, shown, words_of
@@ -27,13 +28,11 @@ _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED_CONTENT = frozenset({400, 422})
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(Struct, frozen=True):
     """The request arrived, and is never sent again."""
 
 
-@dataclass(frozen=True, slots=True)
-class TryAgain:
+class TryAgain(Struct, frozen=True):
     """The same bytes are to be sent again, not before `at_least_seconds` from now."""
 
     reason: str
@@ -47,23 +46,20 @@ class TryAgain:
         return self.failure.advice if self.failure else ""
 
 
-@dataclass(frozen=True, slots=True)
-class TooLarge:
+class TooLarge(Struct, frozen=True):
     """The body is over the service's limit."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class BodyRefused:
+class BodyRefused(Struct, frozen=True):
     """The service refuses what the body holds; `record` is the index that it names, if any."""
 
     reason: str
     record: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """No later request can fare better: the run ends."""
 
     error: TargetError

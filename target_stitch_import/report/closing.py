@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.summary import StreamSummary
@@ -37,8 +38,7 @@ _LEAST_NAME_COLUMNS = 12
 _GAP = "  "
 
 
-@dataclass(frozen=True, slots=True)
-class ClosingContext:
+class ClosingContext(Struct, frozen=True):
     """What a run's end is told from, besides its summary; `database` is that of `region: local`."""
 
     dead_letter_path: str | None = None
@@ -57,8 +57,7 @@ class ClosingContext:
         return WOULD_BE_SENT if self.dry_run else ACKNOWLEDGED
 
 
-@dataclass(frozen=True, slots=True)
-class NextCommand:
+class NextCommand(Struct, frozen=True):
     """A command that a user may want next, and what for."""
 
     purpose: str

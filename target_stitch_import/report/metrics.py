@@ -11,8 +11,9 @@ import logging
 import os
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _LOGGER = logging.getLogger("singer_sdk.metrics")
 """The SDK's own, so that a logging configuration made for its plugins governs ours, too."""
@@ -23,8 +24,7 @@ MAX_LINES = 100
 """Of each metric in one interval; at the end, every count is told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """One measurement; stands in for `singer_sdk.metrics.Point` where the SDK is not loaded."""
 
     metric_type: str

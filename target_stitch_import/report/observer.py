@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
@@ -51,8 +50,7 @@ WARNING_SECONDS = 60.0
 """Between two warnings that nothing has ever reached the service."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a run ended.
 
     `rejected` is how many rows were rejected while loading, by table and reason, where that is
@@ -65,7 +63,6 @@ class Ending:
     run: LoopSnapshot = field(default_factory=LoopSnapshot)
 
 
-@dataclass(slots=True)
 class RunObserver:
     """Counts and reports what happens in a run; `due` is when `tick` is next needed.
 
@@ -73,29 +70,35 @@ class RunObserver:
     `clock` gives seconds that never step back, `wall_clock` seconds since 1970.
     """
 
-    progress: Progress | None = None
-    metrics: Metrics | None = None
-    dead_letter_path: str | None = None
-    max_retry_seconds: float = 3600.0
-    due: float = 0.0
-    clock: Callable[[], float] = time.monotonic
-    wall_clock: Callable[[], float] = time.time
-    _started: float = 0.0
-    _started_at: float = 0.0
-    _history: History = field(default_factory=History)
-    _acknowledged: int = 0
-    _activations: int = 0
-    _bytes: int = 0
-    _delivered: dict[str, Delivered] = field(default_factory=dict)
-    _set_aside_count: int = 0
-    _set_aside: dict[str, Reasons] = field(default_factory=dict)
-    _repaired: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
-    _last_state: bytes | None = None
-    _last_state_at: float = 0.0
-    _warns_at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._started, self._started_at = self.clock(), self.wall_clock()
+    def __init__(  # noqa: PLR0913 - each is a part, or a limit, of its own
+        self,
+        progress: Progress | None = None,
+        metrics: Metrics | None = None,
+        dead_letter_path: str | None = None,
+        max_retry_seconds: float = 3600.0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._progress = progress
+        self._metrics = metrics
+        self._dead_letter_path = dead_letter_path
+        self._max_retry_seconds = max_retry_seconds
+        self.due = 0.0
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._started, self._started_at = clock(), wall_clock()
+        self._history = History()
+        self._acknowledged = 0
+        self._activations = 0
+        self._bytes = 0
+        self._delivered: dict[str, Delivered] = {}
+        self._set_aside_count = 0
+        self._set_aside: dict[str, Reasons] = {}
+        self._repaired: dict[str, dict[str, Counter[str]]] = {}
+        self._last_state: bytes | None = None
+        self._last_state_at = 0.0
+        self._warns_at = 0.0
 
     def notice(self, notice: Notice) -> None:
         """Log a warning about a stream."""
@@ -116,24 +119,24 @@ class RunObserver:
         _LOGGER.debug(
             "Stream %s: %d messages in %d bytes acknowledged", quoted(part.stream), count, size
         )
-        if self.progress:
-            self.progress.delivered(part.stream, count)
-        if self.metrics and not part.barrier:  # an activation is not a record
-            self.metrics.delivered(part.stream, count)
+        if self._progress:
+            self._progress.delivered(part.stream, count)
+        if self._metrics and not part.barrier:  # an activation is not a record
+            self._metrics.delivered(part.stream, count)
 
     def set_aside(self, records: Sequence[SetAside]) -> None:
         """Count records that are safe in the dead-letter file; warn of the first of each stream."""
         self._set_aside_count += len(records)
         for each in records:
             reasons = self._set_aside.setdefault(each.stream, Reasons())
-            if not reasons.counts and self.dead_letter_path:
+            if not reasons.counts and self._dead_letter_path:
                 _LOGGER.warning(
                     "%s: a record of stream %s is set aside: %s. It is in %s; later ones of the "
                     "stream are counted at the end of the run.",
                     origin(each.line, each.file),
                     quoted(each.stream),
                     each.reason,
-                    self.dead_letter_path,
+                    self._dead_letter_path,
                 )
             reasons.add(each.reason)
 
@@ -150,8 +153,8 @@ class RunObserver:
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Count how long the sender had `batch`, all tries and waits included."""
-        if self.metrics:
-            self.metrics.processed(batch.stream, seconds, succeeded=succeeded)
+        if self._metrics:
+            self._metrics.processed(batch.stream, seconds, succeeded=succeeded)
 
     def tick(self, now: float, run: LoopSnapshot) -> None:
         """Take a sample, and tell what is due at `now`."""
@@ -161,15 +164,15 @@ class RunObserver:
         if now >= self._started + self._history.due_seconds:
             self._history.add(sample)
         due = [self._started + self._history.due_seconds]
-        if self.progress:
-            if now >= self._started + self.progress.due_seconds:
+        if self._progress:
+            if now >= self._started + self._progress.due_seconds:
                 state_age = None if run.last_state is None else now - self._last_state_at
-                self.progress.tell(sample, state_age, _urgent(now, run, outage))
-            due.append(self._started + self.progress.due_seconds)
-        if self.metrics:
-            if now >= self.metrics.due:
-                self.metrics.tell(now)
-            due.append(self.metrics.due)
+                self._progress.tell(sample, state_age, _urgent(now, run, outage))
+            due.append(self._started + self._progress.due_seconds)
+        if self._metrics:
+            if now >= self._metrics.due:
+                self._metrics.tell(now)
+            due.append(self._metrics.due)
         if outage and outage.unreached_since is not None and outage.advice:
             if now >= self._warns_at:
                 self._warn_of_no_connection(now, outage, outage.unreached_since)
@@ -179,7 +182,7 @@ class RunObserver:
     def _warn_of_no_connection(self, now: float, outage: Outage, since: float) -> None:
         """Say what to check: what has never worked may never do."""
         self._warns_at = now + WARNING_SECONDS
-        until = self.wall_clock() + since + self.max_retry_seconds - now
+        until = self._wall_clock() + since + self._max_retry_seconds - now
         _LOGGER.warning(
             "No request has reached the Import API yet: %s. %s Retrying until %s.",
             outage.reason,
@@ -189,10 +192,10 @@ class RunObserver:
 
     def close(self) -> None:
         """Tell what only the end brings out: the run is over."""
-        if self.progress:
-            self.progress.close()
-        if self.metrics:
-            self.metrics.close()
+        if self._progress:
+            self._progress.close()
+        if self._metrics:
+            self._metrics.close()
 
     def _sample(self, now: float, run: LoopSnapshot) -> Sample:
         traffic = run.traffic
@@ -211,7 +214,7 @@ class RunObserver:
 
     def summary(self, counts: Mapping[str, Counts], ending: Ending) -> Summary:
         """Return what the run did, at its end."""
-        now, run, traffic = self.clock(), ending.run, ending.run.traffic
+        now, run, traffic = self._clock(), ending.run, ending.run.traffic
         seconds = now - self._started
         last = self._sample(now, run)
         self._history.add(last)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
@@ -71,8 +73,7 @@ class Reasons:
             self.add(reason, count)
 
 
-@dataclass(slots=True)
-class Delivered:
+class Delivered(Struct):
     """What was acknowledged of a stream, and within which sequences."""
 
     batches: int = 0
@@ -105,8 +106,7 @@ class Delivered:
             self.last_sequence = last
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """How a run stands at one moment: what came so far, and what is on its way.
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
@@ -166,8 +166,7 @@ def _together(one: Sample, later: Sample) -> Sample:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Outage:
+class Outage(Struct, frozen=True):
     """The service takes nothing: what it last answered, None for no answer, and the next try.
 
     `failure` and its `reason` say why there is no answer. `unreached_since` is when the first
@@ -186,8 +185,7 @@ class Outage:
         return self.failure.advice if self.failure else ""
 
 
-@dataclass(slots=True)
-class Availability:
+class Availability(Struct):
     """Whether the service takes requests, and how long it did not; `now` never steps back.
 
     An outage begins with a request that is to be tried again, and ends with one that is not.
@@ -244,8 +242,7 @@ class Availability:
         return self._past_seconds + (now - since if since is not None else 0.0)
 
 
-@dataclass(slots=True)
-class Traffic:
+class Traffic(Struct):
     """What goes over the wire; requests that failed count too."""
 
     in_flight: int = 0
@@ -259,8 +256,7 @@ class Traffic:
     availability: Availability = field(default_factory=Availability)
 
 
-@dataclass(frozen=True, slots=True)
-class LoopSnapshot:
+class LoopSnapshot(Struct, frozen=True):
     """What the loop alone knows of how a run stands."""
 
     held_bytes: int = 0

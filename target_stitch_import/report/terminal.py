@@ -11,8 +11,9 @@ import os
 import select
 import unicodedata
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,16 +42,14 @@ def wants_live_line(stream: TextIO | None, environment: Mapping[str, str]) -> bo
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class LinePart:
+class LinePart(Struct, frozen=True):
     """One thing that a line says, and how it is said where there is little room."""
 
     words: str
     brief: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """What the live line says, the most important part first; `str` is all of it."""
 
     parts: tuple[LinePart, ...]

@@ -6,13 +6,13 @@ RFC 3339 has it: in UTC where the type has a zone, and without an offset where i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import simplejson
+from msgspec import Struct
 from pyarrow import types
 
 from target_stitch_import.run.arrow_types import (
@@ -41,8 +41,7 @@ _LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e9
 """Between these, Arrow writes a double as Python does, without an exponent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(Struct, frozen=True):
     """One text a value, null for JSON's null; `mark` stands on both sides of each value.
 
     The mark is added when values are joined, which saves a pass over them.

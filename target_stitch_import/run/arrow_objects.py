@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from target_stitch_import.batching.payload import UPSERT_PARTS
 from target_stitch_import.run.arrow_json import (
@@ -30,8 +29,7 @@ _QUOTED_NULL = f'"{NULL}"'.encode()
 _RAW = msgspec.json.Decoder(Raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(Struct, frozen=True):
     """The rows of a batch as JSON objects, a column at a time.
 
     `parts` are the texts of a column's values, and what stands between them. `not_finite` has the

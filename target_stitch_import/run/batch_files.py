@@ -10,10 +10,11 @@ import os
 import re
 import stat
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from target_stitch_import.errors import ConfigurationError, InputError, quoted
 from target_stitch_import.singer.origin import BatchFile

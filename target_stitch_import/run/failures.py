@@ -57,7 +57,7 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ),
     ((requests.Timeout,), Failure.TIMED_OUT),
     ((http.client.IncompleteRead,), Failure.CUT_OFF),
-    ((urllib3.exceptions.ReadTimeoutError,), Failure.TIMED_OUT),
+    ((urllib3.exceptions.ReadTimeoutError, TimeoutError), Failure.TIMED_OUT),
 )
 """What it means that an error, or one that lies behind it, is of these types; the first counts."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import simplejson
 from msgspec import Raw
+from msgspec.structs import replace
 from msgspec.structs import replace as replaced
 
 from target_stitch_import.errors import ConfigurationError, assert_never, quoted

@@ -10,8 +10,9 @@ import random
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from target_stitch_import.delivery.deliver import (
     RUN_HINTS,
@@ -49,8 +50,7 @@ class Transport(Protocol):
         """Let go of the connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class SenderRules:
+class SenderRules(Struct, frozen=True):
     """What the user decided, and the hints for errors."""
 
     max_in_flight_requests: int
@@ -58,8 +58,7 @@ class SenderRules:
     hints: Hints = RUN_HINTS
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True):
     """A submitted batch that the sender is done with, for better or worse, after `seconds`.
 
     `succeeded` is None where the run ended before that was known.
@@ -70,8 +69,7 @@ class Released:
     succeeded: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """The run cannot go on."""
 
     error: TargetError

@@ -1,39 +1,43 @@
-"""HTTP answers read to their end, on top of `http.client`, `urllib3` and `requests`.
+"""HTTP/1.1 answers, read from a connection to their end.
 
 Law: an answer is complete, or an error: its status line, its headers up to the blank line, and its
-body. `http.client` takes the end of a connection for the end of the headers or of the last chunk.
-An exchange ends in its time, whichever side is slow, and in any part of it.
+body up to the last byte that they announce. An exchange ends in its time, whichever side is slow,
+and in any part of it.
+
+The standard library's reader takes the end of a connection for the end of the headers or of the
+last chunk, and costs more than all else that is done for a small batch.
 """
 
 from __future__ import annotations
 
-import functools
 import http.client
-import io
+import re
 import time
 import zlib
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import requests
-import requests.adapters
-import urllib3
+from msgspec import Struct
 
 from target_stitch_import.delivery.answer import End
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator
 
 CONTENT_CODING = "gzip"
 """The one that is asked for, as its end can be told."""
-_READ_BYTES = 64_000
+MAX_LINE_BYTES = 65_536
+MAX_HEADERS = 100
+READ_BYTES = 65_536
 _GZIP = zlib.MAX_WBITS + 16
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: .*)?", re.DOTALL)
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+_BODILESS = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, 304})
 
 
 class Deadline:
-    """The time that one request and its answer may take; of one connection at a time."""
+    """When one request and its answer must be over; of one connection at a time."""
 
     def __init__(self) -> None:
         self._give_up_at = float("inf")
@@ -54,152 +58,180 @@ class Deadline:
         return left
 
 
-class _InTime(io.RawIOBase):
-    """Reads from a socket for as long as the exchange may take, however little comes at a time."""
+class WholeAnswer(Struct):
+    """An answer, read to its end; names of `headers` are in lower case."""
 
-    def __init__(self, raw: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
-        self._raw = raw
-        self._connection = connection
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        """Tell that it can be read from."""
-        return True
-
-    def readinto(self, buffer: Any, /) -> int | None:
-        """Read what comes next.
-
-        Raises:
-            TimeoutError: The time is up.
-        """
-        self._connection.settimeout(self._deadline.left())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._raw.close()
-        super().close()
-
-
-class _WholeLines(io.BufferedReader):
-    """Reads from a connection; a line that has no end is an error."""
-
-    _has_begun = False
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line, or `size` bytes of a longer one.
-
-        Raises:
-            http.client.IncompleteRead: The connection ended first.
-        """
-        line = super().readline(size)
-        if line.endswith(b"\n") or len(line) == size:
-            self._has_begun = True
-            return line
-        if not line and not self._has_begun:
-            return line  # no answer at all, which `http.client` tells
-        raise http.client.IncompleteRead(line)
-
-
-class _WholeAnswer(http.client.HTTPResponse):
-    """An answer that is cut off in its status line, headers or chunks is an error."""
-
-    def __init__(
-        self, deadline: Deadline, connection: socket.socket, *args: Any, **options: Any
-    ) -> None:
-        super().__init__(connection, *args, **options)
-        self.fp = _WholeLines(_InTime(self.fp.detach(), connection, deadline))
-
-    def begin(self) -> None:
-        """Read status line and headers of the answer, past those of interim answers."""
-        super().begin()
-        while self.status < HTTPStatus.OK and self.status != HTTPStatus.SWITCHING_PROTOCOLS:
-            self.headers = None  # type: ignore[assignment]  # as before the first one
-            super().begin()
-
-
-class _SendingInTime:
-    """Mixed into a connection: what is sent is sent within the time of the exchange."""
-
-    deadline: Deadline
-
-    def send(self, data: Any) -> None:
-        """Send `data`.
-
-        Raises:
-            TimeoutError: The time is up.
-        """
-        # The timeout of a socket, plain or of TLS, is for all that is sent by one call. Pieces
-        # would each wait for the interpreter's lock.
-        if open_socket := getattr(self, "sock", None):
-            open_socket.settimeout(self.deadline.left())
-        connection: Any = super()
-        connection.send(data)
-
-
-class WholeAnswers(requests.adapters.HTTPAdapter):
-    """Has every connection, through whatever proxy, read whole answers, and in time."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-        super().__init__()
-
-    def get_connection_with_tls_context(
-        self,
-        request: requests.PreparedRequest,
-        verify: bool | str | None,  # noqa: FBT001 - the parent's
-        proxies: Mapping[str, str] | None = None,
-        cert: tuple[str, str] | str | None = None,
-    ) -> urllib3.HTTPConnectionPool:
-        """Return the pool for a request."""
-        pool: urllib3.HTTPConnectionPool
-        pool = super().get_connection_with_tls_context(request, verify, proxies, cert)  # type: ignore[assignment]
-        kind: type[Any] = pool.ConnectionCls
-        if not issubclass(kind, _SendingInTime):
-            members = {
-                "deadline": self._deadline,
-                "response_class": staticmethod(functools.partial(_WholeAnswer, self._deadline)),
-            }
-            pool.ConnectionCls = type(kind.__name__, (_SendingInTime, kind), members)
-        return pool
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """The body of an answer, decoded of its content coding."""
-
-    content: bytes
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    """Decoded of its content coding."""
     end: End
+    keeps_connection: bool
+    """Whether another request may go over the connection."""
+    # What the pool of `urllib3` reads of each answer, and writes to it.
+    version_string: str = "HTTP/1.1"
+    length_remaining: int = 0
+    retries: Any = None
+    _connection: Any = None
+    _pool: Any = None
 
 
-def read_body(response: urllib3.BaseHTTPResponse, max_bytes: int) -> Body:
-    """Read an answer's body: all of it, but not much more than `max_bytes`.
+class _Incoming:
+    """What comes over a connection; `receive` returns some of it, and nothing at its end."""
+
+    def __init__(self, receive: Callable[[], bytes]) -> None:
+        self._receive = receive
+        self._waiting = bytearray()
+
+    def more(self) -> bool:
+        """Wait for more; tell whether there was any."""
+        received = self._receive()
+        self._waiting += received
+        return bool(received)
+
+    def line(self) -> bytes:
+        """Return the next line, without its end.
+
+        Raises:
+            http.client.HTTPException: The connection ends first, or the line is too long.
+        """
+        while (end := self._waiting.find(b"\n")) < 0:
+            if len(self._waiting) > MAX_LINE_BYTES:
+                raise http.client.LineTooLong("header line")
+            if not self.more():
+                raise http.client.IncompleteRead(bytes(self._waiting))
+        line = bytes(self._waiting[:end])
+        del self._waiting[: end + 1]
+        return line.removesuffix(b"\r")
+
+    def some(self, most: int) -> bytes:
+        """Return what comes next, `most` bytes of it; nothing at the end of the connection."""
+        if not self._waiting:
+            self.more()
+        some = bytes(self._waiting[:most])
+        del self._waiting[:most]
+        return some
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether all that came was taken."""
+        return not self._waiting
+
+
+def read_answer(receive: Callable[[], bytes], max_bytes: int) -> WholeAnswer:
+    """Read one answer, past the interim ones before it.
 
     Args:
-        response: An answer that is not read yet.
-        max_bytes: Where there are more, some more are returned, and the rest is left.
+        receive: Waits for the next bytes, and returns none at the end of the connection.
+        max_bytes: Of a longer body some more are returned, and the rest is left.
 
     Raises:
-        urllib3.exceptions.HTTPError, http.client.HTTPException, OSError: It is not complete.
+        http.client.HTTPException, OSError: It is not complete, or not HTTP.
     """
-    # As `http.client` sees it: any other transfer coding is read up to the connection's end.
-    is_chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
-    # A 205 has no body, but other than a 204 it may leave that to the connection's end.
-    is_bodiless = response.status == HTTPStatus.RESET_CONTENT
-    is_framed = is_chunked or is_bodiless or response.length_remaining is not None
-    read = bytearray()
-    while len(read) <= max_bytes:
-        chunk = response.read1(_READ_BYTES, decode_content=False)
-        if not chunk:
+    incoming = _Incoming(receive)
+    if not incoming.more():
+        raise http.client.RemoteDisconnected("Remote end closed connection without response")
+    minor, status = _status_of(incoming.line())
+    headers = _headers(incoming)
+    while status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS:
+        minor, status = _status_of(incoming.line())
+        headers = _headers(incoming)
+    chunks, end = _framed(incoming, status, headers)
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > max_bytes:
+            end = End.TRUNCATED
             break
-        read += chunk
-    content, is_too_long = bytes(read), len(read) > max_bytes
-    if content and response.headers.get("Content-Encoding", "").strip().lower() == CONTENT_CODING:
-        content = _unzipped(content, max_bytes, is_cut=is_too_long)
-        is_too_long = is_too_long or len(content) > max_bytes
-    if is_too_long:
-        return Body(content, End.TRUNCATED)
-    return Body(content, End.FRAMED if is_framed else End.CLOSED)
+    content = bytes(body)
+    if content and headers.get("content-encoding", "").strip().lower() == CONTENT_CODING:
+        content = _unzipped(content, max_bytes, is_cut=end is End.TRUNCATED)
+        if len(content) > max_bytes:
+            end = End.TRUNCATED
+    options = {each.strip().lower() for each in headers.get("connection", "").split(",")}
+    keeps = "close" not in options if minor else "keep-alive" in options
+    # What comes unasked would be taken for the answer to the next request.
+    keeps = keeps and end is End.FRAMED and incoming.is_empty and status not in _UNUSABLE_AFTER
+    return WholeAnswer(status, headers, content, end, keeps)
+
+
+_UNUSABLE_AFTER = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.RESET_CONTENT})
+
+
+def _status_of(line: bytes) -> tuple[bool, int]:
+    """Return whether it is HTTP/1.1 at least, and the status."""
+    found = _STATUS_LINE.fullmatch(line)
+    if not found:
+        raise http.client.BadStatusLine(line.decode("latin-1"))
+    return found[1] != b"0", int(found[2])
+
+
+def _headers(incoming: _Incoming) -> dict[str, str]:
+    """Return headers, or trailers, up to the blank line; those of one name are joined."""
+    headers: dict[str, str] = {}
+    name = ""
+    for _ in range(MAX_HEADERS + 1):
+        line = incoming.line()
+        if not line:
+            return headers
+        text = line.decode("latin-1")
+        if text[0] in " \t":  # the line before goes on
+            if name:
+                headers[name] += " " + text.strip()
+            continue
+        name, _, value = text.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    raise http.client.HTTPException(f"got more than {MAX_HEADERS} headers")
+
+
+def _framed(
+    incoming: _Incoming, status: int, headers: dict[str, str]
+) -> tuple[Iterator[bytes], End]:
+    """Return the pieces of a body, and what its end is where all of them are read."""
+    if status in _BODILESS:
+        return iter(()), End.FRAMED
+    if coding := headers.get("transfer-encoding"):
+        if coding.lower() == "chunked":
+            return _chunks(incoming), End.FRAMED
+        return iter(lambda: incoming.some(READ_BYTES), b""), End.CLOSED
+    if "content-length" in headers:
+        return _sized(incoming, _length(headers["content-length"])), End.FRAMED
+    # A 205 has no body, but other than a 204 it may leave that to the connection's end.
+    end = End.FRAMED if status == HTTPStatus.RESET_CONTENT else End.CLOSED
+    return iter(lambda: incoming.some(READ_BYTES), b""), end
+
+
+def _length(header: str) -> int:
+    lengths = {each.strip() for each in header.split(",")}
+    length = lengths.pop()
+    if lengths or not _LENGTH.fullmatch(length):
+        raise http.client.HTTPException("the length cannot be read")
+    return int(length)
+
+
+def _sized(incoming: _Incoming, length: int) -> Iterator[bytes]:
+    while length:
+        some = incoming.some(length)
+        if not some:
+            raise http.client.IncompleteRead(b"", length)
+        length -= len(some)
+        yield some
+
+
+def _chunks(incoming: _Incoming) -> Iterator[bytes]:
+    while True:
+        line = incoming.line()
+        found = _CHUNK_SIZE.fullmatch(line)
+        if not found:
+            raise http.client.HTTPException("the size of a chunk cannot be read")
+        size = int(found[1], 16)
+        if not size:
+            break
+        yield from _sized(incoming, size)
+        if incoming.line():
+            raise http.client.HTTPException("a chunk is longer than its size")
+    _headers(incoming)  # trailers, of which nothing is needed but their end
 
 
 def _unzipped(content: bytes, max_bytes: int, *, is_cut: bool) -> bytes:
@@ -208,10 +240,10 @@ def _unzipped(content: bytes, max_bytes: int, *, is_cut: bool) -> bytes:
     try:
         text = decoder.decompress(content, max_bytes + 1)
     except zlib.error as error:
-        raise urllib3.exceptions.DecodeError(str(error)) from None
+        raise http.client.HTTPException(str(error)) from None
     if len(text) <= max_bytes and not is_cut:
         if not decoder.eof:
             raise http.client.IncompleteRead(content)
         if decoder.unused_data:
-            raise urllib3.exceptions.DecodeError("the response has data after its gzip stream")
+            raise http.client.HTTPException("the response has data after its gzip stream")
     return text

@@ -7,8 +7,9 @@ seen to fare badly then is seen in the schema. Pure, and cheap enough for thousa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.schema.columns import Column, columns_of
@@ -50,8 +51,7 @@ _COLUMN_COUNTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """Something to know about a stream, or about some of its fields; told once of each."""
 
     text: str

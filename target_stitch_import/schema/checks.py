@@ -5,13 +5,12 @@ Law: a quick check passes nothing that the exact one (`exact`) refuses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.pointers import pointer_to
@@ -49,8 +48,7 @@ _MESSAGES = msgspec.json.Decoder(list[Raw])
 _LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
 
 
-@dataclass(frozen=True, slots=True)
-class AllPassed:
+class AllPassed(Struct, frozen=True):
     """The JSON list of messages of records that can all be sent, with what their user should know.
 
     `notes` and `repaired` are as in `Passed`.
@@ -61,8 +59,7 @@ class AllPassed:
     repaired: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """A record that can be sent, with what its user should know.
 
     `notes` maps a field to a note about it. `repaired` counts the values that were repaired, by

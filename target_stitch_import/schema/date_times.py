@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,8 +92,7 @@ def _in_utc(moment: str, match: re.Match[str]) -> str:
     return (local + ahead if match["sign"] == "-" else local - ahead).isoformat()
 
 
-@dataclass(frozen=True, slots=True)
-class Respelling:
+class Respelling(Struct, frozen=True):
     """How date-times of one shape are written as the service documents it.
 
     `parts` are pieces of the JSON text, and what stands between them. Where the spelling

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.pointers import at, escaped
@@ -35,8 +36,7 @@ class SchemaDefectError(Exception):
         super().__init__(f"at {quoted(f'#{place}')}: {reason}")
 
 
-@dataclass(frozen=True, slots=True)
-class ReadSchema:
+class ReadSchema(Struct, frozen=True):
     """A schema that was read.
 
     `has_properties` tells whether it has the keyword. `references` maps the place of each `$ref` to

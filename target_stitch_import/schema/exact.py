@@ -6,9 +6,10 @@ record and schema are, it ends within `STEPS`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
 
 from target_stitch_import.errors import InputError, KeyMissingError, quoted
 from target_stitch_import.limits import MAX_KEY_CHARACTERS
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Why a record cannot be sent: `field` is a JSON Pointer into it, empty for the whole.
 
     `error` is what a run ends with that sets nothing aside.

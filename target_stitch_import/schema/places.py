@@ -5,11 +5,10 @@ Law: nothing but the value changes; numbers and other texts keep their every dig
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.node import MAX_DEPTH, same_value
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
 
 
-@dataclass(slots=True)
-class Place:
+class Place(Struct):
     """What may be rewritten in a value: the value itself, its members, or its items.
 
     `step` is what a number must be a multiple of. `rest` is that of members with a name that is

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -35,8 +36,7 @@ _HIGH = re.compile(rb"\\u[dD][89abAB]")
 _LOW = re.compile(rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(Struct, frozen=True):
     """What no destination takes, from `start` to `end` of the text.
 
     `path` leads to the value that it is in, or to the object with the name that it is in.
@@ -49,8 +49,7 @@ class Flaw:
     is_in_name: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RepairedText:
+class RepairedText(Struct, frozen=True):
     """A text, the values that were repaired in it and how, and the first flaw that is left."""
 
     text: bytes
@@ -75,8 +74,7 @@ def repaired_text(text: bytes, repairs: Collection[str]) -> RepairedText:
     return RepairedText(b"".join(pieces), list(changes), left)
 
 
-@dataclass(slots=True)
-class _Level:
+class _Level(Struct):
     """An object or a list that is open, and which of its members or items comes next."""
 
     is_object: bool

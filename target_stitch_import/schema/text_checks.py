@@ -7,12 +7,13 @@ making one for each value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from target_stitch_import.schema.date_times import SHAPE, are_date_times
 from target_stitch_import.schema.values import exact_decimal, is_multiple, parts_of
@@ -39,8 +40,7 @@ def joined(values: Iterable[Any]) -> bytes:
         return b",".join([each for each in values if each is not UNSET])
 
 
-@dataclass(frozen=True, slots=True)
-class DateTimes:
+class DateTimes(Struct, frozen=True):
     """Date-times as the service takes them in every mode, or null where `null`."""
 
     null: bool
@@ -51,8 +51,7 @@ class DateTimes:
         return not texts or are_date_times(texts, null=self.null)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """The least and the most that a number may be, or None; either may be excluded itself."""
 
     least: int | Decimal | float | None = None

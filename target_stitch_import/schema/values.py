@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,8 +97,7 @@ def unreadable_path(text: Raw | bytes, levels: int = 20) -> tuple[str | int, ...
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(Struct, frozen=True):
     """How much a JSON text holds: `data_points` are its scalars, `values` all that is in it."""
 
     data_points: int

@@ -6,12 +6,11 @@ Law: a record is never parsed here; its text goes on as it came.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import count, groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from target_stitch_import.errors import InputError, assert_never, quoted
 from target_stitch_import.limits import MAX_DATA_POINTS
@@ -89,8 +88,7 @@ _REQUIRED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Struct, frozen=True):
     """Records of any streams on consecutive lines; `messages[i]` is on line + i.
 
     The lines are those of `file`, where the records came from one.
@@ -101,8 +99,7 @@ class Records:
     file: BatchFile | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Rows of one stream and version, from a file of columns; they count from `line`.
 
     `messages` returns their messages as a JSON list, given the first sequence, and the length of
@@ -126,8 +123,7 @@ class Rows:
         return Records(self.line, messages, self.file)
 
 
-@dataclass(frozen=True, slots=True)
-class MalformedRecord:
+class MalformedRecord(Struct, frozen=True):
     """A record that is not valid JSON, in a message that is otherwise valid."""
 
     line: int
@@ -149,8 +145,7 @@ class MalformedRecord:
     """Its number, where rows bring their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """What a stream's records look like from here on; `schema` is the tap's own JSON text."""
 
     line: int
@@ -162,8 +157,7 @@ class Schema:
     """Whether it is a stream map's; then a `MappedSchema` follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class MappedSchema:
+class MappedSchema(Struct, frozen=True):
     """What the stream maps make of a stream of the tap: its SCHEMA became those of `aliases`."""
 
     line: int
@@ -171,16 +165,14 @@ class MappedSchema:
     aliases: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """A checkpoint: `text` is the tap's own JSON text of the value."""
 
     line: int
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ActivateVersion:
+class ActivateVersion(Struct, frozen=True):
     """Every record of `stream` whose version is not `version` is to go."""
 
     line: int
@@ -188,8 +180,7 @@ class ActivateVersion:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFiles:
+class RecordFiles(Struct, frozen=True):
     """Records that wait in files, with the encoding they are written in."""
 
     line: int

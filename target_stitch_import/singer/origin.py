@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from target_stitch_import.errors import quoted
 
 
-@dataclass(frozen=True, slots=True)
-class BatchFile:
+class BatchFile(Struct, frozen=True):
     """A file that the BATCH message on `batch_line` names, or None that a command was given.
 
     Its records are counted by `unit`.

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from target_stitch_import.pointers import pointer_to
 
@@ -54,8 +53,7 @@ _STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
 """As strings are found inside of brackets: without escapes, one after the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Defect:
+class Defect(Struct, frozen=True):
     """Why the text of a record is not JSON that can be sent; `field` is a pointer, or empty."""
 
     field: str
@@ -175,8 +173,7 @@ def _first_defective(
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Name:
+class _Name(Struct, frozen=True):
     text: bytes
     value_at: int
 

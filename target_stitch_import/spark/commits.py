@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from pyspark.sql.datasource import WriterCommitMessage
 
 from target_stitch_import.report.stats import Delivered, Latencies, Reasons
@@ -13,8 +13,7 @@ DRIVER = -1
 """The partition of what the driver sends by itself."""
 
 
-@dataclass(slots=True)
-class PartitionCommit(WriterCommitMessage):
+class PartitionCommit(Struct, WriterCommitMessage):
     """One partition is acknowledged, except the records set aside in the file `letters`."""
 
     partition: int

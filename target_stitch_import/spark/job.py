@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(LOGGER_NAME)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One write, or one micro-batch of a stream."""
 
     options: WriteOptions

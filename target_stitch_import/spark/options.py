@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
+from msgspec import Struct
 
 from target_stitch_import.config.settings import SECRETS, Settings
 from target_stitch_import.errors import ConfigurationError, quoted
@@ -39,8 +39,7 @@ OF_SPARK = ("checkpointlocation", "queryname")
 """Options of Spark itself that are passed to the data source too; ignored."""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
+class WriteOptions(Struct, frozen=True):
     """What one write is to do; `settings` are those of the target."""
 
     table: str

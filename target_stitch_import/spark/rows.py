@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from target_stitch_import.spark.options import WriteOptions
 
 
-class Partition(BatchFile):
+class Partition(BatchFile, frozen=True):
     """A partition as the place that records come from; its rows count from 1."""
-
-    __slots__ = ()
 
     @classmethod
     def of(cls, number: int) -> Partition:

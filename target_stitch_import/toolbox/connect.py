@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from target_stitch_import.config.checks import is_token
-from target_stitch_import.delivery.answer import Content, Failure, content_of
+from target_stitch_import.delivery.answer import Content, Failure
 from target_stitch_import.delivery.redaction import shown, words_of
 from target_stitch_import.errors import (
     ConfigurationError,
@@ -22,9 +22,7 @@ from target_stitch_import.errors import (
     ServiceUnavailableError,
 )
 from target_stitch_import.names import CONNECT_TOKEN_VARIABLE
-from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
-from target_stitch_import.run.http import proxies_of, session_with
-from target_stitch_import.run.wire import Deadline, read_body
+from target_stitch_import.run.http_client import HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -116,8 +114,7 @@ class ConnectApi:
             )
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
-        self._deadline = Deadline()
-        self._session = session_with(base_url, token, user_agent, self._deadline)
+        self._client = HttpClient(base_url, token, user_agent, max_answer_bytes=MAX_ANSWER_BYTES)
 
     def sources(self) -> list[Source]:
         """Return the account's sources of every kind."""
@@ -149,27 +146,22 @@ class ConnectApi:
         self._call("DELETE", f"/v4/sources/{source_id}/tokens/{token_id}", Any)
 
     def _call(self, method: str, path: str, type_: type[_Answer], body: Any = None) -> _Answer:
-        self._deadline.begin(self._timeout_seconds)
-        try:
-            response = self._session.request(
-                method,
-                self._base_url + path,
-                json=body,
-                timeout=self._timeout_seconds,
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                read = read_body(response.raw, MAX_ANSWER_BYTES)
-        except NO_ANSWER as error:
-            raise self._unanswered(method, path, error) from None
-        if not 200 <= response.status_code < 300:
+        answer = self._client.send(
+            method,
+            self._base_url + path,
+            None if body is None else msgspec.json.encode(body),
+            connect_seconds=self._timeout_seconds,
+            seconds=self._timeout_seconds,
+        )
+        if answer.failure:
+            raise self._unanswered(method, answer.failure, answer.detail)
+        if not answer.is_success:
             names = {*path.split("/"), *map(str, (body or {}).values())}
-            raise self._refused(response.status_code, path, read.content, names)
-        content = read.content
+            raise self._refused(answer.status, path, answer.body, names)
+        content = answer.body
         if method == "DELETE":
             # That it is done is all there is to say, with a body or none.
-            is_done = content_of(content, read.end) is Content.ACKNOWLEDGEMENT
+            is_done = answer.content is Content.ACKNOWLEDGEMENT
             content = b"null" if is_done else b""
         try:
             return msgspec.json.decode(content, type=type_)
@@ -179,10 +171,8 @@ class ConnectApi:
                 "`api_url` and proxies."
             ) from None
 
-    def _unanswered(self, method: str, path: str, error: Exception) -> TargetError:
-        failure = failure_of(error)
-        url = self._base_url + path
-        text = f"{failure.value} ({detail_of(error, url, proxies_of(self._session, url))})"
+    def _unanswered(self, method: str, failure: Failure, detail: str) -> TargetError:
+        text = f"{failure.value} ({detail})"
         if failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
             return ProtocolError(
                 f"Stitch Connect at {self._base_url} cannot be reached: {text}. Check `api_url`, "
@@ -197,7 +187,7 @@ class ConnectApi:
         )
 
     def _refused(
-        self, status: int, path: str, content: bytes, names: Collection[str]
+        self, status: int | None, path: str, content: bytes, names: Collection[str]
     ) -> TargetError:
         words = shown(words_of(content), names)
         said = f"{status} {words}".strip()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, field
+from msgspec.structs import replace
 
 from target_stitch_import.batching.payload import Sequencer
 from target_stitch_import.delivery.deliver import (
@@ -40,8 +40,7 @@ MAX_FAULTS = 20
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class PushEnvelope:
+class PushEnvelope(Struct, frozen=True):
     """What the records of a push have in common."""
 
     table_name: str
@@ -82,8 +81,7 @@ class PushEnvelope:
         return msgspec.json.encode(envelope)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """Records that are sent together, with the lines they are in."""
 
     stream: str
@@ -109,16 +107,14 @@ class Request:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """A line that cannot be sent, or that the service refuses, and why."""
 
     line: int
     reason: str
 
 
-@dataclass(slots=True)
-class PushReport:
+class PushReport(Struct):
     """How far it came. `is_complete`: every line was looked at."""
 
     records: int = 0

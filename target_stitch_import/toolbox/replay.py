@@ -7,8 +7,9 @@ What holds of versions (`versions`) holds over all files together.
 from __future__ import annotations
 
 import queue
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import TargetError
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from target_stitch_import.toolbox.saved_files import SavedFiles
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """What was sent again.
 
     `replaced` is how many lines were not, as newer versions of their tables are loaded; `repaired`
@@ -41,8 +41,7 @@ class Replayed:
     repaired: Mapping[tuple[str, str, str], int]
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayRules:
+class ReplayRules(Struct, frozen=True):
     """What the user decided. Bodies are sent as they are; all but `sender` is for dead letters."""
 
     sender: SenderRules

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from target_stitch_import.batching.payload import BodyPrefix, Span
 from target_stitch_import.errors import InputError, quoted
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.origin import BatchFile
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A line of a file to replay; the file has a name where there are several."""
 
     line: int

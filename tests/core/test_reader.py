@@ -75,7 +75,7 @@ def test_events_are_those_of_an_obvious_reader(tap_lines: list[str]) -> None:
             break
         expected.append((number, message["type"]))
     events, _ = read([f"{line}\n".encode() for line in tap_lines])
-    kinds = {State: "STATE", Schema: "SCHEMA", ActivateVersion: "ACTIVATE_VERSION"}
+    kinds: dict[type, str] = {State: "STATE", Schema: "SCHEMA", ActivateVersion: "ACTIVATE_VERSION"}
     found = [
         (each[1], "RECORD")
         if isinstance(each, tuple)

@@ -69,6 +69,8 @@ SECRETS = {
     "an address": "w.querschnitt@example.org",
     "a number": "4929123412341234",
     "a date": "1987-06-05T12:13:14Z",
+    "a date in words": "Fri, 05 Jun 1987 12:13:14 GMT",
+    "a date as a number": "549893594000",
 }
 
 

@@ -111,7 +111,23 @@ def test_sigint_ends_it_quietly_wherever_its_imports_are(
         assert not [line for line in said if "Traceback" in line or "KeyboardInterrupt" in line]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+ENDS = [(signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.mark.parametrize(("number", "status"), ENDS)
+@pytest.mark.parametrize(
+    ("start", "module"), [("module", "click.parser"), ("script", "target_stitch_import.app")]
+)
+def test_signals_have_their_exit_status_from_the_start(
+    tmp_path: Path, start: str, module: str, number: signal.Signals, status: int
+) -> None:
+    with started_up_to(module, start, tmp_path) as (process, stderr):
+        process.send_signal(number)
+        assert process.wait(15) == status
+        assert not [line for line in stderr if not line.startswith(SEEN)]
+
+
+@pytest.mark.parametrize(("number", "status"), ENDS)
 @pytest.mark.parametrize(
     ("start", "module"),
     [

@@ -18,6 +18,7 @@ from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.local import Strictness
 from target_stitch_import.run.http import ImportApiClient
+from target_stitch_import.run.http_client import HttpClient
 from tests.support.programs import require
 from tests.support.servers import receive, server
 from tests.support.singer import record, schema, state
@@ -175,9 +176,10 @@ def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.Monk
     netrc.write_text("default login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     url = "https://api.example.com/v2/import/batch"
-    api = ImportApiClient(Endpoint(url, url, "the-token"))
-    assert api._session.trust_env
-    assert api._route("POST", url).headers["Authorization"] == "Bearer the-token"
+    client = HttpClient(url, "the-token", "an agent")
+    assert client._session.trust_env
+    route = client._route("POST", url, with_token=True)
+    assert route.headers["Authorization"] == "Bearer the-token"
 
 
 def answer_of(text: bytes, **settings: Any) -> Any:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+from http.client import HTTPException
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
-from target_stitch_import.delivery.answer import End, Failure
+from target_stitch_import.delivery.answer import Answer, End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, TryAgain, judge
 from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.run.http import ImportApiClient
-from target_stitch_import.run.wire import Deadline, WholeAnswers
+from target_stitch_import.run.http_client import HttpClient
+from target_stitch_import.run.wire import WholeAnswer, read_answer
 from tests.support.programs import require
 from tests.support.servers import dripping_server, keeping_server, server
 from tests.support.tls import Authorities, peer
@@ -127,6 +131,71 @@ def test_nothing_goes_over_the_connection_of_an_odd_answer(odd: str) -> None:
         assert requests == [3, 2]
 
 
+def read_in_pieces(text: bytes, *ends: int) -> WholeAnswer:
+    """Read an answer that arrives in pieces with these ends, before the connection ends."""
+    edges = [0, *sorted(end % len(text) for end in ends), len(text)]
+    pieces = iter([text[at:end] for at, end in pairwise(edges) if end > at])
+    return read_answer(lambda: next(pieces, b""), 64_000)
+
+
+@given(st.sampled_from([*WHOLE]), st.lists(st.integers(0, 1_000), max_size=8))
+def test_how_an_answer_arrives_makes_no_difference(name: str, ends: list[int]) -> None:
+    read = read_in_pieces(WHOLE[name], *ends)
+    assert read == read_in_pieces(WHOLE[name])
+    assert read.body in {JSON, b""}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "read", "end", "keeps"),
+    [
+        (b"Content-Length: 2", b"{}", b"{}", End.FRAMED, True),
+        (b"content-length:2", b"{}", b"{}", End.FRAMED, True),
+        (b"Content-Length: 2, 2", b"{}", b"{}", End.FRAMED, True),
+        (b"Content-Length: 2\r\nContent-Length: 2", b"{}", b"{}", End.FRAMED, True),
+        (b"Content-Length: 2\r\nno header at all", b"{}", b"{}", End.FRAMED, True),
+        (b"A: b\r\n\tc\r\nContent-Length: 2", b"{}", b"{}", End.FRAMED, True),
+        (b" folded\r\nContent-Length: 2", b"{}", b"{}", End.FRAMED, True),
+        (b"Content-Length: 2\r\nConnection: Keep-Alive, Close", b"{}", b"{}", End.FRAMED, False),
+        (b"Content-Length: 2", b"{}HTTP/1.1 200 OK", b"{}", End.FRAMED, False),
+        (b"Transfer-Encoding: CHUNKED", b"2 ;a\r\n{}\r\n0\r\n\r\n", b"{}", End.FRAMED, True),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 9", b"0\n\n", b"", End.FRAMED, True),
+        (b"Transfer-Encoding: identity", b"{}", b"{}", End.CLOSED, False),
+        (b"Server: none", b"{}", b"{}", End.CLOSED, False),
+    ],
+)
+def test_how_the_headers_frame_a_body(
+    headers: bytes, body: bytes, read: bytes, end: End, *, keeps: bool
+) -> None:
+    answer = read_in_pieces(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n" + body)
+    assert (answer.body, answer.end, answer.keeps_connection) == (read, end, keeps)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1  200 OK\r\n\r\n",
+        b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nA: " + b"b" * 70_000,
+        CHUNKED + b"\r\n2\r\n{}}\r\n0\r\n\r\n",
+        CHUNKED + b"\r\n-2\r\n{}\r\n0\r\n\r\n",
+        CHUNKED + b"\r\n0x2\r\n{}\r\n0\r\n\r\n",
+        CHUNKED + b"\r\n\r\n{}\r\n0\r\n\r\n",
+    ],
+    ids=lambda text: repr(text)[:60],
+)
+def test_what_is_no_answer_is_an_error(text: bytes) -> None:
+    with pytest.raises(HTTPException):
+        read_in_pieces(text)
+
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 ENDLESS = {
     "status line": (b"HTTP/1.1 200 ", b"O"),
@@ -153,7 +222,32 @@ def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: floa
     assert isinstance(judge(answer, 0.0), TryAgain)
 
 
-def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("start", "rest"),
+    [(b"HTTP/1.1 200 ", b"O"), (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n"), (b"", b"")],
+    ids=["status line", "headers", "nothing"],
+)
+def test_a_proxy_whose_answer_has_no_end_is_given_up_in_time(
+    start: bytes, rest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dripping_server(start, rest, 0.02) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        url = "https://api.example.com"
+        answer = ImportApiClient(
+            Endpoint(url, url, "token", request_timeout_seconds=0.3)
+        ).send_batch(b"{}")
+    assert answer.failure in {Failure.TIMED_OUT, Failure.UNREACHABLE}
+
+
+def posted_in_time(url: str) -> Answer:
+    """Return what comes of a large body and little time."""
+    client = HttpClient(url, "token", "an agent")
+    return client.send("POST", url, b"x" * 20_000_000, connect_seconds=10.0, seconds=0.5)
+
+
+def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each read of the server comes long before the time is up."""
     require("openssl")
     made = Authorities(tmp_path)
@@ -165,21 +259,13 @@ def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(tmp_path: Path
             while wire.recv(10_000) and not left.wait(0.01):
                 pass
 
-    deadline = Deadline()
-    session = requests.Session()
-    session.mount("https://", WholeAnswers(deadline))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "root.pem"))
     with peer(sip, b"") as (url, _):
-        deadline.begin(0.5)
-        with pytest.raises(requests.ConnectionError, match="timed out"):
-            session.post(url, b"x" * 20_000_000, verify=str(tmp_path / "root.pem"))
+        assert posted_in_time(url).failure is Failure.TIMED_OUT
         left.set()
 
 
 def test_a_body_that_nobody_takes_is_given_up_in_time() -> None:
-    deadline = Deadline()
-    session = requests.Session()
-    session.mount("http://", WholeAnswers(deadline))
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        deadline.begin(0.3)
-        with pytest.raises(requests.ConnectionError, match="timed out"):
-            session.post(f"http://127.0.0.1:{listener.getsockname()[1]}", b"x" * 20_000_000)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert posted_in_time(url).failure is Failure.TIMED_OUT

@@ -11,9 +11,11 @@ import json
 import os
 import threading
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from target_stitch_import.errors import TargetError
 from target_stitch_import.report.observer import RunObserver

@@ -4,6 +4,8 @@
 disk, with the file open. The run must end with 74, say which file and what to do, and write no
 state too early. A local database takes no requests, so that run ends with 69. Once the disk is
 whole again, each state that was written must hold: what it covers is in the database or set aside.
+
+And a disk that is full under a local database gets room again: the run must go on, and end with 0.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from typing import IO, TYPE_CHECKING, Any
 import duckdb
 
 from target_stitch_import.local import ImportApi
-from tests.support.processes import say, stream, until
-from tests.support.singer import record, schema, state
+from tests.support.processes import end, say, started, stream, until
+from tests.support.singer import lines, record, schema, state
 from tests.support.target import TARGET
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ READ_ONLY = (
 )
 BAD = {"name": 5}
 """Members of a record that is set aside."""
+MANY = 6_000
+"""Records that take more room than the smaller disk has."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,30 @@ def failed_disk(case: Case, folder: Path, api_url: str) -> tuple[int, list[str],
     return status, [each.decode() for each in written], log.read_text()
 
 
+def room_again(folder: Path) -> bool:
+    """Run with a database that is larger than its disk, until that is enlarged."""
+    disk, config = folder / "disk", folder / "config.json"
+    disk.mkdir()
+    settings = CASES["local database"].settings | {"batch_size_rows": 500}
+    config.write_text(json.dumps({name: each for name, each in settings.items() if each}))
+    source = folder / "messages"
+    rows = [record(at, name=f"{at:x}" * 400) for at in range(MANY)]
+    source.write_bytes(lines([schema(), *rows, state(1)]))
+    run("mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", disk)
+    try:
+        command = [*TARGET, "--config", str(config), "--input", str(source)]
+        with started(command, folder) as process:
+            full = any(b"cannot be written" in line for line in stream(process.stderr))
+            run("mount", "-o", "remount,size=500M", disk)
+            status, states, _ = end(process, 60)
+        with duckdb.connect(disk / "local.duckdb") as connection:
+            count = connection.sql("SELECT count(id) FROM import_api.people").fetchall()
+    finally:
+        run("umount", disk)
+    print(f"a full disk that gets room: exit status {status}, {count[0][0]:,} rows")  # noqa: T201 - it tells how it goes
+    return full and (status, states, count) == (0, [b"1"], [(MANY,)])
+
+
 def main() -> int:
     """Try all; return 0 where all went as it should."""
     good = True
@@ -163,6 +191,8 @@ def main() -> int:
         print(f"{name}: exit status {status}, states {states}")  # noqa: T201 - it tells how it goes
         print(f"  {told[-1] if told else log}")  # noqa: T201 - likewise
         print(f"  {'as promised' if is_right else 'NOT AS PROMISED'}")  # noqa: T201 - likewise
+    with tempfile.TemporaryDirectory() as folder:
+        good &= room_again(Path(folder))
     return 0 if good else 1
 
 

@@ -1,4 +1,6 @@
-"""How soon a signal is heard: `python -m tests.soak.signals [PART OF A NAME]`.
+"""How soon a signal is heard.
+
+`make soak-signals`, or `python -m tests.soak.signals [PART OF A NAME]`.
 
 Feeds the target each input of `tests/support/hostile_input.py`, sends SIGTERM once the first piece
 was read, and prints how long it took to end.

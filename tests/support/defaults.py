@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from target_stitch_import.app import batch_limits, pipeline_rules
 from target_stitch_import.batching.pipeline import Pipeline
@@ -32,6 +33,6 @@ def pipeline(
 ) -> Pipeline:
     """Return a pipeline; `table_prefix` and the like are its streams' rules."""
     rules = pipeline_rules(DEFAULTS)
-    names = rules.stream.__slots__
+    names = rules.stream.__struct_fields__
     stream = replace(rules.stream, **{name: given.pop(name) for name in names if name in given})
     return Pipeline(replace(rules, stream=stream, **given), batches or limits(), look_around)

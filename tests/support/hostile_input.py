@@ -93,9 +93,12 @@ def _parquet(lists: list[Any], **options: Any) -> Hostile:
 
 
 def _alternatives() -> Hostile:
-    """None of many alternatives fits: a tenth of a second for a few bytes."""
+    """None of many alternatives fits: a hundredth of a second for each record.
+
+    They are large enough that those which are read at once with the schema take no minute.
+    """
     schema = column(anyOf=[{"type": "object", "maxProperties": n} for n in range(15_000)])
-    return records(schema, b'{"f":1}', **_ASIDE)
+    return records(schema, b'{"f":1,"g":"%b"}' % (b"x" * 100), **_ASIDE)
 
 
 def _wide_items() -> Hostile:

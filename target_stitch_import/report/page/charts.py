@@ -6,9 +6,10 @@ Curves are SVG that stretches; all text is HTML, so that it stays legible on a p
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from target_stitch_import.report.page.time_axis import moment, ticks
 from target_stitch_import.report.words import duration, rate, size
@@ -28,8 +29,7 @@ _EDGE_PERCENT = 8
 _Points: TypeAlias = "Sequence[tuple[float, float]]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Chart:
+class _Chart(Struct, frozen=True):
     """What one drawing shows, by the second; `steps` where a value holds until the next."""
 
     title: str
@@ -43,8 +43,7 @@ class _Chart:
         return max(value for _, value in self.points)
 
 
-@dataclass(frozen=True, slots=True)
-class _Band:
+class _Band(Struct, frozen=True):
     """A stretch of time in which something lasted."""
 
     kind: str

@@ -6,9 +6,10 @@ rows are ordered by.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.report.words import size
@@ -29,8 +30,7 @@ def safe(text: str, limit: int = _NAME_CHARACTERS) -> str:
     return escape(quoted(text, mark="", limit=limit))
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Struct, frozen=True):
     """A number of each stream; `always` there even if it is 0 for all of them."""
 
     title: str
@@ -55,8 +55,7 @@ _STREAM_COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     """What a row is about, the first name its head, and its numbers with how they are shown."""
 
     names: Sequence[str]

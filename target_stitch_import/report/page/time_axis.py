@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+
+from msgspec import Struct
 
 _MOST_TICKS = 6
 _DAY = 86_400
@@ -17,8 +18,7 @@ _STEPS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """A moment, in seconds since the run began, and the time on the clock."""
 
     seconds: float

@@ -1,0 +1,278 @@
+"""One connection to a service, over `requests` and its `urllib3`. An answer is a value.
+
+`requests` settles proxies, certificates and headers, once for each URL; `urllib3` connects. What
+goes over the connection is written and read here and in `wire`: a request in one piece, an answer
+to its end, both in time.
+
+Law: the token goes to the configured host alone, over verified TLS or to this machine, and comes
+back in no text.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import requests
+import requests.adapters
+import requests.auth
+import urllib3
+from msgspec import Struct
+
+from target_stitch_import.delivery.answer import Answer
+from target_stitch_import.endpoints import is_loopback
+from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
+from target_stitch_import.run.wire import (
+    CONTENT_CODING,
+    READ_BYTES,
+    Deadline,
+    WholeAnswer,
+    read_answer,
+)
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+SMALL_BODY_BYTES = 65_536
+"""Up to here, copying a body behind its headers costs less than another call to send it."""
+_NO_RETRIES = urllib3.Retry(0, read=False)
+
+
+class _InTime(io.RawIOBase):
+    """Reads from a socket until the deadline, however little comes at a time."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        """Tell that it can be read from."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read what comes next.
+
+        Raises:
+            TimeoutError: The time is up.
+        """
+        self._connection.settimeout(self._deadline.left())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
+
+
+class _Connection:
+    """Mixed into the connections of `urllib3`, which connect through whatever proxy there is."""
+
+    deadline: Deadline
+    max_answer_bytes: int
+    sock: Any
+    if TYPE_CHECKING:  # of the connection that this is mixed into
+        connect: Callable[[], None]
+        close: Callable[[], None]
+
+    def request(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_options: Any
+    ) -> None:
+        """Send a request whose headers name the host.
+
+        Raises:
+            OSError: It cannot be sent, or not in time.
+        """
+        if self.sock is None:
+            self.connect()
+        lines = [f"{method} {url} HTTP/1.1", *map(": ".join, headers.items())]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        body = body or b""
+        for piece in [head + body] if len(body) <= SMALL_BODY_BYTES else [head, body]:
+            # The timeout of a socket, plain or of TLS, is for all that is sent by one call. More
+            # pieces would each wait for the interpreter's lock.
+            self.sock.settimeout(self.deadline.left())
+            self.sock.sendall(piece)
+
+    def getresponse(self) -> WholeAnswer:
+        """Return the answer, of which nothing is left on the connection.
+
+        Raises:
+            http.client.HTTPException, OSError: It is not complete, or not there in time.
+        """
+        connected = self.sock
+
+        def receive() -> bytes:
+            connected.settimeout(self.deadline.left())
+            received: bytes = connected.recv(READ_BYTES)
+            return received
+
+        answer = read_answer(receive, self.max_answer_bytes)
+        if not answer.keeps_connection:
+            self.close()
+        return answer
+
+
+class _Route(Struct, frozen=True):
+    """How requests get to one URL: through `pool`, proxies and certificates settled."""
+
+    pool: urllib3.HTTPConnectionPool
+    target: str
+    """The target in the request's first line."""
+    headers: dict[str, str]
+
+
+class _Routes(requests.adapters.HTTPAdapter):
+    """Prepares once what `requests` prepares for each request.
+
+    With many small batches, it would take longer for that than for sending them.
+    """
+
+    def __init__(self, deadline: Deadline, max_answer_bytes: int) -> None:
+        self._deadline = deadline
+        self._max_answer_bytes = max_answer_bytes
+        super().__init__()
+
+    def to(self, request: requests.PreparedRequest, *, verify: bool | str, proxies: Any) -> _Route:
+        """Return the way that requests like this one take.
+
+        Raises:
+            RequestException, OSError, ValueError: The environment's proxies or certificates are of
+                no use.
+        """
+        pool: Any = self.get_connection_with_tls_context(request, verify, proxies=proxies)
+        kind: type[Any] = pool.ConnectionCls
+        if not issubclass(kind, _Connection):
+            members = {
+                "deadline": self._deadline,
+                "max_answer_bytes": self._max_answer_bytes,
+                "response_class": staticmethod(self._tunnel_answer),
+            }
+            pool.ConnectionCls = type(kind.__name__, (_Connection, kind), members)
+        self.cert_verify(pool, request.url, verify, None)  # type: ignore[no-untyped-call]
+        headers = {"Host": _host_of(request.url or "")} | dict(request.headers)
+        headers.pop("Content-Length", None)  # each body has its own
+        return _Route(pool, self.request_url(request, proxies), headers)
+
+    def _tunnel_answer(
+        self, connection: socket.socket, *args: Any, **options: Any
+    ) -> http.client.HTTPResponse:
+        """Return what `http.client` reads a proxy's answer to CONNECT with."""
+        answer = http.client.HTTPResponse(connection, *args, **options)
+        answer.fp = io.BufferedReader(_InTime(answer.fp.detach(), connection, self._deadline))
+        return answer
+
+
+def _host_of(url: str) -> str:
+    """Return the value of the header `Host`, which leaves out the scheme's own port."""
+    parts = urllib3.util.parse_url(url)
+    default = 443 if parts.scheme == "https" else 80
+    return f"{parts.host}:{parts.port}" if parts.port not in {None, default} else f"{parts.host}"
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Sets the Authorization header; an explicit `auth` keeps `requests` off `.netrc`, too."""
+
+    def __init__(self, token: str) -> None:
+        self._value = f"Bearer {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the token, on the way out."""
+        request.headers["Authorization"] = self._value
+        return request
+
+
+class HttpClient:
+    """Sends requests to one service with a token, one at a time.
+
+    Args:
+        url: Where the service is; it tells whether proxies and `.netrc` count.
+        max_answer_bytes: A longer answer is not read to its end.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        user_agent: str,
+        media_type: str = "application/json",
+        max_answer_bytes: int = 64_000,
+    ) -> None:
+        self._deadline = Deadline()
+        self._routes = _Routes(self._deadline, max_answer_bytes)
+        self._known_routes: dict[tuple[str, str], _Route] = {}
+        self._session = session = requests.Session()
+        session.auth = _Bearer(token)
+        session.headers["User-Agent"] = user_agent
+        session.headers["Content-Type"] = media_type
+        session.headers["Accept-Encoding"] = CONTENT_CODING
+        if is_loopback(url):
+            # No proxy is asked for this machine itself; its certificates count nevertheless.
+            session.trust_env = False
+            bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+            session.verify = next(filter(None, bundles), True)
+
+    def send(  # noqa: PLR0913 - what one request is
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        *,
+        connect_seconds: float,
+        seconds: float,
+        with_token: bool = True,
+    ) -> Answer:
+        """Send a request and return the answer. Redirects are answers like any other.
+
+        Connecting may take `connect_seconds`, and all of it `seconds`.
+        """
+        self._deadline.begin(seconds)
+        try:
+            route = self._route(method, url, with_token=with_token)
+            read: Any = route.pool.urlopen(
+                method,
+                route.target,
+                body,
+                route.headers,
+                retries=_NO_RETRIES,
+                redirect=False,
+                assert_same_host=False,
+                # Of connecting too: the time to send the body on a new connection is cut by it.
+                timeout=urllib3.Timeout(connect=connect_seconds, read=seconds),
+                release_conn=True,  # an answer is read to its end
+                preload_content=False,
+            )
+        except NO_ANSWER as error:
+            self.close()
+            detail = detail_of(error, url, self._proxies_of(url))
+            return Answer(failure=failure_of(error), detail=detail)
+        return Answer(read.status, read.body, read.headers.get("retry-after"), end=read.end)
+
+    def _route(self, method: str, url: str, *, with_token: bool) -> _Route:
+        route = self._known_routes.get((method, url))
+        if route is None:
+            prepared = self._session.prepare_request(requests.Request(method, url))
+            settings = self._session.merge_environment_settings(url, {}, None, None, None)
+            # An empty or false setting of the environment must not switch verification off.
+            verify = settings["verify"] or True
+            route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
+            if not with_token:
+                del route.headers["Authorization"]
+            self._known_routes[method, url] = route
+        return route
+
+    def _proxies_of(self, url: str) -> Mapping[str, str]:
+        """Return the proxies that count for `url`, by scheme."""
+        settings = self._session.merge_environment_settings(url, {}, None, None, None)
+        proxies: Mapping[str, str] = settings["proxies"]
+        return proxies
+
+    def close(self) -> None:
+        """Close the connection; another request opens a new one."""
+        self._known_routes.clear()
+        self._routes.close()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
-import platform
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -31,9 +29,6 @@ from target_stitch_import.report.log import set_up_logging, tell_failure
 _LOGGER = logging.getLogger(LOGGER_NAME)
 VERSION = version(DISTRIBUTION)
 _STDOUT_FAILS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF})
-GC_THRESHOLD = 50_000
-"""Objects between two collections of cyclic garbage, of which a run makes next to none. Python's
-own 700 has it look through the schemas of all streams again and again."""
 
 
 def _refuse_state(_context: click.Context, _option: click.Parameter, given: str | None) -> None:
@@ -130,7 +125,7 @@ def command(  # noqa: PLR0913 - one argument an option
         # The log may lead into a file of the configuration, so that is read first.
         notes: list[str] = []
         config = read_config(config_paths, notes.append)
-        _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, platform.python_version())
+        _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, sys.version.partition(" ")[0])
         for note in notes:
             _LOGGER.warning("%s", note)
         config |= {
@@ -171,7 +166,6 @@ def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -
         raise OutputError(
             "Stdout is closed, so no state can be written. Open it, such as with `> states.jsonl`."
         )
-    gc.set_threshold(GC_THRESHOLD)
     deliver(settings, RunOptions(**options), source, sys.stdout.buffer)
 
 

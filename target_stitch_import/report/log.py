@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import logging.config
 import sys
 from typing import TYPE_CHECKING
 
@@ -55,7 +54,10 @@ def _configure(path: str) -> None:
 
     It disables the loggers that are there already only where it says so itself.
     """
-    import yaml  # noqa: PLC0415 - only where there is such a file
+    # Only where there is such a file.
+    import logging.config  # noqa: PLC0415
+
+    import yaml  # noqa: PLC0415
 
     Files([FileUse(_CONFIGURATION, path, must_be_regular=True)]).check()
     try:

@@ -60,17 +60,17 @@ class Torn:
             Torn.kill(self.process_id, each)
 
 def at_the_summary(event, given):
-    if event == "open" and given[0] == "summary.json":
-        waiting.clear()
+    if event != "open" or given[0] != "summary.json":
+        return
+    if moment == "the summary is opened":
+        Torn()
+    elif moment == "Python calls what is registered for its end":
+        atexit.register(Torn().__del__)
+    else:
+        sys.torn = Torn()
 
 moment, _, *sys.argv[1:] = sys.argv[1:]
-if moment == "the summary is opened":
-    waiting = [Torn()]
-    sys.addaudithook(at_the_summary)
-elif moment == "Python calls what is registered for its end":
-    atexit.register(Torn().__del__)
-else:
-    sys.torn = Torn()
+sys.addaudithook(at_the_summary)
 runpy.run_module("target_stitch_import", run_name="__main__", alter_sys=True)
 """
 

@@ -36,6 +36,10 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _BODILESS = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, 304})
 
 
+class AnswerError(http.client.HTTPException):
+    """An answer is not what HTTP/1.1 says; its end is not known, or its content cannot be read."""
+
+
 class Deadline:
     """When one request and its answer must be over; of one connection at a time."""
 
@@ -182,7 +186,7 @@ def _headers(incoming: _Incoming) -> dict[str, str]:
         name, _, value = text.partition(":")
         name, value = name.strip().lower(), value.strip()
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    raise http.client.HTTPException(f"got more than {MAX_HEADERS} headers")
+    raise AnswerError(f"the response has more than {MAX_HEADERS} headers")
 
 
 def _framed(
@@ -206,7 +210,7 @@ def _length(header: str) -> int:
     lengths = {each.strip() for each in header.split(",")}
     length = lengths.pop()
     if lengths or not _LENGTH.fullmatch(length):
-        raise http.client.HTTPException("the length cannot be read")
+        raise AnswerError("the length of the response cannot be read")
     return int(length)
 
 
@@ -224,13 +228,13 @@ def _chunks(incoming: _Incoming) -> Iterator[bytes]:
         line = incoming.line()
         found = _CHUNK_SIZE.fullmatch(line)
         if not found:
-            raise http.client.HTTPException("the size of a chunk cannot be read")
+            raise AnswerError("the size of a chunk of the response cannot be read")
         size = int(found[1], 16)
         if not size:
             break
         yield from _sized(incoming, size)
         if incoming.line():
-            raise http.client.HTTPException("a chunk is longer than its size")
+            raise AnswerError("a chunk of the response is longer than its size")
     _headers(incoming)  # trailers, of which nothing is needed but their end
 
 
@@ -240,10 +244,10 @@ def _unzipped(content: bytes, max_bytes: int, *, is_cut: bool) -> bytes:
     try:
         text = decoder.decompress(content, max_bytes + 1)
     except zlib.error as error:
-        raise http.client.HTTPException(str(error)) from None
+        raise AnswerError(str(error)) from None
     if len(text) <= max_bytes and not is_cut:
         if not decoder.eof:
             raise http.client.IncompleteRead(content)
         if decoder.unused_data:
-            raise http.client.HTTPException("the response has data after its gzip stream")
+            raise AnswerError("the response has data after its gzip stream")
     return text

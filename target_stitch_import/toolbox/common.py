@@ -10,7 +10,7 @@ import functools
 import shlex
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -245,6 +245,8 @@ def connection(endpoint: Endpoint) -> ImportApiClient:
 
 def quick_connection(endpoint: Endpoint) -> ImportApiClient:
     """Return a connection for short questions, whose answer a person waits for."""
+    from msgspec.structs import replace  # noqa: PLC0415 - `--help` does without
+
     seconds = min(endpoint.request_timeout_seconds, QUESTION_SECONDS)
     return connection(replace(endpoint, request_timeout_seconds=seconds))
 

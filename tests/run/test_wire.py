@@ -196,6 +196,23 @@ def test_what_is_no_answer_is_an_error(text: bytes) -> None:
         read_in_pieces(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 101, "the response has more than 100 headers"),
+        (CREATED + b"Content-Length: x\r\n\r\n", "the length of the response cannot be read"),
+        (CHUNKED + b"\r\nx\r\n", "the size of a chunk of the response cannot be read"),
+        (CHUNKED + b"\r\n1\r\n{}\r\n", "a chunk of the response is longer than its size"),
+        (sized(CREATED + CODED, ZIPPED + b"!"), "the response has data after its gzip stream"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_told_in_words(text: bytes, words: str) -> None:
+    with server([text]) as (url, _):
+        answer = client(url).send_batch(b"{}")
+    assert answer.failure is Failure.LOST
+    assert answer.detail.endswith(f": {words}")
+
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 ENDLESS = {
     "status line": (b"HTTP/1.1 200 ", b"O"),

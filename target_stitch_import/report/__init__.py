@@ -1,4 +1,4 @@
 """What people and programs are told about a run.
 
-Law: nothing here decides anything, and no token or record value is in what it says.
+Invariant: nothing here decides anything, and no token or record value is in what it says.
 """

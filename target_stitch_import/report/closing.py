@@ -1,6 +1,6 @@
 """What people are told at the end of a run: a table on a terminal, else sentences in the log.
 
-Law: what needs someone to act, records set aside and rows rejected, is a warning, so that `--quiet`
+Invariant: what needs someone to act, records set aside and rows rejected, is a warning, so that `--quiet`
 does not hide it.
 """
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from target_stitch_import.report.summary import Summary
     from target_stitch_import.report.terminal import Terminal
 
-MOST_STREAMS_TOLD = 20
-MOST_REASONS_TOLD = 20
+MAX_STREAMS_SHOWN = 20
+MAX_REASONS_SHOWN = 20
 _LEAST_NAME_COLUMNS = 12
 _GAP = "  "
 
@@ -265,8 +265,8 @@ def _streams(
     streams = sorted(
         summary.streams.items(), key=lambda each: (-each[1].set_aside, -each[1].read, each[0])
     )
-    rest = [each for _, each in streams[MOST_STREAMS_TOLD:]]
-    return streams[:MOST_STREAMS_TOLD], rest
+    rest = [each for _, each in streams[MAX_STREAMS_SHOWN:]]
+    return streams[:MAX_STREAMS_SHOWN], rest
 
 
 def _most(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
@@ -278,7 +278,7 @@ def _most(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, i
             for reason, count in reasons.items()
         }
     )
-    told = every.most_common(MOST_REASONS_TOLD)
+    told = every.most_common(MAX_REASONS_SHOWN)
     for (name, reason), count in told:
         yield quoted(name), quoted(reason, mark="", limit=1_000), count
     if rest := every.total() - sum(count for _, count in told):

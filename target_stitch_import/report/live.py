@@ -1,6 +1,6 @@
 """How a run is getting on, told while it runs: a live line on a terminal, else a line now and then.
 
-Law: what matters most stands first, as a narrow terminal shows no more; nothing here is done per
+Invariant: what matters most stands first, as a narrow terminal shows no more; nothing here is done per
 record.
 """
 

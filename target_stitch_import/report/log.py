@@ -74,7 +74,7 @@ def _configure(path: str) -> None:
         ) from None
 
 
-def tell_failure(error: TargetError) -> None:
+def log_failure(error: TargetError) -> None:
     """Tell why the program ends, on stderr where the log takes no errors."""
     logger = logging.getLogger(LOGGER_NAME)
     if logger.isEnabledFor(logging.ERROR):

@@ -1,6 +1,6 @@
 """METRIC lines as the Singer SDK's plugins log them, for whatever reads those already.
 
-Law: the record counts of a stream add up to what was acknowledged; how many lines there are in a
+Invariant: the record counts of a stream add up to what was acknowledged; how many lines there are in a
 minute does not depend on how many streams or batches there are.
 """
 

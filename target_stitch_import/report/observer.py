@@ -14,7 +14,7 @@ from msgspec import Raw, Struct, field
 from target_stitch_import.errors import quoted
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.live import WAITING, trouble
-from target_stitch_import.report.repair_words import words_on_repair
+from target_stitch_import.report.repair_words import repair_message
 from target_stitch_import.report.stats import (
     Delivered,
     History,
@@ -147,7 +147,7 @@ class RunObserver:
             _LOGGER.warning(
                 "Stream %s: %s, and counted at the end of the run.",
                 quoted(stream),
-                words_on_repair(field, repair),
+                repair_message(field, repair),
             )
         repairs[repair] += count
 

@@ -6,7 +6,7 @@ from target_stitch_import.errors import quoted
 from target_stitch_import.schema.repairs import RESPELLED
 
 
-def words_on_repair(field: str, repair: str) -> str:
+def repair_message(field: str, repair: str) -> str:
     """Say how values of a field are repaired, within a sentence."""
     if repair == RESPELLED:
         return (

@@ -1,6 +1,6 @@
 """A run in numbers, in bounded room however long it takes: latencies, and how it went over time.
 
-Law: nothing here grows with the number of requests, records or hours. No clock: times are given.
+Invariant: nothing here grows with the number of requests, records or hours. No clock: times are given.
 """
 
 from __future__ import annotations

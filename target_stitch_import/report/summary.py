@@ -1,6 +1,6 @@
 """The end-of-run summary: its members, and the file that it is written to and read from.
 
-Law: programs that read the file can rely on the names here; docs/watching.md says what they mean.
+Invariant: programs that read the file can rely on the names here; docs/watching.md says what they mean.
 """
 
 from __future__ import annotations

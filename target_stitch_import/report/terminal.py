@@ -1,6 +1,6 @@
 """A log on a terminal, with one line below it that is rewritten in place.
 
-Law: the live line is the terminal's last, nothing of ours is ever written into it, and it never
+Invariant: the live line is the terminal's last, nothing of ours is ever written into it, and it never
 holds up the run.
 """
 
@@ -33,7 +33,7 @@ _MARK = "…"
 
 
 def wants_live_line(stream: TextIO | None, environment: Mapping[str, str]) -> bool:
-    """Tell whether `stream` is a terminal that can rewrite a line."""
+    """Return whether `stream` is a terminal that can rewrite a line."""
     if stream is None or environment.get("TERM") in {None, "", "dumb"}:
         return False
     try:
@@ -119,7 +119,7 @@ class Terminal(_Handler):
         return f"{self._line.within(self.columns - 1)}\r" if self._line else ""
 
     def _takes_more(self) -> bool:
-        """Tell whether a write comes back: a terminal that was halted must not halt the run."""
+        """Return whether a write comes back: a terminal that was halted must not halt the run."""
         try:
             return bool(select.select([], [self.stream], [], 0)[1])
         except (OSError, ValueError):  # it is not a terminal, or gone

@@ -1,4 +1,4 @@
 """Where clock, threads, network and files are.
 
-Law: the main thread alone touches the pipeline, and nothing blocks it but `poll`.
+Invariant: the main thread alone touches the pipeline, and nothing blocks it but `poll`.
 """

@@ -1,6 +1,6 @@
 """Arrow columns as JSON texts, a column at a time; for Parquet files and for Spark.
 
-Law: values stay exact, or are refused. Decimals and doubles keep their digits, times are written as
+Invariant: values stay exact, or are refused. Decimals and doubles keep their digits, times are written as
 RFC 3339 has it: in UTC where the type has a zone, and without an offset where it has none.
 """
 

@@ -1,6 +1,6 @@
 """Arrow record batches cut to portions of bounded size, measured by what they become as JSON.
 
-Law: rows are measured before they are written: a dictionary value may be repeated in a million
+Invariant: rows are measured before they are written: a dictionary value may be repeated in a million
 rows.
 """
 

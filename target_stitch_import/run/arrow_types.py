@@ -30,7 +30,7 @@ class InexactError(Exception):
 
 
 def is_exact(kind: DataType, *, binary: bool = False) -> bool:
-    """Tell whether values of an Arrow type can be written as JSON; `binary` ones as base64."""
+    """Return whether values of an Arrow type can be written as JSON; `binary` ones as base64."""
     if types.is_map(kind):
         return is_text(kind.key_type) and is_exact(kind.item_type, binary=binary)
     if types.is_nested(kind):
@@ -45,12 +45,12 @@ def is_exact(kind: DataType, *, binary: bool = False) -> bool:
 
 
 def is_text(kind: DataType) -> bool:
-    """Tell whether values of this type are text."""
+    """Return whether values of this type are text."""
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def is_binary(kind: DataType) -> bool:
-    """Tell whether values of this type are bytes."""
+    """Return whether values of this type are bytes."""
     return bool(
         types.is_binary(kind)
         or types.is_large_binary(kind)

@@ -1,6 +1,6 @@
 """The files that BATCH messages name, read a bounded portion at a time.
 
-Law: only regular files within one directory are read, wherever links and `..` lead. No file is
+Invariant: only regular files within one directory are read, wherever links and `..` lead. No file is
 changed or deleted: the state after it may not be written yet, and it may be read again.
 """
 

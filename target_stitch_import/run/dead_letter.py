@@ -1,6 +1,6 @@
 """The dead-letter file: records set aside, and activations after them, one JSON line each.
 
-Law: a message counts as settled only once its line is on the disk.
+Invariant: a message counts as settled only once its line is on the disk.
 """
 
 from __future__ import annotations

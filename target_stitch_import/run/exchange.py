@@ -1,6 +1,6 @@
 """What goes between a pipeline, its sender, its dead letters, and what counts and tells it.
 
-Laws: each batch that is ready is submitted once, each report is taken once, and what is set aside
+Invariants: each batch that is ready is submitted once, each report is taken once, and what is set aside
 settles only once it is safe. For one thread, which decides when to look and how long to wait.
 """
 

@@ -1,6 +1,6 @@
 """Why a request got no answer: what the errors of `requests`, `urllib3` and `ssl` mean.
 
-Law: of an error's own words nothing is shown but what `redaction` lets through, and of a proxy's
+Invariant: of an error's own words nothing is shown but what `redaction` lets through, and of a proxy's
 URL its host and port alone.
 """
 
@@ -79,12 +79,12 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _is_unreadable(error: BaseException) -> bool:
-    """Tell whether an error is about a URL, such as that of a proxy, that cannot be read."""
+    """Return whether an error is about a URL, such as that of a proxy, that cannot be read."""
     return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
 
 
 def _is_of_tunnel(error: BaseException) -> bool:
-    """Tell whether a proxy makes no connection; `http.client` has no type for that."""
+    """Return whether a proxy makes no connection; `http.client` has no type for that."""
     return isinstance(error, OSError) and str(error).startswith("Tunnel connection failed:")
 
 

@@ -1,6 +1,6 @@
 """Prepares schemas so that the SDK's flattening declares each column as what its values become.
 
-The SDK goes by a column's `type`, and writes as JSON text what it does not flatten. Law: a value
+The SDK goes by a column's `type`, and writes as JSON text what it does not flatten. Invariant: a value
 that the tap's schema takes, the flattened schema takes as the SDK delivers it.
 """
 

@@ -98,6 +98,6 @@ def _unanswered(verdict: TryAgain) -> ServiceUnavailableError:
 
 
 def _is_well(answer: Answer) -> bool:
-    """Tell whether a 200 is the service's own word for being well, which has a `status`."""
+    """Return whether a 200 is the service's own word for being well, which has a `status`."""
     is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body
     return bool(is_object) and "status" in json.loads(answer.body)

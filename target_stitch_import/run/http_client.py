@@ -4,7 +4,7 @@
 goes over the connection is written and read here and in `wire`: a request in one piece, an answer
 to its end, both in time.
 
-Law: the token goes to the configured host alone, over verified TLS or to this machine, and comes
+Invariant: the token goes to the configured host alone, over verified TLS or to this machine, and comes
 back in no text.
 """
 

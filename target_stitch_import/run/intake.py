@@ -1,6 +1,6 @@
 """What a run reads: the tap's output, and in the place of a BATCH message its files.
 
-Law: `read` takes in a bounded portion, so that a run can look around, and wait for room, between
+Invariant: `read` takes in a bounded portion, so that a run can look around, and wait for room, between
 any two of them.
 """
 
@@ -53,7 +53,7 @@ class Source:
         """Whether the last read found so little in a pipe that waiting for more is worth it."""
 
     def has_much(self) -> bool:
-        """Tell whether there is so much in a pipe that it had better be read."""
+        """Return whether there is so much in a pipe that it had better be read."""
         if self.descriptor is None:
             return True
         waiting = array("i", [0])
@@ -111,7 +111,7 @@ class Intake:
 
     @property
     def is_at_end(self) -> bool:
-        """Tell whether everything was read."""
+        """Return whether everything was read."""
         return self._source_ended and self._waiting is None
 
     @property
@@ -125,7 +125,7 @@ class Intake:
         return PAUSE_SECONDS if self._waiting is None and self._source.brought_little else 0.0
 
     def has_much(self) -> bool:
-        """Tell whether such a wait had better end."""
+        """Return whether such a wait had better end."""
         return self._source.has_much()
 
     def read(self) -> Iterator[Event]:

@@ -1,6 +1,6 @@
 """Rows that a local Import API acknowledged and rejected while loading, as it tells over HTTP.
 
-Law: no value of a record is in what comes back.
+Invariant: no value of a record is in what comes back.
 """
 
 from __future__ import annotations

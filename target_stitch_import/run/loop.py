@@ -1,6 +1,6 @@
 """One run: stdin, clock, signals and stdout. It owns the pipeline.
 
-Law: the main thread alone touches the pipeline; it waits only for input, reports, signals and
+Invariant: the main thread alone touches the pipeline; it waits only for input, reports, signals and
 deadlines together. Signal handlers set a flag, nothing else.
 """
 
@@ -124,7 +124,7 @@ class Run:
         self._tick()
 
     def _is_waiting(self) -> bool:
-        """Tell whether something is on its way that is still worth waiting for."""
+        """Return whether something is on its way that is still worth waiting for."""
         on_its_way = self._exchange.in_flight > 0 or self.states.is_busy
         return on_its_way and time.monotonic() < self._give_up_at
 
@@ -197,7 +197,7 @@ class Run:
             events = self.mapper.map(events)
         now, clock_ns = time.monotonic(), time.time_ns()
         for event in events:
-            self.wakeup.look_around()
+            self.wakeup.check_interrupt()
             self.pipeline.receive(event, now, clock_ns)
         self._read_again_at = now + self.intake.pause_seconds
         if self.intake.is_at_end:

@@ -1,6 +1,6 @@
 """The SDK's stream maps and flattening, as an optional stage in front of the pipeline.
 
-Law: numbers stay exact. Records are parsed with decimals and written with `simplejson`, which keeps
+Invariant: numbers stay exact. Records are parsed with decimals and written with `simplejson`, which keeps
 their digits; what a map leaves alone keeps its value, if not its spacing.
 """
 
@@ -52,7 +52,7 @@ SETTINGS = (
 
 
 def is_wanted(config: Mapping[str, Any]) -> bool:
-    """Tell whether a configuration maps anything; the SDK is imported only then."""
+    """Return whether a configuration maps anything; the SDK is imported only then."""
     return bool(config.get("stream_maps") or config.get("flattening_enabled"))
 
 

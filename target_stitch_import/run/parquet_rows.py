@@ -1,6 +1,6 @@
 """Rows of Parquet files as records in JSON; this is what the extra `parquet` is for.
 
-Law: no more rows are read at once than fit a bounded room, measured by what they become: a file
+Invariant: no more rows are read at once than fit a bounded room, measured by what they become: a file
 says by a dictionary, or by how often a value comes, in a byte what takes a megabyte in memory.
 """
 

@@ -1,6 +1,6 @@
 """A bounded number of requests in flight: the threads, clock and chance that deliveries need.
 
-Law: one delivery is one batch in one thread; when the run fails, no thread sends anything new.
+Invariant: one delivery is one batch in one thread; when the run fails, no thread sends anything new.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
-from target_stitch_import.delivery.tolerance import RefusalRate
+from target_stitch_import.delivery.tolerance import RefusalStreak
 from target_stitch_import.delivery.verdict import TryAgain, Verdict, judge
 from target_stitch_import.errors import TargetError, internal_error
 from target_stitch_import.report.stats import Traffic
@@ -112,7 +112,7 @@ class Sender:
         self._changed = threading.Condition()
         # Deliveries share the rate of refusals, so one decides at a time.
         self._deciding = threading.Lock()
-        self._refusals = RefusalRate()
+        self._refusals = RefusalStreak()
         self._delivery_rules = DeliveryRules(
             rules.max_retry_seconds, dead_letters.sets_aside, random.random, rules.hints
         )

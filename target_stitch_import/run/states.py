@@ -1,6 +1,6 @@
 """States on stdout.
 
-Law: a state is written whole and at most once, in order; a newer one may replace one that waits.
+Invariant: a state is written whole and at most once, in order; a newer one may replace one that waits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class StateWriter:
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a state is still to be written."""
+        """Return whether a state is still to be written."""
         return self._unwritten > 0 and self.error is None
 
     def write(self, state: bytes) -> None:

@@ -1,6 +1,6 @@
 """What is wrong with a TLS connection, in words, and whether another try can help.
 
-Law: a peer that did not prove who it is is never tried again; an accident on the way is.
+Invariant: a peer that did not prove who it is is never tried again; an accident on the way is.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ACCIDENTS = ("ALERT_INTERNAL_ERROR", "BAD_RECORD_MAC", "DECRYPT_ERROR", "USER_C
 
 
 def is_accident(error: BaseException) -> bool:
-    """Tell whether `error` says nothing of who answers, so that another try can help."""
+    """Return whether `error` says nothing of who answers, so that another try can help."""
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return True
     return isinstance(error, ssl.SSLError) and _reason(error).endswith(_ACCIDENTS)

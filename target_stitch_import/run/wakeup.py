@@ -1,6 +1,6 @@
 """What interrupts the wait for input: other threads, and signals.
 
-Law: a signal handler sets a flag, nothing else.
+Invariant: a signal handler sets a flag, nothing else.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Wakeup:
                 if handler is not end_at_once:
                     signal.signal(each, handler)
 
-    def look_around(self) -> None:
+    def check_interrupt(self) -> None:
         """End work that takes long, once a signal has come; costs nothing until then.
 
         Raises:

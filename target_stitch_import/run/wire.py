@@ -1,6 +1,6 @@
 """HTTP/1.1 answers, read from a connection to their end.
 
-Law: an answer is complete, or an error: its status line, its headers up to the blank line, and its
+Invariant: an answer is complete, or an error: its status line, its headers up to the blank line, and its
 body up to the last byte that they announce. An exchange ends in its time, whichever side is slow,
 and in any part of it.
 
@@ -118,7 +118,7 @@ class _Incoming:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether all that came was taken."""
+        """Return whether all that came was taken."""
         return not self._waiting
 
 

@@ -1,6 +1,6 @@
 """Checks records before they are sent: quickly if all pass, exactly if not.
 
-Law: a quick check passes nothing that the exact one (`exact`) refuses.
+Invariant: a quick check passes nothing that the exact one (`exact`) refuses.
 """
 
 from __future__ import annotations
@@ -315,7 +315,7 @@ class RecordCheck:
         return Change(path, shown_path(path, self._schema), name)
 
     def _may_be_too_large(self, record: Raw) -> bool:
-        """Tell whether a record needs counting: each data point but one costs a comma."""
+        """Return whether a record needs counting: each data point but one costs a comma."""
         return len(record) > SMALL_RECORD_BYTES and (
             len(record) > self._max_record_bytes or bytes(record).count(b",") >= MAX_DATA_POINTS
         )

@@ -1,6 +1,6 @@
 """Date-times in the documented spelling, in the columns of all records of a run at once.
 
-Law: if the returned messages pass the check, and the columns have as many values as were found,
+Invariant: if the returned messages pass the check, and the columns have as many values as were found,
 then what was rewritten is theirs. Found are all texts and nulls under a column's name, at any
 depth: there are as many only if each is a column's. A name with escapes is not found, so none that
 can be in a column's name may be there.
@@ -106,7 +106,7 @@ def _new_texts(
 
 
 def _lacks_only_zone(shape: bytes) -> bool:
-    """Tell whether a text of this shape is complete with a `Z` at its end."""
+    """Return whether a text of this shape is complete with a `Z` at its end."""
     how = respelling(shape)
     return how is not None and how.parts == (slice(0, len(shape) - 1), b'Z"')
 

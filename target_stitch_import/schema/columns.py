@@ -1,6 +1,6 @@
 """The columns that loading makes of a schema: objects flattened to `a__b`, arrays to subtables.
 
-Law: however many columns a schema leads to, looking at them ends.
+Invariant: however many columns a schema leads to, looking at them ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.schema.node import Node
 
-MOST_COLUMNS = 20_000
+MAX_COLUMNS = 20_000
 """More than any destination takes in a table."""
 
 _NESTED = frozenset({"object", "array", "null"})
@@ -32,7 +32,7 @@ class Column(NamedTuple):
 
 def columns_of(root: Node) -> list[Column]:
     """Return the columns that records of a schema are loaded into, each once."""
-    found = islice(_columns((root,), (), "", frozenset()), MOST_COLUMNS)
+    found = islice(_columns((root,), (), "", frozenset()), MAX_COLUMNS)
     return list(dict.fromkeys(each for each in found if each is not None))
 
 
@@ -85,6 +85,6 @@ def _is_scalar(nodes: tuple[Node, ...]) -> bool:
 
 
 def _is_told_below(node: Node) -> bool:
-    """Tell whether a node lists no types, and others say what values are."""
+    """Return whether a node lists no types, and others say what values are."""
     leads_on = node.properties or node.items is not None or node.combined
     return "type" not in node.rules and bool(leads_on)

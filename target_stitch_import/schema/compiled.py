@@ -1,6 +1,6 @@
 """A quick check by `jsonschema-rs`, for what no type can express.
 
-Law: it takes only schemas whose every check has a bound that is known beforehand: no recursion, few
+Invariant: it takes only schemas whose every check has a bound that is known beforehand: no recursion, few
 ways to each value, expressions that cannot backtrack, and numbers that a double holds.
 """
 
@@ -34,7 +34,7 @@ class QuickCheck(Protocol):
 
     @property
     def validates(self) -> bool:
-        """Tell whether anything is asked of records at all."""
+        """Return whether anything is asked of records at all."""
 
     @property
     def date_times(self) -> Sequence[str]:
@@ -132,7 +132,7 @@ class _Compiled:
         self._values = msgspec.json.Decoder(list[Any], float_hook=number)
 
     def is_small(self, texts: bytes) -> bool:
-        """Tell whether the check of JSON texts has a bound."""
+        """Return whether the check of JSON texts has a bound."""
         return len(texts) <= self._most_bytes
 
     def are_valid(self, texts: bytes) -> bool:

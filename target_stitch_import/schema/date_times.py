@@ -1,6 +1,6 @@
 """Date-times: which texts are some, and those of other spellings in the one that is documented.
 
-Law: a text is rewritten only where it names one instant, or one except for its offset; the instant
+Invariant: a text is rewritten only where it names one instant, or one except for its offset; the instant
 stays, except for digits after the ninth of its fraction, which are cut.
 """
 
@@ -42,7 +42,7 @@ LONGEST_SPELLING = 100
 
 
 def is_date_time(text: object) -> bool:
-    """Tell whether `text` is a date-time that the service takes in every mode.
+    """Return whether `text` is a date-time that the service takes in every mode.
 
     Formats say nothing of other types.
     """
@@ -53,7 +53,7 @@ def is_date_time(text: object) -> bool:
 
 
 def is_a_day(text: str) -> bool:
-    """Tell whether `YYYY-MM-DD` is on the calendar."""
+    """Return whether `YYYY-MM-DD` is on the calendar."""
     try:
         dt.date.fromisoformat(text)
     except ValueError:
@@ -165,7 +165,7 @@ _EXISTING = msgspec.json.Decoder(list[Annotated[dt.datetime, Meta(tz=True)] | No
 
 
 def are_date_times(texts: bytes, *, null: bool) -> bool:
-    """Tell whether all JSON `texts`, joined by commas, are date-times, or null where `null`.
+    """Return whether all JSON `texts`, joined by commas, are date-times, or null where `null`.
 
     As `is_date_time` would one by one. Every record has some, so they are looked at together: their
     shapes, and that they exist.

@@ -1,6 +1,6 @@
 """A stream's JSON Schema as the Import API reads it: Draft 4, read once into nodes.
 
-Law: nodes are sound. Every type is known, every reference is resolved, and none leads back to
+Invariant: nodes are sound. Every type is known, every reference is resolved, and none leads back to
 itself without a step into the value; so that every walk over them ends.
 """
 

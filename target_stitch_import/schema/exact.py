@@ -1,6 +1,6 @@
 """The exact check of one record: Draft 4 on exact numbers, and the API's own rules.
 
-Law: its words name field and rule, and hold nothing of the record but names and types. Whatever
+Invariant: its words name field and rule, and hold nothing of the record but names and types. Whatever
 record and schema are, it ends within `STEPS`.
 """
 
@@ -251,17 +251,17 @@ class _Evaluation:
         return text
 
     def are_unique(self, items: list[Any]) -> bool:
-        """Tell whether no two items are equal."""
+        """Return whether no two items are equal."""
         return len({self.canonical(item) for item in items}) == len(items)
 
     def is_multiple(self, number: int | Decimal, factor: int | Decimal) -> bool:
-        """Tell whether a number is a multiple."""
+        """Return whether a number is a multiple."""
         self.spend(1 + len(str(number)) // 8)
         return is_multiple(number, factor)
 
 
 def has_type(value: Any, types: Iterable[str]) -> bool:
-    """Tell whether a value has one of the types; integers are numbers, too."""
+    """Return whether a value has one of the types; integers are numbers, too."""
     found = json_type(value)
     return found in types or (found == "integer" and "number" in types)
 

@@ -1,6 +1,6 @@
 """What the types of columns say of their values already, so that it need not be checked.
 
-Law: a column is left out of the check only if its schema takes every value that it can have.
+Invariant: a column is left out of the check only if its schema takes every value that it can have.
 
 `types` maps the columns, all of which every record has, to the JSON types of their values;
 `date-time` is that of texts which the service takes as such.
@@ -38,7 +38,7 @@ def known_columns(
 
 
 def _takes(node: Node, kind: str) -> bool:
-    """Tell whether a node takes all values of a JSON type, or all date-times."""
+    """Return whether a node takes all values of a JSON type, or all date-times."""
     if node.any_of and is_plain(replace(node, any_of=())) and not node.rules:
         return any(_takes(each, kind) for each in node.any_of)
     if kind == "date-time":
@@ -80,7 +80,7 @@ def says_all(
     types: Mapping[str, AbstractSet[str]],
     known: AbstractSet[str],
 ) -> bool:
-    """Tell whether nothing is left to check: all is about columns, and these are all `known`."""
+    """Return whether nothing is left to check: all is about columns, and these are all `known`."""
     return (
         is_plain(schema)
         and "object" in schema.types

@@ -1,6 +1,6 @@
 """Collects the values at one place of all decoded records and checks them together.
 
-Law: a check is given every value of its place, and nothing else but absent members.
+Invariant: a check is given every value of its place, and nothing else but absent members.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A schema as nodes: what each subschema asks of a value, and which others it leads to.
 
-Law: nodes never change, so that what is made of one can be remembered by it.
+Invariant: nodes never change, so that what is made of one can be remembered by it.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Node:
 
     @property
     def combined(self) -> bool:
-        """Tell whether other schemas speak of the same value."""
+        """Return whether other schemas speak of the same value."""
         return next(self.beside(), None) is not None
 
     @property
     def is_date_time(self) -> bool:
-        """Tell whether strings must be date-times."""
+        """Return whether strings must be date-times."""
         return "format" in self.rules
 
     def beside(self) -> Iterator[Node]:

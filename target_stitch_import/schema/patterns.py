@@ -1,6 +1,6 @@
 """Regular expressions of schemas, in engines whose work has a bound that is known beforehand.
 
-Law: no call takes longer than about half a second, whatever expression and text are.
+Invariant: no call takes longer than about half a second, whatever expression and text are.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _states(expression: str) -> int:
 
 
 def _is_sound(expression: str) -> bool:
-    """Tell whether an expression is one, each of its repetitions counted once."""
+    """Return whether an expression is one, each of its repetitions counted once."""
     once = "".join("{1}" if part["least"] else part[0] for part in _PART.finditer(expression))
     return _backtracking(once, 10) is not None
 

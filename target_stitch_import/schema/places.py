@@ -1,6 +1,6 @@
 """Where in a record a schema has what may be rewritten, and rewriting it there, in its text.
 
-Law: nothing but the value changes; numbers and other texts keep their every digit.
+Invariant: nothing but the value changes; numbers and other texts keep their every digit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Place(Struct):
 
     @property
     def is_of_use(self) -> bool:
-        """Tell whether the value itself may be rewritten."""
+        """Return whether the value itself may be rewritten."""
         return self.is_date_time or self.step is not None
 
     def below(self) -> list[Place]:
@@ -84,7 +84,7 @@ def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
 
 
 def _is_date_time(node: Node) -> bool:
-    """Tell whether a string must be a date-time.
+    """Return whether a string must be a date-time.
 
     Where any string will do, one that looks like a date-time is right as it is.
     """

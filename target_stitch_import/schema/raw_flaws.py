@@ -1,6 +1,6 @@
 """What no destination takes in a record's text: found, and repaired, without parsing it.
 
-Law: nothing but what is repaired changes; a text that would take too many steps stays as it is.
+Invariant: nothing but what is repaired changes; a text that would take too many steps stays as it is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A stream's schema as a `msgspec` type, which a decoder checks while it parses.
 
-Law: type and check together accept nothing that the schema refuses. They may refuse what it
+Invariant: type and check together accept nothing that the schema refuses. They may refuse what it
 accepts; a schema that they cannot express at all has no type.
 """
 
@@ -87,7 +87,7 @@ def key_type(keys: Sequence[str]) -> Any | None:
 
 
 def is_plain(node: Node) -> bool:
-    """Tell whether a node says nothing of a value but what can be expressed."""
+    """Return whether a node says nothing of a value but what can be expressed."""
     return node.rules.keys() <= _EXPRESSED and not (
         node.combined or node.patterns or node.dependencies
     )
@@ -212,7 +212,7 @@ class _Types:
 
 
 def _leads_on(node: Node) -> bool:
-    """Tell whether a node says something of members or items."""
+    """Return whether a node says something of members or items."""
     return bool(node.properties) or node.items is not None or node.rest is not True
 
 
@@ -234,7 +234,7 @@ def _widest(alternatives: Sequence[Node]) -> list[Node]:
 
 
 def takes_all(node: Node, name: str) -> bool:
-    """Tell whether a node takes every value of a type."""
+    """Return whether a node takes every value of a type."""
     if "type" not in node.rules or not is_plain(node):
         return False
     if name not in node.types and not (name == "integer" and "number" in node.types):

@@ -1,6 +1,6 @@
 """Values rewritten one by one: date-times in the documented spelling, and what `repairs` asks for.
 
-Law: a value that the schema and the API accept stays as it is, and one that is wrong changes only
+Invariant: a value that the schema and the API accept stays as it is, and one that is wrong changes only
 as it was asked for.
 """
 
@@ -119,7 +119,7 @@ def clamped(text: str) -> str | None:
 
 
 def is_no_date(text: str) -> bool:
-    """Tell whether `text` has the form of a date, or a date-time, that does not exist."""
+    """Return whether `text` has the form of a date, or a date-time, that does not exist."""
     match = _LIKE_A_DATE.fullmatch(text)
     return match is not None and not (
         _is_real(match) and not match["bc"] and 1 <= int(match["year"]) <= 9999
@@ -127,7 +127,7 @@ def is_no_date(text: str) -> bool:
 
 
 def _is_real(match: re.Match[str]) -> bool:
-    """Tell whether day and time exist, whatever the year."""
+    """Return whether day and time exist, whatever the year."""
     year = abs(int(match["year"])) % 400 or 400  # the calendar repeats itself
     moment = f"{year:04}-{match['day']}"
     if not is_a_day(moment):

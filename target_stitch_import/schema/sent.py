@@ -1,6 +1,6 @@
 """A schema as it is sent: the tap's own text, completed where the service would miss something.
 
-Law: only members on the way to a change are put together anew; what the tap wrote inside of them
+Invariant: only members on the way to a change are put together anew; what the tap wrote inside of them
 goes out as it came.
 """
 
@@ -72,7 +72,7 @@ def _completed(
 
 
 def _is_found(pointer: str, *, is_referred: bool) -> bool:
-    """Tell whether the service finds what a pointer leads to: by the keywords of Draft 4 alone."""
+    """Return whether the service finds what a pointer leads to: by the keywords of Draft 4 alone."""
     steps = parts(pointer)
     if is_referred and steps[:1] not in ([], ["definitions"]):
         return False  # what is beside the reference of the whole goes with it

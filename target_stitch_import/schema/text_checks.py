@@ -1,6 +1,6 @@
 """Checks on the JSON texts of all values of one place in the records of a run, joined.
 
-Law: a check says yes only where the exact one would of each value. Exact in decimals, without
+Invariant: a check says yes only where the exact one would of each value. Exact in decimals, without
 making one for each value.
 """
 
@@ -60,7 +60,7 @@ class Bounds(Struct, frozen=True):
     excludes_most: bool = False
 
     def hold(self, number: Any) -> bool:
-        """Tell whether a number is within."""
+        """Return whether a number is within."""
         least, most = self.least, self.most
         if least is not None and (number < least or (self.excludes_least and number == least)):
             return False
@@ -101,7 +101,7 @@ class Numbers:
         return not doubtful or self._are_right(texts.split(b","), shapes, doubtful)
 
     def _is_certain(self, shape: bytes) -> bool:
-        """Tell whether all numbers of a shape are right."""
+        """Return whether all numbers of a shape are right."""
         if shape == b"null":
             return self.null
         if not self._is_plain(shape):
@@ -110,7 +110,7 @@ class Numbers:
         return self.bounds.hold(farthest) and self.bounds.hold(0)
 
     def _is_plain(self, shape: bytes) -> bool:
-        """Tell whether a shape is that of a number without exponent, with few enough decimals."""
+        """Return whether a shape is that of a number without exponent, with few enough decimals."""
         whole, _, fraction = shape.removeprefix(b"-").partition(b".")
         is_number = bool(whole) and not (whole + fraction).strip(b"0")
         return is_number and (self.decimals is None or len(fraction) <= self.decimals)

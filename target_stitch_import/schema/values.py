@@ -1,6 +1,6 @@
 """Records as exact values: parsed without rounding, counted before they are parsed, and compared.
 
-Law: whatever a text holds, it becomes a value or words for why it does not; no other error leaves
+Invariant: whatever a text holds, it becomes a value or words for why it does not; no other error leaves
 this module.
 """
 

@@ -104,7 +104,7 @@ class Task:
         if not is_complete:
             lacking.add((table, table_version))
         for each in lacking:
-            self._pipeline.lacks(*each)
+            self._pipeline.note_lacking(*each)
         event = ActivateVersion(0, table, table_version)
         self._pipeline.receive(event, time.monotonic(), max(time.time_ns(), after + 1))
 

@@ -23,7 +23,7 @@ from target_stitch_import.delivery.deliver import (
     until_answered,
 )
 from target_stitch_import.delivery.deliver import deliver as deliver_batch
-from target_stitch_import.delivery.tolerance import RefusalRate
+from target_stitch_import.delivery.tolerance import RefusalStreak
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
     BodyRefused,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def seen_through(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]:
     """Return what the delivery of `batch` asks for, its attempts answered by `answer`."""
     rules = DeliveryRules(max_retry_seconds=60, dead_letter=True, chance=lambda: 0.0)
-    delivery = deliver_batch(batch, rules, RefusalRate())
+    delivery = deliver_batch(batch, rules, RefusalStreak())
     steps: list[Step] = []
     reply: Outcome | None = None
     with suppress(StopIteration):

@@ -19,7 +19,7 @@ class Model:
     states: list[tuple[bytes, frozenset[int]]] = field(default_factory=list)
 
     def may_write(self, state: bytes) -> bool:
-        """Tell whether everything before `state` is settled."""
+        """Return whether everything before `state` is settled."""
         (before,) = [before for known, before in self.states if known == state]
         return not any(self.unsettled[each] for each in before)
 

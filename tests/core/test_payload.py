@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from target_stitch_import.batching.buffers import MAX_SIDE_BY_SIDE, Buffers, Limits
+from target_stitch_import.batching.buffers import MAX_SCHEMAS_PER_STREAM, Buffers, Limits
 from target_stitch_import.batching.gathering import GATHER_SECONDS
 from target_stitch_import.batching.payload import (
     Batch,
@@ -206,7 +206,7 @@ def test_age_closes_the_oldest_first() -> None:
 def test_batches_of_a_few_schemas_stay_open_side_by_side() -> None:
     """Of one version, and only as many as are worth their memory; the oldest closes first."""
     buffers = Buffers(limits(max_age_seconds=60))
-    flipping = [BodyPrefix.of("t", b"{}" + b" " * n, []) for n in range(MAX_SIDE_BY_SIDE)]
+    flipping = [BodyPrefix.of("t", b"{}" + b" " * n, []) for n in range(MAX_SCHEMAS_PER_STREAM)]
     sequence = 0
     for _ in range(3):
         for prefix in flipping:

@@ -1,4 +1,4 @@
-"""The pipeline's laws, under any order of input and of settling."""
+"""The pipeline's invariants, under any order of input and of settling."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ACTIONS = st.lists(
 
 
 class Watcher:
-    """Drives a pipeline and checks the laws after every step."""
+    """Drives a pipeline and checks the invariants after every step."""
 
     def __init__(self) -> None:
         small = limits(max_bytes=400, max_rows=3, max_age_seconds=60)
@@ -170,7 +170,7 @@ class Watcher:
 
 @settings(max_examples=300)
 @given(ACTIONS)
-def test_the_laws_hold_after_every_step(actions: list[tuple[str, str, Any]]) -> None:
+def test_the_invariants_hold_after_every_step(actions: list[tuple[str, str, Any]]) -> None:
     watcher = Watcher()
     for action in actions:
         watcher.step(*action)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from target_stitch_import.delivery.redaction import (
     ARGUMENTS,
     HIDDEN,
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     names_in,
     shown,
     words_of,
@@ -173,8 +173,8 @@ def test_of_a_long_text_only_the_beginning_is_examined(piece: str) -> None:
     text = piece * (LARGE // len(piece))
     page = f"<p>{text}".encode()
     with at_most(1_000_000):
-        assert shown(text) == shown(text[:MOST_CHARACTERS])
-        assert len(words_of(page)) == 4 * MOST_CHARACTERS
+        assert shown(text) == shown(text[:MAX_CHARACTERS])
+        assert len(words_of(page)) == 4 * MAX_CHARACTERS
 
 
 def test_names_are_those_that_a_request_declares() -> None:

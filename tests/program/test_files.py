@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.file_contents import LETTERS
+from target_stitch_import.file_contents import DEAD_LETTERS
 from target_stitch_import.files import Files, FileUse
 from tests.support.file_uses import (
     BY_PATH,
@@ -112,7 +112,7 @@ def test_other_files_are_not_taken_for_one(tmp_path: Path, *, is_there: bool) ->
     paths = [tmp_path / "shared", tmp_path / "link" / ".." / "shared", tmp_path / "link" / "shared"]
     for path in paths if is_there else []:
         path.write_bytes(b"")
-    Files([FileUse("x", str(path), LETTERS) for path in paths]).check()
+    Files([FileUse("x", str(path), DEAD_LETTERS) for path in paths]).check()
     assert [path.exists() for path in paths] == [is_there] * 3
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from target_stitch_import.report.closing import (
-    MOST_REASONS_TOLD,
+    MAX_REASONS_SHOWN,
     ClosingContext,
     screen,
     table,
@@ -239,11 +239,11 @@ def test_of_many_reasons_the_most_frequent_are_told() -> None:
     streams = {"s": counts(2_000, set_aside=sum(reasons.values())) | {"set_aside_reasons": reasons}}
     told = list(warnings(summary_of(streams), ClosingContext("dead.jsonl")))
     assert told[0] == "Stream `s`: 50 records set aside: reason 50"
-    rest = sum(range(1, 51 - MOST_REASONS_TOLD))
-    assert told[MOST_REASONS_TOLD] == (
+    rest = sum(range(1, 51 - MAX_REASONS_SHOWN))
+    assert told[MAX_REASONS_SHOWN] == (
         f"Stream `...`: {rest} records set aside: 30 more reasons or streams"
     )
-    assert len(told) == MOST_REASONS_TOLD + 2
+    assert len(told) == MAX_REASONS_SHOWN + 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.laws import BrokenLawError
+from tests.simulation.invariants import InvariantError
 from tests.simulation.world import World
 
 
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def soak(seeds: range, jobs: int) -> int:
-    """Live all seeds; return 1 if a law was broken."""
+    """Live all seeds; return 1 if an invariant was broken."""
     started = time.monotonic()
     counters: Counter[str] = Counter()
     broken = 0
@@ -54,7 +54,7 @@ def live(seed: int) -> tuple[int, str, Counter[str]]:
     failure = ""
     try:
         world.live()
-    except BrokenLawError as broken:
+    except InvariantError as broken:
         failure = f"seed {seed}: {broken}"
     except Exception as error:  # noqa: BLE001 - any other end of the target is a finding too
         failure = f"seed {seed}: {type(error).__name__}: {error}"

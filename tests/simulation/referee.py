@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Referee(Protocol):
-    """What is told of a run; `laws` has the one that is strict."""
+    """What is told of a run; `invariants` has the one that is strict."""
 
     @property
     def known(self) -> Collection[int]: ...

@@ -22,10 +22,10 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
-from target_stitch_import.delivery.tolerance import RefusalRate
+from target_stitch_import.delivery.tolerance import RefusalStreak
 from target_stitch_import.delivery.verdict import TryAgain, judge
 from target_stitch_import.errors import TargetError
-from tests.simulation.laws import demand
+from tests.simulation.invariants import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ class Sender:
     random: Random
     service: Service
     dead_letters: DeadLetterFile
-    laws: Referee
+    invariants: Referee
     sometimes: Callable[[str], None]
     wall_clock: Callable[[], float]
     after: Callable[[float, Callable[[], None]], None]
@@ -79,7 +79,7 @@ class Sender:
     def __post_init__(self) -> None:
         settings = self.settings
         self._throttle = Throttle(settings.max_in_flight)
-        self._refusals = RefusalRate()
+        self._refusals = RefusalStreak()
         self._rules = DeliveryRules(
             settings.max_retry_seconds, settings.dead_letter, self.random.random
         )
@@ -94,7 +94,7 @@ class Sender:
             self.pipeline.released(self._queue.popleft())
         while self.pipeline.ready:
             batch = self.pipeline.ready.popleft()
-            self.laws.handed(batch)
+            self.invariants.handed(batch)
             if self._stopped:
                 self.pipeline.released(batch)  # which may make more ready
             else:
@@ -137,7 +137,7 @@ class Sender:
             case Store():
                 self.dead_letters.write(step.records)
                 self.sometimes("set aside by the service")
-                self.laws.set_aside(step.records)
+                self.invariants.set_aside(step.records)
             case Settled(part, set_aside):
                 self.pipeline.settled(part, set_aside)
             case LimitLearned(max_bytes):
@@ -164,16 +164,16 @@ class Sender:
     def _attempt(self, sending: _Sending, attempt: Attempt[Batch]) -> None:
         self._throttle.enter()
         self._requests_in_flight += 1
-        demand(self._requests_in_flight <= self.settings.max_in_flight, "too many requests")
+        require(self._requests_in_flight <= self.settings.max_in_flight, "too many requests")
         now = self.clock.now
-        demand(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
+        require(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
         if attempt.again:
             self.sometimes("sent again")
-            demand(
+            require(
                 attempt.part.body == sending.body, "a repeated request is not the same to the byte"
             )
         sending.body = attempt.part.body
-        self.laws.sent(attempt.part, attempt.part.body)
+        self.invariants.sent(attempt.part, attempt.part.body)
         fate = self.service.fate(attempt.part.body, now)
         if fate.stores:
             # The service does this even when nobody waits any more.
@@ -189,7 +189,7 @@ class Sender:
         sending.not_before = now + fate.not_before_seconds
         self.ambiguous |= fate.is_ambiguous
         if fate.acknowledges:
-            self.laws.acknowledged(attempt.part)
+            self.invariants.acknowledged(attempt.part)
         self._go_on(sending, Outcome(verdict, now))
-        demand(not fate.ends_the_run or self._stopped, "the run goes on after", fate.name)
+        require(not fate.ends_the_run or self._stopped, "the run goes on after", fate.name)
         self._open_gate()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What a line is, as far as the laws care."""
+    """What a line is, as far as the invariants care."""
 
     SCHEMA = "schema"
     RECORD = "record"
@@ -29,7 +29,7 @@ class Kind(Enum):
 
     @property
     def counts(self) -> bool:
-        """Tell whether the ledger owes something for it."""
+        """Return whether the ledger owes something for it."""
         return self in {Kind.RECORD, Kind.REFUSED, Kind.POISON, Kind.ACTIVATE}
 
     @property
@@ -38,7 +38,7 @@ class Kind(Enum):
 
     @property
     def is_bad(self) -> bool:
-        """Tell whether its owner mends it once a run has ended with 65."""
+        """Return whether its owner mends it once a run has ended with 65."""
         return self in {Kind.REFUSED, Kind.POISON, Kind.JUNK}
 
 

@@ -1,4 +1,4 @@
-"""The whole delivery in simulated time: the laws after every step, whatever happens.
+"""The whole delivery in simulated time: the invariants after every step, whatever happens.
 
 More seeds: `make soak`. One seed, step by step: `python -m tests.simulation SEED`.
 """
@@ -34,7 +34,7 @@ MUST_HAPPEN = {
 }
 
 
-def test_the_laws_hold_through_everything_that_can_happen() -> None:
+def test_the_invariants_hold_through_everything_that_can_happen() -> None:
     """And everything that can happen does happen, in one seed or another."""
     happened: Counter[str] = Counter()
     for seed in range(SEEDS):
@@ -47,7 +47,7 @@ def test_the_laws_hold_through_everything_that_can_happen() -> None:
     assert MUST_HAPPEN - set(happened) == set()
 
 
-def test_the_real_runner_and_its_threads_keep_the_laws(tmp_path: Path) -> None:
+def test_the_real_runner_and_its_threads_keep_the_invariants(tmp_path: Path) -> None:
     """The parts that the simulation stands in for; a run that waits for ever hits the time-out."""
     ends = Counter(threads.live(seed, tmp_path) for seed in range(100))
     assert set(ends) == threads.EXPECTED_ENDS

@@ -26,7 +26,7 @@ from target_stitch_import.run.loop import Run
 from target_stitch_import.run.sender import Sender
 from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
-from tests.simulation.laws import demand
+from tests.simulation.invariants import require
 from tests.simulation.service import Service, Weather
 from tests.simulation.tap import Kind, Tap
 from tests.support.defaults import limits, pipeline, sender_rules
@@ -59,10 +59,10 @@ class _Transport:
 
 
 def live(seed: int, folder: Path) -> int:
-    """Run the target once by what `seed` says; return its exit status, having looked at the laws.
+    """Run the target once by what `seed` says; return its exit status, having looked at the invariants.
 
     Raises:
-        BrokenLawError: A law does not hold.
+        InvariantError: An invariant does not hold.
     """
     random = Random(seed)  # noqa: S311 - no secret
     tap = Tap(random, random.choice([10, 30, 80]), random.choice([0.0, 0.05, 0.15]))
@@ -71,7 +71,7 @@ def live(seed: int, folder: Path) -> int:
     letters = folder / f"dead-{seed}.jsonl"
     states = io.BytesIO()
     status = _run(given, service, letters if random.random() < 0.7 else None, states, random)
-    demand(status in EXPECTED_ENDS, "it ended with", status)
+    require(status in EXPECTED_ENDS, "it ended with", status)
     written = states.getvalue().splitlines()
     _check_states(tap, written, status)
     # Without a good end only what the last state covers must be there.
@@ -81,15 +81,15 @@ def live(seed: int, folder: Path) -> int:
     lines = {line.message.place: line.number for line in given.lines}
     for message in tap.messages[: covered if status else None]:
         arrived = message.place in service.places or lines[message.place] in set_aside
-        demand(arrived or not message.kind.is_record, "lost:", message)
+        require(arrived or not message.kind.is_record, "lost:", message)
     return status
 
 
 def _check_states(tap: Tap, written: list[bytes], status: int) -> None:
     known = [each.data for each in tap.messages if each.kind is Kind.STATE]
     places = [known.index(state) for state in written]
-    demand(places == sorted(set(places)), "states are out of order")
-    demand(status != 0 or written[-1:] == known[-1:], "the last state is not written")
+    require(places == sorted(set(places)), "states are out of order")
+    require(status != 0 or written[-1:] == known[-1:], "the last state is not written")
 
 
 def _weather(random: Random) -> Weather:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from target_stitch_import.errors import InputError
 from tests.simulation.clock import Clock
 from tests.simulation.dead_letters import DeadLetterFile
-from tests.simulation.laws import demand
+from tests.simulation.invariants import require
 from tests.simulation.process import Process
 from tests.simulation.service import Service, Weather
 from tests.simulation.settings import Settings
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CALM_AFTER_RUNS = 8
-MOST_RUNS = 40
-MOST_STEPS = 20_000
+MAX_RUNS = 40
+MAX_STEPS = 20_000
 
 
 @dataclass
@@ -57,9 +57,9 @@ class World:
         self.steps = 0
 
     def live(self) -> None:
-        """Run the target until a run ends well; raise `BrokenLawError` when a law is broken."""
+        """Run the target until a run ends well; raise `InvariantError` when an invariant is broken."""
         while not self._run():
-            demand(self.runs < MOST_RUNS, "the runs do not come to an end")
+            require(self.runs < MAX_RUNS, "the runs do not come to an end")
             if self.runs == CALM_AFTER_RUNS:
                 self.crash = self.dead_letters.trouble = 0.0
                 self.service.weather = replace(
@@ -86,11 +86,11 @@ class World:
             on_state=self._write_state,
             on_sequence=self.activations.__setitem__,
         )
-        last_step = self.steps + MOST_STEPS
+        last_step = self.steps + MAX_STEPS
         self.tell(f"run {self.runs} from {resumed_from!r}, {len(process.given.lines)} lines")
         while not process.over:
             self.steps += 1
-            demand(self.steps < last_step, "a run does not come to an end")
+            require(self.steps < last_step, "a run does not come to an end")
             states_before = len(self.states)
             self._step(process)
             likelier = 10 if len(self.states) > states_before else 1
@@ -121,7 +121,7 @@ class World:
             self._sometimes("signal")
             process.step(process.interrupt)
         elif deadline <= self.clock.next():
-            demand(deadline < float("inf"), "nothing will ever happen again")
+            require(deadline < float("inf"), "nothing will ever happen again")
             self._sometimes("deadline")
             self.clock.now = max(self.clock.now, deadline)
             process.step(lambda: None)
@@ -156,15 +156,15 @@ class World:
         places = [m.place for m in self.tap.messages if m.kind is Kind.STATE and m.data == last]
         for message in self.tap.messages[: places[0] if places else 0]:
             if message.kind.is_record:
-                demand(self._arrived(message), "lost before a state:", message)
+                require(self._arrived(message), "lost before a state:", message)
 
     def _check_nothing_is_lost(self) -> None:
         for message in self.tap.messages:
             if message.kind.is_record:
-                demand(self._arrived(message), "lost:", message)
+                require(self._arrived(message), "lost:", message)
         self._check_no_activation_is_lost()
         last = [each.data for each in self.tap.messages if each.kind is Kind.STATE][-1:]
-        demand(self.states[-1:] == last, "the last state is not the last one written")
+        require(self.states[-1:] == last, "the last state is not the last one written")
         for stream in {each.stream for each in self.tap.messages if each.key is not None}:
             self._check_table(stream)
 
@@ -174,7 +174,7 @@ class World:
         for message in self.tap.messages:
             if message.kind is Kind.ACTIVATE and message.stream in declared:
                 known = message.place in self.activations.values()
-                demand(known, "an activation is lost:", message)
+                require(known, "an activation is lost:", message)
 
     def _check_table(self, stream: str) -> None:
         """Hold a keyed table against the tap's messages, taken one after the other."""
@@ -195,13 +195,13 @@ class World:
         expected = {key: row.place for key, row in rows.items() if key not in unclear}
         table = self.service.table(stream)
         found = {key: place for key, place in table.items() if key not in unclear}
-        demand(found == expected, "a table is not what was read:", found, "not", expected)
+        require(found == expected, "a table is not what was read:", found, "not", expected)
 
     def _check_duplicates(self) -> None:
         times = Counter(each.data["u"] for each in self.service.stored if each.data is not None)
         if any(count > 1 for count in times.values()):
             self._sometimes("duplicates")
-            demand(self.ambiguous, "a record arrived twice without an unclear answer or a restart")
+            require(self.ambiguous, "a record arrived twice without an unclear answer or a restart")
 
 
 def _settings(random: Random) -> Settings:

@@ -162,7 +162,9 @@ class _Assembly:
             self._stack.callback(output.close)
         wakeup = Wakeup()
         self._stack.callback(wakeup.close)
-        pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings), wakeup.check_interrupt)
+        pipeline = Pipeline(
+            pipeline_rules(settings), batch_limits(settings), wakeup.check_interrupt
+        )
         for table, table_version in versions:
             pipeline.note_lacking(table, table_version)
         sender = Sender(

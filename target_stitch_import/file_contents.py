@@ -105,7 +105,9 @@ BODIES = FileKind(
 _EARLY_MEMBERS = {"ended_at", "seconds"}
 SUMMARY = FileKind(
     "the summary of a run",
-    lambda head, _: _is_object(head, {"program", "version", "started_at", "exit_status"}, _EARLY_MEMBERS),
+    lambda head, _: _is_object(
+        head, {"program", "version", "started_at", "exit_status"}, _EARLY_MEMBERS
+    ),
 )
 PAGE = FileKind(
     "the page of a run",

@@ -46,7 +46,8 @@ def read_config(paths: Sequence[str], warn: Callable[[str], None]) -> dict[str, 
             config |= given
             known = setting_names()
             for name in (each for each in given if each not in known):
-                warn(f"Unknown setting {quoted(name)} is ignored.{explain(name)}")
+                note = f"Unknown setting {quoted(name)} is ignored.{explain(name)}"
+                warn(note)
     return config
 
 

@@ -1,6 +1,7 @@
-"""What is wrong with a TLS connection, in words, and whether another try can help.
+"""Explains TLS errors in plain words, and decides whether a retry can help.
 
-Invariant: a peer that did not prove who it is is never tried again; an accident on the way is.
+Invariant: a connection to a peer that failed to prove its identity is never retried; one that broke
+for another reason is.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _CERTIFICATE = {
     67: "its certificate is of an authority whose key is too weak",
     68: "its certificate has a signature that is too weak",
 }
-"""By OpenSSL's number for what is wrong (`X509_V_ERR_…`)."""
+"""Explanations by OpenSSL's error number (`X509_V_ERR_…`)."""
 _HANDSHAKE = {
     "CERTIFICATE_REQUIRED": "it demands a certificate of its client, as the Import API does not",
     "ALERT_INTERNAL_ERROR": "it reports an internal error of its TLS",
@@ -41,20 +42,20 @@ _HANDSHAKE = {
     "HTTP_REQUEST": _PLAIN,
     "RECORD_LAYER_FAILURE": _PLAIN,
 }
-"""By how the name of OpenSSL's reason ends."""
+"""Explanations by the end of the name of OpenSSL's reason."""
 _ACCIDENTS = ("ALERT_INTERNAL_ERROR", "BAD_RECORD_MAC", "DECRYPT_ERROR", "USER_CANCELLED")
-"""The server is in trouble, or bytes were damaged on the way."""
+"""Ends of reasons for which the server has a problem, or bytes were damaged in transit."""
 
 
 def is_accident(error: BaseException) -> bool:
-    """Return whether `error` says nothing of who answers, so that another try can help."""
+    """Return whether `error` says nothing about the peer's identity, so that a retry can help."""
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return True
     return isinstance(error, ssl.SSLError) and _reason(error).endswith(_ACCIDENTS)
 
 
 def words_of_tls(error: BaseException) -> str | None:
-    """Return what is wrong with the peer, where `error` is one of TLS and known."""
+    """Return an explanation of a TLS error, or None if it is unknown or not a TLS error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE.get(error.verify_code)
     if isinstance(error, ssl.SSLError):
@@ -64,5 +65,5 @@ def words_of_tls(error: BaseException) -> str | None:
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """Return the name of OpenSSL's reason; None is Python's for an error of its own."""
+    """Return the name of OpenSSL's reason; empty for an error of Python's own."""
     return error.reason or ""

@@ -154,7 +154,7 @@ class Task:
         """Take what the sender reports, and give it what is ready."""
         if failed := self._exchange.take_reports():
             raise failed
-        self._exchange.hand_on()
+        self._exchange.forward()
 
 
 class _Listener:

@@ -71,9 +71,9 @@ def test_counts_are_told_at_intervals_and_add_up(log: pytest.LogCaptureFixture) 
     metrics.delivered("people", 5)
     metrics.delivered("orders", 2)
     metrics.delivered("people", 1)
-    metrics.tell(160.0)
+    metrics.log_counts(160.0)
     assert metrics.due == 160.0 + INTERVAL_SECONDS
-    metrics.tell(220.0)  # nothing new, so nothing to tell
+    metrics.log_counts(220.0)  # nothing new, so nothing to tell
     metrics.delivered("people", 1)
     metrics.close()
     told = [(each["tags"]["stream"], each["value"]) for each in points(log.messages)]
@@ -88,7 +88,7 @@ def test_a_thousand_streams_do_not_drown_the_log(log: pytest.LogCaptureFixture) 
         metrics.processed(f"stream_{number}", 0.1, succeeded=True)
     assert len(points(log.messages)) == MAX_LINES
     log.clear()
-    metrics.tell(60.0)
+    metrics.log_counts(60.0)
     told = points(log.messages)
     assert [each["value"] for each in told] == list(range(1_000, 1_000 - MAX_LINES, -1))
     metrics.processed("stream_0", 0.1, succeeded=False)

@@ -379,7 +379,7 @@ def test_history_takes_bounded_room_and_keeps_the_ends(most: int) -> None:
 
 
 def test_of_samples_put_together_the_later_counts_and_the_peak() -> None:
-    history = History(1.0, most=4)
+    history = History(1.0, max_samples=4)
     for now, in_flight, held_bytes in ((1, 1, 10), (2, 3, 20), (3, 2, 30), (4, 1, 40), (5, 4, 20)):
         history.add(Sample(now, now * 2, now * 3, now * 4, in_flight, held_bytes))
     assert history.samples == [

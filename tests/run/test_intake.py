@@ -15,7 +15,7 @@ from target_stitch_import.run import batch_files
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.intake import (
     CHUNK_BYTES,
-    LOOK_SECONDS,
+    CHECK_SECONDS,
     PAUSE_SECONDS,
     Intake,
     Source,
@@ -50,7 +50,7 @@ def test_a_pipe_that_brings_little_is_given_time(pipe: tuple[int, int]) -> None:
     assert reading.pause_seconds == 0.0
     os.write(write_end, lines([schema()]))
     assert len(list(reading.read())) == 1
-    assert LOOK_SECONDS < reading.pause_seconds == PAUSE_SECONDS < 0.1
+    assert CHECK_SECONDS < reading.pause_seconds == PAUSE_SECONDS < 0.1
     assert not reading.has_much()
 
 

@@ -30,19 +30,15 @@ class InexactError(Exception):
         self.column = column
 
 
-def is_exact(kind: DataType, *, binary: bool = False) -> bool:
-    """Return whether values of a type have an exact form in JSON.
-
-    Inside a map, `binary` values are allowed if `binary` is set; they become base64.
-    """
+def is_exact(kind: DataType) -> bool:
+    """Return whether all values of a type have an exact form in JSON."""
     if types.is_map(kind):
-        return is_text(kind.key_type) and is_exact(kind.item_type, binary=binary)
+        return is_text(kind.key_type) and is_exact(kind.item_type)
     if types.is_nested(kind):
-        return not types.is_union(kind) and all(
-            is_exact(kind.field(at).type, binary=binary) for at in range(kind.num_fields)
-        )
+        members = (kind.field(at).type for at in range(kind.num_fields))
+        return not types.is_union(kind) and all(map(is_exact, members))
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
-        return is_exact(kind.value_type, binary=binary)
+        return is_exact(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         return kind.extension_name in {"arrow.uuid", "arrow.json"}
     return not (types.is_duration(kind) or types.is_interval(kind) or is_binary(kind))

@@ -1,6 +1,6 @@
-"""One run of the target in simulated time: the package's pure parts, with threads left out.
+"""One run of the target in virtual time: the pure packages, without threads.
 
-It does what `run/loop` does; every wait is an appointment with the clock.
+It does what `run/loop` does; every wait is an action on the simulated clock.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ GRACE_SECONDS = 20.0
 
 @dataclass(eq=False)
 class Process:
-    """A run of the target over `given`; `over` tells when it has ended, `error` how."""
+    """A run of the target over `given`; `over` is whether it has ended, `error` how."""
 
     given: Input
     settings: Settings
@@ -52,7 +52,7 @@ class Process:
     sometimes: Callable[[str], None]
     on_state: Callable[[bytes], None]
     on_sequence: Callable[[int, int], None] = lambda _, __: None
-    """Told the sequence of each activation, and its place in the tap's output."""
+    """Called with the sequence of each activation, and its place in the tap's output."""
     referee: Referee | None = None
     over: bool = False
     alive: bool = True
@@ -104,10 +104,10 @@ class Process:
         self._give_up_at = float("inf")
         self._in(0.0, self._read)
 
-    # Appointments.
+    # Time.
 
     def _in(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do `action` that many seconds from now, unless the process is dead by then."""
+        """Schedule `action` for so many seconds from now, unless the process is dead by then."""
         self.clock.at(self.clock.now + seconds, lambda: self.step(action) if self.alive else None)
 
     def _wall_clock(self) -> float:
@@ -115,16 +115,16 @@ class Process:
         return WALL_CLOCK + self.clock.now - self._clock_back_ns / 1e9
 
     def next_deadline(self) -> float:
-        """Return when something is due by itself."""
+        """Return the next deadline of the run."""
         return min(self.pipeline.next_deadline(), self._give_up_at)
 
     @property
     def held_bytes(self) -> int:
-        """How much the pipeline says it holds."""
+        """The bytes held, according to the pipeline."""
         return self.pipeline.held_bytes
 
     def step(self, action: Callable[[], None]) -> None:
-        """Do one thing, and everything that it makes possible; then look at the invariants."""
+        """Run one action, and everything that follows from it; then check the invariants."""
         if self.over:
             return
         try:
@@ -147,13 +147,13 @@ class Process:
             self._end()
 
     def interrupt(self) -> None:
-        """Take a signal."""
+        """Simulate a signal."""
         if self._reading:
             self._give_up_at = self.clock.now + GRACE_SECONDS
             raise InterruptedRunError(15)
 
     def step_back_the_clock(self) -> None:
-        """Let the wall clock lose up to an hour, but not between runs: that is not promised."""
+        """Set the wall clock back by up to an hour, but only within a run, as promised."""
         if self.invariants.known:
             self.sometimes("the clock stepped back")
             self._clock_back_ns += self.random.randint(0, 3600 * 10**9)
@@ -164,7 +164,7 @@ class Process:
             self.invariants.check_end()
             require(self.held_bytes == 0, "bytes are held after the end:", self.held_bytes)
 
-    # What the loop does.
+    # The loop's work.
 
     def _read(self) -> None:
         if not self._reading:
@@ -220,7 +220,7 @@ class Process:
             self._in(0.0, self._read)
 
     def _finish(self, error: TargetError) -> None:
-        """Read no more; let what was read arrive, unless nothing more can be saved."""
+        """Stop reading, and deliver what was read, unless an output has failed."""
         if isinstance(error, OutputError):
             self._abandon(error)
             return
@@ -257,7 +257,7 @@ def _last_line(event: Event) -> int:
 
 
 def _is_taken(event: Event, error: TargetError) -> bool:
-    """Return whether an event that led to an error was taken: it may be of an earlier one."""
+    """Return whether the event during which an error was raised was itself processed."""
     if isinstance(event, ActivateVersion):
         return event.line <= _line_named(error)
     return isinstance(event, Records | MalformedRecord)

@@ -1,7 +1,7 @@
-"""The real runner and sender, with their threads, against the simulated service.
+"""Runs the real loop and sender, with their threads, against the simulated service.
 
-What the simulation itself leaves out: reports between threads, wake-ups, the end of a run. Time is
-real here, so the service answers at once and asks for no long waits.
+This covers what the simulation leaves out: reports between threads, wake-ups, the end of a run.
+Time is real here, so the service responds at once and requests no long waits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ EXPECTED_ENDS = {0, 65, 76, 77}
 
 @dataclass
 class _Transport:
-    """Carries bodies to the simulated service, which takes one at a time."""
+    """Sends bodies to the simulated service, one at a time."""
 
     service: Service
     busy: threading.Lock
@@ -58,8 +58,8 @@ class _Transport:
     def close(self) -> None: ...
 
 
-def live(seed: int, folder: Path) -> int:
-    """Run the target once by what `seed` says; return its exit status, having looked at the invariants.
+def run_seed(seed: int, folder: Path) -> int:
+    """Run the target once as `seed` determines, check the invariants, and return the exit status.
 
     Raises:
         InvariantError: An invariant does not hold.
@@ -74,7 +74,7 @@ def live(seed: int, folder: Path) -> int:
     require(status in EXPECTED_ENDS, "it ended with", status)
     written = states.getvalue().splitlines()
     _check_states(tap, written, status)
-    # Without a good end only what the last state covers must be there.
+    # After an error, only what the last state covers must have arrived.
     covered = json.loads(written[-1])["at"] if written else 0
     text = letters.read_text() if letters.exists() else ""
     set_aside = {json.loads(line)["line"] for line in text.splitlines()}
@@ -140,7 +140,7 @@ def _run(
 
 
 def _piped(text: bytes) -> io.FileIO:
-    """Return the end of a pipe that `text` comes out of."""
+    """Return the read end of a pipe to which a thread writes `text`."""
     read_end, write_end = os.pipe()
 
     def write() -> None:

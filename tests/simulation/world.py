@@ -1,8 +1,8 @@
-"""One seed's life: a tap's output is delivered, through crashes, outages and bad data, to its end.
+"""Simulates one seed: a tap's output is delivered to its end, despite crashes and bad data.
 
-Whatever happens, the next run goes on from the last complete state line; a run that ends with 65
-has its bad data mended first. When the last run has ended well, the tables are held against what
-the tap wrote: nothing is missing, and nothing is there twice without a reason.
+Each run continues from the last complete state line; after a run that ended with 65, the bad data
+is removed first. When a run has ended without an error, the tables are compared with what the tap
+wrote: nothing is missing, and nothing is there twice without a reason.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class World:
     """Everything that one seed decides."""
 
     seed: int
-    tell: Callable[[str], None] = lambda _: None
+    log: Callable[[str], None] = lambda _: None
     counters: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -51,28 +51,32 @@ class World:
         self.dead_letters.trouble = random.choice([0.0, 0.0, 0.1])
         self.states: list[bytes] = []
         self.activations: dict[int, int] = {}
-        """Of each sequence of an activation, its place in the tap's output."""
+        """The place of each activation in the tap's output, by sequence."""
         self.ambiguous = False
         self.runs = 0
         self.steps = 0
 
-    def live(self) -> None:
-        """Run the target until a run ends well; raise `InvariantError` when an invariant is broken."""
+    def simulate(self) -> None:
+        """Run the target until a run succeeds.
+
+        Raises:
+            InvariantError: An invariant is violated.
+        """
         while not self._run():
-            require(self.runs < MAX_RUNS, "the runs do not come to an end")
+            require(self.runs < MAX_RUNS, "no run succeeds")
             if self.runs == CALM_AFTER_RUNS:
                 self.crash = self.dead_letters.trouble = 0.0
                 self.service.weather = replace(
                     self.service.weather, trouble=0.02, fatal=0.0, whim=0.0, outages=()
                 )
             self.clock.now += 1.0
-        while self.clock.next() < float("inf"):  # what is still on its way to the service
-            self.clock.keep_one()
+        while self.clock.next() < float("inf"):  # requests that are still in flight
+            self.clock.run_next()
         self._check_nothing_is_lost()
         self._check_duplicates()
 
     def _run(self) -> bool:
-        """Run the target once; tell whether it ended well."""
+        """Run the target once; return whether it succeeded."""
         self.runs += 1
         resumed_from = self.states[-1] if self.states else None
         process = Process(
@@ -87,10 +91,10 @@ class World:
             on_sequence=self.activations.__setitem__,
         )
         last_step = self.steps + MAX_STEPS
-        self.tell(f"run {self.runs} from {resumed_from!r}, {len(process.given.lines)} lines")
+        self.log(f"run {self.runs} from {resumed_from!r}, {len(process.given.lines)} lines")
         while not process.over:
             self.steps += 1
-            require(self.steps < last_step, "a run does not come to an end")
+            require(self.steps < last_step, "a run does not end")
             states_before = len(self.states)
             self._step(process)
             likelier = 10 if len(self.states) > states_before else 1
@@ -100,17 +104,17 @@ class World:
         process.alive = False
         self.ambiguous |= process.sender.ambiguous
         if process.error is None:
-            self.tell(f"{self.clock.now:.3f} ended well")
+            self.log(f"{self.clock.now:.3f} ended well")
             return True
-        self.tell(f"{self.clock.now:.3f} ended: {process.error}")
+        self.log(f"{self.clock.now:.3f} ended: {process.error}")
         self._sometimes(f"ended with {process.error.exit_status}")
         if "records in a row" in str(process.error):
             self._sometimes("everything refused")
         if isinstance(process.error, InputError):
-            self.tap.mend()
+            self.tap.remove_bad()
             self.dead_letters.lacking.clear()
             self.service.weather = replace(self.service.weather, max_body_bytes=10**9)
-        self.ambiguous = True  # what a failed run has sent, the next one can send again
+        self.ambiguous = True  # the next run can send the same messages again
         return False
 
     def _step(self, process: Process) -> None:
@@ -121,12 +125,12 @@ class World:
             self._sometimes("signal")
             process.step(process.interrupt)
         elif deadline <= self.clock.next():
-            require(deadline < float("inf"), "nothing will ever happen again")
+            require(deadline < float("inf"), "a run waits forever")
             self._sometimes("deadline")
             self.clock.now = max(self.clock.now, deadline)
             process.step(lambda: None)
         else:
-            self.clock.keep_one()
+            self.clock.run_next()
 
     def _kill(self, process: Process, states_before: int) -> None:
         self._sometimes("crash")
@@ -135,18 +139,18 @@ class World:
         if len(self.states) > states_before and self.random.random() < 0.5:
             self._sometimes("a state line cut off")
             self.states.pop()
-        self.tell(f"{self.clock.now:.3f} killed")
+        self.log(f"{self.clock.now:.3f} killed")
         self._check_nothing_before_the_last_state_is_missing()
 
     def _write_state(self, state: bytes) -> None:
-        self.tell(f"{self.clock.now:.3f} state {state.decode()}")
+        self.log(f"{self.clock.now:.3f} state {state.decode()}")
         self.states.append(state)
 
     def _sometimes(self, what: str) -> None:
         self.counters[what] += 1
-        self.tell(f"{self.clock.now:.3f} {what}")
+        self.log(f"{self.clock.now:.3f} {what}")
 
-    # What the world looks like in the end.
+    # Checks at the end.
 
     def _arrived(self, message: Message) -> bool:
         return message.place in self.service.places or message.data in self.dead_letters.safe
@@ -169,7 +173,7 @@ class World:
             self._check_table(stream)
 
     def _check_no_activation_is_lost(self) -> None:
-        """Sent or set aside, but for those of streams that never come."""
+        """Check that activations are sent or set aside, except for streams without a SCHEMA."""
         declared = {each.stream for each in self.tap.messages if each.kind is Kind.SCHEMA}
         for message in self.tap.messages:
             if message.kind is Kind.ACTIVATE and message.stream in declared:
@@ -177,7 +181,7 @@ class World:
                 require(known, "an activation is lost:", message)
 
     def _check_table(self, stream: str) -> None:
-        """Hold a keyed table against the tap's messages, taken one after the other."""
+        """Compare a keyed table with the result of the tap's messages in their order."""
         activated = {
             self.activations[each.sequence] for each in self.service.stored if each.data is None
         }

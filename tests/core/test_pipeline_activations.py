@@ -1,4 +1,4 @@
-"""Activations in the pipeline: when one goes out, waits, or is set aside."""
+"""Activations in the pipeline: when they are sent, wait, or are set aside."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_an_activation_before_the_bad_record_is_sent() -> None:
 
 
 def test_an_activation_waits_for_its_schema() -> None:
-    """The state behind it as well; its sequence is that of its place in the input."""
+    """The state after it waits, too; its sequence is that of its place in the input."""
     of = pipeline()
     feed(of, [schema("b"), activate(3), record(1, "b"), state(1)])
     of.close()

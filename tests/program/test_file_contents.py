@@ -1,4 +1,4 @@
-"""What a run finds in the files that it is to write, and leaves alone unless it is its own."""
+"""Existing files that a run is to write: it leaves them alone unless they are its own."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_empty_file_is_no_database(target: Target) -> None:
 
 
 def test_a_run_goes_on_with_the_files_of_the_last_one(target: Target, tmp_path: Path) -> None:
-    """Also where a BATCH, a long record or an odd name makes for other lines than usual."""
+    """Also with the unusual lines of a BATCH, a long record or an odd name."""
     settings = {
         "on_invalid_record": "dead_letter",
         "dead_letter_path": "dead.jsonl",
@@ -101,7 +101,7 @@ def test_a_dry_run_checks_and_creates_nothing(target: Target, tmp_path: Path) ->
 
 
 def test_a_run_that_cannot_start_leaves_files_alone(target: Target) -> None:
-    """Another process has the database, which is found before the output file is emptied."""
+    """Another process uses the database, which is found before the output file is truncated."""
     output = target.folder / "bodies.jsonl"
     output.write_text(BODY)
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": "dead.jsonl"}

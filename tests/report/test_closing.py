@@ -1,4 +1,4 @@
-"""What people are told at the end: a table on a terminal, sentences in a log, and warnings."""
+"""The report at the end: a table on a terminal, sentences in a log, and warnings."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_long_names_are_cut_to_the_terminal(columns: int) -> None:
     assert "n…  " in rows[2]
 
 
-def test_what_did_not_happen_goes_first_where_there_is_little_room() -> None:
+def test_zero_columns_are_dropped_on_narrow_terminals() -> None:
     rows = table(summary_of({"people": counts(1)}), "acknowledged", 50)
     assert rows[0] == "stream  read  acknowledged  bytes"
     rows = table(summary_of({"people": counts(2, set_aside=1)}), "acknowledged", 58)
@@ -281,7 +281,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("options", [(), ("--quiet",)], ids=["usual", "quiet"])
-def test_records_set_aside_are_heard(
+def test_records_set_aside_are_reported(
     target: Target, api: ImportApi, options: tuple[str, ...]
 ) -> None:
     """The first of each stream at once, and all of them at the end."""
@@ -305,7 +305,7 @@ def test_records_set_aside_are_heard(
     assert len(api.requests()) == 1
 
 
-def test_records_that_the_service_refuses_are_heard(target: Target, api: ImportApi) -> None:
+def test_records_that_the_service_refuses_are_reported(target: Target, api: ImportApi) -> None:
     """The check is off, so that the record is found by halving."""
     path = target.folder / "dead.jsonl"
     outcome = target.run(

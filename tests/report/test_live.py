@@ -1,4 +1,4 @@
-"""How a run is getting on: the words of the line, by a clock that the test drives, and for real."""
+"""Progress of a run: the text of the line, with a test clock and on a real terminal."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_a_run_that_nothing_comes_to_says_so() -> None:
 
 
 def test_rates_are_those_of_the_last_seconds() -> None:
-    """Ten a second for ten seconds, then nothing: it shows once the window has passed."""
+    """Ten per second for ten seconds, then nothing: the rate drops when the window has passed."""
     shown: list[Line] = []
     progress = Progress(shown.append, 1.0, 5.0)
     for second in range(1, 11):
@@ -296,10 +296,10 @@ def test_a_narrow_terminal_is_not_overrun(target: Target, api: ImportApi) -> Non
     [(("--quiet",), "xterm"), (("--verbose",), "xterm"), ((), "dumb")],
     ids=["quiet", "verbose", "dumb"],
 )
-def test_a_terminal_is_left_in_peace(
+def test_no_live_line_is_drawn_where_none_is_wanted(
     target: Target, api: ImportApi, options: tuple[str, ...], term: str
 ) -> None:
-    """While a request is tried again, after which a line would have been drawn."""
+    """While a request is retried, after which a line would have been drawn."""
     api.set_faults([{"kind": "down"}])
     run = watch(target, *options, term=term)
     run.feed([schema(), record(1), state(1)])

@@ -1,4 +1,4 @@
-"""How much is read at a time, and when the next read had better wait."""
+"""How much is read at once, and when the next read is delayed."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def unchanged(text: bytes) -> bytes:
 def test_a_file_is_read_a_bounded_portion_at_a_time(
     tmp_path: Path, packed: Callable[[bytes], bytes]
 ) -> None:
-    """However large it is, and with what stands behind its BATCH message only afterwards."""
+    """However large it is; the lines after its BATCH message come afterwards."""
     texts = [b'{"id":%d}' % number for number in range(100_000)]
     assert sum(map(len, texts)) > 4 * batch_files.CHUNK_BYTES
     (tmp_path / "a").write_bytes(packed(b"\n".join(texts)))
@@ -112,7 +112,7 @@ def test_a_file_is_read_a_bounded_portion_at_a_time(
 
 
 class Folder(io.RawIOBase):
-    """What stdin is where somebody redirects it from a folder."""
+    """Stdin that is redirected from a folder."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)

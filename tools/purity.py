@@ -1,4 +1,4 @@
-"""Checks what the pure packages use: no clock, network, threads, randomness, files or log.
+"""Checks what the pure wings use: no clock, network, threads, randomness, files or log.
 
 Anything not listed is refused, so a new dependency needs a decision. `python -m tools.purity`
 prints what breaks the rule.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PACKAGE = "target_stitch_import"
 PURE = ("singer", "schema", "batching", "delivery", "errors", "limits", "pointers")
-"""The pure packages, and the base modules that they import."""
+"""The pure wings, and the base modules that they import."""
 
 OUTSIDE = frozenset(
     {

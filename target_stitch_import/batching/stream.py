@@ -89,7 +89,7 @@ class Stream:
         try:
             return schemas.read(self._message.schema)
         except SchemaDefectError as defect:
-            raise InputError(_defect_message(self._where, defect)) from None
+            raise InputError(_defect_words(self._where, defect)) from None
 
     def _refuse_unsatisfiable(self, root: Node) -> None:
         """Raise `InputError` for a schema that no record can satisfy."""
@@ -105,7 +105,7 @@ class Stream:
                     "no record fits it, because a key property is a string, a number or a boolean",
                 )
         if defect:
-            raise InputError(_defect_message(self._where, defect))
+            raise InputError(_defect_words(self._where, defect))
 
     def _completed(self, read: ReadSchema) -> bytes:
         """Return the schema's text with everything that the Import API requires."""
@@ -117,7 +117,7 @@ class Stream:
         try:
             return sent_schema(self._message.schema, read, keys)
         except SchemaDefectError as defect:
-            raise InputError(_defect_message(self._where, defect)) from None
+            raise InputError(_defect_words(self._where, defect)) from None
 
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return the beginning of this stream's bodies for records of `version`."""
@@ -146,7 +146,7 @@ class Stream:
         )
 
 
-def _defect_message(where: str, defect: SchemaDefectError) -> str:
+def _defect_words(where: str, defect: SchemaDefectError) -> str:
     return f"{where} is not a schema that the Import API accepts: {defect}."
 
 

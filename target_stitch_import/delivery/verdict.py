@@ -132,17 +132,17 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
     if status in {401, 403}:
         if "Invalid region" in text:
             return CredentialsError(
-                f"The Import API answered {said}: the token belongs to the other region. "
-                "Set `region` to `eu` where it is `us`, and to `us` where it is `eu`."
+                f"The Import API responded with {said}: the token belongs to the other region. "
+                "Change `region` from `us` to `eu`, or from `eu` to `us`."
             )
         if "not active" in text:
             return CredentialsError(
-                f"The Import API answered {said}: the integration that the token belongs to is "
-                "paused or deleted in Stitch. Resume it there, then run again."
+                f"The Import API responded with {said}: the integration that the token belongs to "
+                "is paused or deleted in Stitch. Resume it there, then run again."
             )
         if "not associated with this client" in text:
             return CredentialsError(
-                f"The Import API answered {said}: the token belongs to another client. "
+                f"The Import API responded with {said}: the token belongs to another client. "
                 "Check `client_id` and `token`."
             )
         return CredentialsError(
@@ -151,8 +151,8 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
         )
     if 300 <= status < 400:
         return ProtocolError(
-            f"The Import API answered with a redirect ({status}), which is never followed. "
-            "Check `api_url` and whether a proxy or login page stands in between."
+            f"The Import API responded with a redirect ({status}), which is never followed. "
+            "Check `api_url` and whether a proxy or login page is in between."
         )
     return ProtocolError(
         f"The response is not from the Import API: {said}. Check `api_url` and proxies."

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct, field
 from target_stitch_import.errors import quoted
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.live import WAITING, outage_part
-from target_stitch_import.report.repair_words import repair_message
+from target_stitch_import.report.repair_words import repair_words
 from target_stitch_import.report.stats import (
     Delivered,
     History,
@@ -147,7 +147,7 @@ class RunObserver:
             _LOGGER.warning(
                 "Stream %s: %s, and counted at the end of the run.",
                 quoted(stream),
-                repair_message(field, repair),
+                repair_words(field, repair),
             )
         repairs[repair] += count
 

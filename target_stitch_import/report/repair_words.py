@@ -6,7 +6,7 @@ from target_stitch_import.errors import quoted
 from target_stitch_import.schema.repairs import RESPELLED
 
 
-def repair_message(field: str, repair: str) -> str:
+def repair_words(field: str, repair: str) -> str:
     """Return how values of a field are repaired, as part of a sentence."""
     if repair == RESPELLED:
         return (

@@ -94,7 +94,7 @@ class ImportApiClient:
 def _unanswered(verdict: TryAgain) -> ServiceUnavailableError:
     """Return the error for a request that could be retried, but is not."""
     hint = f" {verdict.advice}" if verdict.advice else ""
-    return ServiceUnavailableError(f"The Import API did not answer: {verdict.reason}.{hint}")
+    return ServiceUnavailableError(f"The Import API did not respond: {verdict.reason}.{hint}")
 
 
 def _is_well(answer: Answer) -> bool:

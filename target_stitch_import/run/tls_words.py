@@ -9,35 +9,35 @@ from __future__ import annotations
 import ssl
 
 _NO_AUTHORITY = (
-    "no authority that is trusted here stands behind its certificate, or it leaves out those "
-    "in between"
+    "its certificate is not signed by a trusted authority, or an intermediate certificate is "
+    "missing"
 )
 _PLAIN = "it does not speak TLS, but plain HTTP or something else"
-_OLD = "it speaks no version of TLS that is safe"
+_OLD = "it supports only outdated versions of TLS"
 _CERTIFICATE = {
     9: "its certificate is not valid yet, by this machine's clock",
     10: "its certificate has expired, by this machine's clock",
     18: "its certificate is self-signed, and not trusted here",
-    19: "its certificate is of an authority that is not trusted here",
+    19: "its certificate is signed by an authority that is not trusted here",
     20: _NO_AUTHORITY,
     21: _NO_AUTHORITY,
     23: "its certificate was revoked",
-    26: "its certificate is not one for a server",
+    26: "its certificate is not for a server",
     62: "its certificate is for another host",
     64: "its certificate is for another host",
     66: "its certificate has a key that is too weak",
-    67: "its certificate is of an authority whose key is too weak",
+    67: "its certificate is signed by an authority whose key is too weak",
     68: "its certificate has a signature that is too weak",
 }
 """Explanations by OpenSSL's error number (`X509_V_ERR_…`)."""
 _HANDSHAKE = {
-    "CERTIFICATE_REQUIRED": "it demands a certificate of its client, as the Import API does not",
+    "CERTIFICATE_REQUIRED": "it requires a client certificate, which the Import API does not",
     "ALERT_INTERNAL_ERROR": "it reports an internal error of its TLS",
-    "HANDSHAKE_FAILURE": "it refuses the handshake: no cipher in common, or it demands a "
-    "certificate of its client",
+    "HANDSHAKE_FAILURE": "it refuses the handshake: no common cipher, or it requires a client "
+    "certificate",
     "PROTOCOL_VERSION": _OLD,
     "UNSUPPORTED_PROTOCOL": _OLD,
-    "UNRECOGNIZED_NAME": "it knows no host of that name",
+    "UNRECOGNIZED_NAME": "it does not know this host name",
     "WRONG_VERSION_NUMBER": _PLAIN,
     "HTTP_REQUEST": _PLAIN,
     "RECORD_LAYER_FAILURE": _PLAIN,

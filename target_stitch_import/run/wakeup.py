@@ -64,8 +64,8 @@ class Wakeup:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
-        before = {each: signal.signal(each, self._flag) for each in heard}
+        handled = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+        before = {each: signal.signal(each, self._flag) for each in handled}
         descriptor_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         try:
             yield

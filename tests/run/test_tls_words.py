@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MESSAGES = [schema(), record(1), state(1)]
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
-NO_AUTHORITY = "no authority that is trusted here stands behind its certificate"
+NO_AUTHORITY = "its certificate is not signed by a trusted authority"
 PLAIN = "it does not speak TLS, but plain HTTP or something else"
 
 
@@ -93,16 +93,16 @@ UNTRUSTED = {
     "unknown authority": NO_AUTHORITY,
     "incomplete": NO_AUTHORITY,
     "self-signed": "its certificate is self-signed, and not trusted here",
-    "a client's": "its certificate is not one for a server",
+    "a client's": "its certificate is not for a server",
     "weak": "its certificate has a key that is too weak",
     "SHA-1": "its certificate has a signature that is too weak",
 }
 OTHERS: dict[str, tuple[Callable[[Authorities], Peer], str]] = {
-    "an old version": (older, "it speaks no version of TLS that is safe"),
+    "an old version": (older, "it supports only outdated versions of TLS"),
     "a certificate demanded": (demanding, "it refuses the handshake"),
     "plain HTTP": (lambda _: speaks(b"HTTP/1.1 400 Bad Request\r\n\r\n"), PLAIN),
     "SSH": (lambda _: speaks(b"SSH-2.0-OpenSSH_9.2\r\n"), PLAIN),
-    "no such name": (lambda _: alert(112), "it knows no host of that name"),
+    "no such name": (lambda _: alert(112), "it does not know this host name"),
     "access denied": (lambda _: alert(49), "access denied"),
 }
 ACCIDENTS: dict[str, tuple[Peer, str]] = {

@@ -1,4 +1,4 @@
-"""Reads the mutations: a file for each package, in which a table has a mutation's name.
+"""Reads the mutations: a file for each wing, in which a table has a mutation's name.
 
 `old` is a text that is exactly once in the file of `module`, `new` what it is replaced by. `tests`
 names groups of `tests.toml`; one of their tests must fail.
@@ -34,7 +34,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def mutations() -> list[Mutation]:
-    """Return all mutations, one package after the other.
+    """Return all mutations, a wing after the other.
 
     Raises:
         LookupError: There are no such tests.

@@ -237,7 +237,7 @@ def _sound_end(text: bytes, position: int) -> int | None:
         _RAW.decode(memoryview(text)[position:])
     except msgspec.MsgspecError as error:
         stop = _stop(error) if str(error).startswith(_TRAILING) else None
-        return None if stop is None else position + stop - 1  # the error counts the byte after the value
+        return None if stop is None else position + stop - 1  # `stop` is one byte too far
     except RecursionError:
         return None
     return len(text)

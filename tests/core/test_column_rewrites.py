@@ -172,9 +172,7 @@ UNCLEAR = [
 
 @pytest.mark.parametrize("record", UNCLEAR)
 @pytest.mark.parametrize("naive", ["utc", "keep"])
-def test_ambiguous_names_are_checked_one_by_one(
-    record: str, naive: str
-) -> None:
+def test_ambiguous_names_are_checked_one_by_one(record: str, naive: str) -> None:
     messages = b"[%b]" % message(record.encode())
     assert check(naive).accepted(messages, len(record)) is None
 
@@ -192,9 +190,7 @@ def test_ambiguous_names_are_checked_one_by_one(
         ("at", '"at"\t: '),
     ],
 )
-def test_an_escaped_name_does_not_balance_a_nested_one(
-    name: str, apart: str
-) -> None:
+def test_another_spelling_does_not_balance_a_nested_name(name: str, apart: str) -> None:
     texts = [
         f'{{"id":1,"{name}":"2024-01-01T00:00:00"}}'.encode(),
         f'{{"id":2,{apart}"2024-01-01T00:00:00Z","nested":{{"{name}":"2024-01-01T00:00:00"}}}}'

@@ -194,9 +194,7 @@ def test_references_that_cannot_be_resolved(reference: str) -> None:
         ('{"type":[%s]}', "#/type"),
     ],
 )
-def test_a_number_that_is_too_long_is_a_defect(
-    schema: str, place: str, text: str
-) -> None:
+def test_a_number_that_is_too_long_is_a_defect(schema: str, place: str, text: str) -> None:
     with pytest.raises(SchemaDefectError) as caught:
         read_schema((schema % text).encode())
     assert f"at `{place}`" in str(caught.value)

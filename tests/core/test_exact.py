@@ -321,7 +321,9 @@ def test_it_agrees_with_jsonschema_and_quick_checks_are_never_laxer(
         ("a{99999}", False, False),
     ],
 )
-def test_which_expressions_are_supported(expression: str, *, is_known: bool, is_linear: bool) -> None:
+def test_which_expressions_are_supported(
+    expression: str, *, is_known: bool, is_linear: bool
+) -> None:
     taken = pattern(expression)
     assert (taken.is_known, taken.is_linear) == (is_known, is_linear)
 

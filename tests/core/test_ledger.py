@@ -40,7 +40,9 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS, st.sampled_from([1, 2, 3, 1000]))
-def test_states_are_earned_by_the_invariant(actions: list[tuple[str, int]], max_epochs: int) -> None:
+def test_states_are_earned_by_the_invariant(
+    actions: list[tuple[str, int]], max_epochs: int
+) -> None:
     """Nothing early and in order always; and nothing late while epochs are not scarce."""
     ledger, model = Ledger(max_epochs), Model()
     open_messages: list[tuple[int, int]] = []

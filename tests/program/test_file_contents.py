@@ -138,7 +138,11 @@ ENDS = [
     (DEAD_LETTERS, LETTER.encode() + b'{"st', True),
     (DEAD_LETTERS, LETTER.replace(":", " : ").encode(), True),
     (DEAD_LETTERS, b'{"sequence":1,"record":{},"request":{}}', True),
-    (DEAD_LETTERS, b'{"record":{"id":"' + b"x" * 2 * ENDS_BYTES + b'"},"sequence":1,"request":1}', True),
+    (
+        DEAD_LETTERS,
+        b'{"record":{"id":"' + b"x" * 2 * ENDS_BYTES + b'"},"sequence":1,"request":1}',
+        True,
+    ),
     (DEAD_LETTERS, LETTER.encode() + BODY.encode(), False),
     (DEAD_LETTERS, BODY.encode() + LETTER.encode(), False),
     (DEAD_LETTERS, LETTER.encode() + b"notes", False),

@@ -43,7 +43,7 @@ class ImportApiClient:
             seconds=endpoint.request_timeout_seconds + len(body) / SLOWEST_BYTES_PER_SECOND,
         )
         if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:
-            self._client.close()  # the peer may not be the Import API
+            self._client.close()  # what follows on the connection is unknown
         return answer
 
     def status(self) -> str:

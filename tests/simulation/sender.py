@@ -169,9 +169,7 @@ class Sender:
         require(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
         if attempt.again:
             self.sometimes("sent again")
-            require(
-                attempt.part.body == sending.body, "a repeated request is not byte-identical"
-            )
+            require(attempt.part.body == sending.body, "a repeated request is not byte-identical")
         sending.body = attempt.part.body
         self.invariants.sent(attempt.part, attempt.part.body)
         fate = self.service.fate(attempt.part.body, now)

@@ -112,9 +112,9 @@ def _checking() -> list[Way]:
     schema = read_schema(json.dumps(json.loads(schema_line)["schema"]).encode()).root
     keys = key_type(("id",))
     record = record_type(schema, ("id",))
-    if record is None:
+    if record is None or keys is None:
         raise AssertionError
-    typed = TypedCheck(record.type, record.check)
+    typed = TypedCheck(record)
     compiled = CompiledCheck(schema, TypedCheck(keys))
     exact = RecordCheck(schema, ("id",), max_record_bytes=10**7)
     decoder = msgspec.json.Decoder(_Line)

@@ -14,7 +14,11 @@ from msgspec import Raw, Struct, field
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.pointers import pointer_to
-from target_stitch_import.schema.column_rewrites import DateTimeColumns
+from target_stitch_import.schema.column_rewrites import (
+    DateTimeColumns,
+    count_naive,
+    with_offsets,
+)
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.known_types import known_columns, nothing_else_to_check, without
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.raw_flaws import Flaw, Repair
-    from target_stitch_import.schema.text_checks import ValuesCheck
+    from target_stitch_import.schema.record_type import RecordType
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
 """A smaller record cannot have too many data points: each takes at least two bytes."""
@@ -80,32 +84,46 @@ class TypedCheck:
 
     validates = True
 
-    def __init__(
-        self, record: Any, check: ValuesCheck | None = None, date_times: Sequence[str] = ()
-    ) -> None:
-        self.date_times = tuple(date_times)
-        fields = dict(zip(record.__struct_encode_fields__, record.__struct_fields__, strict=True))
-        self._date_time_getters = [attrgetter(fields[name]) for name in date_times]
-        message: Any = msgspec.defstruct("Message", [("data", record)], gc=False)
-        self._record = msgspec.json.Decoder(record)
+    def __init__(self, record: RecordType) -> None:
+        self.date_times = record.date_times
+        kind = record.type
+        fields = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+        self._date_time_getters = [attrgetter(fields[name]) for name in self.date_times]
+        message: Any = msgspec.defstruct("Message", [("data", kind)], gc=False)
+        self._record = msgspec.json.Decoder(kind)
         self._messages = msgspec.json.Decoder(list[message])
-        self._check = check
+        self._check = record.check
+        self._naive_check = record.naive_check
 
     def accepts_all(self, messages: bytes, values: int | None = None) -> bool:
         """Check a JSON list of messages, each with its record in `data`."""
-        try:
-            found = self._messages.decode(messages)
-        except (ValueError, RecursionError):
+        records = self._records(messages)
+        if records is None:
             return False
-        records = [each.data for each in found]
-        if values is not None and self._date_times_in(records) != values:
-            return False
+        if values is not None:
+            # A value with commas counts more than once.
+            columns = self._date_time_columns(records)
+            if sum(column.count(b",") + 1 for column in columns if column) != values:
+                return False
         return self._check is None or self._check(records)
 
-    def _date_times_in(self, records: Sequence[Any]) -> int:
-        """Count the values in the date-time columns; a value with commas counts more than once."""
-        columns = [joined([get(each) for each in records]) for get in self._date_time_getters]
-        return sum(column.count(b",") + 1 for column in columns if column)
+    def naive_date_times(self, messages: bytes) -> Mapping[str, int] | None:
+        """Return how many values of each column lack an offset, if records are valid but for it."""
+        records = self._records(messages) if self.date_times else None
+        if records is None or (self._naive_check and not self._naive_check(records)):
+            return None
+        columns = self._date_time_columns(records)
+        return dict(zip(self.date_times, map(count_naive, columns), strict=True))
+
+    def _records(self, messages: bytes) -> list[Any] | None:
+        try:
+            return [each.data for each in self._messages.decode(messages)]
+        except (ValueError, RecursionError):
+            return None
+
+    def _date_time_columns(self, records: Sequence[Any]) -> list[bytes]:
+        """Return the texts of the values in each date-time column, joined by commas."""
+        return [joined([get(each) for each in records]) for get in self._date_time_getters]
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""
@@ -126,6 +144,9 @@ class AcceptAll:
         """Return True."""
         return True
 
+    def naive_date_times(self, messages: bytes) -> None:
+        """Return None."""
+
     def accepts(self, record: Raw) -> bool:  # noqa: ARG002
         """Return True."""
         return True
@@ -144,6 +165,9 @@ class ExamineAll:
         """Return False."""
         return False
 
+    def naive_date_times(self, messages: bytes) -> None:
+        """Return None."""
+
     def accepts(self, record: Raw) -> bool:  # noqa: ARG002
         """Return False."""
         return False
@@ -154,7 +178,7 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
     record = record_type(schema, keys)
     try:
         if record is not None:
-            return TypedCheck(record.type, record.check, record.date_times)
+            return TypedCheck(record)
         if (key_record := key_type(keys)) is not None:
             return CompiledCheck(schema, TypedCheck(key_record))
     except (ValueError, TypeError, RecursionError):
@@ -193,7 +217,7 @@ class RecordCheck:
         self._repairs = frozenset(repairs)
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
-        self._was_rewritten = False
+        self._way = RecordCheck._as_they_are
         self._known: frozenset[str] = frozenset()
         self._quick_rest = self._quick
         """The quick check without the columns in `_known`."""
@@ -225,16 +249,22 @@ class RecordCheck:
             longest_bytes: The length of the longest record, or a little more.
             types: The JSON types of columns, as in `known_types`.
         """
-        # If the last group had to be rewritten, this one probably has to: skip the first check.
-        refused = None
-        if not self._was_rewritten:
-            quick = self._without_known(types) if types else self._quick
-            if self._accepts_all(quick, messages, longest_bytes):
-                return AllPassed(messages)
-            refused = messages
-        passed = self._rewritten(messages, longest_bytes, refused)
-        self._was_rewritten = passed is not None and passed.messages is not messages
-        return passed
+        ways = (RecordCheck._as_they_are, RecordCheck._with_offsets, RecordCheck._rewritten)
+        # What the last group needed comes first: this one probably needs the same.
+        for way in sorted(ways, key=lambda each: each is not self._way):
+            if passed := way(self, messages, longest_bytes, types):
+                self._way = way
+                return passed
+        return None
+
+    def _as_they_are(
+        self,
+        messages: bytes,
+        longest_bytes: int,
+        types: Mapping[str, AbstractSet[str]] | None,
+    ) -> AllPassed | None:
+        quick = self._without_known(types) if types else self._quick
+        return AllPassed(messages) if self._accepts_all(quick, messages, longest_bytes) else None
 
     def _without_known(self, types: Mapping[str, AbstractSet[str]]) -> QuickCheck:
         """Return the quick check for everything that does not follow from `types`."""
@@ -248,26 +278,56 @@ class RecordCheck:
             self._quick_rest = quick_check(without(self._schema, known), self._keys)
         return self._quick_rest
 
+    def _with_offsets(
+        self,
+        messages: bytes,
+        longest_bytes: int,
+        types: Mapping[str, AbstractSet[str]] | None,  # noqa: ARG002
+    ) -> AllPassed | None:
+        """Complete date-times where nothing else is missing; None if that is not enough."""
+        if not (self._rewrite.completes or self._keeps_naive):
+            return None
+        if not (self._can_grow(longest_bytes) and self._is_within_limits(messages, longest_bytes)):
+            return None
+        naive = self._quick.naive_date_times(messages)
+        if naive is None:
+            return None
+        if self._keeps_naive:
+            return AllPassed(messages)
+        completed, count = with_offsets(messages)
+        if count != sum(naive.values()):
+            return None  # others look like them
+        notes = {pointer_to((name,)): _NOTE_UTC for name, number in naive.items() if number}
+        return AllPassed(completed, notes)
+
+    def _can_grow(self, longest_bytes: int) -> bool:
+        """Return whether records are surely small enough after rewriting."""
+        return self._max_record_bytes >= 2 * longest_bytes
+
     def _accepts_all(
         self, quick: QuickCheck, messages: bytes, longest_bytes: int, values: int | None = None
     ) -> bool:
+        return self._is_within_limits(messages, longest_bytes) and quick.accepts_all(
+            messages, values
+        )
+
+    def _is_within_limits(self, messages: bytes, longest_bytes: int) -> bool:
+        """Return whether sizes are within limits, and no text has a NUL."""
         if longest_bytes > SMALL_RECORD_BYTES and any(
             map(self._may_be_too_large, _MESSAGES.decode(messages))
         ):
             return False
         # `rfind` looks for the first byte of NUL, a backslash, which most texts do not contain.
-        if self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0:
-            return False
-        return quick.accepts_all(messages, values)
+        return not (self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0)
 
     def _rewritten(
-        self, messages: bytes, longest_bytes: int, refused: bytes | None
+        self,
+        messages: bytes,
+        longest_bytes: int,
+        types: Mapping[str, AbstractSet[str]] | None,  # noqa: ARG002
     ) -> AllPassed | None:
-        """Rewrite the date-times of all records; None if they are still not valid.
-
-        `refused` are messages that the quick check has already refused.
-        """
-        if self._columns is None or self._max_record_bytes < 2 * longest_bytes:
+        """Rewrite the date-times of all records; None if they are still not valid."""
+        if self._columns is None or not self._can_grow(longest_bytes):
             return None
         done = self._columns.rewritten(messages, self._rewrite)
         if done is None:
@@ -278,8 +338,8 @@ class RecordCheck:
             if completed is None or any(repair for _, repair in completed.changed):
                 return None  # more was rewritten than missing offsets
             checked = completed
-        if checked.messages is refused:
-            return None
+        if checked.messages is messages:
+            return None  # nothing is rewritten
         if not self._accepts_all(self._quick, checked.messages, longest_bytes, checked.values):
             return None
         fields = (

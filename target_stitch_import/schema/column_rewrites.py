@@ -24,6 +24,26 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.repairs import Rewriter
 
 _UNCHANGED = "unchanged"
+_NAIVE = rb"T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
+_NAIVE_TEXT = re.compile(_NAIVE + rb'"')
+_NAIVE_PIECES = re.compile(rb'(%b)(")' % _NAIVE)
+
+
+def count_naive(texts: bytes) -> int:
+    """Return how many strings in JSON texts end like a date-time without an offset."""
+    return len(_NAIVE_TEXT.findall(texts))
+
+
+def with_offsets(messages: bytes) -> tuple[bytes, int]:
+    """Append `Z` to all strings that end like a date-time without an offset; return their number.
+
+    They are those that `count_naive` counts. So if it counts as many in the values of columns, the
+    others in the messages are none, and only the columns' values are changed.
+    """
+    pieces = _NAIVE_PIECES.split(messages)
+    count = len(pieces) // 3
+    pieces[2::3] = [b'Z"'] * count
+    return b"".join(pieces), count
 
 
 class Rewritten(NamedTuple):
@@ -60,17 +80,10 @@ class DateTimeColumns:
         if not olds:
             return Rewritten(messages, 0, {})
         columns = {key: self._columns[key.split(b'"', 2)[1]] for key in {*keys}}
-        joined = b"\n".join(olds)
-        shapes = joined.translate(SHAPE).split(b"\n")
+        shapes = b"\n".join(olds).translate(SHAPE).split(b"\n")
         kinds = {*shapes} - {b"null"}
-        if rewrite.completes and not rewrite.has_repairs and all(map(_lacks_only_zone, kinds)):
-            # A time that does not exist stays invalid, and the check finds it.
-            news = (joined + b"\n").replace(b'"\n', b'Z"\n').split(b"\n")[:-1]
-            repairs = [_UNCHANGED if each == b"null" else None for each in olds]
-        else:
-            places = [columns[key][1] for key in keys]
-            news, repairs = _new_texts(olds, shapes, kinds, rewrite, places)
-        pieces[2::3] = news
+        places = [columns[key][1] for key in keys]
+        pieces[2::3], repairs = _new_texts(olds, shapes, kinds, rewrite, places)
         changed: Counter[tuple[str, str | None]] = Counter()
         for (key, repair), count in Counter(zip(keys, repairs, strict=True)).items():
             if repair != _UNCHANGED:
@@ -103,12 +116,6 @@ def _new_texts(
             if new != olds[index]:
                 news[index], repairs[index] = new, repair
     return news, repairs
-
-
-def _lacks_only_zone(shape: bytes) -> bool:
-    """Return whether a text of this shape needs only a `Z` at its end."""
-    how = respelling(shape)
-    return how is not None and how.parts == (slice(0, len(shape) - 1), b'Z"')
 
 
 def _changes(

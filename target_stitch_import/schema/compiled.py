@@ -18,7 +18,7 @@ from target_stitch_import.schema.text_checks import DOUBLE_DIGITS, joined
 from target_stitch_import.schema.values import exact_decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
@@ -44,6 +44,12 @@ class QuickCheck(Protocol):
         """Check a JSON list of messages, each with its record in `data`.
 
         `values` is how many values the columns `date_times` must have, if that is known.
+        """
+
+    def naive_date_times(self, messages: bytes) -> Mapping[str, int] | None:
+        """Return how many values of each of the columns `date_times` lack an offset.
+
+        None if records are not valid but for these offsets, or without such columns.
         """
 
     def accepts(self, record: Raw) -> bool:
@@ -80,6 +86,9 @@ class CompiledCheck:
             return False
         records = [each.data for each in self._messages.decode(messages)]
         return self._compiled.are_valid(b",".join(records))
+
+    def naive_date_times(self, messages: bytes) -> None:
+        """Return None."""
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""

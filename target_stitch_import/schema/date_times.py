@@ -10,10 +10,10 @@ import datetime as dt
 import re
 from functools import lru_cache
 from itertools import repeat
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,22 +155,29 @@ def _parts(new: list[int | str], old: str) -> tuple[slice | bytes, ...]:
 SHAPE = bytes.maketrans(b"123456789", b"000000000")
 """Translates a text to its shape: all digits become zeros."""
 _FRACTIONS = ("", *(f".{'0' * digits}" for digits in range(1, _FRACTION_DIGITS + 1)))
-_SHAPES = frozenset(
-    f'"0000-00-00T00:00:00{fraction}{zone}",'.encode()
-    for fraction in _FRACTIONS
-    for zone in ("Z", "+00:00", "-00:00")
-)
-_SHAPES_OR_NULL = _SHAPES | {b"null,"}
-_EXISTING = msgspec.json.Decoder(list[Annotated[dt.datetime, Meta(tz=True)] | None])
+_EXISTING = msgspec.json.Decoder(list[dt.datetime | None])
 
 
-def are_date_times(texts: bytes, *, null: bool) -> bool:
+def _shapes(zones: Iterable[str], *, null: bool) -> frozenset[bytes]:
+    shapes = (f'"0000-00-00T00:00:00{each}{zone}",' for each in _FRACTIONS for zone in zones)
+    return frozenset(map(str.encode, shapes)) | ({b"null,"} if null else frozenset())
+
+
+_ZONES = ("Z", "+00:00", "-00:00")
+_SHAPES = {
+    (null, naive): _shapes(("", *_ZONES) if naive else _ZONES, null=null)
+    for null in (False, True)
+    for naive in (False, True)
+}
+
+
+def are_date_times(texts: bytes, *, null: bool, naive: bool = False) -> bool:
     """Return whether all JSON `texts`, joined by commas, are date-times, or null if `null`.
 
-    The result is that of `is_date_time` for each. As every record has some, they are checked
-    together: first their shapes, then whether they exist.
+    The result is that of `is_date_time` for each, but that offsets may be missing if `naive`. As
+    every record has some, they are checked together: first their shapes, then whether they exist.
     """
-    known = _SHAPES_OR_NULL if null else _SHAPES
+    known = _SHAPES[null, naive]
     left = texts.translate(SHAPE) + b","
     while left:
         # A longer text that ends with this shape loses its end and comma, so it is refused later.

@@ -22,17 +22,18 @@ class Members:
     """
 
     def __init__(self, kind: type, checks: Mapping[str, ValuesCheck]) -> None:
-        self._kind = kind
+        self.kind = kind
+        self.checks = checks
         fields: dict[ValuesCheck, list[str]] = {}
         for name, check in checks.items():
             fields.setdefault(check, []).append(name)
-        self._checks = [(check, _getter(names)) for check, names in fields.items()]
+        self._together = [(check, _getter(names)) for check, names in fields.items()]
 
     def __call__(self, values: Sequence[Any]) -> bool:
         """Check the members of those `values` that are such objects."""
-        kind = self._kind
+        kind = self.kind
         objects = [each for each in values if type(each) is kind]
-        return not objects or all(check(get(objects)) for check, get in self._checks)
+        return not objects or all(check(get(objects)) for check, get in self._together)
 
 
 def _getter(names: list[str]) -> Any:

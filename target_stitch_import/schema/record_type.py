@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec.structs import replace
 
 from target_stitch_import.schema.compiled import Compiler, UncompilableError
 from target_stitch_import.schema.members import Each, Items, Members, Values
@@ -52,11 +53,13 @@ class _InexpressibleError(Exception):
 class RecordType(NamedTuple):
     """A type for records, and an additional check of the decoded records, if one is needed.
 
-    `date_times` names the columns whose values are all date-times, or null.
+    `date_times` names the columns whose values are all date-times, or null. `naive_check` is the
+    additional check if their offsets may be missing; None without such columns.
     """
 
     type: Any
     check: ValuesCheck | None
+    naive_check: ValuesCheck | None
     date_times: tuple[str, ...]
 
 
@@ -76,15 +79,29 @@ def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
         record = types.struct(schema, frozenset(keys))
     except (_InexpressibleError, RecursionError):
         return None
-    return RecordType(record.type, record.check, tuple(types.date_times))
+    return RecordType(
+        record.type, record.check, _accepting_naive(record.check), tuple(types.date_times)
+    )
 
 
-def key_type(keys: Sequence[str]) -> Any | None:
+def _accepting_naive(check: ValuesCheck | None) -> ValuesCheck | None:
+    """Return a check of records that accepts naive date-times in their columns."""
+    if not isinstance(check, Members):
+        return None
+    checks = {
+        name: replace(each, naive=True) if isinstance(each, DateTimes) else each
+        for name, each in check.checks.items()
+    }
+    return Members(check.kind, checks)
+
+
+def key_type(keys: Sequence[str]) -> RecordType | None:
     """Return a type for objects that have all `keys`, with scalar values; None if impossible."""
     try:
-        return _struct_type(dict.fromkeys(keys, _ANY_KEY), frozenset(keys), is_open=True).type
+        kind = _struct_type(dict.fromkeys(keys, _ANY_KEY), frozenset(keys), is_open=True)
     except _InexpressibleError:
         return None
+    return RecordType(kind.type, kind.check, None, ())
 
 
 def is_plain(node: Node) -> bool:

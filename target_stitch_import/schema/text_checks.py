@@ -41,14 +41,18 @@ def joined(values: Iterable[Any]) -> bytes:
 
 
 class DateTimes(Struct, frozen=True):
-    """Checks that values are date-times that the service always accepts, or null if `null`."""
+    """Checks that values are date-times that the service always accepts, or null if `null`.
+
+    If `naive`, their offsets may be missing.
+    """
 
     null: bool
+    naive: bool = False
 
     def __call__(self, values: Sequence[Any]) -> bool:
         """Check `Raw` values."""
         texts = joined(values)
-        return not texts or are_date_times(texts, null=self.null)
+        return not texts or are_date_times(texts, null=self.null, naive=self.naive)
 
 
 class Bounds(Struct, frozen=True):

@@ -163,7 +163,7 @@ def test_the_quick_checks_accept_nothing_that_the_exact_one_refuses(
     with suppress(UncompilableError):
         candidates.append(CompiledCheck(read, TypedCheck(key_record)))
     if (typed := record_type(read, keys)) is not None:
-        candidates.append(TypedCheck(typed.type, typed.check))
+        candidates.append(TypedCheck(typed))
     texts = [json.dumps(record).encode() for record in records]
     refused = [isinstance(reference.examine(Raw(each)), Refused) for each in texts]
     messages = b"[%b]" % b",".join(b'{"action":"upsert","data":%b}' % each for each in texts)
@@ -209,7 +209,7 @@ def test_a_type_has_the_bounds_of_its_schema(
     typed = record_type(read, keys)
     if typed is not None:
         refused = isinstance(without_quick(check(columns(a=field), keys)).examine(record), Refused)
-        says_yes = TypedCheck(typed.type, typed.check).accepts(record)
+        says_yes = TypedCheck(typed).accepts(record)
         # Empty keys pass, with a note that only the exact check makes.
         assert says_yes == (not refused and not (is_key and value == ""))
 

@@ -99,7 +99,7 @@ def quick_checks(schema: Node) -> dict[str, QuickCheck]:
     checks: dict[str, QuickCheck] = {}
     typed = record_type(schema, ())
     if typed is not None:
-        checks["typed"] = TypedCheck(typed.type, typed.check)
+        checks["typed"] = TypedCheck(typed)
     with suppress(UncompilableError):
         checks["compiled"] = CompiledCheck(schema, TypedCheck(keys))
     return checks

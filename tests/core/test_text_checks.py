@@ -138,7 +138,7 @@ def test_valid_values_are_accepted_at_once(
     assert typed is not None
     texts = [record % value for value in values]
     messages = "[%s]" % ",".join(f'{{"data":{each}}}' for each in texts)  # noqa: UP031
-    assert TypedCheck(typed.type, typed.check).accepts_all(messages.encode())
+    assert TypedCheck(typed).accepts_all(messages.encode())
 
 
 BAD = [

@@ -24,7 +24,7 @@ from target_stitch_import.errors import (
 )
 from target_stitch_import.interrupts import INTERRUPTED_STATUS
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.report.log import set_up_logging, log_failure
+from target_stitch_import.report.log import log_failure, set_up_logging
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 VERSION = version(DISTRIBUTION)

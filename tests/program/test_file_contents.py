@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from target_stitch_import.errors import ConfigurationError
-from target_stitch_import.file_contents import BODIES, ENDS_BYTES, DEAD_LETTERS, SUMMARY
+from target_stitch_import.file_contents import BODIES, DEAD_LETTERS, ENDS_BYTES, SUMMARY
 from target_stitch_import.files import Files, FileUse
 from tests.support.file_uses import (
     BY_PATH,

@@ -13,9 +13,9 @@ import pytest
 from target_stitch_import.report.closing import (
     MAX_REASONS_SHOWN,
     ClosingContext,
+    report,
     screen,
     table,
-    tell,
     warnings,
 )
 from target_stitch_import.report.summary import Summary
@@ -78,7 +78,7 @@ def logged(
 ) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        tell(summary, context, logging.getLogger("test"), None)
+        report(summary, context, logging.getLogger("test"), None)
     return caplog.messages
 
 
@@ -264,7 +264,7 @@ def test_of_many_reasons_the_most_frequent_are_told() -> None:
 def test_the_next_commands_can_be_copied(context: ClosingContext, commands: list[str]) -> None:
     """Each in a line of its own on a terminal, however narrow."""
     stream = io.StringIO()
-    tell(summary_of(TWO), context, logging.getLogger("test"), Terminal(stream))
+    report(summary_of(TWO), context, logging.getLogger("test"), Terminal(stream))
     shown = stream.getvalue().splitlines()
     assert [row.strip() for row in shown if row.startswith("  stitch-import")] == commands
     assert [row.strip() for row in screen(summary_of(TWO), context, 10) if "--" in row] == commands

@@ -14,8 +14,8 @@ from target_stitch_import.errors import InputError
 from target_stitch_import.run import batch_files
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.intake import (
-    CHUNK_BYTES,
     CHECK_SECONDS,
+    CHUNK_BYTES,
     PAUSE_SECONDS,
     Intake,
     Source,

@@ -30,7 +30,7 @@ CHUNK_BYTES = 1 << 18
 PIPE_BYTES = 1 << 20
 PAUSE_SECONDS = 0.08
 """After a read that brought little, a tap that flushes each line gets this long to write more."""
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.04
 """How often it is looked whether it has written much, and is not to be kept waiting."""
 
 

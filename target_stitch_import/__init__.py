@@ -1,1 +1,1 @@
-"""Deliver any Singer tap's data to Stitch through the Import API."""
+"""A Singer target that delivers any tap's data to Stitch through the Import API."""

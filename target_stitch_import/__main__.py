@@ -1,6 +1,6 @@
-"""Where both programs begin: signals end them quietly from here on, also during the imports.
+"""The entry points of both programs; from here on, signals end them without a traceback.
 
-`python -m target_stitch_import` is `target-stitch-import`.
+`python -m target_stitch_import` runs `target-stitch-import`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from target_stitch_import.interrupts import (
     leave_signals_to_python,
 )
 
-TYPE_CHECKING = False  # `typing` takes longer to import than all else here
+TYPE_CHECKING = False  # importing `typing` takes longer than everything else here
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 GC_THRESHOLD = 50_000
-"""Objects between two collections of cyclic garbage, of which imports and a run make next to none.
-Python's own 700 has it look through what is imported, and the schemas of all streams, again and
-again."""
+"""Allocations between two collections of cyclic garbage, of which imports and runs create almost
+none. With Python's default of 700, the collector would scan all imported modules, and the schemas
+of all streams, again and again."""
 
 
 def target_stitch_import() -> None:
@@ -38,13 +38,13 @@ def stitch_import() -> None:
 
 
 def _target() -> None:
-    from target_stitch_import.cli import main  # noqa: PLC0415 - signals are seen to first
+    from target_stitch_import.cli import main  # noqa: PLC0415 - after the signals are set up
 
     main()
 
 
 def _tool() -> None:
-    from target_stitch_import.toolbox import main  # noqa: PLC0415 - signals are seen to first
+    from target_stitch_import.toolbox import main  # noqa: PLC0415 - after the signals are set up
 
     leave_signals_to_python()
     main()
@@ -66,11 +66,11 @@ def _run(program: Callable[[], None]) -> None:
 
 
 def _end_at_once_without_memory(end: SystemExit) -> None:
-    """Leave out Python's own exit: it ends threads that still run, and aborts without memory.
+    """After a `ResourceError`, exit without Python's own cleanup, which aborts without memory.
 
-    States and files are written when they are due, and stderr line by line.
+    Nothing is lost: states and files are already written, and stderr is written line by line.
     """
-    from contextlib import suppress  # noqa: PLC0415 - there by now
+    from contextlib import suppress  # noqa: PLC0415 - loaded by now
 
     from target_stitch_import.errors import ResourceError  # noqa: PLC0415 - likewise
 
@@ -82,7 +82,7 @@ def _end_at_once_without_memory(end: SystemExit) -> None:
 
 
 def _drop_stderr() -> None:
-    """Forget a stderr that nobody reads: Python would end with a status of its own for it."""
+    """Drop a stderr that cannot be flushed: Python would exit with a different status for it."""
     try:
         if sys.stderr:
             sys.stderr.flush()

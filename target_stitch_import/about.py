@@ -1,4 +1,4 @@
-"""What `--about` says: the settings and capabilities, in the forms that the SDK's plugins have."""
+"""The output of `--about`: settings and capabilities, in the formats of the SDK's plugins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = 96
 
 
 def about(form: str | None) -> str:
-    """Return the page in a form: `json`, `markdown`, or text."""
+    """Return the output in a format: `json`, `markdown`, or None for text."""
     from singer_sdk.about import AboutFormatter, AboutInfo, python_versions  # noqa: PLC0415 - slow
 
     info = AboutInfo(
@@ -37,7 +37,7 @@ def about(form: str | None) -> str:
 
 
 def capabilities() -> list[CapabilitiesEnum]:
-    """Return what the SDK and Meltano are told that the target can do."""
+    """Return the target's capabilities, as the SDK and Meltano name them."""
     from singer_sdk.helpers.capabilities import (  # noqa: PLC0415 - slow
         PluginCapabilities,
         TargetCapabilities,
@@ -55,7 +55,7 @@ def capabilities() -> list[CapabilitiesEnum]:
 
 
 def _text(info: AboutInfo) -> str:
-    """Return the SDK's own text, with what it leaves out: what a setting does, and its default."""
+    """Return the SDK's text format, extended by each setting's description and default."""
     lines = [
         f"Name: {info.name}",
         f"Description: {info.description}",

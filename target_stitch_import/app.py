@@ -1,4 +1,4 @@
-"""Puts a run together from its settings, and tells how it went."""
+"""Assembles a run from its settings, runs it, and reports its outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from target_stitch_import.errors import (
     ServiceUnavailableError,
     TargetError,
 )
-from target_stitch_import.file_contents import BODIES, LETTERS, SUMMARY
+from target_stitch_import.file_contents import BODIES, DEAD_LETTERS, SUMMARY
 from target_stitch_import.files import (
     Files,
     FileUse,
@@ -65,7 +65,7 @@ _LOGGER = logging.getLogger(LOGGER_NAME)
 
 
 class RunOptions(Struct, frozen=True):
-    """What the command line says beside the settings; `terminal` is one for a live line."""
+    """Options of the command line that are not settings; `terminal` shows the live line."""
 
     dry_run: bool = False
     output_path: str | None = None
@@ -74,10 +74,10 @@ class RunOptions(Struct, frozen=True):
 
 
 class DryRun:
-    """A transport to nowhere: every body is taken."""
+    """A transport that sends nothing, and acknowledges every body."""
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:  # noqa: ARG002
-        """Take `body`."""
+        """Return an acknowledgement."""
         return Answer(200)
 
     def close(self) -> None:
@@ -85,13 +85,13 @@ class DryRun:
 
 
 def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states: IO[bytes]) -> int:
-    """Deliver everything that `tap_output` holds; write the states earned to `states`.
+    """Deliver everything in `tap_output`; write the earned states to `states`.
 
     Returns:
         The number of lines read.
 
     Raises:
-        TargetError: The run failed; once it has begun to read, the summary is told anyway.
+        TargetError: The run failed. If it had begun to read, the summary was reported first.
     """
     source = Source(tap_output)
     files = _files(settings, options, source, states)
@@ -106,7 +106,7 @@ def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states
 
 
 def _files(settings: Settings, options: RunOptions, source: Source, states: IO[bytes]) -> Files:
-    """Return all files that the run uses; a dry one is refused what a real one would be."""
+    """Return all files of the run; a dry run lists, and so checks, the same files."""
     uses = [
         *configurations(options.config_paths),
         *log_files(os.environ),
@@ -116,7 +116,7 @@ def _files(settings: Settings, options: RunOptions, source: Source, states: IO[b
     if settings.batch_root:
         uses.append(FileUse("setting `batch_root`", settings.batch_root))
     if settings.dead_letters:
-        uses.append(FileUse("setting `dead_letter_path`", settings.dead_letters, LETTERS))
+        uses.append(FileUse("setting `dead_letter_path`", settings.dead_letters, DEAD_LETTERS))
     if settings.summary_path:
         uses.append(FileUse("setting `summary_path`", settings.summary_path, SUMMARY))
     if options.output_path:
@@ -127,22 +127,22 @@ def _files(settings: Settings, options: RunOptions, source: Source, states: IO[b
 
 
 def _with_descriptors(settings: Settings) -> Settings:
-    """Return the settings with no more requests at once than there are file descriptors for."""
+    """Return the settings, with fewer concurrent requests if file descriptors are too few."""
     wanted = settings.requests_at_once
-    most = connections_for(wanted)
-    if most == wanted:
+    possible = connections_for(wanted)
+    if possible == wanted:
         return settings
     _LOGGER.warning(
         "Only %d of %d requests are sent at once, because the process may not open more files. "
         "Raise the limit, as with `ulimit -n 1024`, or lower `max_in_flight_requests`.",
-        most,
+        possible,
         wanted,
     )
-    return settings.with_requests_at_once(most)
+    return settings.with_requests_at_once(possible)
 
 
 class _Assembly:
-    """A run put together from its settings and the command line; `stack` closes its parts."""
+    """The parts of a run, made from its settings and the command line; `stack` closes them."""
 
     def __init__(self, settings: Settings, options: RunOptions, stack: ExitStack) -> None:
         self._settings = settings
@@ -154,7 +154,7 @@ class _Assembly:
         self._local_api = None if options.dry_run else start_local_api(settings, stack)
 
     def run(self, source: Source, states: IO[bytes], files: Files) -> Run:
-        """Return the run, of which all parts are open."""
+        """Open all parts, and return the run."""
         settings, options = self._settings, self._options
         dead_letters, versions = self._dead_letters()
         output = OutputFile(options.output_path) if options.output_path else None
@@ -162,9 +162,11 @@ class _Assembly:
             self._stack.callback(output.close)
         wakeup = Wakeup()
         self._stack.callback(wakeup.close)
-        pipeline = Pipeline(pipeline_rules(settings), batch_limits(settings), wakeup.look_around)
+        pipeline = Pipeline(
+            pipeline_rules(settings), batch_limits(settings), wakeup.check_interrupt
+        )
         for table, table_version in versions:
-            pipeline.lacks(table, table_version)
+            pipeline.note_lacking(table, table_version)
         sender = Sender(
             self._transports(),
             SenderRules(settings.requests_at_once, settings.max_retry_seconds),
@@ -187,13 +189,13 @@ class _Assembly:
         )
 
     def run_and_report(self, run: Run) -> None:
-        """Run to the end, and tell how it went.
+        """Run to the end, and report the outcome.
 
         Raises:
             TargetError: The run failed.
         """
         failed = self._outcome(run)
-        # Asked while it is still there; whatever it loaded is loaded by then.
+        # Asked while the local API still runs; by now it has loaded everything.
         rejected = self._local_api.rejected() if self._local_api else {}
         ending = Ending(
             exit_status=failed.exit_status if failed else 0,
@@ -208,7 +210,7 @@ class _Assembly:
                 raise failed
 
     def _outcome(self, run: Run) -> TargetError | None:
-        """Run; return what made it fail."""
+        """Run; return the error that it failed with, if any."""
         failed: TargetError | None = None
         try:
             run.run()
@@ -218,13 +220,13 @@ class _Assembly:
             self._observer.close()
         try:
             if run.output:
-                run.output.close()  # what is still in memory is part of how the run ends
+                run.output.close()  # writing the rest can fail, too
         except OutputError as error:
             failed = failed or error
         return failed
 
     def _report(self, summary: Summary) -> None:
-        closing.tell(summary, self._closing_context, _LOGGER, self._options.terminal)
+        closing.report(summary, self._closing_context, _LOGGER, self._options.terminal)
         if self._settings.summary_path:
             write_summary(self._settings.summary_path, summary)
 
@@ -245,17 +247,17 @@ class _Assembly:
         else:
             # METRIC lines would scroll the live line away.
             progress, metrics = Progress.live(options.terminal, done), None
-        # A dry run's dead letters tell of each record.
+        # In a dry run, `DryDeadLetters` reports each record.
         path = None if options.dry_run else settings.dead_letters
         return RunObserver(progress, metrics, path, settings.max_retry_seconds)
 
     def _dead_letters(self) -> tuple[DeadLetterSink, set[tuple[str, int]]]:
-        """Return where bad records go, and the tables and versions that lack some already."""
+        """Return where records are set aside, and the table versions that lack some already."""
         path, limit = self._settings.dead_letters, self._settings.dead_letter_limit
         if path is None:
             return NoDeadLetters(), set()
         if self._options.dry_run:
-            # Nothing of it is delivered, so nothing of it may stand in a later run's way.
+            # A dry run delivers nothing, so it must not mark versions as incomplete either.
             return DryDeadLetters(path, limit, self._observer.trouble), set()
         letters = DeadLetters(path, limit)
         self._stack.callback(letters.close)
@@ -276,7 +278,7 @@ def _mapper(settings: Settings) -> StreamMapper | None:
 
 
 def pipeline_rules(settings: Settings) -> PipelineRules:
-    """Return what the settings say about the pipeline."""
+    """Return the settings of the pipeline."""
     return PipelineRules(
         stream=StreamRules(
             validate_records=settings.validate_records,
@@ -294,7 +296,7 @@ def pipeline_rules(settings: Settings) -> PipelineRules:
 
 
 def batch_limits(settings: Settings) -> Limits:
-    """Return what the settings say about the size and age of batches."""
+    """Return the settings for the size and age of batches."""
     return Limits(
         max_bytes=settings.batch_size_bytes,
         max_rows=settings.batch_size_rows,
@@ -320,7 +322,7 @@ class LocalApi(Struct, frozen=True):
 
 
 def start_local_api(settings: Settings, stack: ExitStack) -> LocalApi | None:
-    """Start a local Import API, which ends with `stack`, where the settings ask for one.
+    """Start a local Import API if the settings ask for one; `stack` stops it.
 
     Raises:
         TargetError: It cannot start.

@@ -24,7 +24,7 @@ from target_stitch_import.errors import (
 )
 from target_stitch_import.interrupts import INTERRUPTED_STATUS
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.report.log import set_up_logging, tell_failure
+from target_stitch_import.report.log import log_failure, set_up_logging
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 VERSION = version(DISTRIBUTION)
@@ -32,7 +32,7 @@ _STDOUT_FAILS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF})
 
 
 def _refuse_state(_context: click.Context, _option: click.Parameter, given: str | None) -> None:
-    """Say where a state goes: everybody tries it here once."""
+    """Refuse `--state` with an explanation, because a target has no such option."""
     if given is not None:
         raise click.UsageError(
             "A target has no --state option: it writes states to stdout. Save the last line, and "
@@ -118,11 +118,11 @@ def command(  # noqa: PLR0913 - one argument an option
     if about:
         from target_stitch_import.about import about as page  # noqa: PLC0415 - not for a run
 
-        print(page(about_format), flush=True)  # noqa: T201 - a full stdout is told below
+        print(page(about_format), flush=True)  # noqa: T201 - `main` reports a full stdout
         return
     try:
         terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
-        # The log may lead into a file of the configuration, so that is read first.
+        # Read before anything is logged: the log may be written to a file given as configuration.
         notes: list[str] = []
         config = read_config(config_paths, notes.append)
         _LOGGER.info("%s %s on Python %s", DISTRIBUTION, VERSION, sys.version.partition(" ")[0])
@@ -143,7 +143,7 @@ def command(  # noqa: PLR0913 - one argument an option
             terminal=terminal,
         )
     except TargetError as error:
-        tell_failure(error)
+        log_failure(error)
         context.exit(error.exit_status)
 
 
@@ -174,33 +174,33 @@ def main() -> NoReturn:
     try:
         status = command.main(prog_name=DISTRIBUTION, standalone_mode=False)
     except click.ClickException as error:
-        with suppress(OSError):  # the status counts, also where nobody reads stderr
+        with suppress(OSError):  # the exit status counts even if stderr is closed
             error.show()
         sys.exit(ConfigurationError.exit_status)
     except click.Abort:
         sys.exit(INTERRUPTED_STATUS)
-    except Exception as error:  # noqa: BLE001 - the last resort: no value of the data may get out
-        sys.exit(tell_unforeseen(error))
+    except Exception as error:  # noqa: BLE001 - a traceback could contain record values
+        sys.exit(report_unexpected_error(error))
     sys.exit(status or 0)
 
 
-def tell_unforeseen(error: Exception) -> int:
-    """Tell of an error that nobody else did, and return the exit status."""
+def report_unexpected_error(error: Exception) -> int:
+    """Report an error that nothing else has handled, and return the exit status."""
     if not isinstance(error, OSError) or error.errno not in _STDOUT_FAILS:
-        return tell_internal_error(error)
-    # It was --help or the like. Python would try once more as it ends, and tell of it.
+        return report_internal_error(error)
+    # For example, --help failed to print. Python would flush stdout again at exit, and fail again.
     sys.stdout = None
-    _tell(f"Stdout cannot be written to: {why_it_cannot_be_written(error)}")
+    _print_error(f"Stdout cannot be written to: {why_it_cannot_be_written(error)}")
     return OutputError.exit_status
 
 
-def tell_internal_error(error: Exception) -> int:
-    """Tell of an error that should not be, without a value of the data; return the exit status."""
-    told = internal_error(error)
-    _tell(str(told))
-    return told.exit_status
+def report_internal_error(error: Exception) -> int:
+    """Report a bug or a lack of resources, without record values, and return the exit status."""
+    reported = internal_error(error)
+    _print_error(str(reported))
+    return reported.exit_status
 
 
-def _tell(text: str) -> None:
+def _print_error(text: str) -> None:
     with suppress(OSError):
         print(text, file=sys.stderr)  # noqa: T201 - logging may not be set up

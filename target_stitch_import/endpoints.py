@@ -1,4 +1,4 @@
-"""Where requests go, and as whom: the regions' URLs, and what is known of a URL by itself."""
+"""URLs of the Import API by region, and the endpoint and credentials of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH_PATH = "/v2/import/batch"
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether `url` names this machine."""
+    """Return whether the host of `url` is this machine: `localhost` or a loopback address."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -32,7 +32,7 @@ def is_loopback(url: str) -> bool:
 
 
 class Endpoint(Struct, frozen=True):
-    """Where batches go, and as whom."""
+    """Where batches are sent, and with which token; larger bodies go to `big_url`."""
 
     url: str
     big_url: str
@@ -45,10 +45,10 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def base_url(self) -> str:
-        """The URL below which the service's other paths stand."""
+        """The base URL of the service's other paths."""
         parts = urlsplit(self.url)
         path = parts.path.rstrip("/")
         if path.endswith(BATCH_PATH):
             return parts._replace(path=path.removesuffix(BATCH_PATH), query="").geturl()
-        # Whatever a batch URL of its own looks like, the other paths are those of its host.
+        # A custom batch URL says nothing about the other paths, except for the host.
         return f"{parts.scheme}://{parts.netloc}"

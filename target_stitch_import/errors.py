@@ -1,6 +1,6 @@
-"""What can end a run, named by what the user must do about it, each with its exit status.
+"""The errors that end a run, one class for each exit status, and their messages.
 
-Every message names what is wrong, where, and what to do; none carries a record value or a token.
+Every message says what is wrong, where, and what to do; none contains a record value or a token.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import NoReturn
 
 
 def assert_never(value: NoReturn) -> NoReturn:
-    """Fail on a case that type checkers know cannot be; `typing` has this from Python 3.11 on."""
+    """Raise TypeError for a case that type checkers exclude; in `typing` since Python 3.11."""
     raise TypeError(f"there is no case for {type(value).__name__}")
 
 
 class TargetError(Exception):
-    """Ends the run with `exit_status`; its text is shown to the user as it is.
+    """Ends the run with `exit_status`; its text is shown to the user.
 
-    `meaning` and `remedy` are what `--help` and the report page say about the status.
+    `meaning` and `remedy` describe the status in `--help` and on the report page.
     """
 
     exit_status: int
@@ -42,7 +42,7 @@ class KeyMissingError(InputError):
 
 
 class ServiceUnavailableError(TargetError):
-    """The Import API stayed out of reach past `max_retry_seconds`: run again later."""
+    """The Import API was unavailable for longer than `max_retry_seconds`: run again later."""
 
     exit_status = 69  # EX_UNAVAILABLE
     meaning = "the service was unavailable"
@@ -58,7 +58,7 @@ class InternalError(TargetError):
 
 
 class ResourceError(TargetError):
-    """The machine gives no more memory or threads: give it more, or use less."""
+    """Memory or threads are exhausted: raise the limits, or use less."""
 
     exit_status = 71  # EX_OSERR
     meaning = "out of memory or threads"
@@ -74,7 +74,7 @@ class OutputError(TargetError):
 
 
 def why_it_cannot_be_written(error: Exception) -> str:
-    """Return the end of an `OutputError`'s text: what went wrong, and what to do about it."""
+    """Return the second half of an `OutputError`'s text: the cause, and what to do about it."""
     why = getattr(error, "strerror", None) or type(error).__name__
     match getattr(error, "errno", None):
         case errno.ENOSPC | errno.EDQUOT:
@@ -92,7 +92,7 @@ def why_it_cannot_be_written(error: Exception) -> str:
 
 
 class ProtocolError(TargetError):
-    """What answered is not the Import API: check `region`, `api_url` and proxies."""
+    """The response is not from the Import API: check `region`, `api_url` and proxies."""
 
     exit_status = 76  # EX_PROTOCOL
     meaning = "the response is not from the service"
@@ -108,7 +108,7 @@ class CredentialsError(TargetError):
 
 
 class ConfigurationError(TargetError):
-    """A setting cannot work; the text names it."""
+    """A setting is invalid; the text names it."""
 
     exit_status = 78  # EX_CONFIG
     meaning = "invalid configuration or command line"
@@ -139,11 +139,11 @@ FAILURES: dict[int, type[TargetError]] = {
         ConfigurationError,
     )
 }
-"""The exit statuses of runs that failed by themselves, in their order."""
+"""The exit statuses of failed runs in ascending order, except for runs ended by a signal."""
 
 
 def statuses_help(success: str, interrupted: str) -> str:
-    """Return what `--help` says about exit statuses: a paragraph that click leaves as it is.
+    """Return the paragraph on exit statuses for `--help`, marked so that click does not wrap it.
 
     Args:
         success: What 0 means.
@@ -155,11 +155,11 @@ def statuses_help(success: str, interrupted: str) -> str:
 
 
 _NO_ROOM = ("can't start new thread", "can't allocate")
-"""Python's words where it has no room for a thread or a lock; the type of the error varies."""
+"""Python's messages when it cannot create a thread or a lock; the type of the error varies."""
 
 
 def internal_error(error: BaseException) -> TargetError:
-    """Return what is told of an exception that nobody meant: its type and place, and no values."""
+    """Return the error for an unexpected exception, with its type and place, but no values."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_ROOM):
         return ResourceError(
             "The process is out of memory or threads. Raise its limit (`ulimit`, or the "
@@ -174,6 +174,6 @@ def internal_error(error: BaseException) -> TargetError:
 
 
 def quoted(text: str, *, mark: str = "`", limit: int = 200) -> str:
-    """Return `text` fit for a message: no control characters, not endless, in quotation marks."""
+    """Return `text` for a message: between marks, control characters escaped, and truncated."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:limit])
     return f"{mark}{shown}{'...' if len(text) > limit else ''}{mark}"

@@ -1,6 +1,6 @@
-"""How to recognise what a file holds, from its first bytes and its last line.
+"""Recognises the kind of an existing file by its first bytes and its last line.
 
-The text may be cut off anywhere, which neither a JSON parser nor `singer.outline` takes.
+The JSON in them may be cut off anywhere, so neither a JSON parser nor `singer.outline` can read it.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENDS_BYTES = 1 << 16
-"""How much of a file's beginning and of its end is looked at to tell what it holds."""
+"""How many bytes of a file's beginning and of its end are examined."""
 _SPACES = frozenset(" \t\r\n")
 _DECODER = json.JSONDecoder()
 
 
 class FileKind(Struct, frozen=True):
-    """What is written to a file, in words, and how to recognise it.
+    """A kind of file, and how to recognise it.
 
-    `recognises` is given the file's first bytes, and its last line or None where that is too long
-    to be looked at; at most ENDS_BYTES each.
+    `recognises` is called with the file's first bytes, and with its last line, or None if that is
+    longer than `ENDS_BYTES`.
     """
 
-    words: str
+    description: str
     recognises: Callable[[bytes, bytes | None], bool]
     may_be_empty: bool = True
     flags: int = os.O_RDWR
 
 
 def _members(text: str) -> tuple[set[str], bool] | None:
-    """Return the names of the members of the JSON object that `text` begins with.
+    """Return the member names of the JSON object at the beginning of `text`.
 
     Returns:
-        The names, and whether the object was there to its end; None for what is not an object.
+        The names, and whether the object is complete; None if it is not an object.
     """
     names: set[str] = set()
     at = _after_space(text, 0)
@@ -53,7 +53,7 @@ def _members(text: str) -> tuple[set[str], bool] | None:
             names.add(name)
             _, at = _DECODER.raw_decode(text, _after_space(text, at + 1))
         except (ValueError, RecursionError):
-            return names, False  # most likely cut off in there
+            return names, False  # most likely, the text ends inside this member
         at = _after_space(text, at)
         if text[at : at + 1] == ",":
             at = _after_space(text, at + 1)
@@ -69,7 +69,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _is_object(text: bytes, required: set[str], optional: set[str]) -> bool:
-    """Tell whether `text` begins with an object of such members, or with the beginning of one."""
+    """Return whether `text` begins with an object with these members, or with part of one."""
     if not text.strip():
         return True
     found = _members(text.decode(errors="replace"))
@@ -87,7 +87,7 @@ def _json_lines(required: set[str], optional: set[str]) -> Callable[[bytes, byte
     return recognises
 
 
-LETTERS = FileKind(
+DEAD_LETTERS = FileKind(
     "dead letters",
     _json_lines(
         {"sequence", "request"},
@@ -102,17 +102,19 @@ BODIES = FileKind(
         {"table_name", "schema", "messages"}, {"key_names", "table_version", "bookmark_names"}
     ),
 )
-_EARLY = {"ended_at", "seconds"}
+_EARLY_MEMBERS = {"ended_at", "seconds"}
 SUMMARY = FileKind(
     "the summary of a run",
-    lambda head, _: _is_object(head, {"program", "version", "started_at", "exit_status"}, _EARLY),
+    lambda head, _: _is_object(
+        head, {"program", "version", "started_at", "exit_status"}, _EARLY_MEMBERS
+    ),
 )
 PAGE = FileKind(
     "the page of a run",
     lambda head, _: head.startswith(b"<!doctype html>") and b"<title>Run of " in head,
 )
 ANYTHING = FileKind("anything", lambda *_: True)
-"""For files that are new or only appended to."""
+"""Accepts any content."""
 DATABASE = FileKind("a DuckDB database", lambda head, _: head[8:12] == b"DUCK", may_be_empty=False)
 _JOURNAL_START = b"d\x00be\x00"
 JOURNAL = FileKind(

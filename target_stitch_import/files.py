@@ -1,8 +1,8 @@
-"""The files that a run uses: what each is for, and that none of them is written over another.
+"""Checks the files that a run uses, so that it never overwrites one of them or a foreign file.
 
-Laws: everything is checked before input is read, and nothing is created or emptied by the checks.
-Files are told apart by device and inode, not by name. A file is written only where it is new or
-empty, or where it begins and ends like what is to be written there.
+Invariants: everything is checked before input is read, and the checks neither create nor truncate a
+file. Files are identified by device and inode, not by name. A file is written only if it is new or
+empty, or if its beginning and end look like what is to be written to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from target_stitch_import.file_contents import DATABASE, ENDS_BYTES, JOURNAL, Fi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST_LINKS = 41
+_MAX_LINKS = 41
 _FILE_TYPES = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -36,12 +36,11 @@ class FileUse(Struct, frozen=True):
     """A file and what it is used for.
 
     Args:
-        role: What users know it by, within a sentence.
+        role: What messages call it, within a sentence.
         place: A path, the descriptor of an open file, or None.
-        content: What is written to it, if anything.
-        is_output_stream: Whether it was opened for writing before the run looked, by the shell or
-            for the log.
-        must_be_regular: Whether anything but a regular file is refused although it is only read.
+        content: The kind of file that is written, or None if it is only read.
+        is_output_stream: Whether it was already opened for writing, by the shell or for the log.
+        must_be_regular: Whether it must be a regular file although it is only read.
     """
 
     role: str
@@ -52,7 +51,7 @@ class FileUse(Struct, frozen=True):
 
     @property
     def writes(self) -> bool:
-        """Tell whether it is written to."""
+        """Return whether it is written to."""
         return self.is_output_stream or self.content is not None
 
     @property
@@ -67,11 +66,11 @@ class Files(Struct, frozen=True):
     uses: Sequence[FileUse]
 
     def check(self) -> None:
-        """Refuse what cannot work, without changing anything.
+        """Check all files, without changing anything.
 
         Raises:
-            ConfigurationError: Two uses are one file and one of them writes, or a file is none
-                that may be written; the text names the settings.
+            ConfigurationError: Two uses are the same file and one of them writes to it, or a file
+                must not or cannot be written; the text names the settings.
         """
         known: dict[tuple[int, int, str], list[FileUse]] = {}
         for use in self.uses:
@@ -89,9 +88,9 @@ class Files(Struct, frozen=True):
                 _check_file(use, use.place)
 
     def written_as(self, descriptor: int) -> str | None:
-        """Return the role of an open file that is written, and None for any other file.
+        """Return the name of the use that writes to an open file, or None.
 
-        Paths are resolved again: their files may exist by now.
+        Paths are resolved again, because their files may exist by now.
         """
         identity = _identity(FileUse("", descriptor))
         uses = (use for use in self.uses if use.writes and _identity(use) == identity)
@@ -99,7 +98,7 @@ class Files(Struct, frozen=True):
 
 
 def descriptor_of(stream: object) -> int | None:
-    """Return the descriptor of an open file, and None for what has none."""
+    """Return the descriptor of an open file, or None if it has none."""
     try:
         number: int = stream.fileno()  # type: ignore[attr-defined]  # whatever has none is caught
     except (AttributeError, OSError, ValueError):
@@ -108,7 +107,7 @@ def descriptor_of(stream: object) -> int | None:
 
 
 def configurations(paths: Sequence[str]) -> list[FileUse]:
-    """Return what `--config` has read."""
+    """Return the files that `--config` has read."""
     return [
         FileUse("`.env`", ".env") if path == "ENV" else FileUse("the configuration", path)
         for path in paths
@@ -116,7 +115,7 @@ def configurations(paths: Sequence[str]) -> list[FileUse]:
 
 
 def output_streams(states: object) -> list[FileUse]:
-    """Return where `states`, or what a command answers, and messages for people go."""
+    """Return stdout, which is `states` or a command's output, and stderr."""
     return [
         FileUse("stdout", descriptor_of(states), is_output_stream=True),
         FileUse("stderr", descriptor_of(sys.stderr), is_output_stream=True),
@@ -124,7 +123,7 @@ def output_streams(states: object) -> list[FileUse]:
 
 
 def database(role: str, path: str) -> list[FileUse]:
-    """Return what DuckDB uses for the database at `path`: it deletes a journal it cannot read."""
+    """Return the files of a DuckDB database: DuckDB deletes a journal that it cannot read."""
     return [
         FileUse(role, path, DATABASE),
         FileUse(f"the journal of {role}", f"{path}.wal", JOURNAL),
@@ -132,17 +131,17 @@ def database(role: str, path: str) -> list[FileUse]:
 
 
 def _clash(one: FileUse, other: FileUse) -> bool:
-    # `> log 2>&1` is the shell's way to say that both are meant to be in one file.
+    # With `> log 2>&1`, both are meant to be written to one file.
     return (one.writes or other.writes) and not (one.is_output_stream and other.is_output_stream)
 
 
 def _identity(use: FileUse) -> tuple[int, int, str] | None:
-    """Return what tells a file from all others; None for what is not a regular file, or nowhere.
+    """Return the identity of a regular file; None if it is not one, or cannot be reached.
 
-    A file that is still to be made is told by its folder and its name in there.
+    A file that does not exist yet is identified by its folder and its name in it.
 
     Raises:
-        ConfigurationError: No file can have such a path.
+        ConfigurationError: The path contains invalid characters.
     """
     if use.place is None:
         return None
@@ -166,12 +165,12 @@ def _identity(use: FileUse) -> tuple[int, int, str] | None:
 
 
 def _new_file(path: str) -> tuple[str, str]:
-    """Return the folder and the name that a file would get which is made by opening `path`.
+    """Return the folder and the name of the file that opening `path` would create.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         folder, name = os.path.split(path)
         if name in {"", os.curdir, os.pardir}:
             raise _os_error(errno.EISDIR if path else errno.ENOENT)
@@ -188,7 +187,7 @@ def _os_error(number: int) -> OSError:
 
 def _check_file(use: FileUse, path: str) -> None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - as text, with all that it has
+        status = os.stat(path)  # noqa: PTH116 - `Path` would normalise the text
         if not stat.S_ISREG(status.st_mode):
             _refuse_type(use, status.st_mode)
         if use.content:
@@ -213,7 +212,7 @@ def _check_content(use: FileUse, path: str, content: FileKind) -> None:
     if not is_right:
         raise ConfigurationError(
             f"{_opening(use)} cannot be used: the file exists and contains something other than "
-            f"{content.words}. It was not changed. Give another path, or move the file."
+            f"{content.description}. It was not changed. Give another path, or move the file."
         )
 
 
@@ -223,7 +222,8 @@ def _check_folder(use: FileUse, path: str) -> None:
     try:
         folder, _ = _new_file(path)
         os.stat(folder)  # noqa: PTH116 - as text
-        # Its permissions alone do not tell. Where the system can, this file has no name at all.
+        # Permissions alone do not say whether a file can be created. This one has no name, if the
+        # system supports that.
         tempfile.TemporaryFile(dir=os.path.realpath(folder)).close()
     except OSError as error:
         _refuse_path(use, error)
@@ -245,7 +245,7 @@ def _refuse_path(use: FileUse, error: OSError) -> NoReturn:
 
 
 def _opening(use: FileUse) -> str:
-    """Return the name as a sentence begins with it."""
+    """Return the name with a capital letter, for the beginning of a sentence."""
     return use.name[0].upper() + use.name[1:]
 
 

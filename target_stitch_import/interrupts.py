@@ -1,7 +1,7 @@
-"""Signals before there is a run, where there is nothing to lose yet, and after it.
+"""Signal handling before a run, when there is nothing to lose yet, and after it.
 
-Until `end_at_once_on_signals` is called, SIGINT prints a traceback, so that this imports nothing
-that Python has not loaded by then: `_signal` is `signal` without its enumerations.
+Until `end_at_once_on_signals` is called, SIGINT prints a traceback. So this module imports only
+what Python has already loaded: `_signal` is `signal` without its enumerations.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def end_at_once_on_signals() -> None:
-    """Have each of `SIGNALS` end the process at once and without a word, from here on.
+    """From here on, let each of `SIGNALS` end the process at once, without a message.
 
-    Python's own handler of SIGINT raises wherever the program is, and libraries that are half
-    imported print a traceback. The kernel spares process 1 of a container that has no handler. What
-    has a handler already, or is ignored, is left as it is.
+    Python's own handler of SIGINT raises an exception at any point, and a library that is being
+    imported prints a traceback. As process 1 of a container, a process without a handler would
+    ignore the signal. Signals that are ignored, or have a handler already, are left unchanged.
     """
     for number in SIGNALS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -31,7 +31,7 @@ def end_at_once_on_signals() -> None:
 
 
 def leave_signals_to_python(process_id: int | None = None) -> None:
-    """Undo `end_at_once_on_signals`, but for what would not end process 1 without a handler."""
+    """Undo `end_at_once_on_signals`, except where process 1 would then ignore the signal."""
     is_process_1 = (process_id or os.getpid()) == 1
     for number in SIGNALS:
         if signal.getsignal(number) is not end_at_once:
@@ -43,14 +43,14 @@ def leave_signals_to_python(process_id: int | None = None) -> None:
 
 
 def end_at_once(number: int, _: object) -> None:
-    """End the process with the exit status of a signal; a signal handler."""
+    """Signal handler that ends the process with the signal's exit status."""
     os._exit(128 + number)
 
 
 def ignore_signals() -> None:
-    """Ignore `SIGNALS` for the last milliseconds, when the exit status is decided.
+    """Ignore `SIGNALS` during the interpreter's shutdown, when the exit status is decided.
 
-    Python removes its handlers before it is done, and then a signal would replace that status.
+    Python removes its handlers before it exits, and then a signal would replace that status.
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The Import API's own limits, from its reference documentation."""
+"""The limits of the Import API, from its reference documentation."""
 
 from __future__ import annotations
 

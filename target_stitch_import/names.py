@@ -1,19 +1,19 @@
-"""What the two programs are called: to their users, in the log and in the environment."""
+"""The names of the two programs, of their logger, and of their environment variables."""
 
 from __future__ import annotations
 
 DISTRIBUTION = "target-stitch-import"
-"""The target, and the package on PyPI that both programs are in."""
+"""The name of the target, and of the package on PyPI that has both programs."""
 
 TOOL = "stitch-import"
 
 LOGGER_NAME = DISTRIBUTION
 
 ENVIRONMENT_PREFIX = "TARGET_STITCH_IMPORT_"
-"""Of the variables that hold settings, and of `LOG_LEVEL_VARIABLE`."""
+"""The prefix of the variables for settings, and of `LOG_LEVEL_VARIABLE`."""
 
 TOKEN_VARIABLE = f"{ENVIRONMENT_PREFIX}TOKEN"
 LOG_LEVEL_VARIABLE = f"{ENVIRONMENT_PREFIX}LOGLEVEL"
 
 CONNECT_TOKEN_VARIABLE = "STITCH_CONNECT_TOKEN"  # noqa: S105 - a variable's name
-"""Holds the Stitch Connect API token, which is an account's and no integration's."""
+"""Has the Stitch Connect API token, which belongs to an account, not to an integration."""

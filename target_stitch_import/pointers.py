@@ -1,4 +1,4 @@
-"""JSON Pointers (RFC 6901): places in schemas and records, as messages and references have them."""
+"""JSON Pointers (RFC 6901), which name places in schemas and records."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def pointer_to(path: Iterable[str | int]) -> str:
 
 
 def at(document: Any, pointer: str) -> Any:
-    """Return what a pointer leads to in a parsed document.
+    """Return the value that a pointer refers to in a parsed document.
 
     Raises:
-        LookupError: It leads nowhere.
+        LookupError: There is no such value.
     """
     if pointer and not pointer.startswith("/"):
         raise LookupError
@@ -36,10 +36,10 @@ def at(document: Any, pointer: str) -> Any:
 
 
 def parts(pointer: str) -> list[str]:
-    """Return the steps of a pointer."""
+    """Return the unescaped names and indices of a pointer."""
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
 
 
 def escaped(name: str) -> str:
-    """Return a name as a step of a pointer."""
+    """Return a name escaped for use in a pointer."""
     return name.replace("~", "~0").replace("/", "~1")

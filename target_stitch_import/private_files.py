@@ -1,4 +1,4 @@
-"""Files that only their owner may read."""
+"""Opens files so that only their owner may read and write them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _OF_OTHERS = 0o077
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner may use, and make that so for one that is there already.
+    """Open or create a file that only its owner may read and write.
 
-    A file of somebody else's keeps its mode.
+    An existing file of this user gets this mode, too; another user's file keeps its mode.
 
     Returns:
         The file's descriptor.
 
     Raises:
-        OSError: It cannot be opened, or is not a regular file; that is never waited for.
+        OSError: It cannot be opened, or is not a regular file. The call never blocks on a FIFO.
     """
     flags |= os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY
     file = os.open(path, flags & ~os.O_TRUNC, 0o600)

@@ -1,6 +1,7 @@
 """The target as a `singer_sdk.Target`: settings, `--about`, and the SDK's own test suite.
 
-Records take another way than the SDK's: its reader is the seam, and ours drives a whole run.
+Records do not pass through the SDK: its extension point is the message reader, and `RunReader`
+drives a whole run.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class RunReader(GenericSingerReader[bytes]):
-    """Reads a whole input through a run of ours, in place of message after message."""
+    """Processes the whole input as one run, instead of reading single messages."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class RunReader(GenericSingerReader[bytes]):
         return sys.stdin.buffer
 
     def deserialize_json(self, line: bytes) -> dict[str, Any]:
-        """Refuse: messages are not read one by one here."""
+        """Raise NotImplementedError: messages are not read one by one."""
         raise NotImplementedError(line)
 
     def process_lines(
@@ -57,7 +58,7 @@ class RunReader(GenericSingerReader[bytes]):
         file_input: IO[Any] | None,
         callbacks: dict[str, Callable[[dict[str, Any]], None]],  # noqa: ARG002
     ) -> Counter[str]:
-        """Deliver everything in `file_input`; errors are the SDK's where it has a name for them."""
+        """Deliver everything in `file_input`; raise the SDK's own exceptions where it has them."""
         source = file_input or self.default_input
         try:
             lines = deliver(self._settings, RunOptions(), source, sys.stdout.buffer)
@@ -104,14 +105,14 @@ class TargetStitchImport(Target):
         return []
 
     def _setup_signal_handlers(self) -> None:
-        """Leave signals alone: a run sets its own handlers, which set a flag and nothing else."""
+        """Do nothing: a run sets its own handlers, which only set a flag."""
 
     def process_endofpipe(self) -> None:
-        """Do nothing: a run has drained everything when it returns."""
+        """Do nothing: a run has delivered everything when it returns."""
 
     @classmethod
     def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """Add nothing: the settings table is whole."""
+        """Add nothing: the settings table is complete."""
 
     @classmethod
     def print_about(cls, output_format: str | None = None) -> None:
@@ -120,5 +121,5 @@ class TargetStitchImport(Target):
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """Return the command line, which is the same whichever way it is started."""
+        """Return the command line of `target-stitch-import`."""
         return command

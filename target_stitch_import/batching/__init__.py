@@ -1,4 +1,4 @@
-"""What is sent together, and which state that earns.
+"""Decides which messages are sent together, and which state may be written.
 
-Law: per stream, read = acknowledged + set aside + in flight + buffered, at every moment.
+Invariant: per stream, read = acknowledged + set aside + in flight + buffered, at every moment.
 """

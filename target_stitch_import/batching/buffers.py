@@ -1,7 +1,7 @@
-"""The streams' open batches: they close on bytes, rows, age, another version, or too many schemas.
+"""The open batches of all streams, and when they close: size, rows, age, version, or schemas.
 
-Laws: a batch never exceeds its limits, except for a message that is larger than them by itself,
-which goes alone. Batches of a stream are open side by side only for a few schemas of one version.
+Invariants: a batch never exceeds its limits, except that a message larger than the limits is sent
+alone. A stream has several open batches only for a few schemas of one version.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-MAX_SIDE_BY_SIDE = 8
-MAX_SIDE_BY_SIDE_BYTES = 1_000_000
-"""Of one stream's schemas, except the newest, which may be of any size."""
+MAX_SCHEMAS_PER_STREAM = 8
+"""How many schemas of one stream are remembered, and have open batches at the same time."""
+MAX_SCHEMA_BYTES_PER_STREAM = 1_000_000
+"""The total size of those schemas, except for the newest one, which may have any size."""
 
 
 class Limits(Struct):
-    """What one batch may hold. `max_bytes` sinks when the service refuses a body as too large."""
+    """The limits of one batch; `max_bytes` shrinks when the service refuses a body as too large."""
 
     max_bytes: int
     max_rows: int
@@ -33,7 +34,7 @@ class OpenBatch:
     """Messages of one stream, schema and version that wait for more.
 
     Args:
-        opened_at: Seconds on the clock of the caller, when its first message came.
+        opened_at: When its first message arrived, in seconds on the caller's clock.
     """
 
     __slots__ = (
@@ -60,19 +61,19 @@ class OpenBatch:
         self.fragments: list[Fragment] = []
 
     def fits(self, fragment: Fragment, limits: Limits) -> bool:
-        """Tell whether all of `fragment` fits, with the comma before it."""
+        """Return whether the whole `fragment` fits, with the comma before it."""
         size = self.size + fragment.joined_bytes + bool(self.fragments)
         return size <= limits.max_bytes and self.count + fragment.count <= limits.max_rows
 
     def add(self, fragment: Fragment) -> None:
-        """Take all of `fragment`."""
+        """Add the whole `fragment`, without checking the limits."""
         self.size += fragment.joined_bytes + bool(self.fragments)
         self.count += fragment.count
         self.held_bytes += fragment.held_bytes
         self.fragments.append(fragment)
 
     def fill(self, fragment: Fragment, limits: Limits) -> Fragment | None:
-        """Take as much of `fragment` as fits; return the rest. A lone message always fits."""
+        """Add as much of `fragment` as fits, at least one message if empty; return the rest."""
         if self.fits(fragment, limits):
             self.add(fragment)
             return None
@@ -82,7 +83,7 @@ class OpenBatch:
             fitting = 1
         if fitting == 0:
             return fragment
-        if fitting == fragment.count:  # a lone one that is over the limit by itself
+        if fitting == fragment.count:  # a single message that exceeds the limit
             self.add(fragment)
             return None
         head, tail = fragment.split(fitting)
@@ -101,7 +102,7 @@ class Buffers:
         self.limits = limits
         self.held_bytes = 0
         self._open: dict[tuple[str, BodyPrefix], OpenBatch] = {}
-        self._of_streams: dict[str, dict[BodyPrefix, OpenBatch]] = {}
+        self._by_stream: dict[str, dict[BodyPrefix, OpenBatch]] = {}
 
     def add(
         self, stream: str, prefix: BodyPrefix, version: int | None, fragment: Fragment, now: float
@@ -112,10 +113,10 @@ class Buffers:
         while rest:
             batch = self._open.get((stream, prefix))
             if batch is None:
-                completed += self._make_way(stream, prefix, version)
+                completed += self._close_conflicting(stream, prefix, version)
                 batch = OpenBatch(stream, prefix, version, now)
                 self._open[stream, prefix] = batch
-                self._of_streams.setdefault(stream, {})[prefix] = batch
+                self._by_stream.setdefault(stream, {})[prefix] = batch
             before = batch.held_bytes
             rest = batch.fill(rest, self.limits)
             self.held_bytes += batch.held_bytes - before
@@ -124,30 +125,32 @@ class Buffers:
                 completed.append(self._close(batch))
         return completed
 
-    def _make_way(self, stream: str, prefix: BodyPrefix, version: int | None) -> Iterator[Batch]:
-        """Close and yield what must not be open beside a new batch of the stream."""
-        beside = self._of_streams.get(stream, {})
+    def _close_conflicting(
+        self, stream: str, prefix: BodyPrefix, version: int | None
+    ) -> Iterator[Batch]:
+        """Close and yield the batches that must not stay open beside a new batch of the stream."""
+        beside = self._by_stream.get(stream, {})
         while beside:
             oldest = next(iter(beside.values()))
             schema_bytes = sum(len(each.encoded) for each in beside)
             if (
                 oldest.version == version
-                and len(beside) < MAX_SIDE_BY_SIDE
-                and schema_bytes + len(prefix.encoded) <= MAX_SIDE_BY_SIDE_BYTES
+                and len(beside) < MAX_SCHEMAS_PER_STREAM
+                and schema_bytes + len(prefix.encoded) <= MAX_SCHEMA_BYTES_PER_STREAM
             ):
                 return
             yield self._close(oldest)
 
     def close(self, stream: str) -> list[Batch]:
         """Close the open batches of `stream`."""
-        return [self._close(each) for each in [*self._of_streams.get(stream, {}).values()]]
+        return [self._close(each) for each in [*self._by_stream.get(stream, {}).values()]]
 
     def _close(self, batch: OpenBatch) -> Batch:
         del self._open[batch.stream, batch.prefix]
-        beside = self._of_streams[batch.stream]
+        beside = self._by_stream[batch.stream]
         del beside[batch.prefix]
         if not beside:
-            del self._of_streams[batch.stream]
+            del self._by_stream[batch.stream]
         self.held_bytes -= batch.held_bytes
         return batch.close()
 
@@ -157,14 +160,14 @@ class Buffers:
             yield self._close(next(iter(self._open.values())))
 
     def next_deadline(self) -> float:
-        """Return when the oldest batch has waited long enough; infinity without one."""
+        """Return when the oldest batch has waited long enough; infinity if none is open."""
         for batch in self._open.values():
             return batch.opened_at + self.limits.max_age_seconds
         return float("inf")
 
     def sizes(self) -> dict[str, int]:
-        """Return the streams with open batches, with how much memory those take."""
+        """Return the memory of each stream's open batches, in bytes."""
         return {
             stream: sum(each.held_bytes for each in beside.values())
-            for stream, beside in self._of_streams.items()
+            for stream, beside in self._by_stream.items()
         }

@@ -1,4 +1,4 @@
-"""Gathered records checked one by one, once it is known that not all of them are valid."""
+"""Checks gathered records one by one, when the check of the whole group has failed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BadRecord(Struct, frozen=True):
 
 
 class RepairCount(Struct, frozen=True):
-    """How many values of a field were repaired, and what was done to them."""
+    """How many values of a field were repaired by one kind of repair."""
 
     stream: str
     field: str
@@ -48,19 +48,19 @@ Finding: TypeAlias = Gathered | BadRecord | Advice | RepairCount
 
 
 def examined(
-    stream: Stream, gathered: Gathered, look_around: Callable[[], None]
+    stream: Stream, gathered: Gathered, check_interrupt: Callable[[], None]
 ) -> Iterator[Finding]:
-    """Yield the records in their order: the bad ones, and between them the good ones together.
+    """Yield the records in their order: each bad one, and the good ones between them together.
 
-    Notes and repairs follow.
+    Advice and repair counts are yielded before the last good ones.
 
     Raises:
-        InterruptedRunError: `look_around` says that there is no more time; it is asked before each.
+        InterruptedRunError: Raised by `check_interrupt`, which is called before each record.
     """
     good = Gathered(gathered.version)
     remarks = _Remarks(stream.name)
     for upsert, span in zip(gathered.upserts, gathered.spans, strict=True):
-        look_around()
+        check_interrupt()
         verdict = stream.check.examine(upsert.data)
         if isinstance(verdict, Refused):
             if good.spans:
@@ -78,12 +78,12 @@ def examined(
 
 
 def findings_of(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
-    """Return what the user should know about records that all passed together."""
+    """Return the advice and repair counts of records that all passed together."""
     return _remarks(stream.name, passed.notes.items(), passed.repaired)
 
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
-    """Yield what becomes of a record whose text was not JSON, and may have been repaired since."""
+    """Yield the findings for a record whose text was not JSON, but may have been repaired."""
     repaired, time = event.repaired_record, api_time(event.time_extracted)
     if repaired is None:
         refused = Refused(event.field, event.reason)
@@ -110,12 +110,12 @@ class _Remarks:
         self._repaired: Counter[tuple[str, str]] = Counter()
 
     def add(self, passed: Passed) -> None:
-        """Add those of a record."""
+        """Add the notes and repairs of one record."""
         self._notes |= passed.notes.items()
         self._repaired.update(passed.repaired)
 
     def __iter__(self) -> Iterator[Finding]:
-        """Return them as findings."""
+        """Return an iterator over the collected findings."""
         return _remarks(self._stream, self._notes, self._repaired)
 
 

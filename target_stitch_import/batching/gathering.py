@@ -1,8 +1,9 @@
-"""Records that wait until there are enough of them to be worth checking and encoding in one call.
+"""Gathers records by stream, so that they are checked and encoded in groups, not one by one.
 
-A tap that takes turns between its streams writes a record or two of each at a time, and work per
-turn would be work per record. Law: nothing waits longer than `GATHER_SECONDS`, and what is gathered
-of a stream is of one schema and one version.
+A tap that alternates between its streams writes only a record or two of each at a time.
+
+Invariant: nothing waits longer than `GATHER_SECONDS`, and the gathered records of a stream all have
+the same schema and version.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 GATHER_SECONDS = 0.5
 GATHERED_DIVISOR = 6
-"""Gathered records keep whole chunks of input in memory, so they may use only this fraction of
-`max_buffer_bytes`."""
+"""Gathered records may use this fraction, 1/6, of `max_buffer_bytes`, because they keep whole
+chunks of input in memory."""
 ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
 
@@ -43,7 +44,7 @@ _UPSERTS = msgspec.json.Decoder(list[Upsert])
 class Gathered:
     """Records of one stream and version, in the order of the input.
 
-    `spans` says where each is from; `size` is about how much memory they take.
+    `spans` has the origin of each; `size` is their approximate memory in bytes.
     """
 
     __slots__ = ("size", "spans", "upserts", "version")
@@ -56,14 +57,14 @@ class Gathered:
 
     @classmethod
     def of(cls, version: int | None, messages: bytes, spans: list[Span]) -> Gathered:
-        """Return the records of a JSON list of messages, as if they had been gathered."""
+        """Make an instance from a JSON list of messages and their spans; its `size` is not set."""
         gathered = cls(version)
         gathered.upserts = _UPSERTS.decode(messages)
         gathered.spans = spans
         return gathered
 
     def add(self, upsert: Upsert, span: Span) -> bool:
-        """Add one record; tell whether waiting for more would save little."""
+        """Add one record; return whether there are enough records to process them."""
         self.upserts.append(upsert)
         self.spans.append(span)
         self.size += len(upsert.data) + RECORD_BYTES
@@ -72,13 +73,13 @@ class Gathered:
     def extend(
         self, messages: list[RecordMessage], times: Iterable[str | UnsetType], span: Span
     ) -> bool:
-        """Add all that was read as `span`, as `add` would one by one."""
+        """Add all records that were read as `span`; return the same as `add`."""
         count = len(messages)
         records = [message.record for message in messages]
         self.upserts += upserts(span.sequence, records, times)
         self.spans += [span] * count
         if len(self.spans) >= ENOUGH_RECORDS:
-            return True  # it will be taken at once, so its size is of no interest
+            return True  # the caller takes the records at once, so `size` does not matter
         self.size += sum(map(len, records)) + RECORD_BYTES * count
         return self.size >= ENOUGH_BYTES
 
@@ -92,22 +93,22 @@ class Gathered:
         return encoder.encode(self.upserts)
 
     def fragment(self, encoded: bytes) -> Fragment:
-        """Return the records as a fragment; `encoded` is what `encoded` returned."""
+        """Return the records as a fragment; `encoded` is their JSON list of messages."""
         return Fragment(encoded, self.spans, self.upserts[0].sequence, self.upserts[-1].sequence)
 
 
 class Gathering:
-    """What is gathered of all streams.
+    """The gathered records of all streams.
 
-    `since` is when the oldest gathered record came; it is reset only once nothing is gathered.
-    `undated` has the streams of records whose `time_extracted` is invalid, until it is emptied.
+    `since` is when the oldest gathered record arrived; it is reset only when nothing is gathered.
+    `undated` has the streams with an invalid `time_extracted`, until the caller empties it.
     """
 
     def __init__(self) -> None:
         self.size = 0
         self.since = float("inf")
         self.undated: set[str] = set()
-        self._of_streams: dict[str, Gathered] = {}
+        self._by_stream: dict[str, Gathered] = {}
 
     def add(
         self,
@@ -116,18 +117,18 @@ class Gathering:
         span: Span,
         now: float,
     ) -> Iterator[str]:
-        """Add records of `streams`, all read as `span`; yield those that are to be taken at once.
+        """Add records of `streams`, all read as `span`; yield each stream to be taken at once.
 
-        There is enough of these, or they go on with another version.
+        Such a stream has enough records, or continues with another version.
         """
-        # Most taps write one stream after the other: all that is alike goes in by one call.
+        # Most taps write one stream after the other: records of one kind are added by one call.
         are_alike = len(streams) == 1 and len({message.version for message in messages}) == 1
         times, bad = api_times([message.time_extracted for message in messages])
         self.undated.update(messages[at].stream for at in bad)
         sequence = span.sequence
         for message, time in zip(messages[:1] if are_alike else messages, times, strict=False):
             stream = message.stream
-            gathered = self._of_streams.get(stream)
+            gathered = self._by_stream.get(stream)
             if gathered is None or gathered.version != message.version:
                 if gathered is not None:
                     yield stream
@@ -139,33 +140,33 @@ class Gathering:
                 sequence += 1
             if is_enough:
                 yield stream
-        if self._of_streams:
-            # Waiting records keep their chunk in memory; `singer.messages` copies them out where
-            # the chunk is much larger.
+        if self._by_stream:
+            # Waiting records keep their chunk in memory; `singer.messages` copies them if the chunk
+            # is much larger.
             text_bytes = sum([len(message.record) for message in messages])
             self.size += text_bytes + RECORD_BYTES * len(messages)
 
     def _open(self, stream: str, version: int | None, now: float) -> Gathered:
-        if not self._of_streams:
+        if not self._by_stream:
             self.since = now
-        gathered = self._of_streams[stream] = Gathered(version)
+        gathered = self._by_stream[stream] = Gathered(version)
         return gathered
 
     def take(self, stream: str) -> Gathered:
-        """Return what is gathered of a stream, which must be some, and forget it."""
-        gathered = self._of_streams.pop(stream)
-        if not self._of_streams:
+        """Remove and return the gathered records of a stream, which must have some."""
+        gathered = self._by_stream.pop(stream)
+        if not self._by_stream:
             self.since = float("inf")
             self.size = 0
         return gathered
 
     def __contains__(self, stream: str) -> bool:
-        return stream in self._of_streams
+        return stream in self._by_stream
 
     def streams(self) -> list[str]:
-        """Return the streams of which something is gathered, the longest waiting first."""
-        return list(self._of_streams)
+        """Return the streams that have gathered records, the longest waiting first."""
+        return list(self._by_stream)
 
     def items(self) -> Iterable[tuple[str, Gathered]]:
-        """Return those streams with what is gathered of each."""
-        return self._of_streams.items()
+        """Return the streams with their gathered records."""
+        return self._by_stream.items()

@@ -1,8 +1,8 @@
-"""The streams' ways to the sender: their batches in order, and what has become of their messages.
+"""A queue of closed batches for each stream, with activations as barriers, and message counts.
 
-Law: an activation goes out only when nothing of its stream is in flight, and lets nothing pass
-until it has settled. The activation of a version that lacks a record is withheld, unless
-`activate_incomplete_versions` is set: activating would delete that record's earlier rows.
+Invariant: an activation is sent only when nothing of its stream is in flight, and nothing of the
+stream is sent until it has settled. The activation of a version that lacks a record is withheld,
+unless `activate_incomplete_versions` is set: activating would delete that record's earlier rows.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class Counts(Struct):
-    """How far the messages of one stream have come; activations count as messages.
+    """How many messages of one stream are in each state; activations count as messages.
 
-    `activations` is how many were read.
+    `activations` is how many activations were read.
     """
 
     read: int = 0
@@ -33,7 +33,7 @@ class Counts(Struct):
 
 
 class Lane(Struct):
-    """Closed batches of one stream that wait for their turn.
+    """The queue of one stream's closed batches.
 
     `lacking` maps each version that lacks a record to the sequence of the first one that was set
     aside.
@@ -44,17 +44,17 @@ class Lane(Struct):
     _waiting: deque[Batch] = field(default_factory=deque)
     _is_activating: bool = False
 
-    def lacks(self, version: int | None, sequence: int) -> None:
+    def note_lacking(self, version: int | None, sequence: int) -> None:
         """Note that a version lacks the record that has this `sequence`."""
         self.lacking[version] = min(sequence, self.lacking.get(version, sequence))
 
     def is_incomplete(self, activation: Batch) -> bool:
-        """Tell whether the version that is to be activated lacks a record read before."""
+        """Return whether the version to activate lacks a record that was read before."""
         first_lacking = self.lacking.get(activation.version)
         return first_lacking is not None and first_lacking < activation.first_sequence
 
     def forget_replaced(self, activation: Batch) -> bool:
-        """Forget what older versions lack, which this one replaced; tell whether any lacked one."""
+        """Forget what the older versions lack that this one replaced; return whether any did."""
         version = activation.version
         if version is None:
             return False
@@ -67,11 +67,11 @@ class Lane(Struct):
         """Add a closed batch to the queue."""
         self._waiting.append(batch)
 
-    def leaving(self, *, withholds: bool) -> Iterator[Batch]:
-        """Yield the batches that are ready, which are in flight from then on.
+    def take_ready(self, *, withholds: bool) -> Iterator[Batch]:
+        """Remove and yield the batches that are ready; they count as in flight from then on.
 
-        Among them are activations of versions that lack a record; where those are to be withheld,
-        they are not in flight and hold nothing up.
+        If `withholds`, activations of versions that lack a record are yielded, too, but do not
+        count as in flight and block nothing.
         """
         while self._waiting and not self._is_activating:
             batch = self._waiting[0]
@@ -83,26 +83,26 @@ class Lane(Struct):
             yield self._waiting.popleft()
 
     def settled(self, count: int, set_aside: Sequence[SetAside]) -> None:
-        """Note that `count` messages in flight are settled, of them these records set aside."""
+        """Note that `count` messages in flight are settled, including those in `set_aside`."""
         self.counts.in_flight -= count
         self.counts.set_aside += len(set_aside)
         self.counts.acknowledged += count - len(set_aside)
         for each in set_aside:
-            self.lacks(each.version, each.sequence)
+            self.note_lacking(each.version, each.sequence)
         if self.counts.in_flight == 0:
             self._is_activating = False
 
 
 class Lanes:
-    """The lanes of all streams, and the batches that have been closed and are not released yet.
+    """The lanes of all streams, and the memory of closed batches that are not released yet.
 
-    Batches that may be sent are in `ready`.
+    `ready` contains the batches that may be sent.
 
     Args:
         activate_incomplete: Whether versions that lack a record are activated.
-        withhold: Is given each activation that must not be sent.
-        note_replacement: Is given each activation that was acknowledged, and replaces versions that
-            lack a record.
+        withhold: Called with each activation that must not be sent.
+        note_replacement: Called with each acknowledged activation that replaces versions that lack
+            a record.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Lanes:
         return self._lanes.setdefault(stream, Lane())
 
     def open(self, stream: str) -> None:
-        """Count the messages of a stream from here on."""
+        """Create the lane of a stream if there is none, so that its counts are reported."""
         self._lanes.setdefault(stream, Lane())
 
     def items(self) -> ItemsView[str, Lane]:
@@ -133,14 +133,14 @@ class Lanes:
         return self._lanes.items()
 
     def enqueue(self, batch: Batch) -> None:
-        """Queue up a batch just closed."""
+        """Queue a batch that was just closed."""
         self.held_bytes += batch.held_bytes
         lane = self[batch.stream]
         lane.enqueue(batch)
         self._advance(lane)
 
     def settled(self, part: Batch, set_aside: Sequence[SetAside]) -> None:
-        """Note that the messages of a part are settled, some of them by being set aside."""
+        """Note that the messages of a part are settled, including those in `set_aside`."""
         lane = self[part.stream]
         lane.settled(part.count, set_aside)
         if part.barrier and not set_aside and lane.forget_replaced(part):
@@ -153,7 +153,7 @@ class Lanes:
         self.ready_or_in_flight -= 1
 
     def _advance(self, lane: Lane) -> None:
-        for batch in lane.leaving(withholds=self._withholds):
+        for batch in lane.take_ready(withholds=self._withholds):
             if batch.barrier and self._withholds and lane.is_incomplete(batch):
                 self.held_bytes -= batch.held_bytes
                 self._withhold(batch)

@@ -1,11 +1,11 @@
-"""Which states may be written: epochs and their unsettled counts.
+"""Decides which states may be written, by counting the unsettled messages of each epoch.
 
-Law: a state is earned once every record and activation before it in the input is settled. States
-are earned in order, and of those earned at once only the newest counts.
+Invariant: a state is earned once every record and activation before it in the input is settled.
+States are earned in order; if several are earned at once, only the newest is returned.
 
-STATE messages cut the input into epochs. What is read joins the newest epoch; what settles leaves
-its own. While no more epochs may be opened, a state takes the place of the newest pending one,
-which delays a checkpoint and never brings one forward.
+STATE messages divide the input into epochs. A message counts in the epoch in which it was read,
+until it settles. When no more epochs may be opened, a new state replaces the newest pending one:
+that delays a checkpoint, but never writes one too early.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 MAX_EPOCHS = 1_000
 MAX_PENDING_BYTES = 16_000_000
-"""Of states that wait; one state more may always wait, however large."""
+"""The total size of pending states; one more state may always wait, whatever its size."""
 
 
 class _Epoch(Struct):
@@ -25,7 +25,7 @@ class _Epoch(Struct):
 
 
 class Ledger:
-    """Counts what is read and settled, and says which state is earned."""
+    """Counts the unsettled messages, and returns the states that are earned."""
 
     def __init__(
         self, max_epochs: int = MAX_EPOCHS, max_pending_bytes: int = MAX_PENDING_BYTES
@@ -37,7 +37,7 @@ class Ledger:
         self._pending_bytes = 0
 
     def read(self, count: int) -> int:
-        """Enter `count` messages just read; return their epoch."""
+        """Count `count` messages as read; return their epoch."""
         newest = self._epochs[-1]
         if newest.state is not None and (
             len(self._epochs) < self._max_epochs and self._pending_bytes < self._max_pending_bytes
@@ -48,13 +48,17 @@ class Ledger:
         return self._first + len(self._epochs) - 1
 
     def checkpoint(self, state: bytes) -> None:
-        """Enter a state just read: it covers everything read before it."""
+        """Add a state: it covers everything read before it."""
         newest = self._epochs[-1]
         self._pending_bytes += len(state) - len(newest.state or b"")
         newest.state = state
 
     def settle(self, epoch: int, count: int) -> None:
-        """Note that `count` messages of `epoch` arrived, or are set aside for good."""
+        """Count `count` messages of `epoch` as settled.
+
+        Raises:
+            ValueError: The epoch has fewer unsettled messages.
+        """
         entry = self._epochs[epoch - self._first]
         if not 0 < count <= entry.unsettled:
             raise ValueError(f"{count} settled of {entry.unsettled} in epoch {epoch}")

@@ -1,4 +1,4 @@
-"""Records whose text is not JSON, repaired as `repairs` asks for, before they are mapped."""
+"""Repairs records whose text is not valid JSON, before stream maps are applied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def with_repairs(events: Iterable[Event], repairs: Collection[str]) -> Iterator[Event]:
-    """Yield `events`, the malformed records among them with what became of them."""
+    """Yield `events`, with malformed records repaired where `repairs` allows and can do so."""
     for event in events:
         yield _repaired(event, repairs) if isinstance(event, MalformedRecord) else event
 

@@ -1,6 +1,6 @@
-"""From gathered records to closed batches: records are checked, and buffered or refused.
+"""Checks gathered records, buffers or refuses them, and closes batches.
 
-Law: records of a stream are buffered, or refused, in the order in which they were read.
+Invariant: records of a stream are buffered or refused in the order in which they were read.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 class Packer(Struct):
     """Moves records from `gathering` to `buffers`, closed batches to `lanes`.
 
-    Bad records go to `refusals`. `look_around` is called between records that are checked one by
-    one, and may raise InterruptedRunError; what was in hand then never settles.
+    Bad records go to `refusals`. `check_interrupt` is called between records that are checked one
+    by one, and may raise InterruptedRunError; the records not checked yet then never settle.
     """
 
     streams: Streams
@@ -48,25 +48,25 @@ class Packer(Struct):
     buffers: Buffers
     lanes: Lanes
     refusals: Refusals
-    look_around: Callable[[], None]
+    check_interrupt: Callable[[], None]
     repaired: deque[RepairCount] = field(default_factory=deque)
-    """What was repaired, and is to be counted and told."""
+    """Repairs that the caller has not reported yet."""
     _encoder: UpsertEncoder = field(default_factory=UpsertEncoder)
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes are gathered, or in batches that are not released yet."""
+        """The size in bytes of gathered records, and of batches that are not released yet."""
         return self.gathering.size + self.buffers.held_bytes + self.lanes.held_bytes
 
     # From gathered to buffered.
 
     def admit_all(self) -> None:
-        """Admit what is gathered of all streams."""
+        """Check and buffer the gathered records of all streams."""
         for stream in self.gathering.streams():
             self.admit(stream)
 
     def admit(self, name: str) -> None:
-        """Check what is gathered of a stream, and buffer what is good."""
+        """Check the gathered records of one stream, and buffer the valid ones."""
         if name not in self.gathering:
             return
         stream = self.streams[name]
@@ -83,7 +83,7 @@ class Packer(Struct):
         self._buffer(stream, gathered.version, gathered.fragment(passed.messages), since)
 
     def admit_rows(self, stream: Stream, rows: Rows, span: Span, now: float) -> None:
-        """Check rows whose messages come all at once, and buffer what is good."""
+        """Check rows, and buffer the valid ones."""
         self.lanes[stream.name].counts.read += rows.count
         messages, longest = rows.messages(span.sequence)
         if rows.sequences is None:
@@ -101,9 +101,9 @@ class Packer(Struct):
         self._buffer(stream, rows.version, fragment, now)
 
     def _examine(self, stream: Stream, gathered: Gathered, since: float) -> None:
-        """Check records one by one."""
+        """Check records one by one; an interruption is raised later, by `Refusals.raise_first`."""
         try:
-            findings = examined(stream, gathered, self.look_around)
+            findings = examined(stream, gathered, self.check_interrupt)
             self._take_up(stream, gathered.version, findings, since)
         except InterruptedRunError as error:
             self.refusals.interrupted(error)
@@ -111,21 +111,21 @@ class Packer(Struct):
     def admit_malformed(
         self, stream: Stream, event: MalformedRecord, span: Span, now: float
     ) -> None:
-        """Look at a record whose text was not JSON."""
+        """Buffer or refuse a record whose text was not JSON."""
         self.lanes[stream.name].counts.read += 1
         self._take_up(stream, event.version, examined_alone(stream, event, span), now)
 
     def _take_up(
         self, stream: Stream, version: int | None, findings: Iterable[Finding], since: float
     ) -> None:
-        """Deal with records that were checked one by one."""
+        """Buffer the good records, refuse the bad ones, and queue advice and repair counts."""
         for finding in findings:
             match finding:
                 case Gathered():
                     fragment = finding.fragment(finding.encoded(self._encoder))
                     self._buffer(stream, finding.version, fragment, since)
                 case BadRecord():
-                    self.lanes[stream.name].lacks(version, finding.span.sequence)
+                    self.lanes[stream.name].note_lacking(version, finding.span.sequence)
                     self.refusals.refuse_record(stream, version, finding)
                 case Advice():
                     self.streams.notice(stream.name, finding)
@@ -137,7 +137,7 @@ class Packer(Struct):
     def _buffer(
         self, stream: Stream, version: int | None, fragment: Fragment, since: float
     ) -> None:
-        """Buffer good records."""
+        """Buffer valid records."""
         prefix = stream.prefix(version)
         for batch in self.buffers.add(stream.name, prefix, version, fragment, since):
             self.lanes.enqueue(batch)
@@ -145,15 +145,15 @@ class Packer(Struct):
     # From buffered to closed.
 
     def close(self, stream: str) -> None:
-        """Close what there is of a stream."""
+        """Check the gathered records of a stream, and close its open batches."""
         self.admit(stream)
         for batch in self.buffers.close(stream):
             self.lanes.enqueue(batch)
 
     def close_largest(self, enough: int, enough_bytes: int) -> None:
-        """Close the largest batches first, until `enough` with `enough_bytes` can be sent.
+        """Close the largest batches, until `enough` batches of `enough_bytes` can be sent.
 
-        The others keep growing.
+        The other batches keep growing.
         """
         for stream in self._largest():
             if self.lanes.ready_or_in_flight >= enough and self.lanes.held_bytes >= enough_bytes:
@@ -161,7 +161,7 @@ class Packer(Struct):
             self.close(stream)
 
     def _largest(self) -> list[str]:
-        """Return the streams of which something is held, those that hold the most first."""
+        """Return the streams with gathered records or open batches, the largest first."""
         sizes = self.buffers.sizes()
         for stream, gathered in self.gathering.items():
             sizes[stream] = sizes.get(stream, 0) + gathered.size

@@ -1,7 +1,7 @@
-"""Request bodies for `POST /v2/import/batch`, measured in bytes before a record joins.
+"""Builds, measures and splits request bodies for `POST /v2/import/batch`.
 
-Law: a body fills up to its limit and never over it; sequences strictly increase in the order of
-the input and stay with their record through every retry and split.
+Invariant: a body never exceeds its limit. Sequences strictly increase in the order of the input,
+and a record keeps its sequence through every retry and split.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _CLOSING = b"]}"
 
 FRAGMENT_BYTES = 400
 MESSAGE_BYTES = 8
-"""About what they cost in memory beside the text, with what the allocator loses to them."""
+"""Approximate memory of a fragment and a message in addition to the text, with the allocator's
+overhead."""
 
 
 class Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=True, gc=False):
@@ -41,7 +42,7 @@ class Upsert(msgspec.Struct, tag_field="action", tag="upsert", omit_defaults=Tru
 
 
 UPSERT_PARTS = ('{"action":"upsert","sequence":', ',"data":', "}")
-"""What stands before, between and after sequence and record, for those who write many at once."""
+"""The text before, between and after sequence and record, for code that writes many at once."""
 
 
 class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version"):
@@ -59,13 +60,17 @@ _MESSAGE = msgspec.json.Decoder(_SavedMessage)
 
 
 class Sequencer:
-    """Gives out sequence numbers: nanoseconds of the wall clock, but never one twice or back."""
+    """Assigns sequence numbers: nanoseconds of the wall clock, but always strictly increasing."""
 
     def __init__(self, last: int = 0) -> None:
         self.last = last
 
     def take(self, count: int, clock_ns: int) -> int:
-        """Return the first of `count` consecutive numbers; `clock_ns` is nanoseconds since 1970."""
+        """Return the first of `count` consecutive numbers; `clock_ns` is nanoseconds since 1970.
+
+        Raises:
+            OverflowError: The clock is past the year 2262.
+        """
         first = max(self.last + 1, clock_ns)
         self.last = first + count - 1
         if self.last > MAX_SEQUENCE:
@@ -74,10 +79,10 @@ class Sequencer:
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
-    """Where messages come from that were read together: the first one's line, and their epoch.
+    """The origin of messages that were read together: first line, first sequence, epoch and file.
 
-    Their sequences count up with the lines, so that a message's sequence tells its line. The lines
-    are those of `file`, where the records came from one, else of the input.
+    Sequences and lines increase together, so a message's sequence determines its line. Lines are
+    counted in `file` if there is one, else in the tap's output.
     """
 
     line: int
@@ -90,7 +95,7 @@ class Span(msgspec.Struct, frozen=True, gc=False):
         return Span(self.line + sequence - self.sequence, sequence, self.epoch, self.file)
 
     def numbered(self, sequences: Iterable[int]) -> Iterator[Span]:
-        """Yield a span for each message, as they have sequences of their own."""
+        """Yield a span for each message, with the message's own sequence from `sequences`."""
         for line, sequence in enumerate(sequences, self.line):
             yield Span(line, sequence, self.epoch, self.file)
 
@@ -98,8 +103,8 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 class Fragment(msgspec.Struct, frozen=True, gc=False):
     """Encoded messages of one stream, in the order of the input.
 
-    `encoded` is a JSON list of the messages, `spans` says where each is from; `first` and `last`
-    are the sequences of its ends.
+    `encoded` is a JSON list of the messages, `spans` has the origin of each, `first` and `last` are
+    the sequences of the first and the last message.
     """
 
     encoded: bytes
@@ -109,17 +114,17 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def count(self) -> int:
-        """How many messages it has."""
+        """The number of messages."""
         return len(self.spans)
 
     @property
     def held_bytes(self) -> int:
-        """About how much memory it takes."""
+        """The approximate memory in bytes."""
         return len(self.encoded) + FRAGMENT_BYTES + MESSAGE_BYTES * len(self.spans)
 
     @property
     def joined_bytes(self) -> int:
-        """The size of the messages joined by commas."""
+        """The size in bytes of the messages joined by commas."""
         return len(self.encoded) - 2
 
     def messages(self) -> list[Raw]:
@@ -127,7 +132,7 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
         return _MESSAGES.decode(self.encoded)
 
     def fitting(self, room_bytes: int, room_messages: int) -> int:
-        """Return how many of the messages, joined by commas, fit into the room left."""
+        """Return how many of the messages, joined by commas, fit into the remaining room."""
         ends = accumulate(map(len, self.messages()), lambda end, size: end + 1 + size)
         return min(bisect_right(list(ends), room_bytes), max(room_messages, 0))
 
@@ -154,17 +159,17 @@ def upserts(
 
 
 class UpsertEncoder:
-    """Encodes records; for one thread, and one pipeline.
+    """Encodes messages; to be used by one thread, and one pipeline.
 
-    They are encoded into a buffer and copied: what `msgspec` returns of itself has up to half as
-    much room again behind it, for as long as it lives.
+    Messages are encoded into a buffer and then copied, because the bytes that `msgspec` itself
+    returns keep up to half of their size as unused memory.
     """
 
     def __init__(self) -> None:
         self._encoded = bytearray()
 
     def encode(self, upserts: list[Upsert]) -> bytes:
-        """Return messages as a JSON list."""
+        """Return the messages as a JSON list."""
         _ENCODER.encode_into(upserts, self._encoded)
         return bytes(self._encoded)
 
@@ -183,7 +188,7 @@ class BodyPrefix(Struct, frozen=True):
         table_version: int | None = None,
         bookmark_names: Sequence[str] = (),
     ) -> BodyPrefix:
-        """Encode the arguments; `schema` goes in as the JSON text that it is."""
+        """Encode the arguments; `schema` is inserted as JSON text."""
         arguments: dict[str, object] = {
             "table_name": table_name,
             "schema": Raw(schema),
@@ -212,9 +217,10 @@ class BodyPrefix(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """One request body with what is known of its messages, from first to last.
+    """One request body, and the origins of its messages in their order.
 
-    `barrier` marks an activation: earlier batches of its stream first, later ones after it.
+    `barrier` marks an activation: it is sent after all earlier batches of its stream have settled,
+    and before all later ones.
     """
 
     stream: str
@@ -236,8 +242,8 @@ class Batch(Struct, frozen=True):
         *,
         barrier: bool = False,
     ) -> Batch:
-        """Make a body of `fragments`."""
-        # Without copying a byte twice: bodies are large, and each copy falls out of the cache.
+        """Join `fragments` into one body."""
+        # No byte is copied twice: bodies are large, and each copy would miss the CPU cache.
         pieces: list[bytes | memoryview] = []
         for fragment in fragments:
             pieces += (b",", memoryview(fragment.encoded)[1:-1])
@@ -249,7 +255,7 @@ class Batch(Struct, frozen=True):
 
     @property
     def count(self) -> int:
-        """How many messages it has."""
+        """The number of messages."""
         return len(self.spans)
 
     @property
@@ -259,12 +265,12 @@ class Batch(Struct, frozen=True):
 
     @property
     def held_bytes(self) -> int:
-        """About how much memory it takes."""
+        """The approximate memory in bytes."""
         return self.size + FRAGMENT_BYTES + MESSAGE_BYTES * len(self.spans)
 
     @property
     def epochs(self) -> dict[int, int]:
-        """How many messages of each epoch the ledger is owed."""
+        """The number of messages of each epoch, for the ledger."""
         return Counter([span.epoch for span in self.spans])
 
     def _fragment(self) -> Fragment:
@@ -282,7 +288,7 @@ class Batch(Struct, frozen=True):
         return first, rest
 
     def messages(self) -> Iterator[SentMessage]:
-        """Yield each message with where it came from."""
+        """Yield each message with its origin."""
         for raw, span in zip(self._fragment().messages(), self.spans, strict=True):
             message = _MESSAGE.decode(raw)
             data = b"" if message.data is UNSET else bytes(message.data)
@@ -290,14 +296,14 @@ class Batch(Struct, frozen=True):
 
 
 def activation(stream: str, prefix: BodyPrefix, version: int, span: Span) -> Batch:
-    """Return the batch that activates a table version; `span` is that of the one message."""
+    """Return the batch that activates a table version; `span` is that of its only message."""
     encoded = _ENCODER.encode([_ActivateVersion(span.sequence)])
     fragment = Fragment(encoded, [span], span.sequence, span.sequence)
     return Batch.of(stream, prefix, [fragment], version, barrier=True)
 
 
 class SentMessage(Struct, frozen=True):
-    """One message of a batch: where it came from, the record's text, and when it was extracted."""
+    """One message of a batch: its origin, the record's text, and when it was extracted."""
 
     span: Span
     data: bytes

@@ -1,7 +1,7 @@
-"""The machine between the tap's messages and the Import API: no clock, no network, no threads.
+"""Turns the tap's messages into batches and states, without clock, network or threads.
 
-Laws: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. What is
-held stays within `max_buffer_bytes`, one chunk of input, and the share for what is gathered.
+Invariants: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. The
+memory held stays within `max_buffer_bytes`, one chunk of input, and the share of gathered records.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NO_TIME = Advice("`time_extracted` of some records is not a date-time and is om
 
 
 class PipelineRules(Struct, frozen=True):
-    """What the user decided; `dead_letter` is `on_invalid_record: dead_letter`."""
+    """The user's settings; `dead_letter` means `on_invalid_record: dead_letter`."""
 
     stream: StreamRules
     dead_letter: bool
@@ -64,22 +64,26 @@ class PipelineRules(Struct, frozen=True):
 
 
 class Pipeline:
-    """Takes events with `receive`, and says what to send in `ready` and what to set aside.
+    """Takes events with `receive`; puts batches into `ready`, and messages into `to_set_aside`.
 
-    The caller sends the batches in `ready`, reports each part with `settled` and each whole with
-    `released`, and calls `expire` when `next_deadline` has come. `earned_state` gives the states.
+    The caller sends the batches in `ready`, reports each settled part with `settled` and each
+    finished batch with `released`, and calls `expire` at the time that `next_deadline` returns.
+    `earned_state` returns the states to write.
 
-    Times are seconds on any clock that never steps back; `clock_ns` is nanoseconds since 1970.
-    `look_around` is called in the midst of what can take long, and ends it by raising
-    InterruptedRunError; what was in hand then never settles.
+    Times are seconds on any monotonic clock; `clock_ns` is nanoseconds since 1970.
+    `check_interrupt` is called during long operations, and ends them by raising
+    InterruptedRunError; the records of an operation that was ended never settle.
     """
 
     def __init__(
-        self, rules: PipelineRules, limits: Limits, look_around: Callable[[], None] = lambda: None
+        self,
+        rules: PipelineRules,
+        limits: Limits,
+        check_interrupt: Callable[[], None] = lambda: None,
     ) -> None:
         self.limits = limits
         self._rules = rules
-        self._streams = Streams(rules.stream, look_around)
+        self._streams = Streams(rules.stream, check_interrupt)
         self._refusals = Refusals(sets_aside=rules.dead_letter)
         self._lanes = Lanes(
             activate_incomplete=rules.activate_incomplete_versions,
@@ -97,18 +101,18 @@ class Pipeline:
             self._buffers,
             self._lanes,
             self._refusals,
-            look_around,
+            check_interrupt,
         )
         self._is_closing = False
 
     @property
     def ready(self) -> deque[Batch]:
-        """What may be sent, in this order; a batch that is taken is removed."""
+        """The batches to send, in this order; the caller removes those that it takes."""
         return self._lanes.ready
 
     @property
     def to_set_aside(self) -> deque[SetAside]:
-        """What is to be set aside, in this order."""
+        """The messages to set aside, in this order; the caller removes those that it takes."""
         return self._refusals.to_set_aside
 
     @property
@@ -118,33 +122,33 @@ class Pipeline:
 
     @property
     def repaired(self) -> deque[RepairCount]:
-        """What was repaired, and is to be counted and told."""
+        """Repairs to report; the caller removes them."""
         return self._packer.repaired
 
     @property
     def notices(self) -> deque[Notice]:
-        """What the user is to be told."""
+        """Notices to show to the user; the caller removes them."""
         return self._streams.notices
 
-    def lacks(self, table: str, version: int) -> None:
+    def note_lacking(self, table: str, version: int) -> None:
         """Note that a version of a table lacks a record that an earlier run set aside."""
         prefix = self._rules.stream.table_prefix
         if table.startswith(prefix):
-            self._lanes[table.removeprefix(prefix)].lacks(version, 0)
+            self._lanes[table.removeprefix(prefix)].note_lacking(version, 0)
 
     def learn_limit(self, max_bytes: int) -> None:
-        """Note that the service takes no bodies larger than this."""
+        """Note that the service accepts no bodies larger than this."""
         self.limits.max_bytes = min(self.limits.max_bytes, max_bytes)
 
-    # What comes in.
+    # Input.
 
     def receive(self, event: Event, now: float, clock_ns: int) -> None:
-        """Take one event of the input.
+        """Process one event of the input.
 
         Raises:
-            InputError: The event makes no sense, or a record read up to now must not be sent while
+            InputError: The event is invalid, or a record read so far is invalid while
                 `on_invalid_record` is `fail`.
-            InterruptedRunError: `look_around` raised it.
+            InterruptedRunError: `check_interrupt` raised it.
         """
         match event:
             case Records():
@@ -172,7 +176,7 @@ class Pipeline:
         """Handle the regular end of input: settle activations without a table, close all batches.
 
         Raises:
-            InputError: As `close`.
+            InputError, InterruptedRunError: See `close`.
         """
         for stream in self._undeclared.streams():
             for each in self._undeclared.take(stream):
@@ -184,11 +188,11 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Stop receiving and close all batches, a few at a time as requests become free.
+        """Check what is gathered, and close all batches, a few at a time as requests become free.
 
         Raises:
-            InputError: A record is refused; all others are on their way.
-            InterruptedRunError: As `receive`; all that was checked until then is on its way.
+            InputError: A record is invalid; all others are still delivered.
+            InterruptedRunError: See `receive`; what was checked before is still delivered.
         """
         self._packer.admit_all()
         self._is_closing = True
@@ -199,7 +203,7 @@ class Pipeline:
         """Check the records, and close the batches, that have waited long enough.
 
         Raises:
-            InputError: As `receive`.
+            InputError, InterruptedRunError: See `receive`.
         """
         if self._gathering.since + self._gather_seconds <= now:
             self._packer.admit_all()
@@ -224,14 +228,14 @@ class Pipeline:
 
     @property
     def has_room(self) -> bool:
-        """Tell whether more input may be read."""
+        """Return whether more input may be read."""
         return self.held_bytes < self._rules.max_buffer_bytes
 
     def make_room(self) -> None:
-        """Close the largest batches if there is no room, so that there will be some soon.
+        """Close the largest batches if there is no room, so that sending them makes room.
 
         Raises:
-            InputError: As `receive`.
+            InputError, InterruptedRunError: See `receive`.
         """
         if not self.has_room and self._needs_more:
             self._close_largest()
@@ -239,15 +243,15 @@ class Pipeline:
 
     @property
     def _needs_more(self) -> bool:
-        """Tell whether more requests could be busy than there are batches for."""
+        """Return whether there are fewer batches to send than requests allowed in flight."""
         return self._lanes.ready_or_in_flight < self._rules.max_in_flight_requests
 
-    # What comes back.
+    # Results.
 
     def settled(self, part: Batch, set_aside: Sequence[SetAside] = ()) -> None:
-        """Note that the messages of `part`, a batch or a part of one, are acknowledged.
+        """Note that the messages of `part`, a batch or a part of one, are settled.
 
-        Except those in `set_aside`, which are safe in the dead-letter file.
+        Those in `set_aside` are safe in the dead-letter file, all others are acknowledged.
         """
         for epoch, count in part.epochs.items():
             self._ledger.settle(epoch, count)
@@ -265,11 +269,11 @@ class Pipeline:
             self._close_largest()
 
     def earned_state(self) -> bytes | None:
-        """Return the newest state that may be written since the last call, or None."""
+        """Return the newest state that may be written, or None if there is none since last time."""
         return self._ledger.earned()
 
     def counts(self) -> dict[str, Counts]:
-        """Return how far each stream has come."""
+        """Return the counts of each stream, including gathered records."""
         counts = {stream: lane.counts for stream, lane in self._lanes.items()}
         for stream, gathered in self._gathering.items():
             read = counts[stream].read + len(gathered.spans)
@@ -278,13 +282,13 @@ class Pipeline:
 
     @property
     def held_bytes(self) -> int:
-        """How many bytes are gathered, buffered, ready or in flight."""
+        """The size in bytes of what is gathered, buffered, ready or in flight."""
         return self._packer.held_bytes
 
     # Receiving.
 
     def _enter(self, count: int, line: int, file: BatchFile | None, clock_ns: int) -> Span:
-        """Give messages just read their sequences; return where they are from."""
+        """Assign sequences and an epoch to messages just read; return their span."""
         sequence = self._sequencer.take(count, clock_ns)
         return Span(line, sequence, self._ledger.read(count), file)
 
@@ -302,11 +306,11 @@ class Pipeline:
             self._declare(name, (name,), clock_ns)
 
     def _declare(self, stream: str, aliases: Sequence[str], clock_ns: int) -> None:
-        """Activate what waited for the SCHEMA of `stream`, once under each of its `aliases`."""
+        """Queue the activations that waited for the SCHEMA of `stream`, for each of `aliases`."""
         for waiting in self._undeclared.take(stream):
             for number, alias in enumerate(aliases):
                 span = waiting.span
-                if number > 0:  # of the streams that a map makes of one, the first keeps it
+                if number > 0:  # the first alias keeps the span, each other one gets its own
                     span = self._enter(1, span.line, None, clock_ns)
                 self._activate(self._streams[alias], waiting.version, span)
             if not aliases:
@@ -330,13 +334,13 @@ class Pipeline:
 
     def _receive_rows(self, rows: Rows, now: float, clock_ns: int) -> None:
         stream = self._streams.known(rows.stream, "RECORD", rows.line)
-        self._packer.admit(rows.stream)  # what was read before them goes before them
+        self._packer.admit(rows.stream)  # records keep their order
         span = self._enter(rows.count, rows.line, rows.file, clock_ns)
         self._packer.admit_rows(stream, rows, span, now)
 
     def _receive_malformed(self, event: MalformedRecord, now: float, clock_ns: int) -> None:
         stream = self._streams.known(event.stream, "RECORD", event.line)
-        self._packer.admit(event.stream)  # so that they are set aside in their order
+        self._packer.admit(event.stream)  # records are set aside in their order
         span = self._enter(1, event.line, event.file, clock_ns)
         if event.sequence is not None:
             (span,) = span.numbered([event.sequence])
@@ -356,18 +360,18 @@ class Pipeline:
             self._undeclared.add(name, Undeclared(message.version, span, now))
 
     def _activate(self, stream: Stream, version: int, span: Span) -> None:
-        """Let a version be activated after all that is closed of its stream."""
+        """Queue the activation of a version, after the stream's closed batches."""
         counts = self._lanes[stream.name].counts
         counts.read += 1
         counts.activations += 1
         self._lanes.enqueue(activation(stream.name, stream.prefix(version), version, span))
 
-    # What becomes ready.
+    # Closing batches.
 
     def _close_largest(self) -> None:
-        """Close just enough batches to keep all requests busy; open ones keep growing.
+        """Close just enough batches to keep all requests busy; the others keep growing.
 
-        As finding the largest is not free, small ones are closed by the dozen.
+        Finding the largest has a cost, so many small batches are closed at once.
         """
         self._packer.close_largest(
             2 * self._rules.max_in_flight_requests, self._rules.max_buffer_bytes // 16

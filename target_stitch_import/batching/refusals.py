@@ -1,7 +1,8 @@
-"""Messages that must not be sent: set aside, or the reason why the run ends.
+"""Collects the messages that must not be sent: they are set aside, or end the run.
 
-Law: messages are set aside in the order of their stream, an activation after the records whose rows
-it would have deleted. Where nothing is set aside, the run ends with the first one of the input.
+Invariant: messages are set aside in the order of their stream, an activation after the records
+whose rows it would have deleted. If nothing may be set aside, the first bad record of the input
+ends the run.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
 
 
 class Refusals:
-    """What was refused and is not dealt with yet.
+    """Refused messages that the caller has not handled yet.
 
     Args:
-        sets_aside: Whether records are set aside, else they end the run.
+        sets_aside: Whether bad records are set aside; otherwise they end the run.
     """
 
     def __init__(self, *, sets_aside: bool) -> None:
         self.to_set_aside: deque[SetAside] = deque()
         self.replacements_to_record: deque[SetAside] = deque()
-        """Activations to record in the dead-letter file, although they are settled."""
+        """Acknowledged activations that are to be recorded in the dead-letter file."""
         self._sets_aside = sets_aside
         self._first: tuple[int, InputError] | None = None
-        """The sequence of the first record that ends the run, and what to tell of it."""
+        """The sequence of the first record that ends the run, and its error."""
         self._interrupted: InterruptedRunError | None = None
 
     def refuse_record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
-        """Refuse a record."""
+        """Queue a bad record to be set aside, or remember its error for `raise_first`."""
         span = bad.span
         if not self._sets_aside:
             text = (
@@ -72,21 +73,21 @@ class Refusals:
         self.to_set_aside.append(_activation(batch, reason))
 
     def note_replacement(self, batch: Batch) -> None:
-        """Note the activation, which was sent, of a version newer than those that lack a record."""
+        """Queue an acknowledged activation that replaced versions that lack a record."""
         if self._sets_aside:
             reason = f"version {batch.version} was activated, and older ones are not replayed"
             self.replacements_to_record.append(replace(_activation(batch, reason), activated=True))
 
     def interrupted(self, error: InterruptedRunError) -> None:
-        """End the run: there is no time to check more records."""
+        """Remember for `raise_first` that a signal ended the checking of records."""
         self._interrupted = error
 
     def raise_first(self) -> None:
-        """End the run if it is to be ended.
+        """Raise what ends the run, if anything does.
 
         Raises:
-            InputError: It is.
-            InterruptedRunError: It is, by a signal.
+            InputError: The first bad record, if bad records end the run.
+            InterruptedRunError: A signal ended the checking of records.
         """
         first, interrupted = self._first, self._interrupted
         self._first = self._interrupted = None

@@ -1,4 +1,4 @@
-"""Messages that are set aside: not sent, and settled once they are in the dead-letter file."""
+"""The message type for the dead-letter file: not sent, and settled once it is in the file."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class SetAside(Struct, frozen=True):
     epoch: int
     reason: str
     record: bytes | None
-    """The record's text; None for the activation of a version that lacks a record set aside."""
+    """The record's text; None for an activation."""
     prefix: BodyPrefix
-    """How a request that carries it opens, so that it can be sent once it is repaired."""
+    """The beginning of a request for it, so that it can be sent once it is repaired."""
     file: BatchFile | None = None
-    """Where `line` is; None for the tap's output."""
+    """The file in which `line` is counted; None for the tap's output."""
     mapped: bool = True
-    """False for a record as the tap sent it, though its stream has a map."""
+    """False if the record is as the tap sent it, although its stream has a map."""
     time_extracted: str | None = None
     """When the record was extracted, as the API writes it."""
     activated: bool = False
-    """Whether it was sent: an activation that replaces older versions with records set aside."""
+    """True for an activation that was sent, and replaced versions that lack a record."""
 
     @property
     def is_activation(self) -> bool:
-        """Tell whether it is an activation and no record."""
+        """Return whether it is an activation, not a record."""
         return self.record is None

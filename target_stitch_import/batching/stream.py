@@ -1,4 +1,4 @@
-"""What one SCHEMA message means: how bodies open, and what a record must be."""
+"""A stream as one SCHEMA message describes it: the check of its records, and how bodies begin."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_KEYS = frozenset({"object", "array", "null"})
 
 
 class StreamRules(Struct, frozen=True):
-    """What the user decided about all streams; `append_only` is `load_method: append-only`."""
+    """The user's settings for all streams; `append_only` means `load_method: append-only`."""
 
     validate_records: bool
     naive_datetimes: str
@@ -37,11 +37,11 @@ class StreamRules(Struct, frozen=True):
 
 
 class Stream:
-    """A stream as its latest SCHEMA describes it; large ones take a second to read.
+    """A stream as one SCHEMA message describes it. Reading a large schema takes a second.
 
     Raises:
         InputError: The Import API would refuse the schema or the keys.
-        InterruptedRunError: `look_around` raised it.
+        InterruptedRunError: Raised by `check_interrupt`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Stream:
         message: Schema,
         rules: StreamRules,
         schemas: RecentSchemas,
-        look_around: Callable[[], None],
+        check_interrupt: Callable[[], None],
     ) -> None:
         self.name = message.stream
         self._table_name = rules.table_prefix + message.stream
@@ -58,15 +58,15 @@ class Stream:
         self.key_names = () if rules.append_only else message.key_properties
         known = self._cached(schemas)
         read = known.schema
-        look_around()
-        self._refuse_what_fits_nothing(read.root)
+        check_interrupt()
+        self._refuse_unsatisfiable(read.root)
         self._sent = self._completed(read)
-        """The schema as it goes out."""
+        """The schema as it is sent."""
         self.advice = [
             Advice(text, tuple(map(quoted, places))) for text, places in read.warnings.items()
         ]
         self.advice += advice(self._table_name, self.key_names, read.root)
-        look_around()
+        check_interrupt()
         quick: QuickCheck = AcceptAll()
         if rules.validate_records:
             quick = known.quick_check(self.key_names)
@@ -87,12 +87,12 @@ class Stream:
         if not self.name:
             raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
         try:
-            return schemas.known(self._message.schema)
+            return schemas.read(self._message.schema)
         except SchemaDefectError as defect:
-            raise InputError(_words_on_defect(self._where, defect)) from None
+            raise InputError(_defect_words(self._where, defect)) from None
 
-    def _refuse_what_fits_nothing(self, root: Node) -> None:
-        """Refuse a schema by which every single record would be refused."""
+    def _refuse_unsatisfiable(self, root: Node) -> None:
+        """Raise `InputError` for a schema that no record can satisfy."""
         defect = None
         if "object" not in root.types:
             defect = SchemaDefectError(
@@ -105,10 +105,10 @@ class Stream:
                     "no record fits it, because a key property is a string, a number or a boolean",
                 )
         if defect:
-            raise InputError(_words_on_defect(self._where, defect))
+            raise InputError(_defect_words(self._where, defect))
 
     def _completed(self, read: ReadSchema) -> bytes:
-        """Return the schema with all that the Import API asks for."""
+        """Return the schema's text with everything that the Import API requires."""
         keys = self._message.key_properties
         if not (read.has_properties or keys):
             raise InputError(
@@ -117,12 +117,12 @@ class Stream:
         try:
             return sent_schema(self._message.schema, read, keys)
         except SchemaDefectError as defect:
-            raise InputError(_words_on_defect(self._where, defect)) from None
+            raise InputError(_defect_words(self._where, defect)) from None
 
     def prefix(self, version: int | None) -> BodyPrefix:
-        """Return how this stream's bodies open for records of `version`."""
+        """Return the beginning of this stream's bodies for records of `version`."""
         if self._prefix is None or self._prefix[0] != version:
-            # The newest alone: versions come one after the other, and batches hold their own.
+            # Only the newest is kept: versions follow each other, and batches have their own.
             prefix = BodyPrefix.of(
                 self._table_name,
                 self._sent,
@@ -134,7 +134,7 @@ class Stream:
         return self._prefix[1]
 
     def is_described_by(self, message: Schema) -> bool:
-        """Tell whether `message` says nothing new, apart from spacing and the order of members."""
+        """Return whether `message` differs at most in white space and the order of members."""
         mine = self._message
         if (mine.key_properties, mine.bookmark_properties) != (
             message.key_properties,
@@ -146,37 +146,37 @@ class Stream:
         )
 
 
-def _words_on_defect(where: str, defect: SchemaDefectError) -> str:
+def _defect_words(where: str, defect: SchemaDefectError) -> str:
     return f"{where} is not a schema that the Import API accepts: {defect}."
 
 
 class _CachedSchema:
-    """What is made of the text of a schema: it is read once, and has a check for each key."""
+    """A schema that was read once, with its quick check for each list of keys."""
 
     def __init__(self, text: bytes) -> None:
         self.schema = read_schema(text)
         self._checks: dict[tuple[str, ...], QuickCheck] = {}
 
     def quick_check(self, keys: tuple[str, ...]) -> QuickCheck:
-        """Return the check for records with these keys."""
+        """Return the quick check for records with these keys."""
         if keys not in self._checks:
             self._checks[keys] = quick_check(self.schema.root, keys)
         return self._checks[keys]
 
 
 class RecentSchemas:
-    """What was made of a run's latest schemas: shards and tenants are many streams of one schema.
+    """A cache of the latest schemas of a run: shards and tenants are many streams of one schema.
 
-    What is kept is bounded by the size of the texts; it takes some twenty times their room.
+    It is bounded by the size of the schemas' texts; its memory is about twenty times that size.
     """
 
-    def __init__(self, most_bytes: int = 1_000_000) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int = 1_000_000) -> None:
+        self._max_bytes = max_bytes
         self._bytes = 0
         self._cached: dict[bytes, _CachedSchema] = {}
 
-    def known(self, text: bytes) -> _CachedSchema:
-        """Return what is made of a schema.
+    def read(self, text: bytes) -> _CachedSchema:
+        """Return the schema with this text, reading it if it is not in the cache.
 
         Raises:
             SchemaDefectError: See `read_schema`.
@@ -185,8 +185,8 @@ class RecentSchemas:
         if found is None:
             found = _CachedSchema(text)
             self._bytes += len(text)
-        self._cached[text] = found  # as the latest one
-        while self._bytes > self._most_bytes:
+        self._cached[text] = found  # moved to the end, as the latest one
+        while self._bytes > self._max_bytes:
             oldest = next(iter(self._cached))
             del self._cached[oldest]
             self._bytes -= len(oldest)

@@ -1,7 +1,7 @@
-"""The streams of a run as their SCHEMA messages describe them, and what is told of them.
+"""The streams of a run by name, as their latest SCHEMA messages describe them, and their notices.
 
-Law: a SCHEMA that says nothing new is not an event. A tap may go back and forth between a few
-schemas of a stream, as those of PostgreSQL and MongoDB do; what was made of the last few is kept.
+Invariant: a SCHEMA that repeats the current one changes nothing. The last few schemas of a stream
+are kept, because a tap may alternate between them, as those of PostgreSQL and MongoDB do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from target_stitch_import.batching.buffers import MAX_SIDE_BY_SIDE, MAX_SIDE_BY_SIDE_BYTES
+from target_stitch_import.batching.buffers import (
+    MAX_SCHEMA_BYTES_PER_STREAM,
+    MAX_SCHEMAS_PER_STREAM,
+)
 from target_stitch_import.batching.stream import RecentSchemas, Stream, StreamRules
 from target_stitch_import.errors import StreamUnknownError, quoted
 from target_stitch_import.schema.advice import Advice
@@ -26,20 +29,20 @@ if TYPE_CHECKING:
 
 
 class Notice(Struct, frozen=True):
-    """Something the user should know about a stream; told once."""
+    """Something the user should know about a stream; it is shown only once."""
 
     stream: str
     text: str
 
 
 class Streams:
-    """Knows each stream by its latest SCHEMA; `notices` has what is to be told."""
+    """The streams by name; `notices` has the notices that the caller has not shown yet."""
 
-    def __init__(self, rules: StreamRules, look_around: Callable[[], None]) -> None:
+    def __init__(self, rules: StreamRules, check_interrupt: Callable[[], None]) -> None:
         self.notices: deque[Notice] = deque()
         self._rules = rules
         self._schemas = RecentSchemas()
-        self._look_around = look_around
+        self._check_interrupt = check_interrupt
         self._current: dict[str, Stream] = {}
         self._recent: dict[str, dict[_SchemaKey, Stream]] = {}
         self._names: dict[str, str] = {}
@@ -52,10 +55,10 @@ class Streams:
         return self._current[name]
 
     def known(self, name: str, kind: str, line: int) -> Stream:
-        """Return the stream that a message is of; `kind` is the message's type.
+        """Return the stream of a message; `kind` and `line` are for the error.
 
         Raises:
-            StreamUnknownError: It has had no SCHEMA.
+            StreamUnknownError: There was no SCHEMA for it.
         """
         if name not in self._current:
             raise StreamUnknownError(
@@ -69,11 +72,11 @@ class Streams:
         return self._current.keys()
 
     def described(self, message: Schema) -> Stream:
-        """Return the stream that `message` describes, which is not the current one yet.
+        """Return the stream that `message` describes; `change` makes it the current one.
 
         Raises:
             InputError: The Import API would refuse the schema or the keys.
-            InterruptedRunError: `look_around` raised it.
+            InterruptedRunError: Raised by `check_interrupt`.
         """
         current = self._current.get(message.stream)
         if current and current.is_described_by(message):
@@ -81,38 +84,38 @@ class Streams:
         recent = self._recent.setdefault(message.stream, {})
         key = (message.schema, message.key_properties, message.bookmark_properties)
         stream = recent.pop(key, None) or Stream(
-            message, self._rules, self._schemas, self._look_around
+            message, self._rules, self._schemas, self._check_interrupt
         )
         while recent and (
-            len(recent) >= MAX_SIDE_BY_SIDE
-            or sum(len(schema) for schema, _, _ in recent) > MAX_SIDE_BY_SIDE_BYTES
+            len(recent) >= MAX_SCHEMAS_PER_STREAM
+            or sum(len(schema) for schema, _, _ in recent) > MAX_SCHEMA_BYTES_PER_STREAM
         ):
             del recent[next(iter(recent))]
         recent[key] = stream
         return stream
 
     def change(self, stream: Stream) -> None:
-        """Let `stream` be what is meant by its name from here on."""
+        """Make `stream` the current one of its name, and queue notices about it."""
         name, former = stream.name, self._current.get(stream.name)
         self._current[name] = stream
         for each in stream.advice:
             self.notice(name, each)
         if former and former.key_names != stream.key_names:
             self.notice(name, Advice("the key properties changed during the run"))
-        like = self._names.setdefault(name.lower(), name)
-        if like != name:
+        first_name = self._names.setdefault(name.lower(), name)
+        if first_name != name:
             self.notice(
                 name,
                 Advice(
-                    f"its name differs from that of stream {quoted(like)} only by case, and most "
-                    "destinations cannot tell two such tables apart"
+                    f"its name differs from that of stream {quoted(first_name)} only by case, and "
+                    "most destinations cannot tell two such tables apart"
                 ),
             )
 
     def notice(self, stream: str, advice: Advice) -> None:
-        """Tell what was not told before of the stream, or of each of the fields."""
-        untold = {(stream, advice.text, field) for field in advice.fields or ("",)} - self._noticed
-        if untold:
-            self._noticed |= untold
-            fields = tuple(each for each in advice.fields if (stream, advice.text, each) in untold)
+        """Queue a notice about the stream, or about those of the fields that have had none yet."""
+        new = {(stream, advice.text, field) for field in advice.fields or ("",)} - self._noticed
+        if new:
+            self._noticed |= new
+            fields = tuple(each for each in advice.fields if (stream, advice.text, each) in new)
             self.notices.append(Notice(stream, str(Advice(advice.text, fields))))

@@ -1,6 +1,6 @@
-"""`time_extracted` as the Import API writes it: `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC.
+"""Converts `time_extracted` to the Import API's format: `YYYY-MM-DDTHH:MM:SS.ffffffZ`, in UTC.
 
-Law: an invalid time is left out: if sent, it would cost the whole batch.
+Invariant: an invalid time is omitted, because sending it would make the service refuse the batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BETWEEN = '","'
 def api_times(
     texts: Sequence[str | None],
 ) -> tuple[Sequence[str | UnsetType], Sequence[int]]:
-    """Return the times in the API's spelling, and the indices of texts that are not times."""
+    """Return the times in the API's format, UNSET for invalid ones, and the indices of those."""
     if not any(texts):
         return [UNSET] * len(texts), ()
     if times := _common_times(texts):
@@ -38,9 +38,9 @@ def api_times(
 
 
 def _common_times(texts: Sequence[str | None]) -> Sequence[str | UnsetType] | None:
-    """Return what `api_times` does, where all are valid and spelled alike, as nearly all taps do.
+    """Return the times if all are valid and have the same common format, else None.
 
-    Every record has one, so they are looked at together.
+    Every record has a time, so all are converted together.
     """
     try:
         joined = _BETWEEN.join(texts)  # type: ignore[arg-type]  # None is a TypeError
@@ -54,13 +54,13 @@ def _common_times(texts: Sequence[str | None]) -> Sequence[str | UnsetType] | No
         return None
     if shape == _API_SHAPE:
         return texts  # type: ignore[return-value]
-    # Another offset has the same shape.
+    # Other offsets have the same shape.
     in_utc = joined.replace("+00:00", "Z")
     return None if "+" in in_utc else in_utc.split(_BETWEEN)
 
 
 def api_time(text: str | None) -> str | UnsetType:
-    """Return one time in the API's spelling."""
+    """Return one time in the API's format, UNSET if it is missing or invalid."""
     match = DATE_TIME.fullmatch(respelled(text, "Z") or "") if text else None
     if match is None:
         return UNSET

@@ -1,8 +1,8 @@
-"""Activations of streams that are not known yet: they wait for a SCHEMA.
+"""Keeps activations of streams that have had no SCHEMA yet, until the SCHEMA arrives.
 
-Law: a state after such an activation is not earned before it settles: by its acknowledgement once
-the SCHEMA came, or at the end of the input. Its sequence is that of its arrival. Settling it at
-once would let a killed run leave a state after an activation that was never sent.
+Invariant: a state after such an activation is not earned before the activation settles: when it is
+acknowledged after the SCHEMA, or at the end of the input. It keeps the sequence of its arrival.
+Settling it at once would let a killed run leave a state after an activation that was never sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NEVER = float("inf")
 
 
 class Undeclared(Struct, frozen=True):
-    """An activation that waits; `since` is when it came."""
+    """An activation that waits; `since` is when it arrived."""
 
     version: int
     span: Span
@@ -32,32 +32,32 @@ class UndeclaredActivations:
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Undeclared]] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def add(self, stream: str, activation: Undeclared) -> None:
-        """Let an activation wait."""
+        """Add an activation that waits for the SCHEMA of `stream`."""
         self._waiting.setdefault(stream, []).append(activation)
 
     def take(self, stream: str) -> list[Undeclared]:
-        """Return what waits for the SCHEMA of `stream`, and forget it."""
+        """Remove and return the activations that wait for the SCHEMA of `stream`."""
         return self._waiting.pop(stream, [])
 
     def streams(self) -> list[str]:
-        """Return the streams whose SCHEMA is waited for."""
+        """Return the streams with waiting activations."""
         return list(self._waiting)
 
     def overdue(self, now: float, patience_seconds: float) -> Iterator[str]:
-        """Yield the streams of which one has waited too long to say nothing; each once."""
+        """Yield the streams with an activation that has waited longer than this; each once."""
         for stream in [*self._waiting]:
             if self._due(stream, patience_seconds) <= now:
-                self._told.add(stream)
+                self._reported.add(stream)
                 yield stream
 
     def next_deadline(self, patience_seconds: float) -> float:
-        """Return when the next one is overdue; infinity for never."""
+        """Return when the next stream is overdue; infinity for never."""
         return min((self._due(each, patience_seconds) for each in self._waiting), default=_NEVER)
 
     def _due(self, stream: str, patience_seconds: float) -> float:
-        if stream in self._told:
+        if stream in self._reported:
             return _NEVER
         return self._waiting[stream][0].since + patience_seconds

@@ -1,5 +1,5 @@
-"""What a user can set, where it comes from, and what is said of what cannot work.
+"""The settings: their definitions, checks and sources.
 
-Law: nothing is read from stdin before a setting that cannot work has been refused by its name, and
-no message holds a setting's secret.
+Invariant: an invalid setting is refused by name before anything is read from stdin, and no message
+contains a secret.
 """

@@ -1,4 +1,4 @@
-"""What a setting's value must be beyond its type."""
+"""Checks on the values of settings that their types cannot express."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from target_stitch_import.errors import ConfigurationError
 
 
 def check_text(name: str, value: Any) -> None:
-    """Refuse a value that cannot be written as JSON, however it was read.
+    """Check that a value can be written as JSON.
 
     Raises:
-        ConfigurationError: It holds half a surrogate pair, or is nested too deeply.
+        ConfigurationError: It contains an unpaired surrogate, or is nested too deeply.
     """
     try:
         msgspec.json.encode(value)
@@ -31,10 +31,10 @@ def check_text(name: str, value: Any) -> None:
 
 
 def check_path(name: str, path: str) -> None:
-    """Refuse what no file can be called.
+    """Check that a file can have this path.
 
     Raises:
-        ConfigurationError: It is not a file name; the text does not repeat it.
+        ConfigurationError: It cannot; the text does not repeat the path.
     """
     try:
         is_name = b"\0" not in os.fsencode(path)
@@ -48,10 +48,10 @@ def check_path(name: str, path: str) -> None:
 
 
 def check_client_id(client_id: int | str) -> None:
-    """Refuse what is not a positive integer.
+    """Check that the client ID is a positive integer.
 
     Raises:
-        ConfigurationError: It is not one.
+        ConfigurationError: It is not.
     """
     given = str(client_id)
     if not (given.isascii() and given.isdigit() and given.strip("0")):
@@ -59,15 +59,15 @@ def check_client_id(client_id: int | str) -> None:
 
 
 def is_token(text: str) -> bool:
-    """Tell whether a text can be an access token: visible ASCII characters, without spaces."""
+    """Return whether a text can be an access token: visible ASCII characters, without spaces."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def check_token(token: str) -> None:
-    """Refuse what cannot be a token.
+    """Check that a text can be a token.
 
     Raises:
-        ConfigurationError: It has characters that no token has.
+        ConfigurationError: It is empty, or contains characters that no token has.
     """
     if not is_token(token):
         raise ConfigurationError(
@@ -77,10 +77,10 @@ def check_token(token: str) -> None:
 
 
 def check_url(name: str, url: str) -> None:
-    """Refuse a URL that no request can go to, or that would show the token on the way.
+    """Check that requests can be sent to a URL, and that the token would be encrypted.
 
     Raises:
-        ConfigurationError: It is not a URL, or neither `https` nor of this machine.
+        ConfigurationError: It is not a URL, contains credentials, or is `http` to another machine.
     """
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""The settings, as one table: validation, `--about`, the environment and the docs come from it."""
+"""The table of settings, from which validation, `--about`, the environment and the docs derive."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def _about(text: str) -> Meta:
 _FOUND_BY_CHECKS = frozenset(
     {"strip_nul", "round_decimals", "invalid_dates_to_null", "clamp_dates"}
 )
-"""Repairs of values that only the check of a record finds."""
+"""Repairs of values that only validation finds."""
 
 
 class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
-    """What can be set. Each field's description is what its users read."""
+    """All settings. The description of each field is shown to users."""
 
     token: Annotated[
         str | None,
@@ -251,7 +251,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         """Return the settings of a configuration.
 
         Raises:
-            ConfigurationError: One cannot work; the text names it and holds no secret.
+            ConfigurationError: A setting is invalid; the text names it and contains no secret.
         """
         given = {name: value for name, value in config.items() if value is not None}
         for name in given.keys() & set(setting_names()) - {*_PATHS, *URL_SETTINGS, *SECRETS}:
@@ -268,10 +268,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         return settings
 
     def check(self, *, dry_run: bool) -> None:
-        """Refuse what cannot work, alone or together.
+        """Check the values of the settings, and their combinations.
 
         Raises:
-            ConfigurationError: Something cannot.
+            ConfigurationError: A setting is invalid, missing, or in conflict with another.
         """
         self._check_values()
         if self.load_method == "overwrite":
@@ -322,21 +322,21 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
 
     @property
     def requests_at_once(self) -> int:
-        """How many requests may be in flight, by whichever name that was set."""
+        """How many requests may be in flight, by whichever of its two names it was set."""
         return self.turbo_boost_factor or self.max_in_flight_requests
 
-    def with_requests_at_once(self, most: int) -> Settings:
-        """Return the same settings, with so many requests in flight at most."""
-        return msgspec.structs.replace(self, max_in_flight_requests=most, turbo_boost_factor=None)
+    def with_requests_at_once(self, count: int) -> Settings:
+        """Return the same settings with at most `count` requests in flight."""
+        return msgspec.structs.replace(self, max_in_flight_requests=count, turbo_boost_factor=None)
 
     @property
     def dead_letters(self) -> str | None:
-        """Where records are set aside; None where one that is refused ends the run."""
+        """The dead-letter file; None if a refused record ends the run."""
         return self.dead_letter_path if self.on_invalid_record == "dead_letter" else None
 
     @property
     def starts_local_api(self) -> bool:
-        """Tell whether a local Import API is to be started inside the run."""
+        """Return whether a local Import API is to be started inside the run."""
         return self.region == "local" and not (self.api_url or self.small_batch_url)
 
     @property
@@ -344,7 +344,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         return (self.batch_size_preferences or {}).get("full_table_streams") or []
 
     def endpoint(self, user_agent: str, local_url: str = "") -> Endpoint:
-        """Return where batches go; `local_url` is that of a local Import API just started."""
+        """Return where batches are sent; `local_url` is the URL of a started local Import API."""
         base = self.api_url or local_url or REGION_URLS.get(self.region, "")
         batch_url = base.rstrip("/") + BATCH_PATH
         small_url = batch_url if self.api_url else self.small_batch_url or batch_url
@@ -364,7 +364,7 @@ def _is_list_of_texts(value: Any) -> bool:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the settings as the JSON Schema that the SDK and Meltano know settings by."""
+    """Return the settings as a JSON Schema for the SDK and Meltano."""
     properties = msgspec.json.schema_components([Settings])[1]["Settings"]["properties"]
     for name in SECRETS:
         properties[name] |= {"secret": True, "writeOnly": True}
@@ -392,6 +392,6 @@ def setting_names() -> tuple[str, ...]:
 
 
 def allowed_values(name: str) -> str:
-    """Return the values that a setting can have, in words; empty where they cannot be listed."""
+    """Return the values that a setting can have, joined by `or`; empty if they are not an enum."""
     values = json_schema()["properties"].get(name, {}).get("enum", [])
     return " or ".join(map(quoted, values))

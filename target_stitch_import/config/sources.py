@@ -1,4 +1,4 @@
-"""Where settings come from: configuration files, the environment and `.env`; the later wins."""
+"""Reads settings from configuration files, the environment and `.env`; later sources win."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _INLINE = re.compile(r"[{}\"=\n]")
-"""What a file name hardly holds, and a configuration surely does."""
+"""Characters of any inline configuration, which hardly any file name contains."""
 
 
-def read_config(paths: Sequence[str], tell: Callable[[str], None]) -> dict[str, Any]:
-    """Return what configuration files say, and the environment where a path is `ENV`; later wins.
+def read_config(paths: Sequence[str], warn: Callable[[str], None]) -> dict[str, Any]:
+    """Return the configuration in files, or in the environment for `ENV`; later ones win.
 
     Args:
         paths: Names of files, or `ENV`.
-        tell: Called with a note for each name that is not a setting.
+        warn: Called with a message for each name that is not a setting.
 
     Raises:
-        ConfigurationError: One cannot be read, or is not a JSON object.
+        ConfigurationError: A source cannot be read, or is invalid.
     """
     config: dict[str, Any] = {}
     for path in paths:
         if path == "ENV":
-            config |= from_environment(_environment(), tell)
+            config |= from_environment(_environment(), warn)
         else:
             given = _read_file(path)
             config |= given
             known = setting_names()
             for name in (each for each in given if each not in known):
                 note = f"Unknown setting {quoted(name)} is ignored.{explain(name)}"
-                tell(note)
+                warn(note)
     return config
 
 
 def from_environment(
-    environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None
+    environment: Mapping[str, str], warn: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
     """Return the configuration in `TARGET_STITCH_IMPORT_<SETTING>` variables.
 
     Raises:
-        ConfigurationError: A value is not of its setting's type; the text names the variable.
+        ConfigurationError: A value has the wrong type; the text names the variable.
     """
     hints = get_type_hints(Settings)
     config: dict[str, Any] = {}
     for variable, text in environment.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX)
-        # Names that go on with `_` are Meltano's own, such as for the dialect of a loader.
+        # With another `_` after the prefix, a variable is Meltano's own, such as `__DIALECT`.
         if name == variable or name.startswith("_") or variable == LOG_LEVEL_VARIABLE:
             continue
         setting = name.lower()
         if setting not in hints:
             note = f"Unknown environment variable {quoted(variable)} is ignored.{explain(setting)}"
-            tell(note)
+            warn(note)
         elif text:
             config[setting] = _converted(variable, text, hints[setting])
     return config
@@ -122,12 +122,12 @@ def _read_file(path: str) -> dict[str, Any]:
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
-    except (OSError, ValueError):  # it is too long for a name
+    except (OSError, ValueError):  # too long for a path, or invalid
         return False
 
 
 def _reason(error: ValueError) -> str:
-    """Return what is wrong with a text, and where; nothing of the text itself."""
+    """Return what is wrong with a text, and where, without quoting any of it."""
     if isinstance(error, json.JSONDecodeError):
         message = error.msg[:1].lower() + error.msg[1:]
         return f"{message}, at line {error.lineno}, column {error.colno}"
@@ -137,7 +137,7 @@ def _reason(error: ValueError) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment, over what a `.env` file in the working directory says."""
+    """Return the environment, with defaults from a `.env` file in the working directory."""
     environment = dict(os.environ)
     if Path(".env").is_file():
         from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file

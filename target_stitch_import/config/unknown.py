@@ -1,4 +1,4 @@
-"""Names that are not settings: what is meant, or what replaces another program's setting."""
+"""Hints for unknown settings: a similar name, or the replacement of another program's setting."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ INSTEAD = _OPTIONS | {
     "parallelism": "`max_in_flight_requests`",
     "primary_key_required": "streams without a key are appended",
     "timeout": "`request_timeout_seconds`",
-    # What the token and the URL are called elsewhere.
+    # Common names of the token and the URL in other programs.
     "access_token": "`token`",
     "api_key": "`token`",
     "api_token": "`token`",
     "base_url": "`api_url`",
     "url": "`api_url`",
 }
-"""What to use instead of other programs' settings, or what happens without them."""
+"""What to use instead of other programs' settings, or why they are not needed."""
 
 
 def explain(name: str) -> str:
-    """Return what can be said of `name`, which is not a setting; empty where that is nothing."""
+    """Return a hint for a name that is not a setting, after a space; empty if there is none."""
     lower = name.lower()
     if instead := INSTEAD.get(lower):
         return f" Instead: {instead}."

@@ -1,4 +1,5 @@
-"""How one batch gets through: tries, waits, splits, verdicts.
+"""Delivers one batch: attempts, verdicts on their responses, waits and splits.
 
-Law: nothing is settled but by a complete answer to the request that carried it.
+Invariant: a message is settled only by a complete response to the request that carried it, or once
+it is in the dead-letter file.
 """

@@ -1,4 +1,4 @@
-"""What comes back for one request, as it came; a value, never an exception."""
+"""The response to one request, or the failure that prevented one, as a value without a verdict."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Failure(Enum):
-    """Why there is no answer. The value tells a user."""
+    """Why there is no complete response. The value describes it to users."""
 
     UNREACHABLE = "no connection"
     UNRESOLVED = "no connection: the host name does not resolve"
@@ -24,17 +24,17 @@ class Failure(Enum):
 
     @property
     def is_ambiguous(self) -> bool:
-        """Tell whether the request may have been carried out anyway."""
+        """Return whether the service may have processed the request anyway."""
         return self in {Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF}
 
     @property
     def brief(self) -> str:
-        """What it is called where there is little room; empty where there was a connection."""
+        """A short description; empty if a connection was established."""
         return _WITHOUT_CONNECTION.get(self, ("", ""))[0]
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty where there was a connection."""
+        """What to check, in sentences; empty if a connection was established."""
         return _WITHOUT_CONNECTION.get(self, ("", ""))[1]
 
 
@@ -65,11 +65,11 @@ _WITHOUT_CONNECTION = {
         ),
     ),
 }
-"""What it is called where there is little room, and what to check, in sentences."""
+"""A short description of each failure, and what to check, in sentences."""
 
 
 class End(Enum):
-    """How far an answer's body was read, where that is no failure."""
+    """How far the body of a complete response was read."""
 
     FRAMED = "to the end that its headers announce"
     CLOSED = "to the end of the connection, which need not be its own"
@@ -77,7 +77,7 @@ class End(Enum):
 
 
 class Content(Enum):
-    """What the body of a 2xx is; the value tells a user."""
+    """What the body of a 2xx response is; the value describes it to users."""
 
     ACKNOWLEDGEMENT = "an acknowledgement"
     ERROR = "an error"
@@ -90,7 +90,7 @@ class Content(Enum):
 
 
 class Answer(Struct, frozen=True):
-    """A status with its body as it came, or a failure with a `detail` that may be shown."""
+    """A status with its unchanged body, or a failure with a `detail` that may be shown."""
 
     status: int | None = None
     body: bytes = b""
@@ -101,29 +101,29 @@ class Answer(Struct, frozen=True):
 
     @property
     def is_success(self) -> bool:
-        """Tell whether the status is a 2xx, which alone acknowledges nothing."""
+        """Return whether the status is 2xx; that alone is no acknowledgement."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def content(self) -> Content:
-        """What the whole body says, if the status is a 2xx."""
+        """What the body is, if the status is 2xx."""
         return content_of(self.body, self.end)
 
 
 def content_of(body: bytes, end: End) -> Content:
-    """Return what the whole body of a 2xx says."""
+    """Return what the body of a 2xx response is; `end` says how far it was read."""
     if not body:
-        # Where only the connection's end ends an answer, its body may be what is missing.
+        # If only the end of the connection ended the response, its body may have been lost.
         return Content.ACKNOWLEDGEMENT if end is End.FRAMED else Content.UNCLEAR
     opening = body.lstrip(_BEFORE_TEXT)[:1]
     if opening != b"{":
         if not opening and end is not End.FRAMED:
             return Content.UNCLEAR
-        return _FOREIGN.get(opening, Content.TEXT)  # whatever else there is to it
+        return _FOREIGN.get(opening, Content.TEXT)  # even if the body is truncated
     members = _members(body) if end is not End.TRUNCATED else None
     if members is None:
         return Content.UNCLEAR
-    # A name may stand there twice.
+    # A JSON object may have the same name twice.
     statuses = [value for name, value in members if name == "status"]
     if any(isinstance(each, str) and each.strip().upper() == "ERROR" for each in statuses):
         return Content.ERROR

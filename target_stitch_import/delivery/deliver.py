@@ -1,7 +1,7 @@
-"""How one batch gets through: retries, halving, finding the record at fault.
+"""Delivers one batch: retries it, halves it, and isolates the records that the service refuses.
 
-Law: a part is settled only for an acknowledgement of the very request that carried it, or once its
-record is safe in the dead-letter file; repeated requests are the same to the byte.
+Invariant: a part is settled only by an acknowledgement of the request that carried it, or once its
+record is safe in the dead-letter file. A retried request is byte-identical.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from target_stitch_import.singer.origin import origin
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
-    from target_stitch_import.delivery.tolerance import RefusalRate
+    from target_stitch_import.delivery.tolerance import RefusalStreak
 
 LEAST_LEARNED_BYTES = 1_000
 LEAST_LEFT_SECONDS = 0.001
-"""Less time than this counts as none: sums of waits are not more exact."""
+"""Less time than this counts as none, because sums of waits are not more precise."""
 
 
 class Part(Protocol):
-    """What can be sent: a body, and the stream or table that it belongs to.
+    """A request body, and the stream or table that it belongs to.
 
-    Batches are, and the requests of `toolbox.push`.
+    Implemented by batches, and by the requests of `toolbox.push`.
     """
 
     @property
     def stream(self) -> str:
-        """The name that people know it by."""
+        """The name of the stream or table, for messages."""
 
     @property
     def body(self) -> bytes:
-        """What is sent."""
+        """The bytes to send."""
 
     @property
     def size(self) -> int:
@@ -55,43 +55,44 @@ class Part(Protocol):
 AnyPart = TypeVar("AnyPart", bound=Part)
 
 
-# What a delivery asks for. Each is answered through the generator's `send`.
+# The steps that a delivery yields. The caller resumes it with the generator's `send`: with an
+# `Outcome` after an `Attempt`, else with None.
 
 
 class Attempt(Struct, Generic[AnyPart], frozen=True):
-    """Send the body of `part`; answer with an `Outcome`."""
+    """Send the body of `part`, and resume with its `Outcome`; `again` marks a retry."""
 
     part: AnyPart
     again: bool
 
     @property
     def body(self) -> bytes:
-        """What is sent, the same bytes each time."""
+        """The bytes to send, the same for each attempt."""
         return self.part.body
 
 
 class Wait(Struct, frozen=True):
-    """Let this time pass; tell people why, where there is a `note`."""
+    """Wait for `seconds`; log the `note` if there is one."""
 
     seconds: float
     note: str | None
 
 
 class Store(Struct, frozen=True):
-    """Write these records to the dead-letter file, and on only once they are on the disk."""
+    """Write these records to the dead-letter file; resume only when they are on the disk."""
 
     records: tuple[SetAside, ...]
 
 
 class Settled(Struct, frozen=True):
-    """A batch, or a part of one, arrived, except the records set aside."""
+    """A batch, or a part of one, is acknowledged, except for the records set aside."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()
 
 
 class LimitLearned(Struct, frozen=True):
-    """The service takes no bodies larger than this."""
+    """The service accepts no bodies larger than this."""
 
     max_bytes: int
 
@@ -100,14 +101,17 @@ Step: TypeAlias = "Attempt[Batch] | Wait | Store | Settled | LimitLearned"
 
 
 class Outcome(Struct, frozen=True):
-    """What an attempt came to, and when, in seconds on a clock that never steps back."""
+    """The verdict on an attempt, and its time in seconds on a monotonic clock."""
 
     verdict: Verdict
     now: float
 
 
 class Hints(Struct, frozen=True):
-    """Hints in errors: about a refused record, and an unavailable service. Defaults: a run's."""
+    """Hints in errors about a refused record, and about an unavailable service.
+
+    The defaults are those of a run.
+    """
 
     refused: str = "With `on_invalid_record: dead_letter` such records are set aside."
     unavailable: str = (
@@ -117,11 +121,11 @@ class Hints(Struct, frozen=True):
 
 RUN_HINTS = Hints()
 COMMAND_HINTS = Hints(refused="", unavailable="Run the command again later.")
-"""For what people start by hand: it has no states, and sets nothing aside."""
+"""For commands that people start by hand: they have no states, and set nothing aside."""
 
 
 class DeliveryRules(Struct, frozen=True):
-    """What the user decided, and where chance comes from: a function that gives 0 to 1."""
+    """The user's settings for a delivery, and `chance`, which returns a random number, 0 to 1."""
 
     max_retry_seconds: float
     dead_letter: bool
@@ -132,11 +136,11 @@ class DeliveryRules(Struct, frozen=True):
 Delivery: TypeAlias = Generator[Step, Outcome | None, None]
 
 
-def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalRate) -> Delivery:
-    """See `batch` through: whole where the service takes it, else in ever smaller parts.
+def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalStreak) -> Delivery:
+    """Deliver `batch` as a whole if the service accepts it, else in smaller and smaller parts.
 
     Raises:
-        TargetError: The run cannot go on. What was not yielded as `Settled` is not settled.
+        TargetError: The run cannot go on. Only what was yielded as `Settled` is settled.
     """
     refused: list[tuple[Batch, SetAside]] = []
     waiting = [batch]
@@ -147,7 +151,7 @@ def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalRate) -> Delive
         verdict = yield from until_answered(part, rules)
         if isinstance(verdict, Acknowledged):
             hints_are_right &= part is not suspect
-            refusals.note_accepted(part.count)
+            refusals.note_accepted()
             yield Settled(part)
         elif part.count == 1:
             refused.append((part, _refused(part, verdict, rules, refusals)))
@@ -168,10 +172,10 @@ def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalRate) -> Delive
 def until_answered(
     part: AnyPart, rules: DeliveryRules
 ) -> Generator[Attempt[AnyPart] | Wait, Outcome | None, Acknowledged | BodyRefused | TooLarge]:
-    """Send one body until there is a final verdict.
+    """Send one body until there is a final verdict, and return that verdict.
 
     Raises:
-        TargetError: No verdict can come: the service is unavailable, or refuses the credentials.
+        TargetError: There will be none: the service is unavailable, or refuses the credentials.
     """
     first_failure: float | None = None
     tries = 0
@@ -195,17 +199,21 @@ def until_answered(
                 f"The Import API did not accept {where} after {tries} attempts in {spent:.0f} "
                 f"seconds: {verdict.reason}. {hints}"
             )
-        # The last try comes when the time is up, and not before.
+        # The last attempt is made when the time is up, and not before.
         wait = min(wait_seconds(tries, verdict.at_least_seconds, rules.chance()), left)
-        told = tries == 1 or wait > 1
+        is_logged = tries == 1 or wait > 1
         note = f"The Import API did not accept {where}: {verdict.reason}. Retrying in {wait:.1f} s."
-        yield Wait(wait, note if told else None)
+        yield Wait(wait, note if is_logged else None)
 
 
 def _refused(
-    part: Batch, verdict: BodyRefused | TooLarge, rules: DeliveryRules, refusals: RefusalRate
+    part: Batch, verdict: BodyRefused | TooLarge, rules: DeliveryRules, refusals: RefusalStreak
 ) -> SetAside:
-    """Return the one record of `part` to be set aside, unless that ends the run."""
+    """Return the one record of `part`, to be set aside.
+
+    Raises:
+        InputError: The record must not be set aside, so the run ends.
+    """
     message = next(part.messages())
     where = origin(message.span.line, message.span.file)
     stream = quoted(part.stream)
@@ -222,7 +230,7 @@ def _refused(
     refusals.note_refused()
     if refusals.is_systemic:
         raise InputError(
-            f"{where}: the Import API refused too many records in a row ({refusals} so far), the "
+            f"{where}: the Import API refused {refusals.in_a_row} single records in a row, the "
             f"last one of stream {stream}: {verdict.reason}. The problem seems to affect all "
             "records, so the run stops instead of setting them aside."
         )
@@ -241,7 +249,7 @@ def _refused(
 
 
 def _single_out(part: Batch, record: int) -> list[Batch]:
-    """Return the message at index `record` by itself, then what precedes and follows it."""
+    """Split off the message at index `record`; return it, then the parts before and after it."""
     rest: list[Batch] = []
     if record > 0:
         before, part = part.split(record)

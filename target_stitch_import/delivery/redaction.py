@@ -1,8 +1,8 @@
-"""What may be shown of a foreign text: an answer, or the words of an error on the way to one.
+"""Redacts foreign texts, responses and error messages, before they are logged or shown.
 
-Law: only what is known to be harmless is shown: words of a fixed vocabulary, names that the request
-itself declares (its table, its schema's properties, its host), and numbers where the Import API's
-own sentences have them. All else becomes `[…]`, in whatever disguise it comes.
+Invariant: only what is known to be harmless is shown: words of a fixed vocabulary, names that the
+request itself declares (its table, its schema's properties, its host), and numbers where the Import
+API's own sentences have them. Everything else becomes `[…]`, however it is encoded.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 HIDDEN = "[…]"
-MOST_CHARACTERS = 4_000
-"""How much of a text is examined; an answer that says what is wrong says it early."""
+MAX_CHARACTERS = 4_000
+"""How much of a text is examined; a response that explains an error does so early."""
 
 _UNIT = re.compile(
     r"""(?<!\w)(["'`])((?:\\.|(?!\1).)*)\1"""  # quoted
@@ -28,7 +28,7 @@ _UNIT = re.compile(
     r"""|[^\s"'`()\[\]{}<>,;:=|/]+|.""",
     re.DOTALL,
 )
-"""What is shown or hidden as one: a text in quotation marks or brackets, a run, a single mark."""
+"""A unit that is shown or hidden as a whole: quoted or bracketed text, a word, a single mark."""
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"[^\W\d_]+|[\d_]+")
 _CONTROL = re.compile(r"[^\x20-\x7e]")
@@ -40,8 +40,8 @@ _NUMBERED = re.compile(
     r"|\b20\s?MB\b"
     r"|\[yyyy-MM-dd'T'HH:mm:ssZ\]"
 )
-_TELLING = ("error", "message", "reason", "errors", "data")
-_PUSHED_LOOKED_AT = 100
+_ERROR_MEMBERS = ("error", "message", "reason", "errors", "data")
+_MAX_PUSHED_RECORDS = 100
 ARGUMENTS = frozenset(
     (
         "action",
@@ -57,11 +57,11 @@ ARGUMENTS = frozenset(
         "time_extracted",
     )
 )
-"""The Import API's own names; those that are plain words are of the vocabulary."""
+"""The Import API's own names, except for those that are plain words of the vocabulary."""
 
 
 class _Batch(msgspec.Struct):
-    """What a request says of its records; the records themselves are passed over."""
+    """The members of a request that declare names; the records themselves are not decoded."""
 
     table_name: str = ""
     schema: msgspec.Raw = msgspec.Raw(b"null")
@@ -74,13 +74,14 @@ _REQUEST = msgspec.json.Decoder(_Batch | list[_Batch])
 
 
 def names_in(body: bytes) -> frozenset[str]:
-    """Return the names that a request declares: its table, its keys, its columns.
+    """Return the names that a request declares: its table, its keys and its columns.
 
-    Columns are the members of its schema; where it has none, as in a push, those of its records.
+    Columns are the properties of its schema; without a schema, as in a push, the members of its
+    records.
     """
     try:
         decoded = _REQUEST.decode(body)
-        batches = decoded[:_PUSHED_LOOKED_AT] if isinstance(decoded, list) else [decoded]
+        batches = decoded[:_MAX_PUSHED_RECORDS] if isinstance(decoded, list) else [decoded]
         names: set[str] = set()
         for batch in batches:
             names.update([batch.table_name], batch.key_names, batch.bookmark_names, batch.data)
@@ -105,8 +106,8 @@ def _properties(schema: Any) -> Iterator[str]:
 
 
 def shown(text: str, names: Collection[str] = ()) -> str:
-    """Return of `text` what may be shown, on one line; `names` are allowed as they are."""
-    text = text[:MOST_CHARACTERS]
+    """Return the redacted `text` on one line; occurrences of `names` are kept."""
+    text = text[:MAX_CHARACTERS]
     names = ARGUMENTS.union(names)
     allowed = sorted(found.span() for found in (*_NUMBERED.finditer(text), *_named(text, names)))
     pieces: list[str] = []
@@ -121,7 +122,7 @@ def shown(text: str, names: Collection[str] = ()) -> str:
 
 
 def _named(text: str, names: Collection[str]) -> Iterator[re.Match[str]]:
-    """Find the names that are more than a word, the longest first at each place."""
+    """Find the names that are more than one word, preferring longer ones at the same position."""
     present = [name for name in names if name in text and not _WORD.fullmatch(name)]
     if not present:
         return iter(())
@@ -141,7 +142,7 @@ def _filtered(text: str, names: Collection[str]) -> Iterator[str]:
 
 
 def _is_harmless(unit: str, names: Collection[str]) -> bool:
-    """Tell whether a unit holds nothing but names, words of the vocabulary, and marks."""
+    """Return whether a unit consists of names, words of the vocabulary, and marks."""
     return all(
         word in names or all(part.lower() in WORDS for part in _PART.findall(word))
         for word in _WORD.findall(unit)
@@ -149,24 +150,24 @@ def _is_harmless(unit: str, names: Collection[str]) -> bool:
 
 
 def _joined(pieces: list[str]) -> str:
-    """Join the pieces; what is hidden side by side is one."""
+    """Join the pieces, merging adjacent hidden ones."""
     text = " ".join("".join(pieces).split())
     return re.sub(r"\[…\](?:[^\w\[\]…]{0,3}\[…\])+", HIDDEN, text)
 
 
 def words_of(content: bytes) -> str:
-    """Return what an answer says: of a JSON object its errors and messages, else its text."""
+    """Return the words of a response: the errors and messages of a JSON object, else its text."""
     try:
         body = msgspec.json.decode(content)
     except (ValueError, RecursionError):
         body = None
     if found := list(_said(body)) if isinstance(body, dict) else []:
         return "; ".join(each.rstrip(".") for each in found)
-    return content[: 4 * MOST_CHARACTERS].decode("utf-8", "replace")
+    return content[: 4 * MAX_CHARACTERS].decode("utf-8", "replace")
 
 
-def _said(members: dict[str, Any], wanted: Collection[str] = _TELLING) -> Iterator[str]:
-    """Yield the texts below the members that tell something, as the Import API nests them."""
+def _said(members: dict[str, Any], wanted: Collection[str] = _ERROR_MEMBERS) -> Iterator[str]:
+    """Yield the texts of the members that explain an error, as the Import API nests them."""
     for name, value in members.items():
         if wanted and name not in wanted:
             continue
@@ -175,5 +176,5 @@ def _said(members: dict[str, Any], wanted: Collection[str] = _TELLING) -> Iterat
             if isinstance(each, str):
                 yield label + each
             elif isinstance(each, dict):
-                # A reason has a member for each argument that is wrong.
-                yield from _said(each, () if name == "reason" else _TELLING)
+                # A `reason` has a member for each invalid argument.
+                yield from _said(each, () if name == "reason" else _ERROR_MEMBERS)

@@ -1,7 +1,7 @@
-"""How many requests may be in flight: fewer while the service pushes back, one while it is down.
+"""Limits the requests in flight: fewer while the service pushes back, one while it is down.
 
-Law: never more than the user allows, never none; what was taken back comes back once the service
-is healthy.
+Invariant: the limit is never more than the user allows, and never zero; it recovers when the
+service does.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _USUAL_SHARE = 0.9
 class Throttle:
     """Counts requests in flight against a limit that moves.
 
-    It halves when the service pushes back, shrinks by a tenth when answers take far longer than
-    usual, and grows by one for about as many good answers as it allows. After a run of failures
-    it lets one request at a time probe, until one is answered.
+    The limit halves after a failure, shrinks by a tenth when a response takes far longer than
+    usual, and grows by about one for every `limit` successes. After several failures in a row only
+    one request at a time is sent, as a probe, until one succeeds.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._limit = float(most)
+    def __init__(self, max_in_flight: int) -> None:
+        self._max_in_flight = max_in_flight
+        self._limit = float(max_in_flight)
         self._in_flight = 0
         self._failures = 0
         self._usual_seconds: float | None = None
@@ -33,15 +33,15 @@ class Throttle:
         return 1 if self._failures >= FAILURES_BEFORE_PROBING else int(self._limit)
 
     def may_enter(self) -> bool:
-        """Tell whether one more request may go out."""
+        """Return whether one more request may be sent."""
         return self._in_flight < self.allowed
 
     def enter(self) -> None:
-        """Note that a request goes out."""
+        """Note that a request is being sent."""
         self._in_flight += 1
 
     def leave(self, *, succeeded: bool, seconds: float) -> None:
-        """Note that a request was answered after `seconds`, and whether well."""
+        """Note that a request ended after `seconds`, and whether it succeeded."""
         self._in_flight -= 1
         if not succeeded:
             self._failures += 1
@@ -52,8 +52,8 @@ class Throttle:
         if usual is not None and seconds > max(SLOW_FACTOR * usual, SLOW_AT_LEAST_SECONDS):
             self._limit = max(1.0, self._limit * 0.9)
         else:
-            self._limit = min(float(self._most), self._limit + 1 / self._limit)
-        # What is usual moves slowly, so that a service getting slower is noticed first.
+            self._limit = min(float(self._max_in_flight), self._limit + 1 / self._limit)
+        # The usual time changes slowly, so that a service that becomes slower is noticed.
         self._usual_seconds = (
             seconds if usual is None else _USUAL_SHARE * usual + (1 - _USUAL_SHARE) * seconds
         )

@@ -1,8 +1,8 @@
-"""How many bad records a run tolerates, those that it finds and those that the service refuses.
+"""Limits on invalid records: how many a run sets aside, and how many refusals in a row end it.
 
-Law: the limit of records set aside is of a whole run. When the service refuses record after record,
-the fault is not in single records, and the run ends; those refused first may have been set aside
-already.
+Invariant: the limit for records that are set aside applies to the whole run. When the service
+refuses eight single records in a row, the problem affects all records, and the run ends; the first
+of them may already be in the dead-letter file.
 """
 
 from __future__ import annotations
@@ -17,48 +17,36 @@ if TYPE_CHECKING:
 
     from target_stitch_import.batching.set_aside import SetAside
 
-LONE_REFUSALS_IN_A_ROW = 8
-REFUSED_SHARE = 0.01
-REFUSED_SHARE_OF_AT_LEAST = 1_000
+MAX_REFUSALS_IN_A_ROW = 8
+"""So many single records refused in a row end the run."""
 
 
-class RefusalRate:
-    """Tells bad records from a service that refuses everything; one for all deliveries of a run."""
+class RefusalStreak:
+    """Counts the single records refused in a row; shared by all deliveries of a run."""
 
     def __init__(self) -> None:
-        self._in_a_row = 0
-        self._refused = 0
-        self._messages = 0
+        self.in_a_row = 0
 
-    def __str__(self) -> str:
-        return f"{self._refused:,} of {self._messages:,}"
-
-    def note_accepted(self, count: int) -> None:
-        """Note that the service took `count` messages."""
-        self._in_a_row = 0
-        self._messages += count
+    def note_accepted(self) -> None:
+        """Note that the service accepted a batch, or a part of one."""
+        self.in_a_row = 0
 
     def note_refused(self) -> None:
-        """Note that the service refused a lone record."""
-        self._in_a_row += 1
-        self._refused += 1
-        self._messages += 1
+        """Note that the service refused a single record."""
+        self.in_a_row += 1
 
     @property
     def is_systemic(self) -> bool:
-        """Tell whether so many were refused that the fault is not in single records."""
-        return self._in_a_row >= LONE_REFUSALS_IN_A_ROW or (
-            self._messages >= REFUSED_SHARE_OF_AT_LEAST
-            and self._refused > REFUSED_SHARE * self._messages
-        )
+        """Return whether the service seems to refuse all records."""
+        return self.in_a_row >= MAX_REFUSALS_IN_A_ROW
 
 
 class Allowance:
-    """How many records of a run may be set aside.
+    """How many records of a run may still be set aside.
 
     Args:
-        limit: More records than this end the run; activations do not count.
-        path: The dead-letter file, for the words.
+        limit: Setting aside more records than this ends the run; activations do not count.
+        path: The dead-letter file, for the error message.
     """
 
     def __init__(self, limit: int, path: str) -> None:
@@ -67,7 +55,7 @@ class Allowance:
         self._left = limit
 
     def take(self, messages: Sequence[SetAside]) -> Sequence[SetAside]:
-        """Return as many of `messages`, from the first one on, as may be set aside."""
+        """Return the first of `messages`, as many as may be set aside, and count them."""
         for number, each in enumerate(messages):
             if not each.is_activation:
                 if self._left == 0:
@@ -76,7 +64,7 @@ class Allowance:
         return messages
 
     def exceeded(self, first: SetAside) -> InputError:
-        """Return what ends the run: `first` is the first record too many."""
+        """Return the error that ends the run; `first` is the first record over the limit."""
         return InputError(
             f"More than {self._limit:,} records would be set aside (`dead_letter_limit`). The "
             f"first one too many: {origin(first.line, first.file)}: {first.reason}. Those before "

@@ -1,7 +1,7 @@
-"""A verdict for every answer of the Import API, and the wait before the next try.
+"""Judges every response of the Import API, and computes the wait before a retry.
 
-Law: nothing but a complete 2xx in the Import API's own form counts as an acknowledgement, and
-nothing is sent again that was acknowledged or was refused for good.
+Invariant: only a complete 2xx response in the Import API's own form counts as an acknowledgement,
+and nothing is sent again that was acknowledged or finally refused.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ _REFUSED_CONTENT = frozenset({400, 422})
 
 
 class Acknowledged(Struct, frozen=True):
-    """The request arrived, and is never sent again."""
+    """The service has accepted the request; it is never sent again."""
 
 
 class TryAgain(Struct, frozen=True):
-    """The same bytes are to be sent again, not before `at_least_seconds` from now."""
+    """The same bytes are to be sent again, after at least `at_least_seconds`.
+
+    `ambiguous` means that the service may have processed the request.
+    """
 
     reason: str
     at_least_seconds: float = 0.0
@@ -42,7 +45,7 @@ class TryAgain(Struct, frozen=True):
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty where nothing can be said."""
+        """What to check, in sentences; empty if there is no advice."""
         return self.failure.advice if self.failure else ""
 
 
@@ -53,14 +56,14 @@ class TooLarge(Struct, frozen=True):
 
 
 class BodyRefused(Struct, frozen=True):
-    """The service refuses what the body holds; `record` is the index that it names, if any."""
+    """The service refuses the body's content; `record` is the index that it names, if any."""
 
     reason: str
     record: int | None = None
 
 
 class Stop(Struct, frozen=True):
-    """No later request can fare better: the run ends."""
+    """No later request can succeed either, so the run ends with `error`."""
 
     error: TargetError
 
@@ -69,9 +72,9 @@ Verdict: TypeAlias = Acknowledged | TryAgain | TooLarge | BodyRefused | Stop
 
 
 def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdict:
-    """Return what an answer means for its request; `wall_clock_seconds` is since 1970.
+    """Return the verdict on a response; `wall_clock_seconds` is since 1970.
 
-    `body` is what was sent: the names that it declares may appear in the verdict.
+    `body` is the body of the request: the names that it declares may appear in the verdict.
     """
     if answer.failure in {Failure.UNTRUSTED, Failure.UNSENDABLE}:
         return Stop(
@@ -119,7 +122,7 @@ def _no_acknowledgement(content: Content, status: int, said: str) -> TryAgain | 
 
 
 def _named_record(text: str) -> int | None:
-    """Return the index in `Record 17 did not conform ...`: a hint, to be confirmed."""
+    """Return the index in `Record 17 did not conform ...`; it is only a hint."""
     _, found, rest = text.partition("Record ")
     index = rest.split(" ", 1)[0]
     return int(index) if found and index.isdecimal() and len(index) < 6 else None
@@ -129,17 +132,17 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
     if status in {401, 403}:
         if "Invalid region" in text:
             return CredentialsError(
-                f"The Import API answered {said}: the token belongs to the other region. "
-                "Set `region` to `eu` where it is `us`, and to `us` where it is `eu`."
+                f"The Import API responded with {said}: the token belongs to the other region. "
+                "Change `region` from `us` to `eu`, or from `eu` to `us`."
             )
         if "not active" in text:
             return CredentialsError(
-                f"The Import API answered {said}: the integration that the token belongs to is "
-                "paused or deleted in Stitch. Resume it there, then run again."
+                f"The Import API responded with {said}: the integration that the token belongs to "
+                "is paused or deleted in Stitch. Resume it there, then run again."
             )
         if "not associated with this client" in text:
             return CredentialsError(
-                f"The Import API answered {said}: the token belongs to another client. "
+                f"The Import API responded with {said}: the token belongs to another client. "
                 "Check `client_id` and `token`."
             )
         return CredentialsError(
@@ -148,8 +151,8 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
         )
     if 300 <= status < 400:
         return ProtocolError(
-            f"The Import API answered with a redirect ({status}), which is never followed. "
-            "Check `api_url` and whether a proxy or login page stands in between."
+            f"The Import API responded with a redirect ({status}), which is never followed. "
+            "Check `api_url` and whether a proxy or login page is in between."
         )
     return ProtocolError(
         f"The response is not from the Import API: {said}. Check `api_url` and proxies."
@@ -157,7 +160,7 @@ def _final_error(status: int, said: str, text: str) -> TargetError:
 
 
 def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
-    """Return the wait that a `Retry-After` header asks for; 0 where it makes no sense."""
+    """Return the seconds that a `Retry-After` header asks for; 0 if it is missing or invalid."""
     if not value:
         return 0.0
     value = value.strip()
@@ -169,15 +172,15 @@ def retry_after_seconds(value: str | None, wall_clock_seconds: float) -> float:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=timezone.utc)
         return max(0.0, (moment - now).total_seconds())
-    except (ValueError, IndexError, TypeError, ArithmeticError):  # a zone of a thousand hours, say
+    except (ValueError, IndexError, TypeError, ArithmeticError):  # such as an offset of 1,000 hours
         return 0.0
 
 
 def wait_seconds(tries: int, at_least_seconds: float, chance: float) -> float:
-    """Return the wait before the next try.
+    """Return the seconds to wait before the next attempt.
 
     Args:
-        tries: How many have failed so far, at least 1.
+        tries: How many attempts have failed, at least 1.
         at_least_seconds: What `Retry-After` asked for, or 0.
         chance: A random number from 0 to 1: full jitter, so that clients do not synchronise.
     """

@@ -1,7 +1,7 @@
-"""The words of foreign answers and errors that may be shown: those that say what is wrong.
+"""The words of foreign responses and errors that may be shown, because they explain errors.
 
-Law: a word stands here because services, proxies, TLS and operating systems explain errors with it;
-none is of the kind that identifies a person, a place or a secret.
+Invariant: services, proxies, TLS and operating systems use these words to explain errors; none of
+them can identify a person, a place or a secret.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What people and programs are told about a run.
+"""Reports a run to people and programs: log, live line, metrics, summary and page.
 
-Law: nothing here decides anything, and no token or record value is in what it says.
+Invariant: reports make no decisions, and contain neither the token nor record values.
 """

@@ -1,7 +1,7 @@
-"""What people are told at the end of a run: a table on a terminal, else sentences in the log.
+"""The report at the end of a run: a table on a terminal, or else sentences in the log.
 
-Law: what needs someone to act, records set aside and rows rejected, is a warning, so that `--quiet`
-does not hide it.
+Invariant: what requires action, records set aside and rows rejected, is logged as a warning, so
+that `--quiet` does not hide it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from target_stitch_import.report.summary import Summary
     from target_stitch_import.report.terminal import Terminal
 
-MOST_STREAMS_TOLD = 20
-MOST_REASONS_TOLD = 20
-_LEAST_NAME_COLUMNS = 12
+MAX_STREAMS_SHOWN = 20
+MAX_REASONS_SHOWN = 20
+_MIN_NAME_COLUMNS = 12
 _GAP = "  "
 
 
 class ClosingContext(Struct, frozen=True):
-    """What a run's end is told from, besides its summary; `database` is that of `region: local`."""
+    """What the report needs besides the summary; `database` is that of `region: local`."""
 
     dead_letter_path: str | None = None
     database: str | None = None
@@ -48,26 +48,26 @@ class ClosingContext(Struct, frozen=True):
 
     @property
     def configuration(self) -> str:
-        """The options that give a command the same configuration, each after a space."""
+        """The `--config` options that repeat the configuration, each after a space."""
         return "".join(f" --config {shlex.quote(path)}" for path in self.config_paths)
 
     @property
     def done(self) -> str:
-        """What became of the records that got through."""
+        """The word for delivered records: acknowledged, or in a dry run, would be sent."""
         return WOULD_BE_SENT if self.dry_run else ACKNOWLEDGED
 
 
 class NextCommand(Struct, frozen=True):
-    """A command that a user may want next, and what for."""
+    """A command that the user may want to run next, and its purpose."""
 
     purpose: str
     command: str
 
 
-def tell(
+def report(
     summary: Summary, context: ClosingContext, logger: logging.Logger, terminal: Terminal | None
 ) -> None:
-    """Tell people what the run did."""
+    """Report what the run did: warnings to the log, the rest to the terminal if there is one."""
     for text in warnings(summary, context):
         logger.warning("%s", text)
     if terminal:
@@ -75,24 +75,24 @@ def tell(
         return
     for text in [*_sentences(summary, context.done), *_overview(summary, context)]:
         logger.info("%s", text)
-    for step in steps(summary, context):
+    for step in next_commands(summary, context):
         logger.info("%s: %s", step.purpose, step.command)
 
 
 def screen(summary: Summary, context: ClosingContext, columns: int) -> list[str]:
-    """Return the lines of a terminal: a table where there is room for one, and what follows."""
+    """Return the lines for a terminal: a table if it fits, an overview, and next commands."""
     rows = table(summary, context.done, columns) if summary.streams else []
     if any(width(row) > columns for row in rows):
         rows = _wrapped(_sentences(summary, context.done), columns)
     lines = [*rows, "", *_wrapped(_overview(summary, context), columns)]
-    for step in steps(summary, context):
-        # A command stays in one line, so that it can be copied.
+    for step in next_commands(summary, context):
+        # A command stays on one line, so that it can be copied.
         lines += ["", *_wrapped([f"{step.purpose}:"], columns), f"  {step.command}"]
     return lines
 
 
 def _wrapped(texts: Iterable[str], columns: int) -> list[str]:
-    """Return texts in lines of whole words; what follows the first line of each is indented."""
+    """Wrap each text at word boundaries, with its continuation lines indented."""
     lines: list[str] = []
     for text in texts:
         first, *words = text.split(" ")
@@ -106,10 +106,10 @@ def _wrapped(texts: Iterable[str], columns: int) -> list[str]:
 
 
 def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
-    """Yield what is wrong with some of the data, though the run went on."""
+    """Yield warnings about records that were set aside, and rows that were rejected."""
     aside = {name: each.set_aside_reasons for name, each in summary.streams.items()}
     verb = "would be set aside" if context.dry_run else "set aside"
-    for stream, reason, count in _most(aside):
+    for stream, reason, count in _most_frequent(aside):
         yield f"Stream {stream}: {counted(count, 'record')} {verb}: {reason}"
     if summary.set_aside and context.dead_letter_path and not context.dry_run:
         are = "is" if summary.set_aside == 1 else "are"
@@ -118,7 +118,7 @@ def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
             f"{context.dead_letter_path} and not delivered. Repair them there, "
             "then send them with `stitch-import replay`"
         )
-    for table_name, reason, count in _most(summary.rejected):
+    for table_name, reason, count in _most_frequent(summary.rejected):
         yield f"Table {table_name}: {counted(count, 'row')} rejected while loading: {reason}"
     if summary.rejected:
         yield (
@@ -128,8 +128,8 @@ def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
         )
 
 
-def steps(summary: Summary, context: ClosingContext) -> Iterator[NextCommand]:
-    """Yield what a user may want to do next."""
+def next_commands(summary: Summary, context: ClosingContext) -> Iterator[NextCommand]:
+    """Yield the commands that the user may want to run next."""
     if context.dry_run:
         return
     if context.database:
@@ -142,9 +142,9 @@ def steps(summary: Summary, context: ClosingContext) -> Iterator[NextCommand]:
 
 
 def table(summary: Summary, done: str, columns: int) -> list[str]:
-    """Return the streams as aligned rows, those with most to tell first.
+    """Return the streams as aligned rows, in the order of `_streams`.
 
-    They take up at most `columns`, unless that is too few for the numbers.
+    Rows are at most `columns` wide, unless the numbers alone are wider.
     """
     named, rest = _streams(summary)
     rows = [(quoted(name, mark=""), each) for name, each in named]
@@ -154,30 +154,30 @@ def table(summary: Summary, done: str, columns: int) -> list[str]:
         rows.append(("all", StreamSummary.together(summary.streams.values())))
     titles = ["stream", "read", done, "set aside", "repaired", "bytes"]
     cells = [titles, *([name, *_cells(each)] for name, each in rows)]
-    if _wide(cells) > columns - _LEAST_NAME_COLUMNS:
-        # What did not happen goes first.
+    if _numbers_width(cells) > columns - _MIN_NAME_COLUMNS:
+        # Columns that are zero for all streams are dropped.
         kept = [
             at
             for at, title in enumerate(titles)
             if title not in {"set aside", "repaired"} or any(row[at] != "0" for row in cells[1:])
         ]
         cells = [[row[at] for at in kept] for row in cells]
-    room = max(columns - _wide(cells), _LEAST_NAME_COLUMNS)
+    room = max(columns - _numbers_width(cells), _MIN_NAME_COLUMNS)
     cells = [[fitting(name, room), *numbers] for name, *numbers in cells]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
     return [_aligned(row, widths) for row in cells]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a row as text, the name to the left and the numbers to the right."""
+    """Return a row as text, with the name left-aligned and the numbers right-aligned."""
     padding = [" " * (wide - width(cell)) for cell, wide in zip(row, widths, strict=True)]
     name = row[0] + padding[0]
     numbers = [before + cell for before, cell in zip(padding[1:], row[1:], strict=True)]
     return _GAP.join([name, *numbers]).rstrip()
 
 
-def _wide(cells: list[list[str]]) -> int:
-    """Return how many columns the numbers take up, and the gaps before them."""
+def _numbers_width(cells: list[list[str]]) -> int:
+    """Return the width of the numbers with the gaps before them, in characters."""
     numbers = zip(*(row[1:] for row in cells), strict=True)
     return sum(len(_GAP) + max(map(len, column)) for column in numbers)
 
@@ -194,7 +194,7 @@ def _cells(stream: StreamSummary) -> list[str]:
 
 
 def _sentences(summary: Summary, done: str) -> Iterator[str]:
-    """Yield a sentence for each stream, those with the most to tell first."""
+    """Yield a sentence for each stream, in the order of `_streams`."""
     named, rest = _streams(summary)
     for name, each in named:
         yield f"Stream {quoted(name)}: {_counts(each, done)}"
@@ -205,18 +205,18 @@ def _sentences(summary: Summary, done: str) -> Iterator[str]:
 
 def _counts(stream: StreamSummary, done: str) -> str:
     read, acknowledged, set_aside, repaired, size_of_all = _cells(stream)
-    told = f"{read} read, {acknowledged} {done}, {set_aside} set aside"
+    counts = f"{read} read, {acknowledged} {done}, {set_aside} set aside"
     if stream.repaired_values:
-        told += f", {repaired} repaired"
+        counts += f", {repaired} repaired"
     if stream.activations.read:
-        told += f"; {counted(stream.activations.read, 'version')} to activate"
-    told += f"; {size_of_all} in {counted(stream.batches, 'batch')}"
-    return told + (f", {counted(stream.retries, 'request')} repeated" if stream.retries else "")
+        counts += f"; {counted(stream.activations.read, 'version')} to activate"
+    counts += f"; {size_of_all} in {counted(stream.batches, 'batch')}"
+    return counts + (f", {counted(stream.retries, 'request')} repeated" if stream.retries else "")
 
 
 def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
-    """Yield what is to be said of the run as a whole, a sentence each."""
-    if context.dry_run:  # nothing was on its way, so no times and no rates
+    """Yield sentences about the run as a whole."""
+    if context.dry_run:  # nothing was sent, so there are no times and no rates
         yield (
             f"{counted(summary.records_acknowledged, 'record')} would be sent, "
             f"{size(summary.bytes)} in {counted(summary.batches, 'batch')}. Nothing was sent: this "
@@ -261,16 +261,19 @@ def _activated(summary: Summary) -> str:
 def _streams(
     summary: Summary,
 ) -> tuple[Sequence[tuple[str, StreamSummary]], Sequence[StreamSummary]]:
-    """Return the streams that are told of by name, and the others."""
+    """Return the streams that are shown by name, and the others.
+
+    Those with most records set aside come first, then those with most messages.
+    """
     streams = sorted(
         summary.streams.items(), key=lambda each: (-each[1].set_aside, -each[1].read, each[0])
     )
-    rest = [each for _, each in streams[MOST_STREAMS_TOLD:]]
-    return streams[:MOST_STREAMS_TOLD], rest
+    rest = [each for _, each in streams[MAX_STREAMS_SHOWN:]]
+    return streams[:MAX_STREAMS_SHOWN], rest
 
 
-def _most(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
-    """Yield names with each reason and its count, the highest first; of many, the rest as one."""
+def _most_frequent(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, int]]:
+    """Yield names with each reason and its count, the highest first; the rest as one entry."""
     every = Counter(
         {
             (name, reason): count
@@ -278,8 +281,8 @@ def _most(counts: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[str, str, i
             for reason, count in reasons.items()
         }
     )
-    told = every.most_common(MOST_REASONS_TOLD)
-    for (name, reason), count in told:
+    shown = every.most_common(MAX_REASONS_SHOWN)
+    for (name, reason), count in shown:
         yield quoted(name), quoted(reason, mark="", limit=1_000), count
-    if rest := every.total() - sum(count for _, count in told):
-        yield "`...`", f"{len(every) - len(told):,} more reasons or streams", rest
+    if rest := every.total() - sum(count for _, count in shown):
+        yield "`...`", f"{len(every) - len(shown):,} more reasons or streams", rest

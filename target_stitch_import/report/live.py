@@ -1,7 +1,7 @@
-"""How a run is getting on, told while it runs: a live line on a terminal, else a line now and then.
+"""Progress of a run while it runs: a live line on a terminal, or a log line every 30 seconds.
 
-Law: what matters most stands first, as a narrow terminal shows no more; nothing here is done per
-record.
+Invariant: the most important part comes first, because a narrow terminal shows only that. No work
+is done per record.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ if TYPE_CHECKING:
 LIVE_SECONDS = 0.25
 LOG_SECONDS = 30.0
 _LIVE_WINDOW_SECONDS = 5.0
-"""A live rate is that of the last few seconds: steady enough to read."""
+"""A live rate is the average over the last few seconds, so that it is steady enough to read."""
 _CLOCK_FROM_SECONDS = 90
+"""From here on, a wait is shown as minutes and seconds."""
 WAITING = LinePart("waiting for a tap on stdin", "waiting for a tap on stdin")
 
 
 class Progress:
-    """Tells how the run is getting on; `due_seconds` is when it wants to, since the run began.
+    """Shows the progress; `due_seconds` is when `update` is next due, since the run began.
 
     Args:
         show: Shows a line to the user.
-        done: What became of the messages that count.
-        window_seconds: The time that rates are taken over.
-        close: Called once the run is over, before its summary is told.
+        interval_seconds: The time between two lines.
+        window_seconds: The time over which rates are averaged.
+        close: Called when the run is over, before its summary is reported.
+        done: The word for delivered records.
     """
 
     def __init__(
@@ -61,13 +63,13 @@ class Progress:
 
     @classmethod
     def live(cls, terminal: Terminal, done: str) -> Progress:
-        """Return the one for a terminal."""
+        """Return a live line on a terminal."""
         close = lambda: terminal.draw(None)  # noqa: E731 - short
         return cls(terminal.draw, LIVE_SECONDS, _LIVE_WINDOW_SECONDS, close, done)
 
     @classmethod
     def logged(cls, logger: logging.Logger, done: str) -> Progress:
-        """Return the one for a log."""
+        """Return progress lines in a log."""
         show = lambda line: logger.info("%s", line)  # noqa: E731 - short
         return cls(show, LOG_SECONDS, LOG_SECONDS, done=done)
 
@@ -76,12 +78,12 @@ class Progress:
         self._recent[stream] += messages
         self._streams.add(stream)
 
-    def tell(
+    def update(
         self, sample: Sample, state_age_seconds: float | None, urgent: LinePart | None = None
     ) -> None:
-        """Show how it is now: what is `urgent` first.
+        """Show the current progress, `urgent` first.
 
-        `state_age_seconds` is None where no state was written yet.
+        `state_age_seconds` is None if no state has been written yet.
         """
         if sample.seconds >= self._busiest_until and self._recent:
             self._busiest = max(self._recent, key=self._recent.__getitem__)
@@ -101,8 +103,8 @@ class Progress:
         self.due_seconds = sample.seconds + self._interval_seconds
 
 
-def trouble(outage: Outage, now: float) -> LinePart:
-    """Return what a line says of a service that takes nothing."""
+def outage_part(outage: Outage, now: float) -> LinePart:
+    """Return the part of the line about an unavailable service, with the time of the next try."""
     if outage.status is not None:
         words, brief = f"service answers {outage.status}", f"{outage.status}"
     elif outage.failure and outage.failure.brief:
@@ -123,7 +125,7 @@ def _state(age_seconds: float | None) -> LinePart:
 
 
 def _figures(now: Sample, since: Sample | None, done: str) -> list[LinePart | None]:
-    """Return what is said in numbers; rates are those since `since`, or since the beginning."""
+    """Return the counts and rates; rates are since `since`, or since the beginning."""
     seconds = now.seconds - (since.seconds if since else 0.0)
     records = now.records - (since.records if since else 0)
     taken_bytes = now.bytes - (since.bytes if since else 0)

@@ -1,4 +1,4 @@
-"""Where a run's log goes: to stderr as that of the SDK's plugins does, or as configured."""
+"""Sets up the log: on stderr in the format of the SDK's plugins, or as configured."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CONFIGURATION = "the logging configuration"
 def set_up_logging(
     environment: Mapping[str, str], *, verbose: bool, quiet: bool
 ) -> Terminal | None:
-    """Log to stderr, in the form and at the level that the SDK's plugins use.
+    """Log to stderr, in the format and at the level of the SDK's plugins.
 
     Returns:
-        The terminal, where there is one that a live line can be drawn on.
+        The terminal for a live line, or None if there is to be none.
 
     Raises:
         ConfigurationError: The logging configuration that the environment names cannot be used.
@@ -34,7 +34,7 @@ def set_up_logging(
     level = getattr(logging, named.upper(), logging.INFO)
     path = environment.get("SINGER_SDK_LOG_CONFIG")
     terminal = None
-    # A line that comes and goes does not help anyone who asked for more, for less or for a file.
+    # No live line with another log level or a logging configuration.
     if level == logging.INFO and not path and wants_live_line(sys.stderr, environment):
         terminal = Terminal(sys.stderr)
     logging.basicConfig(
@@ -42,7 +42,7 @@ def set_up_logging(
         level=level,
         handlers=[terminal or logging.StreamHandler()],
     )
-    # It would log what we report ourselves, and with tracebacks.
+    # It would log failures that the target reports itself, with tracebacks.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     if path:
         _configure(path)
@@ -50,11 +50,11 @@ def set_up_logging(
 
 
 def _configure(path: str) -> None:
-    """Take a logging configuration as the SDK does: Meltano asks for structured lines with it.
+    """Apply a logging configuration like the SDK: Meltano uses it to get structured lines.
 
-    It disables the loggers that are there already only where it says so itself.
+    Existing loggers are disabled only if the configuration says so.
     """
-    # Only where there is such a file.
+    # Imported only if there is such a file.
     import logging.config  # noqa: PLC0415
 
     import yaml  # noqa: PLC0415
@@ -64,7 +64,7 @@ def _configure(path: str) -> None:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - one call is enough
             given = yaml.safe_load(file)
         if not isinstance(given, dict):
-            raise TypeError("it is not a mapping")  # noqa: TRY301 - told as all else is
+            raise TypeError("it is not a mapping")  # noqa: TRY301 - reported like the others
         logging.config.dictConfig({"disable_existing_loggers": False} | given)
     except Exception as error:  # noqa: BLE001 - it can name classes that raise anything
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
@@ -74,8 +74,8 @@ def _configure(path: str) -> None:
         ) from None
 
 
-def tell_failure(error: TargetError) -> None:
-    """Tell why the program ends, on stderr where the log takes no errors."""
+def log_failure(error: TargetError) -> None:
+    """Log the error that ends the program, or print it to stderr if the log takes no errors."""
     logger = logging.getLogger(LOGGER_NAME)
     if logger.isEnabledFor(logging.ERROR):
         logger.error("%s", error)
@@ -84,7 +84,7 @@ def tell_failure(error: TargetError) -> None:
 
 
 def log_files(environment: Mapping[str, str]) -> list[FileUse]:
-    """Return the files that the log needs: its configuration, and those that it is written to."""
+    """Return the files of the log: its configuration, and the files that it is written to."""
     handlers = (*logging.getLogger().handlers, *logging.getLogger(LOGGER_NAME).handlers)
     paths = [each.baseFilename for each in handlers if isinstance(each, logging.FileHandler)]
     uses = [FileUse("the log", path, is_output_stream=True) for path in paths]

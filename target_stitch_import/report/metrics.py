@@ -1,7 +1,7 @@
-"""METRIC lines as the Singer SDK's plugins log them, for whatever reads those already.
+"""Logs METRIC lines like the Singer SDK's plugins, for tools that read those.
 
-Law: the record counts of a stream add up to what was acknowledged; how many lines there are in a
-minute does not depend on how many streams or batches there are.
+Invariant: the record counts of a stream add up to its acknowledged records. The number of lines per
+minute is bounded, whatever the number of streams and batches.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from msgspec import Struct
 
 _LOGGER = logging.getLogger("singer_sdk.metrics")
-"""The SDK's own, so that a logging configuration made for its plugins governs ours, too."""
+"""The SDK's own logger, so that a logging configuration for its plugins applies here, too."""
 
 INTERVAL_SECONDS = 60.0
-"""As in the SDK."""
+"""The same as in the SDK."""
 MAX_LINES = 100
-"""Of each metric in one interval; at the end, every count is told."""
+"""The limit for each metric in one interval; at the end, every count is logged."""
 
 
 class Point(Struct, frozen=True):
-    """One measurement; stands in for `singer_sdk.metrics.Point` where the SDK is not loaded."""
+    """One measurement; replaces `singer_sdk.metrics.Point` while the SDK is not loaded."""
 
     metric_type: str
     metric: str
@@ -45,10 +45,10 @@ class Point(Struct, frozen=True):
 
 
 class Metrics:
-    """Counts acknowledged records and times batches; `due` is when `tell` wants to be called.
+    """Counts acknowledged records and logs batch times; `due` is when `log_counts` is next due.
 
     Args:
-        now: Seconds on a clock that never steps back.
+        now: Seconds on a monotonic clock.
     """
 
     def __init__(self, now: float) -> None:
@@ -61,14 +61,14 @@ class Metrics:
         self._records[stream] += records
 
     def processed(self, stream: str, seconds: float, *, succeeded: bool) -> None:
-        """Log how long a batch took from its first request to its end, unless many did already."""
+        """Log the time of a batch, unless the limit of the interval is reached."""
         if self._timers_left > 0:
             self._timers_left -= 1
             status = "succeeded" if succeeded else "failed"
             _log("timer", "batch_processing_time", round(seconds, 6), stream, status=status)
 
-    def tell(self, now: float) -> None:
-        """Log the counts since the last time, those of the busiest streams; others wait."""
+    def log_counts(self, now: float) -> None:
+        """Log the new counts of the busiest streams; those of the others are kept for later."""
         for stream, records in self._records.most_common(MAX_LINES):
             _log("counter", "record_count", records, stream)
             del self._records[stream]
@@ -86,7 +86,7 @@ def _log(kind: str, metric: str, value: float, stream: str, **tags: str) -> None
     if not _LOGGER.isEnabledFor(logging.INFO):
         return
     tags_of_all = {"stream": stream, "pid": os.getpid(), **tags}
-    # Its formatters and filters know its own points only; where they are in use, it is loaded.
+    # The SDK's formatters and filters accept only its own points. If they are used, it is loaded.
     sdk: Any = sys.modules.get("singer_sdk.metrics")
     point = (
         sdk.Point(kind, sdk.Metric(metric), value, tags_of_all)

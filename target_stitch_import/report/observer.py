@@ -1,4 +1,4 @@
-"""What a run tells people while it runs, and what it counts for the summary at its end."""
+"""Observes a run: logs what happens, updates the progress, and collects counts for the summary."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from msgspec import Raw, Struct, field
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
-from target_stitch_import.report.live import WAITING, trouble
-from target_stitch_import.report.repair_words import words_on_repair
+from target_stitch_import.report.live import WAITING, outage_part
+from target_stitch_import.report.repair_words import repair_words
 from target_stitch_import.report.stats import (
     Delivered,
     History,
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 WARNING_SECONDS = 60.0
-"""Between two warnings that nothing has ever reached the service."""
+"""Between two warnings that no request has reached the service yet."""
 
 
 class Ending(Struct, frozen=True):
     """How a run ended.
 
-    `rejected` is how many rows were rejected while loading, by table and reason, where that is
-    known; `run` how the run stood at its end.
+    `rejected` has the number of rows rejected while loading, by table and reason, if known; `run`
+    is the snapshot at the end.
     """
 
     exit_status: int = 0
@@ -64,10 +64,10 @@ class Ending(Struct, frozen=True):
 
 
 class RunObserver:
-    """Counts and reports what happens in a run; `due` is when `tick` is next needed.
+    """Counts and reports what happens in a run; `due` is when `tick` is next due.
 
-    Where there is no `dead_letter_path`, single records that are set aside are not reported.
-    `clock` gives seconds that never step back, `wall_clock` seconds since 1970.
+    Without a `dead_letter_path`, single records that are set aside are not reported. `clock` is
+    monotonic, `wall_clock` returns seconds since 1970.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part, or a limit, of its own
@@ -105,11 +105,11 @@ class RunObserver:
         _LOGGER.warning("Stream %s: %s", quoted(notice.stream), notice.text)
 
     def trouble(self, text: str) -> None:
-        """Log trouble on the way to the service; from any thread."""
+        """Log a warning, such as that a request is retried; may be called from any thread."""
         _LOGGER.warning("%s", text)
 
     def delivered(self, part: Batch) -> None:
-        """Count what was acknowledged."""
+        """Count an acknowledged batch, or an acknowledged part of one."""
         count, size = part.count, part.size
         self._acknowledged += count
         self._bytes += size
@@ -125,7 +125,7 @@ class RunObserver:
             self._metrics.delivered(part.stream, count)
 
     def set_aside(self, records: Sequence[SetAside]) -> None:
-        """Count records that are safe in the dead-letter file; warn of the first of each stream."""
+        """Count records in the dead-letter file; warn about the first one of each stream."""
         self._set_aside_count += len(records)
         for each in records:
             reasons = self._set_aside.setdefault(each.stream, Reasons())
@@ -141,23 +141,23 @@ class RunObserver:
             reasons.add(each.reason)
 
     def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
-        """Count values that were repaired; warn of the first of each field."""
+        """Count repaired values; warn about the first one of each field and repair."""
         repairs = self._repaired.setdefault(stream, {}).setdefault(field, Counter())
         if repair not in repairs:
             _LOGGER.warning(
                 "Stream %s: %s, and counted at the end of the run.",
                 quoted(stream),
-                words_on_repair(field, repair),
+                repair_words(field, repair),
             )
         repairs[repair] += count
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Count how long the sender had `batch`, all tries and waits included."""
+        """Log the time of a batch in the sender, including all attempts and waits."""
         if self._metrics:
             self._metrics.processed(batch.stream, seconds, succeeded=succeeded)
 
     def tick(self, now: float, run: LoopSnapshot) -> None:
-        """Take a sample, and tell what is due at `now`."""
+        """Take a sample, and report what is due at `now`."""
         if run.last_state is not self._last_state:
             self._last_state, self._last_state_at = run.last_state, now
         sample, outage = self._sample(now, run), run.traffic.availability.outage()
@@ -167,11 +167,11 @@ class RunObserver:
         if self._progress:
             if now >= self._started + self._progress.due_seconds:
                 state_age = None if run.last_state is None else now - self._last_state_at
-                self._progress.tell(sample, state_age, _urgent(now, run, outage))
+                self._progress.update(sample, state_age, _urgent(now, run, outage))
             due.append(self._started + self._progress.due_seconds)
         if self._metrics:
             if now >= self._metrics.due:
-                self._metrics.tell(now)
+                self._metrics.log_counts(now)
             due.append(self._metrics.due)
         if outage and outage.unreached_since is not None and outage.advice:
             if now >= self._warns_at:
@@ -180,7 +180,7 @@ class RunObserver:
         self.due = min(due)
 
     def _warn_of_no_connection(self, now: float, outage: Outage, since: float) -> None:
-        """Say what to check: what has never worked may never do."""
+        """Log what to check, because a connection that has never worked may never work."""
         self._warns_at = now + WARNING_SECONDS
         until = self._wall_clock() + since + self._max_retry_seconds - now
         _LOGGER.warning(
@@ -191,7 +191,7 @@ class RunObserver:
         )
 
     def close(self) -> None:
-        """Tell what only the end brings out: the run is over."""
+        """End the progress, and log the remaining metrics."""
         if self._progress:
             self._progress.close()
         if self._metrics:
@@ -213,7 +213,7 @@ class RunObserver:
         )
 
     def summary(self, counts: Mapping[str, Counts], ending: Ending) -> Summary:
-        """Return what the run did, at its end."""
+        """Return the summary of the run, at its end."""
         now, run, traffic = self._clock(), ending.run, ending.run.traffic
         seconds = now - self._started
         last = self._sample(now, run)
@@ -271,9 +271,9 @@ class RunObserver:
 
 
 def _urgent(now: float, run: LoopSnapshot, outage: Outage | None) -> LinePart | None:
-    """Return what is to be said before all else: nothing comes in, or nothing goes out."""
+    """Return the part to show first: the service is unavailable, or there is no input yet."""
     if outage:
-        return trouble(outage, now)
+        return outage_part(outage, now)
     return WAITING if run.lines_read == 0 else None
 
 

@@ -1,4 +1,4 @@
-"""How it is told that values are repaired: by a run as it happens, and by a replay."""
+"""The message that values of a field are repaired, for a run and for a replay."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from target_stitch_import.errors import quoted
 from target_stitch_import.schema.repairs import RESPELLED
 
 
-def words_on_repair(field: str, repair: str) -> str:
-    """Say how values of a field are repaired, within a sentence."""
+def repair_words(field: str, repair: str) -> str:
+    """Return how values of a field are repaired, as part of a sentence."""
     if repair == RESPELLED:
         return (
             f"field {quoted(field)}: date-times are rewritten to the format that the Import API "

@@ -1,6 +1,6 @@
-"""A run in numbers, in bounded room however long it takes: latencies, and how it went over time.
+"""Statistics of a run in bounded memory: latencies, reasons, availability, and samples over time.
 
-Law: nothing here grows with the number of requests, records or hours. No clock: times are given.
+Invariant: memory does not grow with the number of requests, records or hours. Times are passed in.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _SMALLEST_SECONDS = 0.0001
 _BUCKETS_PER_OCTAVE = 8
 MAX_SAMPLES = 400
 MAX_REASONS = 100
-"""Of one stream, that are counted by themselves."""
+"""How many reasons of one stream are counted separately."""
 OTHER_REASONS = "other reasons"
 
 
 class Latencies:
-    """How long requests took, counted in buckets 9 % wide; the slowest is kept exactly."""
+    """The latencies of requests, counted in buckets 9 % wide; the slowest is kept exactly."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -40,13 +40,13 @@ class Latencies:
         self._buckets[int(octaves * _BUCKETS_PER_OCTAVE)] += 1
 
     def include(self, others: Latencies) -> None:
-        """Count the requests of `others`, too."""
+        """Add the counts of `others`."""
         self.count += others.count
         self.slowest_seconds = max(self.slowest_seconds, others.slowest_seconds)
         self._buckets += others._buckets
 
     def quantile(self, share: float) -> float:
-        """Return the seconds that `share` of the requests took at most, rounded up by up to 9 %."""
+        """Return the latency that `share` of the requests did not exceed, up to 9 % too high."""
         wanted = math.ceil(share * self.count)
         for bucket in sorted(self._buckets):
             wanted -= self._buckets[bucket]
@@ -57,7 +57,7 @@ class Latencies:
 
 
 class Reasons:
-    """How often each reason was given; once there are many, new ones are counted together."""
+    """The count of each reason; beyond `MAX_REASONS`, new reasons are counted together."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -68,13 +68,13 @@ class Reasons:
         self.counts[reason if known else OTHER_REASONS] += count
 
     def include(self, others: Reasons) -> None:
-        """Count the reasons of `others`, too."""
+        """Add the counts of `others`."""
         for reason, count in others.counts.items():
             self.add(reason, count)
 
 
 class Delivered(Struct):
-    """What was acknowledged of a stream, and within which sequences."""
+    """The acknowledged batches of a stream, and their lowest and highest sequence."""
 
     batches: int = 0
     bytes: int = 0
@@ -87,12 +87,12 @@ class Delivered(Struct):
         self.batches += 1
         self.bytes += part.size
         self.activations += part.count if part.barrier else 0
-        # Records that bring their sequences may do so in any order.
+        # Sequences that rows bring with them can be in any order.
         ends = part.first_sequence, part.last_sequence
         self._widen(min(ends), max(ends))
 
     def include(self, others: Delivered) -> None:
-        """Count what `others` has, too."""
+        """Add the counts of `others`."""
         self.batches += others.batches
         self.bytes += others.bytes
         self.activations += others.activations
@@ -107,11 +107,12 @@ class Delivered(Struct):
 
 
 class Sample(Struct, frozen=True):
-    """How a run stands at one moment: what came so far, and what is on its way.
+    """The totals of a run at one moment, and what is in flight.
 
     `seconds` is the time since it began, `acknowledged` counts messages, `activations` those of
-    them that are not records, `bytes` those of acknowledged bodies, `held_bytes` those buffered or
-    in flight. Reading has waited for room, and the service was unavailable, for so many seconds.
+    them that are activations. `bytes` is the size of acknowledged bodies, `held_bytes` that of
+    what is buffered or in flight. `seconds_without_room` is how long reading was paused because
+    the buffer was full.
     """
 
     seconds: float
@@ -132,33 +133,33 @@ class Sample(Struct, frozen=True):
 
 
 class History:
-    """A run over time: samples ever farther apart, so that there are never more than `most`.
+    """The samples of a run; their interval doubles whenever there are more than `max_samples`.
 
-    Merged samples keep the later totals and the peak of what was in flight.
+    Merged samples keep the later totals, and the peak of what was in flight.
     """
 
-    def __init__(self, interval_seconds: float = 0.1, most: int = MAX_SAMPLES) -> None:
+    def __init__(self, interval_seconds: float = 0.1, max_samples: int = MAX_SAMPLES) -> None:
         self.samples: list[Sample] = []
         self._interval_seconds = interval_seconds
-        self._most = most
+        self._max_samples = max_samples
 
     @property
     def due_seconds(self) -> float:
-        """When the next sample is wanted, in seconds since the run began."""
+        """When the next sample is due, in seconds since the run began."""
         return (self.samples[-1].seconds if self.samples else 0.0) + self._interval_seconds
 
     def add(self, sample: Sample) -> None:
-        """Take a sample later than the last."""
+        """Add a sample that is later than the last one."""
         self.samples.append(sample)
-        if len(self.samples) > self._most:
+        if len(self.samples) > self._max_samples:
             self._interval_seconds *= 2
-            # The first stays alone: a run begins at its beginning.
+            # The first sample is not merged, so that the beginning of the run stays visible.
             first, *rest = self.samples
-            self.samples = [first, *map(_together, rest[::2], rest[1::2])]
+            self.samples = [first, *map(_merged, rest[::2], rest[1::2])]
             self.samples += rest[-1:] if len(rest) % 2 else []
 
 
-def _together(one: Sample, later: Sample) -> Sample:
+def _merged(one: Sample, later: Sample) -> Sample:
     return replace(
         later,
         in_flight=max(one.in_flight, later.in_flight),
@@ -167,10 +168,10 @@ def _together(one: Sample, later: Sample) -> Sample:
 
 
 class Outage(Struct, frozen=True):
-    """The service takes nothing: what it last answered, None for no answer, and the next try.
+    """The service is unavailable: the last status, None without a response, and the next try.
 
-    `failure` and its `reason` say why there is no answer. `unreached_since` is when the first
-    request failed, where none has ever been answered.
+    `failure` and `reason` say why there was no response. `unreached_since` is when the first
+    request failed, if no request has ever got a response.
     """
 
     status: int | None
@@ -181,15 +182,15 @@ class Outage(Struct, frozen=True):
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty where nothing can be said."""
+        """What to check, in sentences; empty if there is no advice."""
         return self.failure.advice if self.failure else ""
 
 
 class Availability(Struct):
-    """Whether the service takes requests, and how long it did not; `now` never steps back.
+    """Whether the service accepts requests, and for how long it did not; `now` is monotonic.
 
-    An outage begins with a request that is to be tried again, and ends with one that is not.
-    `failed` and `answered` are called under one lock, the others from any thread.
+    An outage begins with a request that has to be retried, and ends with one that has not. `failed`
+    and `answered` are called under one lock, the other methods from any thread.
     """
 
     _since: float | None = None
@@ -203,28 +204,28 @@ class Availability(Struct):
     def failed(
         self, now: float, status: int | None, failure: Failure | None = None, reason: str = ""
     ) -> None:
-        """Note that a request is to be tried again, as it was answered `status`, or not at all."""
+        """Note that a request has to be retried; `status` is None if there was no response."""
         self._since = now if self._since is None else self._since
         self._was_reached |= status is not None
         self._status, self._failure, self._reason = status, failure, reason
 
     def answered(self, now: float) -> None:
-        """Note that a request got an answer that settles something."""
+        """Note that a request got a response after which it is not retried."""
         self._was_reached = True
         if self._since is not None:
             self._past_seconds += now - self._since
             self._since = None
 
-    def waits(self, sender: int, until: float) -> None:
-        """Note when a sender tries again."""
+    def note_wait(self, sender: int, until: float) -> None:
+        """Note when the next try of a sender is due."""
         self._tries[sender] = until
 
-    def tries(self, sender: int) -> None:
+    def note_wait_over(self, sender: int) -> None:
         """Note that a sender does not wait any more."""
         self._tries.pop(sender, None)
 
     def outage(self) -> Outage | None:
-        """Return what is wrong now, if anything is."""
+        """Return the current outage, or None if the service is available."""
         since = self._since
         if since is None:
             return None
@@ -237,13 +238,13 @@ class Availability(Struct):
         )
 
     def unavailable_seconds(self, now: float) -> float:
-        """Return how long the service was unavailable until `now`, in all."""
+        """Return the total time that the service was unavailable until `now`."""
         since = self._since
         return self._past_seconds + (now - since if since is not None else 0.0)
 
 
 class Traffic(Struct):
-    """What goes over the wire; requests that failed count too."""
+    """Counts of requests and bytes sent, including failed requests."""
 
     in_flight: int = 0
     bytes_sent: int = 0
@@ -257,7 +258,7 @@ class Traffic(Struct):
 
 
 class LoopSnapshot(Struct, frozen=True):
-    """What the loop alone knows of how a run stands."""
+    """What only the loop knows about the current state of a run."""
 
     held_bytes: int = 0
     lines_read: int = 0

@@ -1,6 +1,7 @@
-"""The end-of-run summary: its members, and the file that it is written to and read from.
+"""The end-of-run summary: its members, and reading and writing its file.
 
-Law: programs that read the file can rely on the names here; docs/watching.md says what they mean.
+Invariant: the names are an interface for programs that read the file; docs/watching.md documents
+them.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class ActivationSummary(Struct, frozen=True):
-    """What became of ACTIVATE_VERSION messages."""
+    """Counts of ACTIVATE_VERSION messages."""
 
     read: int = 0
     acknowledged: int = 0
 
 
 class StreamSummary(Struct, frozen=True, kw_only=True):
-    """What became of one stream; activations count as messages, bytes are those of bodies.
+    """Counts of one stream; activations count as messages, `bytes` is the size of bodies.
 
-    `repaired` is how many values were repaired, by field and repair.
+    `repaired` has the number of repaired values, by field and repair.
     """
 
     read: int = 0
@@ -50,7 +51,7 @@ class StreamSummary(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def together(cls, streams: Iterable[StreamSummary]) -> StreamSummary:
-        """Return the counts of streams as if they were one; of repairs, how many there were."""
+        """Return the totals of streams; of `repaired` only the total number."""
         streams = list(streams)
         return cls(
             read=sum(each.read for each in streams),
@@ -73,7 +74,7 @@ class StreamSummary(Struct, frozen=True, kw_only=True):
 
 
 class LatencySummary(Struct, frozen=True):
-    """How long requests took, in seconds; those that failed count too."""
+    """Latencies of requests in seconds, including failed requests."""
 
     count: int = 0
     median: float = 0.0
@@ -83,13 +84,13 @@ class LatencySummary(Struct, frozen=True):
 
     @classmethod
     def of(cls, latencies: Latencies) -> LatencySummary:
-        """Return what is told of `latencies`."""
+        """Return the summary of `latencies`."""
         median, p95, p99 = (round(latencies.quantile(share), 6) for share in (0.5, 0.95, 0.99))
         return cls(latencies.count, median, p95, p99, round(latencies.slowest_seconds, 6))
 
 
 class Series(Struct, frozen=True):
-    """The run over time, a column each: totals so far, and what was on its way at the moment."""
+    """The samples of a run as columns: totals so far, and what was in flight at each moment."""
 
     seconds: list[float] = []
     acknowledged: list[int] = []
@@ -118,10 +119,10 @@ class Series(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """What a run did. Times are RFC 3339 in UTC; `last_state` is the tap's own text or `null`.
+    """The summary. Times are RFC 3339 in UTC; `last_state` is the tap's own text or `null`.
 
-    `rejected` is how many rows were rejected while loading, by table and reason; only the local
-    Import API tells.
+    `rejected` has the number of rows rejected while loading, by table and reason; only the local
+    Import API reports them.
     """
 
     program: str
@@ -170,13 +171,13 @@ class Summary(Struct, frozen=True, kw_only=True):
 
 
 def rfc_3339(moment: datetime) -> str:
-    """Return a time as the summary has it: in UTC, to the millisecond."""
+    """Return a time in the summary's format: RFC 3339 in UTC, with milliseconds."""
     utc = moment.astimezone(timezone.utc).replace(tzinfo=None)
     return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def write_summary(path: str, summary: Summary) -> None:
-    """Write the summary as JSON; only its owner may read it.
+    """Write the summary as JSON to a file that only its owner may read.
 
     Raises:
         OutputError: It cannot be written.
@@ -187,7 +188,7 @@ def write_summary(path: str, summary: Summary) -> None:
     try:
         descriptor = open_private(path, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(descriptor, "wb") as file:
-            # Hundreds of samples, a number a line, would bury the rest.
+            # The series stays on one line: a line for each of its numbers would hide the rest.
             file.write(text.removesuffix(b"\n}") + b',\n  "series": ' + series + b"\n}\n")
     except OSError as error:
         raise OutputError(
@@ -196,7 +197,11 @@ def write_summary(path: str, summary: Summary) -> None:
 
 
 def read_summary(text: bytes, name: str) -> Summary:
-    """Return the summary in the file `name`; members that an earlier version lacks are empty.
+    """Parse a summary; members that an earlier version did not write are empty.
+
+    Args:
+        text: The content of the file.
+        name: The file's name, for the error.
 
     Raises:
         InputError: It is not a summary.

@@ -1,7 +1,7 @@
-"""A log on a terminal, with one line below it that is rewritten in place.
+"""A log handler for a terminal, with a live line below the log that is rewritten in place.
 
-Law: the live line is the terminal's last, nothing of ours is ever written into it, and it never
-holds up the run.
+Invariant: the live line is the terminal's last line, log lines never mix with it, and it never
+blocks the run.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
 
     _Handler = logging.StreamHandler[TextIO]
 else:
-    _Handler = logging.StreamHandler  # says of what from Python 3.11 on
+    _Handler = logging.StreamHandler  # generic only since Python 3.11
 
 _CLEAR = "\r\x1b[J"
-"""Clears the row and all below it: a terminal that was made narrower folds the line into several,
-and the cursor stays at its beginning."""
+"""Clears the row and everything below it: when a terminal becomes narrower, the line wraps to
+several rows, and the cursor stays at its beginning."""
 _USUAL_COLUMNS = 80
 NARROW_COLUMNS = 60
-"""On fewer columns than this, the parts of a line are said briefly."""
+"""With fewer columns than this, the brief form of each part is shown."""
 _BETWEEN = " | "
 _MARK = "…"
 
 
 def wants_live_line(stream: TextIO | None, environment: Mapping[str, str]) -> bool:
-    """Tell whether `stream` is a terminal that can rewrite a line."""
+    """Return whether `stream` is a terminal that can rewrite a line."""
     if stream is None or environment.get("TERM") in {None, "", "dumb"}:
         return False
     try:
         return stream.isatty()
-    except ValueError:  # it is closed
+    except ValueError:  # the stream is closed
         return False
 
 
 class LinePart(Struct, frozen=True):
-    """One thing that a line says, and how it is said where there is little room."""
+    """One part of the live line, and its brief form for narrow terminals."""
 
-    words: str
+    text: str
     brief: str = ""
 
 
 class Line(Struct, frozen=True):
-    """What the live line says, the most important part first; `str` is all of it."""
+    """The content of the live line, the most important part first; `str` returns all of it."""
 
     parts: tuple[LinePart, ...]
 
     def __str__(self) -> str:
-        return _BETWEEN.join(part.words for part in self.parts)
+        return _BETWEEN.join(part.text for part in self.parts)
 
     def within(self, columns: int) -> str:
-        """Return what fits into `columns`: parts go from the right, and a mark says so."""
+        """Return what fits into `columns`: parts are dropped from the right, and `…` marks it."""
         is_narrow = columns < NARROW_COLUMNS
-        parts = [part.brief if is_narrow and part.brief else part.words for part in self.parts]
+        parts = [part.brief if is_narrow and part.brief else part.text for part in self.parts]
         text = ""
         for kept in range(len(parts), 0, -1):
             text = _BETWEEN.join(parts[:kept]) + (f" {_MARK}" if kept < len(parts) else "")
@@ -70,12 +70,12 @@ class Line(Struct, frozen=True):
 
 
 class Terminal(_Handler):
-    """Logs to a terminal and draws the line below; from any thread."""
+    """Logs to a terminal and draws the live line below the log; may be used by any thread."""
 
     _line: Line | None = None
 
     def draw(self, line: Line | None) -> None:
-        """Put `line` in place of the one that is there; None takes it away."""
+        """Replace the live line; None removes it."""
         # A logging thread may hold the lock while its terminal is stopped; only the final clear
         # waits for it.
         if not (self.lock and self.lock.acquire(blocking=line is None)):
@@ -88,7 +88,7 @@ class Terminal(_Handler):
             self.release()
 
     def show(self, lines: Sequence[str]) -> None:
-        """Write lines as they are, without what a log puts before them."""
+        """Write lines without the prefix of log lines."""
         self.acquire()
         try:
             self._write(_CLEAR * bool(self._line) + "".join(f"{line}\n" for line in lines))
@@ -97,7 +97,7 @@ class Terminal(_Handler):
             self.release()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log above the line. Its caller holds the lock."""
+        """Log above the live line. The caller holds the lock."""
         if self._line:
             self._write(_CLEAR)
         super().emit(record)
@@ -106,7 +106,7 @@ class Terminal(_Handler):
 
     @property
     def columns(self) -> int:
-        """How many columns it has now."""
+        """The current number of columns."""
         try:
             return os.get_terminal_size(self.stream.fileno()).columns or _USUAL_COLUMNS
         except (OSError, ValueError):
@@ -114,30 +114,30 @@ class Terminal(_Handler):
 
     @property
     def _shown(self) -> str:
-        # The last column stays free: writing there makes some terminals begin a new row. Back to
-        # the margin: a tap on the same terminal then begins its lines there, as it should.
+        # The last column stays free, because writing there makes some terminals begin a new row.
+        # The carriage return lets a tap on the same terminal begin its lines at the margin.
         return f"{self._line.within(self.columns - 1)}\r" if self._line else ""
 
     def _takes_more(self) -> bool:
-        """Tell whether a write comes back: a terminal that was halted must not halt the run."""
+        """Return whether a write would not block: a stopped terminal must not stop the run."""
         try:
             return bool(select.select([], [self.stream], [], 0)[1])
-        except (OSError, ValueError):  # it is not a terminal, or gone
+        except (OSError, ValueError):  # not a terminal, or closed
             return True
 
     def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # a terminal that is gone needs no line
+        with suppress(OSError, ValueError):  # the terminal is closed
             self.stream.write(text)
             self.stream.flush()
 
 
 def width(text: str) -> int:
-    """Return how many columns `text` takes up: some characters take two, some none."""
+    """Return the width of `text` in columns: some characters take two, some none."""
     return len(text) if text.isascii() else sum(map(_columns_of, text))
 
 
 def fitting(text: str, columns: int) -> str:
-    """Return `text` cut to `columns`; a mark says that something is missing."""
+    """Return `text` truncated to `columns`, with `…` at its end if it was truncated."""
     if width(text) <= columns:
         return text
     used, kept = len(_MARK), 0

@@ -1,16 +1,16 @@
-"""Numbers, sizes, rates and times as people read them."""
+"""Formats numbers, sizes, rates and times for people."""
 
 from __future__ import annotations
 
 ACKNOWLEDGED = "acknowledged"
 WOULD_BE_SENT = "would be sent"
-"""What is told of records in a dry run: nobody acknowledged them."""
+"""Replaces `ACKNOWLEDGED` in a dry run."""
 
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def counted(number: int, name: str) -> str:
-    """Return so many of something: `1 record`, `2,000 records`, `3 batches`."""
+    """Return a number with a noun: `1 record`, `2,000 records`, `3 batches`."""
     if number == 1:
         return f"1 {name}"
     return f"{number:,} {name}{'es' if name.endswith(('ch', 's')) else 's'}"
@@ -19,28 +19,28 @@ def counted(number: int, name: str) -> str:
 def size(number: float) -> str:
     """Return a number of bytes: `148 B`, `1.2 kB`, `3.4 GB`."""
     for unit_bytes, unit in _SIZES:
-        # What would be rounded to a thousand of the smaller unit is one of this.
+        # 999.95 kB would be rounded to 1,000.0 kB, so it is shown as 1.0 MB.
         if number >= unit_bytes * 0.99995:
             return f"{number / unit_bytes:,.1f} {unit}"
     return f"{number:,.0f} B"
 
 
 def rate(number: float) -> str:
-    """Return so many a second: `15,012`, and `0.3` where a whole number would say nothing."""
+    """Return a rate: `15,012`, and with a decimal if it is small: `0.3`."""
     if number >= 9.95 or number == 0:
         return f"{number:,.0f}"
     return f"{number:.1f}" if number >= 0.095 else f"{max(number, 0.01):.2f}"
 
 
 def elapsed(seconds: float) -> str:
-    """Return a time as on a clock: `0:05`, `1:02:03`."""
+    """Return a time in minutes and seconds, or with hours: `0:05`, `1:02:03`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:
-    """Return a time with its unit, as exact as it is short: `20 ms`, `3.4 s`, `42 s`, `2:05`."""
+    """Return a time with its unit, shorter times more precisely: `20 ms`, `3.4 s`, `2:05`."""
     if seconds >= 59.5:
         return elapsed(seconds + 0.5)
     if seconds >= 9.95:

@@ -1,4 +1,4 @@
-"""Where clock, threads, network and files are.
+"""Runs the target: everything that uses the clock, threads, the network, files or signals.
 
-Law: the main thread alone touches the pipeline, and nothing blocks it but `poll`.
+Invariant: only the main thread uses the pipeline, and only `poll` blocks it.
 """

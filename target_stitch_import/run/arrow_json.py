@@ -1,7 +1,7 @@
-"""Arrow columns as JSON texts, a column at a time; for Parquet files and for Spark.
+"""Converts whole Arrow columns to JSON texts, for Parquet files and for Spark.
 
-Law: values stay exact, or are refused. Decimals and doubles keep their digits, times are written as
-RFC 3339 has it: in UTC where the type has a zone, and without an offset where it has none.
+Invariant: values stay exact, or are refused. Decimals and doubles keep their digits. Times are
+written in the format of RFC 3339, in UTC if the type has a time zone, else without an offset.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 _NEEDS_ESCAPES = '["\\\\\x00-\x1f]'
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
-"""Seconds from 1970: RFC 3339 has four digits for a year, and no year 0 in most databases."""
+"""Seconds since 1970. RFC 3339 has four digits for a year, and most databases have no year 0."""
 NULL = "\0\0"
-"""Stands for null between the marks of a text until rows are joined, which saves a pass over each
-column with nulls. JSON has no such character; with quotes it is as long as `null`."""
+"""Placeholder for null between quotes until rows are joined, which saves a pass over each column
+with nulls. JSON text contains no such character; with quotes it is as long as `null`."""
 _DAY_SECONDS = 86_400
-_LEAST_PLAIN, _MOST_PLAIN = 1e-4, 1e9
-"""Between these, Arrow writes a double as Python does, without an exponent."""
+_MIN_PLAIN, _MAX_PLAIN = 1e-4, 1e9
+"""In this range, Arrow writes a double as Python does, without an exponent."""
 
 
 class Texts(Struct, frozen=True):
-    """One text a value, null for JSON's null; `mark` stands on both sides of each value.
+    """One JSON text per value, null for JSON's null; `mark` belongs on both sides of each value.
 
-    The mark is added when values are joined, which saves a pass over them.
+    The mark, a quotation mark or nothing, is added when values are joined, which saves a pass.
     """
 
     values: Array
@@ -56,31 +56,31 @@ class Texts(Struct, frozen=True):
         return _joined(self.mark, self.values, self.mark) if self.mark else self.values
 
     def filled(self) -> Texts:
-        """Return the texts with `NULL` between marks in place of null."""
+        """Return the texts with the placeholder `NULL` instead of null, if they have marks."""
         if self.mark and self.values.null_count:
             return Texts(self.values.fill_null(NULL), self.mark, self.has_not_finite)
         return self
 
 
 def _joined(*parts: str | Array) -> Array:
-    """Join `parts` element by element; what has a null in it is null."""
+    """Join `parts` element by element; the result is null if any part is null."""
     return pc.binary_join_element_wise(*map(as_large, parts), as_large(""))
 
 
 def as_large(part: str | Array) -> Any:
-    """Return text as one kind of Arrow's, which has room for more than 2 GB."""
+    """Return text as Arrow's type `large_string`, which has room for more than 2 GB."""
     if isinstance(part, str):
         return pa.scalar(part, pa.large_string())
     return part if types.is_large_string(part.type) else part.cast(pa.large_string())
 
 
 def _object(names: list[str], columns: list[Texts]) -> Array:
-    """Return objects with these members, of which there are some."""
+    """Return JSON objects with these members; there must be at least one."""
     return joined_parts(object_parts(names, columns))
 
 
 def object_parts(names: list[str], columns: list[Texts]) -> list[str | Array]:
-    """Return what objects with these members are joined of, a text first."""
+    """Return the parts from which objects with these members are joined; the first is a text."""
     parts: list[str | Array] = []
     literal = "{"
     for name, column in zip(names, map(Texts.filled, columns), strict=True):
@@ -90,17 +90,17 @@ def object_parts(names: list[str], columns: list[Texts]) -> list[str | Array]:
 
 
 def joined_parts(parts: list[str | Array]) -> Array:
-    """Join `parts` element by element; null is JSON's."""
+    """Join `parts` element by element; null becomes JSON's null."""
     return pc.binary_join_element_wise(
         *map(as_large, parts), as_large(""), null_handling="replace", null_replacement="null"
     )
 
 
 def texts_of(array: Array) -> Texts:
-    """Return the values of a column as JSON.
+    """Return the values of a column as JSON texts.
 
     Raises:
-        InexactError: A value has no exact form in JSON; it names the row.
+        InexactError: A value has no exact form in JSON; the error has its row.
     """
     kind = array.type
     if types.is_nested(kind) and not types.is_map(kind):
@@ -120,7 +120,7 @@ def _plain(array: Array) -> Texts:
 
 
 def _bare(array: Array) -> Texts:
-    """Return what needs no escapes."""
+    """Return quoted texts of values that need no escapes."""
     return Texts(array.cast(pa.large_string()), '"')
 
 
@@ -136,7 +136,7 @@ def _strings(array: Array) -> Texts:
 
 
 def _check_utf8(texts: Array) -> None:
-    """Refuse what is not UTF-8: Arrow takes a file's word for that."""
+    """Raise `InexactError` for a text that is not UTF-8: Arrow does not check what a file says."""
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
@@ -146,11 +146,11 @@ def _check_utf8(texts: Array) -> None:
 
 
 def _floats(array: Array) -> Texts:
-    """Write doubles as Python's `repr` does, which gives the fewest digits that say which it is."""
+    """Write doubles as Python's `repr` does: with the fewest digits that identify the number."""
     doubles = array.cast(pa.float64())
     size = pc.abs(doubles)
     is_plain = pc.or_(
-        pc.and_(pc.greater_equal(size, _LEAST_PLAIN), pc.less(size, _MOST_PLAIN)),
+        pc.and_(pc.greater_equal(size, _MIN_PLAIN), pc.less(size, _MAX_PLAIN)),
         pc.equal(size, 0.0),
     )
     is_whole = pc.and_(is_plain, pc.equal(doubles, pc.trunc(doubles)))
@@ -177,7 +177,7 @@ def _dates(array: Array) -> Texts:
 
 def _timestamps(array: Array) -> Texts:
     kind = array.type
-    # Arrow counts from 1970 in UTC, whatever the zone, so none needs to be known here.
+    # Arrow counts from 1970 in UTC, whatever the time zone, so no zone database is needed.
     array = array.view(pa.timestamp(kind.unit))
     if kind.unit == "ns":
         array = _cast_down(array, pa.timestamp("us"))
@@ -203,7 +203,7 @@ def _cast_down(array: Array, kind: DataType) -> Array:
     """Cast from nanoseconds to microseconds.
 
     Raises:
-        InexactError: There is a part of a microsecond.
+        InexactError: A time is not a whole number of microseconds.
     """
     coarse = array.cast(kind, safe=False)
     is_finer = pc.not_equal(coarse.cast(array.type), array)
@@ -213,7 +213,7 @@ def _cast_down(array: Array, kind: DataType) -> Array:
 
 
 def _fractions(array: Array, seconds: DataType, micros: DataType) -> Array:
-    """Write times with six digits of a second, and without them where these are all zero."""
+    """Write times with six digits after the second, or without if all six are zero."""
     whole = array.cast(seconds, safe=False)
     if array.type == seconds:
         return whole.cast(pa.large_string())
@@ -234,7 +234,7 @@ def _check_years(numbers: Array, least: int, beyond: int) -> None:
 
 
 def _first(are: Array) -> int:
-    """Return the index of the first value that is true; there must be one."""
+    """Return the index of the first true value; there must be one."""
     return int(pc.index(are, True).as_py())
 
 
@@ -244,7 +244,7 @@ def _dictionaries(array: Array) -> Texts:
     try:
         known = texts_of(array.dictionary)
     except InexactError:
-        # Told of the row that has the value, where one has it.
+        # Decoded, the error names the row that has the value; perhaps no row has it.
         return texts_of(array.dictionary_decode())
     values = known.values.take(array.indices)
     return Texts(values, known.mark, known.has_not_finite)
@@ -255,7 +255,7 @@ def _structs(array: Array) -> Texts:
     if not kind.num_fields:
         values = Texts(as_large(pa.array(["{}"] * len(array))))
         return _with_nulls_of(array, values)
-    # Flattened, a member is null where its struct is.
+    # `flatten` makes members null where their struct is null.
     columns = [texts_of(member) for member in array.flatten()]
     names = [kind.field(at).name for at in range(kind.num_fields)]
     has_not_finite = any(column.has_not_finite for column in columns)
@@ -287,7 +287,7 @@ def _maps(array: Array) -> Texts:
 
 
 def _of_elements(array: Array, texts: Callable[[], Texts]) -> Texts:
-    """Return the texts of a list's elements; what is wrong with one is told of the list's row."""
+    """Return the texts of a list's elements; an `InexactError` gets the row of the list."""
     try:
         return texts()
     except InexactError as error:
@@ -296,7 +296,7 @@ def _of_elements(array: Array, texts: Callable[[], Texts]) -> Texts:
 
 
 def _check_keys(parents: Array, keys: Array) -> None:
-    """Refuse a map that has a key twice: of two members, one would be lost."""
+    """Raise `InexactError` for a map with a duplicate key: one of two members would be lost."""
     pairs = pa.table({"row": parents, "key": keys})
     counts = pairs.group_by(["row", "key"], use_threads=False).aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts["count_all"], 1))
@@ -305,8 +305,8 @@ def _check_keys(parents: Array, keys: Array) -> None:
 
 
 def _brackets(array: Array, elements: Array, marks: str, inner: Texts) -> Texts:
-    """Join the texts of all elements to those of the lists that hold them."""
-    # Of a null list nothing is left in `elements`, whatever its offsets say.
+    """Join the texts of all elements to the texts of their lists."""
+    # A null list has no elements in `elements`, whatever its offsets say.
     sizes = pc.list_value_length(array).fill_null(0).cast(pa.int64())
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes)])
     joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), as_large(","))
@@ -319,7 +319,7 @@ def _nulls(array: Array) -> Texts:
 
 
 def _base64(array: Array) -> Texts:
-    import base64  # noqa: PLC0415 - Spark alone has such columns
+    import base64  # noqa: PLC0415 - only Spark has such columns
 
     values = [
         None if value is None else base64.b64encode(value).decode() for value in array.to_pylist()
@@ -337,7 +337,7 @@ def _extensions(array: Array) -> Texts:
 
 
 def _by_value(array: Array) -> Texts:
-    """Write what Arrow has no kernels for."""
+    """Write values of types for which Arrow has no kernels."""
     if types.is_run_end_encoded(array.type):
         return texts_of(pc.run_end_decode(array))
     return texts_of(pa.array(array.to_pylist(), pa.large_list(array.type.value_type)))

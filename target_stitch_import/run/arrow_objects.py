@@ -1,4 +1,4 @@
-"""Rows of Arrow record batches as JSON objects, and as the messages that carry them."""
+"""Encodes the rows of Arrow record batches as JSON objects, and as messages of a request body."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _RAW = msgspec.json.Decoder(Raw)
 
 
 class Encoded(Struct, frozen=True):
-    """The rows of a batch as JSON objects, a column at a time.
+    """The rows of a batch as JSON objects that are not joined yet.
 
-    `parts` are the texts of a column's values, and what stands between them. `not_finite` has the
-    rows that are no JSON, as they hold NaN or Infinity.
+    `parts` has the texts of each column's values, and the constant texts between them. `not_finite`
+    has the rows that are not JSON, because they contain NaN or Infinity.
     """
 
     count: int
@@ -41,12 +41,12 @@ class Encoded(Struct, frozen=True):
     not_finite: frozenset[int] = frozenset()
 
     def texts(self) -> list[bytes]:
-        """Return the objects."""
+        """Return the JSON object of each row."""
         texts = joined_parts([*self.parts, pa.array([""] * self.count)])
         return [_with_nulls(text.encode()) for text in texts.to_pylist()]
 
     def messages(self, start: int, end: int, sequences: Iterable[int]) -> tuple[bytes, int]:
-        """Return the messages of rows as a JSON list, and the length of the longest."""
+        """Return the messages of rows `start` to `end` as a JSON list, and the longest's length."""
         opening, between, closing = UPSERT_PARTS
         numbers = pa.array(sequences, pa.int64()).cast(pa.large_string())
         first, *parts = [part if isinstance(part, str) else part[start:end] for part in self.parts]
@@ -57,10 +57,10 @@ class Encoded(Struct, frozen=True):
 
 
 def encoded(rows: RecordBatch) -> Encoded:
-    """Return `rows` as JSON; the names of its columns differ from one another.
+    """Return `rows` as JSON; their column names must be unique.
 
     Raises:
-        InexactError: A value has no exact form in JSON; it names row and column.
+        InexactError: A value has no exact form in JSON; the error has its row and column.
     """
     columns: list[Texts] = []
     not_finite: set[int] = set()
@@ -68,7 +68,7 @@ def encoded(rows: RecordBatch) -> Encoded:
         try:
             columns.append(texts_of(column))
             if columns[-1].has_not_finite:
-                not_finite.update(_no_json(columns[-1]))
+                not_finite.update(_rows_without_json(columns[-1]))
         except InexactError as error:
             error.column = name
             raise
@@ -76,7 +76,7 @@ def encoded(rows: RecordBatch) -> Encoded:
 
 
 def _with_nulls(text: bytes) -> bytes:
-    """Return joined text with null where `NULL` stands for it."""
+    """Return joined text with its placeholders `NULL` replaced by null."""
     return text.replace(_QUOTED_NULL, b"null")
 
 
@@ -85,8 +85,8 @@ def _in_one_list(texts: Array) -> Array:
     return pa.LargeListArray.from_arrays(pa.array([0, len(texts)], pa.int64()), texts)
 
 
-def _no_json(column: Texts) -> list[int]:
-    """Return the rows whose text is no JSON."""
+def _rows_without_json(column: Texts) -> list[int]:
+    """Return the rows whose text is not JSON."""
     found: list[int] = []
     for row, text in enumerate(column.whole().to_pylist()):
         try:

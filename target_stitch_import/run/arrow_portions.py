@@ -1,7 +1,7 @@
-"""Arrow record batches cut to portions of bounded size, measured by what they become as JSON.
+"""Splits Arrow record batches into portions of bounded size, estimated as JSON.
 
-Law: rows are measured before they are written: a dictionary value may be repeated in a million
-rows.
+Invariant: sizes are estimated before rows are converted, because a dictionary value may be repeated
+in a million rows.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pyarrow import Array, RecordBatch
 
 _VALUE_BYTES = 24
-"""About how long a number, a time or a date is as JSON."""
+"""The approximate length of a number, a time or a date as JSON."""
 
 
-def portions_of(rows: RecordBatch, about_bytes: int, most_bytes: int) -> Iterator[RecordBatch]:
-    """Yield `rows` in slices of about so many bytes of JSON, and of one row at least.
+def portions_of(rows: RecordBatch, about_bytes: int, max_bytes: int) -> Iterator[RecordBatch]:
+    """Yield `rows` in slices of about `about_bytes` of JSON, each with at least one row.
 
     Raises:
-        InexactError: A row alone is longer than `most_bytes`; it is counted from the last portion.
+        InexactError: A row is longer than `max_bytes`; its index counts from the last slice.
     """
     columns = [_sizes(column) for column in rows.columns]
     sizes = _sum([len(name) + 4 for name in rows.schema.names] + columns)
@@ -39,13 +39,13 @@ def portions_of(rows: RecordBatch, about_bytes: int, most_bytes: int) -> Iterato
     while start < rows.num_rows:
         before = ends[start - 1] if start else 0
         end = max(bisect_right(ends, before + about_bytes), start + 1)
-        if ends[start] - before > most_bytes:
+        if ends[start] - before > max_bytes:
             of_columns = [
                 each if isinstance(each, int) else each[start].as_py() for each in columns
             ]
             raise InexactError(
                 0,
-                f"makes the row longer than {most_bytes:,} bytes as JSON",
+                f"makes the row longer than {max_bytes:,} bytes as JSON",
                 rows.schema.names[of_columns.index(max(of_columns))],
             )
         yield rows.slice(start, end - start)
@@ -53,7 +53,7 @@ def portions_of(rows: RecordBatch, about_bytes: int, most_bytes: int) -> Iterato
 
 
 def _sizes(array: Array) -> int | Array:
-    """Return about how long each value is as JSON; a number where all are alike."""
+    """Return the approximate length of each value as JSON; one number if it is the same for all."""
     kind = array.type
     if types.is_dictionary(kind):
         sizes = _sizes(array.dictionary)

@@ -1,4 +1,4 @@
-"""Arrow record batches as runs of a stream's records, a bounded portion at a time."""
+"""Turns Arrow record batches into events of a stream's rows, a bounded portion at a time."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.origin import BatchFile
 
 PORTION_BYTES = 1 << 20
-"""Of JSON; smaller portions cost more for each row, larger ones no less."""
+"""The size of a portion as JSON: smaller ones cost more per row, larger ones do not cost less."""
 
 
 class ArrowReader:
-    """Turns the rows of one stream into events; it counts them from 1.
+    """Turns the rows of one stream into events; rows are counted from 1.
 
     Args:
-        most_bytes: The longest row as JSON; a longer one is refused before it is written.
+        max_bytes: The maximum length of a row as JSON; a longer one is refused.
     """
 
-    def __init__(self, stream: str, version: int | None, file: BatchFile, most_bytes: int) -> None:
+    def __init__(self, stream: str, version: int | None, file: BatchFile, max_bytes: int) -> None:
         self._stream = stream
         self._version = version
         self._file = file
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self.rows_read = 0
 
     def feed(
@@ -48,16 +48,16 @@ class ArrowReader:
         """Yield the events of `rows`, a portion at a time.
 
         Args:
-            rows: Columns whose names differ.
-            sequences: One for each row, where rows bring their own.
-            bad: Why a row is not to be sent, by its index.
+            rows: A record batch with unique column names.
+            sequences: The sequence of each row, if rows bring their own.
+            bad: The reasons why rows must not be sent, by their index.
 
         Raises:
             InputError: A value has no exact form in JSON, or a row is too long.
         """
         start = 0
         try:
-            for few in portions_of(rows, PORTION_BYTES, self._most_bytes):
+            for few in portions_of(rows, PORTION_BYTES, self._max_bytes):
                 end = start + few.num_rows
                 numbers = sequences[start:end] if sequences else None
                 reasons = {at - start: why for at, why in (bad or {}).items() if start <= at < end}
@@ -74,7 +74,7 @@ class ArrowReader:
     def _events(
         self, rows: RecordBatch, sequences: list[int] | None, bad: dict[int, str]
     ) -> Iterator[Event]:
-        """Yield `rows` as runs of records, and between them those that are not to be sent."""
+        """Yield `rows` as `Rows`, interrupted by a `MalformedRecord` for each bad row."""
         stream, version, file = self._stream, self._version, self._file
         result, known = encoded(rows), known_types(rows)
         texts = result.texts() if result.not_finite or bad else []

@@ -1,4 +1,4 @@
-"""Arrow types: which of them JSON can hold to the letter, and what a value of them may be."""
+"""Arrow types: which have an exact form in JSON, and which JSON types their values have."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class InexactError(Exception):
     """A value has no exact form in JSON.
 
     Args:
-        row: Its index in the batch.
-        reason: Why, as the end of a sentence that begins with the column.
+        row: The index of its row in the batch.
+        reason: The reason, as the end of a sentence that begins with the column.
+        column: The name of its column, once that is known.
     """
 
     def __init__(self, row: int, reason: str, column: str = "") -> None:
@@ -29,28 +30,27 @@ class InexactError(Exception):
         self.column = column
 
 
-def is_exact(kind: DataType, *, binary: bool = False) -> bool:
-    """Tell whether values of an Arrow type can be written as JSON; `binary` ones as base64."""
+def is_exact(kind: DataType) -> bool:
+    """Return whether all values of a type have an exact form in JSON."""
     if types.is_map(kind):
-        return is_text(kind.key_type) and is_exact(kind.item_type, binary=binary)
+        return is_text(kind.key_type) and is_exact(kind.item_type)
     if types.is_nested(kind):
-        return not types.is_union(kind) and all(
-            is_exact(kind.field(at).type, binary=binary) for at in range(kind.num_fields)
-        )
+        members = (kind.field(at).type for at in range(kind.num_fields))
+        return not types.is_union(kind) and all(map(is_exact, members))
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
-        return is_exact(kind.value_type, binary=binary)
+        return is_exact(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         return kind.extension_name in {"arrow.uuid", "arrow.json"}
     return not (types.is_duration(kind) or types.is_interval(kind) or is_binary(kind))
 
 
 def is_text(kind: DataType) -> bool:
-    """Tell whether values of this type are text."""
+    """Return whether values of this type are text."""
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
 def is_binary(kind: DataType) -> bool:
-    """Tell whether values of this type are bytes."""
+    """Return whether values of this type are bytes."""
     return bool(
         types.is_binary(kind)
         or types.is_large_binary(kind)
@@ -59,8 +59,8 @@ def is_binary(kind: DataType) -> bool:
     )
 
 
-class RawJson(pa.ExtensionType):  # type: ignore[misc] # pyarrow says nothing of its types
-    """Texts that are JSON already, and go out as they are."""
+class RawJson(pa.ExtensionType):  # type: ignore[misc] # pyarrow has no type hints
+    """The type of texts that are JSON already, and are sent unchanged."""
 
     def __init__(self) -> None:
         super().__init__(pa.large_string(), "target_stitch_import.json")
@@ -75,15 +75,15 @@ class RawJson(pa.ExtensionType):  # type: ignore[misc] # pyarrow says nothing of
 
 
 def raw_json(texts: list[str | None]) -> Array:
-    """Return texts that are JSON already as a column."""
+    """Return a column of texts that are JSON already."""
     return pa.ExtensionArray.from_storage(RawJson(), pa.array(texts, pa.large_string()))
 
 
 def map_items(array: Array) -> Array:
     """Return maps as lists of pairs.
 
-    They are put together anew: where values are of the type null, Arrow's cast gives arrays whose
-    members differ in length, and reading those can end the process.
+    The lists are rebuilt, because Arrow's cast of maps with values of the type null returns arrays
+    whose members differ in length, and reading those can crash the process.
     """
     kind = array.type
     pairs = pa.StructArray.from_arrays(
@@ -98,9 +98,9 @@ def map_items(array: Array) -> Array:
 
 
 def known_types(rows: RecordBatch) -> dict[str, frozenset[str]]:
-    """Return the JSON types of each column's values: all, where its Arrow type does not say them.
+    """Return the JSON types of each column's values; all types if the Arrow type does not tell.
 
-    `date-time` is that of texts that the Import API takes as date-times.
+    `date-time` means strings that the Import API accepts as date-times.
     """
     found = {}
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
@@ -112,7 +112,7 @@ def known_types(rows: RecordBatch) -> dict[str, frozenset[str]]:
 
 
 def _json_type(kind: DataType) -> str | None:
-    """Return the JSON type of a value that is not null; None where it depends on the value."""
+    """Return the JSON type of values that are not null; None if it depends on the value."""
     if types.is_integer(kind):
         return "integer"
     if types.is_floating(kind) or types.is_decimal(kind):

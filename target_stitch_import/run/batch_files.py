@@ -1,7 +1,7 @@
-"""The files that BATCH messages name, read a bounded portion at a time.
+"""Reads the files that BATCH messages name, a bounded portion at a time.
 
-Law: only regular files within one directory are read, wherever links and `..` lead. No file is
-changed or deleted: the state after it may not be written yet, and it may be read again.
+Invariant: only regular files within one directory are read, wherever links and `..` lead. No file
+is changed or deleted: until the state after it is written, it may have to be read again.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ CHUNK_BYTES = 1 << 18
 ZIPPED_CHUNK_BYTES = 1 << 15
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = zlib.MAX_WBITS | 16
-"""For `zlib`: what comes is gzip, its checksums included."""
+"""Makes `zlib` expect gzip, and check its checksums."""
 _COMPRESSIONS = (None, "none", "gzip")
 _FORMATS = ("jsonl", "parquet")
 
 
 class _UnreadableError(Exception):
-    """A file cannot be read; the text says why, as the end of a sentence."""
+    """A file cannot be read; the text is the reason, as the end of a sentence."""
 
 
 class BatchFiles:
     """Opens the files that BATCH messages name.
 
     Args:
-        root: The directory that they must be in, or None to refuse them all.
-        written_as: Tells of a descriptor what the run itself writes to that file, if anything.
+        root: The directory that the files must be in, or None to refuse all files.
+        written_as: Returns, for a descriptor, what the run itself writes to that file, or None.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class BatchFiles:
         self._written_as = written_as
 
     def portions(self, batch: RecordFiles) -> Iterator[Iterable[Event]]:
-        """Yield the records of all files of `batch`, in order.
+        """Yield the records of all files of `batch` in order, a portion at a time.
 
         Raises:
-            InputError: A file is not to be read, or cannot be read to its end.
-            ConfigurationError: The format is one that this installation cannot read.
+            InputError: A file must not be read, or cannot be read to its end.
+            ConfigurationError: The format needs an extra that is not installed.
         """
         where = f"Line {batch.line}: BATCH of stream {quoted(batch.stream)}"
         if self._root is None:
@@ -80,7 +80,7 @@ class BatchFiles:
                 ) from None
 
     def _opened(self, path: Path) -> IO[bytes]:
-        """Open a regular file; anything else could keep a run waiting for ever."""
+        """Open a regular file; reading anything else could block the run."""
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
         use = self._written_as(descriptor)
@@ -98,7 +98,7 @@ def _check_encoding(where: str, batch: RecordFiles) -> None:
         raise InputError(
             f"{where} has the format {quoted(str(form))}. Supported: {', '.join(_FORMATS)}."
         )
-    # Inside Parquet, each column says for itself how it is compressed.
+    # In Parquet files, each column has its own compression.
     if form == "jsonl" and compression not in _COMPRESSIONS:
         raise InputError(
             f"{where} has the compression {quoted(str(compression))}. Supported: `gzip` and `none`."
@@ -106,7 +106,7 @@ def _check_encoding(where: str, batch: RecordFiles) -> None:
 
 
 def _shown(entry: str) -> str:
-    """Return a manifest's `entry` for a message: URLs can hold passwords and signatures."""
+    """Return a manifest's `entry` for a message, without a URL's passwords and signatures."""
     scheme, mark, rest = entry.partition("://")
     if not mark or scheme == "file":
         return entry
@@ -114,9 +114,10 @@ def _shown(entry: str) -> str:
 
 
 def _path_within(root: Path, entry: str) -> Path:
-    """Return where the file of a manifest's `entry` really is.
+    """Return the resolved path of a manifest's `entry`.
 
-    Some taps write a URL without escapes, so a name counts as it stands where it is none decoded.
+    Some taps write file URLs without escapes. So if no file has the decoded name, the name is used
+    without decoding.
     """
     scheme, mark, rest = entry.partition("://")
     if mark and scheme != "file":
@@ -150,9 +151,10 @@ def _portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterato
 
 
 def _decompressed(file: IO[bytes], compression: str | None) -> Iterator[bytes]:
-    """Return the text of `file`. Whether it is gzip shows: no JSON begins like that.
+    """Return the text of `file`, decompressed if it begins with gzip's magic number.
 
-    The Singer SDK's own taps write gzip whatever they call it.
+    The declared compression is not used for this, because the Singer SDK's taps write gzip whatever
+    they declare. No JSON begins with the magic number.
     """
     is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
@@ -164,10 +166,10 @@ def _decompressed(file: IO[bytes], compression: str | None) -> Iterator[bytes]:
 
 
 def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the text of a gzip file, a bounded portion at a time, whatever the file holds.
+    """Yield the text of a gzip file, a bounded portion at a time, whatever the file contains.
 
-    A portion is empty where much was read for little: headers, members without text, or the zeros
-    that may follow the last member. So a run can look around in any file.
+    A portion is empty if much input gave no text: headers, empty members, or the zeros that may
+    follow the last member. So a run can check for signals at any point in a file.
     """
     member = zlib.decompressobj(_GZIP_WINDOW)
     while data := file.read(ZIPPED_CHUNK_BYTES):

@@ -1,6 +1,6 @@
-"""The dead-letter file: records set aside, and activations after them, one JSON line each.
+"""Writes the dead-letter file: records that are set aside, and activations, one JSON line each.
 
-Law: a message counts as settled only once its line is on the disk.
+Invariant: a message counts as settled only once its line is on the disk.
 """
 
 from __future__ import annotations
@@ -36,39 +36,42 @@ UPSERT = "upsert"
 ACTIVATE_VERSION = "activate_version"
 """Values of `action` in a line, as in requests; record lines omit it."""
 ACTIVATED = "activated"
-"""`action` of the note that a version was activated later and replaces older ones."""
+"""Value of `action` in a line which notes that a version was activated and replaces older ones."""
 
 
 class DeadLetterSink(Protocol):
-    """Where messages go that are set aside; from any thread."""
+    """Stores messages that are set aside; may be used by any thread."""
 
     sets_aside: bool
-    """Whether it takes any; else a record that is refused ends the run."""
+    """Whether messages may be set aside; if not, a refused record ends the run."""
 
     def write(self, messages: Sequence[SetAside]) -> None:
-        """Put `messages` where they are safe."""
+        """Store `messages`, and return when they are safe."""
 
 
 class NoDeadLetters:
-    """Takes nothing: a record that is refused ends the run."""
+    """Stores nothing: a refused record ends the run."""
 
     sets_aside = False
 
     def write(self, messages: Sequence[SetAside]) -> None:  # noqa: ARG002
-        """Refuse.
+        """Raise an error, because nothing may be set aside.
 
         Raises:
-            InternalError: Always; nothing may be set aside.
+            InternalError: Always.
         """
         raise InternalError("Internal error: there is no dead-letter file.")
 
 
 class DeadLetters:
-    """Appends to one file, which only its owner may read; from any thread.
+    """Appends to one file, which only its owner may read; may be used by any thread.
 
     Args:
-        limit: More records than this end the run.
-        sync: Comes back once what a descriptor's file holds is on the disk.
+        limit: Setting aside more records than this ends the run.
+        sync: Returns when the content of a descriptor's file is on the disk.
+
+    Raises:
+        OutputError: The file cannot be opened.
     """
 
     sets_aside = True
@@ -87,9 +90,13 @@ class DeadLetters:
             raise OutputError(_cannot_write(path, error)) from None
 
     def versions(self) -> set[tuple[str, int]]:
-        """Return the versions of tables that lack records of the file; see `lacking`."""
+        """Return the tables and versions that lack records of the file; see `lacking`.
+
+        Raises:
+            OutputError: The file cannot be read.
+        """
         try:
-            with open(self._path, "rb") as file:  # noqa: PTH123 - beside the descriptor
+            with open(self._path, "rb") as file:  # noqa: PTH123 - like `os.open` above
                 return lacking(file)
         except OSError as error:
             raise OutputError(_cannot_write(self._path, error)) from None
@@ -98,11 +105,11 @@ class DeadLetters:
         """Write `messages` and wait until they are on the disk.
 
         Raises:
-            OutputError: They are not.
+            OutputError: They cannot be written.
             InputError: There are too many; those within the limit are on the disk.
         """
         with self._lock:
-            if self._closed:  # the run is over, and its file may be another one's by now
+            if self._closed:  # the run is over, and another run may be using the file
                 raise OutputError(f"The dead-letter file {self._path} is closed.")
             allowed = self._allowance.take(messages)
             if allowed:
@@ -111,7 +118,7 @@ class DeadLetters:
                 raise self._allowance.exceeded(messages[len(allowed)])
 
     def _write(self, messages: Sequence[SetAside]) -> None:
-        # A line that was cut off, by a kill or a full disk, must not spoil the next one.
+        # If a kill or a full disk has cut off the last line, begin a new one.
         text = b"\n" * self._is_in_mid_line + b"".join(map(_line, messages))
         self._is_in_mid_line = True
         try:
@@ -124,17 +131,17 @@ class DeadLetters:
             raise OutputError(_cannot_write(self._path, error)) from None
 
     def close(self) -> None:
-        """Close the file; a thread that outlives the run writes nothing any more."""
+        """Close the file; threads that outlive the run can no longer write to it."""
         with self._lock:
             self._closed = True
             os.close(self._file)
 
 
 def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
-    """Return the tables and their versions that the records in dead letters were set aside from.
+    """Return the tables and versions that lack records, according to the lines of the file.
 
-    A version lacks these records until they are repaired and sent, whichever run set them aside; or
-    until a newer version has been loaded.
+    A version lacks a record that any run has set aside until the record is repaired and sent, or a
+    newer version has been activated.
     """
     found: set[tuple[str, int]] = set()
     loaded: dict[str, int] = {}
@@ -151,17 +158,17 @@ def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
 
 
 class DryDeadLetters:
-    """Tells of records that would be set aside, and leaves every file alone; from any thread."""
+    """Reports records that would be set aside, and writes no file; may be used by any thread."""
 
     sets_aside = True
 
-    def __init__(self, path: str, limit: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: str, limit: int, warn: Callable[[str], None]) -> None:
         self._allowance = Allowance(limit, path)
-        self._tell = tell
+        self._warn = warn
         self._lock = threading.Lock()
 
     def write(self, messages: Sequence[SetAside]) -> None:
-        """Tell of `messages`.
+        """Report each of `messages`.
 
         Raises:
             InputError: There are too many.
@@ -176,18 +183,18 @@ class DryDeadLetters:
                     f"{origin(each.line, each.file)}: {what} of stream {quoted(each.stream)} "
                     f"would be set aside: {each.reason}"
                 )
-                self._tell(text)
+                self._warn(text)
             if len(allowed) < len(messages):
                 raise self._allowance.exceeded(messages[len(allowed)])
 
 
 def _sync_folder(path: str) -> None:
-    """Make the name of a new file as lasting as what will be in it."""
+    """Sync the folder of a new file, so that its name is on the disk, too."""
     folder = os.open(Path(path).absolute().parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # not every file system can
+        if error.errno != errno.EINVAL:  # not every file system supports it
             raise
     finally:
         os.close(folder)
@@ -237,13 +244,13 @@ def _line(message: SetAside) -> bytes:
     elif is_utf8(message.record) and record_defect(message.record) is None:
         entry["record"] = Raw(message.record)
     else:
-        # No JSON by itself, so it goes in as text.
+        # The record is not JSON, so it is written as a string.
         entry["record_text"] = message.record.decode("utf-8", "replace")
     return msgspec.json.encode(entry) + b"\n"
 
 
 def _file(message: SetAside) -> dict[str, object]:
-    """Return what tells where `line` is, for a record that came from a file."""
+    """Return the members that name the file of `line`; none for the tap's output."""
     file = message.file
     return {"file": file.path, "batch_line": file.batch_line} if file else {}
 

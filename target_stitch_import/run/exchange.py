@@ -1,7 +1,8 @@
-"""What goes between a pipeline, its sender, its dead letters, and what counts and tells it.
+"""Connects a pipeline with its sender, its dead-letter file, and a listener that reports.
 
-Laws: each batch that is ready is submitted once, each report is taken once, and what is set aside
-settles only once it is safe. For one thread, which decides when to look and how long to wait.
+Invariants: each ready batch is submitted once, each report of the sender is processed once, and a
+message that is set aside settles only once it is safe. Used by one thread, which decides when to
+call it and how long to wait.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Is called as things happen, on the thread of the exchange."""
+    """Is called when something happens, on the thread of the exchange."""
 
     def notice(self, notice: Notice) -> None:
         """Called with something that the user should know about a stream."""
@@ -34,10 +35,10 @@ class Listener(Protocol):
         """Called when values of a field were repaired."""
 
     def delivered(self, part: Batch) -> None:
-        """Called when a part was acknowledged."""
+        """Called when a batch, or a part of one, was acknowledged."""
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Called when the sender is done with `batch`, which it had for `seconds`."""
+        """Called when the sender has finished `batch`, after `seconds`."""
 
     def set_aside(self, records: Sequence[SetAside]) -> None:
         """Called when records are safe in the dead-letter file."""
@@ -47,7 +48,7 @@ class Exchange:
     """Keeps a pipeline, its sender, its dead letters and a listener consistent.
 
     Args:
-        save: Is given each body that was acknowledged.
+        save: Called with each acknowledged body.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Exchange:
         save: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self.in_flight = 0
-        """How many batches the sender has."""
+        """The number of batches that the sender has."""
         self._pipeline = pipeline
         self._sender = sender
         self._dead_letters = dead_letters
@@ -68,10 +69,10 @@ class Exchange:
         self._can_set_aside = True
 
     def take_reports(self) -> TargetError | None:
-        """Take what the sender reports; return why the run cannot go on, if so.
+        """Process the sender's reports; return the error that ends the run, if there is one.
 
         Raises:
-            OutputError: A body could not be saved; what follows it is not taken yet.
+            OutputError: A body could not be saved; later reports are not processed yet.
         """
         failed: TargetError | None = None
         while self._sender.reports:
@@ -99,24 +100,24 @@ class Exchange:
             self._listener.delivered(part)
             self._save(part.body)
 
-    def hand_on(self) -> None:
-        """Hand on what the pipeline has for others: the dead letters, the sender, the listener.
+    def forward(self) -> None:
+        """Forward the pipeline's output to the dead-letter file, the sender and the listener.
 
         Raises:
-            TargetError: As `set_aside`.
+            TargetError: See `set_aside`.
         """
         self.set_aside()
-        self.hand_on_the_rest()
+        self.forward_rest()
 
     def set_aside(self) -> None:
-        """Write dead letters; nothing more is written once that has failed.
+        """Write dead letters; after a failure, nothing more is written.
 
         Raises:
-            TargetError: They cannot be written, or are too many.
+            TargetError: They cannot be written, or there are too many.
         """
         waiting, notes = self._pipeline.to_set_aside, self._pipeline.replacements_to_record
         if self._can_set_aside and (waiting or notes):
-            self._can_set_aside = False  # should it fail, the same lines are not written once more
+            self._can_set_aside = False  # after a failure, the same lines are not written again
             self._dead_letters.write((*waiting, *notes))
             self._can_set_aside = True
             notes.clear()
@@ -124,8 +125,8 @@ class Exchange:
             while waiting:
                 self._pipeline.set_aside(waiting.popleft())
 
-    def hand_on_the_rest(self) -> None:
-        """Hand on what need not be safe: batches to the sender, what there is to tell."""
+    def forward_rest(self) -> None:
+        """Forward batches to the sender, and notices and repair counts to the listener."""
         while self._pipeline.ready:
             self.in_flight += 1
             self._sender.submit(self._pipeline.ready.popleft())

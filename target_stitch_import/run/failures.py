@@ -1,7 +1,7 @@
-"""Why a request got no answer: what the errors of `requests`, `urllib3` and `ssl` mean.
+"""Classifies and describes the errors of `requests`, `urllib3` and `ssl`, after a failed request.
 
-Law: of an error's own words nothing is shown but what `redaction` lets through, and of a proxy's
-URL its host and port alone.
+Invariant: an error's own text is shown only as far as `redaction` allows, and a proxy's URL only
+with its host and port.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ NO_ANSWER = (
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     OSError,
-    ValueError,  # of a URL that cannot be read
+    ValueError,  # for a URL that cannot be parsed
 )
-"""What is raised where there is no complete answer."""
+"""The errors that are raised if there is no complete response."""
 _UNSENDABLE = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
@@ -39,7 +39,7 @@ _UNSENDABLE = (
     FileNotFoundError,
 )
 _OPENSSL_PLACE = re.compile(r"^\[SSL[^\]]*\] | ?\(?_ssl\.c:\d+\)?:? ?")
-"""Where in OpenSSL and Python an error of TLS is from."""
+"""The place in OpenSSL or Python in the text of a TLS error."""
 _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     (
         (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError),
@@ -59,11 +59,11 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((http.client.IncompleteRead,), Failure.CUT_OFF),
     ((urllib3.exceptions.ReadTimeoutError, TimeoutError), Failure.TIMED_OUT),
 )
-"""What it means that an error, or one that lies behind it, is of these types; the first counts."""
+"""What it means that an error, or one of its causes, has one of these types; the first counts."""
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return what an exception of `requests` or `urllib3` means for a request."""
+    """Return the kind of failure that an exception of `requests` or `urllib3` means."""
     causes = list(_causes(error))
     is_unsendable = any(isinstance(each, _UNSENDABLE) or _is_unreadable(each) for each in causes)
     if is_unsendable or "TLS CA cert" in str(error):
@@ -79,17 +79,17 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _is_unreadable(error: BaseException) -> bool:
-    """Tell whether an error is about a URL, such as that of a proxy, that cannot be read."""
+    """Return whether an error is about a URL that cannot be parsed, such as a proxy's."""
     return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
 
 
 def _is_of_tunnel(error: BaseException) -> bool:
-    """Tell whether a proxy makes no connection; `http.client` has no type for that."""
+    """Return whether a proxy refused the connection; `http.client` has no type for that."""
     return isinstance(error, OSError) and str(error).startswith("Tunnel connection failed:")
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error with what lies behind it: `requests` and `urllib3` wrap theirs."""
+    """Return an error with its causes: `requests` and `urllib3` wrap other errors."""
     found: list[BaseException] = []
     waiting: list[BaseException] = [error]
     while waiting and len(found) < 20:
@@ -101,9 +101,9 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
-    """Return what may be shown of an error: whom it was about, and its innermost cause.
+    """Return a description of an error that may be shown: the peers, and the innermost cause.
 
-    `url` is where the request was to go, `proxies` are those of the environment by scheme.
+    `url` is the URL of the request, `proxies` has the proxies of the environment by scheme.
     """
     peers = [_peer(url)]
     if proxy := requests.utils.select_proxy(url, dict(proxies)):
@@ -111,7 +111,7 @@ def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
     hosts = {peer.rpartition(":")[0] for peer in peers}
     causes = _causes(error)
     if any(map(_is_unreadable, causes)):
-        cause = "its URL cannot be read"  # and is not shown: a password may be in it
+        cause = "its URL cannot be read"  # the URL is not shown, as it may contain a password
     elif known := next(filter(None, map(words_of_tls, causes)), None):
         cause = known
     else:
@@ -120,7 +120,7 @@ def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
 
 
 def _peer(url: str) -> str:
-    """Return host and port, never what precedes them in a URL."""
+    """Return the host and port of a URL, without user and password."""
     try:
         parts = urlsplit(url if "//" in url else f"//{url}")
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -135,7 +135,7 @@ def _unbracketed(host: str) -> str:
 
 
 def _root_text(error: Exception) -> str:
-    """Return the words of the innermost cause, without the addresses of Python objects."""
+    """Return the text of the innermost cause, without the addresses of Python objects."""
     innermost = _causes(error)[-1]
     text = _OPENSSL_PLACE.sub("", str(innermost))
     return text.rsplit(">: ", 1)[-1] or type(innermost).__name__

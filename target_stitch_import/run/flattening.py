@@ -1,7 +1,9 @@
-"""Prepares schemas so that the SDK's flattening declares each column as what its values become.
+"""Prepares schemas for the SDK's flattening, so that columns get the types of their values.
 
-The SDK goes by a column's `type`, and writes as JSON text what it does not flatten. Law: a value
-that the tap's schema takes, the flattened schema takes as the SDK delivers it.
+The SDK uses only a column's `type`, and writes values that it does not flatten as JSON strings.
+
+Invariant: if the tap's schema accepts a value, the flattened schema accepts what the SDK makes of
+it.
 """
 
 from __future__ import annotations
@@ -32,22 +34,22 @@ _OF_THE_WHOLE = frozenset(
         "not",
     }
 )
-"""Keywords that speak of a record with the members that it had before."""
+"""Keywords about the members of a whole object, which flattening changes."""
 
 
 def flattenable(schema: Mapping[str, Any], root: Node, depth: int) -> dict[str, Any]:
-    """Return a schema that the SDK's flattening makes the right columns of.
+    """Return a schema from which the SDK's flattening makes the right columns.
 
     Args:
-        schema: It has `properties`; numbers are exact.
-        root: The same, as it was read.
-        depth: How many levels are flattened.
+        schema: The schema, with `properties`; its numbers are exact.
+        root: The same schema as nodes.
+        depth: The number of levels to flatten.
     """
     columns = _Flattening(schema, depth).columns(schema, root, 0)
     nested = {name for name, column in columns.items() if "properties" in column}
     flat = {name: value for name, value in schema.items() if name not in _OF_THE_WHOLE}
     if isinstance(required := schema.get("required"), list):
-        # Others may be objects, which become columns of other names.
+        # Required objects become columns with other names, so they are left out.
         flat["required"] = [name for name in required if name in columns.keys() - nested]
     return flat | {"properties": columns}
 
@@ -81,7 +83,7 @@ class _Flattening:
         return {**found, "type": _listed(types)}
 
     def _types_of(self, node: Node) -> frozenset[str]:
-        """Return the types that a value may have, by all that is said of it."""
+        """Return the types that all keywords of a node together allow."""
         if node not in self._types:
             types = _with_integers(node.types)
             if "enum" in node.rules:
@@ -101,7 +103,7 @@ def _with_integers(types: Iterable[str]) -> frozenset[str]:
 
 
 def _listed(types: frozenset[str]) -> list[str]:
-    """Return types as a schema lists them; every integer is a number."""
+    """Return types as a sorted list, without `integer` if `number` is among them."""
     return [
         each for each in _ORDER if each in types and not (each == "integer" and "number" in types)
     ]

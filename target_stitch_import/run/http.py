@@ -1,4 +1,4 @@
-"""The Import API over HTTP: batches, its status, and whether a token is taken."""
+"""A client of the Import API: sends batches, gets its status, and checks the token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STATUS_PATH = "/v2/import/status"
 SLOWEST_BYTES_PER_SECOND = 50_000
-"""At this rate a request's body gets more time than `request_timeout_seconds`."""
+"""A body gets this much more time than `request_timeout_seconds`: one second per 50 kB."""
 BIG_BODY_BYTES = 4_000_000
 """Larger bodies go to `big_url`, as target-stitch sends them."""
 
@@ -32,7 +32,7 @@ class ImportApiClient:
         )
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:
-        """Post one batch body and return the answer. Redirects are answers like any other."""
+        """Post one batch body and return the response; redirects are not followed."""
         endpoint = self._endpoint
         is_big = len(body) > BIG_BODY_BYTES or stream in endpoint.big_streams
         answer = self._client.send(
@@ -43,15 +43,15 @@ class ImportApiClient:
             seconds=endpoint.request_timeout_seconds + len(body) / SLOWEST_BYTES_PER_SECOND,
         )
         if answer.is_success and answer.content is not Content.ACKNOWLEDGEMENT:
-            self._client.close()  # what else comes over it is unknown
+            self._client.close()  # what follows on the connection is unknown
         return answer
 
     def status(self) -> str:
-        """Return what the service says of its own health.
+        """Return the service's own status report.
 
         Raises:
-            ServiceUnavailableError: It is not healthy, or does not answer.
-            ProtocolError: What answers is not the Import API.
+            ServiceUnavailableError: The service is not healthy, or does not respond.
+            ProtocolError: The response is not from the Import API.
         """
         url = self._endpoint.base_url + STATUS_PATH
         timeout = self._endpoint.request_timeout_seconds
@@ -66,14 +66,14 @@ class ImportApiClient:
         if answer.status != 200 or not _is_well(answer):
             said = f"{answer.status} {shown(words_of(answer.body))}"
             raise ServiceUnavailableError(f"The Import API at {url} is not available: {said}")
-        # The request had nothing in it that could come back.
+        # The request contained no secret that the response could repeat.
         return quoted(answer.body.decode("utf-8", "replace").strip(), mark="", limit=4_000)
 
     def check(self) -> None:
-        """See whether the token is taken, with a batch that holds nothing and so loads nothing.
+        """Check that the service accepts the token, with an invalid batch that loads nothing.
 
         Raises:
-            TargetError: It is not, or the service does not answer.
+            TargetError: The token is refused, or the service does not respond.
         """
         verdict = judge(self.send_batch(b"{}"), time.time())
         if isinstance(verdict, Stop):
@@ -92,12 +92,12 @@ class ImportApiClient:
 
 
 def _unanswered(verdict: TryAgain) -> ServiceUnavailableError:
-    """Return the error of a request that could be tried again, and is not."""
+    """Return the error for a request that could be retried, but is not."""
     hint = f" {verdict.advice}" if verdict.advice else ""
-    return ServiceUnavailableError(f"The Import API did not answer: {verdict.reason}.{hint}")
+    return ServiceUnavailableError(f"The Import API did not respond: {verdict.reason}.{hint}")
 
 
 def _is_well(answer: Answer) -> bool:
-    """Tell whether a 200 is the service's own word for being well, which has a `status`."""
+    """Return whether a 200 response is the service's status report, an object with `status`."""
     is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body
     return bool(is_object) and "status" in json.loads(answer.body)

@@ -1,11 +1,11 @@
-"""One connection to a service, over `requests` and its `urllib3`. An answer is a value.
+"""An HTTP client with one connection to a service, over `requests` and its `urllib3`.
 
-`requests` settles proxies, certificates and headers, once for each URL; `urllib3` connects. What
-goes over the connection is written and read here and in `wire`: a request in one piece, an answer
-to its end, both in time.
+`requests` determines proxies, certificates and headers, once for each URL; `urllib3` connects. This
+module and `wire` write requests and read responses: a small request with one call, a response to
+its end, both within a deadline.
 
-Law: the token goes to the configured host alone, over verified TLS or to this machine, and comes
-back in no text.
+Invariant: the token is sent only to the configured host, over verified TLS or to this machine, and
+appears in no text that is returned.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SMALL_BODY_BYTES = 65_536
-"""Up to here, copying a body behind its headers costs less than another call to send it."""
+"""Up to this size, copying a body behind its headers costs less than a second call to send it."""
 _NO_RETRIES = urllib3.Retry(0, read=False)
 
 
 class _InTime(io.RawIOBase):
-    """Reads from a socket until the deadline, however little comes at a time."""
+    """Reads from a socket until the deadline, however slowly the data arrives."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
         self._raw = raw
@@ -50,38 +50,38 @@ class _InTime(io.RawIOBase):
         self._deadline = deadline
 
     def readable(self) -> bool:
-        """Tell that it can be read from."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read what comes next.
+        """Read the next bytes into `buffer`, and return their number.
 
         Raises:
-            TimeoutError: The time is up.
+            TimeoutError: The deadline is over.
         """
         self._connection.settimeout(self._deadline.left())
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Release the socket."""
         self._raw.close()
         super().close()
 
 
 class _Connection:
-    """Mixed into the connections of `urllib3`, which connect through whatever proxy there is."""
+    """A mixin for the connections of `urllib3`, which connect directly or through a proxy."""
 
     deadline: Deadline
     max_answer_bytes: int
     sock: Any
-    if TYPE_CHECKING:  # of the connection that this is mixed into
+    if TYPE_CHECKING:  # methods of the class that this is mixed into
         connect: Callable[[], None]
         close: Callable[[], None]
 
     def request(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_options: Any
     ) -> None:
-        """Send a request whose headers name the host.
+        """Send a request; `headers` must include `Host`.
 
         Raises:
             OSError: It cannot be sent, or not in time.
@@ -94,16 +94,16 @@ class _Connection:
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         body = body or b""
         for piece in [head + body] if len(body) <= SMALL_BODY_BYTES else [head, body]:
-            # The timeout of a socket, plain or of TLS, is for all that is sent by one call. More
-            # pieces would each wait for the interpreter's lock.
+            # A socket's timeout, with or without TLS, applies to one whole call. With more pieces,
+            # each one would wait for the interpreter's lock.
             self.sock.settimeout(self.deadline.left())
             self.sock.sendall(piece)
 
     def getresponse(self) -> WholeAnswer:
-        """Return the answer, of which nothing is left on the connection.
+        """Read and return the whole response.
 
         Raises:
-            http.client.HTTPException, OSError: It is not complete, or not there in time.
+            http.client.HTTPException, OSError: It is not complete, or does not arrive in time.
         """
         connected = self.sock
 
@@ -119,18 +119,18 @@ class _Connection:
 
 
 class _Route(Struct, frozen=True):
-    """How requests get to one URL: through `pool`, proxies and certificates settled."""
+    """How requests are sent to one URL; `pool` includes its proxy and certificates."""
 
     pool: urllib3.HTTPConnectionPool
     target: str
-    """The target in the request's first line."""
+    """The request target in the first line of a request."""
     headers: dict[str, str]
 
 
 class _Routes(requests.adapters.HTTPAdapter):
-    """Prepares once what `requests` prepares for each request.
+    """Prepares once per URL what `requests` prepares for each request.
 
-    With many small batches, it would take longer for that than for sending them.
+    With many small batches, the preparation would take longer than sending them.
     """
 
     def __init__(self, deadline: Deadline, max_answer_bytes: int) -> None:
@@ -139,11 +139,11 @@ class _Routes(requests.adapters.HTTPAdapter):
         super().__init__()
 
     def to(self, request: requests.PreparedRequest, *, verify: bool | str, proxies: Any) -> _Route:
-        """Return the way that requests like this one take.
+        """Return the route of requests like this one.
 
         Raises:
-            RequestException, OSError, ValueError: The environment's proxies or certificates are of
-                no use.
+            RequestException, OSError, ValueError: The environment's proxies or certificates are
+                invalid.
         """
         pool: Any = self.get_connection_with_tls_context(request, verify, proxies=proxies)
         kind: type[Any] = pool.ConnectionCls
@@ -162,27 +162,27 @@ class _Routes(requests.adapters.HTTPAdapter):
     def _tunnel_answer(
         self, connection: socket.socket, *args: Any, **options: Any
     ) -> http.client.HTTPResponse:
-        """Return what `http.client` reads a proxy's answer to CONNECT with."""
+        """Return the reader of a proxy's response to CONNECT, which keeps to the deadline."""
         answer = http.client.HTTPResponse(connection, *args, **options)
         answer.fp = io.BufferedReader(_InTime(answer.fp.detach(), connection, self._deadline))
         return answer
 
 
 def _host_of(url: str) -> str:
-    """Return the value of the header `Host`, which leaves out the scheme's own port."""
+    """Return the value of the header `Host`, without the scheme's default port."""
     parts = urllib3.util.parse_url(url)
     default = 443 if parts.scheme == "https" else 80
     return f"{parts.host}:{parts.port}" if parts.port not in {None, default} else f"{parts.host}"
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Sets the Authorization header; an explicit `auth` keeps `requests` off `.netrc`, too."""
+    """Sets the Authorization header; with an explicit `auth`, `requests` ignores `.netrc`."""
 
     def __init__(self, token: str) -> None:
         self._value = f"Bearer {token}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Set the token, on the way out."""
+        """Set the header of `request`, and return it."""
         request.headers["Authorization"] = self._value
         return request
 
@@ -191,8 +191,8 @@ class HttpClient:
     """Sends requests to one service with a token, one at a time.
 
     Args:
-        url: Where the service is; it tells whether proxies and `.netrc` count.
-        max_answer_bytes: A longer answer is not read to its end.
+        url: The URL of the service; if it is this machine, proxies and `.netrc` are ignored.
+        max_answer_bytes: A longer body of a response is not read to its end.
     """
 
     def __init__(
@@ -212,12 +212,12 @@ class HttpClient:
         session.headers["Content-Type"] = media_type
         session.headers["Accept-Encoding"] = CONTENT_CODING
         if is_loopback(url):
-            # No proxy is asked for this machine itself; its certificates count nevertheless.
+            # Proxies are ignored for this machine, but not certificates.
             session.trust_env = False
             bundles = map(os.environ.get, ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
             session.verify = next(filter(None, bundles), True)
 
-    def send(  # noqa: PLR0913 - what one request is
+    def send(  # noqa: PLR0913 - a request has that many parts
         self,
         method: str,
         url: str,
@@ -227,9 +227,9 @@ class HttpClient:
         seconds: float,
         with_token: bool = True,
     ) -> Answer:
-        """Send a request and return the answer. Redirects are answers like any other.
+        """Send a request and return the response, or the failure; redirects are not followed.
 
-        Connecting may take `connect_seconds`, and all of it `seconds`.
+        Connecting may take `connect_seconds`, and the whole exchange `seconds`.
         """
         self._deadline.begin(seconds)
         try:
@@ -244,7 +244,7 @@ class HttpClient:
                 assert_same_host=False,
                 # Of connecting too: the time to send the body on a new connection is cut by it.
                 timeout=urllib3.Timeout(connect=connect_seconds, read=seconds),
-                release_conn=True,  # an answer is read to its end
+                release_conn=True,  # the response is read to its end
                 preload_content=False,
             )
         except NO_ANSWER as error:
@@ -267,7 +267,7 @@ class HttpClient:
         return route
 
     def _proxies_of(self, url: str) -> Mapping[str, str]:
-        """Return the proxies that count for `url`, by scheme."""
+        """Return the proxies that apply to `url`, by scheme."""
         settings = self._session.merge_environment_settings(url, {}, None, None, None)
         proxies: Mapping[str, str] = settings["proxies"]
         return proxies

@@ -1,7 +1,7 @@
-"""What a run reads: the tap's output, and in the place of a BATCH message its files.
+"""Reads the input of a run: the tap's output, and the files of BATCH messages.
 
-Law: `read` takes in a bounded portion, so that a run can look around, and wait for room, between
-any two of them.
+Invariant: `read` reads a bounded portion, so that a run can check for signals, and wait for room in
+the buffer, between any two portions.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 18
 PIPE_BYTES = 1 << 20
 PAUSE_SECONDS = 0.08
-"""After a read that brought little, a tap that flushes each line gets this long to write more."""
-LOOK_SECONDS = 0.04
-"""How often it is looked whether it has written much, and is not to be kept waiting."""
+"""After a small read, a tap that flushes each line gets this long to write more."""
+CHECK_SECONDS = 0.04
+"""How often it is checked meanwhile whether the tap has written enough to read it at once."""
 
 
 class Source:
-    """The tap's output, as bytes; anything that was opened for reading will do."""
+    """The tap's output as bytes, from any object that was opened for reading."""
 
     def __init__(self, stream: IO[Any]) -> None:
         binary: IO[Any] = getattr(stream, "buffer", stream)
@@ -50,24 +50,24 @@ class Source:
         self._little_bytes = min(pipe_bytes, CHUNK_BYTES) // 4
         self._much_bytes = pipe_bytes // 2
         self.brought_little = False
-        """Whether the last read found so little in a pipe that waiting for more is worth it."""
+        """Whether the last read got so little from a pipe that waiting for more is worth it."""
 
     def has_much(self) -> bool:
-        """Tell whether there is so much in a pipe that it had better be read."""
+        """Return whether the pipe is so full that it should be read now; True if unknown."""
         if self.descriptor is None:
             return True
         waiting = array("i", [0])
         try:
             fcntl.ioctl(self.descriptor, termios.FIONREAD, waiting)
         except OSError:
-            return True  # it cannot be told
+            return True  # unknown
         return waiting[0] >= self._much_bytes
 
     def read(self) -> bytes:
-        """Return what there is; nothing at the end.
+        """Return the available bytes, at most `CHUNK_BYTES`; empty at the end of the input.
 
         Raises:
-            InputError: It cannot be read.
+            InputError: The input cannot be read.
         """
         try:
             if self.descriptor is None:
@@ -80,10 +80,10 @@ class Source:
 
 
 def _pipe_capacity(descriptor: int | None) -> int:
-    """Return the capacity in bytes of a pipe, enlarged where the system allows it; 0 for others."""
+    """Enlarge a pipe if the system allows it, and return its capacity in bytes; 0 if no pipe."""
     if descriptor is None or not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return 0
-    with suppress(OSError, AttributeError):  # Linux alone can, and not beyond a user's share
+    with suppress(OSError, AttributeError):  # only on Linux, and within the user's limit
         return fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     with suppress(OSError, AttributeError):
         return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
@@ -91,9 +91,9 @@ def _pipe_capacity(descriptor: int | None) -> int:
 
 
 class Intake:
-    """Reads events, portion by portion, from `source` and the files that it names.
+    """Reads events in portions, from `source` and from the files that its BATCH messages name.
 
-    What follows a BATCH message waits until its files are read.
+    The lines after a BATCH message wait until its files are read.
     """
 
     def __init__(self, source: Source, files: BatchFiles) -> None:
@@ -106,36 +106,36 @@ class Intake:
 
     @property
     def lines_read(self) -> int:
-        """How many lines of the tap's output were read."""
+        """The number of lines read from the tap's output."""
         return self._reader.lines_read
 
     @property
     def is_at_end(self) -> bool:
-        """Tell whether everything was read."""
+        """Return whether everything was read."""
         return self._source_ended and self._waiting is None
 
     @property
     def descriptor(self) -> int | None:
-        """What must become readable before the next `read`; None where it need not wait."""
+        """The descriptor to wait for before the next `read`; None if there is no need to wait."""
         return self._source.descriptor if self._waiting is None else None
 
     @property
     def pause_seconds(self) -> float:
-        """How long the next `read` had better wait, though it need not."""
+        """How long the next `read` should be delayed, for efficiency."""
         return PAUSE_SECONDS if self._waiting is None and self._source.brought_little else 0.0
 
     def has_much(self) -> bool:
-        """Tell whether such a wait had better end."""
+        """Return whether such a delay should end."""
         return self._source.has_much()
 
     def read(self) -> Iterator[Event]:
-        """Yield the events of the next portion: of a file, or what is left of one of stdin.
+        """Yield the events of the next portion, of a file or of the tap's output.
 
-        Take all of them before the next call: what is left behind is lost.
+        All of them must be taken before the next call, which would lose the rest.
 
         Raises:
-            InputError: Something cannot be read; everything before it was yielded.
-            ConfigurationError: Files cannot be read as this target is set up.
+            InputError: The input or a file is invalid; everything before it was yielded.
+            ConfigurationError: A file needs an extra that is not installed.
         """
         portion = next(self._portions, None)
         if portion is not None:

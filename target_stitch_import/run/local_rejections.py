@@ -1,6 +1,6 @@
-"""Rows that a local Import API acknowledged and rejected while loading, as it tells over HTTP.
+"""Asks a local Import API how many acknowledged rows it rejected while loading, and why.
 
-Law: no value of a record is in what comes back.
+Invariant: the result contains no value of a record.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 60
 _OF_THE_DATABASE = re.compile(r"^[A-Z][\w ]* Error\b")
-"""The database's own words quote the value that did not fit; those of the loader do not."""
+"""The database's own messages quote the rejected value; those of the loader do not."""
 
 
 class _Rejected(msgspec.Struct):
@@ -33,9 +33,9 @@ _DECODER = msgspec.json.Decoder(list[_Rejected])
 
 
 def local_rejections(url: str, since: datetime) -> Mapping[str, Mapping[str, int]] | None:
-    """Return how many rows were rejected from `since` on, by table and reason.
+    """Return the number of rows rejected since `since`, by table and reason.
 
-    None where the local Import API at `url` does not tell.
+    None if the local Import API at `url` does not report it.
     """
     query = urlencode({"since": since.isoformat()})
     direct = build_opener(ProxyHandler({}))

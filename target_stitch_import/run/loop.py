@@ -1,7 +1,7 @@
-"""One run: stdin, clock, signals and stdout. It owns the pipeline.
+"""The main loop of a run, which drives the pipeline with input, reports, signals and deadlines.
 
-Law: the main thread alone touches the pipeline; it waits only for input, reports, signals and
-deadlines together. Signal handlers set a flag, nothing else.
+Invariant: only the main thread uses the pipeline, and it blocks only to wait for input, reports,
+signals and deadlines together. Signal handlers only set a flag.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from target_stitch_import.errors import (
 from target_stitch_import.report.stats import LoopSnapshot
 from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.exchange import Exchange, Listener
-from target_stitch_import.run.intake import LOOK_SECONDS
+from target_stitch_import.run.intake import CHECK_SECONDS
 
 if TYPE_CHECKING:
     from target_stitch_import.batching.pipeline import Pipeline
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
 _NEVER = float("inf")
 _LONGEST_WAIT_SECONDS = 3600.0
 GRACE_SECONDS = 20.0
-"""After a signal, or once the run has failed, requests on their way get this long."""
+"""After a signal or a fatal error, requests in flight get this long to finish."""
 
 
 class Observer(Listener, Protocol):
-    """Is called as things happen, on the main thread."""
+    """Is called when something happens, on the main thread."""
 
     due: float
-    """When it wants its next `tick`, on the monotonic clock."""
+    """When `tick` is next due, on the monotonic clock."""
 
     def trouble(self, text: str) -> None:
-        """Called when something goes wrong besides what the run ends with."""
+        """Called when something goes wrong in addition to the error that ends the run."""
 
     def tick(self, now: float, run: LoopSnapshot) -> None:
-        """Called when `due` has come, which it sets to a later time."""
+        """Called when `due` has come; it sets `due` to a later time."""
 
 
 @dataclass(slots=True)
 class Run:
-    """Moves everything from `intake` to the sender, and the states earned to `states`."""
+    """Moves everything from `intake` to the sender, and the earned states to `states`."""
 
     intake: Intake
     pipeline: Pipeline
@@ -67,9 +67,9 @@ class Run:
     dead_letters: DeadLetterSink = field(default_factory=NoDeadLetters)
     mapper: StreamMapper | None = None
     repairs: tuple[str, ...] = ()
-    """What is done to records whose text is not JSON; before they are mapped."""
+    """The repairs of records whose text is not JSON, done before stream maps are applied."""
     output: OutputFile | None = None
-    """Where the bodies that were acknowledged are saved."""
+    """The file in which acknowledged bodies are saved."""
     writes_states: bool = True
     grace_seconds: float = GRACE_SECONDS
     seconds_without_room: float = 0.0
@@ -88,7 +88,7 @@ class Run:
         """Run to the end of the input.
 
         Raises:
-            TargetError: The run failed. What was earned until then is written anyway.
+            TargetError: The run failed. The states earned until then are written anyway.
         """
         while self._reading or self._is_waiting():
             try:
@@ -112,11 +112,11 @@ class Run:
         return self.intake.lines_read
 
     def _turn(self) -> None:
-        """Wait for something to happen, and do what there is to do about it."""
+        """Wait for something to happen, and process it."""
         try:
             if self._reading:
                 self.pipeline.make_room()
-            self._exchange.hand_on()
+            self._exchange.forward()
             self._step(has_input=self._wait())
         except TargetError as error:
             self._finish(error)
@@ -124,35 +124,35 @@ class Run:
         self._tick()
 
     def _is_waiting(self) -> bool:
-        """Tell whether something is on its way that is still worth waiting for."""
-        on_its_way = self._exchange.in_flight > 0 or self.states.is_busy
-        return on_its_way and time.monotonic() < self._give_up_at
+        """Return whether requests or states are in flight, and the grace period is not over."""
+        is_busy = self._exchange.in_flight > 0 or self.states.is_busy
+        return is_busy and time.monotonic() < self._give_up_at
 
     def _wait(self) -> bool:
-        """Wait for input, reports, signals or the next deadline; tell whether there is input."""
+        """Wait for input, reports, signals or the next deadline; return whether there is input."""
         wants_input = self._reading and self.pipeline.has_room
         began = time.monotonic()
         descriptor = self.intake.descriptor if wants_input else None
-        heard_from: set[int] = set()
+        ready: set[int] = set()
         if descriptor is not None and self._read_again_at > began:
-            heard_from = self._pause(descriptor, began)
+            ready = self._pause(descriptor, began)
         needs_no_wait = wants_input and descriptor is None
-        if not heard_from:
-            heard_from = self._poll(descriptor, select.POLLIN, began if needs_no_wait else _NEVER)
+        if not ready:
+            ready = self._poll(descriptor, select.POLLIN, began if needs_no_wait else _NEVER)
         if self._reading and not wants_input:
             self.seconds_without_room += time.monotonic() - began
-        return needs_no_wait or descriptor in heard_from
+        return needs_no_wait or descriptor in ready
 
     def _pause(self, descriptor: int, now: float) -> set[int]:
-        """Wait before the next read; return whose wake-up or end came instead.
+        """Delay the next read; return the descriptors that ended the delay, if any did.
 
-        A tap flushes line by line, and to read line by line would cost more than the records. The
-        end of its output is heard at once, like all else but the output itself.
+        A tap flushes each line, and reading line by line would cost more than the records
+        themselves. A wake-up, or the end of the tap's output, ends the delay at once.
         """
         while now < self._read_again_at and now < self._next_deadline():
-            until = min(now + LOOK_SECONDS, self._read_again_at)
-            if heard_from := self._poll(descriptor, 0, until):
-                return heard_from
+            until = min(now + CHECK_SECONDS, self._read_again_at)
+            if ready := self._poll(descriptor, 0, until):
+                return ready
             if self.intake.has_much():
                 break
             now = time.monotonic()
@@ -162,7 +162,7 @@ class Run:
         return min(self.pipeline.next_deadline(), self.observer.due, self._give_up_at)
 
     def _poll(self, descriptor: int | None, events: int, until: float) -> set[int]:
-        """Wait for `events` of `descriptor`, a wake-up, or the next deadline; return whose came."""
+        """Wait for `events` of `descriptor`, a wake-up, or a deadline; return ready descriptors."""
         poll = select.poll()
         poll.register(self.wakeup.descriptor, select.POLLIN)
         if descriptor is not None:
@@ -171,13 +171,13 @@ class Run:
         if self.sender.reports:
             seconds = 0.0  # an error interrupted handling; their wake-up was consumed
         seconds = min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
-        heard_from = {each for each, _ in poll.poll(math.ceil(seconds * 1000))}
-        if self.wakeup.descriptor in heard_from:
+        ready = {each for each, _ in poll.poll(math.ceil(seconds * 1000))}
+        if self.wakeup.descriptor in ready:
             self.wakeup.clear()
-        return heard_from
+        return ready
 
     def _step(self, *, has_input: bool) -> None:
-        """Do everything that there is to do, in the order in which it became possible."""
+        """Process signals, reports, input and deadlines, and forward the pipeline's output."""
         if self.wakeup.signals and not self._interrupted:
             self._interrupted = True
             self._give_up_at = min(self._give_up_at, time.monotonic() + self.grace_seconds)
@@ -189,7 +189,7 @@ class Run:
         if has_input and self._reading:
             self._read()
         self.pipeline.expire(time.monotonic())
-        self._exchange.hand_on()
+        self._exchange.forward()
 
     def _read(self) -> None:
         events = with_repairs(self.intake.read(), self.repairs)
@@ -197,7 +197,7 @@ class Run:
             events = self.mapper.map(events)
         now, clock_ns = time.monotonic(), time.time_ns()
         for event in events:
-            self.wakeup.look_around()
+            self.wakeup.check_interrupt()
             self.pipeline.receive(event, now, clock_ns)
         self._read_again_at = now + self.intake.pause_seconds
         if self.intake.is_at_end:
@@ -205,7 +205,7 @@ class Run:
             self.pipeline.end()
 
     def _finish(self, error: TargetError) -> None:
-        """Stop reading, deliver what was read: after bad input or a signal."""
+        """After bad input or a signal, stop reading and deliver what was read."""
         if isinstance(error, OutputError):
             self._abandon(error)
             return
@@ -213,19 +213,19 @@ class Run:
         try:
             self.pipeline.close()
         except InterruptedRunError:
-            pass  # what was not checked by then stays behind
+            pass  # the records not checked yet never settle
         except InputError as earlier:
-            # A record read before what ended the reading, where the input is what ended it.
+            # This record was read before the line of `error`, so it is reported instead.
             error = earlier if isinstance(error, InputError) else error
         self._error = self._error or error
         try:
             self._exchange.set_aside()
         except TargetError as failed:
             self.observer.trouble(str(failed))
-        self._exchange.hand_on_the_rest()
+        self._exchange.forward_rest()
 
     def _abandon(self, error: TargetError) -> None:
-        """Stop reading and sending; wait for requests in flight."""
+        """After a fatal error, stop reading and sending, and only wait for requests in flight."""
         self._error = self._error or error
         self._reading = False
         self.sender.stop()
@@ -237,7 +237,7 @@ class Run:
             self.observer.tick(now, self.snapshot())
 
     def snapshot(self) -> LoopSnapshot:
-        """Return how the run stands."""
+        """Return what the observer needs to know about the current state of the run."""
         return LoopSnapshot(
             self.pipeline.held_bytes,
             self.lines_read,

@@ -1,7 +1,7 @@
-"""The SDK's stream maps and flattening, as an optional stage in front of the pipeline.
+"""Applies the SDK's stream maps and flattening, as an optional stage in front of the pipeline.
 
-Law: numbers stay exact. Records are parsed with decimals and written with `simplejson`, which keeps
-their digits; what a map leaves alone keeps its value, if not its spacing.
+Invariant: numbers stay exact. Records are parsed with decimals and written with `simplejson`, which
+keeps their digits. What a map does not change keeps its value, but not its white space.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SETTINGS = (
 
 
 def is_wanted(config: Mapping[str, Any]) -> bool:
-    """Tell whether a configuration maps anything; the SDK is imported only then."""
+    """Return whether a configuration needs the mapper; the SDK is imported only then."""
     return bool(config.get("stream_maps") or config.get("flattening_enabled"))
 
 
@@ -60,10 +60,10 @@ class StreamMapper:
     """Turns the tap's events into those of the mapped streams.
 
     Args:
-        config: The settings named in `SETTINGS`, as the SDK knows them.
+        config: The settings named in `SETTINGS`, which have the same names in the SDK.
 
     Raises:
-        ConfigurationError: The maps cannot work.
+        ConfigurationError: The maps are invalid.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -81,7 +81,11 @@ class StreamMapper:
             ) from None
 
     def map(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Yield what becomes of `events`."""
+        """Yield the events of the mapped streams.
+
+        Raises:
+            ConfigurationError: A map cannot be applied to a schema.
+        """
         for event in events:
             match event:
                 case Schema():
@@ -99,7 +103,7 @@ class StreamMapper:
                 case _:
                     assert_never(event)
             if isinstance(event, ActivateVersion) and not self._is_known(event.stream):
-                yield event  # until its SCHEMA comes, the pipeline knows it by the tap's name
+                yield event  # until its SCHEMA, the activation waits under the tap's stream name
 
     def _is_known(self, stream: str) -> bool:
         return stream in self._mapper.stream_maps
@@ -114,7 +118,7 @@ class StreamMapper:
         where = f"Line {event.line}: SCHEMA of stream {quoted(event.stream)}"
         schema = self._readable(event)
         if schema is None:
-            yield event  # the pipeline says what is wrong with it
+            yield event  # the pipeline reports the error
             return
         try:
             self._mapper.register_raw_stream_schema(
@@ -141,7 +145,7 @@ class StreamMapper:
         yield MappedSchema(event.line, event.stream, aliases)
 
     def _readable(self, event: Schema) -> dict[str, Any] | None:
-        """Return a schema with all that the SDK needs; None for what is not a schema of columns."""
+        """Return a schema with what the SDK needs; None if it is invalid or has no properties."""
         try:
             read = read_schema(event.schema)
             text = sent_schema(event.schema, read, event.key_properties)
@@ -156,12 +160,12 @@ class StreamMapper:
         return schema
 
     def _map_records(self, event: Records | Rows) -> Iterator[Event]:
-        """Yield the mapped records one by one: filters leave gaps, and copies repeat lines."""
+        """Yield the mapped records one by one, as filters skip lines, and copies repeat them."""
         event = event.records() if isinstance(event, Rows) else event
         for at, message in enumerate(event.messages):
             line = event.line + at
             if not self._is_known(message.stream):
-                yield Records(line, [message], event.file)  # the pipeline misses its SCHEMA
+                yield Records(line, [message], event.file)  # the pipeline reports the error
             for stream_map in self._maps(message.stream):
                 mapped = _mapped(message, stream_map, line, event.file)
                 if isinstance(mapped, MalformedRecord):
@@ -173,11 +177,11 @@ class StreamMapper:
 def _mapped(
     message: RecordMessage, stream_map: StreamMap, line: int, file: BatchFile | None
 ) -> RecordMessage | MalformedRecord | None:
-    """Return what a map makes of a record; None where it drops it."""
+    """Return the mapped record, None if the map drops it, or a `MalformedRecord` if it fails."""
     alias = stream_map.stream_alias
     try:
         record = simplejson.loads(bytes(message.record), use_decimal=True, allow_nan=False)
-        if isinstance(record, dict):  # else the check says that it is not an object
+        if isinstance(record, dict):  # if not, validation reports it
             record = stream_map.transform(record)
             if record is None:
                 return None
@@ -186,7 +190,7 @@ def _mapped(
     except Exception as error:  # noqa: BLE001 - expressions can raise anything
         detail = type(error.__cause__ or error).__name__
         reason = f"its stream map failed with {detail}"
-        # It goes aside as the tap sent it, with what the map may be there to hide.
+        # The unmapped record is set aside, including what the map may be meant to hide.
         return MalformedRecord(
             line,
             alias,
@@ -200,7 +204,7 @@ def _mapped(
 
 
 def _renamed(event: MalformedRecord | RecordFiles, stream_map: StreamMap) -> Iterator[Event]:
-    """Yield an event under its new name; a record in it only once it is repaired can be mapped."""
+    """Yield an event under its alias; a malformed record is mapped only if it was repaired."""
     if isinstance(event, RecordFiles):
         yield replace(event, stream=stream_map.stream_alias)
         return
@@ -216,7 +220,7 @@ def _renamed(event: MalformedRecord | RecordFiles, stream_map: StreamMap) -> Ite
 
 
 def _write(value: Any) -> bytes:
-    """Return JSON; a map may have made dates, but nothing that JSON has no number for."""
+    """Return a value as JSON; a map may have made dates, but NaN and Infinity are refused."""
     text: str = simplejson.dumps(
         value,
         use_decimal=True,

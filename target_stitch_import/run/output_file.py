@@ -1,4 +1,4 @@
-"""The file of request bodies that `--output-file` asks for."""
+"""Writes the file of request bodies for `--output-file`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ if TYPE_CHECKING:
 
 
 class OutputFile:
-    """Saves the request bodies that were delivered, one per line; only its owner may read it."""
+    """Saves delivered request bodies, one per line, in a file that only its owner may read.
+
+    Its methods raise `OutputError` if the file cannot be written.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        with self._told():
+        with self._output_errors():
             self._file = os.fdopen(open_private(path, os.O_WRONLY | os.O_TRUNC), "wb")
 
     def write(self, body: bytes) -> None:
         """Append one body."""
-        with self._told():
+        with self._output_errors():
             self._file.write(body + b"\n")
 
     def close(self) -> None:
-        """Write what is still in memory."""
-        with self._told():
+        """Write what is still buffered, and close the file."""
+        with self._output_errors():
             self._file.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _output_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

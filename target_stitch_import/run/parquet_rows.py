@@ -1,7 +1,7 @@
-"""Rows of Parquet files as records in JSON; this is what the extra `parquet` is for.
+"""Reads the rows of Parquet files as events; needs the extra `parquet`.
 
-Law: no more rows are read at once than fit a bounded room, measured by what they become: a file
-says by a dictionary, or by how often a value comes, in a byte what takes a megabyte in memory.
+Invariant: the rows that are read at once take bounded memory, measured by their unpacked size: with
+a dictionary or run lengths, one byte of a file can become a megabyte in memory.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ MAX_ROWS_AT_ONCE = 5_000
 READ_BYTES = 1 << 20
 MAX_UNPACKED_BYTES = 100_000_000
 MAX_UNPACKED_TIMES = 100
-"""A row group may hold all its values in one page and one row, so one that swells past both could
-take all the memory."""
+"""A row group that exceeds both limits is refused, because it may have all its values in one page
+and one row, which would take all the memory."""
 _VALUE_BYTES = 8
 _DELTA_ROWS = 100
 """Row limit for DELTA_BYTE_ARRAY: shared prefixes hide the size from the file's statistics."""
 
 
 def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator[Iterable[Event]]:
-    """Yield the rows of `file`, a few at a time, as records of the stream of `batch`.
+    """Yield the rows of `file`, a few at a time, as events of the stream of `batch`.
 
     Raises:
-        InputError: The file is damaged, or holds what has no exact form in JSON.
+        InputError: The file is damaged, or a value has no exact form in JSON.
     """
     reader = ArrowReader(batch.stream, batch.version, origin, MAX_LINE_BYTES)
     with _explained(batch, origin):
@@ -50,7 +50,7 @@ def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator
 def _read(file: IO[bytes]) -> Iterator[Any]:
     """Yield the rows of a Parquet file as record batches that take bounded memory.
 
-    Where much is looked at before there are any, None, so that a run can look around.
+    For each row group that is only examined, it yields None, so that a run can check for signals.
     """
     metadata = ParquetFile(file).metadata
     by_dictionary: dict[str, bool] = {}
@@ -62,8 +62,8 @@ def _read(file: IO[bytes]) -> Iterator[Any]:
         first_row += group.num_rows
         yield None
     dictionaries = [path for path, is_short in by_dictionary.items() if is_short]
-    # It reads as little ahead as it can, and in this thread. Times of the old type INT96 are
-    # read to the microsecond: as nanoseconds, those far from today would wrap around.
+    # Read ahead as little as possible, and in this thread. Times of the old type INT96 are read as
+    # microseconds: as nanoseconds, times far from today would overflow.
     parquet = ParquetFile(
         file,
         metadata=metadata,
@@ -80,18 +80,18 @@ def _read(file: IO[bytes]) -> Iterator[Any]:
 
 
 class _UnfitError(Exception):
-    """A file is whole, and yet is not to be read; the text says why, as the end of a sentence."""
+    """A file is intact but must not be read; the text is the reason, as the end of a sentence."""
 
 
 def _check_columns(parquet: ParquetFile) -> None:
-    """Refuse columns that would be lost, changed, or too much, before a row is read."""
+    """Raise `_UnfitError` for duplicate columns, or columns without an exact form in JSON."""
     seen = set()
     for column in parquet.schema_arrow:
         if column.name in seen:
             raise _UnfitError(f"has two columns named {quoted(column.name)}")
         seen.add(column.name)
         if not is_exact(column.type):
-            kind = quoted(str(column.type), mark="")  # it holds the names of what is nested
+            kind = quoted(str(column.type), mark="")  # it can contain names of nested fields
             raise _UnfitError(
                 f"has a column {quoted(column.name)} of type {kind}, "
                 "which has no exact form in JSON"
@@ -99,7 +99,10 @@ def _check_columns(parquet: ParquetFile) -> None:
 
 
 def _check_swelling(group: Any, first: int) -> None:
-    """Refuse a row group that would take far more memory than its file; `first` is its row."""
+    """Raise `_UnfitError` for a row group that takes far more memory than its file.
+
+    `first` is the number of its first row.
+    """
     chunks = _chunks(group)
     sizes = {chunk.path_in_schema: _unpacked_bytes(chunk, group) for chunk in chunks}
     size, packed = sum(sizes.values()), sum(chunk.total_compressed_size for chunk in chunks)
@@ -116,18 +119,19 @@ def _chunks(group: Any) -> list[Any]:
 
 
 def _unpacked_bytes(chunk: Any, group: Any) -> int:
-    """Return what a column of a row group becomes at most, should it be read in one go.
+    """Return the maximum memory in bytes of a column of a row group, if it is read at once.
 
-    More values than rows are in lists, and all of them can be in the list of one row.
+    If there are more values than rows, they are in lists, and all can be in the list of one row.
     """
     in_lists = chunk.num_values * _VALUE_BYTES if chunk.num_values > group.num_rows else 0
     return int(max(chunk.total_uncompressed_size, in_lists))
 
 
 def _note_short_texts(group: Any, found: dict[str, bool]) -> None:
-    """Note which columns of texts are to stay as short in memory as they are in the file.
+    """Note in `found` which columns of texts to read as dictionaries, by path.
 
-    Those are columns that take a few bytes a value. Of others, a dictionary would be made anew.
+    Those are columns with a dictionary that take a few bytes per value. For other columns, reading
+    a dictionary would mean building one.
     """
     for chunk in _chunks(group):
         is_short = (
@@ -139,20 +143,21 @@ def _note_short_texts(group: Any, found: dict[str, bool]) -> None:
 
 
 def _rows_at_once(parquet: ParquetFile, group: int, file: IO[bytes], known: set[str]) -> int:
-    """Return how many rows of a row group are about `PORTION_BYTES`, and never much more."""
+    """Return how many rows of a row group to read at once: about `PORTION_BYTES` of memory."""
     figures = parquet.metadata.row_group(group)
-    most = MAX_ROWS_AT_ONCE
+    max_rows = MAX_ROWS_AT_ONCE
     for chunk in _chunks(figures):
         if chunk.physical_type != "BYTE_ARRAY" or chunk.path_in_schema in known:
             continue
         if "DELTA_BYTE_ARRAY" in chunk.encodings:
-            most = min(most, _DELTA_ROWS)
-        if chunk.has_dictionary_page and most * chunk.total_uncompressed_size > MAX_UNPACKED_BYTES:
+            max_rows = min(max_rows, _DELTA_ROWS)
+        unpacked_bytes = max_rows * chunk.total_uncompressed_size
+        if chunk.has_dictionary_page and unpacked_bytes > MAX_UNPACKED_BYTES:
             longest = _longest_known(file, parquet.metadata, group, chunk.path_in_schema)
-            most = min(most, MAX_UNPACKED_BYTES // max(longest, 1))
+            max_rows = min(max_rows, MAX_UNPACKED_BYTES // max(longest, 1))
     size = sum(_unpacked_bytes(chunk, figures) for chunk in _chunks(figures))
     row_bytes = size // max(figures.num_rows, 1)
-    return int(max(1, min(most, 2 * PORTION_BYTES // max(row_bytes, 1))))
+    return int(max(1, min(max_rows, 2 * PORTION_BYTES // max(row_bytes, 1))))
 
 
 def _longest_known(file: IO[bytes], metadata: Any, group: int, path: str) -> int:
@@ -177,7 +182,7 @@ def _dictionaries(array: Any) -> Iterator[Any]:
 
 @contextmanager
 def _explained(batch: RecordFiles, origin: BatchFile) -> Iterator[None]:
-    """Say what is wrong with a file; pyarrow's own words could hold a value."""
+    """Turn errors into `InputError`, without pyarrow's own messages: they could contain values."""
     try:
         yield
     except _UnfitError as error:

@@ -1,6 +1,6 @@
-"""A bounded number of requests in flight: the threads, clock and chance that deliveries need.
+"""Sends batches from a bounded number of threads, and reports what is settled.
 
-Law: one delivery is one batch in one thread; when the run fails, no thread sends anything new.
+Invariant: a batch is delivered by one thread. When the run fails, no thread sends anything new.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
-from target_stitch_import.delivery.tolerance import RefusalRate
+from target_stitch_import.delivery.tolerance import RefusalStreak
 from target_stitch_import.delivery.verdict import TryAgain, Verdict, judge
 from target_stitch_import.errors import TargetError, internal_error
 from target_stitch_import.report.stats import Traffic
@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
 
 class Transport(Protocol):
-    """What carries a body to the Import API and brings the answer back."""
+    """Sends bodies to the Import API and returns the responses."""
 
     def send_batch(self, body: bytes, stream: str) -> Answer:
-        """Send one body, which is of `stream`; never raise."""
+        """Send one body of `stream`, and return the response or the failure; never raise."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class SenderRules(Struct, frozen=True):
-    """What the user decided, and the hints for errors."""
+    """The user's settings for sending, and the hints for errors."""
 
     max_in_flight_requests: int
     max_retry_seconds: float
@@ -59,9 +59,9 @@ class SenderRules(Struct, frozen=True):
 
 
 class Released(Struct, frozen=True):
-    """A submitted batch that the sender is done with, for better or worse, after `seconds`.
+    """The sender has finished a batch after `seconds`, successfully or not.
 
-    `succeeded` is None where the run ended before that was known.
+    `succeeded` is None if the run ended before that was known.
     """
 
     batch: Batch
@@ -79,16 +79,16 @@ Report: TypeAlias = Settled | Released | LimitLearned | Failed
 
 
 class _StoppedError(Exception):
-    """The sender was stopped while a request waited for its next try."""
+    """The sender was stopped while a batch waited to be sent or retried."""
 
 
 class Sender:
     """Sends batches from its own threads.
 
     Args:
-        connect: Makes a transport; each thread has its own.
-        wake: Called from any thread when `reports` has grown and nothing follows at once.
-        note: Told, from any thread, what a person should know about trouble on the way.
+        connect: Returns a new transport; each thread has its own.
+        wake: Called from any thread when there are new reports to process.
+        note: Called from any thread with messages for the user, such as about retries.
     """
 
     def __init__(
@@ -110,16 +110,16 @@ class Sender:
         self._stop = threading.Event()
         self._throttle = Throttle(rules.max_in_flight_requests)
         self._changed = threading.Condition()
-        # Deliveries share the rate of refusals, so one decides at a time.
+        # Deliveries share `_refusals`, so only one runs at a time between its requests.
         self._deciding = threading.Lock()
-        self._refusals = RefusalRate()
+        self._refusals = RefusalStreak()
         self._delivery_rules = DeliveryRules(
             rules.max_retry_seconds, dead_letters.sets_aside, random.random, rules.hints
         )
         self._threads: list[threading.Thread] = []
 
     def submit(self, batch: Batch) -> None:
-        """Send `batch` as soon as a request is free; threads start as they are needed."""
+        """Queue `batch` to be sent; threads start when they are needed."""
         if len(self._threads) < self._rules.max_in_flight_requests:
             self._start_thread()
         self._batches.put(batch)
@@ -131,22 +131,22 @@ class Sender:
         except RuntimeError:
             if not self._threads:
                 raise
-            return  # the machine gives no more, and those that run can do it
+            return  # no more threads are available, and the running ones are enough
         self._threads.append(thread)
 
     def stop(self) -> None:
-        """Try nothing again and send nothing new; requests on their way are waited for."""
+        """Stop sending and retrying; requests in flight continue."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End the threads; those in a request end with it, and are not waited for."""
+        """Let the threads end after their current request, without waiting for them."""
         self.stop()
         for _ in self._threads:
             self._batches.put(None)
 
-    # Runs in the threads.
+    # Everything below runs in the threads.
 
     def _work(self) -> None:
         transport: Transport | None = None
@@ -173,7 +173,7 @@ class Sender:
             transport.close()
 
     def _fail(self, error: TargetError) -> None:
-        """End the run: from here on, no thread sends anything new."""
+        """Stop all threads, and report the error that ends the run."""
         self.stop()
         self._report(Failed(error))
 
@@ -182,7 +182,7 @@ class Sender:
         self._wake()
 
     def _deliver(self, batch: Batch, transport: Transport) -> None:
-        """Do what the delivery of `batch` asks for, until it is through."""
+        """Execute the steps of the delivery of `batch` until it is complete."""
         delivery = deliver(batch, self._delivery_rules, self._refusals)
         reply: Outcome | None = None
         while True:
@@ -193,7 +193,7 @@ class Sender:
                 return
             reply = None
             if isinstance(step, Settled | LimitLearned):
-                # Heard of together with what follows: to wake others is most of what it costs.
+                # Reported together with the next report, because waking the main thread is costly.
                 self.reports.append(step)
                 continue
             if self.reports:
@@ -251,8 +251,8 @@ class Sender:
         if wait.note:
             self._note(wait.note)
         sender, availability = threading.get_ident(), self.traffic.availability
-        availability.waits(sender, time.monotonic() + wait.seconds)
+        availability.note_wait(sender, time.monotonic() + wait.seconds)
         stopped = self._stop.wait(wait.seconds)
-        availability.tries(sender)
+        availability.note_wait_over(sender)
         if stopped:
             raise _StoppedError

@@ -1,6 +1,7 @@
-"""States on stdout.
+"""Writes states to stdout.
 
-Law: a state is written whole and at most once, in order; a newer one may replace one that waits.
+Invariant: a state is written completely and at most once, in order. A newer state may replace a
+waiting one.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
 
 class StateWriter:
-    """Writes states from a thread of its own, so that a slow reader of stdout holds up nothing.
+    """Writes states from its own thread, so that a slow reader of stdout does not block the run.
 
-    While one is being written, only the newest waits: an older checkpoint has lost its use.
+    While a state is being written, only the newest one waits, because it replaces the older ones.
 
     Args:
-        wake: Called from the thread whenever a state was written, or cannot be.
+        stream: Stdout; written without its buffer if it has a descriptor.
+        wake: Called from the thread when a state was written, or writing failed.
     """
 
     def __init__(self, stream: IO[bytes], wake: Callable[[], None]) -> None:
@@ -43,11 +45,11 @@ class StateWriter:
 
     @property
     def is_busy(self) -> bool:
-        """Tell whether a state is still to be written."""
+        """Return whether a state has not been written yet."""
         return self._unwritten > 0 and self.error is None
 
     def write(self, state: bytes) -> None:
-        """Write `state` as a line, unless a newer one comes first."""
+        """Queue `state` to be written as a line, replacing a waiting one."""
         with self._changed:
             self._unwritten += self._next is None
             self._next = state
@@ -56,13 +58,13 @@ class StateWriter:
             thread = threading.Thread(target=self._work, name="states", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the machine gives no more threads
+            except RuntimeError:  # no more threads are available
                 self._write_next()
                 return
             self._thread = thread
 
     def close(self) -> None:
-        """End the thread, once it has written what it is writing; it is not waited for."""
+        """Let the thread end after it has written what waits, without waiting for it."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -90,12 +92,12 @@ class StateWriter:
                 "Stdout cannot be written, so no state can be saved: "
                 f"{why_it_cannot_be_written(error)}"
             )
-        except Exception as error:  # noqa: BLE001 - nothing must wait for a thread that has died
+        except Exception as error:  # noqa: BLE001 - the run must not wait for a dead thread
             self.error = internal_error(error)
         self._wake()
 
     def _put(self, line: bytes) -> None:
-        """Write all of `line`, past any buffer: nothing must wait there when the process ends."""
+        """Write all of `line` without a buffer, so that nothing is lost when the process ends."""
         try:
             descriptor = self._stream.fileno()
         except (OSError, AttributeError):
@@ -106,5 +108,5 @@ class StateWriter:
         while rest:
             try:
                 rest = rest[os.write(descriptor, rest) :]
-            except BlockingIOError:  # somebody made it so; it is full until it is read
+            except BlockingIOError:  # another process made it non-blocking, and it is full
                 select.select([], [descriptor], [])

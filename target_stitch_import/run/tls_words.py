@@ -1,6 +1,7 @@
-"""What is wrong with a TLS connection, in words, and whether another try can help.
+"""Explains TLS errors in plain words, and decides whether a retry can help.
 
-Law: a peer that did not prove who it is is never tried again; an accident on the way is.
+Invariant: a connection to a peer that failed to prove its identity is never retried; one that broke
+for another reason is.
 """
 
 from __future__ import annotations
@@ -8,53 +9,53 @@ from __future__ import annotations
 import ssl
 
 _NO_AUTHORITY = (
-    "no authority that is trusted here stands behind its certificate, or it leaves out those "
-    "in between"
+    "its certificate is not signed by a trusted authority, or an intermediate certificate is "
+    "missing"
 )
 _PLAIN = "it does not speak TLS, but plain HTTP or something else"
-_OLD = "it speaks no version of TLS that is safe"
+_OLD = "it supports only outdated versions of TLS"
 _CERTIFICATE = {
     9: "its certificate is not valid yet, by this machine's clock",
     10: "its certificate has expired, by this machine's clock",
     18: "its certificate is self-signed, and not trusted here",
-    19: "its certificate is of an authority that is not trusted here",
+    19: "its certificate is signed by an authority that is not trusted here",
     20: _NO_AUTHORITY,
     21: _NO_AUTHORITY,
     23: "its certificate was revoked",
-    26: "its certificate is not one for a server",
+    26: "its certificate is not for a server",
     62: "its certificate is for another host",
     64: "its certificate is for another host",
     66: "its certificate has a key that is too weak",
-    67: "its certificate is of an authority whose key is too weak",
+    67: "its certificate is signed by an authority whose key is too weak",
     68: "its certificate has a signature that is too weak",
 }
-"""By OpenSSL's number for what is wrong (`X509_V_ERR_…`)."""
+"""Explanations by OpenSSL's error number (`X509_V_ERR_…`)."""
 _HANDSHAKE = {
-    "CERTIFICATE_REQUIRED": "it demands a certificate of its client, as the Import API does not",
+    "CERTIFICATE_REQUIRED": "it requires a client certificate, which the Import API does not",
     "ALERT_INTERNAL_ERROR": "it reports an internal error of its TLS",
-    "HANDSHAKE_FAILURE": "it refuses the handshake: no cipher in common, or it demands a "
-    "certificate of its client",
+    "HANDSHAKE_FAILURE": "it refuses the handshake: no common cipher, or it requires a client "
+    "certificate",
     "PROTOCOL_VERSION": _OLD,
     "UNSUPPORTED_PROTOCOL": _OLD,
-    "UNRECOGNIZED_NAME": "it knows no host of that name",
+    "UNRECOGNIZED_NAME": "it does not know this host name",
     "WRONG_VERSION_NUMBER": _PLAIN,
     "HTTP_REQUEST": _PLAIN,
     "RECORD_LAYER_FAILURE": _PLAIN,
 }
-"""By how the name of OpenSSL's reason ends."""
+"""Explanations by the end of the name of OpenSSL's reason."""
 _ACCIDENTS = ("ALERT_INTERNAL_ERROR", "BAD_RECORD_MAC", "DECRYPT_ERROR", "USER_CANCELLED")
-"""The server is in trouble, or bytes were damaged on the way."""
+"""Ends of reasons for which the server has a problem, or bytes were damaged in transit."""
 
 
 def is_accident(error: BaseException) -> bool:
-    """Tell whether `error` says nothing of who answers, so that another try can help."""
+    """Return whether `error` says nothing about the peer's identity, so that a retry can help."""
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return True
     return isinstance(error, ssl.SSLError) and _reason(error).endswith(_ACCIDENTS)
 
 
 def words_of_tls(error: BaseException) -> str | None:
-    """Return what is wrong with the peer, where `error` is one of TLS and known."""
+    """Return an explanation of a TLS error, or None if it is unknown or not a TLS error."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE.get(error.verify_code)
     if isinstance(error, ssl.SSLError):
@@ -64,5 +65,5 @@ def words_of_tls(error: BaseException) -> str | None:
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """Return the name of OpenSSL's reason; None is Python's for an error of its own."""
+    """Return the name of OpenSSL's reason; empty for an error of Python's own."""
     return error.reason or ""

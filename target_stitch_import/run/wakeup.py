@@ -1,6 +1,6 @@
-"""What interrupts the wait for input: other threads, and signals.
+"""Wakes the main loop for other threads and signals, and interrupts long operations.
 
-Law: a signal handler sets a flag, nothing else.
+Invariant: a signal handler only sets a flag.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE_SECONDS = 0.25
-"""How long work that a signal found in hand may go on: nearly always it is done by then."""
+"""How long an operation may continue after a signal; nearly always, it ends within this time."""
 
 
 class Wakeup:
@@ -37,10 +37,10 @@ class Wakeup:
         self._closed = False
 
     def wake(self) -> None:
-        """Make `poll` return; from any thread, also from one that outlives the run."""
+        """Make `poll` return; may be called by any thread, even one that outlives the run."""
         if self._is_awake:
-            return  # the loop looks at everything once it is `clear`ed
-        with self._closing, suppress(BlockingIOError):  # where it is full, `poll` returns anyway
+            return  # the loop checks everything after `clear`
+        with self._closing, suppress(BlockingIOError):  # if the pipe is full, `poll` returns anyway
             if not self._closed:
                 self._is_awake = True
                 os.write(self._write_end, b"\0")
@@ -50,22 +50,22 @@ class Wakeup:
         with suppress(BlockingIOError):
             while os.read(self.descriptor, 4096):
                 pass
-        # Only now: a wake-up between the two would be read away and yet keep later ones silent.
+        # Only now: otherwise a wake-up in between would be drained, and yet suppress later ones.
         self._is_awake = False
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let SIGINT, SIGTERM and SIGHUP wake us; a second one ends the process at once.
+        """Let SIGINT, SIGTERM and SIGHUP wake the loop; a second one ends the process at once.
 
-        One that is ignored stays ignored: SIGHUP under `nohup`, SIGINT in a script's background.
-        Our own programs have nothing but their end before them then, so that a first signal still
-        changes nothing: how the run ended is told, and the exit status is what is told.
+        Ignored signals stay ignored, such as SIGHUP under `nohup`, or SIGINT in the background of a
+        script. Afterwards, the handlers from before are restored, except for `end_at_once`: at that
+        point the programs only report the outcome and exit, and a signal must not change that.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
-        before = {each: signal.signal(each, self._flag) for each in heard}
+        handled = [each for each in SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+        before = {each: signal.signal(each, self._flag) for each in handled}
         descriptor_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         try:
             yield
@@ -75,11 +75,12 @@ class Wakeup:
                 if handler is not end_at_once:
                     signal.signal(each, handler)
 
-    def look_around(self) -> None:
-        """End work that takes long, once a signal has come; costs nothing until then.
+    def check_interrupt(self) -> None:
+        """End a long operation some time after a signal; costs almost nothing before one.
 
         Raises:
-            InterruptedRunError: A signal came, and what was in hand has had its time.
+            InterruptedRunError: A signal arrived, and `PATIENCE_SECONDS` have passed since the
+                first call after it.
         """
         if self.signals:
             now = time.monotonic()
@@ -90,7 +91,7 @@ class Wakeup:
     def _flag(self, number: int, _: object) -> None:
         if not self.signals:
             self.signals.append(number)
-        elif number != signal.SIGHUP:  # which a shell and the kernel send both
+        elif number != signal.SIGHUP:  # the shell and the kernel may both send it
             os._exit(128 + number)
 
     def close(self) -> None:

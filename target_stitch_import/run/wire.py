@@ -1,11 +1,11 @@
-"""HTTP/1.1 answers, read from a connection to their end.
+"""Reads HTTP/1.1 responses from a connection to their end.
 
-Law: an answer is complete, or an error: its status line, its headers up to the blank line, and its
-body up to the last byte that they announce. An exchange ends in its time, whichever side is slow,
-and in any part of it.
+Invariant: a response is complete, or an error: its status line, its headers up to the blank line,
+and its body up to the last byte that the headers announce. An exchange ends by its deadline,
+whichever side is slow, and in any part of it.
 
-The standard library's reader takes the end of a connection for the end of the headers or of the
-last chunk, and costs more than all else that is done for a small batch.
+The standard library's reader accepts the end of the connection as the end of the headers or of the
+last chunk, and takes longer than everything else that is done for a small batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CONTENT_CODING = "gzip"
-"""The one that is asked for, as its end can be told."""
+"""The coding that requests accept: the end of a gzip stream can be recognised."""
 MAX_LINE_BYTES = 65_536
 MAX_HEADERS = 100
 READ_BYTES = 65_536
@@ -37,24 +37,24 @@ _BODILESS = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, 30
 
 
 class AnswerError(http.client.HTTPException):
-    """An answer is not what HTTP/1.1 says; its end is not known, or its content cannot be read."""
+    """A response violates HTTP/1.1: its end is unknown, or its content cannot be decoded."""
 
 
 class Deadline:
-    """When one request and its answer must be over; of one connection at a time."""
+    """The deadline of the current exchange of one connection."""
 
     def __init__(self) -> None:
         self._give_up_at = float("inf")
 
     def begin(self, seconds: float) -> None:
-        """Let the time run from now on."""
+        """Set the deadline to `seconds` from now."""
         self._give_up_at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return how many seconds are left.
+        """Return the seconds left, more than 0.
 
         Raises:
-            TimeoutError: None is.
+            TimeoutError: The deadline has passed.
         """
         left = self._give_up_at - time.monotonic()
         if left <= 0:
@@ -63,16 +63,16 @@ class Deadline:
 
 
 class WholeAnswer(Struct):
-    """An answer, read to its end; names of `headers` are in lower case."""
+    """A response that was read to its end; the names in `headers` are in lower case."""
 
     status: int
     headers: dict[str, str]
     body: bytes
-    """Decoded of its content coding."""
+    """The body, with its content coding decoded."""
     end: End
     keeps_connection: bool
-    """Whether another request may go over the connection."""
-    # What the pool of `urllib3` reads of each answer, and writes to it.
+    """Whether the connection may be used for another request."""
+    # Attributes that the pool of `urllib3` reads and writes.
     version_string: str = "HTTP/1.1"
     length_remaining: int = 0
     retries: Any = None
@@ -81,20 +81,20 @@ class WholeAnswer(Struct):
 
 
 class _Incoming:
-    """What comes over a connection; `receive` returns some of it, and nothing at its end."""
+    """A buffered reader of a connection; `receive` returns the next bytes, none at its end."""
 
     def __init__(self, receive: Callable[[], bytes]) -> None:
         self._receive = receive
         self._waiting = bytearray()
 
     def more(self) -> bool:
-        """Wait for more; tell whether there was any."""
+        """Wait for more bytes; return whether any arrived before the end of the connection."""
         received = self._receive()
         self._waiting += received
         return bool(received)
 
     def line(self) -> bytes:
-        """Return the next line, without its end.
+        """Return the next line, without its line break.
 
         Raises:
             http.client.HTTPException: The connection ends first, or the line is too long.
@@ -108,29 +108,29 @@ class _Incoming:
         del self._waiting[: end + 1]
         return line.removesuffix(b"\r")
 
-    def some(self, most: int) -> bytes:
-        """Return what comes next, `most` bytes of it; nothing at the end of the connection."""
+    def some(self, max_bytes: int) -> bytes:
+        """Return the next bytes, at most `max_bytes`; empty at the end of the connection."""
         if not self._waiting:
             self.more()
-        some = bytes(self._waiting[:most])
-        del self._waiting[:most]
+        some = bytes(self._waiting[:max_bytes])
+        del self._waiting[:max_bytes]
         return some
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether all that came was taken."""
+        """Return whether all received bytes were taken."""
         return not self._waiting
 
 
 def read_answer(receive: Callable[[], bytes], max_bytes: int) -> WholeAnswer:
-    """Read one answer, past the interim ones before it.
+    """Read one response, and skip interim (1xx) responses before it.
 
     Args:
         receive: Waits for the next bytes, and returns none at the end of the connection.
-        max_bytes: Of a longer body some more are returned, and the rest is left.
+        max_bytes: A longer body is read only a little beyond this size.
 
     Raises:
-        http.client.HTTPException, OSError: It is not complete, or not HTTP.
+        http.client.HTTPException, OSError: The response is not complete, or not HTTP.
     """
     incoming = _Incoming(receive)
     if not incoming.more():
@@ -154,7 +154,7 @@ def read_answer(receive: Callable[[], bytes], max_bytes: int) -> WholeAnswer:
             end = End.TRUNCATED
     options = {each.strip().lower() for each in headers.get("connection", "").split(",")}
     keeps = "close" not in options if minor else "keep-alive" in options
-    # What comes unasked would be taken for the answer to the next request.
+    # Bytes after the response would be taken for the response to the next request.
     keeps = keeps and end is End.FRAMED and incoming.is_empty and status not in _UNUSABLE_AFTER
     return WholeAnswer(status, headers, content, end, keeps)
 
@@ -163,7 +163,7 @@ _UNUSABLE_AFTER = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.RESET_CO
 
 
 def _status_of(line: bytes) -> tuple[bool, int]:
-    """Return whether it is HTTP/1.1 at least, and the status."""
+    """Return whether the version is at least HTTP/1.1, and the status."""
     found = _STATUS_LINE.fullmatch(line)
     if not found:
         raise http.client.BadStatusLine(line.decode("latin-1"))
@@ -171,7 +171,7 @@ def _status_of(line: bytes) -> tuple[bool, int]:
 
 
 def _headers(incoming: _Incoming) -> dict[str, str]:
-    """Return headers, or trailers, up to the blank line; those of one name are joined."""
+    """Return headers or trailers up to the blank line; values of the same name are joined."""
     headers: dict[str, str] = {}
     name = ""
     for _ in range(MAX_HEADERS + 1):
@@ -179,7 +179,7 @@ def _headers(incoming: _Incoming) -> dict[str, str]:
         if not line:
             return headers
         text = line.decode("latin-1")
-        if text[0] in " \t":  # the line before goes on
+        if text[0] in " \t":  # a continuation of the line before
             if name:
                 headers[name] += " " + text.strip()
             continue
@@ -192,7 +192,7 @@ def _headers(incoming: _Incoming) -> dict[str, str]:
 def _framed(
     incoming: _Incoming, status: int, headers: dict[str, str]
 ) -> tuple[Iterator[bytes], End]:
-    """Return the pieces of a body, and what its end is where all of them are read."""
+    """Return the pieces of a body, and what its end is if all of them are read."""
     if status in _BODILESS:
         return iter(()), End.FRAMED
     if coding := headers.get("transfer-encoding"):
@@ -201,7 +201,7 @@ def _framed(
         return iter(lambda: incoming.some(READ_BYTES), b""), End.CLOSED
     if "content-length" in headers:
         return _sized(incoming, _length(headers["content-length"])), End.FRAMED
-    # A 205 has no body, but other than a 204 it may leave that to the connection's end.
+    # A 205 has no body, but unlike a 204 it may be ended by the end of the connection.
     end = End.FRAMED if status == HTTPStatus.RESET_CONTENT else End.CLOSED
     return iter(lambda: incoming.some(READ_BYTES), b""), end
 
@@ -235,11 +235,11 @@ def _chunks(incoming: _Incoming) -> Iterator[bytes]:
         yield from _sized(incoming, size)
         if incoming.line():
             raise AnswerError("a chunk of the response is longer than its size")
-    _headers(incoming)  # trailers, of which nothing is needed but their end
+    _headers(incoming)  # the trailers are read, but not used
 
 
 def _unzipped(content: bytes, max_bytes: int, *, is_cut: bool) -> bytes:
-    """Return the text of a gzip member, of a longer one `max_bytes` and one more."""
+    """Return the decompressed content, at most `max_bytes` + 1."""
     decoder = zlib.decompressobj(_GZIP)
     try:
         text = decoder.decompress(content, max_bytes + 1)

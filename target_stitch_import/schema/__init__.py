@@ -1,4 +1,4 @@
-"""What a record must be, from the schema its tap declares.
+"""Validates records against the schemas that taps declare.
 
-Law: a quick check never accepts what the exact check refuses.
+Invariant: a quick check never accepts what the exact check refuses.
 """

@@ -1,7 +1,7 @@
-"""What a user should know about a stream before its rows are loaded, and nothing else tells.
+"""Warnings about names and columns that Stitch accepts, but destinations reject while loading.
 
-Stitch acknowledges what it accepts and rejects columns and tables later, while loading. What can be
-seen to fare badly then is seen in the schema. Pure, and cheap enough for thousands of streams.
+Stitch acknowledges the records first, and rejects columns and tables later. The schema shows what
+may be rejected. The checks are cheap enough for thousands of streams.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _FIELDS_NAMED = 5
 
-# Names and limits as Stitch's documentation of its destinations has them.
+# Names and limits are from Stitch's documentation of its destinations.
 _RESERVED = ("_sdc", "_rjm")
-"""How no table may begin; columns of log-based taps do, and are loaded."""
+"""Prefixes that table names must not have; columns of log-based taps have them, and are loaded."""
 _LIKE_STITCH = (*_RESERVED, "__sdc")
 _FILLED_BY_LOADING = re.compile(
     r"_sdc_(batched_at|received_at|sequence|table_version|source_key_.*|level_\d+_id|rejected"
@@ -52,7 +52,7 @@ _COLUMN_COUNTS = (
 
 
 class Advice(Struct, frozen=True):
-    """Something to know about a stream, or about some of its fields; told once of each."""
+    """A warning about a stream, or about some of its fields; shown once for each of them."""
 
     text: str
     fields: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Advice(Struct, frozen=True):
 
 
 def advice(stream: str, keys: Sequence[str], schema: Node) -> list[Advice]:
-    """Return what is to be said of a stream, by its name, its keys and its schema."""
+    """Return the advice about a stream, from its table name, its keys and its schema."""
     columns = columns_of(schema)
     own = sum(not each.table for each in columns)
     return [
@@ -157,9 +157,9 @@ def _ends_like_a_type(name: str) -> bool:
 
 
 def _alike(columns: Sequence[Column], lowered: Sequence[str]) -> list[Column]:
-    """Return the columns that are one with another in some destination."""
+    """Return the columns whose names become equal in some destination."""
     if _PLAIN_NAMES.fullmatch("\n".join(lowered)) and len(set(lowered)) == len(lowered):
-        return []  # as with nearly every schema
+        return []  # the case of nearly every schema
     found: set[Column] = set()
     for canonical in (_with_characters_dropped, _with_characters_replaced):
         first: dict[tuple[tuple[str, ...], str], Column] = {}
@@ -172,7 +172,7 @@ def _alike(columns: Sequence[Column], lowered: Sequence[str]) -> list[Column]:
 
 
 _KEPT = re.compile(r"[a-z]")
-"""What a column needs to have a name in every destination."""
+"""A column's name needs such a character to remain a name in every destination."""
 _KEPT_IN_TABLES = re.compile(r"[a-z_]")
 _PLAIN = re.compile(r"[a-z0-9_]+")
 _PLAIN_NAMES = re.compile(r"(?:[a-z_][a-z0-9_]*(?:\n|$))*")
@@ -181,14 +181,14 @@ _DIGITS_IN_FRONT = re.compile(r"\d+", re.ASCII)
 
 
 def _with_characters_dropped(lowered: str) -> str:
-    """Return a name as Redshift, PostgreSQL and Snowflake have it."""
+    """Return a name as Redshift, PostgreSQL and Snowflake change it."""
     kept = lowered if _PLAIN.fullmatch(lowered) else re.sub(r"[^a-z0-9_ ]", "", lowered)
     in_front = _DROPPED_IN_FRONT.match(kept)
     return kept[in_front.end() :] if in_front else kept
 
 
 def _with_characters_replaced(lowered: str) -> str:
-    """Return a name as BigQuery, Databricks, Azure Synapse and SQL Server have it."""
+    """Return a name as BigQuery, Databricks, Azure Synapse and SQL Server change it."""
     kept = lowered if _PLAIN.fullmatch(lowered) else re.sub(r"[^a-z0-9_]", "_", lowered)
     return _DIGITS_IN_FRONT.sub("_", kept, count=1) if kept[:1].isdecimal() else kept
 

@@ -1,6 +1,6 @@
-"""Checks records before they are sent: quickly if all pass, exactly if not.
+"""Validates records before they are sent: all of a group quickly, or else one by one exactly.
 
-Law: a quick check passes nothing that the exact one (`exact`) refuses.
+Invariant: a quick check accepts nothing that the exact check (`exact`) refuses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from target_stitch_import.pointers import pointer_to
 from target_stitch_import.schema.column_rewrites import DateTimeColumns
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
-from target_stitch_import.schema.known_types import known_columns, says_all, without
+from target_stitch_import.schema.known_types import known_columns, nothing_else_to_check, without
 from target_stitch_import.schema.patterns import STEPS
 from target_stitch_import.schema.places import Change, Place, places_of, rewritten
 from target_stitch_import.schema.raw_flaws import NUL, repaired_text
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.text_checks import ValuesCheck
 
 SMALL_RECORD_BYTES = 2 * MAX_DATA_POINTS
-"""A smaller record cannot hold too many data points: each takes two bytes with its comma."""
+"""A smaller record cannot have too many data points: each takes at least two bytes."""
 
 _MESSAGES = msgspec.json.Decoder(list[Raw])
 _LARGEST = Size(data_points=MAX_DATA_POINTS, values=STEPS)
 
 
 class AllPassed(Struct, frozen=True):
-    """The JSON list of messages of records that can all be sent, with what their user should know.
+    """The JSON list of messages of a group of records that can all be sent.
 
     `notes` and `repaired` are as in `Passed`.
     """
@@ -60,9 +60,9 @@ class AllPassed(Struct, frozen=True):
 
 
 class Passed(Struct, frozen=True):
-    """A record that can be sent, with what its user should know.
+    """A record that can be sent.
 
-    `notes` maps a field to a note about it. `repaired` counts the values that were repaired, by
+    `notes` maps fields to notes for the user. `repaired` has the number of repaired values, by
     field and repair.
     """
 
@@ -74,8 +74,8 @@ class Passed(Struct, frozen=True):
 class TypedCheck:
     """A quick check by a `msgspec` type: types are checked while the text is parsed.
 
-    `check` looks at the decoded records once more, all together. `date_times` names the columns
-    that it wants to be date-times.
+    `check` then checks the decoded records together. `date_times` names the columns whose values
+    must be date-times.
     """
 
     validates = True
@@ -103,7 +103,7 @@ class TypedCheck:
         return self._check is None or self._check(records)
 
     def _date_times_in(self, records: Sequence[Any]) -> int:
-        """Count the values in the columns of date-times; one with a comma in it counts more."""
+        """Count the values in the date-time columns; a value with commas counts more than once."""
         columns = [joined([get(each) for each in records]) for get in self._date_time_getters]
         return sum(column.count(b",") + 1 for column in columns if column)
 
@@ -117,17 +117,17 @@ class TypedCheck:
 
 
 class AcceptAll:
-    """For records that nothing is asked of: the Import API looks at them."""
+    """A check that accepts all records, and leaves validation to the Import API."""
 
     validates = False
     date_times = ()
 
     def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
-        """Look at nothing."""
+        """Return True."""
         return True
 
     def accepts(self, record: Raw) -> bool:  # noqa: ARG002
-        """Look at nothing."""
+        """Return True."""
         return True
 
 
@@ -135,22 +135,22 @@ _ACCEPT_ALL = AcceptAll()
 
 
 class ExamineAll:
-    """For schemas that only the exact check can take."""
+    """A check that accepts nothing, for schemas that only the exact check supports."""
 
     validates = True
     date_times = ()
 
     def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
-        """Look at every record."""
+        """Return False."""
         return False
 
     def accepts(self, record: Raw) -> bool:  # noqa: ARG002
-        """Look at the record."""
+        """Return False."""
         return False
 
 
 def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
-    """Return the fastest check for a schema."""
+    """Return the fastest quick check that supports a schema."""
     record = record_type(schema, keys)
     try:
         if record is not None:
@@ -158,22 +158,22 @@ def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:
         if (key_record := key_type(keys)) is not None:
             return CompiledCheck(schema, TypedCheck(key_record))
     except (ValueError, TypeError, RecursionError):
-        pass  # it is uncompilable, or has a text or number that a decoder cannot be made with
+        pass  # it cannot be compiled, or has a string or number that no decoder supports
     return ExamineAll()
 
 
 class RecordCheck:
-    """What records of one stream must be.
+    """Validates the records of one stream.
 
     Args:
-        schema: What they must be, as `draft4.read_schema` returns it.
+        schema: The root node of the schema, from `draft4.read_schema`.
         keys: The key properties.
-        naive_datetimes: `utc` completes a date-time without offset, `fail` refuses it, `keep`
-            lets it through.
-        repairs: Names of what is done to values instead of refusing them.
-        max_record_bytes: The longest text that still fits a request.
-        quick: What `quick_check` made of schema and keys, where somebody has it; `AcceptAll`
-            leaves all but the size to the service.
+        naive_datetimes: `utc` completes a date-time without an offset, `fail` refuses it, `keep`
+            accepts it.
+        repairs: Names of the repairs to make instead of refusing a value.
+        max_record_bytes: The longest text of a record that fits into a request.
+        quick: The result of `quick_check` for schema and keys, if the caller has it; with
+            `AcceptAll`, only the size is checked.
     """
 
     def __init__(  # noqa: PLR0913 - all but schema and keys by name
@@ -196,11 +196,11 @@ class RecordCheck:
         self._was_rewritten = False
         self._known: frozenset[str] = frozenset()
         self._quick_rest = self._quick
-        """The quick check for all but the columns that were `_known` last."""
+        """The quick check without the columns in `_known`."""
 
     @cached_property
     def _places(self) -> Place | None:
-        """Where values may be rewritten; most streams never need to know."""
+        """The places of values that may be rewritten; most streams never need them."""
         return places_of(self._schema)
 
     @cached_property
@@ -218,14 +218,14 @@ class RecordCheck:
         longest_bytes: int,
         types: Mapping[str, AbstractSet[str]] | None = None,
     ) -> AllPassed | None:
-        """Return what is to be sent if all records are right, perhaps once rewritten, or None.
+        """Return the messages to send if all records are valid, perhaps rewritten, else None.
 
         Args:
-            messages: Their JSON list.
+            messages: The JSON list of messages.
             longest_bytes: The length of the longest record, or a little more.
-            types: As in `known_types`.
+            types: The JSON types of columns, as in `known_types`.
         """
-        # After one rewrite, expect the next: skip the check that would fail.
+        # If the last group had to be rewritten, this one probably has to: skip the first check.
         refused = None
         if not self._was_rewritten:
             quick = self._without_known(types) if types else self._quick
@@ -237,11 +237,11 @@ class RecordCheck:
         return passed
 
     def _without_known(self, types: Mapping[str, AbstractSet[str]]) -> QuickCheck:
-        """Return the quick check for all that `types` do not say."""
+        """Return the quick check for everything that does not follow from `types`."""
         if not self._quick.validates:
             return self._quick
         known = known_columns(self._schema, self._keys, types)
-        if says_all(self._schema, self._keys, types, known):
+        if nothing_else_to_check(self._schema, self._keys, types, known):
             return _ACCEPT_ALL
         if known != self._known:
             self._known = known
@@ -255,7 +255,7 @@ class RecordCheck:
             map(self._may_be_too_large, _MESSAGES.decode(messages))
         ):
             return False
-        # Searched from the end, it is found by its first byte, which is rare; most texts lack it.
+        # `rfind` looks for the first byte of NUL, a backslash, which most texts do not contain.
         if self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0:
             return False
         return quick.accepts_all(messages, values)
@@ -263,7 +263,10 @@ class RecordCheck:
     def _rewritten(
         self, messages: bytes, longest_bytes: int, refused: bytes | None
     ) -> AllPassed | None:
-        """Rewrite the date-times of all records, where that makes them right; not if `refused`."""
+        """Rewrite the date-times of all records; None if they are still not valid.
+
+        `refused` are messages that the quick check has already refused.
+        """
         if self._columns is None or self._max_record_bytes < 2 * longest_bytes:
             return None
         done = self._columns.rewritten(messages, self._rewrite)
@@ -285,7 +288,10 @@ class RecordCheck:
         return AllPassed(done.messages, *_notes_and_repairs(fields))
 
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
-        """Look at one record; `repaired` is what was repaired in its text before it was JSON."""
+        """Validate one record, and repair it if need be.
+
+        `repaired` are the repairs that made its text valid JSON.
+        """
         if self._may_be_too_large(record) and (refused := self._too_large(record)):
             return refused
         found = [self._change(each) for each in repaired]
@@ -301,21 +307,21 @@ class RecordCheck:
         if self._places is not None:
             record = rewritten(record, self._places, self._rewrite, found)
             if len(record) > self._max_record_bytes and (refused := self._too_large(record)):
-                return refused  # by the few bytes that were added
+                return refused  # too large only after rewriting
             checked = record
             if self._keeps_naive:
                 checked = rewritten(record, self._places, _COMPLETE, [])
             if self._quick.accepts(checked):
                 return _passed(record, {}, found)
         refused, notes = self._exactly(checked)
-        return _despite(refused, found) if refused else _passed(record, notes, found)
+        return _naming_repair(refused, found) if refused else _passed(record, notes, found)
 
     def _change(self, repair: Repair) -> Change:
         path, name = repair
         return Change(path, shown_path(path, self._schema), name)
 
     def _may_be_too_large(self, record: Raw) -> bool:
-        """Tell whether a record needs counting: each data point but one costs a comma."""
+        """Return whether a record's data points must be counted: all but one follow a comma."""
         return len(record) > SMALL_RECORD_BYTES and (
             len(record) > self._max_record_bytes or bytes(record).count(b",") >= MAX_DATA_POINTS
         )
@@ -360,7 +366,7 @@ def _passed(record: Raw, notes: dict[str, str], found: list[Change]) -> Passed:
 def _notes_and_repairs(
     changes: Iterable[tuple[str, str | None, int]],
 ) -> tuple[dict[str, str], dict[tuple[str, str], int]]:
-    """Return the notes and the repairs that changes of fields come to, each with its count."""
+    """Return the notes, and the repairs with their counts, of a record's or a group's changes."""
     notes: dict[str, str] = {}
     repaired: dict[tuple[str, str], int] = {}
     for name, repair, count in changes:
@@ -381,8 +387,8 @@ def _refused_nul(flaw: Flaw) -> Refused:
     )
 
 
-def _despite(refused: Refused, found: list[Change]) -> Refused:
-    """Return a refusal that says so where it is of a value that was repaired."""
+def _naming_repair(refused: Refused, found: list[Change]) -> Refused:
+    """Return a refusal whose reason names the repair, if it is about a repaired value."""
     for each in found:
         if each.repair and pointer_to(each.path) == refused.field:
             return Refused(

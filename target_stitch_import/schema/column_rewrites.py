@@ -1,9 +1,9 @@
-"""Date-times in the documented spelling, in the columns of all records of a run at once.
+"""Rewrites the date-times in columns of a whole group of records at once, to the documented format.
 
-Law: if the returned messages pass the check, and the columns have as many values as were found,
-then what was rewritten is theirs. Found are all texts and nulls under a column's name, at any
-depth: there are as many only if each is a column's. A name with escapes is not found, so none that
-can be in a column's name may be there.
+Invariant: if the rewritten messages are valid, and their columns have as many values as were found,
+then only values of these columns were rewritten. The search finds all strings and nulls under a
+column's name, at any depth, so the numbers agree only if each one is a column's. It does not find
+names with escapes, so messages with escapes that a column's name could contain are not rewritten.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UNCHANGED = "unchanged"
 class Rewritten(NamedTuple):
     """Messages, and how many values of the columns were found in them.
 
-    `changed` counts those that were rewritten, by column and repair; the repair is None for those
+    `changed` has the number of rewritten values, by column and repair; the repair is None for those
     that only got an offset.
     """
 
@@ -41,7 +41,7 @@ class Rewritten(NamedTuple):
 class DateTimeColumns:
     """Columns of date-times in JSON lists of messages, each with its record in `data`.
 
-    `places` has for each column what it is to the rewriter.
+    `places` has the place of each column, for the rewriter.
     """
 
     def __init__(self, places: Mapping[str, Place]) -> None:
@@ -52,7 +52,7 @@ class DateTimeColumns:
         self._escapes = _escapes_in(places)
 
     def rewritten(self, messages: bytes, rewrite: Rewriter) -> Rewritten | None:
-        """Return the messages rewritten; None if that cannot be done at once."""
+        """Return the rewritten messages; None if they cannot be rewritten at once."""
         if b"\\" in messages and self._escapes.search(messages):
             return None
         pieces = self._values.split(messages)
@@ -64,7 +64,7 @@ class DateTimeColumns:
         shapes = joined.translate(SHAPE).split(b"\n")
         kinds = {*shapes} - {b"null"}
         if rewrite.completes and not rewrite.has_repairs and all(map(_lacks_only_zone, kinds)):
-            # What names no time stays wrong, and the check finds it.
+            # A time that does not exist stays invalid, and the check finds it.
             news = (joined + b"\n").replace(b'"\n', b'Z"\n').split(b"\n")[:-1]
             repairs = [_UNCHANGED if each == b"null" else None for each in olds]
         else:
@@ -79,7 +79,7 @@ class DateTimeColumns:
 
 
 def _escapes_in(names: Iterable[str]) -> re.Pattern[bytes]:
-    """Return what finds escapes that one of these names can be written with."""
+    """Return a pattern for the escapes with which one of these names could be written."""
     characters = "".join(names)
     escapes = rb"\\u00[2-7]" if characters.isascii() else rb"\\u"
     return re.compile(escapes + rb"|\\/" if "/" in characters else escapes)
@@ -92,7 +92,7 @@ def _new_texts(
     rewrite: Rewriter,
     places: Sequence[Place],
 ) -> tuple[list[bytes], list[str | None]]:
-    """Return the texts rewritten, and what was done to each, shape by shape."""
+    """Return the rewritten texts, and the repair of each, working shape by shape."""
     news = list(olds)
     repairs: list[str | None] = [_UNCHANGED] * len(olds)
     for shape in kinds:
@@ -106,7 +106,7 @@ def _new_texts(
 
 
 def _lacks_only_zone(shape: bytes) -> bool:
-    """Tell whether a text of this shape is complete with a `Z` at its end."""
+    """Return whether a text of this shape needs only a `Z` at its end."""
     how = respelling(shape)
     return how is not None and how.parts == (slice(0, len(shape) - 1), b'Z"')
 
@@ -114,7 +114,7 @@ def _lacks_only_zone(shape: bytes) -> bool:
 def _changes(
     shape: bytes, olds: Sequence[bytes], rewrite: Rewriter, places: Sequence[Place]
 ) -> Iterable[tuple[bytes, str | None]]:
-    """Return what texts of one shape become, and what was done to each."""
+    """Return the new texts of texts of one shape, and the repair of each."""
     how = respelling(shape)
     if how and (how.has_offset or rewrite.completes):
         news = how.applied(olds)

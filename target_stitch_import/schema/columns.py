@@ -1,6 +1,6 @@
-"""The columns that loading makes of a schema: objects flattened to `a__b`, arrays to subtables.
+"""Lists the columns that loading creates: objects are flattened to `a__b`, arrays to subtables.
 
-Law: however many columns a schema leads to, looking at them ends.
+Invariant: the walk over a schema ends, however many columns it has.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
     from target_stitch_import.schema.node import Node
 
-MOST_COLUMNS = 20_000
-"""More than any destination takes in a table."""
+MAX_COLUMNS = 20_000
+"""More than any destination supports in a table."""
 
 _NESTED = frozenset({"object", "array", "null"})
 
 
 class Column(NamedTuple):
-    """A column: `name` is its path within a record, `leaf` the last step of it."""
+    """A column: `name` is its flattened name, `leaf` the last part of it."""
 
     table: tuple[str, ...]
-    """The arrays that its table is of, which is a subtable then."""
+    """The names of the arrays that lead to its subtable; empty for the main table."""
     name: str
     leaf: str
 
 
 def columns_of(root: Node) -> list[Column]:
-    """Return the columns that records of a schema are loaded into, each once."""
-    found = islice(_columns((root,), (), "", frozenset()), MOST_COLUMNS)
+    """Return the columns into which records of a schema are loaded, without duplicates."""
+    found = islice(_columns((root,), (), "", frozenset()), MAX_COLUMNS)
     return list(dict.fromkeys(each for each in found if each is not None))
 
 
@@ -41,7 +41,7 @@ def _columns(
 ) -> Iterator[Column | None]:
     """Yield the columns of objects under `nodes`, and None once per object.
 
-    The caller bounds the walk by that. Nodes in `above` are not entered again.
+    The None lets the caller bound the walk. Nodes in `above` are not entered again.
     """
     yield None
     members: dict[str, tuple[Node, ...]] = {}
@@ -56,7 +56,7 @@ def _columns(
             yield column
             continue
         meant = [each for node in about for each in same_value(node)]
-        if not all(each.types <= _NESTED or _is_told_below(each) for each in meant):
+        if not all(each.types <= _NESTED or _is_defined_below(each) for each in meant):
             yield column
         if len(above) > MAX_DEPTH or not above.isdisjoint(about):
             continue
@@ -69,22 +69,22 @@ def _columns(
 def _of_items(
     items: tuple[Node, ...], table: tuple[str, ...], above: frozenset[Node]
 ) -> Iterator[Column | None]:
-    """Yield the columns of a subtable; what is not an object is in a column of its own."""
+    """Yield the columns of a subtable; items that are not objects are in the column `value`."""
     if not above.isdisjoint(items):
         return
-    if any(not (each.types <= _NESTED or _is_told_below(each)) for each in items):
+    if any(not (each.types <= _NESTED or _is_defined_below(each)) for each in items):
         yield Column(table, "value", "value")
     yield from _columns(items, table, "", above)
 
 
 def _is_scalar(nodes: tuple[Node, ...]) -> bool:
-    """Tell at once of most columns that nothing can be within them."""
+    """Return whether values are only scalars, in the common case of one node with a type."""
     if len(nodes) > 1 or "type" not in nodes[0].rules:
         return False
     return nodes[0].types.isdisjoint({"object", "array"})
 
 
-def _is_told_below(node: Node) -> bool:
-    """Tell whether a node lists no types, and others say what values are."""
+def _is_defined_below(node: Node) -> bool:
+    """Return whether a node lists no types, but other nodes define its values."""
     leads_on = node.properties or node.items is not None or node.combined
     return "type" not in node.rules and bool(leads_on)

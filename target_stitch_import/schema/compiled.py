@@ -1,7 +1,7 @@
-"""A quick check by `jsonschema-rs`, for what no type can express.
+"""A quick check by `jsonschema-rs`, for schemas that no `msgspec` type can express.
 
-Law: it takes only schemas whose every check has a bound that is known beforehand: no recursion, few
-ways to each value, expressions that cannot backtrack, and numbers that a double holds.
+Invariant: it supports only schemas whose checks have a known bound: no recursion, a limited size
+without references, expressions that cannot backtrack, and numbers in the range of a double.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
 
-_MOST_DIGITS = 300
-_MOST_NODES = 20_000
-_MOST_WORK = 10_000_000
-"""Bound on text length times the work per character; about half a second."""
+_MAX_DIGITS = 300
+_MAX_NODES = 20_000
+_MAX_WORK = 10_000_000
+"""Bound on the text's length times the work per character; takes about half a second."""
 
 
 class QuickCheck(Protocol):
-    """Says yes to what it can see is right; a no means only that it must be looked at."""
+    """A check that accepts only valid records; what it refuses needs the exact check."""
 
     @property
     def validates(self) -> bool:
-        """Tell whether anything is asked of records at all."""
+        """Return whether records are validated at all."""
 
     @property
     def date_times(self) -> Sequence[str]:
-        """The columns with nothing but date-times, or null."""
+        """The columns whose values are all date-times, or null."""
 
     def accepts_all(self, messages: bytes, values: int | None = None) -> bool:
         """Check a JSON list of messages, each with its record in `data`.
 
-        `values` is how many values the columns `date_times` must have, where that is known.
+        `values` is how many values the columns `date_times` must have, if that is known.
         """
 
     def accepts(self, record: Raw) -> bool:
@@ -51,18 +51,18 @@ class QuickCheck(Protocol):
 
 
 class UncompilableError(ValueError):
-    """A schema that is not for this check."""
+    """A schema that this check does not support."""
 
 
 class CompiledCheck:
     """A quick check by `jsonschema-rs` of whole records.
 
     Args:
-        schema: What records must be.
-        key_check: Checks the key properties, of which a schema says nothing.
+        schema: The schema of records.
+        key_check: A check of the key properties, which are not part of a schema.
 
     Raises:
-        UncompilableError: The schema is not for this check.
+        UncompilableError: The check does not support the schema.
     """
 
     validates = True
@@ -87,7 +87,7 @@ class CompiledCheck:
 
 
 class Compiler:
-    """Makes checks for values within records, under one bound on their total size."""
+    """Makes checks for values within records, with one bound on their total size."""
 
     def __init__(self) -> None:
         self._tree = _Tree()
@@ -97,27 +97,27 @@ class Compiler:
         """Return a check of `Raw` values by a node, and by the schema `extra`.
 
         Raises:
-            UncompilableError: The node is not for this check.
+            UncompilableError: The check does not support the node.
         """
         compiled = _Compiled(self._tree, node, extra)
         self._size += self._tree.size(node)
-        if self._size > _MOST_NODES:
-            raise UncompilableError  # too many ways lead to the same
+        if self._size > _MAX_NODES:
+            raise UncompilableError  # too large without references
         return lambda values: compiled.are_valid(joined(values))
 
 
 class _Compiled:
-    """Texts checked by `jsonschema-rs`, all of one schema together."""
+    """Checks JSON texts of one schema together, by `jsonschema-rs`."""
 
     def __init__(self, tree: _Tree, node: Node, extra: dict[str, Any] | None = None) -> None:
-        import jsonschema_rs  # noqa: PLC0415 - only where a schema needs it
+        import jsonschema_rs  # noqa: PLC0415 - only if a schema needs it
 
-        if tree.size(node) > _MOST_NODES:
-            raise UncompilableError  # too many ways lead to the same
-        self._most_bytes = _MOST_WORK // tree.work(node)
+        if tree.size(node) > _MAX_NODES:
+            raise UncompilableError  # too large without references
+        self._max_bytes = _MAX_WORK // tree.work(node)
         tree.has_multiples = False
         written = tree.of(node)
-        # The linear engine cannot be made to hang; what it lacks goes to the exact check.
+        # The linear engine cannot hang; expressions that it lacks are left to the exact check.
         try:
             self._is_valid = jsonschema_rs.Draft4Validator(
                 {"items": {"allOf": [written, extra]} if extra else written},
@@ -132,8 +132,8 @@ class _Compiled:
         self._values = msgspec.json.Decoder(list[Any], float_hook=number)
 
     def is_small(self, texts: bytes) -> bool:
-        """Tell whether the check of JSON texts has a bound."""
-        return len(texts) <= self._most_bytes
+        """Return whether the texts are short enough to be checked in bounded time."""
+        return len(texts) <= self._max_bytes
 
     def are_valid(self, texts: bytes) -> bool:
         """Check JSON texts that are joined by commas."""
@@ -153,18 +153,22 @@ class _Tree:
         self._work: dict[Node, int] = {}
 
     def size(self, node: Node) -> int:
-        """Return how many nodes there would be if each had one way to it."""
+        """Return the number of nodes if each reference were replaced by a copy.
+
+        Raises:
+            UncompilableError: The schema is recursive.
+        """
         if node not in self._sizes:
             self._sizes[node] = None
             below = sum(map(self.size, node.below())) + sum(map(self.size, node.beside()))
             self._sizes[node] = 1 + below
         size = self._sizes[node]
         if size is None:
-            raise UncompilableError  # it leads back to itself
+            raise UncompilableError  # recursive
         return size
 
     def of(self, node: Node) -> dict[str, Any]:
-        """Return a node, and all below it, as JSON."""
+        """Return a node, and all nodes below it, as a schema without references."""
         rules = dict(node.rules)
         for keyword in rules.keys() & {"type", "required"}:
             rules[keyword] = list(rules[keyword])
@@ -211,12 +215,12 @@ class _Tree:
         return rest if isinstance(rest, bool) else self.of(rest)
 
     def work(self, node: Node) -> int:
-        """Return how many schemas and states of expressions look at a character, at most."""
+        """Return the maximum work per character: schemas and states of expressions."""
         if node not in self._work:
             own = 1 + _states(node.rules.get("pattern"))
             values = node.rules.get("enum", ())
             if not all(isinstance(each, str) for each in values):
-                own += len(values)  # texts are looked up, all else is gone through
+                own += len(values)  # strings are looked up, other values are compared one by one
             named = sum(_states(name) + self.work(each) for name, each in node.patterns)
             below = max(map(self.work, node.below()), default=0)
             self._work[node] = own + sum(map(self.work, node.beside())) + named + below
@@ -224,7 +228,7 @@ class _Tree:
 
 
 def _refuse_rounded_numbers(rules: dict[str, Any]) -> None:
-    """Refuse numbers that this check may round."""
+    """Raise `UncompilableError` for numbers that this check may round."""
     waiting = [rules.get("enum"), rules.get("multipleOf"), *map(rules.get, ("minimum", "maximum"))]
     while waiting:
         value = waiting.pop()
@@ -232,7 +236,7 @@ def _refuse_rounded_numbers(rules: dict[str, Any]) -> None:
             waiting += value
         elif isinstance(value, dict):
             waiting += value.values()
-        elif isinstance(value, int | Decimal) and abs(Decimal(value).adjusted()) > _MOST_DIGITS:
+        elif isinstance(value, int | Decimal) and abs(Decimal(value).adjusted()) > _MAX_DIGITS:
             raise UncompilableError
 
 
@@ -249,14 +253,14 @@ def _plain_decimal(text: str) -> Decimal:
     number = exact_decimal(text)
     if "e" in text or "E" in text:
         if str(number).lstrip("-").isdigit():
-            raise ValueError("written like this it would pass for an integer")
-        if abs(number.adjusted()) > _MOST_DIGITS:
+            raise ValueError("with this exponent, it would be taken for an integer")
+        if abs(number.adjusted()) > _MAX_DIGITS:
             raise ValueError("beyond doubles")
     return number
 
 
 def _short_decimal(text: str) -> Decimal:
-    # It is exact in multiples only as far as a double is.
+    # Multiples are checked with the precision of a double.
     if len(text) > DOUBLE_DIGITS or "e" in text or "E" in text:
         raise ValueError("beyond the precision of a double")
     return Decimal(text)

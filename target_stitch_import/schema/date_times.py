@@ -1,7 +1,7 @@
-"""Date-times: which texts are some, and those of other spellings in the one that is documented.
+"""Recognises date-times, and rewrites other formats to the one that the Import API documents.
 
-Law: a text is rewritten only where it names one instant, or one except for its offset; the instant
-stays, except for digits after the ninth of its fraction, which are cut.
+Invariant: a text is rewritten only if it is unambiguous, except perhaps for its offset. The instant
+does not change, except that digits after the ninth of its fraction are cut.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DATE_TIME = re.compile(
     rf"(?P<offset>Z|[+-]{_HOUR}:[0-5]\d)",
     re.ASCII,
 )
-"""A date-time as the service documents it, whether or not its day exists."""
+"""A date-time in the documented format, whether or not its day exists."""
 
 _SPELLING = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)[Tt ]"
@@ -34,17 +34,17 @@ _SPELLING = re.compile(
     rf"(?P<sign>[+-])(?P<hours>{_HOUR})(?::?(?P<minutes>[0-5]\d)(?::?(?P<seconds>[0-5]\d))?)?))?",
     re.ASCII,
 )
-"""The same as databases and programs spell it; the offset may be missing."""
+"""A date-time in the formats of databases and programs; the offset may be missing."""
 
 _FRACTION_DIGITS = 9
 LONGEST_SPELLING = 100
-"""Characters of a text that is worth a look."""
+"""A text with more characters is not examined."""
 
 
 def is_date_time(text: object) -> bool:
-    """Tell whether `text` is a date-time that the service takes in every mode.
+    """Return whether `text` is a date-time that the service always accepts.
 
-    Formats say nothing of other types.
+    True for values that are not strings, as `format` does not apply to them.
     """
     if not isinstance(text, str):
         return True
@@ -53,7 +53,7 @@ def is_date_time(text: object) -> bool:
 
 
 def is_a_day(text: str) -> bool:
-    """Tell whether `YYYY-MM-DD` is on the calendar."""
+    """Return whether a day in the format `YYYY-MM-DD` exists."""
     try:
         dt.date.fromisoformat(text)
     except ValueError:
@@ -62,11 +62,11 @@ def is_a_day(text: str) -> bool:
 
 
 def respelled(text: str, zone: str = "") -> str | None:
-    """Return a date-time as the service documents it; None for any other text.
+    """Return a date-time in the documented format; None for any other text.
 
     Args:
-        text: In any spelling that is clear.
-        zone: The offset of a date-time that has none; where this is empty, None is returned for it.
+        text: A date-time in any of the known formats.
+        zone: The offset for a date-time without one; if it is empty, None is returned for that.
     """
     match = _SPELLING.fullmatch(text) if len(text) <= LONGEST_SPELLING else None
     if match is None or not is_a_day(match["day"]):
@@ -78,7 +78,7 @@ def respelled(text: str, zone: str = "") -> str | None:
             try:
                 moment, zone = _in_utc(moment, match), "Z"
             except OverflowError:
-                return None  # there it is before the year 1, or after 9999
+                return None  # in UTC, the year is before 1 or after 9999
     elif match["utc"]:
         zone = "Z"
     fraction = (match["fraction"] or "")[:_FRACTION_DIGITS]
@@ -93,27 +93,27 @@ def _in_utc(moment: str, match: re.Match[str]) -> str:
 
 
 class Respelling(Struct, frozen=True):
-    """How date-times of one shape are written as the service documents it.
+    """How date-times of one shape are rewritten to the documented format.
 
-    `parts` are pieces of the JSON text, and what stands between them. Where the spelling
-    `has_offset` of its own; one that has none gets that of UTC.
+    `parts` are slices of the JSON text, and texts between them. `has_offset` is whether the shape
+    has an offset; if not, a date-time gets that of UTC.
     """
 
     parts: tuple[slice | bytes, ...]
     has_offset: bool
 
     def applied(self, texts: Sequence[bytes]) -> list[bytes]:
-        """Return JSON texts of the shape as `respelled` would one by one, where they exist."""
+        """Return the rewritten JSON texts of this shape, like `respelled` if the days exist."""
         pieces: list[Iterable[bytes]] = [
             repeat(part) if isinstance(part, bytes) else [text[part] for text in texts]
             for part in self.parts
         ]
-        return list(map(b"".join, zip(*pieces, strict=False)))  # what is repeated never ends
+        return list(map(b"".join, zip(*pieces, strict=False)))  # `repeat` is infinite
 
 
 @lru_cache(maxsize=256)
 def respelling(shape: bytes) -> Respelling | None:
-    """Return how to spell texts of a shape, a JSON text in quotes; None where that is not clear."""
+    """Return how to rewrite JSON texts of a shape; None if it is not a known format."""
     text = shape.decode("latin-1")
     match = _SPELLING.fullmatch(text, 1, len(text) - 1)
     if match is None or match["seconds"] or len(text) > LONGEST_SPELLING:
@@ -136,7 +136,7 @@ def respelling(shape: bytes) -> Respelling | None:
 
 
 def _parts(new: list[int | str], old: str) -> tuple[slice | bytes, ...]:
-    """Put together what is next to each other: places in a text, or what is new in it."""
+    """Merge adjacent positions of the old text into slices, and adjacent new characters."""
     parts: list[slice | bytes] = []
     for each in new:
         last = parts[-1] if parts else None
@@ -153,7 +153,7 @@ def _parts(new: list[int | str], old: str) -> tuple[slice | bytes, ...]:
 
 
 SHAPE = bytes.maketrans(b"123456789", b"000000000")
-"""Makes of a text its shape: digits are zeros."""
+"""Translates a text to its shape: all digits become zeros."""
 _FRACTIONS = ("", *(f".{'0' * digits}" for digits in range(1, _FRACTION_DIGITS + 1)))
 _SHAPES = frozenset(
     f'"0000-00-00T00:00:00{fraction}{zone}",'.encode()
@@ -165,15 +165,15 @@ _EXISTING = msgspec.json.Decoder(list[Annotated[dt.datetime, Meta(tz=True)] | No
 
 
 def are_date_times(texts: bytes, *, null: bool) -> bool:
-    """Tell whether all JSON `texts`, joined by commas, are date-times, or null where `null`.
+    """Return whether all JSON `texts`, joined by commas, are date-times, or null if `null`.
 
-    As `is_date_time` would one by one. Every record has some, so they are looked at together: their
-    shapes, and that they exist.
+    The result is that of `is_date_time` for each. As every record has some, they are checked
+    together: first their shapes, then whether they exist.
     """
     known = _SHAPES_OR_NULL if null else _SHAPES
     left = texts.translate(SHAPE) + b","
     while left:
-        # A text that ends like a shape loses its end with the others of that shape, and its comma.
+        # A longer text that ends with this shape loses its end and comma, so it is refused later.
         shape = left[: left.find(b",") + 1]
         if shape not in known:
             return False

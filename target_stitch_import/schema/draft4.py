@@ -1,7 +1,7 @@
-"""A stream's JSON Schema as the Import API reads it: Draft 4, read once into nodes.
+"""Reads a stream's JSON Schema into nodes, like the Import API: by the rules of Draft 4.
 
-Law: nodes are sound. Every type is known, every reference is resolved, and none leads back to
-itself without a step into the value; so that every walk over them ends.
+Invariant: nodes are sound. Every type is known, every reference is resolved, and no schema leads
+back to itself without a step into the value, so every validation ends.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class SchemaDefectError(Exception):
 class ReadSchema(Struct, frozen=True):
     """A schema that was read.
 
-    `has_properties` tells whether it has the keyword. `references` maps the place of each `$ref` to
-    the one that it leads to; `warnings` what should be known to the places that it is about.
+    `has_properties` is whether it has the keyword `properties`. `references` maps the place of each
+    `$ref` to the place that it refers to, `warnings` maps each warning to the places it is about.
     """
 
     root: Node
@@ -50,10 +50,10 @@ class ReadSchema(Struct, frozen=True):
 
 
 def read_schema(text: bytes) -> ReadSchema:
-    """Read what the Import API enforces of a schema.
+    """Read those parts of a schema that the Import API enforces.
 
     Raises:
-        SchemaDefectError: The API would refuse the schema, or records could not be checked by it.
+        SchemaDefectError: The API would refuse the schema, or records could not be validated.
     """
     try:
         document = json.loads(
@@ -67,7 +67,7 @@ def read_schema(text: bytes) -> ReadSchema:
 
 
 class _Unreadable:
-    """A number too long to compute with; a defect only in keywords that need its value."""
+    """A number that is too long to compute with; a defect only in keywords that need its value."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -88,11 +88,11 @@ def _number(text: str) -> int | Decimal | _Unreadable:
 
 
 class _Reader:
-    """Reads a document breadth first, so that nesting takes no stack."""
+    """Reads a document breadth first, so that nesting needs no recursion."""
 
     def __init__(self, document: Any) -> None:
         self._document = document
-        # By the identity of what they were read from; a node is filled once all are found.
+        # Keyed by the identity of the source object; nodes are filled after all are found.
         self._nodes: dict[int, Node] = {}
         self._fields: dict[int, dict[str, Any]] = {}
         self._waiting: deque[tuple[_Json, str, int]] = deque()
@@ -100,7 +100,7 @@ class _Reader:
         self._targets: dict[str, tuple[Any, str]] = {}
         self._references: dict[str, str] = {}
         self._ends: dict[str, tuple[Any, str]] = {}
-        """Where the references that were followed lead in the end."""
+        """The final targets of the chains of references that were followed."""
         self._pattern_cost_left = MAX_PATTERN_COST
         self._patterns_known: dict[str, bool] = {}
         self._warnings: dict[str, list[str]] = {}
@@ -110,14 +110,14 @@ class _Reader:
         root = self._node(self._document, "")
         has_properties = "properties" in self._waiting[0][0]
         if "" in self._references:
-            # It stands for all but the definitions beside it.
+            # The root is a reference, which replaces everything beside it except for definitions.
             self._by_name(self._document.get("definitions", {}), "/definitions", counts=False)
         while self._waiting:
             source, place, self._depth = self._waiting.popleft()
             if self._depth > MAX_DEPTH:
                 raise SchemaDefectError(place, "it is nested too deeply")
             if "definitions" in source:
-                # What is in no use is read as well, as the service looks at it, too.
+                # Unused definitions are read as well, because the service checks them, too.
                 self._by_name(source["definitions"], f"{place}/definitions", counts=False)
             self._fields[id(source)] = self._read(source, place)
         for key, node in self._nodes.items():
@@ -127,7 +127,7 @@ class _Reader:
         return ReadSchema(root, has_properties, self._references, warnings)
 
     def _node(self, source: Any, place: str, *, counts: bool = True) -> Node:
-        """Return the node of a subschema, or of what it refers to; it is filled later."""
+        """Return the node of a subschema, or of the one that it refers to; it is filled later."""
         source, place = self._referred(source, place)
         if not isinstance(source, dict):
             found = "number" if isinstance(source, _Unreadable) else json_type(source)
@@ -177,18 +177,18 @@ class _Reader:
         for keyword, value in source.items():
             if keyword in _SOUND:
                 self._rule(keyword, value, rules, f"{place}/{keyword}")
-            elif keyword in self._LEADING_ON:
-                field, read = self._LEADING_ON[keyword]
+            elif keyword in self._SCHEMA_KEYWORDS:
+                field, read = self._SCHEMA_KEYWORDS[keyword]
                 fields[field] = read(self, value, f"{place}/{keyword}")
         for keyword, bound in _EXCLUSIVE:
             if keyword in source:
                 self._exclusive(keyword, source[keyword], bound, rules, f"{place}/{keyword}")
         if len(fields["patterns"]) < len(source.get("patternProperties", ())):
-            fields["rest"] = True  # which members these are cannot be told
+            fields["rest"] = True  # unknown patterns could cover any member
         return fields | self._refined(rules, place)
 
     def _refined(self, rules: dict[str, Any], place: str) -> dict[str, Any]:
-        """Bring rules into the form that nodes have; return the fields that follow from them."""
+        """Convert rules to the form that nodes have; return the fields that follow from them."""
         fields: dict[str, Any] = {}
         if "type" in rules:
             rules["type"] = _types(rules["type"], f"{place}/type")
@@ -208,7 +208,7 @@ class _Reader:
         if _SOUND[keyword](value):
             rules[keyword] = value
         elif keyword != "format" and (keyword != "required" or value != []):
-            # Other formats are annotations, and everybody takes an empty list there.
+            # Other formats are annotations, and an empty `required` is accepted everywhere.
             self._not_draft_4(place)
 
     def _exclusive(
@@ -262,7 +262,7 @@ class _Reader:
         return tuple(self._node(value, f"{place}/{index}") for index, value in enumerate(schemas))
 
     def _set(self, schemas: Any, place: str) -> tuple[Node, ...]:
-        """Return each schema once: to ask the same twice changes nothing, except for `oneOf`."""
+        """Return the schemas without duplicates, which matter only for `oneOf`."""
         return tuple(dict.fromkeys(self._list(schemas, place)))
 
     def _items(self, items: Any, place: str) -> Node | tuple[Node, ...]:
@@ -291,8 +291,8 @@ class _Reader:
     def _warning(self, text: str, place: str) -> None:
         self._warnings.setdefault(text, []).append(f"#{place}")
 
-    _LEADING_ON: ClassVar[dict[str, tuple[str, Callable[[_Reader, Any, str], Any]]]] = {
-        # Keywords that lead to other schemas, with the field of the node that they fill.
+    _SCHEMA_KEYWORDS: ClassVar[dict[str, tuple[str, Callable[[_Reader, Any, str], Any]]]] = {
+        # Keywords that contain schemas, with the node's field for them, and how to read them.
         "properties": ("properties", _by_name),
         "patternProperties": ("patterns", _patterns),
         "additionalProperties": ("rest", _or_boolean),
@@ -307,7 +307,7 @@ class _Reader:
 
 
 def _refuse_circles(nodes: Any) -> None:
-    """Refuse schemas that come back to themselves without a step into the value."""
+    """Raise `SchemaDefectError` for schemas that recur without a step into the value."""
     heights: dict[Node, int] = {}
     for start in (each for each in nodes if each not in heights):
         path = [(start, start.beside())]
@@ -378,7 +378,7 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
     "required": lambda value: isinstance(value, list) and bool(value),
     "format": lambda value: value == "date-time",
 }
-"""Keywords that need no other schema, and which values of them are sound."""
+"""Keywords that contain no schema, with a check of their value."""
 
 _NOTHING: dict[str, Any] = {
     "types": TYPES,
@@ -394,4 +394,4 @@ _NOTHING: dict[str, Any] = {
     "one_of": (),
     "none_of": None,
 }
-"""The fields of a node that asks for nothing."""
+"""The fields of a node that accepts everything."""

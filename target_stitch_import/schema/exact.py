@@ -1,7 +1,7 @@
-"""The exact check of one record: Draft 4 on exact numbers, and the API's own rules.
+"""The exact check of one record: Draft 4 with exact numbers, and the Import API's own rules.
 
-Law: its words name field and rule, and hold nothing of the record but names and types. Whatever
-record and schema are, it ends within `STEPS`.
+Invariant: an error names the field and the rule, and nothing of the record except names and types.
+The check ends within `STEPS`, whatever record and schema are.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class Refused(Struct, frozen=True):
-    """Why a record cannot be sent: `field` is a JSON Pointer into it, empty for the whole.
+    """Why a record cannot be sent; `field` is a JSON Pointer into it, empty for the whole record.
 
-    `error` is what a run ends with that sets nothing aside.
+    `error` is the type of the error that ends a run which sets no records aside.
     """
 
     field: str
@@ -40,7 +40,7 @@ class Refused(Struct, frozen=True):
 
 
 def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refused | None:
-    """Return why a key property cannot be sent, or None; `notes` takes what is unusual of it."""
+    """Return why a key property cannot be sent, or None; notes about odd keys go to `notes`."""
     field = pointer_to((key,))
     if key not in record:
         return Refused(field, "the key property is missing", KeyMissingError)
@@ -65,7 +65,7 @@ def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refu
 
 
 def refused_by_schema(schema: Node, record: dict[str, Any]) -> Refused | None:
-    """Return which rule of a schema a record breaks, or None."""
+    """Return which rule of a schema a record violates, or None if it is valid."""
     evaluation = _Evaluation()
     try:
         fault = evaluation.fault(schema, record)
@@ -87,12 +87,12 @@ def refused_by_schema(schema: Node, record: dict[str, Any]) -> Refused | None:
 
 
 def too_costly() -> Refused:
-    """Return what is told of a record whose check would not end soon."""
+    """Return the refusal of a record whose validation would take too long."""
     return Refused("", "validating it against the schema would take too long")
 
 
 def _words(keyword: str, expected: Any, found: Any) -> str:
-    """Say which rule was broken, in words that hold nothing of the record but its types."""
+    """Return which rule was violated, without values of the record."""
     if keyword == "type":
         return f"expected {' or '.join(expected)}, found {json_type(found)}"
     if keyword == "format":
@@ -109,7 +109,7 @@ def _words(keyword: str, expected: Any, found: Any) -> str:
 
 
 class _Fault(NamedTuple):
-    """What is wrong with a value: `path` leads from it to the value at fault."""
+    """The violation of a rule; `path` leads from the examined value to the invalid one."""
 
     keyword: str
     expected: Any
@@ -118,36 +118,36 @@ class _Fault(NamedTuple):
     path: tuple[str | int, ...] = ()
 
     def at(self, step: str | int) -> _Fault:
-        """Return the fault as seen from the value around it."""
+        """Return the fault relative to the surrounding object or list."""
         return self._replace(path=(step, *self.path))
 
 
 class _Evaluation:
-    """One record under one schema.
+    """The validation of one record against one schema.
 
-    What a shared schema has said of a value is remembered, so that many ways to it cost no more
-    than one; all else is paid for in steps.
+    Results of shared schemas are cached for each value, so that many references to a schema cost no
+    more than one. All other work costs steps.
     """
 
     __slots__ = ("_known", "_steps_left")
 
     def __init__(self) -> None:
-        # By identity: the record is held for as long as this is.
+        # Keyed by identity, which is safe while the record exists.
         self._known: dict[tuple[int, int], _Fault | None] = {}
         self._steps_left = STEPS
 
     def spend(self, steps: int) -> None:
-        """Pay for work that is about to be done.
+        """Subtract the cost of work that is about to be done.
 
         Raises:
-            TooCostlyError: There is not enough left.
+            TooCostlyError: Not enough steps are left.
         """
         self._steps_left -= steps
         if self._steps_left < 0:
             raise TooCostlyError
 
     def fault(self, node: Node, value: Any) -> _Fault | None:
-        """Return the first thing that is wrong with a value, or None."""
+        """Return the first fault of a value, or None if it is valid."""
         if not node.is_shared:
             return self._fault(node, value)
         key = (id(node), id(value))
@@ -180,7 +180,7 @@ class _Evaluation:
         return None
 
     def _in_others(self, node: Node, record: dict[str, Any]) -> _Fault | None:
-        """Look at members by patterns, and at those that neither name nor pattern covers."""
+        """Check members by patterns, and those that neither a name nor a pattern covers."""
         for name, member in record.items():
             is_covered = name in node.properties
             for expression, below in node.patterns:
@@ -212,7 +212,7 @@ class _Evaluation:
         return None
 
     def _combined(self, node: Node, value: Any) -> _Fault | None:
-        """Look at a value by the other schemas that speak of it."""
+        """Check a value against the other schemas that apply to it."""
         for each in node.all_of:
             if fault := self.fault(each, value):
                 return fault
@@ -227,7 +227,7 @@ class _Evaluation:
         return self._by_dependencies(node, value) if type(value) is dict else None
 
     def _by_dependencies(self, node: Node, record: dict[str, Any]) -> _Fault | None:
-        """Look at an object by what it must be where it has certain members."""
+        """Check an object against `dependencies`."""
         for name, needed in node.dependencies:
             if name not in record:
                 continue
@@ -239,43 +239,43 @@ class _Evaluation:
         return None
 
     def matches(self, expression: str, text: str) -> bool:
-        """Search `text` for an expression."""
+        """Return whether an expression is found in `text`."""
         known = pattern(expression)
         self.spend(known.cost(len(text)))
         return known.matches(text)
 
     def canonical(self, value: Any) -> str:
-        """Return what equal values have in common."""
+        """Return the canonical text of a value."""
         text = canonical(value)
         self.spend(1 + len(text) // 16)
         return text
 
     def are_unique(self, items: list[Any]) -> bool:
-        """Tell whether no two items are equal."""
+        """Return whether no two items are equal."""
         return len({self.canonical(item) for item in items}) == len(items)
 
     def is_multiple(self, number: int | Decimal, factor: int | Decimal) -> bool:
-        """Tell whether a number is a multiple."""
+        """Return whether a number is a multiple."""
         self.spend(1 + len(str(number)) // 8)
         return is_multiple(number, factor)
 
 
 def has_type(value: Any, types: Iterable[str]) -> bool:
-    """Tell whether a value has one of the types; integers are numbers, too."""
+    """Return whether a value has one of the types; integers are numbers, too."""
     found = json_type(value)
     return found in types or (found == "integer" and "number" in types)
 
 
-_MOST_COMPARED = 1_000
-"""Alternatives; to compare them takes far longer than to ask them."""
+_MAX_COMPARED = 1_000
+"""Alternatives; ranking their faults takes far longer than validating them."""
 
 
 def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:
-    """Return what is wrong by the alternative that is nearest, where there is one.
+    """Return the fault of the alternative that fits best, or None if there is no such one.
 
-    It has the fault that lies deepest, or is the only one of the value's type.
+    That is the alternative with the deepest fault, or the only one of the value's type.
     """
-    if fault.keyword not in {"anyOf", "oneOf"} or len(fault.expected) > _MOST_COMPARED:
+    if fault.keyword not in {"anyOf", "oneOf"} or len(fault.expected) > _MAX_COMPARED:
         return None
     from jsonschema import Draft4Validator, ValidationError  # noqa: PLC0415 - slow to import
     from jsonschema.exceptions import relevance  # noqa: PLC0415
@@ -303,7 +303,7 @@ def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:
 
 
 def _of(kind: Any, fits: Callable[[_Evaluation, Node, Any, Any], bool]) -> Any:
-    """Return a rule that asks something of values of one type alone."""
+    """Return a rule that applies only to values of one type."""
     return lambda evaluation, node, expected, value: (
         not isinstance(value, kind)
         or isinstance(value, bool)
@@ -341,4 +341,4 @@ _RULES: dict[str, Callable[[_Evaluation, Node, Any, Any], bool]] = {
     "maxProperties": _of(dict, lambda _e, _n, most, members: len(members) <= most),
     "required": _of(dict, lambda _e, _n, names, members: all(name in members for name in names)),
 }
-"""Whether a value obeys a keyword; what it says nothing about does."""
+"""Whether a value satisfies a keyword; values of other types do."""

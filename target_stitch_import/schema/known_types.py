@@ -1,9 +1,10 @@
-"""What the types of columns say of their values already, so that it need not be checked.
+"""Finds columns that need no check, because the known types of their values satisfy the schema.
 
-Law: a column is left out of the check only if its schema takes every value that it can have.
+Invariant: a column is left out of the check only if its schema accepts every value that it can
+have.
 
-`types` maps the columns, all of which every record has, to the JSON types of their values;
-`date-time` is that of texts which the service takes as such.
+`types` maps columns, which all records have, to the JSON types of their values. `date-time` means
+strings that the service accepts as date-times.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
 
 _OF_KEYS = frozenset({"integer", "number", "boolean"})
-"""A text may be empty, or too long for a key."""
+"""Types that need no check in keys; a string may be empty, or too long for a key."""
 
 
 def known_columns(
     schema: Node, keys: Sequence[str], types: Mapping[str, AbstractSet[str]]
 ) -> frozenset[str]:
-    """Return the columns of which `types` say all that the schema asks for."""
+    """Return the columns whose `types` guarantee everything that the schema requires."""
     return frozenset(
         name
         for name, known in types.items()
@@ -38,7 +39,7 @@ def known_columns(
 
 
 def _takes(node: Node, kind: str) -> bool:
-    """Tell whether a node takes all values of a JSON type, or all date-times."""
+    """Return whether a node accepts all values of a JSON type, or all date-times."""
     if node.any_of and is_plain(replace(node, any_of=())) and not node.rules:
         return any(_takes(each, kind) for each in node.any_of)
     if kind == "date-time":
@@ -47,7 +48,7 @@ def _takes(node: Node, kind: str) -> bool:
 
 
 def without(schema: Node, columns: AbstractSet[str]) -> Node:
-    """Return a schema that asks nothing of these columns."""
+    """Return a schema that accepts any value in these columns."""
     properties = {
         name: _anything(node) if name in columns else node
         for name, node in schema.properties.items()
@@ -74,13 +75,13 @@ def _anything(node: Node) -> Node:
     )
 
 
-def says_all(
+def nothing_else_to_check(
     schema: Node,
     keys: Sequence[str],
     types: Mapping[str, AbstractSet[str]],
     known: AbstractSet[str],
 ) -> bool:
-    """Tell whether nothing is left to check: all is about columns, and these are all `known`."""
+    """Return whether the schema requires nothing except for what holds in `known` columns."""
     return (
         is_plain(schema)
         and "object" in schema.types

@@ -1,6 +1,6 @@
-"""Collects the values at one place of all decoded records and checks them together.
+"""Collects the values at one place of all decoded records, and checks them together.
 
-Law: a check is given every value of its place, and nothing else but absent members.
+Invariant: a check gets every value of its place, and besides only markers of absent members.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Members:
-    """Checks members of objects of the type `kind`, by the names of its fields.
+    """Checks members of objects of the type `kind`; `checks` has the check of each field.
 
-    Fields of which the same is asked are checked together.
+    Fields with the same check are checked together.
     """
 
     def __init__(self, kind: type, checks: Mapping[str, ValuesCheck]) -> None:
@@ -29,14 +29,14 @@ class Members:
         self._checks = [(check, _getter(names)) for check, names in fields.items()]
 
     def __call__(self, values: Sequence[Any]) -> bool:
-        """Check the members of all that are such objects."""
+        """Check the members of those `values` that are such objects."""
         kind = self._kind
         objects = [each for each in values if type(each) is kind]
         return not objects or all(check(get(objects)) for check, get in self._checks)
 
 
 def _getter(names: list[str]) -> Any:
-    """Return what gets all members of such names from objects."""
+    """Return a function that gets the members with these names from all objects, as one list."""
     get = attrgetter(*names)
     if len(names) == 1:
         return lambda objects: list(map(get, objects))
@@ -50,29 +50,29 @@ class Items:
         self._check = check
 
     def __call__(self, values: Sequence[Any]) -> bool:
-        """Check the items of all that are arrays."""
+        """Check the items of those `values` that are arrays."""
         lists = [each for each in values if type(each) is list]
         return self._check(list(chain.from_iterable(lists)))
 
 
 class Values:
-    """Checks the members of objects whose names are data."""
+    """Checks the members of objects with arbitrary names."""
 
     def __init__(self, check: ValuesCheck) -> None:
         self._check = check
 
     def __call__(self, values: Sequence[Any]) -> bool:
-        """Check the members of all that are such objects."""
+        """Check the members of those `values` that are such objects."""
         maps = [each.values() for each in values if type(each) is dict]
         return self._check(list(chain.from_iterable(maps)))
 
 
 class Each:
-    """Several checks of one place, each of values of its own type."""
+    """Combines several checks of one place, each for values of its own type."""
 
     def __init__(self, checks: Iterable[ValuesCheck]) -> None:
         self._checks = tuple(checks)
 
     def __call__(self, values: Sequence[Any]) -> bool:
-        """Check all of them."""
+        """Return whether all checks accept `values`."""
         return all(check(values) for check in self._checks)

@@ -1,6 +1,6 @@
-"""A schema as nodes: what each subschema asks of a value, and which others it leads to.
+"""The nodes of a schema: one for each subschema, with its rules and the nodes that it leads to.
 
-Law: nodes never change, so that what is made of one can be remembered by it.
+Invariant: nodes never change, so that results can be cached by node.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 MAX_DEPTH = 100
-"""Schemas within schemas, and schemas of one and the same value that lead to each other."""
+"""The maximum nesting of schemas, and of schemas for the same value that lead to each other."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Node:
     """A subschema, reduced to what is enforced; shared by all references to it.
 
-    `place` is a JSON Pointer to it. `rules` are the keywords that need no other schema, as they
-    are written except for formats other than `date-time`; numbers are exact. `types` are all where
-    none are listed. `is_shared` tells whether several ways lead here.
+    `place` is a JSON Pointer to it. `rules` has the keywords that contain no schema, without
+    formats other than `date-time`; numbers are exact. `types` has all types if none are listed.
+    `is_shared` is whether it is used in several places.
     """
 
     place: str
@@ -32,13 +32,13 @@ class Node:
     """The values of `enum` in their canonical form."""
     properties: Mapping[str, Node]
     patterns: tuple[tuple[str, Node], ...]
-    """Expressions for names, with the schema of members that have such a name."""
+    """Expressions for names (`patternProperties`), with the schema of members that match."""
     rest: Node | bool
-    """What other members are."""
+    """The schema of all other members (`additionalProperties`)."""
     dependencies: tuple[tuple[str, Node | tuple[str, ...]], ...]
-    """Names of members, with what the object must be where it has such a one."""
+    """Names of members, with the schema or required names of objects that have the member."""
     items: Node | tuple[Node, ...] | None
-    """What each item is; or what each of the first is, and `other_items` those after them."""
+    """The schema of all items; or of each of the first items, with `other_items` for the rest."""
     other_items: Node | bool
     all_of: tuple[Node, ...]
     any_of: tuple[Node, ...]
@@ -48,16 +48,16 @@ class Node:
 
     @property
     def combined(self) -> bool:
-        """Tell whether other schemas speak of the same value."""
+        """Return whether other schemas apply to the same value."""
         return next(self.beside(), None) is not None
 
     @property
     def is_date_time(self) -> bool:
-        """Tell whether strings must be date-times."""
+        """Return whether strings must be date-times."""
         return "format" in self.rules
 
     def beside(self) -> Iterator[Node]:
-        """Yield the schemas that speak of the same value."""
+        """Yield the schemas that apply to the same value."""
         yield from self.all_of
         yield from self.any_of
         yield from self.one_of
@@ -66,21 +66,21 @@ class Node:
         yield from (each for _, each in self.dependencies if isinstance(each, Node))
 
     def below(self) -> Iterator[Node]:
-        """Yield the schemas that speak of members and items."""
+        """Yield the schemas that apply to members and items."""
         yield from self.properties.values()
         yield from (node for _, node in self.patterns)
         yield from (each for each in (self.rest, self.other_items) if isinstance(each, Node))
         yield from self.all_items()
 
     def all_items(self) -> tuple[Node, ...]:
-        """Return the schemas that speak of items."""
+        """Return the schemas in `items`."""
         if self.items is None:
             return ()
         return self.items if isinstance(self.items, tuple) else (self.items,)
 
 
 def same_value(node: Node) -> list[Node]:
-    """Return a node with its alternatives, and what holds besides, at any depth; each once."""
+    """Return a node with its `anyOf`, `oneOf` and `allOf`, at any depth, without duplicates."""
     found = {node: None}
     waiting = [node]
     while waiting:

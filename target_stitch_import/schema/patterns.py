@@ -1,6 +1,6 @@
-"""Regular expressions of schemas, in engines whose work has a bound that is known beforehand.
+"""Matches the regular expressions of schemas, in engines that bound their work.
 
-Law: no call takes longer than about half a second, whatever expression and text are.
+Invariant: no call takes longer than about half a second, whatever expression and text are.
 """
 
 from __future__ import annotations
@@ -16,56 +16,56 @@ _PART = re.compile(
 )
 
 STEPS = 200_000
-"""What a check may cost; a step is about a microsecond."""
+"""The maximum cost of a check; a step takes about a microsecond."""
 
 _PER_STEP = 50
-"""Characters times states of an expression that the linear engine takes in a step, at its worst."""
+"""Characters times states that the linear engine processes in a step, in the worst case."""
 _PER_BACKTRACK_STEP = 500
 _BACKTRACKS = 50_000_000
-"""Characters times backtracks that the other engine may come to."""
-_MOST_STATES = 20_000
-_LONGEST = 10 * _MOST_STATES
-"""Characters of an expression that is worth a look: a place takes one at least."""
+"""The limit for characters times backtracks in the backtracking engine."""
+_MAX_STATES = 20_000
+_MAX_CHARACTERS = 10 * _MAX_STATES
+"""A longer expression is not examined: it has too many states."""
 
 MAX_PATTERN_COST = 500_000
-"""What the expressions of a schema may cost to be made ready, by `making_cost`."""
+"""The maximum cost of compiling all expressions of a schema, by `making_cost`."""
 _WIDE = re.compile(r"\\[pP]|\(\?[=!<].*\\[wWdDsSbB]|\\[wWdDsSbB].*\(\?[=!<]", re.DOTALL)
-"""Classes of Unicode. In the engine that cannot backtrack, `\\w` and its like are ASCII."""
+"""Unicode classes, which are large. In the linear engine, `\\w` and the like are ASCII."""
 _WIDE_COST = 700
 
 
 class TooCostlyError(Exception):
-    """A check has come to its bound, and says neither yes nor no."""
+    """A check has reached the limit of its cost without a result."""
 
 
 class Pattern:
     """A regular expression.
 
-    `is_known` tells whether there is an engine that takes it, and `is_sound` whether there would be
-    one for any size; `is_linear` whether it is the one that cannot backtrack. `states` is about how
-    many states it can be in at once.
+    `is_known` is whether an engine supports it, `is_linear` whether that is the one without
+    backtracking, and `is_sound` whether it is a valid expression, even if it is too large. `states`
+    is approximately how many states it can be in at once.
     """
 
     def __init__(self, expression: str) -> None:
         self.states = _states(expression)
         self._expression = expression
-        is_small = self.states <= _MOST_STATES
+        is_small = self.states <= _MAX_STATES
         self._linear = _linear(expression) if is_small else None
         self.is_linear = self._linear is not None
         self.is_known = self.is_linear or (is_small and _backtracking(expression, 10) is not None)
         self.is_sound = self.is_known or _is_sound(expression)
 
     def cost(self, length: int) -> int:
-        """Return how many steps a text of so many characters can take."""
+        """Return how many steps matching a text of `length` characters can take."""
         if self.is_linear:
             return 1 + length * self.states // _PER_STEP
         return 1 + length * _backtracks(length) // _PER_BACKTRACK_STEP
 
     def matches(self, text: str) -> bool:
-        """Search `text`, whose cost is within bounds; what no engine takes matches anything.
+        """Return whether the expression is found in `text`; True if no engine supports it.
 
         Raises:
-            TooCostlyError: It would have to backtrack too often.
+            TooCostlyError: The search backtracks too often.
         """
         if self._linear is not None:
             return bool(self._linear.is_valid(text))
@@ -80,22 +80,22 @@ class Pattern:
 
 
 def making_cost(expression: str) -> int:
-    """Return about how many microseconds it takes at most to make an expression ready."""
-    if len(expression) > _LONGEST:
-        return 0  # nobody will
-    states = min(_states(expression), _MOST_STATES)
+    """Return the approximate maximum time of compiling an expression, in microseconds."""
+    if len(expression) > _MAX_CHARACTERS:
+        return 0  # it is never compiled
+    states = min(_states(expression), _MAX_STATES)
     return 200 + states * (_WIDE_COST if _WIDE.search(expression) else 1)
 
 
 @lru_cache(maxsize=256)
 def pattern(expression: str) -> Pattern:
-    """Return an expression, ready to match; recent ones are kept."""
+    """Return a compiled expression; recent ones are cached."""
     return Pattern(expression)
 
 
 def _states(expression: str) -> int:
-    """Return how many characters an expression stands for, with all its repetitions, at most."""
-    if len(expression) > _LONGEST:
+    """Return the number of single characters in an expression, with all repetitions written out."""
+    if len(expression) > _MAX_CHARACTERS:
         return len(expression)
     groups, last = [0], 0
     for part in _PART.finditer(expression):
@@ -115,13 +115,13 @@ def _states(expression: str) -> int:
 
 
 def _is_sound(expression: str) -> bool:
-    """Tell whether an expression is one, each of its repetitions counted once."""
+    """Return whether an expression is valid, with each counted repetition reduced to one."""
     once = "".join("{1}" if part["least"] else part[0] for part in _PART.finditer(expression))
     return _backtracking(once, 10) is not None
 
 
 def _backtracks(length: int) -> int:
-    """Return how often a search in so many characters may backtrack, in few different figures."""
+    """Return the limit of backtracks for a text: a power of two, so that engines can be cached."""
     most = min(100 + 4 * length, _BACKTRACKS // max(length, 1))
     return 1 << most.bit_length() >> 1
 
@@ -142,7 +142,7 @@ def _backtracking(expression: str, limit: int) -> Any:
 
 
 def _compiled(expression: str, options: Any) -> Any:
-    """Return what checks texts against an expression, or None where the engine does not take it."""
+    """Return a validator of texts, or None if the engine does not support the expression."""
     try:
         return _engines().Draft4Validator({"pattern": expression}, pattern_options=options)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Where in a record a schema has what may be rewritten, and rewriting it there, in its text.
+"""Finds the places of date-times and rounded numbers in a schema, and rewrites them in records.
 
-Law: nothing but the value changes; numbers and other texts keep their every digit.
+Invariant: only these values change; all other numbers and strings keep every character.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Place(Struct):
     """What may be rewritten in a value: the value itself, its members, or its items.
 
-    `step` is what a number must be a multiple of. `rest` is that of members with a name that is
-    not among those `named`.
+    `step` is the number of which a number must be a multiple. `rest` is the place of members whose
+    names are not in `named`.
     """
 
     is_date_time: bool = False
@@ -36,18 +36,18 @@ class Place(Struct):
     named: frozenset[str] = frozenset()
 
     @property
-    def is_of_use(self) -> bool:
-        """Tell whether the value itself may be rewritten."""
+    def is_rewritable(self) -> bool:
+        """Return whether the value itself may be rewritten."""
         return self.is_date_time or self.step is not None
 
     def below(self) -> list[Place]:
-        """Return those of members and items."""
+        """Return the places of members and items."""
         found = [*self.members.values(), self.rest, self.items]
         return [each for each in found if each is not None]
 
 
 def places_of(root: Node) -> Place | None:
-    """Return where a schema has what may be rewritten, or None where it has nothing of the kind."""
+    """Return the places of values that may be rewritten, or None if a schema has none."""
     nodes = _all_nodes(root)
     if not any(node.is_date_time or "multipleOf" in node.rules for node in nodes):
         return None
@@ -59,7 +59,7 @@ def places_of(root: Node) -> Place | None:
 
 
 def _all_nodes(root: Node) -> list[Node]:
-    """Return all that a schema leads to."""
+    """Return all nodes of a schema."""
     found = {root: None}
     waiting = [root]
     while waiting:
@@ -71,7 +71,7 @@ def _all_nodes(root: Node) -> list[Node]:
 
 
 def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
-    """Put together what a node and those of the same value say."""
+    """Fill a place with what a node, and others for the same value, require."""
     place.is_date_time = _is_date_time(node)
     place.step = _step(node)
     for each in same_value(node):
@@ -84,15 +84,15 @@ def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
 
 
 def _is_date_time(node: Node) -> bool:
-    """Tell whether a string must be a date-time.
+    """Return whether a string must be a date-time.
 
-    Where any string will do, one that looks like a date-time is right as it is.
+    If other strings are valid, too, one that looks like a date-time is not rewritten.
     """
     return any(all(each.is_date_time for each in strings) for strings in _choices(node, {"string"}))
 
 
 def _step(node: Node) -> int | Decimal | None:
-    """Return what a number must be a multiple of."""
+    """Return the number of which a number must be a multiple, or None."""
     for numbers in _choices(node, {"number"}):
         steps = {each.rules.get("multipleOf") for each in numbers}
         if len(steps) == 1 and None not in steps:
@@ -101,12 +101,12 @@ def _step(node: Node) -> int | Decimal | None:
 
 
 def _choices(node: Node, types: set[str]) -> Iterable[list[Node]]:
-    """Yield, of each set of alternatives, those that take these types: a value must match one."""
+    """Yield, for each set of alternatives, those that accept these types; one must match."""
     for each in _all_that_must_hold(node):
         if each.types & types:
             yield [each]
         fitting = [other for other in each.any_of + each.one_of if other.types & types]
-        # Of what has alternatives itself, it is not known what it asks of the value.
+        # If these have alternatives themselves, it is unknown what they require.
         if fitting and not any(other.any_of or other.one_of for other in fitting):
             yield fitting
 
@@ -122,12 +122,12 @@ def _all_that_must_hold(node: Node) -> list[Node]:
 
 
 def _prune(places: Collection[Place]) -> None:
-    """Leave out what leads to nothing of use: records have far more members than date-times."""
+    """Remove places that lead to no rewritable value, which most members of a record are."""
     above: dict[int, list[Place]] = {}
     for each in places:
         for below in each.below():
             above.setdefault(id(below), []).append(each)
-    waiting = [each for each in places if each.is_of_use]
+    waiting = [each for each in places if each.is_rewritable]
     useful = set(map(id, waiting))
     while waiting:
         for each in above.get(id(waiting.pop()), ()):
@@ -148,8 +148,8 @@ Path: TypeAlias = tuple[str | int, ...]
 class Change(NamedTuple):
     """A value that was rewritten.
 
-    `path` leads to it; `field` is the JSON Pointer as it may be told: without indices, and with
-    `*` for a name that is the data's own. `repair` is as in `Rewrite`.
+    `path` leads to it; `field` is a JSON Pointer that may be shown: without indices, and with `*`
+    for names that are data. `repair` is as in `Rewrite`.
     """
 
     path: Path
@@ -158,28 +158,28 @@ class Change(NamedTuple):
 
 
 Rewrite: TypeAlias = "Callable[[Raw, Place], tuple[bytes, str | None] | None]"
-"""Returns the new text of a string or number, and the repair; None where it stays.
+"""Returns the new text of a string or number, and the repair; None if it does not change.
 
-The repair is None if a date-time only got the offset that it lacked, which is not one."""
+The repair is None if a date-time only got its missing offset, which does not count as a repair."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw])
 _ITEMS = msgspec.json.Decoder(list[Raw])
 _OPENINGS = frozenset((b"{", b"["))
 _BYTES_A_STEP = 500
-"""Of a container: the decoder passes over what is inside."""
-_MOST_REPLACED = 16
-"""Values that are looked for one by one in the text around them."""
+"""Bytes of an object or list that are decoded in one step: its values are only skipped."""
+_MAX_REPLACED = 16
+"""Up to so many values are searched for and replaced one by one in the surrounding text."""
 
 
 def rewritten(record: Raw, place: Place, rewrite: Rewrite, found: list[Change]) -> Raw:
-    """Return a record with its values rewritten; what was done is noted in `found`."""
+    """Return a record with its values rewritten; append the changes to `found`."""
     return _Walk(rewrite, found).value(record, place, (), (), MAX_DEPTH)
 
 
 class _Walk:
-    """Rewrites values until its steps are used up; the rest stays as it is.
+    """Rewrites values until its steps are used up; the rest stays unchanged.
 
-    Each level of nesting is read once more for all those around it.
+    Each level of nesting is decoded again for each level around it.
     """
 
     def __init__(self, rewrite: Rewrite, found: list[Change]) -> None:
@@ -188,7 +188,7 @@ class _Walk:
         self._steps_left = STEPS
 
     def value(self, text: Raw, place: Place, path: Path, shown: Path, depth: int) -> Raw:
-        """Return the text of a value, rewritten where that is called for."""
+        """Return the text of a value, rewritten if necessary."""
         opening = bytes(memoryview(text)[:1])
         self._steps_left -= 1 + len(text) // (_BYTES_A_STEP if opening in _OPENINGS else 4)
         if self._steps_left < 0:
@@ -200,11 +200,11 @@ class _Walk:
             elif opening == b"[":
                 if depth and place.items:
                     return self._items(text, place.items, path, shown, depth - 1)
-            elif place.is_of_use and (new := self._rewrite(text, place)):
+            elif place.is_rewritable and (new := self._rewrite(text, place)):
                 self._found.append(Change(path, pointer_to(shown), new[1]))
                 return Raw(new[0])
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            pass  # the exact check says what is wrong with it
+            pass  # the exact check reports the error
         return text
 
     def _members(self, text: Raw, place: Place, path: Path, shown: Path, depth: int) -> Raw:
@@ -217,7 +217,7 @@ class _Walk:
                     changes[name] = new
         if place.rest:
             for name in members.keys() - place.named:
-                # The name is the data's, and so not told.
+                # The name is data, so it is not shown.
                 new = self.value(members[name], place.rest, (*path, name), (*shown, "*"), depth)
                 if new is not members[name]:
                     changes[name] = new
@@ -238,11 +238,11 @@ class _Walk:
 
 
 def _replaced(text: Raw, pairs: Sequence[tuple[Raw, Raw]]) -> Raw | None:
-    """Return `text` with the new in place of the old, all else as it is to the byte.
+    """Return `text` with old values replaced by new ones, and all other bytes unchanged.
 
-    None where an old one stands elsewhere in it as well, or where they are many.
+    None if an old value occurs elsewhere in it, too, or if there are too many.
     """
-    if len(pairs) > _MOST_REPLACED:
+    if len(pairs) > _MAX_REPLACED:
         return None
     whole = bytes(text)
     olds = [bytes(old) for old, _ in pairs]

@@ -1,6 +1,7 @@
-"""What no destination takes in a record's text: found, and repaired, without parsing it.
+"""Finds and repairs NaN, U+0000 and unpaired surrogates in a record's text, without parsing it.
 
-Law: nothing but what is repaired changes; a text that would take too many steps stays as it is.
+Invariant: only what is repaired changes. The rest of a text that takes too many steps stays
+unchanged.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 Repair: TypeAlias = "tuple[tuple[str | int, ...], str]"
-"""The path to a value that was repaired, and the name of what was done."""
+"""The path to a value that was repaired, and the name of the repair."""
 
 MAX_STEPS = 200_000
-"""How many quotation marks, escapes, brackets and commas are looked at, in half a second; the path
-to a value that is deep inside takes more of them."""
+"""How many quotation marks, escapes, brackets and commas are examined, which takes half a second;
+paths to deeply nested values take additional steps."""
 _LEVELS_A_STEP = 8
 
 NUL = b"\\u0000"
-"""U+0000 as JSON has it."""
+"""U+0000 as an escape in JSON."""
 
 _NEW = {"nan_to_null": b"null", "strip_nul": b"", "replace_surrogates": b"\\ufffd"}
-"""What each repair puts in the place of what it repairs."""
+"""The replacement of each repair."""
 
 REPAIRS = frozenset(_NEW)
 """The names of the repairs."""
@@ -37,9 +38,9 @@ _LOW = re.compile(rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
 class Flaw(Struct, frozen=True):
-    """What no destination takes, from `start` to `end` of the text.
+    """A flaw that no destination accepts, at `start` to `end` of the text.
 
-    `path` leads to the value that it is in, or to the object with the name that it is in.
+    `path` leads to the value with the flaw, or to the object if the flaw is in a member's name.
     """
 
     start: int
@@ -50,7 +51,7 @@ class Flaw(Struct, frozen=True):
 
 
 class RepairedText(Struct, frozen=True):
-    """A text, the values that were repaired in it and how, and the first flaw that is left."""
+    """A repaired text, its repairs, and the first flaw that was not repaired."""
 
     text: bytes
     changes: list[Repair]
@@ -58,7 +59,7 @@ class RepairedText(Struct, frozen=True):
 
 
 def repaired_text(text: bytes, repairs: Collection[str]) -> RepairedText:
-    """Repair a record's text as far as `repairs` ask for it; names of members stay."""
+    """Make the given repairs in a record's text; names of members are not repaired."""
     pieces: list[bytes] = []
     changes: dict[Repair, None] = {}
     left = None
@@ -75,7 +76,7 @@ def repaired_text(text: bytes, repairs: Collection[str]) -> RepairedText:
 
 
 class _Level(Struct):
-    """An object or a list that is open, and which of its members or items comes next."""
+    """An open object or list, and its current member or item."""
 
     is_object: bool
     at: str | int = 0
@@ -84,9 +85,9 @@ class _Level(Struct):
 
 def _flaws(text: bytes) -> Iterator[Flaw]:
     levels: list[_Level] = []
-    opened: int | None = None  # where the string begins that is being read
+    opened: int | None = None  # where the current string begins
     skip_to = steps = 0
-    path: tuple[str | int, ...] = ()  # to the last flaw
+    path: tuple[str | int, ...] = ()  # of the last flaw
     for found in _MARK.finditer(text):
         steps += 1
         if steps > MAX_STEPS:
@@ -117,7 +118,7 @@ def _flaws(text: bytes) -> Iterator[Flaw]:
 
 
 def _follow(mark: bytes, levels: list[_Level]) -> None:
-    """Note what a mark between values says about where they are."""
+    """Update the open levels for a mark outside of strings."""
     if mark in b"{[":
         levels.append(_Level(mark == b"{", is_at_name=mark == b"{"))
     elif not levels:

@@ -1,7 +1,7 @@
-"""A stream's schema as a `msgspec` type, which a decoder checks while it parses.
+"""Converts a stream's schema to a `msgspec` type, which a decoder checks while it parses.
 
-Law: type and check together accept nothing that the schema refuses. They may refuse what it
-accepts; a schema that they cannot express at all has no type.
+Invariant: the type and its additional check accept nothing that the schema refuses. They may refuse
+what it accepts. A schema that they cannot express has no type.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
 
-# Longer keys are rare and looked at one by one: they may deserve a warning or a refusal.
+# Records with longer keys are checked one by one, because they need a warning or a refusal.
 MAX_PLAIN_KEY_CHARACTERS = 255
 _PLAIN_KEY = {
     "type": ["string", "number", "boolean"],
@@ -39,8 +39,9 @@ _OF_NUMBERS = frozenset(
 )
 _OF_TEXTS = frozenset({"minLength", "maxLength", "format"})
 _EXPRESSED = _OF_NUMBERS | _OF_TEXTS | {"type", "required"}
-_MOST_NESTED = 128
-"""Members of an object within a record: a list may hold 200,000, each with room for them all."""
+_MAX_NESTED = 128
+"""The maximum number of members of a nested object's type: a list may have 200,000 such objects,
+and each takes memory for all members."""
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -49,9 +50,9 @@ class _InexpressibleError(Exception):
 
 
 class RecordType(NamedTuple):
-    """A type for records, and what checks the decoded ones further, where there is more to check.
+    """A type for records, and an additional check of the decoded records, if one is needed.
 
-    `date_times` names the columns with nothing but date-times, or null.
+    `date_times` names the columns whose values are all date-times, or null.
     """
 
     type: Any
@@ -60,14 +61,14 @@ class RecordType(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A type for values, and what checks the decoded ones further."""
+    """A type for values, and an additional check of the decoded values, if one is needed."""
 
     type: Any
     check: ValuesCheck | None = None
 
 
 def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
-    """Return a type for records under a schema, or None where it has none."""
+    """Return a type for the records of a schema, or None if it cannot be expressed."""
     if not is_plain(schema) or "object" not in schema.types:
         return None
     types = _Types()
@@ -79,7 +80,7 @@ def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
 
 
 def key_type(keys: Sequence[str]) -> Any | None:
-    """Return a type for objects whose `keys` are there, plain scalars and not null."""
+    """Return a type for objects that have all `keys`, with scalar values; None if impossible."""
     try:
         return _struct_type(dict.fromkeys(keys, _ANY_KEY), frozenset(keys), is_open=True).type
     except _InexpressibleError:
@@ -87,14 +88,14 @@ def key_type(keys: Sequence[str]) -> Any | None:
 
 
 def is_plain(node: Node) -> bool:
-    """Tell whether a node says nothing of a value but what can be expressed."""
+    """Return whether a node has only rules that a type can express."""
     return node.rules.keys() <= _EXPRESSED and not (
         node.combined or node.patterns or node.dependencies
     )
 
 
 class _Types:
-    """Makes types; what was made for a node is remembered by it."""
+    """Makes types, and caches them by node."""
 
     def __init__(self) -> None:
         self._known: dict[Node, _Kind | None] = {}
@@ -102,7 +103,7 @@ class _Types:
         self.date_times: list[str] = []
 
     def struct(self, node: Node, keys: AbstractSet[str] | None = None) -> _Kind:
-        """Return a type for objects; `keys` are those of a record, None where it is none."""
+        """Return a type for objects; `keys` are a record's keys, None for nested objects."""
         required = frozenset(keys or ()).union(node.rules.get("required", ()))
         if not isinstance(node.rest, bool):
             raise _InexpressibleError
@@ -118,11 +119,11 @@ class _Types:
         return _struct_type(kinds, required, is_open=node.rest)
 
     def _member(self, node: Node | None) -> _Kind:
-        """Return the type of a member or item; anything will do where nothing is said of it."""
+        """Return the type of a member or item; without a node, anything is accepted."""
         if node is None:
             return _Kind(Raw)
         if node not in self._known:
-            # It stands there before it is made: what leads back to itself has no type.
+            # None while the type is being made: a recursive schema has no type.
             self._known[node] = None
             self._known[node] = self._type(node) or self._compiled(node)
         kind = self._known[node]
@@ -131,14 +132,14 @@ class _Types:
         return kind
 
     def _compiled(self, node: Node, extra: dict[str, Any] | None = None) -> _Kind:
-        """Return what stands for what no type expresses."""
+        """Return a check by `jsonschema-rs`, for a node that no type expresses."""
         try:
             return _Kind(Raw, self._compiler.values_check(node, extra))
         except UncompilableError:
             raise _InexpressibleError from None
 
     def _type(self, node: Node) -> _Kind | None:
-        """Return what a decoder can check by itself, or together with texts; None for nothing."""
+        """Return a type that a decoder or a text check can validate, or None."""
         try:
             if node.any_of or node.one_of:
                 return self._alternatives(node)
@@ -168,7 +169,7 @@ class _Types:
         return _union(kinds)
 
     def _object(self, node: Node) -> _Kind:
-        if len(node.properties) > _MOST_NESTED:
+        if len(node.properties) > _MAX_NESTED:
             raise _InexpressibleError
         if isinstance(node.rest, bool) or node.properties or "required" in node.rules:
             return self.struct(node)
@@ -176,7 +177,7 @@ class _Types:
         return _Kind(dict[str, member.type], member.check and Values(member.check))  # type: ignore[name-defined]  # likewise
 
     def _alternatives(self, node: Node) -> _Kind:
-        """Return a union, where no two alternatives can take the same value."""
+        """Return a union; no two alternatives may accept the same value."""
         alternatives = node.any_of or node.one_of
         is_all = alternatives == tuple(node.beside()) and not node.rules
         if not is_all or node.patterns or node.dependencies or _leads_on(node):
@@ -212,7 +213,7 @@ class _Types:
 
 
 def _leads_on(node: Node) -> bool:
-    """Tell whether a node says something of members or items."""
+    """Return whether a node has rules for members or items."""
     return bool(node.properties) or node.items is not None or node.rest is not True
 
 
@@ -221,7 +222,7 @@ def _is_null(node: Node) -> bool:
 
 
 def _widest(alternatives: Sequence[Node]) -> list[Node]:
-    """Leave out alternatives that others make superfluous."""
+    """Return the alternatives without those whose types are all covered by others."""
     taken = [{name for name in TYPES if takes_all(each, name)} for each in alternatives]
     takers = Counter(chain.from_iterable(taken))
     kept = []
@@ -234,7 +235,7 @@ def _widest(alternatives: Sequence[Node]) -> list[Node]:
 
 
 def takes_all(node: Node, name: str) -> bool:
-    """Tell whether a node takes every value of a type."""
+    """Return whether a node accepts every value of a type."""
     if "type" not in node.rules or not is_plain(node):
         return False
     if name not in node.types and not (name == "integer" and "number" in node.types):
@@ -246,9 +247,9 @@ def takes_all(node: Node, name: str) -> bool:
 
 
 def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
-    """Return what is best checked as text, for all records together, where a node is of the kind.
+    """Return a check on texts for a date-time or a bounded number; None for other nodes.
 
-    `null` tells whether null is taken; None leaves that to the node.
+    `null` is whether null is accepted; if it is None, the node's types decide.
     """
     if not is_plain(node):
         return None
@@ -270,7 +271,7 @@ def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
 
 
 def _decimals_of(step: Any) -> int | None:
-    """Return how many digits multiples of a power of ten have after the point."""
+    """Return the number of decimals of multiples of `step`, a power of ten; None without one."""
     if step is None:
         return None
     coefficient, exponent = parts_of(step)
@@ -280,13 +281,13 @@ def _decimals_of(step: Any) -> int | None:
 
 
 def _struct_type(kinds: Mapping[str, _Kind], required: AbstractSet[str], *, is_open: bool) -> _Kind:
-    """Return a type for objects with such members."""
+    """Return a type for objects with these members."""
     fields: list[Any] = []
     names: dict[str, str] = {}
     checks: dict[str, ValuesCheck] = {}
     for at, (name, kind) in enumerate(kinds.items()):
         if not name.isprintable() or '"' in name or "\\" in name:
-            raise _InexpressibleError  # such names cannot be those of fields
+            raise _InexpressibleError  # msgspec does not support such names
         names[f"f{at}"] = name
         if kind.check:
             checks[f"f{at}"] = kind.check
@@ -317,7 +318,7 @@ def _numbers_and_booleans(node: Node) -> list[Any]:
     kinds: list[Any] = [bool] if "boolean" in node.types else []
     if "number" in node.types:
         if _OF_NUMBERS & node.rules.keys():
-            raise _InexpressibleError  # a double may be rounded to what the schema asks for
+            raise _InexpressibleError  # rounding to a double could make a number valid
         kinds.append(float)
     if "integer" in node.types:
         kinds.append(_integer(node))
@@ -376,5 +377,5 @@ def _union(kinds: list[_Kind]) -> _Kind:
         union = union | kind.type
     checks = [kind.check for kind in kinds if kind.check]
     if len(kinds) > 1 and any(kind.type is Raw for kind in kinds):
-        raise _InexpressibleError  # it would take anything
+        raise _InexpressibleError  # the union would accept anything
     return _Kind(union, Each(checks) if len(checks) > 1 else next(iter(checks), None))

@@ -1,7 +1,7 @@
-"""Values rewritten one by one: date-times in the documented spelling, and what `repairs` asks for.
+"""Rewrites single values: date-times to the documented format, and others as `repairs` allows.
 
-Law: a value that the schema and the API accept stays as it is, and one that is wrong changes only
-as it was asked for.
+Invariant: a value that the schema and the API accept does not change, and an invalid one changes
+only as the settings allow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.places import Place
 
 RESPELLED = "date_time_spelling"
-"""The repair of a date-time that was written in another spelling; it is always done."""
+"""The repair of a date-time in another format; it is always enabled."""
 
 FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
 """What `clamp_dates` makes of earlier and later date-times."""
@@ -42,15 +42,15 @@ _LIKE_A_DATE = re.compile(
     r"(?: ?(?:[Zz]|UTC|GMT))?)?(?P<bc> BC)?",
     re.ASCII,
 )
-"""A date, or a date-time, whose numbers may be any."""
+"""A date or a date-time, with any numbers."""
 
 
 class Rewriter:
-    """Rewrites the text of one value where it is wrong.
+    """Rewrites the text of one value if it is invalid.
 
     Args:
-        completes: Whether a date-time without offset gets the one of UTC.
-        repairs: Names of what else may be done.
+        completes: Whether a date-time without an offset gets that of UTC.
+        repairs: Names of the enabled repairs.
     """
 
     def __init__(self, *, completes: bool, repairs: Collection[str] = ()) -> None:
@@ -59,9 +59,9 @@ class Rewriter:
         self._repairs = frozenset(repairs)
 
     def __call__(self, text: Raw, place: Place) -> tuple[bytes, str | None] | None:
-        """Return the new text of a string or number, and the repair; None where it stays.
+        """Return the new text of a string or number, and the repair; None if it does not change.
 
-        The repair is None if a date-time only got the offset that it lacked, which is not one.
+        The repair is None if a date-time only got its missing offset.
         """
         if bytes(memoryview(text)[:1]) == b'"':
             if not place.is_date_time or len(text) > LONGEST_SPELLING:
@@ -87,7 +87,7 @@ class Rewriter:
 
 
 def rounded(text: str, step: int | Decimal) -> str | None:
-    """Return a number with more digits than `step`, rounded to it, half to even; else None.
+    """Return a number rounded to a multiple of `step`, half to even; None if it has no more digits.
 
     Raises:
         ValueError: It is not a number, or too long.
@@ -98,7 +98,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
     if exponent >= step_exponent or is_multiple(number, step):
         return None
     if step_exponent > LONGEST_NUMBER:
-        return None  # it would be rounded to nothing
+        return None  # it would be rounded to zero
     unit = step_coefficient * 10 ** (step_exponent - exponent)
     whole, rest = divmod(abs(coefficient), unit)
     whole += 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)
@@ -108,7 +108,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
 
 
 def clamped(text: str) -> str | None:
-    """Return the nearest date-time of the years 1 to 9999; None for what is in them, or no date."""
+    """Return the nearest date-time in the years 1 to 9999; None if it is in them, or not valid."""
     match = _LIKE_A_DATE.fullmatch(text)
     if match is None or not (match["time"] and _is_real(match)):
         return None
@@ -119,7 +119,7 @@ def clamped(text: str) -> str | None:
 
 
 def is_no_date(text: str) -> bool:
-    """Tell whether `text` has the form of a date, or a date-time, that does not exist."""
+    """Return whether `text` has the form of a date or date-time, but does not exist."""
     match = _LIKE_A_DATE.fullmatch(text)
     return match is not None and not (
         _is_real(match) and not match["bc"] and 1 <= int(match["year"]) <= 9999
@@ -127,8 +127,8 @@ def is_no_date(text: str) -> bool:
 
 
 def _is_real(match: re.Match[str]) -> bool:
-    """Tell whether day and time exist, whatever the year."""
-    year = abs(int(match["year"])) % 400 or 400  # the calendar repeats itself
+    """Return whether day and time exist, whatever the year."""
+    year = abs(int(match["year"])) % 400 or 400  # the calendar repeats every 400 years
     moment = f"{year:04}-{match['day']}"
     if not is_a_day(moment):
         return False
@@ -136,7 +136,7 @@ def _is_real(match: re.Match[str]) -> bool:
 
 
 def shown_path(path: Iterable[str | int], root: Node) -> str:
-    """Return the pointer as it may be told: without indices, and `*` for names that are data."""
+    """Return a pointer that may be shown: without indices, and with `*` for names that are data."""
     nodes = same_value(root)
     shown: list[str] = []
     for step in path:

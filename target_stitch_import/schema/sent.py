@@ -1,7 +1,7 @@
-"""A schema as it is sent: the tap's own text, completed where the service would miss something.
+"""Completes the text of a tap's schema where the Import API requires more than the tap wrote.
 
-Law: only members on the way to a change are put together anew; what the tap wrote inside of them
-goes out as it came.
+Invariant: only objects that contain a change are encoded again; all other text stays as the tap
+wrote it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _NOTHING = Raw(b"{}")
 
 
 def sent_schema(text: bytes, read: ReadSchema, keys: Collection[str]) -> bytes:
-    """Return what is sent of the schema `text`, which was read as `read`.
+    """Return the schema to send for the schema `text`, which was read as `read`.
 
-    Each key becomes a property where it is none. What the service would not find where a reference
-    leads to, as it is outside of Draft 4's keywords, goes to `definitions`, and a reference that
-    stands for the whole schema is followed.
+    Keys without a property get an empty one. Targets of references that the service would not find,
+    because they are outside of Draft 4's keywords, are copied to `definitions`. A reference that
+    replaces the whole schema is resolved.
 
     Raises:
-        SchemaDefectError: A name on the way to a change is not text.
+        SchemaDefectError: A name in the schema is not valid Unicode.
     """
     is_referred = "" in read.references
     lost = {
@@ -72,10 +72,10 @@ def _completed(
 
 
 def _is_found(pointer: str, *, is_referred: bool) -> bool:
-    """Tell whether the service finds what a pointer leads to: by the keywords of Draft 4 alone."""
+    """Return whether the service finds the target of a pointer, by Draft 4's keywords alone."""
     steps = parts(pointer)
     if is_referred and steps[:1] not in ([], ["definitions"]):
-        return False  # what is beside the reference of the whole goes with it
+        return False  # a reference for the whole schema removes everything beside it
     while steps:
         keyword = steps.pop(0)
         if keyword in _SCHEMAS_BY_NAME or (keyword in _SCHEMA_LISTS and steps and _is_index(steps)):
@@ -92,7 +92,7 @@ def _is_index(steps: list[str]) -> bool:
 
 
 def _names(targets: Collection[str], root: dict[str, Raw]) -> dict[str, str]:
-    """Return a name for each place, as short as it can be, that no definition has."""
+    """Return a short, unused name in `definitions` for each target."""
     taken = set(_MEMBERS.decode(root["definitions"])) if "definitions" in root else set()
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
@@ -117,7 +117,7 @@ def _put(edits: _Edits, steps: list[str], value: Raw) -> None:
 
 
 def _edited(text: Raw, edits: _Edits) -> Raw:
-    """Return a JSON text with members, or items, put in or replaced."""
+    """Return a JSON text with members added or replaced, or items replaced."""
     if not edits:
         return text
     if bytes(memoryview(text)[:1]) == b"[":
@@ -135,14 +135,14 @@ def _edited(text: Raw, edits: _Edits) -> Raw:
 
 
 class _Places:
-    """Finds texts within a JSON text; what was read on the way is kept, for those beside it."""
+    """Finds texts by pointer within a JSON text, and caches the decoded objects on the way."""
 
     def __init__(self, text: Raw) -> None:
         self._text = text
         self._inside: dict[tuple[str, ...], dict[str, Raw] | list[Raw]] = {}
 
     def at(self, pointer: str) -> Raw:
-        """Return the text of what a pointer leads to."""
+        """Return the text of the value that a pointer refers to."""
         text = self._text
         passed: tuple[str, ...] = ()
         for step in parts(pointer):

@@ -1,7 +1,7 @@
-"""Checks on the JSON texts of all values of one place in the records of a run, joined.
+"""Checks of date-times and numbers on the joined JSON texts of all values of one place.
 
-Law: a check says yes only where the exact one would of each value. Exact in decimals, without
-making one for each value.
+Invariant: a check accepts only values that the exact check accepts. Decimals are checked exactly,
+without creating one for each value.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from target_stitch_import.schema.date_times import SHAPE, are_date_times
 from target_stitch_import.schema.values import exact_decimal, is_multiple, parts_of
 
 ValuesCheck: TypeAlias = Callable[[Sequence[Any]], bool]
-"""Says yes to decoded values that are all right; a no means only that they must be looked at."""
+"""Returns whether all decoded values are valid; after False, the exact check decides."""
 
 DOUBLE_DIGITS = 15
 """Decimals of up to this many digits stay distinct and ordered as doubles."""
 _DOUBLE_EXPONENT = 200
 _SHAPE_CHARACTERS = 60
-"""Longer shapes are not remembered, so that there are not many of them."""
+"""Longer shapes are not cached, so that the cache stays small."""
 _DOUBLES = msgspec.json.Decoder(list[float])
 
 
 def joined(values: Iterable[Any]) -> bytes:
-    """Return the texts of `Raw` values with commas between; those of absent members are left out.
+    """Return the texts of `Raw` values joined by commas, without absent members.
 
-    A comma within a text does no harm to a check of shapes: no piece of such a text has one.
+    A comma within a text does no harm: no piece of such a text has a valid shape.
     """
     try:
         return b",".join(values)
@@ -41,7 +41,7 @@ def joined(values: Iterable[Any]) -> bytes:
 
 
 class DateTimes(Struct, frozen=True):
-    """Date-times as the service takes them in every mode, or null where `null`."""
+    """Checks that values are date-times that the service always accepts, or null if `null`."""
 
     null: bool
 
@@ -52,7 +52,7 @@ class DateTimes(Struct, frozen=True):
 
 
 class Bounds(Struct, frozen=True):
-    """The least and the most that a number may be, or None; either may be excluded itself."""
+    """The minimum and maximum of a number, or None; each may itself be excluded."""
 
     least: int | Decimal | float | None = None
     most: int | Decimal | float | None = None
@@ -60,14 +60,14 @@ class Bounds(Struct, frozen=True):
     excludes_most: bool = False
 
     def hold(self, number: Any) -> bool:
-        """Tell whether a number is within."""
+        """Return whether a number is within the bounds."""
         least, most = self.least, self.most
         if least is not None and (number < least or (self.excludes_least and number == least)):
             return False
         return most is None or not (number > most or (self.excludes_most and number == most))
 
     def as_doubles(self) -> Bounds | None:
-        """Return the same for doubles of few digits; None where they might be told wrongly."""
+        """Return the bounds as doubles; None if comparing doubles with them could be wrong."""
         ends: list[float | None] = []
         for end in (self.least, self.most):
             coefficient, exponent = parts_of(end or 0)  # type: ignore[arg-type]  # no double yet
@@ -79,13 +79,13 @@ class Bounds(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Numbers within bounds with no more than `decimals` after the point, or null where `null`."""
+    """Checks that values are numbers within bounds, with at most `decimals`, or null if `null`."""
 
     decimals: int | None
     bounds: Bounds
     null: bool
     _certain: set[bytes] = field(default_factory=set, init=False, compare=False)
-    """Shapes of which every number is right: `00.00` is that of numbers from 10.00 to 99.99."""
+    """Shapes whose numbers are all valid: `00.00` is the shape of numbers from 10.00 to 99.99."""
 
     def __call__(self, values: Sequence[Any]) -> bool:
         """Check `Raw` values."""
@@ -101,7 +101,7 @@ class Numbers:
         return not doubtful or self._are_right(texts.split(b","), shapes, doubtful)
 
     def _is_certain(self, shape: bytes) -> bool:
-        """Tell whether all numbers of a shape are right."""
+        """Return whether all numbers of a shape are valid."""
         if shape == b"null":
             return self.null
         if not self._is_plain(shape):
@@ -110,7 +110,7 @@ class Numbers:
         return self.bounds.hold(farthest) and self.bounds.hold(0)
 
     def _is_plain(self, shape: bytes) -> bool:
-        """Tell whether a shape is that of a number without exponent, with few enough decimals."""
+        """Return whether a shape is a number without an exponent and with few enough decimals."""
         whole, _, fraction = shape.removeprefix(b"-").partition(b".")
         is_number = bool(whole) and not (whole + fraction).strip(b"0")
         return is_number and (self.decimals is None or len(fraction) <= self.decimals)
@@ -118,7 +118,7 @@ class Numbers:
     def _are_right(
         self, texts: Sequence[bytes], shapes: Sequence[bytes], doubtful: set[bytes]
     ) -> bool:
-        """Look at the numbers of doubtful shapes themselves."""
+        """Check the numbers of doubtful shapes themselves."""
         left = [text for text, shape in zip(texts, shapes, strict=True) if shape in doubtful]
         bounds = self.bounds.as_doubles()
         if bounds and all(len(each) <= DOUBLE_DIGITS and self._is_plain(each) for each in doubtful):

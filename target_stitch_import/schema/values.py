@@ -1,7 +1,7 @@
-"""Records as exact values: parsed without rounding, counted before they are parsed, and compared.
+"""Parses records to exact values without rounding, measures them before parsing, and compares them.
 
-Law: whatever a text holds, it becomes a value or words for why it does not; no other error leaves
-this module.
+Invariant: parsing any text returns a value, or raises an error that says why there is none; no
+other error leaves this module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_NUMBER = 4_000
-"""Digits of a number, and its largest exponent: what is beyond them costs more than it is worth."""
+"""The maximum number of digits, and the maximum exponent: beyond, computing takes too long."""
 
 _MEMBERS = msgspec.json.Decoder(dict[str, Raw] | list[Raw])
 _TOKEN = re.compile(rb'"[^"]*"|,|[\[{]\s*[\]}]?')
@@ -31,10 +31,10 @@ class UnreadableRecordError(ValueError):
 
 
 def exact_decimal(text: str) -> Decimal:
-    """Return a number exactly.
+    """Return a number as an exact decimal.
 
     Raises:
-        ValueError: It would fill the memory once it is written out.
+        ValueError: It has too many digits or too large an exponent.
     """
     if len(text) > LONGEST_NUMBER:
         raise ValueError(_BEYOND)
@@ -61,7 +61,7 @@ def parse_exactly(record: Raw | bytes) -> Any:
     """Return the value of a record with exact numbers.
 
     Raises:
-        UnreadableRecordError: It has none.
+        UnreadableRecordError: The record has no exact value.
     """
     try:
         return json.loads(
@@ -78,9 +78,9 @@ def parse_exactly(record: Raw | bytes) -> Any:
 
 
 def unreadable_path(text: Raw | bytes, levels: int = 20) -> tuple[str | int, ...]:
-    """Return the path to what in a record has no exact value, as far as that can be told.
+    """Return the path to the value in a record that has no exact value, or the beginning of it.
 
-    Each level is parsed once more, so there are the fewer of them the longer the text is.
+    Each level is parsed again, so for longer texts the path has fewer levels.
     """
     levels = min(levels, _BYTES_PARSED // len(text))
     try:
@@ -98,18 +98,18 @@ def unreadable_path(text: Raw | bytes, levels: int = 20) -> tuple[str | int, ...
 
 
 class Size(Struct, frozen=True):
-    """How much a JSON text holds: `data_points` are its scalars, `values` all that is in it."""
+    """The size of a JSON text: `data_points` is the number of scalars, `values` of all values."""
 
     data_points: int
     values: int
 
 
 def size_of(text: Raw | bytes, most: Size) -> Size:
-    """Count a sound JSON text without parsing it: what is too large is never built.
+    """Count the values of a valid JSON text without parsing it, so that no memory is needed.
 
-    The count ends early, with what it has come to, where it exceeds `most`.
+    If the count exceeds `most`, it ends early, and the count so far is returned.
     """
-    # Without escaped quotation marks, strings end where the next mark is.
+    # Without escaped quotation marks, a string ends at the next quotation mark.
     bare = bytes(text).replace(rb"\\", b"").replace(rb"\"", b"")
     commas = empty = containers = 0
     for token in _TOKEN.finditer(bare):
@@ -119,7 +119,7 @@ def size_of(text: Raw | bytes, most: Size) -> Size:
         elif found[:1] != b'"':
             containers += 1
             empty += found[-1:] in b"]}"
-        # Each value but the first one of its container has a comma before it.
+        # Each value except for the first one of its container has a comma before it.
         if commas - empty > most.data_points or commas + containers - empty > most.values:
             break
     return Size(data_points=commas + 1 - empty, values=commas + 1 + containers - empty)
@@ -142,10 +142,10 @@ _TYPES = {
 
 
 def canonical(value: Any) -> str:
-    """Return a text that two values share if, and only if, they are equal in JSON's sense.
+    """Return a text that is the same for two values exactly if they are equal in JSON's sense.
 
-    Numbers count by what they amount to, and the order of members does not count. A text, as
-    numbers can be chosen so that all have one hash, and texts cannot.
+    Numbers are compared by value, and the order of members is ignored. It is a text because an
+    attacker can choose numbers that all have the same hash, but not texts.
     """
     if isinstance(value, dict):
         members = [f"{_quote(name)}:{canonical(value[name])}" for name in sorted(value)]
@@ -169,7 +169,7 @@ _DIGITS = bytes(range(ord("0"), ord("9") + 1)).ljust(256)
 
 
 def parts_of(number: int | Decimal) -> tuple[int, int]:
-    """Return the integers `c` and `e` of which a number is `c * 10**e`; `c` ends in no zero."""
+    """Return integers `c` and `e` so that the number is `c * 10**e`, and `c` ends in no zero."""
     sign, digits, exponent = Decimal(number).as_tuple()
     text = bytes(digits).translate(_DIGITS).decode()
     short = text.rstrip("0")
@@ -180,7 +180,7 @@ def parts_of(number: int | Decimal) -> tuple[int, int]:
 
 
 def is_multiple(number: int | Decimal, factor: int | Decimal) -> bool:
-    """Tell exactly whether `number` is a multiple of `factor`, whatever their exponents."""
+    """Return exactly whether `number` is a multiple of `factor`, whatever their exponents."""
     coefficient, exponent = parts_of(number)
     step, step_exponent = parts_of(factor)
     if coefficient == 0:

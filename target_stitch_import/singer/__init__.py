@@ -1,4 +1,4 @@
-"""What a tap says: bytes in, numbered events out.
+"""Parses the tap's output: bytes in, numbered events out.
 
-Law: however the same bytes are split into chunks, the same events come out.
+Invariant: however the same bytes are split into chunks, the same events come out.
 """

@@ -1,6 +1,6 @@
-"""Lines of text: put together from chunks, and what can be told of one without parsing it.
+"""Splits chunks of bytes into whole lines, checks that they are UTF-8, and decodes them.
 
-Law: however the same bytes are cut into chunks, the same lines come out.
+Invariant: however the same bytes are cut into chunks, the same lines come out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_LINE_BYTES = 64_000_000
-"""A longer line is no Singer message of use: a record may reach 20 MB, a state is far smaller."""
+"""No valid Singer message is longer: a record may have 20 MB, and a state is far smaller."""
 
 LONG_LINE_BYTES = 512
 """Larger objects bypass Python's small-object allocator and are slower to copy."""
@@ -24,7 +24,7 @@ _Decoded = TypeVar("_Decoded")
 
 
 class WholeLines:
-    """Puts chunks of bytes together to whole lines; a byte-order mark before them is left out."""
+    """Assembles chunks of bytes into whole lines; drops a byte-order mark before the first one."""
 
     def __init__(self) -> None:
         self._is_first = True
@@ -45,9 +45,9 @@ class WholeLines:
         return lines
 
     def skip(self, chunk: bytes) -> int:
-        """Take white space where all `is_blank`; return how many lines it completes.
+        """Consume a chunk of white space while `is_blank`; return how many lines it completes.
 
-        Gigabytes of line breaks would take minutes as lines.
+        Splitting gigabytes of line breaks into lines would take minutes.
         """
         count = chunk.count(b"\n")
         if count:
@@ -63,28 +63,28 @@ class WholeLines:
             self._partial_bytes += len(rest)
 
     def close(self) -> bytes:
-        """Return a last line that has no line break, or nothing."""
+        """Return the last line if it has no line break, else empty bytes."""
         last, self._partial, self._partial_bytes = b"".join(self._partial), [], 0
         return last.removeprefix(BYTE_ORDER_MARK) if self._is_first else last
 
     @property
     def is_blank(self) -> bool:
-        """Tell whether nothing but white space waits for the end of its line."""
+        """Return whether the incomplete last line, if any, is only white space."""
         return self._is_blank or not self._partial
 
     @property
     def is_too_long(self) -> bool:
-        """Tell whether the line that waits for its end has grown past `MAX_LINE_BYTES`."""
+        """Return whether the incomplete last line is longer than `MAX_LINE_BYTES`."""
         return self._partial_bytes > MAX_LINE_BYTES
 
 
 def _cut(chunk: bytes) -> tuple[list[Line], bytes]:
     """Return the lines of `chunk`, and what follows its last line break.
 
-    Long lines are views into it: to copy one costs as much as to find the record in it.
+    Long lines are views of the chunk: copying one costs as much as finding the record in it.
     """
     lines: list[Line] = []
-    if chunk.count(b"\n", 0, 8 * LONG_LINE_BYTES) >= 8:  # assume that the rest is alike
+    if chunk.count(b"\n", 0, 8 * LONG_LINE_BYTES) >= 8:  # assume short lines in the rest, too
         lines += chunk.split(b"\n")
         return lines, bytes(lines.pop())
     view, start = memoryview(chunk), 0
@@ -95,7 +95,7 @@ def _cut(chunk: bytes) -> tuple[list[Line], bytes]:
 
 
 def is_utf8(text: bytes) -> bool:
-    """Tell whether `text` is UTF-8: the decoder leaves that open inside records."""
+    """Return whether `text` is UTF-8; the JSON decoder does not check it inside records."""
     if text.isascii():
         return True
     try:
@@ -106,15 +106,15 @@ def is_utf8(text: bytes) -> bool:
 
 
 def are_utf8(lines: list[Line], chunk: bytes) -> bool:
-    """Tell whether all `lines`, which are those that `chunk` completed, are UTF-8."""
-    # Except the first one, they are parts of it.
+    """Return whether all `lines` are UTF-8; they are the lines that `chunk` completed."""
+    # All lines except the first are parts of the chunk.
     if chunk.isascii() and bytes(lines[0]).isascii():
         return True
     return is_utf8(b"\n".join(lines))
 
 
 def decoded(texts: list[Line], decode: Callable[[Line], _Decoded]) -> list[_Decoded] | None:
-    """Return what lines that hold one JSON value each are decoded to, or None."""
+    """Return the decoded lines, or None if `decode` fails on any of them."""
     try:
         return list(map(decode, texts))
     except (msgspec.MsgspecError, RecursionError):

@@ -1,6 +1,6 @@
-"""Singer messages: bytes of the tap's output in, numbered events out.
+"""Decodes Singer messages, and defines the events that readers yield.
 
-Law: a record is never parsed here; its text goes on as it came.
+Invariant: a record is never parsed here; its text is passed on unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
-    """A record, its text as the tap wrote it."""
+    """A RECORD message; `record` is the record's text as the tap wrote it."""
 
     stream: str
     record: Raw
@@ -72,13 +72,14 @@ _Message: TypeAlias = (
 _MESSAGES = msgspec.json.Decoder(_Message)
 _STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.){0,1000}")')
 RECORD_BYTES = 400
-"""About what a record costs in memory beside its text while it waits."""
+"""Approximate memory of a waiting record, in addition to its text."""
 MAX_SCHEMA_BYTES = 4_000_000
 MAX_SCHEMA_MARKS = 100_000
-"""Commas and opening brackets of a schema, about as many as names and values: that is more than
-16,000 columns, which is more than any destination has. Larger ones would take seconds to read."""
+"""Limit for the commas and opening brackets of a schema, which are about as many as its names and
+values. It allows more than 16,000 columns, more than any destination supports; a larger schema
+would take seconds to read."""
 _EARLY_BYTES = 4_096
-"""Where the name of a line's stream is looked for; a pattern's repeats take memory, too."""
+"""How far into a line the name of its stream is searched: a pattern's repeats take memory."""
 _REQUIRED = {
     "RECORD": ("stream", "record"),
     "SCHEMA": ("stream", "schema"),
@@ -89,9 +90,9 @@ _REQUIRED = {
 
 
 class Records(Struct, frozen=True):
-    """Records of any streams on consecutive lines; `messages[i]` is on line + i.
+    """Records of any streams on consecutive lines; `messages[i]` is on line `line + i`.
 
-    The lines are those of `file`, where the records came from one.
+    Lines are counted in `file` if there is one, else in the tap's output.
     """
 
     line: int
@@ -100,11 +101,11 @@ class Records(Struct, frozen=True):
 
 
 class Rows(Struct, frozen=True):
-    """Rows of one stream and version, from a file of columns; they count from `line`.
+    """Rows of one stream and version, from a columnar file; the first row has the number `line`.
 
-    `messages` returns their messages as a JSON list, given the first sequence, and the length of
-    the longest. `types` has the JSON types that a column's values can have, `date-time` among them.
-    `sequences` has a number for each row, where they bring their own.
+    `messages(first_sequence)` returns the rows' messages as a JSON list, and the length in bytes of
+    the longest record. `types` maps columns to the JSON types that their values can have,
+    `date-time` among them. `sequences` has the rows' own sequences, where they bring their own.
     """
 
     line: int
@@ -117,7 +118,7 @@ class Rows(Struct, frozen=True):
     sequences: list[int] | None = None
 
     def records(self) -> Records:
-        """Return them one by one, for stream maps; such rows have no sequences of their own."""
+        """Return the rows as single records, for stream maps; those have no `sequences`."""
         texts = _ROWS.decode(self.messages(0)[0])
         messages = [RecordMessage(self.stream, each.data, self.version) for each in texts]
         return Records(self.line, messages, self.file)
@@ -135,18 +136,18 @@ class MalformedRecord(Struct, frozen=True):
     mapped: bool = True
     """Whether the stream's map was applied, where it has one."""
     field: str = ""
-    """Which value is at fault, as a JSON pointer; empty where it is the whole."""
+    """JSON Pointer to the invalid value; empty for the whole record."""
     time_extracted: str | None = None
     repaired_record: RecordMessage | None = None
-    """The record once it is repaired, where that made it JSON."""
+    """The repaired record, if repairs made it valid JSON."""
     repaired: tuple[tuple[tuple[str | int, ...], str], ...] = ()
-    """The paths to the values that were repaired for that, each with what was done."""
+    """The repairs of `repaired_record`: the path to each value, and the name of its repair."""
     sequence: int | None = None
-    """Its number, where rows bring their own."""
+    """The row's own sequence, where rows bring their own."""
 
 
 class Schema(Struct, frozen=True):
-    """What a stream's records look like from here on; `schema` is the tap's own JSON text."""
+    """The schema of a stream's records from here on; `schema` is the tap's own JSON text."""
 
     line: int
     stream: str
@@ -154,11 +155,11 @@ class Schema(Struct, frozen=True):
     key_properties: tuple[str, ...]
     bookmark_properties: tuple[str, ...] = ()
     is_mapped: bool = False
-    """Whether it is a stream map's; then a `MappedSchema` follows."""
+    """Whether a stream map produced it; then a `MappedSchema` follows."""
 
 
 class MappedSchema(Struct, frozen=True):
-    """What the stream maps make of a stream of the tap: its SCHEMA became those of `aliases`."""
+    """The streams that the stream maps make of one of the tap's: each alias has had its Schema."""
 
     line: int
     stream: str
@@ -173,7 +174,7 @@ class State(Struct, frozen=True):
 
 
 class ActivateVersion(Struct, frozen=True):
-    """Every record of `stream` whose version is not `version` is to go."""
+    """Deletes every record of `stream` whose version is not `version`."""
 
     line: int
     stream: str
@@ -181,7 +182,7 @@ class ActivateVersion(Struct, frozen=True):
 
 
 class RecordFiles(Struct, frozen=True):
-    """Records that wait in files, with the encoding they are written in."""
+    """A BATCH message: files that contain records, and their encoding."""
 
     line: int
     stream: str
@@ -196,7 +197,7 @@ Event: TypeAlias = (
 
 
 class MessageLines:
-    """Decodes lines that hold a Singer message each."""
+    """Decodes the lines of a tap's output, each of which is a Singer message."""
 
     decode = staticmethod(_MESSAGES.decode)
 
@@ -213,10 +214,10 @@ class MessageLines:
             line += len(run)
 
     def explain(self, line: int, text: bytes, error: Exception | None) -> MalformedRecord:
-        """Return the malformed record of a line that is otherwise a message.
+        """Return the malformed record of a line that is otherwise a valid RECORD message.
 
         Raises:
-            InputError: The line is not one.
+            InputError: The line is not a RECORD message, or more than its record is invalid.
         """
         if b"\x00" in text[:4]:
             raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
@@ -228,14 +229,14 @@ class MessageLines:
         return _explain(line, text, error)
 
     def too_long(self, line: int) -> str:
-        """Return what to tell of a line of more than `MAX_LINE_BYTES`."""
+        """Return the error message for a line of more than `MAX_LINE_BYTES`."""
         return (
             f"Line {line} is longer than {MAX_LINE_BYTES:,} bytes: the input is not a tap's "
             "output, or a record is far too large."
         )
 
     def cut_off(self, line: int, text: bytes) -> str:
-        """Return what to tell of a last line that ends too early."""
+        """Return the error message for an incomplete last line."""
         return (
             f"Line {line}{_of_stream(text)} is incomplete: the tap's output ends in the middle of "
             "a message. Find out what stopped the tap, then run again."
@@ -243,9 +244,10 @@ class MessageLines:
 
 
 def _copy_records(chunk_bytes: int, messages: list[_Message]) -> None:
-    """Copy the records of a chunk where they are a small part of what they would keep in memory.
+    """Copy the records out of their chunk if they are only a small part of it.
 
-    For example, between them are long STATE messages or unknown members.
+    A record keeps its whole chunk in memory. Long STATE messages, or unknown members, can make up
+    most of a chunk.
     """
     records = [message for message in messages if type(message) is RecordMessage]
     kept = sum([len(message.record) for message in records]) + RECORD_BYTES * len(records)
@@ -296,7 +298,7 @@ def _schema(line: int, message: _SchemaMessage) -> Schema:
 def _key_properties(line: int, message: _SchemaMessage) -> tuple[str, ...]:
     """Return the message's key properties; some taps put them inside the schema object.
 
-    A stream without keys says so with an empty list or null.
+    A stream without keys has an empty list or null.
     """
     if isinstance(message.key_properties, list):
         return tuple(message.key_properties)
@@ -317,7 +319,7 @@ class _KeysInSchema(msgspec.Struct):
 
 
 def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
-    """Return the malformed record of a line that is otherwise a message, or raise `InputError`."""
+    """Return the malformed record of an otherwise valid message, or raise `InputError`."""
     members = outline(text)
     if members is None and len(text) > MAX_BYTES:
         raise InputError(
@@ -356,7 +358,7 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
 
 
 def _of_stream(text: bytes) -> str:
-    """Return ` of stream ...` for a line that cannot be read, where it names one early enough."""
+    """Return ` of stream ...` for an unreadable line if it names one early enough, else ``."""
     found = _STREAM.search(text[:_EARLY_BYTES].split(b'"record"', 1)[0])
     return f" of stream {quoted(plain_text(found[1]))}" if found else ""
 

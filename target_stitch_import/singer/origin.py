@@ -1,4 +1,4 @@
-"""Where a record came from: a line of the tap's output, or of a file that has a name."""
+"""The origin of a record, as errors name it: a line of the tap's output, or of a file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from target_stitch_import.errors import quoted
 
 
 class BatchFile(Struct, frozen=True):
-    """A file that the BATCH message on `batch_line` names, or None that a command was given.
+    """A file of records; `unit` is what its records are counted in.
 
-    Its records are counted by `unit`.
+    `batch_line` is the line of the BATCH message that names the file, or None for a file that was
+    given to a command.
     """
 
     path: str
@@ -25,5 +26,5 @@ class BatchFile(Struct, frozen=True):
 
 
 def origin(line: int, file: BatchFile | None = None) -> str:
-    """Return where a record is from, as a sentence begins: a line of `file` or of the input."""
+    """Return where a record is from, as the beginning of a sentence, such as `Line 17`."""
     return f"{file.unit} {line} of {file}" if file else f"Line {line}"

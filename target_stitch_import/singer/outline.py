@@ -1,6 +1,6 @@
-"""Reads what it can from JSON that no parser accepts: its members, and the first defect.
+"""Explains invalid JSON: extracts an object's members, and locates the first defect.
 
-Law: a bounded number of steps, and of passes over the text; what would need more is not explained.
+Invariant: steps and passes over the text are bounded; a defect that would need more is not located.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_BYTES = 24_000_000
-"""A longer text is not a record that could be sent, whatever is wrong with it: a look at it would
-take seconds, in which no signal is heard."""
+"""A longer text could not be sent even if it were valid, and examining it would take seconds, in
+which signals are not handled."""
 MAX_MEMBERS = 1_000
-"""A message has a handful of members; a text of more is not a message."""
+"""A message has a handful of members; a text with more is not a message."""
 MAX_MARKS = 300_000
-"""How many brackets and strings are looked at where no parser helps; in a fifth of a second."""
+"""How many brackets and strings are examined where the parser fails; takes a fifth of a second."""
 MAX_STEPS = 20_000
-"""How many members and items are passed over on the way to a value that is not JSON."""
+"""How many members and items are skipped in search of a value that is not JSON."""
 MAX_ESCAPES = 1_000
 MAX_PASSES = 8
-"""How often a text is read on that way, once for each level."""
+"""How often a text is read in that search, once for each level of nesting."""
 
 _RAW = msgspec.json.Decoder(Raw)
 _STAND_INS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}
@@ -50,7 +50,7 @@ _INNER_MARK = re.compile(rb'"|[{\[]+|[}\]]+')
 # A pattern's repeats take memory for each of them, hence their limits.
 _IN_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,1000}', re.DOTALL)
 _STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
-"""As strings are found inside of brackets: without escapes, one after the other."""
+"""Consecutive strings without escapes, inside brackets."""
 
 
 class Defect(Struct, frozen=True):
@@ -61,7 +61,7 @@ class Defect(Struct, frozen=True):
 
 
 def record_defect(record: bytes) -> Defect | None:
-    """Return what is wrong with the text of a record, if anything is."""
+    """Return the first defect of a record's text, or None if it is valid JSON."""
     try:
         _RAW.decode(record)
     except RecursionError:
@@ -70,7 +70,7 @@ def record_defect(record: bytes) -> Defect | None:
         if len(record) > MAX_BYTES:
             return Defect("", "it is not JSON")
         stop = _stop(error)
-        # It stops after the sign of `-Infinity`.
+        # The parser stops after the sign of `-Infinity`.
         starts = () if stop is None else (max(stop - 1, 0), stop)
         for start in starts:
             if found := _NOT_A_NUMBER.match(record, start):
@@ -84,7 +84,7 @@ def record_defect(record: bytes) -> Defect | None:
 
 
 def _half_a_pair(text: bytes) -> int | None:
-    """Return where the first UTF-16 surrogate is that is written without its other half."""
+    """Return the position of the first unpaired UTF-16 surrogate escape, if there is one."""
     at = 0
     for _ in range(MAX_STEPS):
         found = _SURROGATE.search(text, at)
@@ -99,7 +99,7 @@ def _half_a_pair(text: bytes) -> int | None:
 
 
 def plain_text(value: bytes) -> str:
-    """Return the text that a JSON string stands for; of any other value what kind it is."""
+    """Return the content of a JSON string; for any other value, the name of its kind."""
     if not value.startswith(b'"'):
         return _KINDS.get(value[:1], "a number") if value else ""
     try:
@@ -109,10 +109,10 @@ def plain_text(value: bytes) -> str:
 
 
 def outline(text: bytes) -> dict[str, bytes] | None:
-    """Return the first members of a JSON object as text; None if it is not one, or too large.
+    """Return the members of a JSON object, up to `MAX_MEMBERS`, each value as its text.
 
-    It finds the members of objects that no JSON parser takes, with NaN in them or nested without
-    end; what is inside the members is not examined.
+    None if the text is not an object, or too large. The content of values is not examined, so the
+    object may contain NaN, or be nested too deeply for a JSON parser.
     """
     text = text.strip()
     if not text.startswith(b"{") or len(text) > MAX_BYTES:
@@ -121,7 +121,7 @@ def outline(text: bytes) -> dict[str, bytes] | None:
         return {}
     values = _Values(text)
     members: dict[str, bytes] = {}
-    position = 1  # of what precedes a name
+    position = 1  # where a name, or the space before it, begins
     for _ in range(MAX_MEMBERS):
         name = _member_name(text, position)
         end = values.end(name.value_at) if name else None
@@ -136,9 +136,9 @@ def outline(text: bytes) -> dict[str, bytes] | None:
 
 
 def pointer(text: bytes, at: int) -> str:
-    """Return the JSON pointer of the value at `at`; what precedes it must be JSON.
+    """Return the JSON Pointer to the value at position `at`; the text before it must be valid.
 
-    Where that would take too long, it is the pointer of something around it.
+    If that would take too long, it is the pointer to an object or list that contains the value.
     """
     path: list[str | int] = []
     start, steps, bytes_left = 0, iter(range(MAX_STEPS)), MAX_PASSES * len(text)
@@ -157,7 +157,7 @@ def _first_defective(
 ) -> tuple[str | int, int] | None:
     """Return the first member or item whose value is not JSON, and where its value begins.
 
-    Each that is passed over takes one of `steps`; None if they run out, or a name is not JSON.
+    Each one that is skipped takes one of `steps`; None if they run out, or a name is not JSON.
     """
     is_object, position = opening[1] == b"{", opening.end()
     for index, _ in enumerate(steps):
@@ -179,7 +179,7 @@ class _Name(Struct, frozen=True):
 
 
 def _member_name(text: bytes, position: int) -> _Name | None:
-    """Return the name that is the next thing in an object, and where its value is."""
+    """Return the member name at `position` in an object, and where its value begins."""
     quote = _QUOTE.match(text, position)
     end = _string_end(text, quote.end()) if quote else None
     colon = _COLON.match(text, end) if end else None
@@ -187,19 +187,19 @@ def _member_name(text: bytes, position: int) -> _Name | None:
 
 
 class _Values:
-    """Finds where values end in a text: by the parser, and where that fails by their brackets."""
+    """Finds where values end: with the parser, or by matching brackets where the parser fails."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
-        # NaN and Infinity replaced by numbers of the same length; also in strings, which are only
-        # skipped.
+        # NaN and Infinity are replaced by numbers of the same length, so that positions stay the
+        # same. Replacing them in strings does no harm, as strings are only skipped.
         self._sound = text
         for number, other in _STAND_INS.items():
             self._sound = self._sound.replace(number, other)
         self._marks_left = MAX_MARKS
 
     def end(self, position: int) -> int | None:
-        """Return where the value at `position` ends, or what follows it begins."""
+        """Return where the value at `position` ends, or where what follows it begins."""
         end = _sound_end(self._sound, position)
         if end is not None and _NEXT.match(self._text, end):
             return end
@@ -232,12 +232,12 @@ class _Values:
 
 
 def _sound_end(text: bytes, position: int) -> int | None:
-    """Return where what follows a JSON value begins; None if there is no value."""
+    """Return where the text after a JSON value begins; None if there is no valid value."""
     try:
         _RAW.decode(memoryview(text)[position:])
     except msgspec.MsgspecError as error:
         stop = _stop(error) if str(error).startswith(_TRAILING) else None
-        return None if stop is None else position + stop - 1  # it counts the first one after it
+        return None if stop is None else position + stop - 1  # `stop` is one byte too far
     except RecursionError:
         return None
     return len(text)
@@ -250,12 +250,12 @@ def _stop(error: msgspec.MsgspecError) -> int | None:
 
 
 def _string_end(text: bytes, position: int) -> int | None:
-    """Return where the string ends that has its first character at `position`, if it does."""
+    """Return where the string whose content begins at `position` ends, or None."""
     while position < len(text):
         found = _IN_STRING.match(text, position)
         position = found.end() if found else position
         if text[position : position + 1] == b'"':
             return position + 1
-        if position >= len(text) - 1:  # else there are more escapes than one pattern takes
+        if position >= len(text) - 1:  # else it has more escapes than one match
             return None
     return None

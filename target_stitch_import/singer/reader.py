@@ -1,7 +1,7 @@
-"""Lines of any kind into numbered events: what messages and the records of a file have in common.
+"""Turns chunks of bytes into events with line numbers, for messages and for files of records.
 
-Law: however the same bytes are cut into chunks, the same events with the same line numbers come
-out.
+Invariant: however the same bytes are split into chunks, they give the same events with the same
+line numbers.
 """
 
 from __future__ import annotations
@@ -29,41 +29,41 @@ _Decoded = TypeVar("_Decoded")
 
 
 class LineDecoder(Protocol[_Decoded]):
-    """What the lines of one kind of input mean. Lines are counted from 1."""
+    """How the lines of one kind of input mean. Lines are counted from 1."""
 
     def decode(self, text: Line, /) -> _Decoded:
-        """Return what a line holds.
+        """Return the decoded line.
 
         Raises:
-            msgspec.MsgspecError: It holds nothing of this kind.
-            RecursionError: It is nested too deeply.
+            msgspec.MsgspecError: The line is not of this kind.
+            RecursionError: The line is nested too deeply.
         """
 
     def events(self, line: int, found: list[_Decoded], chunk_bytes: int) -> Iterator[Event]:
         """Yield the events of consecutive lines, of which `line` is the first.
 
-        `chunk_bytes` is the size of the text that they keep in memory as parts of it, or 0.
+        `chunk_bytes` is the size of the chunk that they are views of and so keep in memory, or 0.
         """
 
     def explain(self, line: int, text: bytes, error: Exception | None) -> Event:
         """Return the event of a line that `decode` fails on; without `error` it is not UTF-8.
 
         Raises:
-            InputError: The line makes no sense.
+            InputError: The line cannot be read as any event.
         """
 
     def too_long(self, line: int) -> str:
-        """Return what to tell of a line of more than `MAX_LINE_BYTES`."""
+        """Return the error message for a line of more than `MAX_LINE_BYTES`."""
 
     def cut_off(self, line: int, text: bytes) -> str:
-        """Return what to tell of a last line that ends too early."""
+        """Return the error message for an incomplete last line."""
 
 
 class Reader(Generic[_Decoded]):
     """Turns chunks of bytes into events.
 
-    Feed it with `feed`, then call `close` once at the end of the input. Both yield events and
-    raise `InputError` for a line that makes no sense, after every event before it.
+    Call `feed` for each chunk, then `close` once at the end of the input. Both yield events, and
+    raise `InputError` for an invalid line after every event before it.
     """
 
     def __init__(self, decoder: LineDecoder[_Decoded]) -> None:
@@ -81,7 +81,11 @@ class Reader(Generic[_Decoded]):
             raise InputError(self._decoder.too_long(self.lines_read + 1))
 
     def close(self) -> Iterator[Event]:
-        """Yield the event of a last line without a line break."""
+        """Yield the events of a last line without a line break.
+
+        Raises:
+            InputError: The line is invalid or incomplete.
+        """
         last = self._lines.close()
         is_whole = not last or last.isspace() or decoded([last], self._decoder.decode)
         if not is_whole and outline(last) is None:
@@ -102,7 +106,7 @@ class Reader(Generic[_Decoded]):
         yield from self._decoder.events(first, found, chunk_bytes)
 
     def _events_one_by_one(self, lines: list[Line]) -> Iterator[Event]:
-        """Yield the events of lines of which some cannot be read, the readable ones together."""
+        """Yield the events of lines some of which are invalid; consecutive valid ones together."""
         run: list[_Decoded] = []
         for text in map(bytes, lines):
             is_blank = not text or text.isspace()

@@ -1,6 +1,6 @@
-"""Records one per line, without messages around them: bytes of a file in, numbered events out.
+"""Decodes files that have one record per line, without messages around them.
 
-Law: a record is never parsed here; its text goes on as it came.
+Invariant: a record is never parsed here; its text is passed on unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RecordLines:
-    """Decodes the lines of a file that hold a record each, all of one stream and version."""
+    """Decodes the lines of a file, each of which is a record of the same stream and version."""
 
     decode = staticmethod(msgspec.json.Decoder(Raw).decode)
 
@@ -34,15 +34,15 @@ class RecordLines:
         self._file = file
 
     def events(self, line: int, found: list[Raw], chunk_bytes: int) -> Iterator[Event]:  # noqa: ARG002
-        """Yield the records on consecutive lines as one run."""
+        """Yield the records on consecutive lines as one event."""
         messages = [RecordMessage(self._stream, each, self._version) for each in found]
         yield Records(line, messages, self._file)
 
     def explain(self, line: int, text: bytes, error: Exception | None) -> MalformedRecord:
-        """Return a record that is not JSON.
+        """Return the malformed record.
 
         Raises:
-            InputError: The line is not text.
+            InputError: The line is not UTF-8.
         """
         defect = record_defect(text) if error else None
         if defect is None:
@@ -61,14 +61,14 @@ class RecordLines:
         )
 
     def too_long(self, line: int) -> str:
-        """Return what to tell of a line of more than `MAX_LINE_BYTES`."""
+        """Return the error message for a line of more than `MAX_LINE_BYTES`."""
         return (
             f"{origin(line, self._file)} is longer than {MAX_LINE_BYTES:,} bytes: the file does "
             "not have one record per line, or a record is far too large."
         )
 
     def cut_off(self, line: int, text: bytes) -> str:  # noqa: ARG002
-        """Return what to tell of a last line that ends too early."""
+        """Return the error message for an incomplete last line."""
         return (
             f"{origin(line, self._file)} is cut off: the file ends in the middle of a record. Find "
             "out what stopped the tap, then run again."

@@ -59,7 +59,7 @@ class Job(Struct, frozen=True):
             letters.commit(str(settings.dead_letters), names)
         self._advise(messages)
         summary = self._summary(parts)
-        closing.tell(summary, closing.ClosingContext(settings.dead_letters), _LOGGER, None)
+        closing.report(summary, closing.ClosingContext(settings.dead_letters), _LOGGER, None)
         if settings.summary_path:
             write_summary(settings.summary_path, summary)
 

@@ -104,7 +104,7 @@ class Task:
         if not is_complete:
             lacking.add((table, table_version))
         for each in lacking:
-            self._pipeline.lacks(*each)
+            self._pipeline.note_lacking(*each)
         event = ActivateVersion(0, table, table_version)
         self._pipeline.receive(event, time.monotonic(), max(time.time_ns(), after + 1))
 
@@ -154,7 +154,7 @@ class Task:
         """Take what the sender reports, and give it what is ready."""
         if failed := self._exchange.take_reports():
             raise failed
-        self._exchange.hand_on()
+        self._exchange.forward()
 
 
 class _Listener:

@@ -56,9 +56,9 @@ class _Tool(click.Group):
         except click.Abort:
             sys.exit(INTERRUPTED_STATUS)
         except Exception as error:  # noqa: BLE001 - the last resort: no value may get out
-            from target_stitch_import.cli import tell_unforeseen  # noqa: PLC0415 - rarely
+            from target_stitch_import.cli import report_unexpected_error  # noqa: PLC0415 - rarely
 
-            sys.exit(tell_unforeseen(error))
+            sys.exit(report_unexpected_error(error))
         sys.exit(status if isinstance(status, int) else 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

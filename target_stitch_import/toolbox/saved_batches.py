@@ -21,7 +21,7 @@ from target_stitch_import.batching.payload import (
 )
 from target_stitch_import.batching.times import api_time
 from target_stitch_import.errors import InputError, quoted
-from target_stitch_import.report.repair_words import words_on_repair
+from target_stitch_import.report.repair_words import repair_words
 from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
@@ -198,7 +198,7 @@ class LetterChecks:
         for (name, repair), count in passed.repaired.items():
             self.repaired[table, name, repair] += count
             self._say(
-                f"Table {quoted(table)}: {words_on_repair(name, repair)}, and counted at the end.",
+                f"Table {quoted(table)}: {repair_words(name, repair)}, and counted at the end.",
                 (table, name, repair),
             )
 

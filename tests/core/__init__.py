@@ -1,1 +1,1 @@
-"""The pure wings: no network, no threads, no waiting."""
+"""The pure packages: no network, no threads, no waiting."""

@@ -1,4 +1,4 @@
-"""What is said of a stream beforehand: each reason, only where it applies, once, and cheaply."""
+"""Advice about a stream: each warning only where it applies, once, and cheaply."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def advised(stream: str, keys: tuple[str, ...], schema: Any) -> list[Advice]:
 
 
 def said(stream: str = "people", keys: tuple[str, ...] = ("id",), **columns: Any) -> list[str]:
-    """Return what is said of a stream with an `id` and `columns`."""
+    """Return the advice about a stream with an `id` and `columns`."""
     return [str(each) for each in advised(stream, keys, {"properties": {"id": INTEGER} | columns})]
 
 
@@ -51,7 +51,7 @@ def columns(*names: str) -> dict[str, Any]:
         (["12", "__"], "without a letter from A to Z in their names can be dropped"),
     ],
 )
-def test_names_that_fare_badly(names: list[str], words: str) -> None:
+def test_names_that_are_warned_about(names: list[str], words: str) -> None:
     (text,) = said(**columns(*names, "fine"))
     assert words in text
     for name in names:
@@ -75,7 +75,7 @@ def test_names_that_fare_badly(names: list[str], words: str) -> None:
         [],
     ],
 )
-def test_names_that_fare_well(names: list[str]) -> None:
+def test_names_without_a_warning(names: list[str]) -> None:
     assert said(**columns(*names)) == []
 
 
@@ -89,7 +89,7 @@ def test_names_that_fare_well(names: list[str]) -> None:
         ("12", "has neither a letter from A to Z nor an underscore"),
     ],
 )
-def test_tables_that_fare_badly(stream: str, words: str) -> None:
+def test_tables_that_are_warned_about(stream: str, words: str) -> None:
     (text,) = said(stream)
     assert words in text
     assert not said("x" * 60)
@@ -110,11 +110,11 @@ def test_no_columns_and_no_keys() -> None:
 @pytest.mark.parametrize(
     "key", [{"type": ["integer", "null"]}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]
 )
-def test_a_key_that_may_be_null_is_worth_a_word_when_one_is(key: dict[str, Any]) -> None:
+def test_a_nullable_key_is_no_reason_for_a_warning(key: dict[str, Any]) -> None:
     assert not advised("people", ("key",), {"properties": {"key": key}})
 
 
-def test_a_schema_behind_a_reference_is_looked_at() -> None:
+def test_a_referenced_schema_is_examined() -> None:
     referred = {"properties": {"a__st": INTEGER}}
     (text,) = advised(
         "people", ("a__st",), {"$ref": "#/definitions/0", "definitions": {"0": referred}}
@@ -131,7 +131,7 @@ def test_many_fields_are_counted_and_names_shown_as_they_are() -> None:
     assert text.endswith(": `a\\x1b[2J\\n__st`")
 
 
-def test_it_is_said_once_of_each_field() -> None:
+def test_advice_is_given_once_for_each_field() -> None:
     of = pipeline()
     feed(of, [schema(a__st=INTEGER), schema(a__st=INTEGER, b__st=INTEGER), schema(a__st=INTEGER)])
     first, second = (notice.text for notice in of.notices)
@@ -147,7 +147,7 @@ def test_streams_that_differ_only_by_case() -> None:
     assert "differs from that of stream `Orders` only by case" in notice.text
 
 
-def test_a_run_says_it(target: Target) -> None:
+def test_a_run_logs_advice(target: Target) -> None:
     outcome = target.run([schema(cost__st=INTEGER, 名前=INTEGER), record(1)])
     assert outcome.status == 0
     assert outcome.log.count("Stream `people`: names with the suffix") == 1
@@ -168,7 +168,7 @@ NESTED = {
 }
 
 
-def test_names_are_looked_at_as_loading_flattens_them() -> None:
+def test_names_are_examined_in_their_flattened_form() -> None:
     told = {
         re.split("[,;]| \\(", each.text)[0]: each.fields
         for each in advised("people", ("id",), of(NESTED))
@@ -205,5 +205,5 @@ def of(properties: dict[str, Any], **definitions: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_looking_ends_however_often_a_schema_leads_to_the_same(schema: dict[str, Any]) -> None:
+def test_the_walk_ends_however_many_references_there_are(schema: dict[str, Any]) -> None:
     assert not [each for each in advised("people", ("id",), schema) if "differ" in each.text]

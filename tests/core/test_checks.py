@@ -1,4 +1,4 @@
-"""Record checks: the quick ones pass nothing that the exact one refuses; words hold no values."""
+"""Record checks: the quick ones accept nothing that the exact one refuses; no values in errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_sizes(record: Any, words: str) -> None:
     ],
 )
 def test_nothing_hangs_or_crashes(record: str) -> None:
-    """Huge numbers, endless nesting, and a pattern that backtracks for ever elsewhere."""
+    """Huge numbers, endless nesting, and a pattern that backtracks endlessly in other engines."""
     schema = columns(f={"pattern": "^(a+)+$", "not": {"pattern": "^(?=(a+)+)(a+)+$"}})
     schema |= {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}
     for each in (check(schema), without_quick(check(schema))):
@@ -151,7 +151,7 @@ TREE = {"tree": {"type": "object", "properties": {"a": {"$ref": "#/definitions/t
     st.lists(st.dictionaries(NAMES, VALUES, max_size=3), min_size=1, max_size=4),
     st.sampled_from([(), ("a",), ("a", "b")]),
 )
-def test_the_quick_checks_pass_nothing_that_the_exact_one_refuses(
+def test_the_quick_checks_accept_nothing_that_the_exact_one_refuses(
     properties: Any, records: list[Any], keys: tuple[str, ...]
 ) -> None:
     text = json.dumps(columns(**properties) | {"definitions": TREE}).encode()
@@ -217,7 +217,7 @@ def test_a_type_has_the_bounds_of_its_schema(
 @pytest.mark.parametrize(
     "field", [{"enum": ["\ud800", "x"]}, {"type": "string", "maxLength": 2**70}]
 )
-def test_what_no_decoder_can_be_made_with_goes_to_the_exact_check(field: Any) -> None:
+def test_a_schema_that_no_decoder_supports_goes_to_the_exact_check(field: Any) -> None:
     assert verdict(check(columns(a=field)), '{"a": "x"}') == "ok"
     assert verdict(check(columns(a=field)), '{"a": 5}') != "ok"
 
@@ -245,7 +245,7 @@ def test_what_no_decoder_can_be_made_with_goes_to_the_exact_check(field: Any) ->
         (columns(a={"type": "object", "additionalProperties": {"type": "string"}}), TypedCheck),
     ],
 )
-def test_common_schemas_have_a_quick_check_that_says_yes(schema: Any, kind: type) -> None:
+def test_quick_checks_accept_records_of_common_schemas(schema: Any, kind: type) -> None:
     quick = quick_check(read_schema(json.dumps(schema).encode()).root, ())
     assert isinstance(quick, kind)
     good = {"a": None, "b": [1, {}]} if "b" in schema["properties"] else {}
@@ -278,7 +278,7 @@ INSTANT = {"type": "string", "format": "date-time"}
     ids=json.dumps,
 )
 def test_a_check_that_is_no_longer_needed_is_freed(field: Any) -> None:
-    """In a process of its own, where memory that is freed wrongly is a crash each time."""
+    """In a separate process, in which any use of freed memory is a crash."""
     ended = subprocess.run(
         [sys.executable, "-c", FREED, json.dumps(columns(a=field, b=columns(c=field)))],
         env=os.environ | {"PYTHONMALLOC": "debug"},
@@ -289,7 +289,7 @@ def test_a_check_that_is_no_longer_needed_is_freed(field: Any) -> None:
 
 
 @given(st.dictionaries(NAMES, st.just("S3CRET") | VALUES, max_size=3), SCHEMAS)
-def test_a_refusal_holds_no_value(record: dict[str, Any], field: Any) -> None:
+def test_a_refusal_contains_no_value(record: dict[str, Any], field: Any) -> None:
     schema = columns(a=field) | {"definitions": TREE, "required": ["b"]}
     words = verdict(without_quick(check(schema, ("c/d",))), json.dumps(record))
     assert "S3CRET" not in words

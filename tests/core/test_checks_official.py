@@ -1,4 +1,4 @@
-"""The official cases of Draft 4: the exact check agrees, the quick checks are never laxer.
+"""The official test suite of Draft 4: the exact check agrees, the quick checks are never laxer.
 
 `make` fetches the suite, which is not ours. Each schema is tried as that of one column, and, where
 an instance is an object, as that of the record itself.
@@ -56,7 +56,7 @@ NO_SCHEMA = {
 
 @dataclass(frozen=True)
 class Case:
-    """One instance as a record, and what everybody says of it."""
+    """One instance as a record, with the verdict of each check."""
 
     name: str
     valid: bool
@@ -70,7 +70,7 @@ def files() -> list[str]:
 
 
 def moved(schema: Any) -> Any:
-    """Return a schema whose references begin at `#/properties/f`, where it will stand."""
+    """Return a schema whose references begin at `#/properties/f`, where it will be placed."""
     if isinstance(schema, list):
         return [moved(each) for each in schema]
     if not isinstance(schema, dict):
@@ -93,7 +93,7 @@ def shapes(group: Any) -> Iterator[tuple[str, Any, list[tuple[Any, Any]]]]:
 
 
 def quick_checks(schema: Node) -> dict[str, QuickCheck]:
-    """Return every quick check that can take the schema, also where another would be chosen."""
+    """Return every quick check that supports the schema, not only the one that would be chosen."""
     keys = key_type(())
     assert keys is not None
     checks: dict[str, QuickCheck] = {}
@@ -106,7 +106,7 @@ def quick_checks(schema: Node) -> dict[str, QuickCheck]:
 
 
 def defect(schema: Any) -> str:
-    """Return what is wrong with a schema, or nothing."""
+    """Return the defect of a schema, or None."""
     try:
         read_schema(simplejson.dumps(schema).encode())
     except SchemaDefectError as error:
@@ -142,13 +142,13 @@ def judged(file: str) -> list[Case]:
     return cases
 
 
-def test_the_suite_is_there() -> None:
+def test_the_suite_is_present() -> None:
     assert len(files()) >= 35, "`make unit` fetches it; see the Makefile"
 
 
 @pytest.mark.parametrize("file", files())
 def test_the_exact_check_is_draft_4(file: str) -> None:
-    """Its verdicts are the suite's own, but for the exceptions above, which are still needed."""
+    """Its verdicts are those of the suite, except for the list above, all of which is needed."""
     lax = {case.name for case in judged(file) if case.accepted and not case.valid}
     strict = {case.name for case in judged(file) if case.valid and not case.accepted}
     words = [words for name, words in STRICTER if name == file]
@@ -173,7 +173,7 @@ def test_schemas_are_refused_for_references_alone(file: str) -> None:
 
 
 def test_the_quick_checks_decide_nearly_everything() -> None:
-    """They say yes to most of what is right, so that the tests above compare something."""
+    """They accept most valid instances, so that the tests above are meaningful."""
     right = [case for file in files() for case in judged(file) if case.accepted]
     yes = Counter(kind for case in right for kind, accepts in case.quick.items() if accepts)
     asked = Counter(kind for case in right for kind in case.quick)

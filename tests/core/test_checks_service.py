@@ -1,4 +1,4 @@
-"""The check and the local Import API say the same of every schema and record.
+"""The check and the local Import API agree about every schema and record.
 
 They share no code. `make soak-verdicts` asks the same of a hundred thousand pairs.
 """
@@ -17,7 +17,7 @@ from tests.support.schemas_and_records import Pair, Pairs
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_what_one_takes_the_other_takes(seed: int) -> None:
+def test_both_accept_the_same_records(seed: int) -> None:
     pairs = Pairs(Random(seed))  # noqa: S311 - no secret
     for _ in range(250):
         pair = pairs.pair()
@@ -27,7 +27,7 @@ def test_what_one_takes_the_other_takes(seed: int) -> None:
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=json.dumps)
 @pytest.mark.parametrize("place", [(), ("properties", "a"), ("definitions", "unused")])
-def test_of_mistakes_in_a_schema_both_think_the_same(mistake: Any, place: tuple[str, ...]) -> None:
+def test_both_refuse_the_same_mistakes_in_a_schema(mistake: Any, place: tuple[str, ...]) -> None:
     schema: dict[str, Any] = {"properties": {"a": {}}, "definitions": {}}
     if place:
         schema[place[0]][place[1]] = mistake
@@ -50,7 +50,7 @@ def test_of_mistakes_in_a_schema_both_think_the_same(mistake: Any, place: tuple[
         ({"pattern": "(a{1000}){1000}"}, '"b"', True),
     ],
 )
-def test_what_both_say(schema: Any, record: str, taken: bool) -> None:  # noqa: FBT001
+def test_both_report_the_same(schema: Any, record: str, taken: bool) -> None:  # noqa: FBT001
     found = verdicts(Pair(json.dumps({"properties": {"a": schema}}), (), f'{{"a":{record}}}'))
     assert (found.target == "", found.service == "") == (taken, taken)
 

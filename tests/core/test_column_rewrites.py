@@ -1,4 +1,4 @@
-"""Date-times rewritten in all records at once: the same as one by one, and nothing else."""
+"""Date-times rewritten in all records at once: the same result as one by one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ COLONS = st.sampled_from([":", ": ", " : ", ":  ", ":\t"])
 
 @st.composite
 def records(draw: st.DrawFn) -> list[str]:
-    """Return records that are alike, as those of a tap are, or nearly so."""
+    """Return similar records, like those of a tap."""
     colon, comma = draw(COLONS), draw(st.sampled_from([",", ", "]))
     names = draw(st.lists(NAMES, min_size=1, max_size=4, unique_by=json.loads))
     many = draw(st.integers(1, 4))
@@ -76,7 +76,7 @@ def records(draw: st.DrawFn) -> list[str]:
 
 
 def tokens(text: bytes) -> Any:
-    """Return what was written but for spaces and escapes: one by one, some are written anew."""
+    """Return the tokens without spaces and escapes, which can differ when records are encoded."""
     return json.loads(text, object_pairs_hook=list, parse_float=str, parse_int=str)
 
 
@@ -172,9 +172,7 @@ UNCLEAR = [
 
 @pytest.mark.parametrize("record", UNCLEAR)
 @pytest.mark.parametrize("naive", ["utc", "keep"])
-def test_where_it_is_not_clear_what_is_whose_records_are_looked_at_one_by_one(
-    record: str, naive: str
-) -> None:
+def test_ambiguous_names_are_checked_one_by_one(record: str, naive: str) -> None:
     messages = b"[%b]" % message(record.encode())
     assert check(naive).accepted(messages, len(record)) is None
 
@@ -192,9 +190,7 @@ def test_where_it_is_not_clear_what_is_whose_records_are_looked_at_one_by_one(
         ("at", '"at"\t: '),
     ],
 )
-def test_a_name_written_differently_does_not_make_up_for_a_nested_one(
-    name: str, apart: str
-) -> None:
+def test_another_spelling_does_not_balance_a_nested_name(name: str, apart: str) -> None:
     texts = [
         f'{{"id":1,"{name}":"2024-01-01T00:00:00"}}'.encode(),
         f'{{"id":2,{apart}"2024-01-01T00:00:00Z","nested":{{"{name}":"2024-01-01T00:00:00"}}}}'
@@ -206,7 +202,7 @@ def test_a_name_written_differently_does_not_make_up_for_a_nested_one(
 
 @pytest.mark.parametrize("name", ["a/b", "é", "a t"])
 @pytest.mark.parametrize("colon", [":", ": ", " : ", ":\t"])
-def test_a_name_is_found_however_it_is_set_apart(name: str, colon: str) -> None:
+def test_a_name_is_found_with_any_white_space(name: str, colon: str) -> None:
     text = f'{{"id":1,"{name}"{colon}"2024-01-01T00:00:00"}}'.encode()
     passed = check().accepted(b"[%b]" % message(text), len(text))
     assert passed is not None
@@ -220,7 +216,7 @@ def test_a_name_is_found_however_it_is_set_apart(name: str, colon: str) -> None:
         '{"id":1,"note":"2024-01-01T00:00:00","at":"2024-01-01T00:00:00%s"}',
     ],
 )
-def test_what_only_looks_like_a_column_stays(record: str) -> None:
+def test_what_only_looks_like_a_column_is_unchanged(record: str) -> None:
     text = (record % "").encode()
     passed = check().accepted(b"[%b]" % message(text), len(text))
     assert passed is not None
@@ -228,8 +224,8 @@ def test_what_only_looks_like_a_column_stays(record: str) -> None:
 
 
 @pytest.mark.parametrize("space", ["", " ", "\t", "\n", "\r"])
-def test_what_stands_between_texts_is_no_text(space: str) -> None:
-    """It is between quotes as well, and what is before it looks like this column's name."""
+def test_the_text_between_two_strings_is_not_a_string(space: str) -> None:
+    """It is between quotation marks, too, and the text before it looks like the column's name."""
     schema = {"properties": {":": MOMENT}}
     root = read_schema(json.dumps(schema).encode()).root
     text = f'{{"n":":",{space}":":"2024-01-01T00:00:00"}}'.encode()
@@ -242,7 +238,7 @@ def test_what_stands_between_texts_is_no_text(space: str) -> None:
 @settings(max_examples=500)
 @given(SPELLINGS)
 def test_a_shape_is_respelled_as_its_texts_are(text: str) -> None:
-    """Where a text of the shape exists; that it does is looked at afterwards."""
+    """If the date exists, which is checked afterwards."""
     how = respelling(text.encode().translate(SHAPE))
     expected = respelled(text.strip('"'), "Z")
     if how is not None and expected is not None:

@@ -1,4 +1,4 @@
-"""Which texts are date-times."""
+"""Which texts are valid date-times."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_date_times_are_those_of_rfc_3339(text: str, expected: bool) -> None:  #
 
 @settings(max_examples=1_000)
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans())
-def test_together_they_are_the_same(texts: list[str], null: bool) -> None:  # noqa: FBT001
+def test_checked_together_they_are_the_same(texts: list[str], null: bool) -> None:  # noqa: FBT001
     values = list(map(json.loads, texts))
     if are_date_times(",".join(texts).encode(), null=null):
         assert all(null if each is None else isinstance(each, str) for each in values)
@@ -59,7 +59,7 @@ def test_together_they_are_the_same(texts: list[str], null: bool) -> None:  # no
         '"2024-02-29T00:00:00null,Z"',
     ],
 )
-def test_a_text_with_a_date_time_in_it_is_none(text: str) -> None:
+def test_a_text_that_contains_a_date_time_is_not_one(text: str) -> None:
     assert json.loads(text)
     for texts in ([MOMENT, text], [text, MOMENT], ["null", text], ["null", MOMENT, text]):
         assert not are_date_times(",".join(texts).encode(), null=True)

@@ -1,7 +1,8 @@
-"""How one batch gets through: what its delivery asks for, answer by answer."""
+"""The delivery of one batch: the steps that it yields, response by response."""
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from target_stitch_import.delivery.deliver import (
     until_answered,
 )
 from target_stitch_import.delivery.deliver import deliver as deliver_batch
-from target_stitch_import.delivery.tolerance import RefusalRate
+from target_stitch_import.delivery.tolerance import RefusalStreak
 from target_stitch_import.delivery.verdict import (
     Acknowledged,
     BodyRefused,
@@ -31,7 +32,7 @@ from target_stitch_import.delivery.verdict import (
     TryAgain,
     Verdict,
 )
-from target_stitch_import.errors import ServiceUnavailableError
+from target_stitch_import.errors import InputError, ServiceUnavailableError
 from tests.support.defaults import pipeline
 from tests.support.pipelines import feed
 from tests.support.singer import record, schema
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
 
 
 def seen_through(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]:
-    """Return what the delivery of `batch` asks for, its attempts answered by `answer`."""
+    """Return the steps of the delivery of `batch`, with `answer` as the verdict on attempts."""
     rules = DeliveryRules(max_retry_seconds=60, dead_letter=True, chance=lambda: 0.0)
-    delivery = deliver_batch(batch, rules, RefusalRate())
+    delivery = deliver_batch(batch, rules, RefusalStreak())
     steps: list[Step] = []
     reply: Outcome | None = None
     with suppress(StopIteration):
@@ -64,9 +65,40 @@ def batch_of(count: int) -> Batch:
     return batch
 
 
+def id_of(part: Batch) -> int:
+    """Return the `id` of the first record of a part."""
+    record: dict[str, int] = json.loads(next(part.messages()).data)
+    return record["id"]
+
+
+def test_eight_single_records_refused_in_a_row_end_the_run() -> None:
+    """The problem then seems to affect all records."""
+    with pytest.raises(InputError, match="refused 8 single records in a row"):
+        seen_through(batch_of(100), lambda _: BodyRefused("no"))
+
+
+def test_seven_in_a_row_are_set_aside() -> None:
+    def answer(part: Batch) -> Verdict:
+        return BodyRefused("no") if id_of(part) < 7 else Acknowledged()
+
+    (stored,) = [each for each in seen_through(batch_of(100), answer) if isinstance(each, Store)]
+    assert len(stored.records) == 7
+
+
+def test_any_share_of_records_can_be_refused_if_not_in_a_row() -> None:
+    """Only `dead_letter_limit` limits their number: here, 5 % of more than a thousand."""
+
+    def answer(part: Batch) -> Verdict:
+        bad = any(json.loads(each.data)["id"] % 20 == 0 for each in part.messages())
+        return BodyRefused("no") if bad else Acknowledged()
+
+    (stored,) = [each for each in seen_through(batch_of(1_200), answer) if isinstance(each, Store)]
+    assert len(stored.records) == 60
+
+
 @pytest.mark.parametrize("named", [None, 0, 63, 99_999])
-def test_a_service_that_names_the_wrong_record_is_asked_little_more(named: int | None) -> None:
-    """A hint that was wrong once is not followed again: about 2 log2 n requests, and one."""
+def test_wrong_hints_cost_few_requests(named: int | None) -> None:
+    """After a wrong hint, hints are ignored: about 2 log2 n requests, and one more."""
 
     def answer(part: Batch) -> Verdict:
         at_fault = any(message.data == b'{"id": 40}' for message in part.messages())
@@ -79,8 +111,8 @@ def test_a_service_that_names_the_wrong_record_is_asked_little_more(named: int |
     assert sum(step.part.count for step in steps if isinstance(step, Settled)) == 128
 
 
-def test_what_the_service_takes_is_learned_from_what_it_does_not_take() -> None:
-    """Each 413 teaches half the size of its body, which later batches keep to."""
+def test_the_size_limit_is_learned_from_refused_bodies() -> None:
+    """Each 413 halves the limit, which later batches respect."""
     batch = batch_of(100)
     most = batch.size // 3
 
@@ -95,7 +127,7 @@ def test_what_the_service_takes_is_learned_from_what_it_does_not_take() -> None:
 
 @dataclass(frozen=True)
 class Body:
-    """A part that is never taken."""
+    """A part that is never accepted."""
 
     stream: str = "people"
     body: bytes = b"{}"
@@ -103,7 +135,7 @@ class Body:
 
 
 def tries(max_retry_seconds: float, chances: list[float], asked: float = 0.0) -> list[float]:
-    """Return when each try of a body was made; each takes no time, and fails."""
+    """Return the time of each attempt; attempts take no time, and all fail."""
     waiting = iter(chances)
     rules = DeliveryRules(max_retry_seconds, dead_letter=False, chance=lambda: next(waiting, 0.5))
     conversation = until_answered(Body(), rules)
@@ -122,15 +154,15 @@ def tries(max_retry_seconds: float, chances: list[float], asked: float = 0.0) ->
 
 
 @given(st.lists(st.floats(0, 1), max_size=20), st.floats(1, 4000))
-def test_the_last_try_is_made_when_the_time_is_up(chances: list[float], most: float) -> None:
+def test_the_last_attempt_is_made_when_the_time_is_up(chances: list[float], most: float) -> None:
     made = tries(most, chances)
     assert made == sorted(made)
     assert made[-1] == pytest.approx(most, abs=LEAST_LEFT_SECONDS)
 
 
-def test_a_wait_that_is_asked_for_and_goes_beyond_the_time_ends_the_run_at_once() -> None:
+def test_a_requested_wait_beyond_the_time_limit_ends_the_run_at_once() -> None:
     assert tries(40.0, [], asked=41.0) == [0.0]
 
 
-def test_no_time_means_one_try() -> None:
+def test_no_time_means_one_attempt() -> None:
     assert tries(0.0, []) == [0.0]

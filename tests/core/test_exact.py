@@ -1,4 +1,4 @@
-"""The exact check: what `jsonschema` says, number for number, but within bounds."""
+"""The exact check: it agrees with `jsonschema`, with exact numbers and bounded work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TOO_LONG = "validating it against the schema would take too long"
 
 
 def examined(schema: Any, record: Any) -> str:
-    """Return "ok", or the words of the refusal."""
+    """Return "ok", or the text of the refusal."""
     text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
     raw = record if isinstance(record, bytes) else json.dumps(record).encode()
     check = RecordCheck(read_schema(text).root, (), max_record_bytes=19_999_000)
@@ -50,7 +50,7 @@ def nested(levels: int, wrap: Any, value: Any = None) -> Any:
 
 
 def doubling(make: Any) -> dict[str, Any]:
-    """Return a column of which the schema leads to each value in 2**40 ways."""
+    """Return a column whose schema has 2**40 references to each value."""
     levels = {f"d{n}": make({"$ref": f"#/definitions/d{n + 1}"}) for n in range(40)}
     return column({"$ref": "#/definitions/d0"}, **levels, d40={"type": "integer"})
 
@@ -99,7 +99,7 @@ HEAVY = {"items": {"anyOf": [{"enum": [[n]]} for n in range(200)]}}
     ],
 )
 def test_every_check_ends(schema: Any, record: Any, words: str) -> None:
-    """By better ways where there are some, else by a budget; each of these would take hours."""
+    """Because of caching, or because of a budget; otherwise, each of these would take hours."""
     assert words in examined(schema, record)
 
 
@@ -116,7 +116,7 @@ NUMBERS = ["1e99999999999999999999", "-1e-99999999999999999999", "9" * 5_000, "0
 @pytest.mark.parametrize(
     "rule", [{}, {"multipleOf": 0.01}, {"minimum": 0}, {"enum": [1]}, {"uniqueItems": True}]
 )
-def test_any_number_has_its_words(number: str, rule: dict[str, Any]) -> None:
+def test_any_number_can_be_shown(number: str, rule: dict[str, Any]) -> None:
     field = {"type": ["number", "array", "null"], "not": {"enum": [5]}} | rule
     words = examined(column(field), f'{{"a":1,"f":[{{"g":{number}}}]}}'.encode())
     assert "field `/f/0/g`: it contains a number that cannot be validated" in words
@@ -177,7 +177,7 @@ VALUES = st.recursive(
 
 
 def unbool(value: Any) -> Any:
-    """Return what equals only what JSON calls equal."""
+    """Return a value that in Python equals only what is equal in JSON."""
     if isinstance(value, dict):
         return {name: unbool(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -186,7 +186,7 @@ def unbool(value: Any) -> Any:
 
 
 @given(VALUES, VALUES)
-def test_equal_values_alone_have_one_canonical_text(one: Any, other: Any) -> None:
+def test_exactly_equal_values_have_the_same_canonical_text(one: Any, other: Any) -> None:
     assert (canonical(one) == canonical(other)) == (unbool(one) == unbool(other))
 
 
@@ -289,7 +289,7 @@ def written(value: Any) -> bytes:
     st.dictionaries(st.sampled_from("ab"), VALUES),
     LEAVES.filter(lambda leaf: "$ref" not in leaf),
 )
-def test_it_says_what_jsonschema_says_and_quick_checks_are_never_laxer(
+def test_it_agrees_with_jsonschema_and_quick_checks_are_never_laxer(
     properties: Any, record: Any, shared: Any
 ) -> None:
     schema = {"properties": properties, "definitions": {"x": shared}}
@@ -321,12 +321,14 @@ def test_it_says_what_jsonschema_says_and_quick_checks_are_never_laxer(
         ("a{99999}", False, False),
     ],
 )
-def test_which_expressions_are_taken(expression: str, *, is_known: bool, is_linear: bool) -> None:
+def test_which_expressions_are_supported(
+    expression: str, *, is_known: bool, is_linear: bool
+) -> None:
     taken = pattern(expression)
     assert (taken.is_known, taken.is_linear) == (is_known, is_linear)
 
 
-def test_what_backtracks_too_often_is_neither_yes_nor_no() -> None:
+def test_what_backtracks_too_often_has_no_result() -> None:
     assert pattern("(?=a)(a+)+$").matches("a" * 50)
     with pytest.raises(TooCostlyError):
         pattern("(?=a)(a+)+$").matches("a" * 50_000 + "!")
@@ -341,22 +343,22 @@ def test_what_backtracks_too_often_is_neither_yes_nor_no() -> None:
         column({"not": {"$ref": "#/definitions/d"}}, d={"items": {"$ref": "#/definitions/d"}}),
     ],
 )
-def test_no_quick_check_does_in_one_call_what_would_take_long(schema: Any) -> None:
+def test_no_quick_check_takes_long_in_one_call(schema: Any) -> None:
     """One call cannot be interrupted by a signal."""
     quick = quick_check(read_schema(json.dumps(schema).encode()).root, ())
     record = Raw(b'{"f":[' + b"[4999]," * 9_000 + b"1]}")
     assert isinstance(quick, ExamineAll) or not quick.accepts(record)
 
 
-def test_a_value_is_not_asked_for_more_members_than_can_be_paid_for() -> None:
-    """Empty objects cost next to nothing to write, and each is asked for all properties."""
+def test_the_budget_limits_the_members_that_are_checked() -> None:
+    """Empty objects are short, but each one is checked for all properties."""
     members = {f"c{n}": {"type": "string"} for n in range(20_000)}
     schema = column({"items": {"properties": members, "not": {"required": ["x"]}}})
     assert examined(schema, b'{"f":[' + b"{}," * 20_000 + b"{}]}") == TOO_LONG
     assert examined(schema, b'{"f":[{},{"c1":1}]}').endswith("expected string, found integer")
 
 
-def test_of_many_alternatives_the_nearest_is_not_looked_for() -> None:
+def test_the_best_of_very_many_alternatives_is_not_searched() -> None:
     nearest = {"type": "integer", "maximum": 0}
     others = [{"type": "object", "required": [f"a{n}"]} for n in range(1_999)]
     few = examined(column({"anyOf": [nearest, *others[:3]]}), {"f": 1})
@@ -367,7 +369,7 @@ def test_of_many_alternatives_the_nearest_is_not_looked_for() -> None:
 
 @pytest.mark.parametrize("expression", [r"\p{L}{90}", r"(?=a)\w{90}", "[a-z]{15000}"])
 def test_expressions_of_a_schema_share_a_budget(expression: str) -> None:
-    """To make ready what takes a tenth of a second, a thousand times, would take minutes."""
+    """Compiling a thousand expressions that take a tenth of a second each would take minutes."""
     many = {"properties": {f"f{n}": {"pattern": f"{expression}{n}"} for n in range(1_000)}}
     read = read_schema(json.dumps(many).encode())
     kept = [node for node in read.root.properties.values() if "pattern" in node.rules]

@@ -1,4 +1,4 @@
-"""The rules that records and keys must keep, by the quick checks and by the exact one alone."""
+"""The rules for records and keys, with the quick checks and with the exact check alone."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_number_with_an_exponent_is_no_integer(text: str) -> None:
     assert "expected integer, found number" in verdict(check(schema), f'{{"a": {text}}}')
 
 
-def test_a_number_a_hair_below_its_bound_is_refused() -> None:
+def test_a_number_just_below_its_bound_is_refused() -> None:
     """Although a double cannot tell it from the bound."""
     schema = columns(a={"type": "number", "minimum": 0.1})
     assert "minimum" in verdict(check(schema), '{"a":0.09999999999999999999}')

@@ -1,4 +1,4 @@
-"""Checks that leave out what column types say: they accept nothing that the exact check refuses."""
+"""Checks that skip columns of known types: they accept nothing that the exact check refuses."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_which_columns_need_no_check(
     assert known_columns(root, (), {"a": types}) == ({"a"} if is_known else set())
 
 
-def test_a_text_as_a_key_is_looked_at() -> None:
+def test_a_string_as_a_key_is_checked() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}}
     root = read_schema(json.dumps(schema).encode()).root
     types = {"a": {"string"}, "b": {"integer"}}

@@ -1,4 +1,4 @@
-"""The ledger, held against a model that remembers every single message."""
+"""The ledger, compared with a model that tracks every single message."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from target_stitch_import.batching.ledger import Ledger
 
 @dataclass
 class Model:
-    """Remembers, for each state, every message before it."""
+    """Tracks, for each state, every message before it."""
 
     unsettled: dict[int, bool] = field(default_factory=dict)
     states: list[tuple[bytes, frozenset[int]]] = field(default_factory=list)
 
     def may_write(self, state: bytes) -> bool:
-        """Tell whether everything before `state` is settled."""
+        """Return whether everything before `state` is settled."""
         (before,) = [before for known, before in self.states if known == state]
         return not any(self.unsettled[each] for each in before)
 
@@ -40,7 +40,9 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS, st.sampled_from([1, 2, 3, 1000]))
-def test_states_are_earned_by_the_law(actions: list[tuple[str, int]], max_epochs: int) -> None:
+def test_states_are_earned_by_the_invariant(
+    actions: list[tuple[str, int]], max_epochs: int
+) -> None:
     """Nothing early and in order always; and nothing late while epochs are not scarce."""
     ledger, model = Ledger(max_epochs), Model()
     open_messages: list[tuple[int, int]] = []

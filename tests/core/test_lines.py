@@ -1,4 +1,4 @@
-"""Lines are put together from chunks, however long they are."""
+"""Lines are assembled from chunks, however long they are."""
 
 from __future__ import annotations
 

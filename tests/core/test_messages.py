@@ -1,4 +1,4 @@
-"""Singer messages as events with their own text; whatever the line, a clear error."""
+"""Singer messages become events with unchanged text; every bad line has a clear error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_records_and_states_keep_their_text() -> None:
     ("text", "keeps"), [(b"x" * 100_000, True), (b"x" * 1_000, False)], ids=["large", "small"]
 )
 def test_a_small_record_does_not_keep_a_large_chunk(text: bytes, keeps: bool) -> None:  # noqa: FBT001
-    """As one that waits among long states would; a large one is not worth a copy."""
+    """For example, among long states; a large record is not copied."""
     record = b'{"type":"RECORD","stream":"s","record":{"x":"%b"}}' % text
     chunk = b"\n".join(
         [STATE.strip(), record, b'{"type":"STATE","value":"%b"}' % (b"y" * 100_000), b""]
@@ -129,7 +129,7 @@ def test_key_properties(
     found: tuple[str, ...] | None,
     inside: bool,  # noqa: FBT001
 ) -> None:
-    """Null is as good as none; only where there are none in the message, those inside count."""
+    """Null means none; key properties inside the schema count only if the message has none."""
     schema = b'{"key_properties":["a"]}' if inside else b"{}"
     events, error = read([b'{"type":"SCHEMA","stream":"s","schema":%b%b}' % (schema, keys)])
     if inside and (found is None or keys.endswith(b"null")):
@@ -168,7 +168,7 @@ def test_a_schema_of_as_many_columns_as_a_spreadsheet_has_is_read() -> None:
     assert (len(events), error) == (1, None)
 
 
-def test_a_bad_line_too_long_to_be_sent_is_not_looked_at() -> None:
+def test_a_bad_line_too_long_to_be_sent_is_not_examined() -> None:
     """It would keep signals waiting for seconds."""
     line = b'{"type":"RECORD","stream":"s","record":{"a":"%b","b":NaN}}\n' % (b"x" * MAX_BYTES)
     _, error = read([line])
@@ -176,8 +176,8 @@ def test_a_bad_line_too_long_to_be_sent_is_not_looked_at() -> None:
     assert record_defect(line.partition(b'"record":')[2]) == Defect("", "it is not JSON")
 
 
-def test_a_stream_is_looked_for_in_the_beginning_of_a_line_alone() -> None:
-    """The name of a stream is short; what is very long is not taken for one."""
+def test_a_stream_name_is_searched_only_at_the_beginning_of_a_line() -> None:
+    """The name of a stream is short; a very long one is not searched for."""
     reader = Reader(MessageLines())
     line = b'{"type":"RECORD","stream":"' + b"x" * 3_000_000 + b'\xff"}\n'
     tracemalloc.start()

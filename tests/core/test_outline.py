@@ -1,4 +1,4 @@
-"""Lines that are not JSON: what can be said of them, within bounds."""
+"""Lines that are not JSON: their explanation, within bounds."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.events import JSON_VALUES
     ],
 )
 def test_a_number_that_json_does_not_have_is_named_by_its_field(record: bytes, field: str) -> None:
-    """Or by what it is in, where finding it would take too long."""
+    """Or by a container of it, if finding it would take too long."""
     defect = record_defect(record)
     assert defect is not None
     assert "which is not a JSON number" in defect.reason
@@ -79,8 +79,8 @@ def test_the_pointer_to_any_value_leads_to_it(value: Any, data: st.DataObject) -
     assert defect.field == "".join(f"/{part}" for part in parts)
 
 
-def test_what_is_no_message_is_looked_at_within_bounds() -> None:
-    """Of members without end the first are enough; of a maze without end, nothing is said."""
+def test_examining_invalid_messages_is_bounded() -> None:
+    """Of endless members only the first are read; endless nesting is not explained."""
     found = outline(b"{" + b'"a":1,' * (2 * MAX_MEMBERS) + b'"type":"STATE"}')
     assert found == {"a": b"1"}
     maze = b'{"a":' + b"[1" * MAX_MARKS + b"]" * MAX_MARKS + b"}"
@@ -123,8 +123,8 @@ def test_the_outline_of_any_object_is_that_of_a_parser(
 
 
 @given(PIECES)
-def test_whatever_stands_in_brackets_is_passed_over(pieces: list[str]) -> None:
-    """Held against an obvious reader, character by character."""
+def test_the_content_of_brackets_is_skipped(pieces: list[str]) -> None:
+    """Compared with a simple reader that works character by character."""
     value = "".join(pieces)
     depth, end, inside, at = 0, None, False, 0
     text = f"[{value}"

@@ -1,4 +1,4 @@
-"""Rows of files of columns: checked and buffered all at once, in their place among records."""
+"""Rows of columnar files: checked and buffered at once, in their place among records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.singer import record, schema
 
 
 def rows(line: int, texts: list[bytes], sequences: list[int] | None = None) -> Rows:
-    """Return rows as a file of columns gives them."""
+    """Return rows like those of a columnar file."""
 
     def messages(first: int) -> tuple[bytes, int]:
         numbers = sequences or range(first, first + len(texts))
@@ -29,7 +29,7 @@ def rows(line: int, texts: list[bytes], sequences: list[int] | None = None) -> R
 
 @pytest.mark.parametrize("sequences", [None, [7, 3, 3, 10**18]])
 def test_rows_are_sent_in_their_place(sequences: list[int] | None) -> None:
-    """Behind the records before them; each bad one is set aside with its row and its sequence."""
+    """After the records before them; each bad row is set aside with its number and sequence."""
     of = pipeline(dead_letter=True)
     feed(of, [schema("a"), record(0, "a")])
     texts = [b'{"id":1}', b'{"id":2}', b'{"id":"x"}', b'{"id":4}']
@@ -46,7 +46,7 @@ def test_rows_are_sent_in_their_place(sequences: list[int] | None) -> None:
 
 
 def test_own_sequences_are_kept() -> None:
-    """In any order, through a split and set aside; lines are told all the same."""
+    """In any order, after a split, and in dead letters; line numbers stay right."""
     of = pipeline(dead_letter=True)
     feed(of, [schema("a")])
     texts = [b'{"id":1}', b'{"id":2}', b'{"id":"x"}', b'{"id":4}']

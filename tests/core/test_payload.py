@@ -1,4 +1,4 @@
-"""Bodies and sequences: full to the limit and never over it, every message once and in order."""
+"""Bodies and sequences: full up to the limit and never over it, every message once, in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
 
-from target_stitch_import.batching.buffers import MAX_SIDE_BY_SIDE, Buffers, Limits
+from target_stitch_import.batching.buffers import MAX_SCHEMAS_PER_STREAM, Buffers, Limits
 from target_stitch_import.batching.gathering import GATHER_SECONDS
 from target_stitch_import.batching.payload import (
     Batch,
@@ -163,8 +163,8 @@ def test_a_sequence_never_exceeds_the_service_s_integers() -> None:
         (None, UNSET),
     ],
 )
-def test_time_extracted_goes_out_as_the_service_writes_it(text: str, expected: object) -> None:
-    """Alone, and among others of its length, which it does not change."""
+def test_time_extracted_is_sent_in_the_service_s_format(text: str, expected: object) -> None:
+    """Alone, and among other times of the same length, which do not change."""
     sound = "2018-11-02T22:57:04.841020"
     other = f"{sound}+00:00" if len(text or "") == 32 else f"{sound}Z"
     is_bad = bool(text) and expected is UNSET
@@ -204,9 +204,9 @@ def test_age_closes_the_oldest_first() -> None:
 
 
 def test_batches_of_a_few_schemas_stay_open_side_by_side() -> None:
-    """Of one version, and only as many as are worth their memory; the oldest closes first."""
+    """Of one version, up to a limit; the oldest closes first."""
     buffers = Buffers(limits(max_age_seconds=60))
-    flipping = [BodyPrefix.of("t", b"{}" + b" " * n, []) for n in range(MAX_SIDE_BY_SIDE)]
+    flipping = [BodyPrefix.of("t", b"{}" + b" " * n, []) for n in range(MAX_SCHEMAS_PER_STREAM)]
     sequence = 0
     for _ in range(3):
         for prefix in flipping:
@@ -240,7 +240,7 @@ def test_another_version_closes_the_batches() -> None:
 
 
 def test_pipelines_that_take_turns_within_a_call_keep_to_their_own_records() -> None:
-    """As in two threads: wherever one calls into C, the other may go on meanwhile."""
+    """As with two threads, which can switch wherever one calls a C function."""
     one, other = pipeline(), pipeline()
     feed(one, [schema("one")])
     feed(other, [schema("other")])

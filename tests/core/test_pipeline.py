@@ -1,4 +1,4 @@
-"""The pipeline's laws, under any order of input and of settling."""
+"""The pipeline's invariants, under any order of input and of settling."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ACTIONS = st.lists(
 
 
 class Watcher:
-    """Drives a pipeline and checks the laws after every step."""
+    """Drives a pipeline and checks the invariants after every step."""
 
     def __init__(self) -> None:
         small = limits(max_bytes=400, max_rows=3, max_age_seconds=60)
@@ -57,12 +57,12 @@ class Watcher:
         self.states: dict[str, int] = {}
         self.written: list[int] = []
         self.in_flight: list[tuple[Batch, Batch]] = []
-        """Each batch with what of it is still to be settled."""
+        """Each batch with its part that is still unsettled."""
         for stream in STREAMS:
             self.give(schema(stream))
 
     def give(self, *messages: Any) -> None:
-        """Give what was read at once."""
+        """Pass on what was read at once."""
         reader = Reader(MessageLines())
         reader.lines_read = self.line
         self.line += len(messages)
@@ -170,7 +170,7 @@ class Watcher:
 
 @settings(max_examples=300)
 @given(ACTIONS)
-def test_the_laws_hold_after_every_step(actions: list[tuple[str, str, Any]]) -> None:
+def test_the_invariants_hold_after_every_step(actions: list[tuple[str, str, Any]]) -> None:
     watcher = Watcher()
     for action in actions:
         watcher.step(*action)
@@ -179,7 +179,7 @@ def test_the_laws_hold_after_every_step(actions: list[tuple[str, str, Any]]) -> 
 
 
 def test_memory_is_bounded_by_closing_the_largest() -> None:
-    """As many as keep the requests busy, so that the others can grow."""
+    """Only enough to keep the requests busy, so that the others can grow."""
     of = pipeline(max_buffer_bytes=100_000, max_in_flight_requests=1)
     feed(of, [schema(name) for name in "abc"])
     reader = Reader(MessageLines())
@@ -215,7 +215,7 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
 
 
 def test_a_record_that_waits_takes_the_room_of_what_was_read_with_it() -> None:
-    """Its text lies in the same chunk; so a quiet stream beside a busy one does not wait long."""
+    """Its text is part of the same chunk, so a slow stream beside a busy one does not wait long."""
     of = pipeline(max_buffer_bytes=600_000)
     feed(of, [schema("busy"), schema("quiet")])
     reader = Reader(MessageLines())
@@ -232,7 +232,7 @@ def test_a_record_that_waits_takes_the_room_of_what_was_read_with_it() -> None:
 
 
 def test_what_is_open_at_the_end_is_closed_as_it_can_be_sent() -> None:
-    """Closed all at once, it would take as much memory again."""
+    """Closing everything at once would double the memory."""
     of = pipeline(max_buffer_bytes=1_000_000, max_in_flight_requests=1)
     streams = [f"s{number}" for number in range(9)]
     feed(of, [schema(name) for name in streams])
@@ -270,7 +270,7 @@ def test_without_records_a_state_is_earned_at_once_and_the_newest_wins() -> None
     assert of.earned_state() == b"5"
 
 
-def test_a_time_that_is_none_is_told_once() -> None:
+def test_an_invalid_time_is_reported_once() -> None:
     of = pipeline()
     bad = {"time_extracted": "2024-13-45T99:99:99.000000Z"}
     feed(
@@ -295,7 +295,7 @@ def test_a_table_prefix_is_in_every_request_and_dead_letter() -> None:
     assert {batch.stream for batch in batches} == {"people"}
 
 
-def test_what_is_around_a_bad_record_is_kept() -> None:
+def test_records_around_a_bad_record_are_kept() -> None:
     of = pipeline()
     good = [schema(), record(1), record(2)]
     with pytest.raises(InputError, match=r"^Line 4: invalid record in stream `people`"):
@@ -304,8 +304,8 @@ def test_what_is_around_a_bad_record_is_kept() -> None:
     assert [batch.count for batch in take(of)] == [3]
 
 
-def test_the_first_line_at_fault_is_the_one_to_tell() -> None:
-    """Whichever stream is looked at first."""
+def test_the_first_bad_line_is_reported() -> None:
+    """Whichever stream is checked first."""
     of = pipeline()
     streams = [schema("a"), schema("b")]
     bad = [record(1, "a"), record(0, "b", id=None), record(0, "a", id=None), record(2, "b")]
@@ -342,7 +342,7 @@ def test_messages_that_make_no_sense(message: Any, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_what_stands_before_a_record_of_an_unknown_stream_is_taken() -> None:
+def test_records_before_one_of_an_unknown_stream_are_accepted() -> None:
     of = pipeline()
     lines = [schema(), schema("b"), record(1), record(2, "b"), record(3, "other"), record(4)]
     with pytest.raises(InputError, match=r"^Line 5: RECORD of stream `other` precedes"):
@@ -366,7 +366,7 @@ def test_notices_are_told_once() -> None:
 
 
 def test_an_event_without_a_case_is_not_dropped() -> None:
-    """It would be lost, and the state behind it written."""
+    """It would be lost, although the state after it would be written."""
     of = pipeline()
     event: Any = Raw(b"")
     with pytest.raises(TypeError, match="there is no case for Raw"):

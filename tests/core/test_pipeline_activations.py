@@ -1,4 +1,4 @@
-"""Activations in the pipeline: when one goes out, waits, or is set aside."""
+"""Activations in the pipeline: when they are sent, wait, or are set aside."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_record_that_an_earlier_run_set_aside_is_lacking_too(
 ) -> None:
     """From the same table."""
     of = pipeline(dead_letter=True, **rules)
-    of.lacks("raw_people" if "table_prefix" in rules else "people", 7)
+    of.note_lacking("raw_people" if "table_prefix" in rules else "people", 7)
     feed(of, [schema(), activate(7)])
     assert [batch.barrier for batch in take(of)] == [True] * sent
     assert len(of.to_set_aside) == (not sent)
@@ -78,7 +78,7 @@ def test_an_activation_that_replaces_a_version_that_lacks_a_record_is_noted(
 ) -> None:
     """Once it is acknowledged, and once."""
     of = pipeline(dead_letter=True, activate_incomplete_versions=True)
-    of.lacks("people", 7)
+    of.note_lacking("people", 7)
     feed(of, [schema(), activate(version)])
     (sent,) = take(of)
     assert not of.replacements_to_record
@@ -100,7 +100,7 @@ def test_an_activation_before_the_bad_record_is_sent() -> None:
 
 
 def test_an_activation_waits_for_its_schema() -> None:
-    """The state behind it as well; its sequence is that of its place in the input."""
+    """The state after it waits, too; its sequence is that of its place in the input."""
     of = pipeline()
     feed(of, [schema("b"), activate(3), record(1, "b"), state(1)])
     of.close()

@@ -1,4 +1,4 @@
-"""A run that is interrupted while it looks at records: what was not looked at never settles."""
+"""A run that is interrupted while it checks records: unchecked records never settle."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ALONE = "looked at alone, as the linear engine has no lookahead"
 
 
 def patient(looks: int) -> Any:
-    """Return what lets so many looks pass."""
+    """Return a `check_interrupt` that raises after so many calls."""
     numbers = count(1)
 
-    def look_around() -> None:
+    def check_interrupt() -> None:
         if next(numbers) > looks:
             raise InterruptedRunError(15)
 
-    return look_around
+    return check_interrupt
 
 
 def sent(given: Any) -> list[Any]:
@@ -42,9 +42,9 @@ OPENING = [schema("a", at=AT), schema("b", at={}), state(0)]
 
 
 @pytest.mark.parametrize("looks", range(3))
-def test_what_was_not_looked_at_holds_back_all_that_is_behind_it(looks: int) -> None:
-    """No activation goes out, which would delete the rows that are missing, and no state."""
-    subject = pipeline(look_around=patient(LOOKS_AT_SCHEMAS + looks))
+def test_unchecked_records_hold_back_everything_after_them(looks: int) -> None:
+    """No activation is sent, which would delete the missing rows, and no state is written."""
+    subject = pipeline(check_interrupt=patient(LOOKS_AT_SCHEMAS + looks))
     versioned = [record(n, "a", at=ALONE, message={"version": 1}) for n in range(5)]
     with pytest.raises(InterruptedRunError):
         feed(subject, [*OPENING, *versioned, activate(1, "a"), state(1)])
@@ -54,8 +54,8 @@ def test_what_was_not_looked_at_holds_back_all_that_is_behind_it(looks: int) -> 
     assert subject.counts()["a"].read == 5
 
 
-def test_all_that_was_looked_at_or_needs_no_look_is_sent() -> None:
-    subject = pipeline(look_around=patient(LOOKS_AT_SCHEMAS + 1))
+def test_all_checked_records_are_sent() -> None:
+    subject = pipeline(check_interrupt=patient(LOOKS_AT_SCHEMAS + 1))
     feed(subject, [*OPENING, record(1, "a", at=ALONE), state(1)])
     with pytest.raises(InterruptedRunError):
         feed(subject, [record(2, "a", at=ALONE), record(3, "b", at=ALONE), state(2)])
@@ -67,13 +67,13 @@ def test_all_that_was_looked_at_or_needs_no_look_is_sent() -> None:
 
 
 def test_a_schema_is_not_read_to_its_end() -> None:
-    subject = pipeline(look_around=patient(1))
+    subject = pipeline(check_interrupt=patient(1))
     with pytest.raises(InterruptedRunError):
         feed(subject, [schema()])
 
 
-def test_a_record_that_was_refused_before_is_what_is_told() -> None:
-    subject = pipeline(look_around=patient(LOOKS_AT_SCHEMAS + 1))
+def test_a_record_that_was_refused_before_is_reported() -> None:
+    subject = pipeline(check_interrupt=patient(LOOKS_AT_SCHEMAS + 1))
     bad = [record(n, "a", at="never") for n in range(99)]
     with pytest.raises(InputError, match="Line 4"):
         feed(subject, [*OPENING, *bad])

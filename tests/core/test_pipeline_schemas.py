@@ -1,4 +1,4 @@
-"""SCHEMA messages in the pipeline: what each opens, and what it completes."""
+"""SCHEMA messages in the pipeline: which batches they open and close."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.pipelines import feed, settle, take
 from tests.support.singer import record, schema
 
 
-def test_identical_schemas_are_no_event() -> None:
+def test_identical_schemas_change_nothing() -> None:
     of = pipeline()
     reordered = {"key_properties": ["id"], **schema()}
     respaced = json.dumps(schema(), indent=None, separators=(" , ", " : "))
@@ -33,7 +33,7 @@ def test_identical_schemas_are_no_event() -> None:
     ],
 )
 def test_a_changed_schema_opens_another_batch(other: Any, at_once: list[int]) -> None:
-    """And closes the first one where the keys changed."""
+    """And closes the first one if the keys changed."""
     of = pipeline()
     feed(of, [schema(), record(1, name="x"), other, record(2, name="x")])
     assert [batch.count for batch in take(of)] == at_once
@@ -42,7 +42,7 @@ def test_a_changed_schema_opens_another_batch(other: Any, at_once: list[int]) ->
 
 
 def test_schemas_that_flip_with_each_record() -> None:
-    """One batch for each schema, and sequences as they came."""
+    """One batch for each schema, with sequences in the order of the input."""
     of = pipeline()
     flipping = [schema(), schema(big={}), schema(big={"type": "string"})]
     messages = [each for n in range(30) for each in (flipping[n % 3], record(n))]
@@ -65,7 +65,7 @@ def test_schemas_that_flip_with_each_record() -> None:
 
 
 def test_a_schema_is_completed_with_its_keys() -> None:
-    """The Import API takes keys among the `properties` alone, and some taps declare none."""
+    """The Import API requires keys to be in `properties`, and some taps declare none there."""
     of = pipeline(limits(max_rows=1))
     message = {"type": "SCHEMA", "stream": "s", "schema": {"type": "object"}}
     feed(of, [message | {"key_properties": ["a", "b"]}, record(1, "s", a=1, b=2)])
@@ -83,12 +83,12 @@ def test_a_schema_is_completed_with_its_keys() -> None:
     ],
 )
 @pytest.mark.parametrize("validate", [True, False])
-def test_a_schema_that_no_record_fits_is_told_as_such(
+def test_a_schema_that_no_record_satisfies_is_refused(
     described: Any,
     place: str,
     validate: bool,  # noqa: FBT001
 ) -> None:
-    """And not as a fault of each record, which no setting can help."""
+    """And not as an error of each record, which no setting could avoid."""
     message = schema() | {"schema": described}
     with pytest.raises(InputError) as caught:
         feed(pipeline(validate_records=validate), [schema("other"), message])
@@ -99,7 +99,7 @@ def test_a_schema_that_no_record_fits_is_told_as_such(
 
 
 def test_schemas_that_change_again_and_again_take_bounded_memory() -> None:
-    """What was made of the last few is kept, and of no more."""
+    """Only the last few schemas are kept."""
     of = pipeline()
 
     def held_after(first: int, last: int) -> int:

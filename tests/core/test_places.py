@@ -1,4 +1,4 @@
-"""Where in a record date-times are completed, and that nothing else changes."""
+"""Which date-times of a record are completed, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_naive_date_times_are_completed_and_nothing_else_changes(
 
 
 @pytest.mark.parametrize("keep", ["keep", "utc"])
-def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
+def test_an_invalid_date_time_is_refused_under_every_policy(keep: str) -> None:
     schema = columns(f={"type": "string", "format": "date-time"})
     assert "date-time" in verdict(check(schema, naive=keep), '{"f": "tomorrow"}')
 
@@ -73,7 +73,7 @@ def test_what_is_no_date_time_is_refused_under_every_policy(keep: str) -> None:
     ],
 )
 def test_where_date_times_are_completed(schema: Any, text: str | None, completed: bool) -> None:  # noqa: FBT001
-    """Wherever the schema asks for one, and only there, whatever stands beside it."""
+    """Wherever the schema requires a date-time, and only there."""
     naive = {"type": "string", "format": "date-time"}
     node = columns(at=naive, next={"$ref": "#/definitions/node"})
     value = (text or "%s") % '"2024-01-01T00:00:00"'
@@ -84,7 +84,7 @@ def test_where_date_times_are_completed(schema: Any, text: str | None, completed
         assert (b'00:00:00Z"' in bytes(passed.record).split(b'"other"')[0]) == completed
 
 
-def test_names_that_are_data_are_not_told() -> None:
+def test_names_that_are_data_are_not_shown() -> None:
     schema = {
         "properties": {
             "seen": {"additionalProperties": {"type": "string", "format": "date-time"}},

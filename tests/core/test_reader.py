@@ -1,4 +1,4 @@
-"""The reader: whatever the chunks, the same events, each with the number of its line."""
+"""The reader: the same events with the same line numbers, whatever the chunks are."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_any_cut_of_the_same_bytes_gives_the_same_events(
 
 @given(st.lists(TAP_LINES, max_size=8))
 def test_events_are_those_of_an_obvious_reader(tap_lines: list[str]) -> None:
-    """Held against `json.loads`, line by line, as far as the first line that is no message."""
+    """Compared with `json.loads`, line by line, up to the first line that is not a message."""
     expected: list[tuple[int, str]] = []
     for number, line in enumerate(tap_lines, 1):
         if not line.strip():

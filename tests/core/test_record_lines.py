@@ -1,4 +1,4 @@
-"""Records one per line: any cut of a file gives the same, and no line is endless."""
+"""One record per line: the same records for any chunks, and no endless lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of a foreign text: words of the vocabulary and declared names, and no value."""
+"""Redaction of foreign texts: words of the vocabulary and declared names are shown, no values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from target_stitch_import.delivery.redaction import (
     ARGUMENTS,
     HIDDEN,
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     names_in,
     shown,
     words_of,
@@ -75,12 +75,12 @@ SECRETS = {
 
 
 LARGE = 13_000_000
-"""Bytes of a body that is refused, or of what is said of it."""
+"""The size of a refused body, or of the response to it, in bytes."""
 
 
 @contextmanager
 def at_most(size: int) -> Iterator[None]:
-    """Check that no more memory than `size` bytes is taken for a while, at any moment."""
+    """Check that at no moment more than `size` bytes of additional memory are in use."""
     tracemalloc.start()
     try:
         yield
@@ -148,7 +148,7 @@ def test_no_secret_is_shown_in_any_disguise(secret: str, disguise: str) -> None:
         ("", ""),
     ],
 )
-def test_what_helps_is_shown(answer: str, text: str) -> None:
+def test_helpful_words_are_shown(answer: str, text: str) -> None:
     assert shown(answer, NAMES) == text
 
 
@@ -159,7 +159,7 @@ def test_nothing_is_shown_that_is_neither_a_word_nor_a_mark(text: str) -> None:
     assert [part for part in parts if part.lower() not in known and not part.isdigit()] == []
 
 
-def test_of_a_large_body_that_is_refused_the_records_are_passed_over() -> None:
+def test_the_records_of_a_large_refused_body_are_skipped() -> None:
     data = {"id": 1, "more": ["x" * 50, {"y": 1.5}] * 10}
     messages = [{"action": "upsert", "data": data}] * (LARGE // len(json.dumps(data)))
     body = {"table_name": "t", "schema": {"properties": {"id": {}}}, "messages": messages}
@@ -169,12 +169,12 @@ def test_of_a_large_body_that_is_refused_the_records_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("piece", ["value 'Anna' ", '"', "[", "<", "a'", "\\"])
-def test_of_a_long_text_only_the_beginning_is_examined(piece: str) -> None:
+def test_only_the_beginning_of_a_long_text_is_examined(piece: str) -> None:
     text = piece * (LARGE // len(piece))
     page = f"<p>{text}".encode()
     with at_most(1_000_000):
-        assert shown(text) == shown(text[:MOST_CHARACTERS])
-        assert len(words_of(page)) == 4 * MOST_CHARACTERS
+        assert shown(text) == shown(text[:MAX_CHARACTERS])
+        assert len(words_of(page)) == 4 * MAX_CHARACTERS
 
 
 def test_names_are_those_that_a_request_declares() -> None:

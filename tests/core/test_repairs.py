@@ -1,4 +1,4 @@
-"""Values rewritten in a record: spellings of date-times, and each of `repairs`."""
+"""Values rewritten in a record: formats of date-times, and each of `repairs`."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_date_time_without_offset_is_kept_beside_one_that_is_rewritten() -> No
         "tomorrow",
     ],
 )
-def test_what_is_no_clear_instant_is_refused(text: str) -> None:
+def test_an_ambiguous_instant_is_refused(text: str) -> None:
     assert isinstance(examined({"at": DATE_TIME}, json.dumps({"at": text})), Refused)
 
 
@@ -180,7 +180,7 @@ def test_values_are_repaired_when_asked_for(
     assert passed.repaired == {("/f", repair): 1}
 
 
-def test_what_is_right_stays_as_it_is() -> None:
+def test_valid_values_are_unchanged() -> None:
     record = r'{"at":"2024-01-01T00:00:00Z","n":0.10,"s":"\\u0000 \ud83d\ude00","t":2.500}'
     schema = {"at": DATE_TIME, "n": CENTS, "t": CENTS}
     every = ("strip_nul", "round_decimals", "clamp_dates", "invalid_dates_to_null")
@@ -235,7 +235,7 @@ def test_a_repair_that_does_not_help_is_named_and_the_tap_s_own_text_set_aside()
     assert not of.repaired
 
 
-def test_what_no_repair_was_asked_for_is_refused() -> None:
+def test_without_a_repair_values_are_refused() -> None:
     of = fed(b'{"f":NaN,"s":"\\ud83d"}', "nan_to_null", dead_letter=True)
     (letter,) = of.to_set_aside
     assert letter.record == b'{"f":NaN,"s":"\\ud83d"}'

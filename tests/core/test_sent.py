@@ -1,4 +1,4 @@
-"""What goes out of a schema: the tap's own text, completed where something would be missing."""
+"""The schema that is sent: the tap's own text, completed where something is missing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sent(schema: str, keys: tuple[str, ...] = ()) -> str:
         ),
     ],
 )
-def test_what_needs_nothing_goes_out_as_it_came(schema: str) -> None:
+def test_a_complete_schema_is_sent_unchanged(schema: str) -> None:
     assert sent(schema, ("id",) if "id" in schema else ()) == schema
 
 
@@ -85,12 +85,12 @@ def test_what_needs_nothing_goes_out_as_it_came(schema: str) -> None:
         ),
     ],
 )
-def test_what_is_missing_is_put_in_and_nothing_else_changes(schema: str, completed: str) -> None:
+def test_only_missing_parts_are_added(schema: str, completed: str) -> None:
     assert sent(schema, ("id",)) == completed
     assert sent(completed, ("id",)) == completed
 
 
-def test_a_name_that_is_no_text_is_a_defect_where_it_stands_in_the_way() -> None:
+def test_an_invalid_name_is_a_defect_if_it_is_in_the_way() -> None:
     with pytest.raises(SchemaDefectError, match="not valid Unicode"):
         sent('{"properties":{"\\ud800":{}}}', ("id",))
 

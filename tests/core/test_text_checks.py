@@ -1,4 +1,4 @@
-"""Checks of texts, many at once: they pass nothing that the exact check refuses."""
+"""Checks of many texts at once: they accept nothing that the exact check refuses."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ SHAPES = [
 @given(
     FIELDS, st.sampled_from(SHAPES), st.lists(NUMBERS | OTHERS | MOMENTS, min_size=1, max_size=4)
 )
-def test_texts_pass_only_where_the_exact_check_lets_them(
+def test_texts_are_accepted_only_if_the_exact_check_accepts_them(
     field: dict[str, Any], shape: tuple[str, str], values: list[str]
 ) -> None:
     schema, record = shape
@@ -129,7 +129,7 @@ GOOD = [
 
 @pytest.mark.parametrize(("field", "values"), GOOD)
 @pytest.mark.parametrize(("schema", "record"), SHAPES)
-def test_what_is_right_passes_at_once(
+def test_valid_values_are_accepted_at_once(
     field: dict[str, Any], values: list[str], schema: str, record: str
 ) -> None:
     if "oneOf" in schema and "null" in field["type"]:
@@ -157,7 +157,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("field", "value"), BAD)
-def test_what_is_wrong_by_a_hair_never_passes(field: dict[str, Any], value: str) -> None:
+def test_nearly_valid_values_are_never_accepted(field: dict[str, Any], value: str) -> None:
     schema, record = SHAPES[0]
     quick = quick_check(read_schema(schema_text(field, schema)).root, ())
     assert not quick.accepts(Raw((record % value).encode()))

@@ -1,4 +1,4 @@
-"""The throttle: bounded, backing off, and back again."""
+"""The throttle: it is bounded, backs off, and recovers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def answer(throttle: Throttle, *, well: bool, seconds: float = 0.1) -> None:
 
 
 @given(st.integers(1, 16), st.lists(st.tuples(st.booleans(), st.floats(0, 60)), max_size=80))
-def test_between_one_and_the_users_limit(most: int, answers: list[tuple[bool, float]]) -> None:
+def test_the_limit_stays_between_one_and_the_user_s(
+    most: int, answers: list[tuple[bool, float]]
+) -> None:
     throttle = Throttle(most)
     for well, seconds in answers:
         assert throttle.may_enter(), "with nothing in flight one may always go"

@@ -1,4 +1,4 @@
-"""Verdicts and waits, as tables."""
+"""Verdicts on responses, and waits, as tables of cases."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_body_whose_end_was_not_seen(end: End, body: bytes, content: Content) 
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_passing_trouble_is_tried_again(status: int) -> None:
+def test_temporary_errors_are_retried(status: int) -> None:
     verdict = judge(Answer(status, b"try later", retry_after="7"), NOW)
     assert verdict == TryAgain(f"{status} try later", 7.0)
 
@@ -123,7 +123,7 @@ PASSING = [*NO_CONNECTION, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
 
 
 @pytest.mark.parametrize("failure", PASSING)
-def test_no_answer_is_tried_again(failure: Failure) -> None:
+def test_missing_responses_are_retried(failure: Failure) -> None:
     verdict = judge(Answer(failure=failure), NOW)
     assert isinstance(verdict, TryAgain)
     assert verdict.ambiguous == (failure not in NO_CONNECTION)
@@ -185,7 +185,7 @@ def test_too_large() -> None:
     assert judge(Answer(413, b"too large"), NOW) == TooLarge("413 too large")
 
 
-def test_control_characters_of_an_answer_reach_no_terminal() -> None:
+def test_control_characters_of_a_response_are_not_shown() -> None:
     verdict = judge(Answer(400, b"\x1b[31mred\n"), NOW)
     assert isinstance(verdict, BodyRefused)
     assert "\x1b" not in verdict.reason
@@ -223,5 +223,5 @@ def test_waits_have_full_jitter_up_to_thirty_seconds(tries: int, chance: float) 
 
 
 @given(st.integers(1, 100), st.floats(0.1, 1e6), st.floats(0, 1))
-def test_retry_after_is_the_least_wait(tries: int, asked: float, chance: float) -> None:
+def test_retry_after_is_the_minimum_wait(tries: int, asked: float, chance: float) -> None:
     assert asked <= wait_seconds(tries, asked, chance) <= asked + 1

@@ -1,4 +1,4 @@
-"""`--about`: every setting, in every form, as the SDK's plugins show it."""
+"""`--about`: every setting, in every format of the SDK's plugins."""
 
 from __future__ import annotations
 

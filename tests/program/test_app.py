@@ -162,7 +162,7 @@ def test_a_dry_run_sends_nothing_and_writes_no_state(
 
 
 def test_a_dry_run_sets_nothing_aside(target: Target, tmp_path: Path) -> None:
-    """It tells of the records, and no later run finds a version that lacks them."""
+    """It reports the records, but marks no version as lacking them."""
     path = tmp_path / "dead.jsonl"
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     version = {"version": 7}
@@ -197,7 +197,7 @@ def test_the_output_file_holds_the_bodies_delivered(
 def test_a_full_disk_under_the_output_file_is_in_the_summary(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """What is still in memory is written before the run says how it ended."""
+    """Buffered bodies are written before the outcome is reported."""
     path = tmp_path / "summary.json"
     long = "x" * 6_000  # more than there is room for, and little enough to stay in memory
     messages = [schema(), record(1, name=long), state(1)]
@@ -211,7 +211,7 @@ def test_a_full_disk_under_the_output_file_is_in_the_summary(
 
 
 def test_a_full_disk_under_the_summary(target: Target, api: ImportApi) -> None:
-    """All has arrived, and the state says so; what is missing is the summary."""
+    """Everything was delivered and the state is written; only the summary is missing."""
     small = replace(target, max_file_bytes=100)
     outcome = small.run([schema(), record(1), state(1)], summary_path="summary.json")
     assert (outcome.status, outcome.states) == (74, ["1"])
@@ -239,7 +239,7 @@ def test_a_full_disk_under_the_states(target: Target, api: ImportApi) -> None:
 
 
 def test_a_full_disk_under_the_local_database(target: Target, tmp_path: Path) -> None:
-    """Nothing is acknowledged that is not in it, and it says what is the matter."""
+    """Only what is in the database is acknowledged, and the error is reported."""
     rows = [record(n, name=f"{n:x}" * 300) for n in range(6_000)]
     messages = [schema(), state(0), *rows, state(1)]
     del target.config["api_url"]

@@ -1,4 +1,4 @@
-"""The command line: its options, and what it says of those that cannot work."""
+"""The command line: its options, and its errors."""
 
 from __future__ import annotations
 

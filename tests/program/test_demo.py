@@ -17,7 +17,7 @@ ROWS = {"airlines": 16, "airports": 30, "planes": 30, "weather": 30, "flights": 
 
 
 def demo(folder: Path, limit: int = LIMIT) -> str:
-    """Run the demo in `folder`; return what it shows."""
+    """Run the demo in `folder`; return its output."""
     done = subprocess.run(
         [sys.executable, ROOT / "demo" / "run.py", "--limit", str(limit)],
         cwd=folder,
@@ -42,7 +42,7 @@ def counts(folder: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Where the demo ran once, and what it showed."""
+    """The folder in which the demo ran once, and its output."""
     folder = tmp_path_factory.mktemp("demo")
     return folder, demo(folder)
 
@@ -88,7 +88,7 @@ def test_demo_without_its_database_begins_anew(first: tuple[Path, str]) -> None:
 
 
 def test_a_limit_is_told_and_holds(first: tuple[Path, str]) -> None:
-    """Other rows than the last time are loaded anew: the tap would skip the files that it knows."""
+    """With another limit, everything is loaded again, as the tap would skip files that it knows."""
     folder, shown = first
     assert "LIMIT=466: the first 30 rows of each file, 466 of 367,687." in shown
     fewer = demo(folder, 100)

@@ -1,4 +1,4 @@
-"""How the Makefile's environments are made: with `uv`, or with `pip` where there is none."""
+"""The Makefile's environments: made with `uv`, or with `pip` if there is no `uv`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECORD = "nothing-1.dist-info/METADATA,,\nnothing-1.dist-info/WHEEL,,\n"
 
 @pytest.fixture
 def wheel(tmp_path: Path) -> str:
-    """A package that no index is asked for."""
+    """A package that needs no index."""
     path = tmp_path / "nothing-1-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in {"METADATA": METADATA, "WHEEL": WHEEL, "RECORD": RECORD}.items():
@@ -27,7 +27,7 @@ def wheel(tmp_path: Path) -> str:
 
 
 def make(folder: Path, *arguments: str, uv: str | None = None) -> tuple[int, str]:
-    """Make an environment where `uv` is a script, or nothing; return status and output."""
+    """Make an environment in which `uv` is a script or missing; return status and output."""
     (folder / "bin").mkdir(exist_ok=True)
     if uv is not None:
         (folder / "bin" / "uv").write_text(f"#!/bin/sh\n{uv}\n")
@@ -46,7 +46,7 @@ def make(folder: Path, *arguments: str, uv: str | None = None) -> tuple[int, str
     return done.returncode, done.stdout
 
 
-def test_uv_is_asked_first_and_is_silent(tmp_path: Path) -> None:
+def test_uv_is_tried_first_and_is_silent(tmp_path: Path) -> None:
     uv = 'echo noise; echo "$@" >> calls; mkdir -p made'
     status, said = make(tmp_path, "made", "-r", "locked.txt", uv=uv)
     assert (status, "noise" in said) == (0, False)

@@ -1,4 +1,4 @@
-"""What is said of an output that cannot be written: why, and what to do."""
+"""Errors about an output that cannot be written: the cause, and what to do."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def test_each_reason_has_its_advice(number: int) -> None:
 
 
 def test_an_error_without_a_reason_is_named_by_its_kind() -> None:
-    """Its own text is left out: it can quote an address with a password in it."""
+    """Its own text is omitted, because it can quote a URL with a password."""
     error = ValueError("s3://key:secret@bucket")
     assert why_it_cannot_be_written(error) == f"ValueError. {ADVICE[errno.EIO]}"

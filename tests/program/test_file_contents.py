@@ -1,4 +1,4 @@
-"""What a run finds in the files that it is to write, and leaves alone unless it is its own."""
+"""Existing files that a run is to write: it leaves them alone unless they are its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from target_stitch_import.errors import ConfigurationError
-from target_stitch_import.file_contents import BODIES, ENDS_BYTES, LETTERS, SUMMARY
+from target_stitch_import.file_contents import BODIES, DEAD_LETTERS, ENDS_BYTES, SUMMARY
 from target_stitch_import.files import Files, FileUse
 from tests.support.file_uses import (
     BY_PATH,
@@ -63,7 +63,7 @@ def test_an_empty_file_is_no_database(target: Target) -> None:
 
 
 def test_a_run_goes_on_with_the_files_of_the_last_one(target: Target, tmp_path: Path) -> None:
-    """Also where a BATCH, a long record or an odd name makes for other lines than usual."""
+    """Also with the unusual lines of a BATCH, a long record or an odd name."""
     settings = {
         "on_invalid_record": "dead_letter",
         "dead_letter_path": "dead.jsonl",
@@ -101,7 +101,7 @@ def test_a_dry_run_checks_and_creates_nothing(target: Target, tmp_path: Path) ->
 
 
 def test_a_run_that_cannot_start_leaves_files_alone(target: Target) -> None:
-    """Another process has the database, which is found before the output file is emptied."""
+    """Another process uses the database, which is found before the output file is truncated."""
     output = target.folder / "bodies.jsonl"
     output.write_text(BODY)
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": "dead.jsonl"}
@@ -132,21 +132,25 @@ def test_a_batch_does_not_read_what_the_run_writes(
 
 
 ENDS = [
-    (LETTERS, b"", True),
-    (LETTERS, b"\n \n", True),
-    (LETTERS, LETTER.encode(), True),
-    (LETTERS, LETTER.encode() + b'{"st', True),
-    (LETTERS, LETTER.replace(":", " : ").encode(), True),
-    (LETTERS, b'{"sequence":1,"record":{},"request":{}}', True),
-    (LETTERS, b'{"record":{"id":"' + b"x" * 2 * ENDS_BYTES + b'"},"sequence":1,"request":1}', True),
-    (LETTERS, LETTER.encode() + BODY.encode(), False),
-    (LETTERS, BODY.encode() + LETTER.encode(), False),
-    (LETTERS, LETTER.encode() + b"notes", False),
-    (LETTERS, b'{"sequence" 1}', False),
-    (LETTERS, b'{"sequence":1 "request":1}', False),
-    (LETTERS, b'{"id":"' + b"x" * 2 * ENDS_BYTES + b'"}', False),
-    (LETTERS, b"[" * 100_000, False),
-    (LETTERS, b'{"sequence":1,"request":' + b"[" * 50_000, True),
+    (DEAD_LETTERS, b"", True),
+    (DEAD_LETTERS, b"\n \n", True),
+    (DEAD_LETTERS, LETTER.encode(), True),
+    (DEAD_LETTERS, LETTER.encode() + b'{"st', True),
+    (DEAD_LETTERS, LETTER.replace(":", " : ").encode(), True),
+    (DEAD_LETTERS, b'{"sequence":1,"record":{},"request":{}}', True),
+    (
+        DEAD_LETTERS,
+        b'{"record":{"id":"' + b"x" * 2 * ENDS_BYTES + b'"},"sequence":1,"request":1}',
+        True,
+    ),
+    (DEAD_LETTERS, LETTER.encode() + BODY.encode(), False),
+    (DEAD_LETTERS, BODY.encode() + LETTER.encode(), False),
+    (DEAD_LETTERS, LETTER.encode() + b"notes", False),
+    (DEAD_LETTERS, b'{"sequence" 1}', False),
+    (DEAD_LETTERS, b'{"sequence":1 "request":1}', False),
+    (DEAD_LETTERS, b'{"id":"' + b"x" * 2 * ENDS_BYTES + b'"}', False),
+    (DEAD_LETTERS, b"[" * 100_000, False),
+    (DEAD_LETTERS, b'{"sequence":1,"request":' + b"[" * 50_000, True),
     (BODIES, b'{"table_name":"s","schema":{"a":"' + b"x" * ENDS_BYTES, True),
     (BODIES, b'{"schema":' + b"1" * 10_000, True),
     (SUMMARY, RUN.encode()[:20], True),

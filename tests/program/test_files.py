@@ -1,4 +1,4 @@
-"""The files of a run: none is written over another, and what cannot be written is found at once."""
+"""The files of a run: none overwrites another, and what cannot be written is found at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.file_contents import LETTERS
+from target_stitch_import.file_contents import DEAD_LETTERS
 from target_stitch_import.files import Files, FileUse
 from tests.support.file_uses import (
     BY_PATH,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("one", "other"), [pair for pair in PAIRS if pair not in IMPOSSIBLE])
-def test_no_two_uses_are_one_file(target: Target, one: str, other: str) -> None:
+def test_no_two_uses_share_a_file(target: Target, one: str, other: str) -> None:
     name = ".env" if other == ".env" else "shared.wal"
     (target.folder / name).write_bytes(SHARED if name != ".env" else b"")
     status, log = attempt(target, **{one: name, other: name})
@@ -70,7 +70,7 @@ def link_to_a_link(folder: Path) -> str:
 
 
 def out_of_a_linked_folder(folder: Path) -> str:
-    """`..` leads out of where a link leads to, not out of where it is."""
+    """`..` is resolved after the link, not before."""
     (folder / "deep" / "deeper").mkdir(parents=True)
     (folder / "link").symlink_to("deep/deeper")
     return "link/../../shared"
@@ -97,7 +97,7 @@ WAYS = (
 def test_one_file_by_any_name(
     target: Target, one: str, way: Callable[[Path], str], *, is_there: bool
 ) -> None:
-    """Where it is not there yet, a link to it dangles."""
+    """If it does not exist yet, a link to it dangles."""
     if is_there:
         (target.folder / "shared").write_bytes(b"")
     status, log = attempt(target, dead_letter_path="shared", **{one: way(target.folder)})
@@ -106,13 +106,13 @@ def test_one_file_by_any_name(
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_other_files_are_not_taken_for_one(tmp_path: Path, *, is_there: bool) -> None:
-    """Names that look alike, and `..` out of a link, are no reason to refuse."""
+    """Similar names, and `..` after a link, are not refused."""
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "link").symlink_to("deep/deeper")
     paths = [tmp_path / "shared", tmp_path / "link" / ".." / "shared", tmp_path / "link" / "shared"]
     for path in paths if is_there else []:
         path.write_bytes(b"")
-    Files([FileUse("x", str(path), LETTERS) for path in paths]).check()
+    Files([FileUse("x", str(path), DEAD_LETTERS) for path in paths]).check()
     assert [path.exists() for path in paths] == [is_there] * 3
 
 

@@ -1,4 +1,4 @@
-"""Signals while a program starts end it, without a traceback; while it ends they change nothing."""
+"""Signals while a program starts end it without a traceback; while it ends, they change nothing."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def started_up_to(
 def test_sigint_ends_it_quietly_wherever_its_imports_are(
     tmp_path: Path, start: str, module: str
 ) -> None:
-    """Three times each, as the signal falls where it falls once that module is there."""
+    """Three times each, because the exact moment of the signal varies."""
     for _ in range(3):
         with started_up_to(module, start, tmp_path) as (process, stderr):
             process.send_signal(signal.SIGINT)
@@ -150,7 +150,7 @@ def test_signals_end_process_1_too(
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Have the handlers of this process back after the test."""
+    """Restore the handlers of this process after the test."""
     before = {each: signal.getsignal(each) for each in SIGNALS}
     yield
     for number, handler in before.items():
@@ -185,7 +185,7 @@ def test_a_handler_of_others_is_left_alone(handler: signal.Handlers) -> None:
 def signalling_itself(
     target: Target, moment: str, *numbers: signal.Signals, messages: Sequence[object]
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run the target over `messages`; at a moment after its run it sends itself signals."""
+    """Run the target on `messages`; at `moment` after the run it sends itself signals."""
     _, _, _, *options = target.command(summary_path="summary.json")
     signals = ",".join(str(int(each)) for each in numbers)
     return subprocess.run(
@@ -211,7 +211,7 @@ def signalling_itself(
 def test_a_signal_after_the_run_changes_nothing(
     target: Target, moment: str, number: signal.Signals
 ) -> None:
-    """The exit status is that in the summary, which is whole."""
+    """The exit status is that in the summary, which is complete."""
     good = [schema(), record(1), state(1)]
     for messages, status, words in ((good, 0, b""), ([*good, "junk"], 65, b"is not JSON")):
         (target.folder / "summary.json").unlink(missing_ok=True)  # else it is opened before, too

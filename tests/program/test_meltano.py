@@ -1,4 +1,4 @@
-"""Meltano runs the project's own meltano.yml, with real plugins in environments of their own."""
+"""Meltano runs the project's own meltano.yml, with real plugins in their own environments."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_the_source_package_holds_what_its_pages_link_to(packages: tuple[Path, P
 
 @pytest.mark.timeout(300)  # it installs, on a machine that may be busy
 def test_it_works_in_an_empty_environment(packages: tuple[Path, Path], tmp_path: Path) -> None:
-    """Without the extra: it delivers, and says what to install for `region: local`."""
+    """Without the extra, it delivers, and `region: local` says what to install."""
     installed = release.install(packages[0], sys.executable, tmp_path)
     release.check_programs(installed)
     release.check_without_the_extra(installed)
@@ -57,7 +57,7 @@ def test_it_works_in_an_empty_environment(packages: tuple[Path, Path], tmp_path:
 
 
 def test_every_supported_python_is_looked_for() -> None:
-    """Also that this one, which runs the test, is among those the package names."""
+    """Also, the Python that runs this test is among those that the package names."""
     versions = release.supported()
     assert versions[0] == "3.10"
     assert f"{sys.version_info.major}.{sys.version_info.minor}" in versions

@@ -1,4 +1,4 @@
-"""Places in records are told as JSON Pointers, wherever they are found."""
+"""Places in records are shown as JSON Pointers, wherever they are found."""
 
 from __future__ import annotations
 

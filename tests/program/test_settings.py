@@ -1,4 +1,4 @@
-"""Settings: what is refused before stdin is read, and what they mean."""
+"""Settings: which are refused before stdin is read, and what the others mean."""
 
 from __future__ import annotations
 

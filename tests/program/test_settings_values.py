@@ -1,4 +1,4 @@
-"""Every setting, header and number in every hostile spelling: never status 70, nor a traceback."""
+"""Hostile values of every setting, header and number: never status 70, never a traceback."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_any_number_is_sent_or_refused(rules: dict[str, object]) -> None:
 def test_the_ends_of_what_a_setting_can_be(
     target: Target, api: ImportApi, name: str, value: float
 ) -> None:
-    """They become times to wait and sizes to compare, also where a request is tried again."""
+    """They are used as waits and sizes, also when a request is retried."""
     api.set_faults([{"kind": "status", "status": 503}])
     letters = {"on_invalid_record": "dead_letter", "dead_letter_path": "dead.jsonl"}
     settings = {"max_retry_seconds": 2} | letters | {name: value}

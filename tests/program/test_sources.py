@@ -1,4 +1,4 @@
-"""Configuration files, the environment and `.env`: what wins, and what is said of their faults."""
+"""Configuration files, the environment and `.env`: which one wins, and their errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_every_name_that_is_no_setting_is_told(tmp_path: Path, name: str) -> None:
-    """In files and in the environment, with what is probably meant; and no more than told."""
+    """In files and in the environment, with a suggestion; and it has no other effect."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"token": "t", name: "S3CRET"}))
     notes: list[str] = []
@@ -53,8 +53,8 @@ def test_every_name_that_is_no_setting_is_told(tmp_path: Path, name: str) -> Non
         assert notes == [about + UNKNOWN[name]]
 
 
-def test_what_takes_the_place_of_a_setting_is_one() -> None:
-    """And what has its name is none."""
+def test_the_replacement_of_a_setting_is_one() -> None:
+    """And the replaced name is not a setting."""
     assert not set(INSTEAD) & set(setting_names())
     named = {name for text in INSTEAD.values() for name in re.findall(r"`([a-z]\w*)`", text)}
     assert named <= set(setting_names())
@@ -62,7 +62,7 @@ def test_what_takes_the_place_of_a_setting_is_one() -> None:
     assert set(re.findall(r"--[\w-]+", " ".join(INSTEAD.values()))) <= options
 
 
-def test_a_run_tells_them_and_goes_on(target: Target) -> None:
+def test_a_run_warns_about_them_and_continues(target: Target) -> None:
     outcome = target.run([state(1)], api_ulr="x")
     assert (outcome.status, outcome.states) == (0, ["1"])
     assert "WARNING" in outcome.log
@@ -71,7 +71,7 @@ def test_a_run_tells_them_and_goes_on(target: Target) -> None:
 
 @pytest.mark.parametrize("name", ["LOGLEVEL", "_DIALECT", "_TARGET_SCHEMA"])
 def test_variables_that_are_for_others_are_left_alone(name: str) -> None:
-    """The SDK's for the level of the log, and Meltano's own about a loader."""
+    """The SDK's variable for the log level, and Meltano's own for a loader."""
     notes: list[str] = []
     assert from_environment({f"TARGET_STITCH_IMPORT_{name}": "x"}, notes.append) == {}
     assert notes == []
@@ -204,7 +204,7 @@ def test_types_in_the_environment() -> None:
 
 
 def test_files_the_environment_and_dot_env_together(tmp_path: Path) -> None:
-    """Later files win, `ENV` wins where it stands, and the real environment over `.env`."""
+    """Later files and a later `ENV` win, and the real environment wins over `.env`."""
     (tmp_path / "a.json").write_text(json.dumps({"token": "t", "batch_size_rows": 99_999}))
     (tmp_path / "b.json").write_text(json.dumps({"batch_size_rows": 10}))
     (tmp_path / ".env").write_text("TARGET_STITCH_IMPORT_REGION=mars\n")

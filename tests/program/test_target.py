@@ -1,4 +1,4 @@
-"""The SDK's standard suite for targets, against the local Import API; and what the class says."""
+"""The SDK's standard suite for targets, against the local Import API; and the class itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_KEY = {"type": "RECORD", "stream": "people", "record": {}}
 
 @pytest.fixture(scope="module")
 def resource() -> Iterator[None]:
-    """What the standard suite asks for, and finds running: an Import API."""
+    """The resource that the standard suite requests: a running Import API."""
     with ImportApi() as api:
         CONFIG["api_url"] = api.url
         yield

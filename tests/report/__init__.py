@@ -1,1 +1,1 @@
-"""What a run tells."""
+"""Reports of a run."""

@@ -1,4 +1,4 @@
-"""A pseudo-terminal, and what one sees on it."""
+"""A pseudo-terminal, and what it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawings of the report page: only what happened, at round times, with outages shaded."""
+"""The charts of the report page: only what happened, at round times, with outages shaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START = datetime(2024, 1, 31, 23, 59, 50, 500_000, tzinfo=timezone.utc)
 
 
 def drawings(text: str) -> list[ET.Element]:
-    """Return the page's drawings, which are well-formed by that."""
+    """Return the page's charts, parsed, so they are well-formed."""
     found = re.findall(r'<div class="chart".*?</svg></div><div class="times">.*?</div></div>', text)
     return [ET.fromstring(each) for each in found]  # noqa: S314
 
@@ -55,7 +55,7 @@ def test_only_what_happened_is_drawn(
 
 
 def test_a_stall_shows_in_the_rate() -> None:
-    """A hundred a second for a while, nothing for as long, then again."""
+    """A hundred per second for a while, nothing for as long, then a hundred again."""
     seconds = [float(second) for second in range(1, 301)]
     acknowledged = [100 * min(n, 100) + 100 * max(0, n - 200) for n in range(1, 301)]
     rates = drawings(plain(series=series_of(seconds, acknowledged)))[0]
@@ -73,13 +73,13 @@ def test_activations_are_not_drawn_as_records() -> None:
 
 
 def bands(text: str) -> list[tuple[str, float, float]]:
-    """Return what is shaded in the first drawing, as kind, left and width in percent."""
+    """Return the bands of the first chart as kind, left and width in percent."""
     found = re.findall(r'class="band (\w+)" style="left:([\d.]+)%;width:([\d.]+)%"', text)
     return [(kind, float(left), float(width)) for kind, left, width in found]
 
 
 def test_outages_and_waits_are_shaded() -> None:
-    """From 2 to 4 and from 8 to 9 the service was away; from 3 to 5 there was no room."""
+    """The service was unavailable from 2 to 4 and from 8 to 9, without room from 3 to 5."""
     series = series_of(
         [float(second) for second in range(1, 11)],
         [1] + [0] * 9,

@@ -1,4 +1,4 @@
-"""What people are told at the end: a table on a terminal, sentences in a log, and warnings."""
+"""The report at the end: a table on a terminal, sentences in a log, and warnings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from target_stitch_import.report.closing import (
-    MOST_REASONS_TOLD,
+    MAX_REASONS_SHOWN,
     ClosingContext,
+    report,
     screen,
     table,
-    tell,
     warnings,
 )
 from target_stitch_import.report.summary import Summary
@@ -78,7 +78,7 @@ def logged(
 ) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        tell(summary, context, logging.getLogger("test"), None)
+        report(summary, context, logging.getLogger("test"), None)
     return caplog.messages
 
 
@@ -116,7 +116,7 @@ def test_long_names_are_cut_to_the_terminal(columns: int) -> None:
     assert "n…  " in rows[2]
 
 
-def test_what_did_not_happen_goes_first_where_there_is_little_room() -> None:
+def test_zero_columns_are_dropped_on_narrow_terminals() -> None:
     rows = table(summary_of({"people": counts(1)}), "acknowledged", 50)
     assert rows[0] == "stream  read  acknowledged  bytes"
     rows = table(summary_of({"people": counts(2, set_aside=1)}), "acknowledged", 58)
@@ -239,11 +239,11 @@ def test_of_many_reasons_the_most_frequent_are_told() -> None:
     streams = {"s": counts(2_000, set_aside=sum(reasons.values())) | {"set_aside_reasons": reasons}}
     told = list(warnings(summary_of(streams), ClosingContext("dead.jsonl")))
     assert told[0] == "Stream `s`: 50 records set aside: reason 50"
-    rest = sum(range(1, 51 - MOST_REASONS_TOLD))
-    assert told[MOST_REASONS_TOLD] == (
+    rest = sum(range(1, 51 - MAX_REASONS_SHOWN))
+    assert told[MAX_REASONS_SHOWN] == (
         f"Stream `...`: {rest} records set aside: 30 more reasons or streams"
     )
-    assert len(told) == MOST_REASONS_TOLD + 2
+    assert len(told) == MAX_REASONS_SHOWN + 2
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_of_many_reasons_the_most_frequent_are_told() -> None:
 def test_the_next_commands_can_be_copied(context: ClosingContext, commands: list[str]) -> None:
     """Each in a line of its own on a terminal, however narrow."""
     stream = io.StringIO()
-    tell(summary_of(TWO), context, logging.getLogger("test"), Terminal(stream))
+    report(summary_of(TWO), context, logging.getLogger("test"), Terminal(stream))
     shown = stream.getvalue().splitlines()
     assert [row.strip() for row in shown if row.startswith("  stitch-import")] == commands
     assert [row.strip() for row in screen(summary_of(TWO), context, 10) if "--" in row] == commands
@@ -281,7 +281,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("options", [(), ("--quiet",)], ids=["usual", "quiet"])
-def test_records_set_aside_are_heard(
+def test_records_set_aside_are_reported(
     target: Target, api: ImportApi, options: tuple[str, ...]
 ) -> None:
     """The first of each stream at once, and all of them at the end."""
@@ -305,7 +305,7 @@ def test_records_set_aside_are_heard(
     assert len(api.requests()) == 1
 
 
-def test_records_that_the_service_refuses_are_heard(target: Target, api: ImportApi) -> None:
+def test_records_that_the_service_refuses_are_reported(target: Target, api: ImportApi) -> None:
     """The check is off, so that the record is found by halving."""
     path = target.folder / "dead.jsonl"
     outcome = target.run(

@@ -1,4 +1,4 @@
-"""`stitch-import report`: a page that stands alone, in a real browser."""
+"""`stitch-import report`: a self-contained page, in a real browser."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def report(*arguments: str, stdin: bytes | None = None, folder: Path | None = No
 
 @pytest.fixture
 def summary(target: Target, api: ImportApi) -> Path:
-    """The summary of a run with a repeated request and a stream of an evil name."""
+    """The summary of a run with a repeated request and a stream with a malicious name."""
     api.set_faults([{"kind": "status", "status": 503}, {"kind": "latency", "seconds": 0.4}])
     path = target.folder / "summary.json"
     rows = [*map(record, range(300)), record(1, EVIL), state({"a": EVIL})]
@@ -63,7 +63,7 @@ WIDTHS = (390, 768, 1280)
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_browser_shows_it(summary: Path, tmp_path: Path, *, dark: bool) -> None:
-    """Drawings are drawn, names are text, nothing is fetched, complained of, cut off or barred."""
+    """Charts are drawn, names are text, nothing is fetched, cut off, or reported as an error."""
     program = chromium()
     if program is None:
         missing("Chromium")
@@ -104,7 +104,7 @@ LARGE = {
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("width", [320, *WIDTHS])
 def test_large_numbers_and_long_names_fit(tmp_path: Path, width: int) -> None:
-    """No box is wider than what it is in, no figure is broken into two lines."""
+    """No box is wider than its container, and no figure is wrapped."""
     program = chromium()
     if program is None:
         missing("Chromium")

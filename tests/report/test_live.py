@@ -1,4 +1,4 @@
-"""How a run is getting on: the words of the line, by a clock that the test drives, and for real."""
+"""Progress of a run: the text of the line, with a test clock and on a real terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.delivery.answer import Failure
-from target_stitch_import.report.live import Progress, trouble
+from target_stitch_import.report.live import Progress, outage_part
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.report.stats import LoopSnapshot, Outage, Sample, Traffic
 from tests.report.screen import CLEAR, Screen
@@ -50,8 +50,8 @@ def told(sample: Sample, since: Sample | None = None, age: float | None = None) 
     progress = Progress(found.append, 1.0, 5.0)
     progress.delivered("people", 1)
     if since:
-        progress.tell(since, None)
-    progress.tell(sample, age)
+        progress.update(since, None)
+    progress.update(sample, age)
     return found[-1]
 
 
@@ -137,8 +137,8 @@ def test_the_state_is_there_on_narrow_terminals(columns: int, shown: str) -> Non
     ],
 )
 def test_an_outage_in_words(outage: Outage, words: str, brief: str) -> None:
-    part = trouble(outage, 100.0)
-    assert (part.words, part.brief) == (words, brief)
+    part = outage_part(outage, 100.0)
+    assert (part.text, part.brief) == (words, brief)
     assert len(part.brief) < 39
 
 
@@ -146,12 +146,12 @@ def test_an_outage_stands_first_while_it_lasts() -> None:
     run = Shown()
     assert run.tick().startswith("no state yet | ")
     run.traffic.availability.failed(run.now, None)
-    run.traffic.availability.waits(1, run.now + 13)
-    run.traffic.availability.waits(2, run.now + 20)
+    run.traffic.availability.note_wait(1, run.now + 13)
+    run.traffic.availability.note_wait(2, run.now + 20)
     assert run.tick().startswith("service does not answer, next try in 12 s | no state yet | ")
-    run.traffic.availability.tries(1)
+    run.traffic.availability.note_wait_over(1)
     assert run.tick().startswith("service does not answer, next try in 18 s | ")
-    run.traffic.availability.tries(2)
+    run.traffic.availability.note_wait_over(2)
     run.traffic.availability.failed(run.now, 503)
     assert run.tick().startswith("service answers 503, trying again | ")
     run.traffic.availability.answered(run.now)
@@ -169,16 +169,16 @@ def test_a_run_that_nothing_comes_to_says_so() -> None:
 
 
 def test_rates_are_those_of_the_last_seconds() -> None:
-    """Ten a second for ten seconds, then nothing: it shows once the window has passed."""
+    """Ten per second for ten seconds, then nothing: the rate drops when the window has passed."""
     shown: list[Line] = []
     progress = Progress(shown.append, 1.0, 5.0)
     for second in range(1, 11):
         progress.delivered("people", 10)
-        progress.tell(Sample(second, acknowledged=10 * second), None)
+        progress.update(Sample(second, acknowledged=10 * second), None)
         assert " | 10/s | " in str(shown[-1])
         assert progress.due_seconds == second + 1
     for second in range(11, 17):
-        progress.tell(Sample(second, acknowledged=100), None)
+        progress.update(Sample(second, acknowledged=100), None)
     assert " | 0/s | " in str(shown[-1])
 
 
@@ -186,10 +186,10 @@ def test_the_busiest_stream_is_the_one_of_late() -> None:
     shown: list[Line] = []
     progress = Progress(shown.append, 1.0, 5.0)
     progress.delivered("early", 1_000)
-    progress.tell(Sample(1.0), None)
+    progress.update(Sample(1.0), None)
     progress.delivered("late\x1b[2J", 10)
     for second in (5.0, 6.0):
-        progress.tell(Sample(second), None)
+        progress.update(Sample(second), None)
     assert "stream `early`" in str(shown[0])
     assert "2 streams, most of `early`" in str(shown[1])
     assert "2 streams, most of `late\\x1b[2J`" in str(shown[2])
@@ -209,8 +209,8 @@ def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixtur
     progress = Progress.logged(logger, "acknowledged")
     assert progress.due_seconds == 30
     with caplog.at_level(logging.INFO):
-        progress.tell(Sample(30.0, 3_000), None)
-        progress.tell(Sample(60.0, 3_600), None)
+        progress.update(Sample(30.0, 3_000), None)
+        progress.update(Sample(60.0, 3_600), None)
     assert progress.due_seconds == 90
     first, second = caplog.messages
     assert first.startswith("no state yet | 3,000 acknowledged in 0:30 | 100/s | ")
@@ -296,10 +296,10 @@ def test_a_narrow_terminal_is_not_overrun(target: Target, api: ImportApi) -> Non
     [(("--quiet",), "xterm"), (("--verbose",), "xterm"), ((), "dumb")],
     ids=["quiet", "verbose", "dumb"],
 )
-def test_a_terminal_is_left_in_peace(
+def test_no_live_line_is_drawn_where_none_is_wanted(
     target: Target, api: ImportApi, options: tuple[str, ...], term: str
 ) -> None:
-    """While a request is tried again, after which a line would have been drawn."""
+    """While a request is retried, after which a line would have been drawn."""
     api.set_faults([{"kind": "down"}])
     run = watch(target, *options, term=term)
     run.feed([schema(), record(1), state(1)])

@@ -1,4 +1,4 @@
-"""A logging configuration of others: what ends the run is heard whatever it says."""
+"""Foreign logging configurations: the error that ends a run is always reported."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", SILENT)
-def test_what_ends_a_run_is_heard(target: Target, config: Path, name: str) -> None:
+def test_the_error_that_ends_a_run_is_logged(target: Target, config: Path, name: str) -> None:
     config.write_text(json.dumps({"version": 1} | SILENT[name]))
     outcome = target.run([schema(), record(1), state(1), "junk"])
     assert (outcome.status, outcome.states) == (65, ["1"])

@@ -1,4 +1,4 @@
-"""METRIC lines: as the SDK's own, adding up, and never too many."""
+"""METRIC lines: the same as the SDK's own, adding up, and bounded in number."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def log(
 
 
 def test_they_are_as_the_sdk_writes_them(log: pytest.LogCaptureFixture) -> None:
-    """The same text on the same logger at the same level, but for how long it took."""
+    """The same text on the same logger at the same level, except for the time."""
     metrics = Metrics(0.0)
     metrics.delivered("people", 7)
     metrics.processed("people", 0.5, succeeded=True)
@@ -71,9 +71,9 @@ def test_counts_are_told_at_intervals_and_add_up(log: pytest.LogCaptureFixture) 
     metrics.delivered("people", 5)
     metrics.delivered("orders", 2)
     metrics.delivered("people", 1)
-    metrics.tell(160.0)
+    metrics.log_counts(160.0)
     assert metrics.due == 160.0 + INTERVAL_SECONDS
-    metrics.tell(220.0)  # nothing new, so nothing to tell
+    metrics.log_counts(220.0)  # nothing new, so nothing to tell
     metrics.delivered("people", 1)
     metrics.close()
     told = [(each["tags"]["stream"], each["value"]) for each in points(log.messages)]
@@ -81,14 +81,14 @@ def test_counts_are_told_at_intervals_and_add_up(log: pytest.LogCaptureFixture) 
 
 
 def test_a_thousand_streams_do_not_drown_the_log(log: pytest.LogCaptureFixture) -> None:
-    """The busiest are told; the others in their turn, and at the end they all add up."""
+    """The busiest are logged first, the others later, and at the end all counts add up."""
     metrics = Metrics(0.0)
     for number in range(1_000):
         metrics.delivered(f"stream_{number}", number + 1)
         metrics.processed(f"stream_{number}", 0.1, succeeded=True)
     assert len(points(log.messages)) == MAX_LINES
     log.clear()
-    metrics.tell(60.0)
+    metrics.log_counts(60.0)
     told = points(log.messages)
     assert [each["value"] for each in told] == list(range(1_000, 1_000 - MAX_LINES, -1))
     metrics.processed("stream_0", 0.1, succeeded=False)
@@ -130,7 +130,7 @@ def test_quiet_is_quiet(target: Target) -> None:
 def test_structured_logging_has_them_as_members(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Meltano asks for it: the SDK's formatter knows the SDK's points only."""
+    """As Meltano configures it: the SDK's formatter accepts only the SDK's points."""
     config = tmp_path / "logging.yaml"
     config.write_text(
         "version: 1\n"

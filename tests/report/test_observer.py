@@ -114,7 +114,7 @@ def test_the_series_lead_from_nothing_to_everything(target: Target, api: ImportA
 
 
 def test_waiting_for_room_is_counted(target: Target) -> None:
-    """A tap that has more to say than the buffer holds waits for the slow service."""
+    """With more input than the buffer can hold, the run waits for the slow service."""
     path = target.folder / "summary.json"
     rows = [record(number, name="x" * 1_000) for number in range(3_000)]
     small = {"max_buffer_bytes": 1_000_000, "batch_size_bytes": 500_000}
@@ -140,7 +140,7 @@ def test_what_failed_says_so(target: Target, api: ImportApi) -> None:
 
 
 def test_the_clock_is_heard_when_something_is_due(caplog: pytest.LogCaptureFixture) -> None:
-    """Samples, the line and the counts each at their own time, and nobody asked before."""
+    """Samples, the live line and the counts each have their own interval."""
     shown: list[Line] = []
     now, times = 100.0, []
     metrics = Metrics(now)
@@ -241,8 +241,8 @@ def test_an_outage_is_counted(target: Target, api: ImportApi) -> None:
     assert ("Import API unavailable for" in log) is (away >= 1)
 
 
-def test_what_was_away_and_is_away_adds_up() -> None:
-    """From the first failure to the next answer, however many failures there are."""
+def test_outages_add_up() -> None:
+    """From the first failure to the next response, however many failures there are."""
     availability = Availability()
     availability.answered(1.0)
     for now in (2.0, 3.0, 5.0):
@@ -291,7 +291,7 @@ def broken_off(run: Traffic) -> None:
 def test_what_was_never_reached_is_told_each_minute(
     happens: Callable[[Traffic], None], warned_at: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With what to check, and until when it is tried again; until something answers."""
+    """With what to check, and the time of the last retry; until there is a response."""
     now, traffic, told = 100.0, Traffic(), []
     clocks: dict[str, Any] = {"clock": lambda: now, "wall_clock": lambda: 1_700_000_000.0 + now}
     observer = RunObserver(max_retry_seconds=150.0, **clocks)
@@ -361,7 +361,7 @@ def test_latencies_take_bounded_room() -> None:
 
 @pytest.mark.parametrize("most", [100, 101])
 def test_history_takes_bounded_room_and_keeps_the_ends(most: int) -> None:
-    """Three hours, sampled whenever due: under the most, evenly spread, nothing made up."""
+    """Three hours of samples: within the limit, evenly spread, and all of them real."""
     history = History(0.1, most)
     now = 0.0
     while now < 10_800:
@@ -379,7 +379,7 @@ def test_history_takes_bounded_room_and_keeps_the_ends(most: int) -> None:
 
 
 def test_of_samples_put_together_the_later_counts_and_the_peak() -> None:
-    history = History(1.0, most=4)
+    history = History(1.0, max_samples=4)
     for now, in_flight, held_bytes in ((1, 1, 10), (2, 3, 20), (3, 2, 30), (4, 1, 40), (5, 4, 20)):
         history.add(Sample(now, now * 2, now * 3, now * 4, in_flight, held_bytes))
     assert history.samples == [

@@ -1,4 +1,4 @@
-"""What is counted of deliveries, by a run and by Spark's tasks."""
+"""Statistics of deliveries, in a run and in Spark's tasks."""
 
 from __future__ import annotations
 

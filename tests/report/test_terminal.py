@@ -1,4 +1,4 @@
-"""A log with a live line below: what is written, and what a real terminal makes of it."""
+"""A log with a live line below it: the output, and how a real terminal shows it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_live_line_needs_a_terminal_that_can(
 
 
 def test_a_line_fits_the_terminal_as_it_is_now() -> None:
-    """Made narrower, it folds the line into rows from the cursor down: all of them are cleared."""
+    """When it becomes narrower, the line wraps to several rows, which are all cleared."""
     screen = Screen(columns=80)
     with open(screen.follower, "w", closefd=False) as stream:
         terminal = Terminal(stream)
@@ -118,8 +118,8 @@ def test_a_line_fits_the_terminal_as_it_is_now() -> None:
     assert screen.drawn == [str(LINE), "state 0:03 …", str(LINE)]
 
 
-def test_a_terminal_that_is_halted_halts_nothing() -> None:
-    """As by Control-S: it is drawn again once the terminal goes on."""
+def test_a_stopped_terminal_does_not_block() -> None:
+    """For example by Control-S; the line is drawn again when the terminal continues."""
     screen = Screen()
     with open(screen.follower, "w", closefd=False) as stream:
         terminal = Terminal(stream)
@@ -136,8 +136,8 @@ def test_a_terminal_that_is_halted_halts_nothing() -> None:
     assert screen.written == f"{CLEAR}before\r{CLEAR}after\r"
 
 
-def test_a_log_line_to_a_halted_terminal_halts_nothing() -> None:
-    """A sender's thread that logs has the lock until the terminal goes on."""
+def test_a_log_line_to_a_stopped_terminal_does_not_block() -> None:
+    """A thread of the sender that logs holds the lock until the terminal continues."""
     stream = io.StringIO()
     terminal = Terminal(stream)
     terminal.draw(said("before"))

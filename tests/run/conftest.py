@@ -1,4 +1,4 @@
-"""Shared by the tests of a run: the folder of batch files."""
+"""Fixtures for the tests of a run: the folder of batch files."""
 
 from __future__ import annotations
 

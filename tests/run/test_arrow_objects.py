@@ -1,4 +1,4 @@
-"""Arrow columns as JSON are, to the letter, what writing the rows one by one gives."""
+"""Arrow columns become exactly the JSON that writing the rows one by one would give."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def is_json(text: str) -> bool:
 @settings(max_examples=200, deadline=None)
 @given(batches(), st.integers(0, 3), st.integers(0, 10**18))
 def test_messages_are_written_as_records_are(rows: pa.RecordBatch, start: int, first: int) -> None:
-    """Also those of some rows of a batch."""
+    """Also for some of the rows of a batch."""
     texts = [text.encode() for text in rows_as_json(rows)][start:]
     numbers = range(first, first + len(texts))
     upserts = list(map(Upsert, numbers, map(Raw, texts)))
@@ -195,7 +195,7 @@ def not_utf8(indices: list[int]) -> pa.RecordBatch:
     return pa.record_batch([pa.DictionaryArray.from_arrays(indices, texts)], names=["a"])
 
 
-def test_a_value_without_exact_form_is_told_of_the_row_that_has_it() -> None:
+def test_a_value_without_exact_form_is_reported_with_its_row() -> None:
     with pytest.raises(InexactError) as caught:
         encoded(not_utf8([0, 0, 1]))
     assert caught.value.row == 2
@@ -204,7 +204,7 @@ def test_a_value_without_exact_form_is_told_of_the_row_that_has_it() -> None:
 
 @pytest.mark.parametrize("within", [lambda kind: pa.list_(kind, 2), pa.list_, pa.large_list])
 def test_maps_in_maps_without_values(within: Callable[[Any], Any]) -> None:
-    """Arrow's cast of such maps gives arrays that are not sound."""
+    """Arrow's cast of such maps returns invalid arrays."""
     kind = within(pa.map_(pa.string(), pa.map_(pa.string(), pa.null())))
     maps = [("", [("a", None), ("b", None), ("c", None)]), ("d", None)]
     rows = pa.record_batch([pa.array([None, [maps, None]], kind)], names=["m"])

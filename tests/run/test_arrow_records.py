@@ -1,4 +1,4 @@
-"""Record batches as events: which row is told where one cannot be written."""
+"""Record batches become events; errors name the row that cannot be written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ LONG, TOO_LONG = PORTION_BYTES + 1, 2 * PORTION_BYTES
     ],
 )
 @pytest.mark.parametrize("before", [0, 3])
-def test_the_row_is_told_that_cannot_be_written(texts: list[bytes], row: int, before: int) -> None:
+def test_the_error_names_the_row_that_cannot_be_written(
+    texts: list[bytes], row: int, before: int
+) -> None:
     reader = ArrowReader("people", None, BatchFile("a", 4, "Row"), TOO_LONG)
     list(reader.feed(pa.record_batch({"t": pa.array(["x"] * before, pa.string())})))
     rows = pa.record_batch({"t": pa.array(texts).view(pa.string())})

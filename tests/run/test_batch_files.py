@@ -1,4 +1,4 @@
-"""BATCH messages: records in files, under the same guarantees as those around them."""
+"""BATCH messages: records in files, with the same guarantees as other records."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_names_of_files_within_the_root(tmp_path: Path, entry: str) -> None:
 
 
 def test_a_hard_link_is_a_file_of_its_folder(tmp_path: Path) -> None:
-    """Nothing tells it from the other names of the file, wherever they are."""
+    """It cannot be distinguished from the file's other names."""
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "elsewhere").write_bytes(JSONL)
@@ -111,10 +111,10 @@ def test_a_root_may_be_a_link_and_relative(target: Target, api: ImportApi, root:
     assert (outcome.status, delivered(api)) == (0, [{"id": 1}, *ROWS, *ROWS, {"id": 9}])
 
 
-def test_records_of_files_take_the_way_of_all_records(
+def test_records_of_files_are_processed_like_all_others(
     target: Target, api: ImportApi, root: Path
 ) -> None:
-    """Exact, with version and sequence, completed, mapped, and before the activation."""
+    """They are exact, have version and sequence, are mapped, and precede the activation."""
     (root / "a").write_bytes(b'{"id":2,"at":"2024-01-01T00:00:00","n":1.10,"name":"x"}\n')
     columns: dict[str, Any] = {
         "at": {"type": "string", "format": "date-time"},
@@ -162,8 +162,8 @@ def test_a_byte_order_mark_before_a_lone_record(tmp_path: Path) -> None:
     [zipped(JSONL) + bytes(10_000_000), zipped(JSONL) + zipped(b"") * 200],
     ids=["zeros behind it", "members without text"],
 )
-def test_gzip_that_yields_nothing_is_read_in_portions_too(tmp_path: Path, text: bytes) -> None:
-    """Between any two of them, a run hears signals."""
+def test_gzip_without_content_is_read_in_portions_too(tmp_path: Path, text: bytes) -> None:
+    """Between two portions, a run handles signals."""
     (tmp_path / "a").write_bytes(text)
     files = BatchFiles(str(tmp_path)).portions(
         RecordFiles(4, "people", {"format": "jsonl"}, ("a",))
@@ -196,7 +196,7 @@ def test_memory_is_bounded_while_a_large_file_is_read(
 
 
 def test_a_signal_is_heard_in_the_middle_of_a_file(target: Target, root: Path) -> None:
-    """There is room for all of the file, and yet it is not read to its end first."""
+    """Although there is room for the whole file, it is not read to its end first."""
     (root / "a").write_bytes(zipped(lines([{"id": 5}] * 100_000)) * 40)
     summary = target.folder / "summary.json"
     with running(target, max_buffer_bytes=10**10, summary_path=str(summary)) as process:

@@ -1,4 +1,4 @@
-"""Batch files that cannot be taken, and bad records in them: named, and their states unwritten."""
+"""Batch files that are refused, and bad records in them: the error, and no later state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def entry(name: str) -> Callable[[Path], Any]:
-    """Name a file of a folder around which there is much that must not be read."""
+    """Return the name of a file in a folder next to others that must not be read."""
 
     def make(root: Path) -> Any:
         (root.parent / "out.jsonl").write_bytes(JSONL)
@@ -108,7 +108,7 @@ def deep(root: Path) -> Any:
 
 
 def cut_parquet(root: Path) -> Any:
-    """Its end is whole, so that it is the pages that are found damaged."""
+    """The end of the file is intact, so that damaged pages are what is found."""
     path = write_parquet(root / "a", id=pa.array(range(1_000)))
     text = path.read_bytes()
     path.write_bytes(text[:200] + b"\0" * 500 + text[700:])
@@ -277,7 +277,7 @@ def test_a_dead_letter_names_a_file_whose_name_is_no_utf8(target: Target, root: 
 def test_records_that_the_service_refuses_are_named_by_file_and_line(
     target: Target, api: ImportApi, root: Path
 ) -> None:
-    """Through buffer, body and halving, where the text alone has gone on."""
+    """Also after buffering and halving, when only the text is left."""
     rows = [{"id": at, "name": 5 if at == 17 else "x"} for at in range(100)]
     (root / "a").write_bytes(lines(rows))
     path = target.folder / "dead.jsonl"

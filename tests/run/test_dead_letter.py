@@ -1,4 +1,4 @@
-"""Dead letters: on the disk before they count, and whole, whatever happens."""
+"""Dead letters are complete, and on the disk before they count as settled."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BAD_IN_THE_MIDDLE = [
 
 
 class Stdout(io.BytesIO):
-    """Notes how much of a file was safe on the disk when something was written."""
+    """Records how much of a file was on the disk whenever something was written."""
 
     def __init__(self, file: Path, safe: dict[int, int]) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout(
     tmp_path: Path,
     validate: bool,  # noqa: FBT001
 ) -> None:
-    """Refused locally or by the service: written is not enough, it must be synced."""
+    """Refused locally or by the service; the file must be synced, not only written."""
     path = tmp_path / "dead.jsonl"
     safe: dict[int, int] = {}
 
@@ -84,7 +84,7 @@ def test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout(
 
 @contextmanager
 def nearly_full_disk(room_bytes: int) -> Iterator[None]:
-    """Let no file grow over so many bytes, as if the disk were full from there on."""
+    """Limit the size of files, as if the disk were full beyond it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
     try:
@@ -98,7 +98,7 @@ def test_a_line_cut_off_by_a_full_disk_spoils_no_other(
     tmp_path: Path,
     same_run: bool,  # noqa: FBT001
 ) -> None:
-    """What is written once there is room again is readable: it counts as settled."""
+    """What is written after there is room again is readable, because it counts as settled."""
     path = tmp_path / "dead.jsonl"
     refusing = pipeline(dead_letter=True)
     feed(refusing, [schema(), record(1, id="bad")])
@@ -115,7 +115,7 @@ def test_a_line_cut_off_by_a_full_disk_spoils_no_other(
 
 
 class Unsynced(DeadLetters):
-    """On a disk that says of what it has written that it has not."""
+    """A dead-letter file whose writes succeed, but are reported as failed."""
 
     def write(self, records: Sequence[SetAside]) -> None:
         super().write(records)
@@ -123,7 +123,7 @@ class Unsynced(DeadLetters):
 
 
 class Heard(RunObserver):
-    """Remembers the trouble that it is told of."""
+    """Records the messages of `trouble`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Heard(RunObserver):
         self.troubles.append(text)
 
 
-def test_dead_letters_that_fail_are_told_beside_what_ends_the_run(tmp_path: Path) -> None:
+def test_a_failing_dead_letter_file_is_reported_next_to_the_error(tmp_path: Path) -> None:
     observer = Heard()
     parts = RunParts(Unsynced(str(tmp_path / "dead.jsonl"), 10), observer, sender=DeliversAtOnce)
     error = RunInThread(parts.run_over([schema(), record(0, id="bad"), "not json"])).ending()
@@ -152,7 +152,7 @@ def test_dead_letters_that_fail_are_not_written_again(tmp_path: Path) -> None:
 
 
 def test_a_thread_that_outlives_the_run_writes_no_dead_letters(tmp_path: Path) -> None:
-    """What has the file's number by then is another file."""
+    """By then, another file may have the same descriptor."""
     refusing = pipeline(dead_letter=True)
     feed(refusing, [schema(), record(1, id="bad")])
     letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)

@@ -1,4 +1,4 @@
-"""No more connections than there are file descriptors for."""
+"""No more connections than the limit on file descriptors allows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGES = [schema(), *(record(n) for n in range(100)), state(1)]
 def test_with_few_descriptors_there_are_fewer_connections(
     target: Target, api: ImportApi, name: str
 ) -> None:
-    """`ulimit -n 40`: all is delivered, and what limits the run is told."""
+    """With `ulimit -n 40`, everything is delivered, and a warning names the limit."""
     target.max_open_files = 40
     api.set_faults([{"kind": "latency", "seconds": 0.05, "times": "always"}])
     outcome = target.run(MESSAGES, batch_size_rows=1, max_retry_seconds=5, **{name: 64})
@@ -52,7 +52,7 @@ def _limit_restored() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_limit_restored")
-def test_what_is_wanted_is_given_where_there_is_room() -> None:
+def test_the_wanted_number_is_returned_if_possible() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1_000, most))
     assert connections_for(64) == 64

@@ -1,4 +1,4 @@
-"""Why a request got no answer, and what a run and its user make of that."""
+"""Requests without a response: the cause, the retries, and the message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.singer import record, schema, state
 from tests.support.target import TOKEN, Target, delivered
 
 
-def test_nobody_listens_then_somebody_does_not(target: Target) -> None:
+def test_a_refused_connection_is_retried_and_reported(target: Target) -> None:
     settings = {"api_url": "http://127.0.0.1:9", "max_retry_seconds": 0.5}
     outcome = target.run([schema(), record(1), state(1)], **settings)
     assert (outcome.status, outcome.states) == (69, [])

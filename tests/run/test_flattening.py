@@ -1,4 +1,4 @@
-"""Flattening: every value that the tap's schema takes is delivered, as the flattened one says."""
+"""Flattening: every value that the tap's schema accepts is delivered under the flattened schema."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CASES: list[tuple[Any, Any, Any]] = [
     ({"$ref": "#/definitions/moment"}, "2024-01-31 10:00:00Z", "2024-01-31T10:00:00Z"),
     ({"$ref": "#/definitions/list"}, [1], "[1]"),
 ]
-"""A column's schema, a value of it, and what arrives of that."""
+"""A column's schema, a value, and the value that arrives."""
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
@@ -88,7 +88,7 @@ def test_a_value_arrives_as_its_flattened_column_declares_it(
     ],
     ids=json.dumps,
 )
-def test_what_is_said_of_a_record_as_a_whole_is_not_said_of_its_columns(
+def test_rules_for_whole_objects_are_dropped_when_flattening(
     target: Target, api: ImportApi, rule: Any
 ) -> None:
     described = schema(outer=OBJECT, other={"type": ["object", "null"], "properties": {"x": {}}})
@@ -111,7 +111,7 @@ def test_a_column_that_must_be_there_still_must(target: Target) -> None:
 def test_a_schema_without_properties_is_mapped_too(
     target: Target, api: ImportApi, settings: Any
 ) -> None:
-    """What a map drops must not arrive because the schema did not name it."""
+    """A property that a map drops must not arrive only because the schema did not name it."""
     described = schema() | {"schema": {"type": "object"}}
     outcome = target.run([described, record(1, name={"first": "n"}), state(1)], **settings)
     assert (outcome.status, outcome.states) == (0, ["1"])
@@ -128,7 +128,7 @@ def test_a_schema_that_is_none_is_told_as_such(target: Target) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_is_right_is_right_when_it_is_flattened(seed: int) -> None:
+def test_valid_records_are_valid_after_flattening(seed: int) -> None:
     pairs = Pairs(Random(seed))  # noqa: S311 - no secret
     settings = {"flattening_enabled": True, "flattening_max_depth": seed}
     for _ in range(150):

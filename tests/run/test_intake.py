@@ -1,4 +1,4 @@
-"""How much is read at a time, and when the next read had better wait."""
+"""How much is read at once, and when the next read is delayed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from target_stitch_import.errors import InputError
 from target_stitch_import.run import batch_files
 from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.run.intake import (
+    CHECK_SECONDS,
     CHUNK_BYTES,
-    LOOK_SECONDS,
     PAUSE_SECONDS,
     Intake,
     Source,
@@ -50,7 +50,7 @@ def test_a_pipe_that_brings_little_is_given_time(pipe: tuple[int, int]) -> None:
     assert reading.pause_seconds == 0.0
     os.write(write_end, lines([schema()]))
     assert len(list(reading.read())) == 1
-    assert LOOK_SECONDS < reading.pause_seconds == PAUSE_SECONDS < 0.1
+    assert CHECK_SECONDS < reading.pause_seconds == PAUSE_SECONDS < 0.1
     assert not reading.has_much()
 
 
@@ -95,7 +95,7 @@ def unchanged(text: bytes) -> bytes:
 def test_a_file_is_read_a_bounded_portion_at_a_time(
     tmp_path: Path, packed: Callable[[bytes], bytes]
 ) -> None:
-    """However large it is, and with what stands behind its BATCH message only afterwards."""
+    """However large it is; the lines after its BATCH message come afterwards."""
     texts = [b'{"id":%d}' % number for number in range(100_000)]
     assert sum(map(len, texts)) > 4 * batch_files.CHUNK_BYTES
     (tmp_path / "a").write_bytes(packed(b"\n".join(texts)))
@@ -112,7 +112,7 @@ def test_a_file_is_read_a_bounded_portion_at_a_time(
 
 
 class Folder(io.RawIOBase):
-    """What stdin is where somebody redirects it from a folder."""
+    """Stdin that is redirected from a folder."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""`kill -9`, and on from the last whole state line: nothing is lost, and no state ran ahead."""
+"""After `kill -9`, a run that continues from the last state loses nothing."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ SERVE = [sys.executable, "-m", "target_stitch_import.toolbox", "serve", "--port"
 
 
 def stream(number: int) -> str:
-    """Return the stream of a record: one in ten is of a stream whose batches fill slowly."""
+    """Return the stream of a record: one in ten belongs to a stream whose batches fill slowly."""
     return "rare" if number % 10 == 0 else "usual"
 
 
 def tap(first: int) -> bytes:
-    """Return what a tap writes that goes on at `first`: a state after every 40 records."""
+    """Return the output of a tap that continues at `first`, with a state after every 40 records."""
     messages: list[Any] = [schema("usual"), schema("rare")]
     for number in range(first, RECORDS):
         messages.append(record(number, stream(number), name=f"name {number}"))
@@ -52,7 +52,7 @@ def tap(first: int) -> bytes:
 
 @contextmanager
 def serving(database: Path) -> Iterator[str]:
-    """Run a local Import API that takes its time; it must end well when it is told to."""
+    """Run a slow local Import API, and check that it exits without an error when stopped."""
     with subprocess.Popen(
         [*SERVE, "--database", database], stdout=subprocess.PIPE, text=True
     ) as server:
@@ -69,17 +69,17 @@ def serving(database: Path) -> Iterator[str]:
 
 @dataclass
 class Runs:
-    """Runs of the target, each from where the one before it left off."""
+    """Runs of the target, each of which continues where the previous one ended."""
 
     folder: Path
     url: str
     next: int = 0
-    """What the last whole state line says."""
+    """The content of the last complete state line."""
 
     def run(self, states_awaited: int | None, seconds_more: float) -> bool:
-        """Run the target, and kill it that long after so many states; tell whether it was killed.
+        """Run the target, kill it some time after so many states; return whether it was killed.
 
-        With `states_awaited` None it is left to its end.
+        If `states_awaited` is None, it is not killed.
         """
         config = self.folder / "config.json"
         config.write_text(json.dumps(SETTINGS | {"api_url": self.url}))
@@ -110,7 +110,7 @@ class Runs:
             self.next = said
 
     def accepted(self) -> set[int]:
-        """Return the numbers of all records that the service has."""
+        """Return the numbers of all records that the service has accepted."""
         kept = requests.get(f"{self.url}/_local/requests", timeout=30).json()
         batches = [json.loads(each["body"]) for each in kept if each["method"] == "POST"]
         return {message["data"]["id"] for batch in batches for message in batch["messages"]}
@@ -119,7 +119,7 @@ class Runs:
 @pytest.mark.skipif(os.name != "posix", reason="There is no SIGKILL.")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_target_loses_nothing(tmp_path: Path, seed: int) -> None:
-    """Whatever the moment, records before the last state are there, the others come again."""
+    """At any moment, records before the last state have arrived; the others are sent again."""
     moments = random.Random(seed)  # noqa: S311 - no secret
     database = tmp_path / "loaded.duckdb"
     with serving(database) as url:

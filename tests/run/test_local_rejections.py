@@ -1,4 +1,4 @@
-"""What a local Import API tells of rejected rows, as the target takes it."""
+"""Rejected rows, as the local Import API reports them to the target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
 
 
 def test_no_value_is_in_what_is_told() -> None:
-    """The database's own words quote values; reasons that come to the same are counted as one."""
+    """The database's messages quote values; reasons that are equal without them are merged."""
     rejected = [
         {"schema": "s", "table": "t", "reason": reason, "rows": rows}
         for reason, rows in (

@@ -1,4 +1,4 @@
-"""The target as a process among others: signals, slow and closed pipes, kills, quiet taps."""
+"""The target as a process: slow and closed pipes, idle taps, and bounded memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_closed_stdout_ends_the_run_with_74(target: Target) -> None:
 
 
 def test_a_slow_reader_of_states_holds_up_no_records(target: Target, api: ImportApi) -> None:
-    """Stdout is full for a while: records go on, and in the end the newest state is there."""
+    """While stdout is full, records are delivered; in the end, the newest state is written."""
     large = "x" * 100_000
     with running(target, batch_size_rows=1) as process:
         say(process, schema())

@@ -1,4 +1,4 @@
-"""A dry run says of each record what a run says."""
+"""A dry run sets aside the same records as a real run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STREAMS = 100
 def test_a_dry_run_sets_aside_what_a_run_sets_aside(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """Without a word of the service, which takes all else."""
+    """Without the service, which accepts everything else."""
     pairs = Pairs(Random(11))  # noqa: S311 - no secret
     made = iter(pairs.pair, None)
     sound = (pair for pair in made if verdicts(pair).kind == "record")

@@ -1,4 +1,4 @@
-"""How a run ends: nothing that was earned is lost, and nothing waits for ever."""
+"""The end of a run: no earned state is lost, and no run hangs."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def letters(tmp_path: Path) -> DeadLetters:
 def test_what_is_set_aside_after_the_reports_is_written(
     letters: DeadLetters, tmp_path: Path
 ) -> None:
-    """The activation is withheld only once the batch before it is reported; nothing else wakes."""
+    """The activation is withheld only after the report of the batch before it."""
     assert RunInThread(RunParts(letters, sender=DeliversAtOnce).run_over(LACKING)).ending() is None
     assert len((tmp_path / "dead.jsonl").read_text().splitlines()) == 2
 
 
 class Unforeseen(RunObserver):
-    """Has a defect."""
+    """An observer with a bug."""
 
     def delivered(self, part: Batch) -> None:
         raise RuntimeError(part.body)
@@ -67,7 +67,7 @@ def test_what_was_earned_is_written_whatever_goes_wrong() -> None:
 
 
 class Broken(DryRun):
-    """A transport with a defect."""
+    """A transport with a bug."""
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:
         raise RuntimeError(body, stream)
@@ -83,7 +83,7 @@ def test_an_internal_error_of_the_sender_names_its_place_and_no_value() -> None:
 
 
 def test_an_error_among_the_reports_leaves_none_behind() -> None:
-    """What is left of them is taken although nobody wakes the run again, nor asks for its time."""
+    """The remaining reports are processed although no wake-up and no deadline follows."""
     observer = Unforeseen()
     observer.due = float("inf")
     parts = RunParts(observer=observer, sender=DeliversAtOnce, grace_seconds=3600)
@@ -91,7 +91,7 @@ def test_an_error_among_the_reports_leaves_none_behind() -> None:
 
 
 class Stdout(io.BytesIO):
-    """Says when something was written."""
+    """Stdout that signals when something was written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Stdout(io.BytesIO):
 
 
 class Half(DryRun):
-    """Takes no two records at once; the second one only once the state behind the first is out."""
+    """Accepts only single records; the second one only after the state behind the first."""
 
     def __init__(self, stdout: Stdout) -> None:
         self.stdout = stdout
@@ -120,7 +120,7 @@ class Half(DryRun):
         return super().send_batch(body, stream)
 
 
-def test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits() -> None:
+def test_settled_parts_are_processed_while_the_rest_of_the_batch_waits() -> None:
     stdout, observer = Stdout(), RunObserver()
     observer.due = float("inf")  # the clock wakes nobody
     transport = Half(stdout)
@@ -132,7 +132,7 @@ def test_what_settles_is_heard_of_while_the_rest_of_its_batch_waits() -> None:
 
 
 class Away(DryRun):
-    """A service that stays away; says when it was asked."""
+    """An unavailable service that signals when there was a request."""
 
     def __init__(self) -> None:
         self.is_asked = threading.Event()
@@ -143,7 +143,7 @@ class Away(DryRun):
 
 
 def test_a_signal_is_heard_after_an_error() -> None:
-    """What is before a bad line is still on its way: that must not take for ever."""
+    """Records before a bad line are still being delivered, which a signal must be able to end."""
     transport = Away()
     parts = RunParts(connect=lambda: transport, grace_seconds=0)
     running = RunInThread(parts.run_over([schema(), record(1), state(1), "junk"]))
@@ -155,7 +155,7 @@ def test_a_signal_is_heard_after_an_error() -> None:
 
 
 class Endless:
-    """Makes ever more events of what was read at once."""
+    """A mapper that returns endless events for one portion of input."""
 
     def __init__(self) -> None:
         self.is_busy = threading.Event()

@@ -1,4 +1,4 @@
-"""A machine that gives out of memory or threads: it is said, and no state is early."""
+"""A machine without memory or threads: the error is reported, and no state is early."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORDS = 20_000
 
 @contextmanager
 def no_more_threads() -> Iterator[None]:
-    """Have each thread ask for more memory than there is."""
+    """Let each thread request more memory than there is."""
     before = threading.stack_size(2**46)
     try:
         yield
@@ -37,7 +37,7 @@ def no_more_threads() -> Iterator[None]:
 def test_memory_that_runs_out_ends_the_run_and_earns_nothing(
     target: Target, api: ImportApi, megabytes: int
 ) -> None:
-    """How far it comes depends on the machine."""
+    """How far the run gets depends on the machine."""
     api.set_faults([{"kind": "latency", "seconds": 0.02, "times": "always"}])
     messages = [schema()]
     for number in range(RECORDS):

@@ -1,4 +1,4 @@
-"""Repairs from the tap to the tables: what real taps write and the Import API refuses."""
+"""Repairs from the tap to the tables: values that real taps write and the Import API refuses."""
 
 from __future__ import annotations
 

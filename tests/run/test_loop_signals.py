@@ -1,4 +1,4 @@
-"""Signals while records are read and delivered, at a terminal and in a container, too."""
+"""Signals while records are read and delivered, also at a terminal and in a container."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_signal_delivers_what_was_read(
 
 
 def test_what_is_ignored_stays_ignored(target: Target, api: ImportApi) -> None:
-    """SIGHUP by `nohup`, and SIGINT by a script that goes on while this runs."""
+    """Such as SIGHUP under `nohup`, and SIGINT in the background of a script."""
     ignoring = ["/bin/sh", "-c", 'trap "" HUP INT; exec "$@"', "sh"]
     command = [*ignoring, *target.command(batch_size_rows=1)]
     with started(command, target.folder) as process:
@@ -75,7 +75,7 @@ def test_what_is_ignored_stays_ignored(target: Target, api: ImportApi) -> None:
 
 
 def test_a_terminal_that_is_closed_is_a_signal(target: Target, api: ImportApi) -> None:
-    """And a log that can be written no more is nothing to fail for."""
+    """A log that can no longer be written does not fail the run."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", _AT_A_TERMINAL, *target.command()]
     with started(command, target.folder, stderr=theirs) as process:
@@ -90,8 +90,8 @@ def test_a_terminal_that_is_closed_is_a_signal(target: Target, api: ImportApi) -
     assert delivered(api) == [{"id": 1}]
 
 
-def test_a_terminal_that_is_closed_may_tell_it_twice(target: Target) -> None:
-    """The shell tells its jobs, and the kernel those in the foreground: no haste is meant."""
+def test_a_closed_terminal_may_send_sighup_twice(target: Target) -> None:
+    """The shell and the kernel can both send SIGHUP, which does not mean a second request."""
     with (
         held_service() as service,
         running(target, batch_size_rows=1, api_url=service.url) as process,
@@ -120,10 +120,10 @@ def test_a_signal_in_a_request_waits_for_its_answer(target: Target) -> None:
     assert (code, states) == (143, [b"1"])
 
 
-def test_a_signal_while_the_service_is_away_loses_no_honesty(
+def test_a_signal_during_an_outage_writes_no_state_too_early(
     target: Target, api: ImportApi
 ) -> None:
-    """What cannot be delivered within the grace is not acknowledged, and its state not written."""
+    """What is not delivered within the grace period is not acknowledged, and no state follows."""
     api.set_faults([{"kind": "down", "times": "always"}])
     with running(target, batch_size_rows=1, max_retry_seconds=0.5) as process:
         say(process, schema(), record(1), state(1))
@@ -134,7 +134,7 @@ def test_a_signal_while_the_service_is_away_loses_no_honesty(
 
 
 def test_a_second_signal_ends_at_once(target: Target) -> None:
-    """Rather than after the grace, which is longer than this waits."""
+    """And not after the grace period, which is longer than this test waits."""
 
     def has_ended() -> bool:
         process.send_signal(signal.SIGTERM)  # again and again: those close together may be one

@@ -83,7 +83,7 @@ def test_mapped_records_keep_exact_decimals(target: Target, api: ImportApi) -> N
 def test_integers_deep_within_a_value_keep_their_digits(
     target: Target, api: ImportApi, settings: Any, arrives: str
 ) -> None:
-    """Beyond what a double holds, and beyond 64 bits."""
+    """Beyond the precision of a double, and beyond 64 bits."""
     digits = "9007199254740993,-9223372036854775808,18446744073709551617"
     nested = {"type": "object", "properties": {"b": {"type": "array"}}}
     moment = {"type": "string", "format": "date-time"}
@@ -105,7 +105,7 @@ def test_flattening(target: Target, api: ImportApi) -> None:
 
 
 def test_errors_keep_line_and_stream_through_a_map(target: Target) -> None:
-    """The line is the tap's, also behind records that a filter dropped."""
+    """The line number is the tap's, also after records that a filter dropped."""
     maps = {"people": {"__filter__": "id != 1"}}
     messages = [*MESSAGES[:4], '{"type":"RECORD","stream":"people","record":{"id":null}}']
     outcome = target.run(messages, stream_maps=maps)
@@ -159,7 +159,7 @@ def test_a_record_that_is_no_json_goes_where_its_stream_goes(
 def test_a_record_that_its_map_failed_on_is_not_replayed_as_it_is(
     target: Target, api: ImportApi, tmp_path: Path, bad: str
 ) -> None:
-    """Its columns are the tap's, also those that the map drops; until somebody says otherwise."""
+    """It has the tap's columns, including those that the map drops."""
     path = tmp_path / "dead.jsonl"
     settings = {
         "on_invalid_record": "dead_letter",

@@ -1,4 +1,4 @@
-"""Rows of Parquet files: exact, in portions, and within memory that is bounded."""
+"""Rows of Parquet files: exact, in portions, and within bounded memory."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_large_parquet_file_comes_in_portions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("use_dictionary", [True, False])
 def test_memory_is_bounded_by_what_rows_become(tmp_path: Path, *, use_dictionary: bool) -> None:
-    """A text of 200 KB that 2,500 rows have: 500 MB, in a file that has it once."""
+    """2,500 rows with the same text of 200 KB: 500 MB, although the file has it only once."""
     texts = pa.array(["x" * 200_000] + [f"{at:30}" for at in range(20_000)])
     rows = pa.DictionaryArray.from_arrays(
         pa.array([0, 1] * 3 + list(range(20_000)) + [0] * 20_000 * use_dictionary, pa.int32()),

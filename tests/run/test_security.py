@@ -1,4 +1,4 @@
-"""The token goes to the configured host alone, over TLS, and shows up nowhere."""
+"""The token goes only to the configured host, over TLS, and appears nowhere else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MESSAGES = [schema(), record(1), state(1)]
 
 
 def certificate(folder: Path, *, host: str = "127.0.0.1") -> ssl.SSLContext:
-    """Make a server's context with a certificate of its own, which nobody trusts."""
+    """Return a server's context with a self-signed certificate that is not trusted."""
     require("openssl")
     command = [
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={host}"),
@@ -171,7 +171,7 @@ def test_netrc_and_proxies_stay_out_of_the_way_to_this_machine(
 
 
 def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the environment counts: a session for another host, asked what it would send."""
+    """Also if the environment applies: the headers of a session for another host are checked."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -183,7 +183,7 @@ def test_netrc_never_replaces_the_token(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def answer_of(text: bytes, **settings: Any) -> Any:
-    """Return what the client makes of one answer."""
+    """Return the client's result for one response."""
     with server([text]) as (url, _):
         settings = {"request_timeout_seconds": 1.0} | settings
         return ImportApiClient(Endpoint(url, url, TOKEN, **settings)).send_batch(b"{}")
@@ -196,7 +196,7 @@ def test_an_endless_answer_is_read_no_further_than_makes_sense() -> None:
     assert len(answer.body) <= 200_000
 
 
-def test_nor_unpacked_any_further() -> None:
+def test_an_endless_compressed_response_is_not_decompressed_further() -> None:
     packed = gzip.compress(b" " * 100_000_000)[:60_000]
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
     answer = answer_of(head % len(packed) + packed)
@@ -214,7 +214,7 @@ def test_nor_unpacked_any_further() -> None:
         (b"SSH-2.0-OpenSSH\r\n", Failure.LOST),
     ],
 )
-def test_what_is_no_whole_answer_is_no_acknowledgement(text: bytes, failure: Failure) -> None:
+def test_an_incomplete_response_is_no_acknowledgement(text: bytes, failure: Failure) -> None:
     answer = answer_of(text)
     assert answer.status is None or not 200 <= answer.status < 300
     assert answer.failure is failure
@@ -246,7 +246,7 @@ def test_the_token_is_cut_out_of_answers() -> None:
 def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
     target: Target, api: LocalApi, tmp_path: Path
 ) -> None:
-    """A run with everything going wrong, at the chattiest: then every byte it wrote is searched."""
+    """A verbose run in which everything fails; every byte that it has written is searched."""
     echo = {"error": f"Record 1 is bad, token {TOKEN}"}
     api.set_faults(
         [
@@ -300,7 +300,7 @@ RECORD_DATA = (
 @pytest.mark.parametrize("words", LIVE_WORDS)
 @pytest.mark.parametrize("status", [400, 413, 422, 500, 404])
 def test_no_value_comes_back_in_the_service_s_words(words: str, status: int) -> None:
-    """Whatever becomes of the request; of a whole batch, too. Names and rules stay."""
+    """Whatever the outcome of the request, also for a whole batch. Names and rules are kept."""
     other = '{"action":"upsert","sequence":1,"data":{"id":1,"name":"other"}}'
     message = f'{{"action":"upsert","sequence":2,"data":{RECORD_DATA}}}'
     text = f'{{"error":"Record 1 did not conform to schema: {words}"}}'
@@ -328,7 +328,7 @@ def test_a_request_that_cannot_be_read_has_its_answer_left_out() -> None:
 def test_what_the_live_service_says_of_a_record_holds_no_value(
     target: Target, tmp_path: Path, on_invalid_record: str
 ) -> None:
-    """In its own wording, which tells values; found by asking for ever smaller parts."""
+    """In the service's own wording, which quotes values; the record is found by halving."""
     columns: dict[str, Any] = {
         "at": {"type": "string", "format": "date-time"},
         "kind": {"type": "string", "enum": ["a", "b"]},

@@ -1,4 +1,4 @@
-"""Delivery by the whole target, as a process, through the faults of the local Import API."""
+"""Delivery by the whole target as a process, through the faults of the local Import API."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_retry_after_longer_than_the_time_left_ends_the_run(
 
 
 def test_the_first_fails_while_the_second_succeeds(target: Target, api: ImportApi) -> None:
-    """Acknowledgements behind a failure release no state."""
+    """Acknowledgements after a failure earn no state."""
     api.set_faults([{"kind": "down", "times": "always", "table": "a"}])
     messages = [schema("a"), schema("b"), record(1, "a"), state(1), record(1, "b"), state(2)]
     outcome = target.run(messages, max_retry_seconds=1)
@@ -228,7 +228,7 @@ class Picky(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 def test_halving_finds_a_record_that_the_service_does_not_name(
@@ -265,7 +265,7 @@ def test_too_many_dead_letters_end_the_run(target: Target, tmp_path: Path) -> No
     assert [json.loads(each)["line"] for each in letters] == [2, 3], "those that count"
 
 
-def test_a_service_that_refuses_everything_diverts_nothing(
+def test_nothing_is_set_aside_if_the_service_refuses_everything(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
     path = tmp_path / "dead.jsonl"
@@ -277,10 +277,10 @@ def test_a_service_that_refuses_everything_diverts_nothing(
     assert path.read_text() == ""
 
 
-def test_a_service_that_refuses_lone_batches_is_found_out(
+def test_refusing_single_record_batches_ends_the_run(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """At the eighth record in a row; those before it may be set aside by then."""
+    """The eighth record in a row ends the run; those before it may have been set aside."""
     path = tmp_path / "dead.jsonl"
     api.set_faults([{"kind": "status", "status": 400, "body": {"error": "x"}, "times": "always"}])
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
@@ -328,7 +328,7 @@ LACKING = [
 def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """Behind the record in the file; all else goes on, and the user is told."""
+    """It follows the record in the file; the run continues, with a warning."""
     path = tmp_path / "dead.jsonl"
     rest = [schema("b"), record(1, "b", message=VERSION_7), ACTIVATION | {"stream": "b"}, state(3)]
     outcome = target.run(
@@ -354,7 +354,7 @@ def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside(
 def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """The file knows, and knows the table by the name that it has in the service."""
+    """The dead-letter file says so, with the name of the table at the service."""
     path = tmp_path / "dead.jsonl"
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     first = target.run(LACKING[:4], table_prefix="raw_", **settings)
@@ -369,8 +369,8 @@ def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(
     assert {body["table_name"] for body in bodies(api)} == {"raw_people"}
 
 
-def test_what_is_learned_counts_for_the_rest_of_the_run(target: Target, api: ImportApi) -> None:
-    """Later batches are no larger than what the service took."""
+def test_a_learned_limit_applies_to_the_rest_of_the_run(target: Target, api: ImportApi) -> None:
+    """Later batches are no larger than what the service accepted."""
     api.set_faults([{"kind": "status", "status": 413}])
     rows = [record(number, name="x" * 900) for number in range(1_000)]
     outcome = target.run(

@@ -1,4 +1,4 @@
-"""Real TLS with every kind of wrong peer: what is said, and whether it is tried again."""
+"""Real TLS with every kind of bad peer: the message, and whether the request is retried."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 MESSAGES = [schema(), record(1), state(1)]
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
-NO_AUTHORITY = "no authority that is trusted here stands behind its certificate"
+NO_AUTHORITY = "its certificate is not signed by a trusted authority"
 PLAIN = "it does not speak TLS, but plain HTTP or something else"
 
 
 def speaks(text: bytes) -> Peer:
-    """Return a peer that answers whatever comes with `text`, and ends the connection."""
+    """Return a peer that responds to anything with `text`, and closes the connection."""
 
     def speak(wire: socket.socket) -> None:
         wire.recv(65_536)
@@ -55,7 +55,7 @@ def older(made: Authorities) -> ssl.SSLContext:
 
 
 def demanding(made: Authorities) -> ssl.SSLContext:
-    """In TLS 1.2, where a client hears of it before it sends a request."""
+    """In TLS 1.2, in which the client learns of it before it sends a request."""
     context = made.context("good")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
@@ -93,16 +93,16 @@ UNTRUSTED = {
     "unknown authority": NO_AUTHORITY,
     "incomplete": NO_AUTHORITY,
     "self-signed": "its certificate is self-signed, and not trusted here",
-    "a client's": "its certificate is not one for a server",
+    "a client's": "its certificate is not for a server",
     "weak": "its certificate has a key that is too weak",
     "SHA-1": "its certificate has a signature that is too weak",
 }
 OTHERS: dict[str, tuple[Callable[[Authorities], Peer], str]] = {
-    "an old version": (older, "it speaks no version of TLS that is safe"),
+    "an old version": (older, "it supports only outdated versions of TLS"),
     "a certificate demanded": (demanding, "it refuses the handshake"),
     "plain HTTP": (lambda _: speaks(b"HTTP/1.1 400 Bad Request\r\n\r\n"), PLAIN),
     "SSH": (lambda _: speaks(b"SSH-2.0-OpenSSH_9.2\r\n"), PLAIN),
-    "no such name": (lambda _: alert(112), "it knows no host of that name"),
+    "no such name": (lambda _: alert(112), "it does not know this host name"),
     "access denied": (lambda _: alert(49), "access denied"),
 }
 ACCIDENTS: dict[str, tuple[Peer, str]] = {
@@ -116,7 +116,7 @@ ACCIDENTS: dict[str, tuple[Peer, str]] = {
 def told(
     target: Target, made: Authorities, what: Peer, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """Run, and ask `check` and `status`; return what each says, which ends with `status`."""
+    """Run the target, `check` and `status`, which must exit with `status`; return their output."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.folder / "root.pem"))
     with peer(what, CREATED) as (url, seen):
         run = target.run(MESSAGES, "-q", api_url=url, max_retry_seconds=0.01)
@@ -132,7 +132,7 @@ def told(
 
 
 @pytest.mark.parametrize("name", UNTRUSTED)
-def test_a_certificate_that_proves_nothing_ends_the_run_at_once(
+def test_an_untrusted_certificate_ends_the_run_at_once(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for said in told(target, made, made.context(name), 76, monkeypatch):
@@ -142,7 +142,7 @@ def test_a_certificate_that_proves_nothing_ends_the_run_at_once(
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_does_no_tls_of_ours_ends_the_run_at_once(
+def test_an_incompatible_peer_ends_the_run_at_once(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     what, words = OTHERS[name]
@@ -152,7 +152,7 @@ def test_what_does_no_tls_of_ours_ends_the_run_at_once(
 
 
 @pytest.mark.parametrize("name", ACCIDENTS)
-def test_an_accident_in_the_handshake_is_tried_again(
+def test_a_broken_handshake_is_retried(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     what, words = ACCIDENTS[name]
@@ -165,7 +165,7 @@ def test_an_accident_in_the_handshake_is_tried_again(
 def test_a_certificate_of_a_trusted_authority_is_taken(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are refused for what is wrong with them, and nothing else."""
+    """So the other certificates are refused only for their own defects."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.folder / "root.pem"))
     with peer(made.context("good", ANY_CIPHER), CREATED) as (url, seen):
         outcome = target.run(MESSAGES, api_url=url)
@@ -176,7 +176,7 @@ def test_a_certificate_of_a_trusted_authority_is_taken(
 def test_a_server_of_several_hosts_is_told_which_one_is_meant(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the right certificate for that name alone."""
+    """It has the right certificate only for that name."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.folder / "root.pem"))
     server, named = made.context("other host"), made.context("named")
 

@@ -1,4 +1,4 @@
-"""A signal is heard whatever the run is busy with."""
+"""A signal is handled during any long operation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_signal_is_heard_in_the_middle_of(target: Target, name: str) -> None:
-    """The first piece has been read by then; more comes for as long as it is taken.
+    """The first piece has been read by then; more follows for as long as it is read.
 
-    No state behind what was not delivered is written.
+    No state after an undelivered record is written.
     """
     case = CASES[name]()
     (target.folder / "root").mkdir()

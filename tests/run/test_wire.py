@@ -1,4 +1,4 @@
-"""Answers over a real connection: whole ones acknowledge, and no part of one does."""
+"""Responses over a real connection: only complete ones acknowledge."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CODED = b"Content-Encoding: gzip\r\n"
 
 
 def sized(head: bytes, body: bytes) -> bytes:
-    """Return an answer that tells its length."""
+    """Return a response with a Content-Length."""
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
@@ -78,10 +78,10 @@ def client(url: str) -> ImportApiClient:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_no_answer_acknowledges_but_a_whole_one(name: str) -> None:
-    """Cut at each byte, it is tried again: one client, and a connection for each cut.
+def test_only_a_complete_response_acknowledges(name: str) -> None:
+    """Cut at any byte, it is retried; with one client, and a connection for each cut.
 
-    Where the headers do not tell where the body ends, the JSON does.
+    If the headers do not define the end of the body, the JSON does.
     """
     whole = WHOLE[name]
     cuts = [whole[:at] for at in range(len(whole))]
@@ -122,7 +122,7 @@ def test_what_is_unclear_or_says_error_is_tried_again(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("odd", ['{"status":', '{"status":"ERROR"}', "<html>", "{}" + " " * 70_000])
-def test_nothing_goes_over_the_connection_of_an_odd_answer(odd: str) -> None:
+def test_the_connection_of_an_odd_response_is_not_reused(odd: str) -> None:
     good = sized(CREATED, JSON)
     with keeping_server([good, good, sized(CREATED, odd.encode()), good, good]) as (url, requests):
         api = client(url)
@@ -191,7 +191,7 @@ def test_how_the_headers_frame_a_body(
     ],
     ids=lambda text: repr(text)[:60],
 )
-def test_what_is_no_answer_is_an_error(text: bytes) -> None:
+def test_invalid_responses_are_errors(text: bytes) -> None:
     with pytest.raises(HTTPException):
         read_in_pieces(text)
 
@@ -230,7 +230,7 @@ ENDLESS = {
 @pytest.mark.parametrize("each_seconds", [0.0, 0.02], ids=["fast", "slow"])
 @pytest.mark.parametrize("part", ENDLESS)
 def test_an_answer_without_end_is_given_up_in_time(part: str, each_seconds: float) -> None:
-    """Each byte of it comes long before any timeout of a read."""
+    """Each byte arrives long before any timeout of a read."""
     with dripping_server(*ENDLESS[part], each_seconds) as url:
         endpoint = Endpoint(url, url, "token", request_timeout_seconds=0.3)
         answer = ImportApiClient(endpoint).send_batch(b"{}")
@@ -257,7 +257,7 @@ def test_a_proxy_whose_answer_has_no_end_is_given_up_in_time(
 
 
 def posted_in_time(url: str) -> Answer:
-    """Return what comes of a large body and little time."""
+    """Return the result of sending a large body with a short deadline."""
     client = HttpClient(url, "token", "an agent")
     return client.send("POST", url, b"x" * 20_000_000, connect_seconds=10.0, seconds=0.5)
 
@@ -265,7 +265,7 @@ def posted_in_time(url: str) -> Answer:
 def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each read of the server comes long before the time is up."""
+    """Each read of the server happens long before the deadline."""
     require("openssl")
     made = Authorities(tmp_path)
     made.leaf("good")

@@ -1,4 +1,4 @@
-"""The whole delivery in simulated time, driven by one seed: see `world` for how it goes together.
+"""Simulates the whole delivery in virtual time, driven by one seed; `world` puts it together.
 
-`python -m tests.simulation SEED` replays a seed and tells every step.
+`python -m tests.simulation SEED` replays a seed and logs every step.
 """

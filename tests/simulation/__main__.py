@@ -1,4 +1,4 @@
-"""`python -m tests.simulation SEED` tells a seed's life; `--soak N` lives N seeds from there on."""
+"""`python -m tests.simulation SEED` logs a seed's steps; `--soak N` runs N seeds from it on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.simulation.laws import BrokenLawError
+from tests.simulation.invariants import InvariantError
 from tests.simulation.world import World
 
 
-def say(text: str) -> None:
-    """Tell a person at once."""
+def log(text: str) -> None:
+    """Print a line and flush it."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -21,42 +21,42 @@ def say(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int, help="the seed, or the first of them")
-    parser.add_argument("--soak", type=int, metavar="N", help="live N seeds in silence")
+    parser.add_argument("--soak", type=int, metavar="N", help="run N seeds, and log failures only")
     parser.add_argument("--jobs", type=int, default=2, help="processes for --soak")
     options = parser.parse_args()
     if options.soak is None:
-        World(options.seed, tell=say).live()
+        World(options.seed, log=log).simulate()
         return 0
     return soak(range(options.seed, options.seed + options.soak), options.jobs)
 
 
 def soak(seeds: range, jobs: int) -> int:
-    """Live all seeds; return 1 if a law was broken."""
+    """Run all seeds; return 1 if an invariant was violated."""
     started = time.monotonic()
     counters: Counter[str] = Counter()
     broken = 0
     with ProcessPoolExecutor(jobs) as pool:
-        for seed, failure, counted in pool.map(live, seeds, chunksize=50):
+        for seed, failure, counted in pool.map(run_seed, seeds, chunksize=50):
             counters += counted
             if failure:
                 broken += 1
-                say(f"{failure}\n  python -m tests.simulation {seed}")
+                log(f"{failure}\n  python -m tests.simulation {seed}")
     for name, count in sorted(counters.items()):
-        say(f"{count:>10,}  {name}")
+        log(f"{count:>10,}  {name}")
     seconds = time.monotonic() - started
-    say(f"{len(seeds):,} seeds in {seconds:.0f} s, {broken} broken")
+    log(f"{len(seeds):,} seeds in {seconds:.0f} s, {broken} broken")
     return 1 if broken else 0
 
 
-def live(seed: int) -> tuple[int, str, Counter[str]]:
-    """Live one seed; return it with what went wrong, if anything, and its counters."""
+def run_seed(seed: int) -> tuple[int, str, Counter[str]]:
+    """Run one seed; return it with its failure, or an empty text, and its counters."""
     world = World(seed)
     failure = ""
     try:
-        world.live()
-    except BrokenLawError as broken:
+        world.simulate()
+    except InvariantError as broken:
         failure = f"seed {seed}: {broken}"
-    except Exception as error:  # noqa: BLE001 - any other end of the target is a finding too
+    except Exception as error:  # noqa: BLE001 - any other error is a finding, too
         failure = f"seed {seed}: {type(error).__name__}: {error}"
     world.counters["runs"] += world.runs
     world.counters["steps"] += world.steps

@@ -1,4 +1,4 @@
-"""The simulated clock: appointments in the order of their time, those at one time in any order."""
+"""The simulated clock: a queue of actions by time, in random order if their times are equal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(order=True)
-class _Appointment:
+class _Action:
     time: float
     chance: float
     number: int
@@ -20,26 +20,26 @@ class _Appointment:
 
 
 class Clock:
-    """Seconds since the start, and what is to be done when."""
+    """Seconds since the start, and the actions that are due later."""
 
     def __init__(self, random: Random) -> None:
         self.now = 0.0
         self._random = random
         self._made = 0
-        self._appointments: list[_Appointment] = []
+        self._actions: list[_Action] = []
 
     def at(self, time: float, action: Callable[[], None]) -> None:
-        """Do `action` once `time` has come."""
+        """Schedule `action` for `time`."""
         self._made += 1
-        appointment = _Appointment(time, self._random.random(), self._made, action)
-        heapq.heappush(self._appointments, appointment)
+        scheduled = _Action(time, self._random.random(), self._made, action)
+        heapq.heappush(self._actions, scheduled)
 
     def next(self) -> float:
-        """Return the time of the next appointment; infinity without one."""
-        return self._appointments[0].time if self._appointments else float("inf")
+        """Return the time of the next action; infinity if there is none."""
+        return self._actions[0].time if self._actions else float("inf")
 
-    def keep_one(self) -> None:
-        """Go on to the next appointment and keep it."""
-        appointment = heapq.heappop(self._appointments)
-        self.now = max(self.now, appointment.time)
-        appointment.action()
+    def run_next(self) -> None:
+        """Advance to the time of the next action, and run it."""
+        scheduled = heapq.heappop(self._actions)
+        self.now = max(self.now, scheduled.time)
+        scheduled.action()

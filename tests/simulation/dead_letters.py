@@ -1,4 +1,4 @@
-"""The dead-letter file of a simulated machine, whose disk is full at times."""
+"""The dead-letter file of a simulated machine, whose disk is sometimes full."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class DeadLetterFile:
-    """What is safe on the simulated disk; it outlives the runs."""
+    """The content of the file on the simulated disk; it outlives the runs."""
 
     def __init__(self, random: Random, sometimes: Callable[[str], None]) -> None:
         self._random = random
         self._sometimes = sometimes
         self.trouble = 0.0
-        """How likely the disk is full."""
+        """The probability that the disk is full."""
         self.safe: list[bytes] = []
         self.lacking: set[tuple[str, int]] = set()
-        """The versions of each stream that lack a record, until that is repaired."""
+        """The streams and versions that lack a record, until it is repaired."""
 
     def write(self, records: Sequence[SetAside]) -> None:
-        """Keep `records`, or raise `OutputError`."""
+        """Store `records`, or raise `OutputError`."""
         if self._random.random() < self.trouble:
             self._sometimes("disk full")
             raise OutputError("The dead-letter file cannot be written.")

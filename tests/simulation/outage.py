@@ -1,4 +1,4 @@
-"""Ten minutes without the service, with the target's own default settings, and what comes then."""
+"""Simulates an outage of ten minutes with the default settings, and the recovery after it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CHUNK = _RECORD * 3
 
 @dataclass
 class _Watch:
-    """Sees no single message, of which there are too many: only when they arrive."""
+    """A referee that only counts arrivals: there are too many messages to track each one."""
 
     clock: Clock
     arrived_in_second: Counter[int] = field(default_factory=Counter)
@@ -64,14 +64,14 @@ class _Watch:
 
 
 class _EndlessTap(Process):
-    """A run whose input never ends and is there as fast as it is read."""
+    """A run whose input is endless, and always available."""
 
     def _next_chunk(self) -> bytes:
         return _CHUNK if self._at else _TABLE.message() + b"\n"
 
 
 class _FailingService(Service):
-    """Away for ten minutes, else well, and storing nothing."""
+    """A service that is unavailable for ten minutes, and stores nothing."""
 
     def __init__(self, random: Random, how: str, requests_at: list[float]) -> None:
         super().__init__(random, lambda _: None)
@@ -81,21 +81,21 @@ class _FailingService(Service):
     def fate(self, body: bytes, now: float) -> Fate:  # noqa: ARG002
         self._requests_at.append(now)
         if BEGINS <= now < ENDS:
-            return Fate("away", *FAILURES[self._how])
+            return Fate("unavailable", *FAILURES[self._how])
         return Fate("201", Answer(201), ANSWER_SECONDS, acknowledges=True)
 
 
 @dataclass
 class Outage:
-    """What was seen of a run: sizes in bytes, times in seconds."""
+    """Measurements of a run: sizes in bytes, times in seconds."""
 
-    most_held_bytes: int = 0
+    max_held_bytes: int = 0
     requests_at: list[float] = field(default_factory=list)
     arrived_in_second: Counter[int] = field(default_factory=Counter)
 
     @classmethod
-    def lived(cls, how: str, seed: int, settings: Settings) -> Outage:
-        """Live through an outage; `how` is one of `FAILURES`."""
+    def simulated(cls, how: str, seed: int, settings: Settings) -> Outage:
+        """Simulate an outage; `how` is one of `FAILURES`."""
         seen = cls()
         random = Random(seed)  # noqa: S311 - no secret
         clock = Clock(random)
@@ -117,14 +117,14 @@ class Outage:
                 clock.now = deadline
                 process.step(lambda: None)
             else:
-                clock.keep_one()
-            seen.most_held_bytes = max(seen.most_held_bytes, process.held_bytes)
+                clock.run_next()
+            seen.max_held_bytes = max(seen.max_held_bytes, process.held_bytes)
         return seen
 
     def requests_between(self, start: float, end: float) -> int:
-        """Return how many requests came in between two times."""
+        """Return the number of requests between two times."""
         return sum(start <= at < end for at in self.requests_at)
 
     def bytes_between(self, start: float, end: float) -> int:
-        """Return how much was acknowledged between two times."""
+        """Return the acknowledged bytes between two times."""
         return sum(self.arrived_in_second[second] for second in range(int(start), int(end)))

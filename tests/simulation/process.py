@@ -1,6 +1,6 @@
-"""One run of the target in simulated time: the package's pure parts, with threads left out.
+"""One run of the target in virtual time: the pure packages, without threads.
 
-It does what `run/loop` does; every wait is an appointment with the clock.
+It does what `run/loop` does; every wait is an action on the simulated clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from target_stitch_import.singer.messages import (
     Records,
 )
 from target_stitch_import.singer.reader import Reader
-from tests.simulation.laws import Laws, demand
+from tests.simulation.invariants import Invariants, require
 from tests.simulation.sender import Sender
 from tests.simulation.service import WALL_CLOCK
 from tests.support.defaults import limits, pipeline
@@ -41,7 +41,7 @@ GRACE_SECONDS = 20.0
 
 @dataclass(eq=False)
 class Process:
-    """A run of the target over `given`; `over` tells when it has ended, `error` how."""
+    """A run of the target over `given`; `over` is whether it has ended, `error` how."""
 
     given: Input
     settings: Settings
@@ -52,13 +52,13 @@ class Process:
     sometimes: Callable[[str], None]
     on_state: Callable[[bytes], None]
     on_sequence: Callable[[int, int], None] = lambda _, __: None
-    """Told the sequence of each activation, and its place in the tap's output."""
+    """Called with the sequence of each activation, and its place in the tap's output."""
     referee: Referee | None = None
     over: bool = False
     alive: bool = True
     error: TargetError | None = None
     pipeline: Pipeline = field(init=False)
-    laws: Referee = field(init=False)
+    invariants: Referee = field(init=False)
     sender: Sender = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class Process:
             max_buffer_bytes=settings.max_buffer_bytes,
             max_in_flight_requests=settings.max_in_flight,
         )
-        self.laws = self.referee or Laws(
+        self.invariants = self.referee or Invariants(
             self.given,
             self.pipeline,
             settings,
@@ -82,7 +82,7 @@ class Process:
             self.on_sequence,
         )
         for stream, version in self.dead_letters.lacking:
-            self.pipeline.lacks(stream, version)
+            self.pipeline.note_lacking(stream, version)
         self.sender = Sender(
             self.pipeline,
             settings,
@@ -90,7 +90,7 @@ class Process:
             self.random,
             self.service,
             self.dead_letters,
-            self.laws,
+            self.invariants,
             self.sometimes,
             self._wall_clock,
             self._in,
@@ -104,10 +104,10 @@ class Process:
         self._give_up_at = float("inf")
         self._in(0.0, self._read)
 
-    # Appointments.
+    # Time.
 
     def _in(self, seconds: float, action: Callable[[], None]) -> None:
-        """Do `action` that many seconds from now, unless the process is dead by then."""
+        """Schedule `action` for so many seconds from now, unless the process is dead by then."""
         self.clock.at(self.clock.now + seconds, lambda: self.step(action) if self.alive else None)
 
     def _wall_clock(self) -> float:
@@ -115,16 +115,16 @@ class Process:
         return WALL_CLOCK + self.clock.now - self._clock_back_ns / 1e9
 
     def next_deadline(self) -> float:
-        """Return when something is due by itself."""
+        """Return the next deadline of the run."""
         return min(self.pipeline.next_deadline(), self._give_up_at)
 
     @property
     def held_bytes(self) -> int:
-        """How much the pipeline says it holds."""
+        """The bytes held, according to the pipeline."""
         return self.pipeline.held_bytes
 
     def step(self, action: Callable[[], None]) -> None:
-        """Do one thing, and everything that it makes possible; then look at the laws."""
+        """Run one action, and everything that follows from it; then check the invariants."""
         if self.over:
             return
         try:
@@ -140,31 +140,31 @@ class Process:
         self.sender.submit()
         state = self.pipeline.earned_state()
         if state is not None:
-            self.laws.state_written(state)
+            self.invariants.state_written(state)
             self.on_state(state)
-        self.laws.check(self.clock.now, self.held_bytes)
+        self.invariants.check(self.clock.now, self.held_bytes)
         if not self._reading and (self.sender.under_way == 0 or self.clock.now >= self._give_up_at):
             self._end()
 
     def interrupt(self) -> None:
-        """Take a signal."""
+        """Simulate a signal."""
         if self._reading:
             self._give_up_at = self.clock.now + GRACE_SECONDS
             raise InterruptedRunError(15)
 
     def step_back_the_clock(self) -> None:
-        """Let the wall clock lose up to an hour, but not between runs: that is not promised."""
-        if self.laws.known:
+        """Set the wall clock back by up to an hour, but only within a run, as promised."""
+        if self.invariants.known:
             self.sometimes("the clock stepped back")
             self._clock_back_ns += self.random.randint(0, 3600 * 10**9)
 
     def _end(self) -> None:
         self.over = True
         if self.error is None:
-            self.laws.check_end()
-            demand(self.held_bytes == 0, "bytes are held after the end:", self.held_bytes)
+            self.invariants.check_end()
+            require(self.held_bytes == 0, "bytes are held after the end:", self.held_bytes)
 
-    # What the loop does.
+    # The loop's work.
 
     def _read(self) -> None:
         if not self._reading:
@@ -188,15 +188,15 @@ class Process:
         except InputError as error:
             if failed and _is_taken(failed, error):
                 last_line = _last_line(failed)
-            self.laws.read(self._end_read(chunk), now, last_line=last_line)
+            self.invariants.read(self._end_read(chunk), now, last_line=last_line)
             raise
-        self.laws.read(self._end_read(chunk), now)
+        self.invariants.read(self._end_read(chunk), now)
         if chunk:
             silent = self.random.random() < 0.1
             self._in(self.settings.silence_seconds if silent else 0.0, self._read)
         else:
             self._reading = False
-            self.laws.ended()
+            self.invariants.ended()
             self.pipeline.end()
 
     def _has_room(self) -> bool:
@@ -220,13 +220,13 @@ class Process:
             self._in(0.0, self._read)
 
     def _finish(self, error: TargetError) -> None:
-        """Read no more; let what was read arrive, unless nothing more can be saved."""
+        """Stop reading, and deliver what was read, unless an output has failed."""
         if isinstance(error, OutputError):
             self._abandon(error)
             return
         self.error = self.error or error
         self._reading = False
-        self.laws.failed()
+        self.invariants.failed()
         with suppress(TargetError):
             self.pipeline.close()
             self._set_aside()
@@ -234,7 +234,7 @@ class Process:
     def _abandon(self, error: TargetError) -> None:
         self.error = self.error or error
         self._reading = False
-        self.laws.failed()
+        self.invariants.failed()
         self._give_up_at = min(self._give_up_at, self.clock.now + GRACE_SECONDS)
         self.sender.stop()
 
@@ -247,7 +247,7 @@ class Process:
                     "activation set aside" if is_activation else "set aside by the local check"
                 )
             self.dead_letters.write(tuple(waiting))
-            self.laws.set_aside(waiting)
+            self.invariants.set_aside(waiting)
             while waiting:
                 self.pipeline.set_aside(waiting.popleft())
 
@@ -257,7 +257,7 @@ def _last_line(event: Event) -> int:
 
 
 def _is_taken(event: Event, error: TargetError) -> bool:
-    """Tell whether an event that led to an error was taken: it may be of an earlier one."""
+    """Return whether the event during which an error was raised was itself processed."""
     if isinstance(event, ActivateVersion):
         return event.line <= _line_named(error)
     return isinstance(event, Records | MalformedRecord)
@@ -266,5 +266,5 @@ def _is_taken(event: Event, error: TargetError) -> bool:
 def _line_named(error: TargetError) -> int:
     """Return the line that an error names."""
     found = re.match(r"Line (\d+)", str(error))
-    demand(found is not None, "an error names no line:", error)
+    require(found is not None, "an error names no line:", error)
     return int(found[1]) if found else 0

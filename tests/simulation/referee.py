@@ -1,4 +1,4 @@
-"""Who watches a simulated run."""
+"""The interface of a referee, which is notified of everything in a simulated run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Referee(Protocol):
-    """What is told of a run; `laws` has the one that is strict."""
+    """Is notified of the events of a run; `Invariants` is the strict implementation."""
 
     @property
     def known(self) -> Collection[int]: ...

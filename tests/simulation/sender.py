@@ -1,6 +1,6 @@
-"""The sender of a simulated run: deliveries that take turns, in place of threads.
+"""The sender of a simulated run: deliveries take turns instead of running in threads.
 
-It does what `run/sender` does; every wait is an appointment with the clock.
+It does what `run/sender` does; every wait is an action on the simulated clock.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from target_stitch_import.delivery.deliver import (
     deliver,
 )
 from target_stitch_import.delivery.throttle import Throttle
-from target_stitch_import.delivery.tolerance import RefusalRate
+from target_stitch_import.delivery.tolerance import RefusalStreak
 from target_stitch_import.delivery.verdict import TryAgain, judge
 from target_stitch_import.errors import TargetError
-from tests.simulation.laws import demand
+from tests.simulation.invariants import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class _Sending:
-    """A batch on its way."""
+    """A batch that is being delivered."""
 
     batch: Batch
     steps: Delivery
@@ -52,12 +52,12 @@ class _Sending:
 
 @dataclass(eq=False)
 class Sender:
-    """Delivers what `pipeline` has ready.
+    """Delivers the ready batches of `pipeline`.
 
     Args:
         wall_clock: Returns seconds since 1970.
-        after: Does something so many seconds from now, as one step of the run.
-        fail: Is told why the run cannot go on.
+        after: Schedules an action for so many seconds from now, as one step of the run.
+        fail: Called with the error that ends the run.
     """
 
     pipeline: Pipeline
@@ -66,37 +66,37 @@ class Sender:
     random: Random
     service: Service
     dead_letters: DeadLetterFile
-    laws: Referee
+    invariants: Referee
     sometimes: Callable[[str], None]
     wall_clock: Callable[[], float]
     after: Callable[[float, Callable[[], None]], None]
     fail: Callable[[TargetError], None]
     ambiguous: bool = False
-    """Whether a request may have been taken without an acknowledgement."""
+    """Whether a request may have been processed without an acknowledgement."""
     under_way: int = 0
-    """How many batches are on their way."""
+    """The number of batches that are being delivered."""
 
     def __post_init__(self) -> None:
         settings = self.settings
         self._throttle = Throttle(settings.max_in_flight)
-        self._refusals = RefusalRate()
+        self._refusals = RefusalStreak()
         self._rules = DeliveryRules(
             settings.max_retry_seconds, settings.dead_letter, self.random.random
         )
         self._stopped = False
         self._queue: deque[Batch] = deque()
-        self._at_the_gate: list[tuple[_Sending, Attempt[Batch]]] = []
+        self._waiting_attempts: list[tuple[_Sending, Attempt[Batch]]] = []
         self._requests_in_flight = 0
 
     def submit(self) -> None:
-        """Take what the pipeline has ready, and begin to deliver as much as may be under way."""
+        """Take the ready batches, and begin to deliver as many as may be delivered at once."""
         while self._queue and self._stopped:
             self.pipeline.released(self._queue.popleft())
         while self.pipeline.ready:
             batch = self.pipeline.ready.popleft()
-            self.laws.handed(batch)
+            self.invariants.handed(batch)
             if self._stopped:
-                self.pipeline.released(batch)  # which may make more ready
+                self.pipeline.released(batch)  # this can make more batches ready
             else:
                 self._queue.append(batch)
         while self._queue and self.under_way < self.settings.max_in_flight:
@@ -106,14 +106,14 @@ class Sender:
             self.after(0.0, lambda sending=sending: self._go_on(sending, None))  # type: ignore[misc]
 
     def stop(self) -> None:
-        """Begin no more requests; batches on their way are given back once they are answered."""
+        """Send no more requests; batches are released when their requests have ended."""
         self._stopped = True
-        for sending, _ in self._at_the_gate:
+        for sending, _ in self._waiting_attempts:
             self._released(sending)
-        self._at_the_gate.clear()
+        self._waiting_attempts.clear()
 
     def _go_on(self, sending: _Sending, reply: Outcome | None) -> None:
-        """Do what a delivery asks for, until it has to wait."""
+        """Execute the steps of a delivery until it has to wait."""
         try:
             while self._do(sending, sending.steps.send(reply)):
                 reply = None
@@ -124,11 +124,11 @@ class Sender:
             self.fail(error)
 
     def _do(self, sending: _Sending, step: Step) -> bool:
-        """Do one step of a delivery; tell whether it can go on at once."""
+        """Execute one step of a delivery; return whether the next one can follow at once."""
         match step:
             case Attempt():
-                self._at_the_gate.append((sending, step))
-                self._open_gate()
+                self._waiting_attempts.append((sending, step))
+                self._send_waiting()
                 return False
             case Wait():
                 self.sometimes("wait")
@@ -137,7 +137,7 @@ class Sender:
             case Store():
                 self.dead_letters.write(step.records)
                 self.sometimes("set aside by the service")
-                self.laws.set_aside(step.records)
+                self.invariants.set_aside(step.records)
             case Settled(part, set_aside):
                 self.pipeline.settled(part, set_aside)
             case LimitLearned(max_bytes):
@@ -154,29 +154,27 @@ class Sender:
         self.under_way -= 1
         self.pipeline.released(sending.batch)
 
-    def _open_gate(self) -> None:
-        while self._at_the_gate and not self._stopped and self._throttle.may_enter():
-            at = self.random.randrange(len(self._at_the_gate))
-            self._attempt(*self._at_the_gate.pop(at))
-        if self._at_the_gate and self._requests_in_flight < self.settings.max_in_flight:
+    def _send_waiting(self) -> None:
+        while self._waiting_attempts and not self._stopped and self._throttle.may_enter():
+            at = self.random.randrange(len(self._waiting_attempts))
+            self._attempt(*self._waiting_attempts.pop(at))
+        if self._waiting_attempts and self._requests_in_flight < self.settings.max_in_flight:
             self.sometimes("throttled")
 
     def _attempt(self, sending: _Sending, attempt: Attempt[Batch]) -> None:
         self._throttle.enter()
         self._requests_in_flight += 1
-        demand(self._requests_in_flight <= self.settings.max_in_flight, "too many requests")
+        require(self._requests_in_flight <= self.settings.max_in_flight, "too many requests")
         now = self.clock.now
-        demand(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
+        require(now >= sending.not_before - 1e-6, "sent again before `Retry-After` allows it")
         if attempt.again:
             self.sometimes("sent again")
-            demand(
-                attempt.part.body == sending.body, "a repeated request is not the same to the byte"
-            )
+            require(attempt.part.body == sending.body, "a repeated request is not byte-identical")
         sending.body = attempt.part.body
-        self.laws.sent(attempt.part, attempt.part.body)
+        self.invariants.sent(attempt.part, attempt.part.body)
         fate = self.service.fate(attempt.part.body, now)
         if fate.stores:
-            # The service does this even when nobody waits any more.
+            # The service stores it even if nobody waits for the response any more.
             store = now + fate.seconds * self.random.random()
             self.clock.at(store, lambda: self.service.store(attempt.part.body))
         self.after(fate.seconds, lambda: self._answered(sending, attempt, fate))
@@ -189,7 +187,7 @@ class Sender:
         sending.not_before = now + fate.not_before_seconds
         self.ambiguous |= fate.is_ambiguous
         if fate.acknowledges:
-            self.laws.acknowledged(attempt.part)
+            self.invariants.acknowledged(attempt.part)
         self._go_on(sending, Outcome(verdict, now))
-        demand(not fate.ends_the_run or self._stopped, "the run goes on after", fate.name)
-        self._open_gate()
+        require(not fate.ends_the_run or self._stopped, "the run goes on after", fate.name)
+        self._send_waiting()

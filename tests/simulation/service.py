@@ -1,7 +1,7 @@
-"""A simulated Import API: what it answers, what it stores, and what its tables then hold.
+"""A simulated Import API, with its responses, the messages it has stored, and its tables.
 
-It outlives the runs of the target, as the real one does. A request that it has taken in is carried
-out even when nobody waits for the answer any more.
+It outlives the runs of the target, like the real one. A request that it has received is processed
+even if nobody waits for the response any more.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _PAGES = (b"<html>", b"fine", b"[]", b'{"error":"no"}', b'{"status":1}')
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one request.
+    """What happens to one request.
 
-    `acknowledges` is the truth that the target has to find out from `answer` alone.
+    `acknowledges` is the truth, which the target has to infer from `answer` alone.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """How well the service is. Chances are of one request."""
+    """The state of the service; probabilities are for one request."""
 
     trouble: float = 0.0
     fatal: float = 0.0
@@ -58,7 +58,7 @@ class Weather:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One message as it arrived."""
+    """One stored message."""
 
     stream: str
     sequence: int
@@ -69,23 +69,23 @@ class Stored:
 
 @dataclass
 class Service:
-    """Answers requests by its weather and by what they hold."""
+    """Responds to requests according to its weather and their content."""
 
     random: Random
     sometimes: Callable[[str], None]
     weather: Weather = field(default_factory=Weather)
     stored: list[Stored] = field(default_factory=list)
     places: set[int] = field(default_factory=set)
-    """Of all records stored so far, their `u`."""
+    """The member `u` of all records stored so far."""
 
     def fate(self, body: bytes, now: float) -> Fate:
-        """Decide about a request that comes in at `now`."""
+        """Decide what happens to a request that arrives at `now`."""
         fate = self._fate(body, now)
         self.sometimes(fate.name)
         return fate
 
     def store(self, body: bytes) -> None:
-        """Take in a body's messages."""
+        """Store the messages of a body."""
         said = json.loads(body)
         for message in said["messages"]:
             data = message.get("data")
@@ -96,7 +96,7 @@ class Service:
                 self.places.add(data["u"])
 
     def table(self, stream: str) -> dict[int, int]:
-        """Return the `u` of each key's row in a keyed table, once everything is loaded."""
+        """Return the member `u` of each key's row in a keyed table, after everything is loaded."""
         rows: dict[int, Stored] = {}
         of_stream = (each for each in self.stored if each.stream == stream)
         for each in sorted(of_stream, key=lambda stored: stored.sequence):
@@ -141,7 +141,7 @@ class Service:
         status = self.random.choice([401, 302, 404, 200])
         if status == 200:
             page = Answer(status, body=self.random.choice(_PAGES))
-            stores = self.random.random() < 0.5  # what stands in between may answer in its place
+            stores = self.random.random() < 0.5  # a proxy may have responded instead
             return Fate("2xx of another service", page, seconds, stores=stores, ends_the_run=True)
         return Fate(str(status), Answer(status), seconds, ends_the_run=True)
 
@@ -178,7 +178,7 @@ class Service:
                 )
                 return Fate(kind, answer, seconds, stores=random.random() < 0.5)
             case _:
-                # Behind what is shown of it.
+                # The status is not the first member.
                 answer = Answer(200, b'{"message":"","status":"ERROR"}')
                 return Fate("2xx that says error", answer, seconds)
 
@@ -188,7 +188,7 @@ class Service:
         form = self.random.choice(["seconds", "date", "negative", "junk", "none"])
         value = {
             "seconds": str(int(wait)),
-            # The answer is read later than it is written; a date has whole seconds.
+            # The response is read later than it is written, and a date has whole seconds.
             "date": email.utils.formatdate(WALL_CLOCK + now + seconds + wait, usegmt=True),
             "negative": "-7",
             "junk": "soon",

@@ -1,4 +1,4 @@
-"""What one simulated run of the target is set to."""
+"""The settings of a simulated run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The target's settings, by their names where they have one; the defaults are its own.
+    """The target's settings with its own defaults, and the behaviour of the tap.
 
     Args:
-        chunk_bytes: How much is read at a time, at most.
-        silence_seconds: How long the tap is silent now and then.
+        chunk_bytes: The maximum number of bytes read at once.
+        silence_seconds: How long the tap pauses at times.
     """
 
     dead_letter: bool = False

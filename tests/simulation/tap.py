@@ -1,7 +1,7 @@
-"""What a tap writes: random messages, and how it goes on from a state.
+"""A simulated tap: random messages, and how it continues from a state.
 
-Every record carries its place in the tap's output as `u`, and every state as `at`, so that the
-referee knows each message again wherever it turns up.
+Every record has its place in the tap's output as `u`, and every state as `at`, so that the referee
+recognises each message wherever it appears.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What a line is, as far as the laws care."""
+    """The kind of a line, as far as the invariants distinguish them."""
 
     SCHEMA = "schema"
     RECORD = "record"
@@ -29,7 +29,7 @@ class Kind(Enum):
 
     @property
     def counts(self) -> bool:
-        """Tell whether the ledger owes something for it."""
+        """Return whether it counts as a message that has to settle."""
         return self in {Kind.RECORD, Kind.REFUSED, Kind.POISON, Kind.ACTIVATE}
 
     @property
@@ -38,7 +38,7 @@ class Kind(Enum):
 
     @property
     def is_bad(self) -> bool:
-        """Tell whether its owner mends it once a run has ended with 65."""
+        """Return whether the user repairs it after a run has ended with 65."""
         return self in {Kind.REFUSED, Kind.POISON, Kind.JUNK}
 
 
@@ -60,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One line of the tap's output. `place` tells it from all others; `text` is without its end."""
+    """One line of the tap's output; `place` identifies it, `text` is without its line break."""
 
     place: int
     kind: Kind
@@ -83,7 +83,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What one run reads."""
+    """The input of one run."""
 
     text: bytes
     lines: tuple[Line, ...]
@@ -93,7 +93,7 @@ class Tap:
     """A source whose content never changes, read from the start or from a state.
 
     Args:
-        bad: How likely a record is one that will be refused.
+        bad: The probability that a record is one that will be refused.
     """
 
     def __init__(self, random: Random, size: int, bad: float) -> None:
@@ -118,7 +118,7 @@ class Tap:
             self._add_state()
 
     def input(self, after: bytes | None, random: Random) -> Input:
-        """Return what the tap writes that goes on behind the state `after`."""
+        """Return the output of the tap when it continues after the state `after`."""
         start = 0
         tables: dict[str, Message] = {}
         if after is not None:
@@ -136,8 +136,8 @@ class Tap:
             del text[-1:]
         return Input(bytes(text), tuple(lines))
 
-    def mend(self) -> None:
-        """Do what a user does after a run that ended with 65: take out what is bad."""
+    def remove_bad(self) -> None:
+        """Do what a user does after a run that ended with 65: remove the bad messages."""
         self.messages = [
             replace(each, kind=Kind.BLANK, text=b"") if each.kind.is_bad else each
             for each in self.messages

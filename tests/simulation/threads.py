@@ -1,7 +1,7 @@
-"""The real runner and sender, with their threads, against the simulated service.
+"""Runs the real loop and sender, with their threads, against the simulated service.
 
-What the simulation itself leaves out: reports between threads, wake-ups, the end of a run. Time is
-real here, so the service answers at once and asks for no long waits.
+This covers what the simulation leaves out: reports between threads, wake-ups, the end of a run.
+Time is real here, so the service responds at once and requests no long waits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from target_stitch_import.run.loop import Run
 from target_stitch_import.run.sender import Sender
 from target_stitch_import.run.states import StateWriter
 from target_stitch_import.run.wakeup import Wakeup
-from tests.simulation.laws import demand
+from tests.simulation.invariants import require
 from tests.simulation.service import Service, Weather
 from tests.simulation.tap import Kind, Tap
 from tests.support.defaults import limits, pipeline, sender_rules
@@ -43,7 +43,7 @@ EXPECTED_ENDS = {0, 65, 76, 77}
 
 @dataclass
 class _Transport:
-    """Carries bodies to the simulated service, which takes one at a time."""
+    """Sends bodies to the simulated service, one at a time."""
 
     service: Service
     busy: threading.Lock
@@ -58,11 +58,11 @@ class _Transport:
     def close(self) -> None: ...
 
 
-def live(seed: int, folder: Path) -> int:
-    """Run the target once by what `seed` says; return its exit status, having looked at the laws.
+def run_seed(seed: int, folder: Path) -> int:
+    """Run the target once as `seed` determines, check the invariants, and return the exit status.
 
     Raises:
-        BrokenLawError: A law does not hold.
+        InvariantError: An invariant does not hold.
     """
     random = Random(seed)  # noqa: S311 - no secret
     tap = Tap(random, random.choice([10, 30, 80]), random.choice([0.0, 0.05, 0.15]))
@@ -71,25 +71,25 @@ def live(seed: int, folder: Path) -> int:
     letters = folder / f"dead-{seed}.jsonl"
     states = io.BytesIO()
     status = _run(given, service, letters if random.random() < 0.7 else None, states, random)
-    demand(status in EXPECTED_ENDS, "it ended with", status)
+    require(status in EXPECTED_ENDS, "it ended with", status)
     written = states.getvalue().splitlines()
     _check_states(tap, written, status)
-    # Without a good end only what the last state covers must be there.
+    # After an error, only what the last state covers must have arrived.
     covered = json.loads(written[-1])["at"] if written else 0
     text = letters.read_text() if letters.exists() else ""
     set_aside = {json.loads(line)["line"] for line in text.splitlines()}
     lines = {line.message.place: line.number for line in given.lines}
     for message in tap.messages[: covered if status else None]:
         arrived = message.place in service.places or lines[message.place] in set_aside
-        demand(arrived or not message.kind.is_record, "lost:", message)
+        require(arrived or not message.kind.is_record, "lost:", message)
     return status
 
 
 def _check_states(tap: Tap, written: list[bytes], status: int) -> None:
     known = [each.data for each in tap.messages if each.kind is Kind.STATE]
     places = [known.index(state) for state in written]
-    demand(places == sorted(set(places)), "states are out of order")
-    demand(status != 0 or written[-1:] == known[-1:], "the last state is not written")
+    require(places == sorted(set(places)), "states are out of order")
+    require(status != 0 or written[-1:] == known[-1:], "the last state is not written")
 
 
 def _weather(random: Random) -> Weather:
@@ -140,7 +140,7 @@ def _run(
 
 
 def _piped(text: bytes) -> io.FileIO:
-    """Return the end of a pipe that `text` comes out of."""
+    """Return the read end of a pipe to which a thread writes `text`."""
     read_end, write_end = os.pipe()
 
     def write() -> None:

@@ -1,8 +1,8 @@
-"""One seed's life: a tap's output is delivered, through crashes, outages and bad data, to its end.
+"""Simulates one seed: a tap's output is delivered to its end, despite crashes and bad data.
 
-Whatever happens, the next run goes on from the last complete state line; a run that ends with 65
-has its bad data mended first. When the last run has ended well, the tables are held against what
-the tap wrote: nothing is missing, and nothing is there twice without a reason.
+Each run continues from the last complete state line; after a run that ended with 65, the bad data
+is removed first. When a run has ended without an error, the tables are compared with what the tap
+wrote: nothing is missing, and nothing is there twice without a reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from target_stitch_import.errors import InputError
 from tests.simulation.clock import Clock
 from tests.simulation.dead_letters import DeadLetterFile
-from tests.simulation.laws import demand
+from tests.simulation.invariants import require
 from tests.simulation.process import Process
 from tests.simulation.service import Service, Weather
 from tests.simulation.settings import Settings
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CALM_AFTER_RUNS = 8
-MOST_RUNS = 40
-MOST_STEPS = 20_000
+MAX_RUNS = 40
+MAX_STEPS = 20_000
 
 
 @dataclass
@@ -34,7 +34,7 @@ class World:
     """Everything that one seed decides."""
 
     seed: int
-    tell: Callable[[str], None] = lambda _: None
+    log: Callable[[str], None] = lambda _: None
     counters: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -51,28 +51,32 @@ class World:
         self.dead_letters.trouble = random.choice([0.0, 0.0, 0.1])
         self.states: list[bytes] = []
         self.activations: dict[int, int] = {}
-        """Of each sequence of an activation, its place in the tap's output."""
+        """The place of each activation in the tap's output, by sequence."""
         self.ambiguous = False
         self.runs = 0
         self.steps = 0
 
-    def live(self) -> None:
-        """Run the target until a run ends well; raise `BrokenLawError` when a law is broken."""
+    def simulate(self) -> None:
+        """Run the target until a run succeeds.
+
+        Raises:
+            InvariantError: An invariant is violated.
+        """
         while not self._run():
-            demand(self.runs < MOST_RUNS, "the runs do not come to an end")
+            require(self.runs < MAX_RUNS, "no run succeeds")
             if self.runs == CALM_AFTER_RUNS:
                 self.crash = self.dead_letters.trouble = 0.0
                 self.service.weather = replace(
                     self.service.weather, trouble=0.02, fatal=0.0, whim=0.0, outages=()
                 )
             self.clock.now += 1.0
-        while self.clock.next() < float("inf"):  # what is still on its way to the service
-            self.clock.keep_one()
+        while self.clock.next() < float("inf"):  # requests that are still in flight
+            self.clock.run_next()
         self._check_nothing_is_lost()
         self._check_duplicates()
 
     def _run(self) -> bool:
-        """Run the target once; tell whether it ended well."""
+        """Run the target once; return whether it succeeded."""
         self.runs += 1
         resumed_from = self.states[-1] if self.states else None
         process = Process(
@@ -86,11 +90,11 @@ class World:
             on_state=self._write_state,
             on_sequence=self.activations.__setitem__,
         )
-        last_step = self.steps + MOST_STEPS
-        self.tell(f"run {self.runs} from {resumed_from!r}, {len(process.given.lines)} lines")
+        last_step = self.steps + MAX_STEPS
+        self.log(f"run {self.runs} from {resumed_from!r}, {len(process.given.lines)} lines")
         while not process.over:
             self.steps += 1
-            demand(self.steps < last_step, "a run does not come to an end")
+            require(self.steps < last_step, "a run does not end")
             states_before = len(self.states)
             self._step(process)
             likelier = 10 if len(self.states) > states_before else 1
@@ -100,17 +104,17 @@ class World:
         process.alive = False
         self.ambiguous |= process.sender.ambiguous
         if process.error is None:
-            self.tell(f"{self.clock.now:.3f} ended well")
+            self.log(f"{self.clock.now:.3f} ended well")
             return True
-        self.tell(f"{self.clock.now:.3f} ended: {process.error}")
+        self.log(f"{self.clock.now:.3f} ended: {process.error}")
         self._sometimes(f"ended with {process.error.exit_status}")
         if "records in a row" in str(process.error):
             self._sometimes("everything refused")
         if isinstance(process.error, InputError):
-            self.tap.mend()
+            self.tap.remove_bad()
             self.dead_letters.lacking.clear()
             self.service.weather = replace(self.service.weather, max_body_bytes=10**9)
-        self.ambiguous = True  # what a failed run has sent, the next one can send again
+        self.ambiguous = True  # the next run can send the same messages again
         return False
 
     def _step(self, process: Process) -> None:
@@ -121,12 +125,12 @@ class World:
             self._sometimes("signal")
             process.step(process.interrupt)
         elif deadline <= self.clock.next():
-            demand(deadline < float("inf"), "nothing will ever happen again")
+            require(deadline < float("inf"), "a run waits forever")
             self._sometimes("deadline")
             self.clock.now = max(self.clock.now, deadline)
             process.step(lambda: None)
         else:
-            self.clock.keep_one()
+            self.clock.run_next()
 
     def _kill(self, process: Process, states_before: int) -> None:
         self._sometimes("crash")
@@ -135,18 +139,18 @@ class World:
         if len(self.states) > states_before and self.random.random() < 0.5:
             self._sometimes("a state line cut off")
             self.states.pop()
-        self.tell(f"{self.clock.now:.3f} killed")
+        self.log(f"{self.clock.now:.3f} killed")
         self._check_nothing_before_the_last_state_is_missing()
 
     def _write_state(self, state: bytes) -> None:
-        self.tell(f"{self.clock.now:.3f} state {state.decode()}")
+        self.log(f"{self.clock.now:.3f} state {state.decode()}")
         self.states.append(state)
 
     def _sometimes(self, what: str) -> None:
         self.counters[what] += 1
-        self.tell(f"{self.clock.now:.3f} {what}")
+        self.log(f"{self.clock.now:.3f} {what}")
 
-    # What the world looks like in the end.
+    # Checks at the end.
 
     def _arrived(self, message: Message) -> bool:
         return message.place in self.service.places or message.data in self.dead_letters.safe
@@ -156,28 +160,28 @@ class World:
         places = [m.place for m in self.tap.messages if m.kind is Kind.STATE and m.data == last]
         for message in self.tap.messages[: places[0] if places else 0]:
             if message.kind.is_record:
-                demand(self._arrived(message), "lost before a state:", message)
+                require(self._arrived(message), "lost before a state:", message)
 
     def _check_nothing_is_lost(self) -> None:
         for message in self.tap.messages:
             if message.kind.is_record:
-                demand(self._arrived(message), "lost:", message)
+                require(self._arrived(message), "lost:", message)
         self._check_no_activation_is_lost()
         last = [each.data for each in self.tap.messages if each.kind is Kind.STATE][-1:]
-        demand(self.states[-1:] == last, "the last state is not the last one written")
+        require(self.states[-1:] == last, "the last state is not the last one written")
         for stream in {each.stream for each in self.tap.messages if each.key is not None}:
             self._check_table(stream)
 
     def _check_no_activation_is_lost(self) -> None:
-        """Sent or set aside, but for those of streams that never come."""
+        """Check that activations are sent or set aside, except for streams without a SCHEMA."""
         declared = {each.stream for each in self.tap.messages if each.kind is Kind.SCHEMA}
         for message in self.tap.messages:
             if message.kind is Kind.ACTIVATE and message.stream in declared:
                 known = message.place in self.activations.values()
-                demand(known, "an activation is lost:", message)
+                require(known, "an activation is lost:", message)
 
     def _check_table(self, stream: str) -> None:
-        """Hold a keyed table against the tap's messages, taken one after the other."""
+        """Compare a keyed table with the result of the tap's messages in their order."""
         activated = {
             self.activations[each.sequence] for each in self.service.stored if each.data is None
         }
@@ -195,13 +199,13 @@ class World:
         expected = {key: row.place for key, row in rows.items() if key not in unclear}
         table = self.service.table(stream)
         found = {key: place for key, place in table.items() if key not in unclear}
-        demand(found == expected, "a table is not what was read:", found, "not", expected)
+        require(found == expected, "a table is not what was read:", found, "not", expected)
 
     def _check_duplicates(self) -> None:
         times = Counter(each.data["u"] for each in self.service.stored if each.data is not None)
         if any(count > 1 for count in times.values()):
             self._sometimes("duplicates")
-            demand(self.ambiguous, "a record arrived twice without an unclear answer or a restart")
+            require(self.ambiguous, "a record arrived twice without an unclear answer or a restart")
 
 
 def _settings(random: Random) -> Settings:

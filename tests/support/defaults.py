@@ -29,10 +29,10 @@ def sender_rules(**given: Any) -> SenderRules:
 
 
 def pipeline(
-    batches: Any = None, look_around: Callable[[], None] = lambda: None, **given: Any
+    batches: Any = None, check_interrupt: Callable[[], None] = lambda: None, **given: Any
 ) -> Pipeline:
     """Return a pipeline; `table_prefix` and the like are its streams' rules."""
     rules = pipeline_rules(DEFAULTS)
     names = rules.stream.__struct_fields__
     stream = replace(rules.stream, **{name: given.pop(name) for name in names if name in given})
-    return Pipeline(replace(rules, stream=stream, **given), batches or limits(), look_around)
+    return Pipeline(replace(rules, stream=stream, **given), batches or limits(), check_interrupt)

@@ -88,7 +88,7 @@ def test_no_connection_has_its_next_step(
         config = {"api_url": url, "token": TOKEN}
         outcome = tool(tmp_path, command, environment=variables, **config)
     assert outcome.status == 69
-    assert "The Import API did not answer: " in outcome.log
+    assert "The Import API did not respond: " in outcome.log
     assert named in outcome.log
     assert step in outcome.log
     assert "hunter2" not in outcome.log

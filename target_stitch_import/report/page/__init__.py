@@ -1,5 +1,5 @@
-"""A run's summary as one HTML page that needs nothing else: no network, no other file.
+"""Renders a run's summary as one HTML page that needs no network and no other file.
 
-Law: whatever text comes from the summary is escaped, as names are other people's; nothing is drawn
-for what did not happen.
+Invariant: all text from the summary is escaped, because names in it come from others. What did not
+happen is not shown.
 """

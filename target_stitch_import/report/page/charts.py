@@ -1,6 +1,6 @@
-"""How a run went over time, as drawings: curves, and behind them when the service was unavailable.
+"""Charts of a run over time, with the times when the service was unavailable as shaded bands.
 
-Curves are SVG that stretches; all text is HTML, so that it stays legible on a phone.
+Curves are SVG that stretches with the page; all text is HTML, so that it stays legible on a phone.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 1_000, 100
 _RATES = 50
 _LASTING_SHARE = 0.5
-"""Something lasted from one sample to the next if it did so for more of the time than this."""
+"""A condition counts for the time between two samples if it held for more than this share."""
 _EDGE_PERCENT = 8
 
 _Points: TypeAlias = "Sequence[tuple[float, float]]"
 
 
 class _Chart(Struct, frozen=True):
-    """What one drawing shows, by the second; `steps` where a value holds until the next."""
+    """One chart; `points` are pairs of seconds and value, `steps` means that a value holds."""
 
     title: str
     points: _Points
@@ -44,7 +44,7 @@ class _Chart(Struct, frozen=True):
 
 
 class _Band(Struct, frozen=True):
-    """A stretch of time in which something lasted."""
+    """A period in which a condition held, in seconds since the run began."""
 
     kind: str
     begin: float
@@ -52,7 +52,7 @@ class _Band(Struct, frozen=True):
 
 
 def charts(summary: Summary) -> str:
-    """Return a drawing of each thing that happened, below what the shades mean; else nothing."""
+    """Return the section of charts with a key for its bands; empty if there is nothing to show."""
     end = max(summary.series.seconds, default=0.0)
     drawn = [chart for chart in _charts(summary) if end > 0 and chart.highest > 0]
     if not drawn:
@@ -108,7 +108,7 @@ def _charts(summary: Summary) -> Iterator[_Chart]:
 
 
 def _rates(totals: _Points) -> _Points:
-    """Return what came in a second, over stretches long enough to hold several batches."""
+    """Return rates per second, over periods long enough to contain several batches."""
     ends = totals[:: len(totals) // _RATES + 1]
     ends = [*ends, totals[-1]] if ends[-1] != totals[-1] else ends
     return [
@@ -122,14 +122,14 @@ def _rates(totals: _Points) -> _Points:
 
 
 def _bands(kind: str, seconds: Sequence[float], lasted: Sequence[float]) -> list[_Band]:
-    """Return when something lasted, of which `lasted` is the time so far at each sample."""
+    """Return when a condition held; `lasted` is its total time so far at each sample."""
     bands: list[_Band] = []
     samples = zip(seconds, lasted, strict=False)
     for (begin, before), (end, after) in pairwise([(0.0, 0.0), *samples]):
         if after - before <= _LASTING_SHARE * (end - begin):
             continue
         if bands and bands[-1].end == begin:
-            begin = bands.pop().begin  # noqa: PLW2901 - it is one with the one before
+            begin = bands.pop().begin  # noqa: PLW2901 - merged with the band before
         bands.append(_Band(kind, begin, end))
     return bands
 
@@ -163,7 +163,7 @@ def _figure(chart: _Chart, end: float, bands: Sequence[_Band], clock: Sequence[T
     return (
         f'<figure class="card"><figcaption>{chart.title}'
         f'<span class="quiet">at most {chart.label(chart.highest)}</span></figcaption>'
-        f'<div class="chart" role="img" aria-label="{_said(chart, bands)}">'
+        f'<div class="chart" role="img" aria-label="{_description(chart, bands)}">'
         f'<div class="levels">{levels}</div><div class="field">{shades}'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
         f'{grid}<path class="area" d="{curve}V{_HEIGHT}H0Z"/>'
@@ -184,8 +184,8 @@ def _curve(chart: _Chart, end: float, top: float) -> str:
     return curve
 
 
-def _said(chart: _Chart, bands: Sequence[_Band]) -> str:
-    """Return a drawing in words, for people who do not see it."""
+def _description(chart: _Chart, bands: Sequence[_Band]) -> str:
+    """Return a text description of a chart, for screen readers."""
     outages = sum(band.kind == "outage" for band in bands)
     times = "once" if outages == 1 else f"{outages} times"
     unavailable = f"; the Import API was unavailable {times}" if outages else ""
@@ -203,7 +203,7 @@ def _side(percent: float) -> str:
 
 
 def _ceiling(value: float) -> float:
-    """Round up to 1, 2, 4, 6 or 8 times a power of ten, so that half of it is round too."""
+    """Round up to 1, 2, 4, 6 or 8 times a power of ten, so that half of it is round, too."""
     power = 10.0 ** math.floor(math.log10(value))
     return next((each * power for each in (1, 2, 4, 6, 8) if each * power >= value), 10 * power)
 

@@ -1,4 +1,4 @@
-"""The page as a whole: how the run ended first, what came of the data, then the details."""
+"""Renders the whole report page: the outcome first, then figures, tables, charts and details."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _INTERRUPTED = (129, 130, 143)
 
 
 def page(summary: Summary) -> str:
-    """Return the page."""
+    """Return the report page as HTML."""
     script = _file("sort.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     started = safe(_moment(summary.started_at))
@@ -90,7 +90,7 @@ def _meaning(status: int) -> str:
 
 
 def _outcome(summary: Summary) -> str:
-    """Return how the run ended, in words and a sign, not by colour alone."""
+    """Return how the run ended, with words and a symbol, not by colour alone."""
     status = summary.exit_status
     lost = summary.set_aside + summary.rejected_rows
     if status in _INTERRUPTED:
@@ -114,7 +114,7 @@ def _outcome(summary: Summary) -> str:
 
 
 def _tiles(summary: Summary) -> Iterator[str]:
-    """Yield what matters most as large figures: the first three always, others if they happened."""
+    """Yield the key figures; repaired and rejected ones only if there are any."""
     delivered, took = summary.records_acknowledged, summary.seconds
     read = f"of {summary.records_read:,} read"
     versions = summary.activations.acknowledged
@@ -149,7 +149,7 @@ def _tile(title: str, figure: str, words: str, kind: str = "") -> str:
 
 
 def _facts(summary: Summary) -> Iterator[str]:
-    """Yield the rest, what did not happen left out."""
+    """Yield the details, without those that did not happen."""
     latency = summary.latency_seconds
     state = msgspec.json.format(bytes(summary.last_state), indent=-1).decode(errors="replace")
     waiting = summary.read - summary.acknowledged - summary.set_aside

@@ -1,7 +1,7 @@
-"""The page's tables: streams, and what was set aside, repaired or rejected.
+"""The tables of the report page: streams, and what was set aside, repaired or rejected.
 
-Each cell carries its column's title, as a phone shows a row as a card; each number its value, which
-rows are ordered by.
+Each cell has its column's title, because a phone shows a row as a card, and each number has its
+value, by which rows are sorted.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _NAME_CHARACTERS = 300
 _REASON_CHARACTERS = 1_000
 _NARROW_COLUMNS = 4
-"""A table of more columns needs a wide screen to be one."""
+"""A table with more columns is shown as a table only on a wide screen."""
 
 
 def safe(text: str, limit: int = _NAME_CHARACTERS) -> str:
-    """Return text of the summary as HTML; what does not print, or turns writing round, as codes."""
+    """Return text of the summary as HTML, with non-printing and bidi characters as escapes."""
     return escape(quoted(text, mark="", limit=limit))
 
 
 class _Column(Struct, frozen=True):
-    """A number of each stream; `always` there even if it is 0 for all of them."""
+    """A column of numbers; without `always` it is omitted if it is 0 for all streams."""
 
     title: str
     value: Callable[[StreamSummary], int]
@@ -56,14 +56,14 @@ _STREAM_COLUMNS = (
 
 
 class _Row(Struct, frozen=True):
-    """What a row is about, the first name its head, and its numbers with how they are shown."""
+    """A row: its names, of which the first is the row header, and its numbers with their texts."""
 
     names: Sequence[str]
     numbers: Sequence[tuple[int, str]]
 
 
 def streams(summary: Summary) -> str:
-    """Return a table of streams; nothing where there are none."""
+    """Return a table of streams; empty if there are none."""
     every = sorted(summary.streams.items(), key=lambda each: (-each[1].read, each[0]))
     columns = [
         column
@@ -78,13 +78,13 @@ def streams(summary: Summary) -> str:
 
 
 def set_aside(summary: Summary) -> str:
-    """Return why records were set aside, by stream."""
+    """Return a table of the reasons why records were set aside, by stream."""
     reasons = {name: each.set_aside_reasons for name, each in summary.streams.items()}
     return _counts("Set aside", ["Stream", "Reason"], "Records", _flat(reasons))
 
 
 def repaired(summary: Summary) -> str:
-    """Return which values were repaired, by stream, field and repair."""
+    """Return a table of repaired values, by stream, field and repair."""
     rows = [
         ((stream, field, repair), count)
         for stream, each in summary.streams.items()
@@ -95,7 +95,7 @@ def repaired(summary: Summary) -> str:
 
 
 def rejected(summary: Summary) -> str:
-    """Return why rows were rejected while loading, by table."""
+    """Return a table of the reasons why rows were rejected while loading, by table."""
     return _counts("Rejected while loading", ["Table", "Reason"], "Rows", _flat(summary.rejected))
 
 
@@ -117,7 +117,7 @@ def _counts(
 
 
 def _table(title: str, names: Sequence[str], numbers: Sequence[str], rows: Sequence[_Row]) -> str:
-    """Return a table with its title and the titles of its columns; nothing for no rows."""
+    """Return a table with its title and column headers; empty if there are no rows."""
     if not rows:
         return ""
     wide = " wide" * (len(names) + len(numbers) > _NARROW_COLUMNS)

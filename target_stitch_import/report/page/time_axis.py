@@ -1,4 +1,4 @@
-"""Round clock times below a plot."""
+"""The time axis of a chart: ticks at round clock times."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 from msgspec import Struct
 
-_MOST_TICKS = 6
+_MAX_TICKS = 6
 _DAY = 86_400
 _STEPS = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
@@ -19,14 +19,14 @@ _STEPS = (
 
 
 class Tick(Struct, frozen=True):
-    """A moment, in seconds since the run began, and the time on the clock."""
+    """A tick: its seconds since the run began, and its label, a clock time."""
 
     seconds: float
     label: str
 
 
 def moment(text: str) -> datetime | None:
-    """Return an RFC 3339 date-time in UTC; None for another text."""
+    """Parse an RFC 3339 date-time, and return it in UTC; None if it is not one."""
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
@@ -35,10 +35,10 @@ def moment(text: str) -> datetime | None:
 
 
 def ticks(start: datetime | None, seconds: float) -> list[Tick]:
-    """Return round times within `seconds` of `start`, a handful at most."""
-    if start is None or not 0 < seconds < _MOST_TICKS * _STEPS[-1]:
+    """Return a few ticks at round times within `seconds` of `start`."""
+    if start is None or not 0 < seconds < _MAX_TICKS * _STEPS[-1]:
         return []
-    step = next(step for step in _STEPS if seconds / step <= _MOST_TICKS)
+    step = next(step for step in _STEPS if seconds / step <= _MAX_TICKS)
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
     since_midnight = (start - midnight).total_seconds()
     first = math.ceil(since_midnight / step)

@@ -1,7 +1,7 @@
-"""The referee: remembers every message of a run, and checks the laws after every step.
+"""The strict referee: tracks every message of a run, and checks the invariants after every step.
 
-It is told what the world did, not what the target believes: which bytes were read, which answers
-came in complete, what is safe in the dead-letter file.
+It gets its facts from the simulated world, not from the target: which bytes were read, which
+responses were complete, what is safe in the dead-letter file.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from tests.simulation.tap import Input, Line, Message
 
 
-class BrokenLawError(AssertionError):
-    """A law of delivery does not hold."""
+class InvariantError(AssertionError):
+    """An invariant of delivery does not hold."""
 
 
-def demand(holds: bool, law: str, *details: object) -> None:  # noqa: FBT001 - reads like assert
-    """Raise unless a law holds."""
+def require(holds: bool, invariant: str, *details: object) -> None:  # noqa: FBT001 - reads like assert
+    """Raise `InvariantError` unless an invariant holds."""
     if not holds:
-        raise BrokenLawError(" ".join([law, *map(str, details)]))
+        raise InvariantError(" ".join([invariant, *map(str, details)]))
 
 
 @dataclass(slots=True)
 class Known:
-    """What the referee knows of one message of the input that was read."""
+    """What the referee knows about one message that was read."""
 
     line: Line
     read_at: float
@@ -53,14 +53,15 @@ class Known:
 
 
 @dataclass
-class Laws:
-    """Watches one run of the target.
+class Invariants:
+    """Checks one run of the target.
 
     Args:
         given: The run's input.
-        pipeline: What is watched; only its counts and limits are looked at.
-        lacking: The versions of each stream that lack a record since an earlier run.
-        on_sequence: Told the sequence of each activation settled, and its place.
+        settings: The run's settings.
+        pipeline: The run's pipeline, of which only counts and limits are used.
+        lacking: The streams and versions that lack a record since an earlier run.
+        on_sequence: Called with the sequence of each activation, and its place.
     """
 
     given: Input
@@ -74,18 +75,18 @@ class Laws:
     _lines_read: int = 0
     _frontier: int = 0
     _newest_earned: Line | None = None
-    _untold: list[Known] = field(default_factory=list)
+    _unreported: list[Known] = field(default_factory=list)
     _waiting: dict[int, Known] = field(default_factory=dict)
     _open_activations: dict[str, set[int]] = field(default_factory=dict)
     _undeclared: dict[str, list[Known]] = field(default_factory=dict)
     """Activations that wait for the SCHEMA of their stream."""
-    _tainted: dict[tuple[str, int | None], int] = field(default_factory=dict)
+    _first_set_aside: dict[tuple[str, int | None], int] = field(default_factory=dict)
     _numbered: list[tuple[int, int]] = field(default_factory=list)
     _counts: dict[str, Counter[str]] = field(default_factory=dict)
     _unsettled_bytes: int = 0
     _largest_line: int = 0
 
-    # What the world tells.
+    # Events of the world.
 
     def read(self, end: int, now: float, *, last_line: int | None = None) -> None:
         """Note that the input was read as far as `end`, or to the line that ended the reading."""
@@ -100,7 +101,7 @@ class Laws:
     def _read(self, line: Line, now: float) -> None:
         message = line.message
         self._largest_line = max(self._largest_line, len(message.text))
-        demand(message.kind is not Kind.JUNK, "junk was read over, line", line.number)
+        require(message.kind is not Kind.JUNK, "junk was accepted: line", line.number)
         if message.kind is Kind.SCHEMA:
             counts = self._counts.setdefault(message.stream, Counter())
             counts["read"] += len(self._undeclared.pop(message.stream, []))
@@ -111,43 +112,43 @@ class Laws:
         if message.stream in self._counts:
             self._counts[message.stream]["read"] += 1
         else:
-            demand(message.kind is Kind.ACTIVATE, "of no stream that is known: line", line.number)
+            require(message.kind is Kind.ACTIVATE, "of an unknown stream: line", line.number)
             self._undeclared.setdefault(message.stream, []).append(known)
         self._unsettled_bytes += len(message.data)
         if message.kind is Kind.ACTIVATE:
             self._open_activations.setdefault(message.stream, set()).add(line.number)
         if message.kind is Kind.REFUSED:
-            self._taint(known)
+            self._note_set_aside(known)
             if not self.settings.dead_letter:
-                self._untold.append(known)
+                self._unreported.append(known)
         else:
             self._waiting[line.number] = known
 
     def ended(self) -> None:
-        """Note that the input has ended: what waits for a SCHEMA is nothing."""
+        """Note that the input has ended: activations that wait for a SCHEMA are settled."""
         for known in [each for waiting in self._undeclared.values() for each in waiting]:
             known.settled = True
 
     def failed(self) -> None:
-        """Note that the run has an error to end with."""
+        """Note that the run will end with an error."""
         self._has_failed = True
 
     def handed(self, batch: Batch) -> None:
         """Note that the pipeline handed a batch to the sender."""
         lines = [message.span.line for message in batch.messages()]
-        demand(lines == sorted(lines), "a batch is out of order:", lines)
+        require(lines == sorted(lines), "a batch is out of order:", lines)
         for number in lines:
             known = self.known[number]
-            demand(not known.handed, "handed over twice: line", number)
+            require(not known.handed, "handed over twice: line", number)
             known.handed = True
             self._waiting.pop(number, None)
         self._counts[batch.stream]["in flight"] += len(lines)
 
     def sent(self, part: Batch, body: bytes) -> None:
-        """Check a request about to go out."""
+        """Check a request that is about to be sent."""
         said = json.loads(body)
         sent = list(part.messages())
-        demand(len(sent) == len(said["messages"]), "a body holds other messages than its batch")
+        require(len(sent) == len(said["messages"]), "a body holds other messages than its batch")
         known = [self.known[each.span.line] for each in sent]
         self._check_size(body, known)
         for each, message in zip(known, said["messages"], strict=True):
@@ -158,17 +159,17 @@ class Laws:
             self._check_activation(known)
         for each in known:
             overtaken = self._open_activations.get(each.message.stream, set())
-            demand(
+            require(
                 all(number >= each.line.number for number in overtaken),
                 "a record overtook an activation: line",
                 each.line.number,
             )
 
     def acknowledged(self, part: Batch) -> None:
-        """Note that a complete acknowledgement of `part` came in."""
+        """Note that a complete acknowledgement of `part` arrived."""
         for message in part.messages():
             known = self.known[message.span.line]
-            demand(not known.settled, "settled twice: line", message.span.line)
+            require(not known.settled, "settled twice: line", message.span.line)
             known.acknowledged = True
             self._settle(known, "acknowledged")
             self._counts[part.stream]["in flight"] -= 1
@@ -178,13 +179,13 @@ class Laws:
         for record in records:
             known = self.known[record.line]
             message = known.message
-            demand(message.kind.counts, "no message was set aside: line", record.line)
-            demand((record.record or b"") == message.data, "a dead letter is not verbatim")
-            demand(
+            require(message.kind.counts, "no message was set aside: line", record.line)
+            require((record.record or b"") == message.data, "a dead letter is not verbatim")
+            require(
                 record.is_activation == (message.kind is Kind.ACTIVATE),
-                "a dead letter says of another kind what it is",
+                "a dead letter has the wrong kind",
             )
-            demand(
+            require(
                 (record.stream, record.version) == (message.stream, message.version),
                 "a dead letter names another stream or version",
             )
@@ -194,7 +195,7 @@ class Laws:
             self._settle(known, "set aside")
             self._counts[message.stream]["in flight"] -= known.handed
             if not record.is_activation:
-                self._taint(known)
+                self._note_set_aside(known)
 
     def state_written(self, text: bytes) -> None:
         """Check a state that goes to stdout."""
@@ -203,9 +204,9 @@ class Laws:
             for line in self.given.lines[: self._lines_read]
             if line.message.kind is Kind.STATE and line.message.data == text
         ]
-        demand(len(lines) == 1, "a state is not one of the input's, verbatim:", text)
+        require(len(lines) == 1, "a state is not one of the input's, verbatim:", text)
         (line,) = lines
-        demand(
+        require(
             not self.written or line.number > self.written[-1].number,
             "states are out of order: line",
             line.number,
@@ -215,57 +216,57 @@ class Laws:
             for number, known in self.known.items()
             if number < line.number and not known.settled
         ]
-        demand(not early, "a state came early: line", line.number, "before lines", early)
+        require(not early, "a state came early: line", line.number, "before lines", early)
         self.written.append(line)
 
-    # What is looked at after every step.
+    # Checks after every step.
 
     def check(self, now: float, held_bytes: int) -> None:
-        """Check what must hold at every moment; `held_bytes` is what the pipeline says it holds."""
+        """Check what must hold at every moment; `held_bytes` is the pipeline's own figure."""
         self._check_counts()
         self._check_states_are_not_late()
         self._check_delay(now)
-        self._check_errors_are_told(now)
+        self._check_errors_are_reported(now)
         most = self.settings.max_buffer_bytes + self.settings.chunk_bytes + self._largest_line
-        demand(self._unsettled_bytes <= most, "memory is over its bound:", self._unsettled_bytes)
-        demand(held_bytes >= 0, "less than nothing is held")
+        require(self._unsettled_bytes <= most, "too much memory is used:", self._unsettled_bytes)
+        require(held_bytes >= 0, "a negative number of bytes is held")
 
     def check_end(self) -> None:
-        """Check what must hold when a run has ended well."""
-        demand(self._lines_read == len(self.given.lines), "the input was not read to its end")
+        """Check what must hold when a run has ended without an error."""
+        require(self._lines_read == len(self.given.lines), "the input was not read to its end")
         unsettled = [number for number, known in self.known.items() if not known.settled]
-        demand(not unsettled, "a good end leaves messages behind: lines", unsettled)
+        require(not unsettled, "messages are unsettled after success: lines", unsettled)
         states = [line for line in self.given.lines if line.message.kind is Kind.STATE]
-        demand(self.written[-1:] == states[-1:], "the last state is not written at the end")
+        require(self.written[-1:] == states[-1:], "the last state is not written at the end")
 
-    # How it works.
+    # Helpers.
 
     def _settle(self, known: Known, how: str) -> None:
         number, message = known.line.number, known.message
-        demand(not known.settled, "settled twice: line", number)
+        require(not known.settled, "settled twice: line", number)
         known.settled = True
         self._counts[message.stream][how] += 1
         self._unsettled_bytes -= len(message.data)
         if message.kind is Kind.ACTIVATE:
             self._open_activations[message.stream].discard(number)
 
-    def _taint(self, known: Known) -> None:
-        """Remember the first line of its version whose record is set aside."""
+    def _note_set_aside(self, known: Known) -> None:
+        """Remember the first line of each version whose record was set aside."""
         version = (known.message.stream, known.message.version)
         number = known.line.number
-        self._tainted[version] = min(number, self._tainted.get(version, number))
+        self._first_set_aside[version] = min(number, self._first_set_aside.get(version, number))
 
     def _check_size(self, body: bytes, known: Sequence[Known]) -> None:
         if len(known) == 1:
             return
-        demand(len(known) <= self.settings.max_rows, "a body holds too many messages")
+        require(len(known) <= self.settings.max_rows, "a body holds too many messages")
         limit = known[-1].max_bytes
-        demand(len(body) <= limit, "a body is over the limit:", len(body), "of", limit)
+        require(len(body) <= limit, "a body is over the limit:", len(body), "of", limit)
 
     def _check_message(self, known: Known, said: dict[str, Any], body: bytes) -> None:
         message = known.message
-        demand(not known.acknowledged, "sent again after its acknowledgement")
-        demand(message.kind is not Kind.REFUSED, "a refused record was sent")
+        require(not known.acknowledged, "sent again after its acknowledgement")
+        require(message.kind is not Kind.REFUSED, "a refused record was sent")
         if message.kind is Kind.ACTIVATE:
             expected = b'{"action":"activate_version","sequence":%d}' % said["sequence"]
         else:
@@ -273,39 +274,39 @@ class Laws:
                 said["sequence"],
                 message.data,
             )
-        demand(expected in body, "not what was read on line", known.line.number)
+        require(expected in body, "not what was read on line", known.line.number)
 
     def _check_envelope(self, known: Known, said: dict[str, Any]) -> None:
         message = known.message
-        demand(said["table_name"] == message.stream, "sent to another table")
-        demand(said.get("table_version") == message.version, "sent as another version")
+        require(said["table_name"] == message.stream, "sent to another table")
+        require(said.get("table_version") == message.version, "sent as another version")
         if message.table:
-            demand(said["schema"] == json.loads(message.table.schema), "sent with another schema")
-            demand(said["key_names"] == list(message.table.keys), "sent with other keys")
+            require(said["schema"] == json.loads(message.table.schema), "sent with another schema")
+            require(said["key_names"] == list(message.table.keys), "sent with other keys")
 
     def _check_sequence(self, line: int, sequence: int) -> None:
-        demand(len(str(sequence)) == 19, "not 19 digits:", sequence)
+        require(len(str(sequence)) == 19, "not 19 digits:", sequence)
         at = bisect_left(self._numbered, (line, 0))
         if at < len(self._numbered) and self._numbered[at][0] == line:
-            demand(self._numbered[at][1] == sequence, "the sequence changed: line", line)
+            require(self._numbered[at][1] == sequence, "the sequence changed: line", line)
             return
         self._numbered.insert(at, (line, sequence))
         if self.known[line].message.kind is Kind.ACTIVATE:
             self.on_sequence(sequence, self.known[line].message.place)
         around = [number for _, number in self._numbered[max(at - 1, 0) : at + 2]]
-        demand(around == sorted(set(around)), "sequences do not increase: line", line, around)
+        require(around == sorted(set(around)), "sequences do not increase: line", line, around)
 
     def _check_activation(self, known: Sequence[Known]) -> None:
         (activation,) = known
         message, number = activation.message, activation.line.number
-        demand(
+        require(
             (message.stream, message.version) not in self.lacking,
             "a version was activated that lacks a record since an earlier run: line",
             number,
         )
-        demand(
-            self._tainted.get((message.stream, message.version), number) >= number,
-            "a version was activated of which a record was set aside: line",
+        require(
+            self._first_set_aside.get((message.stream, message.version), number) >= number,
+            "a version was activated that lacks a record set aside: line",
             number,
         )
         early = [
@@ -313,10 +314,10 @@ class Laws:
             for number in self._unsettled_before(activation)
             if self.known[number].message.kind is not Kind.REFUSED
         ]
-        demand(not early, "an activation overtook records: lines", early)
+        require(not early, "an activation overtook records: lines", early)
 
     def _unsettled_before(self, activation: Known) -> list[int]:
-        """Return the lines of its stream that stand before an activation and are not settled."""
+        """Return the unsettled lines of an activation's stream before it."""
         return [
             number
             for number, each in self.known.items()
@@ -326,15 +327,15 @@ class Laws:
         ]
 
     def _check_withheld(self, activation: Known) -> None:
-        """Check that an activation had to be set aside, and stands behind what it would lose."""
+        """Check that an activation had to be set aside, and follows the records set aside."""
         number, message = activation.line.number, activation.message
         self._waiting.pop(number, None)
         early = self._unsettled_before(activation)
-        demand(not early, "an activation was set aside before records: lines", early)
+        require(not early, "an activation was set aside before records: lines", early)
         if (message.stream, message.version) in self.lacking:
             return
-        since = self._tainted.get((message.stream, message.version), number)
-        demand(since < number, "a version was not activated that lacks nothing: line", number)
+        since = self._first_set_aside.get((message.stream, message.version), number)
+        require(since < number, "a complete version was not activated: line", number)
 
     def _check_counts(self) -> None:
         for stream, counts in self.pipeline.counts().items():
@@ -346,7 +347,7 @@ class Laws:
                 "in flight": counts.in_flight,
             }
             for name, value in believed.items():
-                demand(value == mine[name], "miscounted:", stream, name, value, "of", mine[name])
+                require(value == mine[name], "miscounted:", stream, name, value, "of", mine[name])
 
     def _check_states_are_not_late(self) -> None:
         lines = self.given.lines
@@ -360,14 +361,14 @@ class Laws:
             self._frontier += 1
         if self._newest_earned:
             written = self.written[-1] if self.written else None
-            demand(written == self._newest_earned, "a state earned is not written")
+            require(written == self._newest_earned, "an earned state is not written")
 
-    def _check_errors_are_told(self, now: float) -> None:
+    def _check_errors_are_reported(self, now: float) -> None:
         latest = now - GATHER_SECONDS - 1e-6
-        for known in self._untold[:1]:
-            demand(
+        for known in self._unreported[:1]:
+            require(
                 self._has_failed or known.read_at >= latest,
-                "a record that cannot be sent was read over: line",
+                "the error of an invalid record was not raised: line",
                 known.line.number,
             )
 
@@ -380,7 +381,7 @@ class Laws:
                 activation < number
                 for activation in self._open_activations.get(known.message.stream, ())
             )
-            demand(
+            require(
                 known.message.kind is Kind.ACTIVATE or overtaking,
                 "a record waited too long: line",
                 number,

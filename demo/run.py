@@ -264,9 +264,7 @@ def headline(text: str) -> None:
 def show_delivered(delivered: Delivered) -> None:
     """Show what one run of the pipe did, and the state it left."""
     if not delivered.records:
-        say(
-            "  Nothing new: the tap skipped every file, because the state covers all of them."
-        )
+        say("  Nothing new: the tap skipped every file, because the state covers all of them.")
         return
     say(
         f"  {delivered.records:,} records acknowledged in {delivered.seconds:.1f} s, "

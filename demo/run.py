@@ -88,7 +88,7 @@ Contents = dict[str, list[str]]
 
 
 def read(source: Path) -> Contents:
-    """Read the package's files; flights become a file a month."""
+    """Read the package's files; flights are split into one file per month."""
     files = {}
     for name in TABLES:
         text = (source / f"{name}.csv").read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def read(source: Path) -> Contents:
 
 
 def rows_of_each(files: Contents, limit: int) -> int:
-    """Return how many rows each file may have, so that all together have no more than `limit`."""
+    """Return how many rows each file may have, so that all files have at most `limit` together."""
     sizes = sorted(len(lines) - 1 for lines in files.values())
     for at, size in enumerate(sizes):
         share = limit // (len(sizes) - at)
@@ -139,7 +139,7 @@ def count(files: Contents) -> int:
 
 
 def forget_another_limit(limit: int | None) -> None:
-    """Start from scratch if the last run had other rows: the tap would not read a file again."""
+    """Start from scratch if the last run had another limit: the tap would not read a file again."""
     if DATABASE.exists() and (LIMITED.read_text() if LIMITED.exists() else "None") != f"{limit}":
         say(f"  The last run had another LIMIT: {DATABASE} is deleted first.")
         DATABASE.unlink()
@@ -264,9 +264,7 @@ def headline(text: str) -> None:
 def show_delivered(delivered: Delivered) -> None:
     """Show what one run of the pipe did, and the state it left."""
     if not delivered.records:
-        say(
-            "  Nothing new: the tap skipped every file, since the state says that it was delivered."
-        )
+        say("  Nothing new: the tap skipped every file, because the state covers all of them.")
         return
     say(
         f"  {delivered.records:,} records acknowledged in {delivered.seconds:.1f} s, "
@@ -361,13 +359,13 @@ def demo(limit: int | None) -> None:
         show_delivered(run_pipe(rows["flights"] - before))
     headline(f"What was loaded into {DATABASE}")
     show_tables(rows)
-    headline("And now")
+    headline("Next steps")
     again = "make demo" if limit is None else f"make demo LIMIT={limit}"
     programs = _shell([str(PROGRAMS)])
     say(f"  {again}")
     say("      runs again, and finds nothing new")
     say(f"  {programs}/stitch-import serve --database {DATABASE}")
-    say("      shows the tables on a web page, and accepts what you send")
+    say("      shows the tables on a web page, and accepts requests")
     say(f"  {programs}/stitch-import init")
     say("      asks for region and token of a real account, and tests them")
     say(f"  rm -r {WORK}")
@@ -377,7 +375,7 @@ def demo(limit: int | None) -> None:
 def main() -> int:
     """Run the demo from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, metavar="N", help="send no more than N rows in all")
+    parser.add_argument("--limit", type=int, metavar="N", help="send at most N rows in total")
     arguments = parser.parse_args()
     try:
         demo(arguments.limit)

@@ -27,7 +27,7 @@ KEYS: Final = "year,month,day,carrier,flight,origin,sched_dep_time"
 
 
 def lay_out() -> int:
-    """Write the flights of 2013 as a folder of Parquet files; return how many there are."""
+    """Write the flights of 2013 as a folder of Parquet files; return the number of flights."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     with zipfile.ZipFile(package_data() / "flights.csv.zip") as archive:
         flights = csv.read_csv(archive.open("flights.csv"))
@@ -40,7 +40,7 @@ def main() -> None:
     WORK.mkdir(exist_ok=True)
     DATABASE.unlink(missing_ok=True)
     count = lay_out()
-    print(f"{count:,} flights in {FOLDER}, a folder a month\n", flush=True)
+    print(f"{count:,} flights in {FOLDER}, one folder per month\n", flush=True)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("TARGET_STITCH_IMPORT_TOKEN", "local")
     session = (
@@ -61,7 +61,7 @@ def main() -> None:
         )
         seconds = time.monotonic() - began
     session.stop()
-    print(f"\nWritten in {seconds:.1f} s. What is in {DATABASE}:\n", flush=True)
+    print(f"\nWritten in {seconds:.1f} s. The tables in {DATABASE}:\n", flush=True)
     tool = [sys.executable, "-m", "target_stitch_import.toolbox"]
     subprocess.run([*tool, "tables", "--database", str(DATABASE)], check=True)
 

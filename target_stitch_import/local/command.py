@@ -66,7 +66,10 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option(
     "--nested",
     type=click.Choice(["flatten", "json"]),
-    help="Objects and arrays: flattened to columns and subtables, or kept as JSON text.",
+    help=(
+        "Load objects and arrays as columns and subtables, or as JSON text; default: as the "
+        "destination does."
+    ),
 )
 @click.option(
     "--keep-bytes",
@@ -74,14 +77,14 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     default=Options.kept_bytes,
     show_default=True,
     type=click.IntRange(0),
-    help="Bytes of accepted requests to keep for /_local/requests.",
+    help="Bytes of accepted requests to keep for /_local/requests; 0 keeps none.",
 )
 @click.option(
     "--max-body-bytes",
     default=Options.max_body_bytes,
     show_default=True,
     type=click.IntRange(1),
-    help="Largest request body that is accepted.",
+    help="Largest request body to accept, in bytes.",
 )
 @click.option(
     "--allow-host",

@@ -54,7 +54,7 @@ def token() -> None:
 def create(where: ConnectionOptions, display_name: str) -> Result:
     """Create an Import API source.
 
-    Its tables land in a schema with a name made from NAME: `Import API` becomes `import_api`.
+    Its tables are loaded into a schema named after NAME: `Import API` becomes `import_api`.
     """
     created = _connect(where).create_source(display_name)
     say(f"Create a token for it: stitch-import token create {created.id}{where.options}")
@@ -105,9 +105,9 @@ def list_tokens(where: ConnectionOptions, source_id: int) -> Result:
 @connecting
 @answering
 def create_token(where: ConnectionOptions, source_id: int) -> Result:
-    """Create an access token, and show it on stdout.
+    """Create an access token, and print it on stdout.
 
-    The token is shown only once; Stitch does not show it again.
+    Stitch shows the token only once: store it.
     """
     api = _connect(where)
     _require_room(where, source_id, _active(api, source_id))
@@ -125,7 +125,7 @@ def create_token(where: ConnectionOptions, source_id: int) -> Result:
 )
 @click.argument("source_id", metavar="SOURCE", type=_ID)
 @click.argument("token_id", metavar="TOKEN", type=_ID)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connecting
 @answering
 def revoke(where: ConnectionOptions, source_id: int, token_id: int, *, yes: bool) -> Result:

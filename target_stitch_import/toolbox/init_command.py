@@ -78,7 +78,7 @@ class _Answers:
     type=click.Choice(["us", "eu", "local"]),
     help="Data pipeline region of the account, or local.",
 )
-@click.option("--api-url", metavar="URL", help="Other base URL than the region's.")
+@click.option("--api-url", metavar="URL", help="Base URL to use instead of the region's.")
 @click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
 @click.option(
     "--meltano",

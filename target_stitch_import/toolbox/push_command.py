@@ -32,7 +32,7 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--transit",
             is_flag=True,
-            help="Send Transit: date-times with an offset become points in time.",
+            help="Send records as Transit: date-times with an offset become timestamps.",
         ),
         click.option(
             "--client-id",
@@ -48,7 +48,7 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Key field; repeat the option for a composite key.",
         ),
         click.option(
-            "--table", required=True, metavar="NAME", help="Table to which the records belong."
+            "--table", required=True, metavar="NAME", help="Table that the records belong to."
         ),
         click.argument("file", type=INPUT),
     ):

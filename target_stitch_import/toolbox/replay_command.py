@@ -63,7 +63,7 @@ def replay(files: list[str], where: ConnectionOptions) -> Result:
     of a Spark job, whose files are sent as if they were one. Dead letters are repaired as
     configured in `repairs`. Activations that were set aside are sent after the records of their
     table. Sequences are unchanged, so newer rows are not overwritten; entries of a replaced table
-    version are skipped. With `region: local`, replay starts a local Import API while it works.
+    version are skipped. With `region: local`, replay starts a local Import API while it runs.
     """
     from target_stitch_import.app import batch_limits, start_local_api  # noqa: PLC0415 - slow
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415

@@ -1,6 +1,6 @@
 """Dead letters of a job: one file per task attempt, in a folder that all machines share.
 
-Law: two attempts never write to one file, and the files of an attempt that was not committed do
+Invariant: two attempts never write to one file, and the files of an attempt that was not committed do
 not count: they begin with an underscore, and a folder is replayed without them.
 """
 

@@ -1,6 +1,6 @@
 """Spark types as JSON Schema, as a Singer tap would declare them; and as Arrow types on the way.
 
-Law: what a type allows, its JSON Schema allows; so records need no check against it.
+Invariant: what a type allows, its JSON Schema allows; so records need no check against it.
 """
 
 from __future__ import annotations

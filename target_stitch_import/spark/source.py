@@ -1,6 +1,6 @@
 """The data source: what Spark calls, on the driver and in its tasks.
 
-Law: an error of ours reaches the user as one sentence, without a traceback, values or the token.
+Invariant: an error of ours reaches the user as one sentence, without a traceback, values or the token.
 """
 
 from __future__ import annotations

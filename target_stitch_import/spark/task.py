@@ -1,6 +1,6 @@
 """One task: the rows of a partition through the core, until all of them are acknowledged.
 
-Law: `finish` returns only once every row is acknowledged or set aside. What is buffered or in
+Invariant: `finish` returns only once every row is acknowledged or set aside. What is buffered or in
 flight stays within `max_buffer_bytes`: rows are taken from Spark only while there is room.
 """
 

@@ -1,6 +1,6 @@
 """Stitch Connect over `requests`: Import API sources, and the access tokens that write to them.
 
-Law: what changes something is sent once, and never again by itself; a secret comes out of here
+Invariant: what changes something is sent once, and never again by itself; a secret comes out of here
 only as `NewToken.access_token`, and in no error.
 """
 

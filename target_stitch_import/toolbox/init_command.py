@@ -46,12 +46,12 @@ class _Answers:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether there is nothing left to ask."""
+        """Return whether there is nothing left to ask."""
         return self.region is not None and not self.lacks_token
 
     @property
     def lacks_token(self) -> bool:
-        """Tell whether a token is wanted."""
+        """Return whether a token is wanted."""
         return self.token is None and (self.region != "local" or self.api_url is not None)
 
     def settings(self) -> Settings:

@@ -1,6 +1,6 @@
 """Records to the push and validate endpoints: without a schema, in order, a request at a time.
 
-Law: what is refused is told by its line; of a push, nothing after a refused record is sent.
+Invariant: what is refused is told by its line; of a push, nothing after a refused record is sent.
 """
 
 from __future__ import annotations

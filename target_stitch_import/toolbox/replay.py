@@ -1,6 +1,6 @@
 """Sends saved request bodies, or dead letters once they are repaired, with a run's guarantees.
 
-Laws: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
+Invariants: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
 What holds of versions (`versions`) holds over all files together.
 """
 

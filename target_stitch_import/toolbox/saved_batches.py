@@ -1,6 +1,6 @@
 """What the lines of files to replay come to: batches of saved bodies, and of repaired records.
 
-Law: batches come in the order of their lines, but dead letters of one table go together, and
+Invariant: batches come in the order of their lines, but dead letters of one table go together, and
 activations that were set aside after all records.
 """
 

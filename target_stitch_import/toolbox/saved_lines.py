@@ -156,7 +156,7 @@ def record_of(
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether nothing of a record was lost when its text was put into the line."""
+    """Return whether nothing of a record was lost when its text was put into the line."""
     return "\ufffd" not in text
 
 

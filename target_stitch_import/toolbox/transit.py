@@ -1,7 +1,7 @@
 """A JSON record written as Transit, its date-times as points in time.
 
 Follows the verbose JSON form of the Transit format 0.8, which every reader of its JSON form takes.
-Law: no number loses a digit, and every other text arrives as it is.
+Invariant: no number loses a digit, and every other text arrives as it is.
 """
 
 from __future__ import annotations

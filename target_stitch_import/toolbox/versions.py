@@ -1,6 +1,6 @@
 """Which versions of tables a replay sends and activates.
 
-Laws: nothing of a version is sent where a line says that a newer one was loaded since. Of the
+Invariants: nothing of a version is sent where a line says that a newer one was loaded since. Of the
 activations that were set aside, the newest of each table goes out, and after all records; no
 activation goes out after a line of a newer version was read: it could delete newer rows.
 """

@@ -214,7 +214,7 @@ def test_a_table_tells_how_its_columns_came(api: ImportApi) -> None:
         "BIGINT: an integer arrived for cost, whose column cost has numbers",
         "DECIMAL(38,20): was DOUBLE, which would change a number that arrived",
         "VARCHAR: a text arrived for cost, whose column cost has numbers",
-        "filled by loading",
+        "set while loading",
     ):
         assert words in columns
 

@@ -68,7 +68,7 @@ def stream(number: int) -> str:
 
 
 def is_bad(number: int) -> bool:
-    """Tell whether the local check refuses a record; one in some hundreds, of the usual stream."""
+    """Return whether the local check refuses a record; one in some hundreds, of the usual stream."""
     return number % 211 == 0 and stream(number) == "usual"
 
 

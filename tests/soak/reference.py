@@ -78,7 +78,7 @@ def _message(number: int, line: bytes) -> Read | None:
 
 
 def _fits(message: dict[str, Any], kind: str, name: str) -> bool:
-    """Tell whether a member is there and of its type, or need not be there."""
+    """Return whether a member is there and of its type, or need not be there."""
     value = message.get(name)
     if kind in {"RECORD", "BATCH"} and name in OPTIONAL and value is None:
         return True

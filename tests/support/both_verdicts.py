@@ -41,7 +41,7 @@ class Verdicts(NamedTuple):
 
     @property
     def agree(self) -> bool:
-        """Tell whether both accept it, or both refuse the same."""
+        """Return whether both accept it, or both refuse the same."""
         of_schema = self.service.startswith("Invalid JSON schema")
         is_defect = self.kind == "schema" and "no record fits it" not in self.target
         return bool(self.target) == bool(self.service) and is_defect == of_schema
@@ -101,5 +101,5 @@ def _said(body: bytes) -> str:
 
 
 def is_documented(pair: Pair) -> bool:
-    """Tell whether a pair has something on which the two are known to differ."""
+    """Return whether a pair has something on which the two are known to differ."""
     return any(part in pair.record for part in DOCUMENTED)

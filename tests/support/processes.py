@@ -119,17 +119,17 @@ def unread(pipe: IO[bytes] | None) -> int:
 
 
 def is_full(pipe: IO[bytes] | None) -> bool:
-    """Tell whether a pipe is full."""
+    """Return whether a pipe is full."""
     return unread(pipe) == fcntl.fcntl(stream(pipe), fcntl.F_GETPIPE_SZ)
 
 
 def is_sending(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether the sender's thread has started."""
+    """Return whether the sender's thread has started."""
     return len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1
 
 
 def is_pending(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Tell whether a signal that was sent is still pending."""
+    """Return whether a signal that was sent is still pending."""
     [mask] = _status(process, "ShdPnd")
     return bool(int(mask, 16) >> (number - 1) & 1)
 

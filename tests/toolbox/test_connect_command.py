@@ -75,7 +75,7 @@ def tokens(api: ImportApi, source_id: int) -> list[int]:
 
 
 def accepted(folder: Path, api: ImportApi, secret: str) -> bool:
-    """Tell whether the Import API takes a token."""
+    """Return whether the Import API takes a token."""
     return tool(folder, "check", api_url=api.url, token=secret).status == 0
 
 

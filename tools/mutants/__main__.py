@@ -81,7 +81,7 @@ def tried(mutation: Mutation) -> str:
 
 
 def is_on_spark(test: str) -> bool:
-    """Tell whether a test needs the environment of Spark."""
+    """Return whether a test needs the environment of Spark."""
     return test.startswith("tests/spark/")
 
 

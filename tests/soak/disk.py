@@ -89,7 +89,7 @@ CASES = {
     ),
     "local database": Case(
         69,
-        "The database cannot be written, so a request is not taken: ",
+        "The database cannot be written, so a request is refused: ",
         settings={"region": "local", "local_database": "disk/local.duckdb", "api_url": None},
         holds=is_loaded,
     ),

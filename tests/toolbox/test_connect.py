@@ -89,7 +89,7 @@ def test_a_creation_that_is_unclear_says_so() -> None:
     """It is not tried again by itself, as that could create a second one."""
     with (
         server([b""]) as (url, seen),
-        pytest.raises(ServiceUnavailableError, match="may be done all the same"),
+        pytest.raises(ServiceUnavailableError, match="may have been executed anyway"),
     ):
         ConnectApi(url, CONNECT_TOKEN, "test").create_token(2)
     assert asked(seen) == ["POST /v4/sources/2/tokens"]

@@ -191,7 +191,7 @@ def test_validate_gives_up_on_a_file_that_is_wrong_altogether(
 ) -> None:
     outcome = send(tmp_path, api, lines([{"name": "a"}] * 100), command="validate")
     assert (outcome.status, len(outcome.states)) == (65, 21)
-    assert outcome.states[-1] == "Stopped looking after 20 refused records."
+    assert outcome.states[-1] == "Stopped after 20 refused records."
 
 
 def test_bodies_that_are_too_large_are_halved(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SU
 spark: $(SPARK_READY)
 	$(SPARK) -m pytest tests/spark
 
-# Only the pure packages, without network, processes or waiting: takes seconds.
+# Only the pure packages: no network, no processes, no waiting; takes seconds.
 test-core: $(READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -q tests/core
 

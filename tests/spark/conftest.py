@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.local import ImportApi
-from tests.support.spark import LACKING
+from tests.support.spark import UNAVAILABLE
 from tests.support.target import TOKEN
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-collect_ignore_glob = ["test_spark_*.py"] if LACKING else []
+collect_ignore_glob = ["test_spark_*.py"] if UNAVAILABLE else []
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:

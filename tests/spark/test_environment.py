@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from tests.support.spark import LACKING
+from tests.support.spark import UNAVAILABLE
 
 
 def test_spark_and_java_are_here() -> None:
-    if LACKING:
-        pytest.skip(LACKING)
+    if UNAVAILABLE:
+        pytest.skip(UNAVAILABLE)
 
 
 def test_what_is_said_without_pyspark() -> None:

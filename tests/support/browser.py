@@ -1,4 +1,4 @@
-"""A headless Chromium driven over its debugging pipe, with the standard library only."""
+"""Drives a headless Chromium over its debugging pipe, with the standard library only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FLAGS = (
 
 
 def chromium() -> str | None:
-    """Find a Chromium on PATH."""
+    """Return the path of a Chromium on PATH, or None."""
     return next((path for path in map(shutil.which, NAMES) if path is not None), None)
 
 
@@ -112,7 +112,7 @@ class Browser:
         return answer["result"].get("value")
 
     def wait_for(self, condition: str) -> None:
-        """Wait until a condition of the page holds, looking whenever the page changes."""
+        """Wait until a condition of the page holds; checked whenever the page changes."""
         self.run(
             "new Promise((done) => { const look = () => {"
             f" if ({condition}) {{ watch.disconnect(); done(true); }} }};"
@@ -122,13 +122,13 @@ class Browser:
         )
 
     def click(self, selector: str) -> None:
-        """Click on an element that leads to another page, and wait for that page."""
+        """Click on a link to another page, and wait until that has loaded."""
         self.events.clear()
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
         self._until("Page.loadEventFired")
 
     def screenshot(self, path: Path) -> None:
-        """Save what the window shows, as PNG or WebP."""
+        """Save a picture of the window, as PNG or WebP."""
         data = self.tell("Page.captureScreenshot", format=path.suffix[1:])["data"]
         path.write_bytes(base64.b64decode(data))
 
@@ -141,7 +141,7 @@ class Browser:
         }
 
     def complaints(self) -> list[str]:
-        """Return what the page wrote to the browser's log, such as errors."""
+        """Return the errors and warnings in the browser's log."""
         found = [
             event["params"]["entry"]["text"]
             for event in self.events

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_stitch_import.local import ImportApi
-from tests.support.programs import absent
+from tests.support.programs import skip_or_fail
 from tests.taps import servers
 from tests.taps.sources import MAKERS, SERVERS, script
 
@@ -42,7 +42,7 @@ def source(request: pytest.FixtureRequest) -> Source:
     name: str = request.param
     made = MAKERS[name](request.getfixturevalue(SERVERS[name]))
     if why := _unusable(made.tap.program):
-        absent(f"{made.tap.distribution} {why}")
+        skip_or_fail(f"{made.tap.distribution} {why}")
     return made
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.programs import missing, require
+from tests.support.programs import skip_without, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ def postgres() -> Iterator[Postgres]:
     """Run the newest PostgreSQL there is; without one, skip."""
     programs = _postgres_programs()
     if programs is None:
-        missing("postgres")
+        skip_without("postgres")
     account = Account("postgres")
     with account.folder("postgres-") as folder:
         data, log = folder / "data", folder / "log"
@@ -264,7 +264,7 @@ def mariadb() -> Iterator[MariaDb]:
     """Run MariaDB; without one, skip."""
     server = shutil.which("mariadbd", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
     if server is None:
-        missing("mariadbd")
+        skip_without("mariadbd")
     for program in ("mariadb", "mariadb-admin", "mariadb-install-db"):
         require(program)
     account = Account("mysql")

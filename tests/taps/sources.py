@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.programs import absent
+from tests.support.programs import skip_or_fail
 from tests.taps.pipes import Tap
 from tests.taps.reading import (
     BOOLEAN,
@@ -114,7 +114,7 @@ class Source:
             return
         ((folder,),) = self.server.rows("SELECT setting FROM pg_config WHERE name = 'PKGLIBDIR'")
         if not Path(str(folder), "wal2json.so").exists():
-            absent("PostgreSQL has no wal2json: install it, such as postgresql-15-wal2json")
+            skip_or_fail("PostgreSQL has no wal2json: install it, such as postgresql-15-wal2json")
         make = f"SELECT pg_create_logical_replication_slot('{self.slot}', 'wal2json');"
         self.server.run(make)
 

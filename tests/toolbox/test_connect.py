@@ -12,7 +12,7 @@ from target_stitch_import.errors import (
     TargetError,
 )
 from target_stitch_import.toolbox.connect import ConnectApi, NewToken, Token
-from tests.support.connect import CONNECT_TOKEN, CREATED, answer, asked
+from tests.support.connect import CONNECT_TOKEN, CREATED, answer
 from tests.support.servers import server
 
 
@@ -31,7 +31,7 @@ from tests.support.servers import server
 def test_both_forms_of_the_list(body: str, listed: list[Token]) -> None:
     with server([answer(200, body)]) as (url, seen):
         assert ConnectApi(url, CONNECT_TOKEN, "test").tokens(5) == listed
-    assert asked(seen) == ["GET /v4/sources/5/tokens"]
+    assert request_lines(seen) == ["GET /v4/sources/5/tokens"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_what_answers_mean(status: int, body: str, kind: type[TargetError]) -> N
             with pytest.raises(kind) as raised:
                 call(ConnectApi(url, CONNECT_TOKEN, "test"), 5)
             assert CONNECT_TOKEN not in str(raised.value)
-    assert asked(seen) == ["POST /v4/sources/5/tokens", "GET /v4/sources/5"]
+    assert request_lines(seen) == ["POST /v4/sources/5/tokens", "GET /v4/sources/5"]
     assert all(b"Content-Type: application/json\r\n" in each for each in seen)
 
 
@@ -92,7 +92,7 @@ def test_a_creation_that_is_unclear_says_so() -> None:
         pytest.raises(ServiceUnavailableError, match="may have been executed anyway"),
     ):
         ConnectApi(url, CONNECT_TOKEN, "test").create_token(2)
-    assert asked(seen) == ["POST /v4/sources/2/tokens"]
+    assert request_lines(seen) == ["POST /v4/sources/2/tokens"]
 
 
 @pytest.mark.parametrize("said", [b"204 No Content\r\n", b"200 OK\r\nContent-Length: 0\r\n"])

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.singer import activate, record, schema, state
 from tests.support.target import TOKEN, Target, bodies, delivered
-from tests.support.toolbox import TOOL, activation, document, letter, tool
+from tests.support.toolbox import TOOL, activation, dead_letter, document, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
 def test_replay_treats_naive_date_times_as_a_run_does(
     api: ImportApi, tmp_path: Path, naive: str, status: int, words: str
 ) -> None:
-    text = json.dumps(letter(1))
+    text = json.dumps(dead_letter(1))
     config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "naive_datetimes": naive}
     outcome = tool(tmp_path, "replay", "-", stdin=text, **config)
     assert (outcome.status, words in outcome.log) == (status, True)
@@ -142,9 +142,9 @@ def test_of_several_activations_the_newest_is_replayed_behind_all_records(
     api: ImportApi, tmp_path: Path, order: list[int]
 ) -> None:
     lines: list[dict[str, Any]] = [
-        letter(1, table_version=1),
+        dead_letter(1, table_version=1),
         activation(1, 2),
-        letter(3, table_version=2),
+        dead_letter(3, table_version=2),
         activation(2, 4),
     ]
     text = "\n".join(json.dumps(lines[each]) for each in order)
@@ -159,7 +159,7 @@ def test_of_several_activations_the_newest_is_replayed_behind_all_records(
 def test_an_activation_older_than_the_records_of_the_file_is_not_replayed(
     api: ImportApi, tmp_path: Path
 ) -> None:
-    text = "\n".join(map(json.dumps, [activation(1, 1), letter(2, table_version=2)]))
+    text = "\n".join(map(json.dumps, [activation(1, 1), dead_letter(2, table_version=2)]))
     outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
     assert outcome.status == 0
     assert [body["messages"][0]["action"] for body in bodies(api)] == ["upsert"]
@@ -167,14 +167,14 @@ def test_an_activation_older_than_the_records_of_the_file_is_not_replayed(
 
 def test_replay_tells_what_it_waits_for(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down"}])
-    text = json.dumps(letter(1))
+    text = json.dumps(dead_letter(1))
     outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
     assert outcome.status == 0
     assert "The Import API did not accept a batch of stream `t`: 503" in outcome.log
 
 
 def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: Path) -> None:
-    lines = [json.dumps(letter(1)), json.dumps(letter(2)), "junk"]
+    lines = [json.dumps(dead_letter(1)), json.dumps(dead_letter(2)), "junk"]
     outcome = tool(tmp_path, "replay", "-", stdin="\n".join(lines), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
     assert "Line 1 of the file and later lines may not have been delivered" in outcome.log
@@ -183,7 +183,7 @@ def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: P
 def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down", "times": "always"}])
     path = tmp_path / "letters.jsonl"
-    path.write_text(json.dumps(letter(1)))
+    path.write_text(json.dumps(dead_letter(1)))
     command = [*TOOL, "replay", str(path), "--api-url", api.url, "-c", "ENV"]
     environment = os.environ | {"TARGET_STITCH_IMPORT_TOKEN": TOKEN}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -299,7 +299,7 @@ def test_what_no_repair_makes_whole_is_not_replayed(
     api: ImportApi, tmp_path: Path, text: str
 ) -> None:
     """U+FFFD may stand for what was no text at all, and is lost."""
-    dead = letter(1)
+    dead = dead_letter(1)
     del dead["record"]
     stdin = json.dumps(dead | {"record_text": text})
     config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "repairs": ["strip_nul"]}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.target import TOKEN, bodies
-from tests.support.toolbox import activation, letter, tool
+from tests.support.toolbox import activation, dead_letter, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def body(version: int, sequence: int) -> dict[str, Any]:
     """Return a saved body that activates a version."""
     message = {"action": "activate_version", "sequence": sequence}
-    return {**letter(0)["request"], "table_version": version, "messages": [message]}
+    return {**dead_letter(0)["request"], "table_version": version, "messages": [message]}
 
 
 def loaded(version: int, sequence: int) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def sent(api: ImportApi) -> list[tuple[int, str]]:
     return [(each["table_version"], each["messages"][0]["action"]) for each in bodies(api)]
 
 
-FIRST = [letter(1, table_version=1), activation(1, 2)]
-SECOND = [letter(3, table_version=2), activation(2, 4)]
+FIRST = [dead_letter(1, table_version=1), activation(1, 2)]
+SECOND = [dead_letter(3, table_version=2), activation(2, 4)]
 
 
 @pytest.mark.parametrize("files", [[FIRST, SECOND], [SECOND, FIRST]])
@@ -66,7 +66,7 @@ def test_of_the_activations_in_all_files_the_newest_is_replayed_at_the_end(
 def test_what_was_loaded_since_counts_for_all_files(
     api: ImportApi, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
-    files = [FIRST, [loaded(2, 5)], [letter(6, table_version=2)]]
+    files = [FIRST, [loaded(2, 5)], [dead_letter(6, table_version=2)]]
     folder = saved(tmp_path / "dead", *(files[each] for each in order))
     outcome = tool(tmp_path, "replay", folder, "--json", api_url=api.url, token=TOKEN)
     assert (outcome.status, json.loads("".join(outcome.states))["replaced"]) == (0, 2)
@@ -81,7 +81,7 @@ def test_what_was_loaded_since_counts_for_all_files(
         ([[body(1, 1)], [body(2, 2)]], [1, 2]),
         ([[body(2, 1)], [activation(1, 2)]], [2]),
         ([[activation(2, 1)], [body(1, 2)]], [2]),
-        ([[letter(1, table_version=2)], [body(1, 2)]], []),
+        ([[dead_letter(1, table_version=2)], [body(1, 2)]], []),
         ([[body(1, 1)], [loaded(2, 2)]], []),
     ],
 )

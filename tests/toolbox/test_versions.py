@@ -1,4 +1,4 @@
-"""`stitch-import replay` of several files: what holds of a table's versions holds over all."""
+"""`stitch-import replay` of several files: the rules for versions apply across all files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def body(version: int, sequence: int) -> dict[str, Any]:
 
 
 def loaded(version: int, sequence: int) -> dict[str, Any]:
-    """Return the line of a version that was loaded since."""
+    """Return the line of a version that was loaded later."""
     return activation(version, sequence) | {"action": "activated"}
 
 
 def saved(folder: Path, *files: list[dict[str, Any]]) -> str:
-    """Write files that are replayed in this order."""
+    """Write a folder of files, which are replayed in this order; return its path."""
     folder.mkdir(exist_ok=True)
     for number, lines in enumerate(files):
         text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -38,7 +38,7 @@ def saved(folder: Path, *files: list[dict[str, Any]]) -> str:
 
 
 def sent(api: ImportApi) -> list[tuple[int, str]]:
-    """Return the versions that arrived, each with what was asked for."""
+    """Return version and first action of each accepted request."""
     return [(each["table_version"], each["messages"][0]["action"]) for each in bodies(api)]
 
 
@@ -63,7 +63,7 @@ def test_of_the_activations_in_all_files_the_newest_is_replayed_at_the_end(
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_what_was_loaded_since_counts_for_all_files(
+def test_a_version_loaded_later_counts_for_all_files(
     api: ImportApi, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
     files = [FIRST, [loaded(2, 5)], [dead_letter(6, table_version=2)]]

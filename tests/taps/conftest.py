@@ -1,4 +1,4 @@
-"""Servers that the tests of taps share, with their tables, and the taps over them."""
+"""Fixtures of the taps' tests: database servers with tables, and the taps that read them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def mariadb() -> Iterator[servers.MariaDb]:
 
 @pytest.fixture(params=sorted(MAKERS))
 def source(request: pytest.FixtureRequest) -> Source:
-    """Each tap, over its server."""
+    """Each tap with its server, in turn."""
     name: str = request.param
     made = MAKERS[name](request.getfixturevalue(SERVERS[name]))
     if why := _unusable(made.tap.program):
@@ -48,14 +48,14 @@ def source(request: pytest.FixtureRequest) -> Source:
 
 @pytest.fixture
 def warehouse() -> Iterator[ImportApi]:
-    """A local Import API that keeps objects and arrays whole, so that they compare."""
+    """A local Import API that keeps objects and arrays as JSON, for comparisons."""
     with ImportApi(nested="json") as api:
         yield api
 
 
 @cache
 def _unusable(program: Path) -> str | None:
-    """Say why a tap cannot run, such as on a Python that is too new for it."""
+    """Return why a tap cannot run, such as on a Python that is too new for it; else None."""
     if not program.exists():
         return "is not installed: run `make test`"
     done = subprocess.run([program, "--help"], capture_output=True, check=False, text=True)

@@ -1,4 +1,4 @@
-"""Sends records without a schema to the push and validate endpoints, in order, one by one request.
+"""Sends records to the schemaless push and validate endpoints, in order, one request at a time.
 
 Invariant: a refused record is reported with its line; a push sends nothing after it.
 """

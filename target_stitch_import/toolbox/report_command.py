@@ -9,7 +9,7 @@ from typing import IO
 
 import click
 
-from target_stitch_import.toolbox.common import INPUT, check_files, examples, show, reporting_errors
+from target_stitch_import.toolbox.common import INPUT, check_files, examples, reporting_errors, show
 
 _STDOUT = Path("-")
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PUSH_PATH = "/v2/import/push"
 VALIDATE_PATH = "/v2/import/validate"
 MAX_FAULTS = 20
-"""With so many faults the whole file is likely wrong, and each takes a dozen requests to find."""
+"""After these faults the whole file is likely wrong, and each takes a dozen requests to find."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
@@ -178,7 +178,7 @@ class Push:
     Args:
         post: Sends one body, and returns the response.
         max_retry_seconds: How long one request is retried.
-        max_faults: Stop after so many lines at fault.
+        max_faults: Stop after this number of lines at fault.
         note: Called with messages for the user, such as about retries.
     """
 

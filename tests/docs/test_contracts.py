@@ -73,16 +73,16 @@ LOWEST_TO_HIGHEST = {
 }
 """A module of each package, and one of the same package above it."""
 IMPORTS |= {
-    f"upwards inside {wing}": (
-        f"Inside {wing}",
-        f"{wing}/{low}.py",
-        f"from {{}}.{wing.replace('/', '.')} import {high}",
+    f"upwards inside {package}": (
+        f"Inside {package}",
+        f"{package}/{low}.py",
+        f"from {{}}.{package.replace('/', '.')} import {high}",
     )
-    for wing, (low, high) in LOWEST_TO_HIGHEST.items()
+    for package, (low, high) in LOWEST_TO_HIGHEST.items()
 }
 IMPORTS |= {
-    f"a module without a place inside {wing}": (f"Inside {wing}", f"{wing}/another.py", "")
-    for wing in LOWEST_TO_HIGHEST
+    f"a module without a place inside {package}": (f"Inside {package}", f"{package}/another.py", "")
+    for package in LOWEST_TO_HIGHEST
 }
 
 

@@ -119,7 +119,7 @@ def test_search_and_order_need_no_reload(api: ImportApi, browser: Browser) -> No
         "[...document.querySelectorAll('#live-tables tbody th')].map((e) => e.innerText).join()"
     )
     browser.run("document.getElementById('q').focus()")
-    browser.tell("Input.insertText", text="order")
+    browser.command("Input.insertText", text="order")
     browser.wait_for(f"{listed} === 'orders,orders__tags'")
     browser.run("document.querySelector('a[href*=\"sort=rows\"]').click()")
     browser.wait_for(f"{listed} === 'orders__tags,orders'")

@@ -280,7 +280,7 @@ def test_kept_requests_are_bounded() -> None:
 
 
 def tables_command(database: Path, *options: str, columns: int = 100) -> Any:
-    """Run `stitch-import tables` in a terminal of so many columns."""
+    """Run `stitch-import tables` in a terminal with this number of columns."""
     return subprocess.run(
         [*TOOL, "tables", *options, "--database", str(database)],
         capture_output=True,

@@ -163,7 +163,7 @@ def press(browser: Browser, key: str) -> None:
     text = {"text": "\r"} if key == "Enter" else {}
     code = {"Enter": 13, "Tab": 9}[key]
     for kind in ("keyDown", "keyUp"):
-        browser.tell(
+        browser.command(
             "Input.dispatchKeyEvent",
             type=kind,
             key=key,

@@ -50,7 +50,7 @@ def arrived(api: ImportApi) -> dict[int, int]:
 
 
 def main(steps: int) -> int:
-    """Make so many steps; return 0 if everything was as expected."""
+    """Make `steps` steps of the clock; return 0 if everything was as expected."""
     with ImportApi(kept_bytes=None) as api, tempfile.TemporaryDirectory() as folder:
         config, clock = Path(folder) / "config.json", Path(folder) / "clock"
         settings = {"token": "T1", "api_url": api.url, "batch_delay_seconds": DELAY_SECONDS}
@@ -86,9 +86,9 @@ def main(steps: int) -> int:
         sequences = [sequence for _, sequence in sorted(arrived(api).items())]
     grows = sequences == sorted(set(sequences)) and len(sequences) == steps + 1
     was_felt = sequences[-1] - sequences[0] > A_YEAR_NS  # otherwise `faketime` had no effect
-    print(f"{steps} steps of the clock: exit status {status}, last state {last.decode().strip()}")  # noqa: T201 - it tells how it goes
-    print(f"sequences {'grow' if grows else 'DO NOT GROW'}; slowest state after {slowest:.1f} s")  # noqa: T201 - likewise
-    print(f"the steps {'had' if was_felt else 'HAD NO'} effect")  # noqa: T201 - likewise
+    print(f"{steps} steps of the clock: exit status {status}, last state {last.decode().strip()}")  # noqa: T201 - a report
+    print(f"sequences {'grow' if grows else 'DO NOT GROW'}; slowest state after {slowest:.1f} s")  # noqa: T201 - a report
+    print(f"the steps {'had' if was_felt else 'HAD NO'} effect")  # noqa: T201 - a report
     good = grows and was_felt and (status, last) == (0, b"%d\n" % steps) and slowest < SOON_SECONDS
     return 0 if good else 1
 

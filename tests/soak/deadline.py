@@ -74,7 +74,7 @@ def main(seconds: float) -> int:
             written = json.loads(summary.read_text())
             repeated = came[1] - came[0] if len(came) > 1 else 0.0
             is_late = after > seconds
-            print(  # noqa: T201 - it tells how it goes
+            print(  # noqa: T201 - a report
                 f"answered after {after:.0f} s: exit status {process.returncode}, "
                 f"state {states.strip()}, {len(came)} requests, the second after {repeated:.1f} s, "
                 f"{written['possible_duplicates']} possible duplicates"

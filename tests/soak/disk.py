@@ -189,9 +189,9 @@ def main() -> int:
         is_right = (status, tuple(states)) == (case.status, case.states)
         is_right &= bool(found) and "Traceback" not in log
         good &= is_right
-        print(f"{name}: exit status {status}, states {states}")  # noqa: T201 - it tells how it goes
-        print(f"  {found[-1] if found else log}")  # noqa: T201 - likewise
-        print(f"  {'as promised' if is_right else 'NOT AS PROMISED'}")  # noqa: T201 - likewise
+        print(f"{name}: exit status {status}, states {states}")  # noqa: T201 - a report
+        print(f"  {found[-1] if found else log}")  # noqa: T201 - a report
+        print(f"  {'as promised' if is_right else 'NOT AS PROMISED'}")  # noqa: T201 - a report
     with tempfile.TemporaryDirectory() as folder:
         good &= full_disk(Path(folder))
     return 0 if good else 1

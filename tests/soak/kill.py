@@ -213,7 +213,7 @@ class Life:
 
 
 def main(kills: int, seed: int) -> int:
-    """Kill so many runs, with as many inputs as needed; return 0."""
+    """Kill `kills` runs, with as many inputs as needed; return 0."""
     started = time.monotonic()
     moments = random.Random(seed)  # noqa: S311 - no secret
     done = lives = runs = 0

@@ -1,7 +1,7 @@
 """An outage of ten real minutes: memory stays bounded, requests are few, and delivery recovers.
 
 `make soak-outage`, or `python -m tests.soak.outage SECONDS`. The tap writes without a pause to the
-target's process, while the local Import API answers 503 for so many seconds.
+target's process, while the local Import API answers 503 for SECONDS.
 """
 
 from __future__ import annotations

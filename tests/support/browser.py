@@ -66,10 +66,10 @@ class Browser:
         attached = self._send("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
-            self.tell(f"{domain}.enable")
+            self.command(f"{domain}.enable")
         if self._dark:
             dark = [{"name": "prefers-color-scheme", "value": "dark"}]
-            self.tell("Emulation.setEmulatedMedia", features=dark)
+            self.command("Emulation.setEmulatedMedia", features=dark)
         return self
 
     def __exit__(
@@ -89,7 +89,7 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         """Set the size of the window."""
-        self.tell(
+        self.command(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
@@ -100,12 +100,12 @@ class Browser:
     def open(self, url: str) -> None:
         """Go to an address and wait until it has loaded."""
         self.events.clear()
-        self.tell("Page.navigate", url=url)
+        self.command("Page.navigate", url=url)
         self._until("Page.loadEventFired")
 
     def run(self, script: str) -> Any:
         """Run a script in the page, wait for its promise, and return the value."""
-        answer = self.tell(
+        answer = self.command(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
@@ -129,7 +129,7 @@ class Browser:
 
     def screenshot(self, path: Path) -> None:
         """Save a picture of the window, as PNG or WebP."""
-        data = self.tell("Page.captureScreenshot", format=path.suffix[1:])["data"]
+        data = self.command("Page.captureScreenshot", format=path.suffix[1:])["data"]
         path.write_bytes(base64.b64decode(data))
 
     def addresses(self) -> set[str]:
@@ -153,8 +153,8 @@ class Browser:
             if event["method"] == "Runtime.exceptionThrown"
         ]
 
-    def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command to the tab and return its result."""
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a DevTools command to the tab, and return its result."""
         result: dict[str, Any] = self._send(method, session=self._session, **parameters)
         return result
 

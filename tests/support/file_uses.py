@@ -94,8 +94,8 @@ def attempt(target: Target, **uses: Any) -> tuple[int, str]:
     return done.returncode, log
 
 
-def told(role: str) -> str:
-    """Return the name of a role in messages."""
+def name_in_messages(role: str) -> str:
+    """Return the name that messages use for a role."""
     special = {
         "local_database.wal": "journal of setting `local_database`",
         "--config": "the configuration",

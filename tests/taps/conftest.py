@@ -38,7 +38,7 @@ def mariadb() -> Iterator[servers.MariaDb]:
 
 @pytest.fixture(params=sorted(MAKERS))
 def source(request: pytest.FixtureRequest) -> Source:
-    """Each tap with its server, in turn."""
+    """A source for each tap: the tap with its server."""
     name: str = request.param
     made = MAKERS[name](request.getfixturevalue(SERVERS[name]))
     if why := _unusable(made.tap.program):

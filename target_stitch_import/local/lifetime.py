@@ -18,7 +18,7 @@ class Startable(ABC):
 
     @abstractmethod
     def close(self) -> None:
-"""Stop serving, after the requests that are being answered."""
+        """Stop serving, after the requests that are being answered."""
 
     def __enter__(self) -> Self:
         self.start()

@@ -128,7 +128,7 @@ def test_head_does_not_post(api: ImportApi) -> None:
 
 @pytest.mark.parametrize("path", [BATCH, PUSH])
 @pytest.mark.parametrize("has_header", [True, False])
-def test_a_compressed_body_is_named_in_the_error(api: ImportApi, path: str, has_header: bool) -> None:  # noqa: FBT001
+def test_an_error_names_a_compressed_body(api: ImportApi, path: str, has_header: bool) -> None:  # noqa: FBT001
     """With and without its `Content-Encoding`."""
     body = gzip.compress(json.dumps(CUSTOMERS if path == BATCH else PUSHED).encode())
     answer = requests.post(

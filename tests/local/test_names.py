@@ -151,9 +151,7 @@ def test_names_from_data_are_only_names(api: ImportApi, name: str) -> None:
 
 
 @pytest.mark.parametrize("records", [2, 20_000])
-def test_a_table_that_takes_no_record_is_an_error(
-    api: ImportApi, records: int
-) -> None:
+def test_a_table_that_takes_no_record_is_an_error(api: ImportApi, records: int) -> None:
     """If someone changed a column's type: 500 after a few attempts, and nothing is stored."""
     send(api, batch("t", upsert({"v": "text"})))
     api.query("ALTER TABLE import_api.t ALTER v TYPE INTEGER USING 0")

@@ -10,4 +10,3 @@ def answer(status: int, body: str) -> bytes:
     """Return a response byte for byte."""
     head = f"HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: {len(body)}\r\n"
     return f"{head}Connection: close\r\n\r\n{body}".encode()
-

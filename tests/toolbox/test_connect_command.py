@@ -204,9 +204,7 @@ def test_a_deployment_that_fails_changes_nothing(
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_rotating_needs_a_terminal(
-    connect: ImportApi, tmp_path: Path, options: list[str]
-) -> None:
+def test_rotating_needs_a_terminal(connect: ImportApi, tmp_path: Path, options: list[str]) -> None:
     """A `yes` in a pipe would revoke a token that is still in use."""
     outcome = run(tmp_path, connect, "token", "rotate", "2", *options, stdin=b"y\n")
     assert (outcome.status, "--deploy" in outcome.log) == (78, True)

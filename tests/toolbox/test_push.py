@@ -184,9 +184,7 @@ def test_validate_accepts_valid_records(api: ImportApi, tmp_path: Path, form: li
     assert api.tables() == []
 
 
-def test_validate_stops_after_many_invalid_lines(
-    api: ImportApi, tmp_path: Path
-) -> None:
+def test_validate_stops_after_many_invalid_lines(api: ImportApi, tmp_path: Path) -> None:
     outcome = send(tmp_path, api, lines([{"name": "a"}] * 100), command="validate")
     assert (outcome.status, len(outcome.states)) == (65, 21)
     assert outcome.states[-1] == "Stopped after 20 refused records."
@@ -200,7 +198,6 @@ def test_bodies_that_are_too_large_are_halved(tmp_path: Path) -> None:
         outcome = send(tmp_path, small, lines([{"id": 1}, {"id": 2, "text": "x" * 3000}]))
         assert outcome.status == 65
         assert "Line 2 is refused: 413" in outcome.log
-
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-
 def test_status(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "status", api_url=api.url)
     assert (outcome.status, '"status":"OK"' in outcome.states[0]) == (0, True)

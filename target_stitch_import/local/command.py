@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
-from target_stitch_import.local.options import PAIR, Options, OptionsError, Strictness
+from target_stitch_import.local.options import TLS_FILES, Options, OptionsError, Strictness
 
 EX_CONFIG = 78
 DEFAULT_PORT = 8087
@@ -172,8 +172,8 @@ def _check_files(options: Options) -> None:
         "--tls-key": options.tls_key,
     }
     if options.tls_self_signed is not None:
-        pair = {f"{name} of --tls-self-signed": options.tls_self_signed / name for name in PAIR}
-        read |= pair
+        folder = options.tls_self_signed
+        read |= {f"{name} of --tls-self-signed": folder / name for name in TLS_FILES}
     uses = [
         FileUse(f"option `{name}`", str(path), must_be_regular=True)
         for name, path in read.items()

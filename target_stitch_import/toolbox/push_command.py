@@ -1,4 +1,4 @@
-"""`push` and `validate`: a file's records to the endpoints that take them without a schema."""
+"""The commands `push` and `validate`: send a file's records to the endpoints without schemas."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the file of records, and the options that say what they are."""
+    """Add the file of records and the options that describe them to a command."""
     for decorate in (
         click.option(
             "--transit",
@@ -85,7 +85,7 @@ def validate(where: ConnectionOptions, **given: Any) -> Result:
     words.append(
         f"{len(report.faults)} of {counted(len(report.faults) + report.records, 'record')} refused."
         if report.is_complete
-        else f"Stopped looking after {len(report.faults)} refused records."
+        else f"Stopped after {len(report.faults)} refused records."
     )
     return Result(document, "\n".join(words), InputError.exit_status)
 

@@ -1,4 +1,4 @@
-"""`replay`: sends saved bodies and repaired dead letters."""
+"""The command `replay`: sends saved request bodies and repaired dead letters."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class _Saved(click.Path):
-    """A file to read, or the files of a folder to which the tasks of a Spark job wrote."""
+    """A file of saved lines, or the folder of dead letters of a Spark job."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the paths; of a folder, what does not begin as files do that do not count."""
+        """Return the paths; of a folder, those of its committed and visible files."""
         if value == "-":
             INPUT.convert(value, param, ctx)
             return [value]

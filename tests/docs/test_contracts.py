@@ -73,16 +73,16 @@ LOWEST_TO_HIGHEST = {
 }
 """A module of each package, and one of the same package above it."""
 IMPORTS |= {
-    f"upwards inside {wing}": (
-        f"Inside {wing}",
-        f"{wing}/{low}.py",
-        f"from {{}}.{wing.replace('/', '.')} import {high}",
+    f"upwards inside {package}": (
+        f"Inside {package}",
+        f"{package}/{low}.py",
+        f"from {{}}.{package.replace('/', '.')} import {high}",
     )
-    for wing, (low, high) in LOWEST_TO_HIGHEST.items()
+    for package, (low, high) in LOWEST_TO_HIGHEST.items()
 }
 IMPORTS |= {
-    f"a module without a place inside {wing}": (f"Inside {wing}", f"{wing}/another.py", "")
-    for wing in LOWEST_TO_HIGHEST
+    f"a module without a place inside {package}": (f"Inside {package}", f"{package}/another.py", "")
+    for package in LOWEST_TO_HIGHEST
 }
 
 
@@ -178,13 +178,13 @@ def test_what_is_not_pure_is_found(copy: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("module", [*WINGS, *GROUND])
-def test_every_pure_module_is_looked_at(copy: Path, module: str) -> None:
+def test_every_pure_module_is_checked(copy: Path, module: str) -> None:
     add(copy, module, "import subprocess")
     [fault] = purity.impurities(copy)
     assert fault.startswith(f"{PACKAGE}/{module}:")
 
 
-def test_what_only_sounds_impure_is_none() -> None:
+def test_what_only_looks_impure_is_allowed() -> None:
     """An `outcome.now` was passed in, and `re.compile` is not the compiler."""
     tree = ast.parse("spent = outcome.now - start\nre.compile('x')\nmoment.astimezone(utc)")
     assert list(purity.faults(tree)) == []

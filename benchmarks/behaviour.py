@@ -1,4 +1,4 @@
-"""Figures other than throughput: start to exit, slow requests, peak memory, trickle delay."""
+"""Measures what is not throughput: start to exit, slow requests, peak memory, trickle delay."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DELAY_ALLOWANCE_SECONDS: Final = 0.25
 
 
 def start_to_exit(chosen: list[Peer], *, repeat: int) -> str:
-    """Time whole runs with a single record, alternating between programs."""
+    """Time whole runs with a single record, alternating between programs; return a table."""
     path = input_file(WORKLOADS["wide"], 1)
     samples: dict[str, list[Sample]] = {peer.name: [] for peer in chosen}
     with GateProcess(count=True) as gate:
@@ -149,7 +149,7 @@ def peak_memory(chosen: list[Peer], *, size: float) -> str:
 
 
 def trickle_delay(chosen: list[Peer]) -> str:
-    """Measure how long a record waits when few come, and then none while stdin is open."""
+    """Measure how long a record waits if few arrive, and then none while stdin stays open."""
     rows = []
     for peer in chosen:
         with GateProcess(keep=True) as gate:
@@ -182,7 +182,7 @@ def trickle_delay(chosen: list[Peer]) -> str:
 
 
 def flushed(chosen: list[Peer], *, repeat: int, size: float) -> str:
-    """Compare the CPU seconds of a tap that flushes each line with those of the same from a file.
+    """Compare the CPU seconds for a tap that flushes each line with those for the same file.
 
     The time of a run with one record is subtracted from both.
     """
@@ -207,13 +207,13 @@ def flushed(chosen: list[Peer], *, repeat: int, size: float) -> str:
 
 
 def _flushing(path: Path) -> Callable[[BinaryIO], None]:
-    """Return a function that writes the lines of a file one by one, so many per second."""
+    """Return a function that writes a file's lines singly, `FLUSHED_PER_SECOND` of them."""
 
     def write(stdin: BinaryIO) -> None:
-        began = time.monotonic()
-        with path.open("rb") as lines_of_it:
-            for number, line in enumerate(lines_of_it):
-                while number > (time.monotonic() - began) * FLUSHED_PER_SECOND:
+        started = time.monotonic()
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                while number > (time.monotonic() - started) * FLUSHED_PER_SECOND:
                     time.sleep(1e-4)
                 stdin.write(line)
                 stdin.flush()
@@ -222,7 +222,7 @@ def _flushing(path: Path) -> Callable[[BinaryIO], None]:
 
 
 def columns(*, repeat: int, size: float) -> str:
-    """Send the same rows as lines, and as files of a BATCH; see `columns.py`."""
+    """Send the same rows as lines and as files of a BATCH with `columns.py`; return its table."""
     script = str(peers.HERE / "columns.py")
     command = [sys.executable, script, f"--rows={int(1_000_000 * size)}", f"--repeat={repeat}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -230,7 +230,7 @@ def columns(*, repeat: int, size: float) -> str:
 
 
 def _trickle(stdin: BinaryIO) -> None:
-    """Write a record each tenth of a second, then stay silent for longer than the delay allows.
+    """Write a record every tenth of a second, then nothing for longer than the allowed delay.
 
     The first one waits until the program reads, because startup is measured elsewhere.
     """

@@ -1,4 +1,4 @@
-"""The ceiling: what this interpreter and these libraries can deliver, without any guarantee.
+"""The ceiling: what this interpreter and these libraries can deliver without any guarantees.
 
 A bare loop: a chunk of stdin, `msgspec` `decode_lines` with the records left raw, one list of
 structs encoded per body, `requests` posting it. Nothing is checked, retried or accounted for,
@@ -45,7 +45,7 @@ class Upsert(msgspec.Struct, gc=False, omit_defaults=True, tag_field="action", t
 
 
 class Stream:
-    """A SCHEMA and what waits to be sent for it."""
+    """A SCHEMA and its records that are not sent yet."""
 
     def __init__(self, message: Message) -> None:
         """Prepare the bytes that every body of the stream begins with."""
@@ -61,7 +61,7 @@ class Stream:
 
 
 class Ceiling:
-    """The loop."""
+    """The loop that reads messages and sends bodies."""
 
     def __init__(self, config: dict[str, Any], *, dry_run: bool = False) -> None:
         """Use the configuration of the target under test; a dry run only makes bodies."""
@@ -103,7 +103,7 @@ class Ceiling:
                 self.post(stream)
 
     def take(self, run: bytes) -> None:
-        """Sort whole lines into the streams."""
+        """Add the messages of whole lines to their streams."""
         messages = self.decoder.decode_lines(run)
         average_bytes = len(run) / max(1, len(messages))
         streams, sequence = self.streams, self.sequence
@@ -118,7 +118,7 @@ class Ceiling:
                 streams[message.stream] = Stream(message)
 
     def post(self, stream: Stream) -> None:
-        """Send what waits for one stream."""
+        """Send one stream's waiting records."""
         if not stream.upserts:
             return
         body = bytearray(stream.prefix)

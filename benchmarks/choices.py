@@ -1,9 +1,9 @@
-"""What the main choices save: each next to the obvious alternative, on the same records.
+"""Measures what the main design choices save, each against its alternatives on the same records.
 
     python benchmarks/choices.py
 
-One process, CPU time per record of about 1 KB, the fastest of several alternating rounds: what
-differs is the library or the way of calling it, not the program around it.
+CPU time per record of about 1 KB, the fastest of several alternating rounds in one process: only
+the library or how it is called differs, not the program around it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RECORDS: Final = 230  # as many as one read of 256 KiB returns
 ROUNDS: Final = 60
-SLOW_SHARE: Final = 10  # the slow ways process one record in so many
+SLOW_SHARE: Final = 10  # slow variants process only every tenth record
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -43,8 +43,8 @@ class _Upsert(msgspec.Struct, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way to process all records, or every tenth if it is slow."""
+class Variant:
+    """One way to process all records, or every tenth record if it is slow."""
 
     question: str
     name: str
@@ -53,25 +53,30 @@ class Way:
 
 
 def main() -> None:
-    """Time all ways in turn, and print them by topic."""
-    ways = [*_passing_through(), *_checking()]
-    best = [float("inf")] * len(ways)
+    """Time all variants in turn, and print them by question."""
+    variants = [*_passing_through(), *_checking()]
+    best = [float("inf")] * len(variants)
     gc.disable()
     for _ in range(ROUNDS):
-        for at, way in enumerate(ways):
+        for at, variant in enumerate(variants):
             started = time.process_time()
-            way.do()
-            best[at] = min(best[at], (time.process_time() - started) / way.records)
+            variant.do()
+            best[at] = min(best[at], (time.process_time() - started) / variant.records)
     rows = []
-    for at, way in enumerate(ways):
-        first = next(i for i, other in enumerate(ways) if other.question == way.question)
+    for at, variant in enumerate(variants):
+        first = next(i for i, other in enumerate(variants) if other.question == variant.question)
         rows.append(
-            [way.question, way.name, f"{best[at] * 1e6:.2f}", f"{best[at] / best[first]:.1f}"]
+            [
+                variant.question,
+                variant.name,
+                f"{best[at] * 1e6:.2f}",
+                f"{best[at] / best[first]:.1f}",
+            ]
         )
-    print(markdown(["what", "how", "CPU µs a record", "times the first"], rows))
+    print(markdown(["what", "how", "CPU µs per record", "x first"], rows))
 
 
-def _passing_through() -> list[Way]:
+def _passing_through() -> list[Variant]:
     texts = _record_lines()
     slow = texts[::SLOW_SHARE]
     whole = "\n".join(texts).encode()
@@ -99,15 +104,15 @@ def _passing_through() -> list[Way]:
 
     question = "a line to a message"
     return [
-        Way(question, "the record's text as it is, many lines in one call", raw),
-        Way(question, "the same, a call for each line", one_by_one),
-        Way(question, "parsed and written again by msgspec (digits change)", parsed),
-        Way(question, "by json (digits change)", standard, len(slow)),
-        Way(question, "by simplejson with decimals (digits kept)", exact, len(slow)),
+        Variant(question, "the record's text as it is, many lines in one call", raw),
+        Variant(question, "the same, one call per line", one_by_one),
+        Variant(question, "parsed and written again by msgspec (digits change)", parsed),
+        Variant(question, "by json (digits change)", standard, len(slow)),
+        Variant(question, "by simplejson with decimals (digits kept)", exact, len(slow)),
     ]
 
 
-def _checking() -> list[Way]:
+def _checking() -> list[Variant]:
     schema_line, *_ = lines(WORKLOADS["wide"], 1)
     schema = read_schema(json.dumps(json.loads(schema_line)["schema"]).encode()).root
     keys = key_type(("id",))
@@ -123,10 +128,10 @@ def _checking() -> list[Way]:
     messages = b"[%b]" % b",".join(b'{"data":%b}' % bytes(each) for each in records)
     question = "checking 23 columns"
     return [
-        Way(question, "a type, all records in one call", lambda: typed.accepts_all(messages)),
-        Way(question, "a type, a call a record", lambda: [typed.accepts(each) for each in records]),
-        Way(question, "jsonschema-rs", lambda: compiled.accepts_all(messages)),
-        Way(
+        Variant(question, "a type, all records in one call", lambda: typed.accepts_all(messages)),
+        Variant(question, "a type, one call per record", lambda: list(map(typed.accepts, records))),
+        Variant(question, "jsonschema-rs", lambda: compiled.accepts_all(messages)),
+        Variant(
             question,
             "the exact check",
             lambda: [exact._exactly(each) for each in slow],  # noqa: SLF001 - without its quick part

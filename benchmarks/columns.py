@@ -1,4 +1,4 @@
-"""Rows of 19 columns as JSON lines, as Parquet and through Spark, in one run.
+"""Compares rows of 19 columns as JSON lines, as Parquet and through Spark, in one run.
 
 python benchmarks/columns.py                       JSON lines and Parquet through the target
 .tools/spark/bin/python benchmarks/columns.py      Spark as well, with one task and with two
@@ -48,7 +48,7 @@ INPUTS: Final = {
 
 
 def rows(count: int) -> pa.Table:
-    """Return a typical warehouse table, the same each time; one text in a hundred has quotes."""
+    """Return a typical warehouse table, the same each time; one text in a hundred has a quote."""
     chance = random.Random(1)  # noqa: S311 - data
     start = dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)
 
@@ -105,12 +105,12 @@ def prepare(count: int) -> None:
         (OUT / INPUTS[f"BATCH, {form}"]).write_text(messages)
 
 
-def target(gate: GateProcess, source: Path) -> tuple[float, float, float]:
+def run_target(gate: GateProcess, source: Path) -> tuple[float, float, float]:
     """Run the target; return wall seconds, CPU seconds and peak megabytes."""
     config = OUT / "columns.json"
     config.write_text(json.dumps({"token": "t", "api_url": gate.url, "batch_root": str(OUT)}))
     command = [sys.executable, "-m", "target_stitch_import", "--config", str(config)]
-    began = time.monotonic()
+    started = time.monotonic()
     with source.open("rb") as stdin:
         process = subprocess.Popen(
             command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -118,15 +118,15 @@ def target(gate: GateProcess, source: Path) -> tuple[float, float, float]:
         _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"the target ended with {os.waitstatus_to_exitcode(status)}")
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - started
     return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1_000
 
 
-def spark(gate: GateProcess, parquet: Path, tasks: int, repeat: int) -> Iterator[dict[str, Any]]:
-    """Write the Parquet file with so many tasks at once; yield each write's time."""
+def run_spark(gate: GateProcess, path: Path, tasks: int, repeat: int) -> Iterator[dict[str, Any]]:
+    """Write a Parquet file with `tasks` tasks at once; yield the measurements of each write."""
     script = Path(__file__).parent / "columns_spark.py"
     done = subprocess.run(
-        [sys.executable, script, gate.url, parquet, str(tasks), str(repeat)],
+        [sys.executable, script, gate.url, path, str(tasks), str(repeat)],
         check=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -138,7 +138,7 @@ def spark(gate: GateProcess, parquet: Path, tasks: int, repeat: int) -> Iterator
 
 
 def main() -> None:
-    """Print a table."""
+    """Measure every form in turn, and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--repeat", type=int, default=3)
@@ -154,7 +154,7 @@ def main() -> None:
     with GateProcess() as gate:
         for _ in range(given.repeat):
             for name, path in inputs.items():
-                samples[name].append(target(gate, path))
+                samples[name].append(run_target(gate, path))
         print(f"{given.rows:,} rows of {len(SCHEMA)} columns, medians of {given.repeat}\n")
         print("| | rows/s | CPU µs/row | peak MB |\n|---|---|---|---|")
         for name, taken in samples.items():
@@ -165,13 +165,14 @@ def main() -> None:
         if find_spec("pyspark") is None:
             return
         for tasks in (1, 2):
-            writes = list(spark(gate, OUT / f"columns-{given.rows}.parquet", tasks, given.repeat))
+            parquet = OUT / f"columns-{given.rows}.parquet"
+            writes = list(run_spark(gate, parquet, tasks, given.repeat))
             wall = statistics.median(each["seconds"] for each in writes)
             peak = max(each["peak_mb"] for each in writes)
             cpu = statistics.median(each["cpu_seconds"] for each in writes)
             print(
                 f"| Spark, {tasks} at once | {given.rows / wall:,.0f} | "
-                f"{cpu / given.rows * 1e6:.1f} (Python) | {peak:.0f} a task |"
+                f"{cpu / given.rows * 1e6:.1f} (Python) | {peak:.0f} per task |"
             )
             floor = statistics.median(each["floor_seconds"] for each in writes)
             print(f"| the same, dropped in Python | {given.rows / floor:,.0f} | | |")

@@ -1,6 +1,6 @@
-"""Writes a Parquet file through Spark several times, and prints each write's time as JSON.
+"""Writes a Parquet file through Spark several times, and prints each measurement as JSON.
 
-Called by `columns.py`: URL of the service, file, tasks at once, repetitions.
+Called by `columns.py` with the service's URL, the file, the tasks at once and the repetitions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Workers:
-    """Watches the Python processes that run tasks: their CPU time and the largest one's memory."""
+    """Watches the Python processes that run tasks: their CPU time, and the largest one's memory."""
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
@@ -58,13 +58,13 @@ class Workers:
                     self.peak_mb = max(self.peak_mb, int(line.split()[1]) / 1_000)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop watching."""
         self._done.set()
         self._thread.join()
 
 
-class Drop(DataSource):  # type: ignore[misc] # pyspark says nothing of its types
-    """Takes rows and drops them: the time that Spark itself needs to hand them to Python."""
+class Drop(DataSource):  # type: ignore[misc] # pyspark has no type annotations
+    """Drops all rows, to measure how long Spark itself needs to pass them to Python."""
 
     @classmethod
     def name(cls) -> str:
@@ -76,7 +76,7 @@ class Drop(DataSource):  # type: ignore[misc] # pyspark says nothing of its type
         return _DropWriter()
 
 
-class _DropWriter(DataSourceArrowWriter):  # type: ignore[misc] # likewise
+class _DropWriter(DataSourceArrowWriter):  # type: ignore[misc] # no annotations
     def write(self, iterator: Iterator[Any]) -> WriterCommitMessage:
         for _ in iterator:
             pass
@@ -84,7 +84,7 @@ class _DropWriter(DataSourceArrowWriter):  # type: ignore[misc] # likewise
 
 
 def main() -> None:
-    """Write, and print."""
+    """Write as often as asked, and print the measurements of each write."""
     url, path, tasks, repeat = sys.argv[1:]
     session = (
         SparkSession.builder.master(f"local[{tasks}]")
@@ -108,7 +108,7 @@ def main() -> None:
         rows.write.format("stitch-import").options(**options).mode("append").save()
         seconds = time.monotonic() - began
         workers.close()
-        told = json.loads(summary.read_text())
+        totals = json.loads(summary.read_text())
         used = sum(workers.cpu_seconds.values()) - workers.before
         print(
             json.dumps(
@@ -117,8 +117,8 @@ def main() -> None:
                     "floor_seconds": floor_seconds,
                     "cpu_seconds": used,
                     "peak_mb": workers.peak_mb,
-                    "bytes": told["bytes"],
-                    "batches": told["batches"],
+                    "bytes": totals["bytes"],
+                    "batches": totals["batches"],
                 }
             ),
             flush=True,

@@ -1,14 +1,15 @@
-"""Instructions per record, counted by valgrind: a figure that other load does not change.
+"""Counts instructions per record with valgrind: a figure that other load does not change.
 
     python benchmarks/count.py            compare with limits.json
-    python benchmarks/count.py --write    renew limits.json from the counts
+    python benchmarks/count.py --write    update limits.json from the counts
     python benchmarks/count.py --twice    count everything twice, and show how much two runs differ
 
-The cost of one more record: the difference of two whole processes that read inputs of two sizes and
-send nothing (`--dry-run`), divided by the difference of their records. The limits are multiples of
-the bare loop (`ceiling.py`), counted in the same way, so that they hold on other processors too.
+The cost of one more record: two whole processes read inputs of two sizes and send nothing
+(`--dry-run`); the difference of their counts is divided by the difference of their records. The
+limits are multiples of the bare loop (`ceiling.py`), counted in the same way, so that they hold on
+other processors too.
 
-Exit status: 0 within the limits, 1 a limit is exceeded, 2 it could not be determined.
+Exit status: 0 all within their limits, 1 a limit is exceeded, 2 the counts could not be determined.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ VALGRIND: Final = (
     "--cachegrind-out-file=/dev/null",
 )
 _COUNTED: Final = re.compile(r"I +refs: +([\d,]+)")
-# Records of both sizes; both must reach every stream, whose start is not a record's cost.
+# Records of the small and the large input. Both must have records of every stream, or else the
+# start of a stream would count as a record's cost.
 SIZES: Final = {
     "wide": (2_000, 10_000),
     "narrow": (5_000, 35_000),
@@ -59,19 +61,19 @@ SIZES: Final = {
     "postgres": (1_000, 5_000),
     "documents": (1_000, 5_000),
 }
-# Without validation, a record's contents make no difference.
+# Without validation, the cost does not depend on a record's contents.
 UNCHECKED_TOO: Final = ("wide", "narrow", "many")
 # A thousand streams would take minutes to set up.
 MANY_STREAMS: Final = 100
 
 
 class UnknownError(Exception):
-    """The counts could not be determined; the text says why."""
+    """The counts could not be determined; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One process to count."""
+    """One process whose instructions are counted."""
 
     peer: Peer
     workload: Workload
@@ -79,7 +81,7 @@ class Job:
 
 
 def main() -> None:
-    """Count, show, and compare or write."""
+    """Count and print the instructions; compare them with the limits or write new limits."""
     arguments = _arguments()
     try:
         sys.exit(_run(arguments))
@@ -93,7 +95,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--workload", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--write", action="store_true", help="renew limits.json")
+    parser.add_argument("--write", action="store_true", help="update limits.json")
     parser.add_argument("--twice", action="store_true", help="show by how much two runs differ")
     return parser.parse_args()
 
@@ -135,7 +137,7 @@ def _verdict(ratios: dict[str, float], known: dict[str, float]) -> int:
     exceeded = [name for name, ratio in ratios.items() if ratio > known[name] * (1 + TOLERANCE)]
     better = [name for name, ratio in ratios.items() if ratio < known[name] * (1 - TOLERANCE)]
     if better:
-        print(f"\nbetter than its limit, renew it with --write: {', '.join(better)}")
+        print(f"\nbetter than the limit, update it with --write: {', '.join(better)}")
     if exceeded:
         print(f"\nEXCEEDED by more than {TOLERANCE:.0%}: {', '.join(exceeded)}")
         return EXCEEDED_STATUS
@@ -182,7 +184,7 @@ def _workload(name: str) -> Workload:
 
 
 def _instructions(job: Job) -> int:
-    """Run one process under valgrind to its end, check that it did its work, and count."""
+    """Run one process under valgrind to its end, check that it did its work; return the count."""
     with tempfile.TemporaryDirectory(prefix="count-") as folder:
         config, summary = Path(folder, "config.json"), Path(folder, "summary.json")
         settings: dict[str, Any] = job.peer.config("http://127.0.0.1:9")
@@ -204,9 +206,9 @@ def _instructions(job: Job) -> int:
         if done.returncode or found is None:
             raise UnknownError(f"{what}: exit {done.returncode}: {done.stderr[-400:]}")
         streams = json.loads(summary.read_text())["streams"].values()
-        taken = sum(stream["acknowledged"] for stream in streams)
-        if taken != job.records:
-            raise UnknownError(f"{what}: took {taken}")
+        processed = sum(stream["acknowledged"] for stream in streams)
+        if processed != job.records:
+            raise UnknownError(f"{what}: processed {processed}")
         print(f"  {what}", flush=True)
         return int(found[1].replace(",", ""))
 

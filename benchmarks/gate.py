@@ -1,4 +1,4 @@
-"""A discarding Import API in its own process: it reads each request, answers 201, keeps nothing.
+"""An Import API that discards everything, in its own process: it answers each request with 201.
 
 As cheap as possible, to measure the target and not itself: one thread per connection, and the
 kernel drops the body bytes without copying them (`MSG_TRUNC`). Counting messages (`--count`) or
@@ -55,7 +55,7 @@ class Gate:
     bodies: list[tuple[float, bytes]] = field(default_factory=list)
 
     def reset(self) -> None:
-        """Forget what arrived."""
+        """Set all counters to zero, except for the requests in flight, and drop the bodies."""
         with self.lock:
             self.stats = Stats(in_flight=self.stats.in_flight)
             self.bodies.clear()
@@ -65,7 +65,7 @@ class Connection:
     """One client connection: requests one after another until the client closes it."""
 
     def __init__(self, sock: socket.socket, gate: Gate) -> None:
-        """Serve `sock` for `gate`."""
+        """Prepare to serve `sock` with the shared state of `gate`."""
         self.sock = sock
         self.gate = gate
         self.buffer = bytearray(CHUNK_BYTES)
@@ -73,7 +73,7 @@ class Connection:
         self.has_delivered = False
 
     def serve(self) -> None:
-        """Answer requests until the client is done."""
+        """Answer requests until the client closes the connection."""
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self.sock, contextlib.suppress(ConnectionError):
             while self._serve_one():
@@ -159,7 +159,7 @@ class Connection:
         self.sock.sendall(head.encode() + body)
 
     def _read_until(self, end: bytes) -> bytes | None:
-        """Return the bytes before `end`, or None where the client closed instead."""
+        """Return the bytes before `end`, or None if the client closed the connection."""
         while end not in self.pending:
             more = self.sock.recv(HEAD_LIMIT_BYTES)
             if not more or len(self.pending) > HEAD_LIMIT_BYTES:

@@ -1,4 +1,4 @@
-"""How cost grows: with records, streams, columns, the size of a record, and requests in flight.
+"""Measures how cost grows with records, streams, columns, record sizes and requests in flight.
 
     python benchmarks/growth.py                        every dimension, up to four minutes each
     python benchmarks/growth.py --quick streams        rough figures for one
@@ -6,8 +6,8 @@
 
 Writes `out/growth-DIMENSION.json` with every sample, and `docs/img/growth-DIMENSION.svg`. Whole
 processes, start and end included; for cost per record, the time of a run with a single record
-is subtracted. Each point is the fastest of its repetitions: only growth counts here, and
-other programs can only slow a run down.
+is subtracted. Each point is the fastest of its repetitions: only growth matters here, and other
+programs can only slow a run down.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PAYLOAD_BYTES: Final = 120_000_000
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One place on the x axis: what to read, and what that changes in a program's configuration.
+    """One place on the x axis: the input, and the configuration that belongs to it.
 
     `arguments` are for target-stitch, `settings` for our target: they name the same things
     differently.
@@ -58,7 +58,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One figure."""
+    """One figure: what is varied, and how its axis is labelled."""
 
     name: str
     title: str
@@ -116,7 +116,7 @@ def _in_flight(quick: bool) -> list[Point]:  # noqa: FBT001
 
 
 def _fit(record_bytes: int, *, quick: bool) -> int:
-    """Return how many records of a size make an input of a constant size."""
+    """Return how many records of a size make up `PAYLOAD_BYTES`, or a quarter of it if quick."""
     return max(20, min(200_000, PAYLOAD_BYTES // (4 if quick else 1) // record_bytes))
 
 
@@ -126,7 +126,7 @@ DIMENSIONS: Final = {
         Dimension("records", "Narrow records", "records", _records),
         Dimension("streams", "Records of 12 columns in interleaved streams", "streams", _streams),
         Dimension("columns", "Columns of a record", "columns", _columns),
-        Dimension("sizes", "Bytes of a record", "bytes a record", _sizes),
+        Dimension("sizes", "Bytes of a record", "bytes per record", _sizes),
         Dimension(
             "in-flight",
             f"Requests in flight, each answered after {LATENCY_SECONDS:g} s",
@@ -139,7 +139,7 @@ DIMENSIONS: Final = {
 
 
 def main() -> None:
-    """Measure the dimensions asked for, and draw them."""
+    """Measure the chosen dimensions, and draw them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -249,8 +249,8 @@ def _show(dimension: Dimension, rows: list[dict[str, Any]]) -> None:
         ]
     else:
         panels = [
-            Panel("wall time, µs a record", _lines(good, "wall_us")),
-            Panel("CPU time, µs a record", _lines(good, "cpu_us")),
+            Panel("wall time, µs per record", _lines(good, "wall_us")),
+            Panel("CPU time, µs per record", _lines(good, "cpu_us")),
         ]
     panels.append(Panel("peak memory, MB", _lines(good, "peak_mb"), is_logarithmic=False))
     IMAGES.mkdir(parents=True, exist_ok=True)
@@ -268,7 +268,7 @@ def _lines(rows: list[dict[str, Any]], key: str) -> list[Line]:
 
 
 def _ideal(dimension: Dimension, rows: list[dict[str, Any]]) -> Line:
-    """Return the latencies of our target's requests, as many at once as allowed."""
+    """Return the time that our target's requests need if nothing but their latency takes time."""
     return Line(
         "ideal: nothing but the latencies",
         [

@@ -1,10 +1,11 @@
-"""Where one program's time goes: a table of functions from sampled stacks, and a flame graph.
+"""Shows where one program spends its time: functions by sampled stacks, for a flame graph too.
 
     python benchmarks/hotspots.py import wide
 
-Samples with py-spy (installed under `.tools/` if missing), without waiting threads. Own:
-samples that ended in the function, or in C code it called; below: samples that had it anywhere on
-the stack. With `--native`, C functions have their own rows, but waiting counts as well.
+Samples with py-spy (installed under `.tools/` if missing), without waiting threads. The column
+`own` counts samples that ended in the function, or in C code it called; `below` counts samples that
+had it anywhere on the stack. With `--native`, C functions have their own rows, but waiting counts
+as well.
 """
 
 from __future__ import annotations

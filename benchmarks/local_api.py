@@ -1,8 +1,10 @@
-"""How fast the local Import API checks and loads: `python benchmarks/local_api.py [WORD...]`.
+"""Measures how fast the local Import API checks and loads.
 
-Prints CPU time, the best of several runs; words choose among the workloads. `--against TREE`
-measures the code of another working tree alternating with this one's, and prints how many times
-longer that takes.
+    python benchmarks/local_api.py [WORD...]
+
+Prints CPU time, the best of several runs. Words select the workloads whose names contain one.
+`--against TREE` also measures the code of another working tree, alternating with this one's, and
+prints how many times longer that one takes.
 """
 
 from __future__ import annotations
@@ -112,11 +114,11 @@ WORKLOADS: dict[str, Callable[[int], bytes]] = {
 
 
 def seconds(body: Callable[[int], bytes], rounds: int) -> tuple[float, float]:
-    """Return the CPU seconds of a first request, and the least of those that update all its rows.
+    """Return the CPU seconds of the first request, and the fewest of those that update its rows.
 
     Client and server are this process; the client needs little.
     """
-    took = []
+    used = []
     with (
         tempfile.TemporaryDirectory() as folder,
         ImportApi(Path(folder) / "w.duckdb") as api,
@@ -128,13 +130,13 @@ def seconds(body: Callable[[int], bytes], rounds: int) -> tuple[float, float]:
             data = body(at * 100_000)
             started = time.process_time()
             answer = session.post(f"{api.url}/v2/import/batch", data=data, timeout=600)
-            took.append(time.process_time() - started)
+            used.append(time.process_time() - started)
             answer.raise_for_status()
-    return took[0], min(took[1:])
+    return used[0], min(used[1:])
 
 
-def there(tree: Path, name: str, rounds: int) -> tuple[float, float]:
-    """Return the same for the code in another working tree, measured in a separate process."""
+def measured_in(tree: Path, name: str, rounds: int) -> tuple[float, float]:
+    """Return `seconds` for the code of a working tree, measured in a separate process."""
     done = subprocess.run(
         [sys.executable, __file__, "--rounds", str(rounds), "--bare", name],
         env={**os.environ, "PYTHONPATH": str(tree)},
@@ -167,7 +169,7 @@ def main() -> None:
         best = [(math.inf, math.inf)] * len(trees)
         for _ in range(given.repeats):  # alternating, because other programs use the cores too
             for at, tree in enumerate(trees):
-                found = there(tree, name, given.rounds)
+                found = measured_in(tree, name, given.rounds)
                 best[at] = (min(best[at][0], found[0]), min(best[at][1], found[1]))
         line = f"{name:28}{best[0][0]:8.2f}{best[0][1]:8.2f}"
         if given.against:

@@ -1,4 +1,4 @@
-"""One run of one whole process: wall time, CPU seconds, peak memory, and what reached the gate."""
+"""Measures a run of a whole process: wall time, CPU time, peak memory, and what the gate got."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class GateProcess:
         self.url = ""
 
     def __enter__(self) -> Self:
-        """Start it."""
+        """Start the gate, and wait until it listens."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
         if self._process.stdout is None:
             raise AssertionError
@@ -83,7 +83,7 @@ class GateProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop it."""
+        """Kill the gate."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -98,7 +98,7 @@ class GateProcess:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def reset(self) -> None:
-        """Forget what arrived."""
+        """Reset the gate's counters and bodies."""
         self._ask("POST", "/_gate/reset")
 
     def stats(self) -> dict[str, int]:
@@ -120,7 +120,7 @@ class GateProcess:
 
 
 def run(peer: Peer, source: Path | Callable[[BinaryIO], None], gate: GateProcess) -> Sample:
-    """Run the peer to its end, on a file or on what `source` writes to its stdin."""
+    """Run the peer to its end, with stdin from a file or written by `source`."""
     return run_configured(peer, peer.config(gate.url), (), source, gate)
 
 
@@ -140,7 +140,7 @@ def run_configured(
     source: Path | Callable[[BinaryIO], None],
     gate: GateProcess,
 ) -> Sample:
-    """Run the peer with the given configuration and further arguments."""
+    """Run the peer to its end with the given configuration and further arguments."""
     gate.reset()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         config_path = Path(folder, "config.json")
@@ -211,7 +211,11 @@ def last_line(path: Path) -> str:
 
 
 def _peak_rss_bytes(usage: resource.struct_rusage) -> int:
-    """Return a child's peak memory; below our own it cannot be measured."""
+    """Return a child's peak memory.
+
+    Raises:
+        RuntimeError: It is not above our own, which counts towards a child's until its `exec`.
+    """
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if usage.ru_maxrss <= ours:
         raise RuntimeError(

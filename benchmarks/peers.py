@@ -1,4 +1,4 @@
-"""Who is measured: our target, its peers and the ceiling, each as a command and a configuration."""
+"""The measured programs: our target, its peers, the ceiling, each with command and config."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Config = dict[str, Any]
 class Peer:
     """One program under test.
 
-    `share` and `share_of_many` are the part of a workload's records that is enough to measure it:
-    slow programs get fewer. `delay_arguments` and `delay_setting` set the longest
-    time a record may wait; a peer without either has no such option.
+    `share` is the part of a workload's records that is enough to measure it, `share_of_many` that
+    for workloads of many streams: slow programs get fewer. `delay_arguments` or `delay_setting`
+    set the longest time a record may wait; a peer without either has no such option.
     """
 
     name: str
@@ -45,7 +45,7 @@ def _ours(*, checked: bool) -> Callable[[str], Config]:
 
 
 def _target_stitch(api_url: str) -> Config:
-    """As Stitch runs it, but with our number of requests in flight instead of one."""
+    """Return the configuration that Stitch uses, but with `IN_FLIGHT` requests at once, not one."""
     return {
         "token": "t",
         "client_id": 1,

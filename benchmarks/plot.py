@@ -1,4 +1,4 @@
-"""Line plots as SVG text: axes, units and a legend, readable on light and on dark pages.
+"""Draws line plots as SVG text: axes, units and a legend, readable on light and dark pages.
 
 A figure is a row of panels with one logarithmic x axis each. Colours follow the reader's own
 `prefers-color-scheme`; lines also differ by their markers, for readers who do not see colours.

@@ -1,4 +1,4 @@
-"""What is in the records of the workloads: plain, constrained and varied columns, and schemas.
+"""Generates the workloads' records and schemas: plain, constrained and varied columns.
 
 Generated from a seed, so that the same arguments give the same text.
 """
@@ -26,7 +26,7 @@ _WORDS: Final = (
     "engine fabric garnet hammer ingot kettle ladder magnet needle oxygen piston quartz rivet"
 )
 WORDS: Final = _WORDS.split()
-WORDS_OF_THE_WORLD: Final = [
+WORDS_OF_MANY_SCRIPTS: Final = [
     *WORDS,
     "Zürich",
     "façade",
@@ -51,7 +51,7 @@ _PLAIN_KINDS: Final = ("text", "integer", "number", "boolean", "date-time", "tex
 
 
 def plain_schema(columns: int) -> Json:
-    """Return the schema of `plain_record`: `id`, `updated_at`, then the kinds in turn."""
+    """Return the schema of `plain_record`: `id`, `updated_at`, then `_PLAIN_KINDS` in turn."""
     properties: Json = {
         "id": {"type": "integer"},
         "updated_at": {"type": ["null", "string"], "format": "date-time"},
@@ -108,7 +108,7 @@ def plain_record(number: int, workload: Workload, choose: random.Random) -> tupl
     return "{" + ", ".join(parts) + "}", updated_at
 
 
-# Varied records: what taps of documents and of strict databases send.
+# Varied records: what taps for document stores and for databases with many constraints send.
 
 
 def varied_schema(_: int) -> Json:
@@ -190,7 +190,7 @@ def varied_record(number: int, workload: Workload, choose: random.Random) -> tup
     """Return one record as JSON text, and its bookmark value."""
     updated_at = _moment(number)
     words = max(1, workload.text_bytes // 40)
-    text = " ".join(choose.choices(WORDS_OF_THE_WORLD, k=words))
+    text = " ".join(choose.choices(WORDS_OF_MANY_SCRIPTS, k=words))
     pick = choose.random
     record: Json = {
         "id": number + 1,
@@ -199,7 +199,7 @@ def varied_record(number: int, workload: Workload, choose: random.Random) -> tup
         "born_on": f"19{choose.randrange(40, 99)}-0{choose.randrange(1, 9)}-1{choose.randrange(9)}",
         "status": choose.choice(["new", "paid", "shipped", None]),
         "kind": choose.choice(["order", "return", 1, 2]),
-        "name": " ".join(choose.choices(WORDS_OF_THE_WORLD, k=3)),
+        "name": " ".join(choose.choices(WORDS_OF_MANY_SCRIPTS, k=3)),
         "email": f"{choose.choice(WORDS)}@example.com" if pick() < 0.8 else None,
         "amount": Literal(f"{choose.randrange(100_000)}.{choose.randrange(100):02d}"),
         "tax": Literal(f"0.{choose.randrange(100):02d}"),
@@ -208,7 +208,7 @@ def varied_record(number: int, workload: Workload, choose: random.Random) -> tup
         "is_gift": choose.choice([True, False, None]),
         "billing": _address(choose),
         "shipping": _address(choose) if pick() < 0.5 else None,
-        "tags": choose.choices(WORDS_OF_THE_WORLD, k=choose.randrange(4)),
+        "tags": choose.choices(WORDS_OF_MANY_SCRIPTS, k=choose.randrange(4)),
         "scores": [Literal(f"{pick():.3f}") for _ in range(choose.randrange(4))],
         "lines": [
             {
@@ -237,7 +237,7 @@ class Literal:
 
 
 def encode(value: Any, *, escaped: bool, compact: bool = False) -> str:
-    """Write JSON text, with the literals' own digits."""
+    """Return a value as JSON text, with the digits of literals as they are."""
     comma, colon = (",", ":") if compact else (", ", ": ")
     if isinstance(value, Literal):
         return value.text
@@ -255,8 +255,8 @@ def encode(value: Any, *, escaped: bool, compact: bool = False) -> str:
 
 def _address(choose: random.Random) -> Json:
     return {
-        "street": f"{choose.choice(WORDS_OF_THE_WORLD)} {choose.randrange(1, 200)}",
-        "city": choose.choice(WORDS_OF_THE_WORLD),
+        "street": f"{choose.choice(WORDS_OF_MANY_SCRIPTS)} {choose.randrange(1, 200)}",
+        "city": choose.choice(WORDS_OF_MANY_SCRIPTS),
         "zip": f"{choose.randrange(100_000):05d}",
         "position": {
             "latitude": Literal(f"{choose.uniform(-90, 90):.6f}"),

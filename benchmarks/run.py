@@ -1,4 +1,4 @@
-"""The benchmarks: our target against its peers and the ceiling, as tables of ratios.
+"""Runs the benchmarks: our target against its peers and the ceiling, as tables of ratios.
 
 python benchmarks/run.py                      everything, about half an hour
 python benchmarks/run.py --quick              a quarter of the records, two repetitions
@@ -43,10 +43,10 @@ THROUGHPUT: Final = (
 )
 BEHAVIOUR: Final = {
     "start": "Start to exit with one record",
-    "slow": "Half a second a request, four in flight",
+    "slow": "Half a second per request, four in flight",
     "memory": "Peak memory at ten times the input",
-    "trickle": "Ten records a second, then silence, with a delay of two seconds",
-    "flushed": "A tap that flushes each line, 6,000 a second",
+    "trickle": "Ten records per second, then nothing, with a delay of two seconds",
+    "flushed": "A tap that flushes each line, 6,000 per second",
     "parquet": "The same rows as lines, as JSON lines of a BATCH, and as Parquet",
 }
 QUICK_SIZE: Final = 1 / 4
@@ -54,7 +54,7 @@ RESULTS: Final = peers.HERE / "out" / "results.json"
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Measure the chosen workloads and programs, and write all samples."""
     arguments = _arguments()
     chosen = [peers.PEERS[name] for name in arguments.targets]
     size = QUICK_SIZE if arguments.quick else 1.0
@@ -73,7 +73,7 @@ def main() -> None:
         note = f"{repeat} repetitions{_elsewhere(series)}"
         _show(results, title, throughput.table(series), note)
         results["throughput"][name] = [_plain(one) for one in series]
-    # The ceiling is not a target: it has none of the behaviour that these compare.
+    # The ceiling is no target: it has none of the behaviour that these tables compare.
     targets = [peer for peer in chosen if peer is not peers.CEILING]
     for name, title in BEHAVIOUR.items():
         if name not in arguments.workload:
@@ -145,7 +145,7 @@ def _show(results: dict[str, Any], title: str, text: str, note: str = "") -> Non
 
 
 def _elsewhere(series: list[Series]) -> str:
-    """Print how busy the machine was with other programs, to judge wall times."""
+    """Return how busy other programs kept the machine, by which to judge wall times."""
     shares = [sample.elsewhere for one in series for sample in [*one.small, *one.large]]
     if not shares:
         return ""

@@ -1,4 +1,4 @@
-"""A plain SDK target for the Import API, as a user of `singer_sdk` would write it: a peer.
+"""A plain SDK target for the Import API, as a user of `singer_sdk` would write it, to compare with.
 
 One `BatchSink`, whole batches encoded at once, `requests` with a session, the SDK's defaults.
 """

@@ -1,4 +1,4 @@
-"""Records as taps write them: SQL tables of the SDK's taps, of tap-postgres, and documents.
+"""Generates records as taps write them: SQL tables of the SDK's taps, tap-postgres, documents.
 
 Generated from a seed, like those in `records.py`, with the schemas that such taps declare.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from records import WORDS, WORDS_OF_THE_WORLD, Literal, encode
+from records import WORDS, WORDS_OF_MANY_SCRIPTS, Literal, encode
 
 if TYPE_CHECKING:
     import random
@@ -145,7 +145,7 @@ def postgres_record(number: int, workload: Workload, choose: random.Random) -> t
     return encode(record, escaped=True), updated_at
 
 
-# Documents: orders with lines, as taps of shops and of document databases write them.
+# Documents: orders with lines, as taps for shops and document databases write them.
 
 
 def documents_schema(_: int) -> Json:
@@ -200,6 +200,7 @@ def documents_schema(_: int) -> Json:
 def documents_record(number: int, workload: Workload, choose: random.Random) -> tuple[str, str]:
     """Return one record as JSON text, and its bookmark value."""
     updated_at = f"{(_START + timedelta(seconds=number)).isoformat()}Z"
+    words = max(1, workload.text_bytes // 25)
 
     def moment() -> Any:
         return _or_null(f"{_moment(choose, fraction=True)}Z", choose)
@@ -209,7 +210,7 @@ def documents_record(number: int, workload: Workload, choose: random.Random) -> 
 
     def person() -> Json:
         return {
-            "name": " ".join(choose.choices(WORDS_OF_THE_WORLD, k=2)),
+            "name": " ".join(choose.choices(WORDS_OF_MANY_SCRIPTS, k=2)),
             "email": f"{choose.choice(WORDS)}@example.com",
             "born_at": moment(),
             "balance": money(),
@@ -227,7 +228,7 @@ def documents_record(number: int, workload: Workload, choose: random.Random) -> 
         "lines": [
             {
                 "sku": f"ABC-{choose.getrandbits(16)}",
-                "title": " ".join(choose.choices(WORDS_OF_THE_WORLD, k=3)),
+                "title": " ".join(choose.choices(WORDS_OF_MANY_SCRIPTS, k=3)),
                 "count": choose.randrange(1, 20),
                 "price": money(),
                 "discount": _or_null(money(), choose),
@@ -235,8 +236,8 @@ def documents_record(number: int, workload: Workload, choose: random.Random) -> 
             }
             for _ in range(choose.randrange(1, 4))
         ],
-        "tags": choose.choices(WORDS_OF_THE_WORLD, k=choose.randrange(4)),
-        "note": " ".join(choose.choices(WORDS_OF_THE_WORLD, k=max(1, workload.text_bytes // 25))),
+        "tags": choose.choices(WORDS_OF_MANY_SCRIPTS, k=choose.randrange(4)),
+        "note": " ".join(choose.choices(WORDS_OF_MANY_SCRIPTS, k=words)),
     }
     # Taps differ: most escape what is not ASCII, the SDK's faster ones do not.
     return encode(record, escaped=bool(number % 2)), updated_at

@@ -1,4 +1,4 @@
-"""Marginal cost per record: what one more record costs once a process runs.
+"""Measures throughput: the marginal cost of one more record once a process runs.
 
 (t_large - t_small) / (n_large - n_small) over whole processes, so that start and end cancel out.
 The two sizes of all peers are run in turn, again and again, so that a busy minute of the machine
@@ -82,7 +82,7 @@ class Series:
 def measure_workload(
     workload: Workload, chosen: list[Peer], *, repeat: int, size: float
 ) -> list[Series]:
-    """Check that each peer delivers, then time them in turn."""
+    """Check that each peer delivers everything, then time them in turn; return all runs."""
     series = [_series(peer, workload, size) for peer in chosen]
     with GateProcess(count=True) as gate:
         for one in series:
@@ -124,7 +124,7 @@ def _series(peer: Peer, workload: Workload, size: float) -> Series:
 
 
 def _undelivered(peer: Peer, sample: Sample, records: int, path: Path) -> str:
-    """Return what is missing after a counted run, or nothing."""
+    """Return what is missing after a counted run, or an empty text."""
     if sample.exit_status:
         return f"exit {sample.exit_status}: {sample.complaint}"
     if sample.messages != records:
@@ -184,7 +184,10 @@ def _measured(series: list[Series], peer: Peer) -> Series | None:
 
 
 def _ratios(reference: Series | None, one: Series, *, digits: int) -> tuple[str, str]:
-    """Compare within each repetition, because the machine's speed drifts between them."""
+    """Return the ratios by wall and by CPU time.
+
+    They are taken within each repetition, because the machine's speed drifts between them.
+    """
     if reference is None:
         return "", ""
     wall = _each(reference.marginal_seconds, one.marginal_seconds)
@@ -201,7 +204,7 @@ def _each(reference: list[float], own: list[float]) -> list[float]:
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Lay out a Markdown table whose columns line up as plain text too."""
+    """Return a Markdown table whose columns line up as plain text too."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     # A long message must not widen the column for all rows.
     widths = [min(width, 24) for width in widths]

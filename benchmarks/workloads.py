@@ -1,8 +1,8 @@
-"""Singer input files for the benchmarks, the same bytes for the same arguments every time.
+"""Writes Singer input files for the benchmarks, the same bytes for the same arguments.
 
-A workload is a shape of data (streams, columns, record size, kinds of values); `input_file` writes
-the first `records` records of it once and hands out the cached file afterwards. STATE messages come
-as often as real taps send them, and the last message is always a STATE.
+A workload is a shape of data (streams, columns, record size, kinds of values). `input_file` writes
+its first records once and returns the cached file from then on. STATE messages come as often as
+real taps send them, and the last message is always a STATE.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Workload:
     """One shape of data.
 
     `states_every` counts records between STATE messages. `text_bytes` is the approximate length of
-    all filler text of one record and so decides its size. `kind` says what is in the columns:
+    all filler text of one record, and so determines its size. `kind` says what the columns hold:
     see `KINDS`.
     """
 
@@ -60,7 +60,7 @@ class Workload:
 
     @property
     def is_compact(self) -> bool:
-        """Tell whether its lines have no spaces, as those of the SDK."""
+        """Return whether its lines have no spaces, as those of the SDK."""
         return self.kind == "sql"
 
     def stream_name(self, number: int) -> str:
@@ -82,7 +82,7 @@ KINDS: Final[
     "postgres": (postgres_schema, postgres_record),
     "documents": (documents_schema, documents_record),
 }
-"""What is in the columns: how their schema is made, and a record."""
+"""For each kind of columns, the functions that return the schema and one record."""
 WORKLOADS: Final = {
     workload.name: workload
     for workload in (
@@ -155,7 +155,7 @@ def input_file(workload: Workload, records: int) -> Path:
 
 
 def lines(workload: Workload, records: int) -> Iterator[str]:
-    """Yield the messages as JSON text: schemas, records with states between, a last state."""
+    """Yield messages as JSON text: schemas, records with states between them, a last state."""
     schema = KINDS[workload.kind][0](workload.columns)
     names = [workload.stream_name(number) for number in range(workload.streams)]
     for name in names:

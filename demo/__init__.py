@@ -1,1 +1,1 @@
-"""What `make demo` runs: see run.py."""
+"""The demo: `make demo` runs run.py, `make spark-demo` spark.py."""

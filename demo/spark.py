@@ -1,4 +1,4 @@
-"""The demo of Spark: a folder of Parquet files through the local Import API into DuckDB.
+"""Runs the demo of Spark: a folder of Parquet files through the local Import API into DuckDB.
 
 All its files are in `.demo/` of the working directory.
 """
@@ -26,8 +26,8 @@ DATABASE: Final = WORK / "spark.duckdb"
 KEYS: Final = "year,month,day,carrier,flight,origin,sched_dep_time"
 
 
-def lay_out() -> int:
-    """Write the flights of 2013 as a folder of Parquet files; return how many there are."""
+def write_flights() -> int:
+    """Write the flights of 2013 as a folder of Parquet files; return the number of flights."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     with zipfile.ZipFile(package_data() / "flights.csv.zip") as archive:
         flights = csv.read_csv(archive.open("flights.csv"))
@@ -36,11 +36,11 @@ def lay_out() -> int:
 
 
 def main() -> None:
-    """Write the flights, and show what was loaded."""
+    """Write the flights to the local Import API through Spark, and show the loaded table."""
     WORK.mkdir(exist_ok=True)
     DATABASE.unlink(missing_ok=True)
-    count = lay_out()
-    print(f"{count:,} flights in {FOLDER}, a folder a month\n", flush=True)
+    count = write_flights()
+    print(f"{count:,} flights in {FOLDER}, one folder per month\n", flush=True)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("TARGET_STITCH_IMPORT_TOKEN", "local")
     session = (
@@ -51,7 +51,7 @@ def main() -> None:
     )
     session.dataSource.register(StitchImport)
     with ImportApiProcess(database=str(DATABASE), arguments=("--keep-bytes", "0")) as api:
-        began = time.monotonic()
+        started = time.monotonic()
         (
             session.read.parquet(str(FOLDER))
             .write.format("stitch-import")
@@ -59,9 +59,9 @@ def main() -> None:
             .mode("append")
             .save()
         )
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
     session.stop()
-    print(f"\nWritten in {seconds:.1f} s. What is in {DATABASE}:\n", flush=True)
+    print(f"\nWritten in {seconds:.1f} s. The tables in {DATABASE}:\n", flush=True)
     tool = [sys.executable, "-m", "target_stitch_import.toolbox"]
     subprocess.run([*tool, "tables", "--database", str(DATABASE)], check=True)
 

@@ -1,1 +1,1 @@
-"""The tests; a package, so that they can share their helpers."""
+"""The tests; a package, so that they can import `tests.support`."""

@@ -1,4 +1,4 @@
-"""What all tests share: a running local Import API, and the target set to deliver to it."""
+"""Fixtures for all tests: a running local Import API, and a target that delivers to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from target_stitch_import.local import ImportApi
 
-# Before they are imported: a failed assertion of a helper shows its values, too.
+# Before the import of the helpers, so that their failed assertions show values, too.
 pytest.register_assert_rewrite("tests.support")
 
 from tests.support.target import TOKEN, Target  # noqa: E402
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# How long an example takes, or is in the making, says nothing on a busy machine.
+# On a busy machine, the time that an example takes means nothing.
 hypothesis.settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("unhurried")
-# A shell that runs the tests in the background has them ignore SIGINT, and so all that they start.
+# In the background, a shell lets the tests and all processes that they start ignore SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -36,12 +36,12 @@ def _running_api() -> Iterator[ImportApi]:
 
 @pytest.fixture
 def api(_running_api: ImportApi) -> ImportApi:
-    """A local Import API without a past."""
+    """A local Import API in its initial state."""
     _running_api.reset()
     return _running_api
 
 
 @pytest.fixture
 def target(api: ImportApi, tmp_path: Path) -> Target:
-    """The target, set to deliver to `api`."""
+    """The target, configured to deliver to `api`."""
     return Target(tmp_path, {"token": TOKEN, "api_url": api.url, "max_retry_seconds": 20})

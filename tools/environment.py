@@ -1,4 +1,4 @@
-"""Makes a virtual environment from locked requirements, for the Makefile: with `uv`, or with `pip`.
+"""Creates a virtual environment from locked requirements, for the Makefile: with `uv` or `pip`.
 
     python3 -m tools.environment FOLDER ARGUMENTS…    installs, and writes FOLDER/.ready
     python3 -m tools.environment uv                   fetches `uv` where it is not on PATH
@@ -25,7 +25,7 @@ NO_DEPENDENCIES = (
 
 
 def say(text: str) -> None:
-    """Print a whole line at once, between other output to the terminal."""
+    """Print a line in one write, because several processes share the terminal."""
     sys.stdout.write(f"  {text}\n")
     sys.stdout.flush()
 
@@ -37,17 +37,17 @@ def find_uv() -> str | None:
 
 
 def fetch_uv() -> None:
-    """Fetch `uv` with `pip`, unless there is one. If that fails, `pip` installs everything."""
+    """Fetch `uv` with `pip`, unless it exists. If that fails, `pip` installs everything."""
     if find_uv():
         return
-    say("uv: is not on PATH, fetched with pip …")
+    say("uv: not on PATH, fetching it with pip …")
     with_pip = [*make_with_pip(FETCHED), [*pip(FETCHED), "uv>=0.9,<1"]]
     if failure := run_all(with_pip, FETCHED):
-        say(f"uv: cannot be had ({failure.splitlines()[-1]}); pip installs, which takes longer")
+        say(f"uv: cannot be fetched ({failure.splitlines()[-1]}); using pip, which takes longer")
 
 
 def install(folder: Path, arguments: list[str]) -> str:
-    """Create the environment from scratch; return what went wrong, or nothing."""
+    """Create the environment from scratch; return the failed command's output, or an empty text."""
     started = time.monotonic()
     say(f"{folder}: installing …")
     failure = "There is no uv."
@@ -78,7 +78,7 @@ def python(folder: Path) -> Path:
 
 
 def make_with_pip(folder: Path) -> list[list[str]]:
-    """Return the commands that make an environment with `pip` in it."""
+    """Return the commands that create an environment with `pip`."""
     return [[sys.executable, "-m", "venv", str(folder)]]
 
 
@@ -89,12 +89,12 @@ def pip(folder: Path) -> list[str]:
 
 
 def packages(folder: Path) -> int:
-    """Return how many packages are installed by now."""
+    """Return how many packages the environment has now."""
     return len(list(folder.glob("lib/python*/site-packages/*.dist-info")))
 
 
 def run_all(commands: list[list[str]], folder: Path) -> str:
-    """Run commands that fill an empty folder; return the output of the one that failed."""
+    """Run commands in an emptied folder; return the output of the first that fails, or nothing."""
     if (folder / "pyvenv.cfg").exists():
         shutil.rmtree(folder)
     started = time.monotonic()
@@ -115,7 +115,7 @@ def run_all(commands: list[list[str]], folder: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run from the Makefile."""
+    """Run a command line of the Makefile; return the exit status."""
     if sys.version_info < OLDEST:
         needed = ".".join(map(str, OLDEST))
         say(f"Python {needed} or newer is needed: make PYTHON=python{needed} …")

@@ -1,6 +1,6 @@
-"""Writes into all pages how to install the target: `python -m tools.installation`.
+"""Updates the install commands in all pages: `python -m tools.installation`.
 
-Before the first release no index has it: users install a clone or a wheel. On release,
+Before the first release, the package is on no index: users install a clone or a wheel. On release,
 set RELEASED, run this, and remove the README's paragraph on clones.
 """
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "target-stitch-import"
 RELEASED = False
 REQUIREMENT = NAME if RELEASED else f"./{NAME}"
-"""What `pip`, `pipx`, `uv` and Meltano take: a name, or the folder of a clone."""
+"""The requirement for `pip`, `pipx`, `uv` and Meltano: a name, or the folder of a clone."""
 PAGES = [
     ROOT / "README.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("guide", "cookbook", "local-import-api")),
@@ -23,7 +23,7 @@ INSTALLED = re.compile(rf"(\binstall (?:-\S+ )*['\"]?)(?:\./)?{NAME}\b")
 
 
 def current(text: str) -> str:
-    """Return a page's text as it should be."""
+    """Return a page's text with current install commands."""
     return INSTALLED.sub(rf"\g<1>{REQUIREMENT}", text)
 
 

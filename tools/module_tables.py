@@ -16,12 +16,12 @@ _BLOCK = re.compile(r"(<!-- modules: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def current() -> str:
-    """Return the page with its tables as they should be."""
+    """Return the page with current tables."""
     return _BLOCK.sub(lambda block: block[1] + _table(block[2]) + block[3], PAGE.read_text())
 
 
 def folders() -> set[str]:
-    """Return each folder that has modules, relative to the package; `.` for its top level."""
+    """Return the folders with modules, relative to the package; `.` is its top level."""
     return {path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
 
 

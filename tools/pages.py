@@ -1,7 +1,7 @@
-"""A hook of MkDocs: files outside `docs/` that pages link to become part of the site.
+"""A hook of MkDocs that adds the files outside `docs/` that pages link to.
 
-They are below `project/`. Pages link to each other by their place in the repository, so that they
-can be read there; the links are rewritten to their place in the site.
+In the site they are below `project/`. Pages link to each other by their paths in the repository, so
+that the links work there too; this hook rewrites them to paths in the site.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Rewrite links to where their targets are in the site."""
+    """Return a page with its links rewritten to paths in the site."""
     here = _in_repository(page.file.src_uri)
 
     def rewritten(found: re.Match[str]) -> str:
@@ -49,13 +49,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def _links(page: str) -> set[str]:
-    """Return what a page links to, as paths in the repository."""
+    """Return the paths in the repository that a page links to."""
     found = (_target(page, link) for _, link, _ in _LINK.findall((ROOT / page).read_text()))
     return {each for each in found if each}
 
 
 def _target(page: str, link: str) -> str | None:
-    """Return the path in the repository that a page's link leads to; None for another site."""
+    """Return the path in the repository that a page's link points to; None for other sites."""
     if "://" in link:
         return None
     return posixpath.normpath(posixpath.join(posixpath.dirname(page), link))

@@ -1,4 +1,4 @@
-"""Renews the pictures of the documentation, from a real run: `python -m tools.pictures`.
+"""Makes the documentation's pictures from a real run: `python -m tools.pictures`.
 
 The data of a made-up shop goes to a local Import API, which is down for a while. The terminal's
 output becomes an animated SVG, and Chromium takes the pictures of the two pages.
@@ -32,12 +32,12 @@ SECONDS = 24
 OUTAGE = range(9, 14)
 """The frames in which the service is down."""
 DOWN = {"kind": "down", "times": "always"}
-TAKEN_SECONDS = 1.0
+SAMPLE_SECONDS = 1.0
 FRAME_SECONDS = 0.5
-"""The animation is faster than the run was."""
+"""How long the animation shows a sample: it is faster than the run."""
 LAST_FRAME_SECONDS = 8.0
 STREAMS = {"orders": 5, "order_lines": 8, "customers": 2, "products": 1}
-"""The tables of the shop, and how often each is written to."""
+"""The streams of the shop, and their relative numbers of rows."""
 _ROW, _CHARACTER, _MARGIN = 18, 7.8, 16
 _STYLE = """text { font: 13px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   fill: #e6edf3; white-space: pre }
@@ -47,7 +47,7 @@ _STYLE = """text { font: 13px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono",
 
 
 def shop(seconds: float) -> Iterator[bytes]:
-    """Yield what the tap of the shop writes, as fast as it would."""
+    """Yield the output of the shop's tap, for `seconds`, at the pace of a real tap."""
     chance = random.Random(7)  # noqa: S311 - no secret
     text, number = {"type": ["null", "string"]}, {"type": "integer"}
     columns = {"id": number, "name": text, "note": text, "at": text | {"format": "date-time"}}
@@ -75,7 +75,7 @@ def _line(**message: Any) -> bytes:
 
 
 def run(folder: Path, api: ImportApi) -> tuple[list[str], list[str]]:
-    """Deliver the shop; return the live lines, one per frame, and the final rows."""
+    """Run the target on the shop; return the live line of each sample, and the final screen."""
     config = {
         "api_url": api.url,
         "token": "T1",
@@ -99,7 +99,7 @@ def run(folder: Path, api: ImportApi) -> tuple[list[str], list[str]]:
     feeder.start()
     lives: list[str] = []
     while process.poll() is None:
-        time.sleep(TAKEN_SECONDS)
+        time.sleep(SAMPLE_SECONDS)
         lives += screen.drawn[-1:]
         api.set_faults([DOWN] if len(lives) in OUTAGE else [])
     feeder.join()
@@ -114,9 +114,9 @@ def _feed(stdin: IO[bytes] | None) -> None:
 
 
 def animation(lives: list[str], final: list[str]) -> str:
-    """Return a terminal as SVG: `lives`, one after the other, below a command, and then `final`.
+    """Return a terminal as an animated SVG: a command, then each of `lives`, and at last `final`.
 
-    If animations are off, only `final` is shown.
+    Where animations are turned off, only `final` is shown.
     """
     whole = len(lives) * FRAME_SECONDS + LAST_FRAME_SECONDS
     shown = 100 * FRAME_SECONDS / whole

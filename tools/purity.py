@@ -1,7 +1,7 @@
-"""Checks what the pure wings use: no clock, network, threads, randomness, files or log.
+"""Checks that the pure packages use no clock, network, threads, randomness, files or log.
 
-Anything not listed is refused, so a new dependency needs a decision. `python -m tools.purity`
-prints what breaks the rule.
+Every import that is not listed here is refused, so a new dependency needs a decision. `python -m
+tools.purity` prints the violations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PACKAGE = "target_stitch_import"
 PURE = ("singer", "schema", "batching", "delivery", "errors", "limits", "pointers")
-"""The pure wings, and the base modules that they import."""
+"""The pure packages, and the base modules that they import."""
 
 OUTSIDE = frozenset(
     {
@@ -35,7 +35,7 @@ OUTSIDE = frozenset(
         "jsonschema_rs",
     }
 )
-"""Modules that may be imported, and the names allowed of others."""
+"""The modules, and the names of other modules, that may be imported."""
 
 BUILTINS = frozenset(
     {*("open", "print", "input", "breakpoint"), *("exec", "eval", "compile", "__import__")}
@@ -46,7 +46,7 @@ LOCAL_TIME = {"astimezone": 1, "fromtimestamp": 2}
 
 
 def impurities(root: Path) -> Iterator[str]:
-    """Yield what breaks the rule in the package under `root`: file, line, and what it is."""
+    """Yield the violations in the package under `root`: file, line, and description."""
     for name in PURE:
         place = root / PACKAGE / name
         paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
@@ -56,12 +56,12 @@ def impurities(root: Path) -> Iterator[str]:
 
 
 def faults(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield what breaks the rule in one module: line, and what it is."""
+    """Yield the violations in one module: line and description."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from ((node.lineno, f"imports {each}") for each in _imported(node))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            yield from ((node.lineno, fault) for fault in _asked(node, node.func.attr))
+            yield from ((node.lineno, fault) for fault in _reads(node, node.func.attr))
         elif isinstance(node, ast.Name) and node.id in BUILTINS:
             yield node.lineno, f"uses {node.id}"
         elif isinstance(node, ast.Attribute) and _is_clock(node):
@@ -69,7 +69,7 @@ def faults(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """Return what is imported and may not be."""
+    """Return the imported names that are not allowed."""
     names = [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         module = "." * node.level + (node.module or "")
@@ -81,8 +81,8 @@ def _is_clock(node: ast.Attribute) -> bool:
     return node.attr in CLOCK and ast.unparse(node.value).split(".")[-1] in {"date", "datetime"}
 
 
-def _asked(call: ast.Call, method: str) -> list[str]:
-    """Return what a call of `method` reads from the machine."""
+def _reads(call: ast.Call, method: str) -> list[str]:
+    """Return what a call of `method` reads from the machine: its clock or its time zone."""
     if method in CLOCK:
         return [f"asks the clock: {method}"]
     given = len(call.args) + len(call.keywords)
@@ -94,7 +94,7 @@ def _may_import(name: str) -> bool:
 
 
 def main() -> int:
-    """Print what breaks the rule; return the exit status."""
+    """Print the violations; return the exit status."""
     found = list(impurities(ROOT))
     print("\n".join([*found, f"Purity: {len(found)} faults"]))
     return bool(found)

@@ -1,7 +1,7 @@
-"""Checks whether a release can go out: `make release-check`, or `python -m tools.release`.
+"""Checks that a release can be published: `make release-check`, or `python -m tools.release`.
 
-Wheel and source package are built and installed as users do, into environments with nothing
-else, with the oldest and the newest supported Python on this machine; it prints which.
+Wheel and source package are built, and installed as users do, into new environments, with the
+oldest and the newest supported Python on this machine; it prints which.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ONLY_EXTRA = ("duckdb", "starlette", "uvicorn", "jinja2", "pyarrow")
 
 @dataclass(frozen=True)
 class Python:
-    """An interpreter, and the version that it was asked for, such as 3.12."""
+    """An interpreter, and its version, such as 3.12."""
 
     version: str
     executable: str
@@ -47,13 +47,13 @@ class Python:
 
 @dataclass(frozen=True)
 class Installed:
-    """Where the programs are, and an empty folder to run them in."""
+    """The folder of the installed programs, and an empty folder to run them in."""
 
     programs: Path
     folder: Path
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        """Run one of the programs over a small input."""
+        """Run one of the programs on a small input."""
         command = [str(self.programs / program), *arguments]
         return subprocess.run(
             command, input=INPUT, capture_output=True, check=False, cwd=self.folder
@@ -61,7 +61,7 @@ class Installed:
 
 
 def supported() -> list[str]:
-    """Return the versions of Python that the package names, oldest first."""
+    """Return the versions of Python in the package's classifiers, oldest first."""
     named = metadata.metadata(NAME).get_all("Classifier") or []
     found = [re.fullmatch(r"Programming Language :: Python :: 3\.(\d+)", each) for each in named]
     return [f"3.{minor}" for minor in sorted(int(each[1]) for each in found if each)]
@@ -76,7 +76,7 @@ def _find(version: str) -> Python | None:
     name = f"python{version}"
     if not shutil.which(name):
         return None
-    # pyenv's programs need to know which of its versions is meant.
+    # pyenv's programs run the version in this variable.
     done = subprocess.run(
         [name, "-c", "import sys; print(sys.executable)"],
         env=os.environ | {"PYENV_VERSION": version},
@@ -90,7 +90,7 @@ def _find(version: str) -> Python | None:
 def quiet(
     *command: str | Path, cwd: Path | None = None, environment: Mapping[str, str] = os.environ
 ) -> str:
-    """Run a command that must succeed; return what it prints."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(
         [str(part) for part in command],
         env={**os.environ, **environment},
@@ -118,7 +118,7 @@ def install(package: Path, python: str, folder: Path) -> Installed:
     pip = (folder / "venv" / "bin" / "python", "-m", "pip", "--disable-pip-version-check")
     quiet(*pip, "install", "--quiet", package)
     listed = quiet(*pip, "list").lower()
-    assert not [name for name in ONLY_EXTRA if name in listed], "the extra came along"
+    assert not [name for name in ONLY_EXTRA if name in listed], "an extra was installed"
     work = folder / "work"
     work.mkdir()
     return Installed(folder / "venv" / "bin", work)

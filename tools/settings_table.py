@@ -1,4 +1,4 @@
-"""Writes the copies of the settings: `python -m tools.settings_table`.
+"""Writes the tables and definitions that repeat the settings: `python -m tools.settings_table`.
 
 `config.settings.Settings` is the source; the README's short table, `docs/settings.md`, the plugin
 definition for Meltano and the loader in `meltano.yml` follow it. The tests check that they do.
@@ -110,7 +110,7 @@ class Copy:
     end: str = ""
 
     def current(self) -> str:
-        """Return the whole file as it should be."""
+        """Return the whole file with current content."""
         if not self.begin:
             return self.content()
         before, rest = self.path.read_text().split(self.begin)

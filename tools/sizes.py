@@ -1,6 +1,6 @@
-"""Checks the sizes of files and functions: 400 and 50 lines at most.
+"""Checks that files have at most 400 lines and functions at most 50.
 
-`python -m tools.sizes` prints what is longer. `LONGER` lists exceptions with their reasons.
+`python -m tools.sizes` prints those that are longer. `LONGER` lists exceptions with their reasons.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_FUNCTION_LINES = 50
 LONGER = {
     "benchmarks/records.py:varied_schema": "one literal",
 }
-"""What may be longer, and why: a file, or `file:function`."""
+"""The exceptions and their reasons: a file, or `file:function`."""
 
 
 def too_long(root: Path) -> dict[str, int]:
@@ -44,7 +44,7 @@ def _sizes(root: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def faults(root: Path, longer: dict[str, str] = LONGER) -> list[str]:
-    """Return what is too long without a reason, and each reason that is not needed."""
+    """Return what is too long and not in `longer`, and each unneeded entry of `longer`."""
     found = too_long(root)
     return [
         *(f"{name} has {lines} lines" for name, lines in found.items() if name not in longer),
@@ -53,7 +53,7 @@ def faults(root: Path, longer: dict[str, str] = LONGER) -> list[str]:
 
 
 def main() -> int:
-    """Print what is too long; return the exit status."""
+    """Print the files and functions that are too long; return the exit status."""
     found = faults(ROOT)
     print("\n".join([*found, f"Sizes: {len(found)} faults"]))
     return bool(found)

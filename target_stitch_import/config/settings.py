@@ -43,7 +43,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
 
     token: Annotated[
         str | None,
-        _about("Import API access token. Required unless `region` is `local` or the run is dry."),
+        _about("Import API access token. Required, except for `region: local` and dry runs."),
     ] = None
     client_id: Annotated[
         int | str | None,
@@ -66,7 +66,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             "allowed only for the local machine."
         ),
     ] = None
-    local_database: Annotated[str, _about("DuckDB file of `region: local`.")] = (
+    local_database: Annotated[str, _about("DuckDB file that `region: local` loads into.")] = (
         "stitch-import.duckdb"
     )
     batch_size_rows: Annotated[
@@ -103,7 +103,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     ] = 120
     max_retry_seconds: Annotated[
         Annotated[float, Meta(ge=0)],
-        _about("How long one batch is retried before the run gives up, in seconds."),
+        _about("Maximum time to retry one batch before the run fails, in seconds."),
     ] = 3600
     validate_records: Annotated[
         bool,
@@ -191,7 +191,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     ] = None
     faker_config: Annotated[
         dict[str, Any] | None,
-        _about("Seed and locale of `fake` in the expressions of `stream_maps`; needs `faker`."),
+        _about(
+            "Seed and locale of `fake` in the expressions of `stream_maps`; needs the package "
+            "`faker`."
+        ),
     ] = None
     flattening_enabled: Annotated[
         bool | None,
@@ -218,9 +221,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             "it are read."
         ),
     ] = None
-    summary_path: Annotated[
-        str | None, _about("Where the end-of-run summary is written, as JSON.")
-    ] = None
+    summary_path: Annotated[str | None, _about("File for the end-of-run summary, as JSON.")] = None
     small_batch_url: Annotated[
         str | None,
         _about(

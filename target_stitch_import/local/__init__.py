@@ -1,4 +1,4 @@
-"""A local stand-in for Stitch's Import API, with the warehouse that would be loaded, in DuckDB.
+"""A local Import API for development and tests; it loads what it accepts into DuckDB.
 
 Imports nothing heavy: DuckDB and the web server are imported when one is started.
 """

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
-from target_stitch_import.local.options import PAIR, Options, OptionsError, Strictness
+from target_stitch_import.local.options import TLS_FILES, Options, OptionsError, Strictness
 
 EX_CONFIG = 78
 DEFAULT_PORT = 8087
@@ -66,7 +66,10 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option(
     "--nested",
     type=click.Choice(["flatten", "json"]),
-    help="Objects and arrays: flattened to columns and subtables, or kept as JSON text.",
+    help=(
+        "Load objects and arrays as columns and subtables, or as JSON text; default: as the "
+        "destination does."
+    ),
 )
 @click.option(
     "--keep-bytes",
@@ -74,14 +77,14 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     default=Options.kept_bytes,
     show_default=True,
     type=click.IntRange(0),
-    help="Bytes of accepted requests to keep for /_local/requests.",
+    help="Bytes of accepted requests to keep for /_local/requests; 0 keeps none.",
 )
 @click.option(
     "--max-body-bytes",
     default=Options.max_body_bytes,
     show_default=True,
     type=click.IntRange(1),
-    help="Largest request body that is accepted.",
+    help="Largest request body to accept, in bytes.",
 )
 @click.option(
     "--allow-host",
@@ -169,8 +172,8 @@ def _check_files(options: Options) -> None:
         "--tls-key": options.tls_key,
     }
     if options.tls_self_signed is not None:
-        pair = {f"{name} of --tls-self-signed": options.tls_self_signed / name for name in PAIR}
-        read |= pair
+        folder = options.tls_self_signed
+        read |= {f"{name} of --tls-self-signed": folder / name for name in TLS_FILES}
     uses = [
         FileUse(f"option `{name}`", str(path), must_be_regular=True)
         for name, path in read.items()

@@ -1,4 +1,4 @@
-"""What is started and closed, also as a context manager: a local Import API here or in a child."""
+"""The base class of local Import APIs, in this process or a child: `start`, `close`, `with`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Startable(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop serving, once what is being answered is."""
+        """Stop serving, after the requests that are being answered."""
 
     def __enter__(self) -> Self:
         self.start()

@@ -18,8 +18,8 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]\\]+))(?::\d{0,5})?")
 _ORIGIN = re.compile(r"https?://([^/]+)")
 
 
-PAIR = ("cert.pem", "key.pem")
-"""What the folder of `tls_self_signed` holds."""
+TLS_FILES = ("cert.pem", "key.pem")
+"""Certificate and key in the folder of `tls_self_signed`."""
 
 
 class OptionsError(ValueError):

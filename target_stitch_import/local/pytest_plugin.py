@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def import_api_options() -> dict[str, Any]:
-    """Options of `ImportApi`; override it in a conftest.py, such as to give accounts."""
+    """Options of `ImportApi`: override this fixture in a conftest.py, for example for accounts."""
     return {}
 
 

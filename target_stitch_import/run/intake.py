@@ -30,7 +30,7 @@ CHUNK_BYTES = 1 << 18
 PIPE_BYTES = 1 << 20
 PAUSE_SECONDS = 0.08
 """After a small read, a tap that flushes each line gets this long to write more."""
-CHECK_SECONDS = 0.02
+CHECK_SECONDS = 0.04
 """How often it is checked meanwhile whether the tap has written enough to read it at once."""
 
 

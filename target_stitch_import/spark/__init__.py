@@ -1,7 +1,7 @@
 """The Import API as an Apache Spark data source: `df.write.format("stitch-import")`, and streams.
 
-Nothing distributed is written here: partitions, repeated tasks and checkpoints are Spark's. Each
-task runs the core that a run of the target has.
+Nothing distributed is implemented here: partitions, task retries and checkpoints are left to Spark.
+Each task runs the same core as a run of the target.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a task tells the driver of its partition: counts alone, and nothing of the data."""
+"""The message of a task to the driver about its partition: counts, and nothing of the data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pyspark.sql.datasource import WriterCommitMessage
 from target_stitch_import.report.stats import Delivered, Latencies, Reasons
 
 DRIVER = -1
-"""The partition of what the driver sends by itself."""
+"""The partition number of what the driver itself sends: the activation."""
 
 
 class PartitionCommit(Struct, WriterCommitMessage):
-    """One partition is acknowledged, except the records set aside in the file `letters`."""
+    """A partition was acknowledged, except the records set aside in the file `dead_letters`."""
 
     partition: int
     attempt: int
@@ -33,9 +33,9 @@ class PartitionCommit(Struct, WriterCommitMessage):
     """Why records were set aside."""
     repaired: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many values were repaired, by field and repair."""
-    letters: str | None = None
+    dead_letters: str | None = None
 
     @property
     def part(self) -> str:
-        """What this is of, as a name; what the driver sends comes after all partitions."""
+        """The name of partition and attempt; the driver's sorts after those of all partitions."""
         return "driver" if self.partition == DRIVER else f"{self.partition:05}-{self.attempt}"

@@ -1,4 +1,4 @@
-"""A job on the driver: what its partitions did together, told and written as a run's is."""
+"""Ends a job on the driver: activates the version, and reports what all partitions did."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from target_stitch_import.report.summary import (
     rfc_3339,
     write_summary,
 )
-from target_stitch_import.spark import letters
+from target_stitch_import.spark import dead_letters
 from target_stitch_import.spark.commits import DRIVER, PartitionCommit
 from target_stitch_import.spark.task import Task
 
@@ -44,9 +44,9 @@ class Job(Struct, frozen=True):
     started_at: datetime
 
     def commit(self, messages: Sequence[PartitionCommit], *, activates: bool) -> None:
-        """Tell of what arrived, and activate the table's version if this write overwrites.
+        """Activate the table's version if this write overwrites, and report what was loaded.
 
-        The activation of a version that lacks a record is set aside like the record.
+        The activation of a version that lacks a record is set aside, like the record.
 
         Raises:
             TargetError: The activation failed, or a file cannot be written.
@@ -55,8 +55,8 @@ class Job(Struct, frozen=True):
         parts = list(messages)
         if activates and self.options.table_version is not None:
             parts.append(self._activated(self.options.table_version, messages))
-        if names := [each.letters for each in parts if each.letters]:
-            letters.commit(str(settings.dead_letters), names)
+        if names := [each.dead_letters for each in parts if each.dead_letters]:
+            dead_letters.commit(str(settings.dead_letters), names)
         self._advise(messages)
         summary = self._summary(parts)
         closing.report(summary, closing.ClosingContext(settings.dead_letters), _LOGGER, None)
@@ -64,19 +64,19 @@ class Job(Struct, frozen=True):
             write_summary(settings.summary_path, summary)
 
     def abort(self, messages: Sequence[PartitionCommit | None]) -> None:
-        """Tell which partitions arrived anyway.
+        """Log which partitions were loaded although the job failed.
 
         Raises:
-            OutputError: The dead letters that do not count cannot be removed.
+            OutputError: The dead letters of the failed job cannot be removed.
         """
         arrived = sorted((each for each in messages if each), key=lambda message: message.partition)
-        if names := [each.letters for each in arrived if each.letters]:
-            letters.discard(str(self.options.settings.dead_letters), names)
+        if names := [each.dead_letters for each in arrived if each.dead_letters]:
+            dead_letters.discard(str(self.options.settings.dead_letters), names)
         numbers = ", ".join(str(each.partition) for each in arrived) or "none"
         again = (
-            "Written again, its rows replace these by their keys"
+            "Written again, the rows replace these by their keys"
             if self.options.key_names
-            else "Written again, the rows of these are there twice, as the table has no keys"
+            else "Written again, their rows are loaded twice, because the table has no keys"
         )
         _LOGGER.error(
             "The write to table %s failed. Partitions that arrived: %s, with %s records. %s.",
@@ -187,7 +187,7 @@ def _stream(sums: Counter[str], parts: Sequence[PartitionCommit]) -> StreamSumma
 
 
 def log_to_stderr() -> None:
-    """Log to stderr, which Spark keeps with its own, unless the process logs somewhere already."""
+    """Log to stderr, which Spark collects with its own log, unless logging is configured."""
     if not _LOGGER.hasHandlers():
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(

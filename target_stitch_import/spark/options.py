@@ -1,4 +1,4 @@
-"""What `.option(...)` can say: settings of the target that make sense in a task, and a table's."""
+"""The options of a write: those settings of the target that apply to a task, and the table's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OF_SPARK = ("checkpointlocation", "queryname")
 
 
 class WriteOptions(Struct, frozen=True):
-    """What one write is to do; `settings` are those of the target."""
+    """The options of one write; `settings` are those of the target."""
 
     table: str
     key_names: tuple[str, ...]
@@ -51,10 +51,10 @@ class WriteOptions(Struct, frozen=True):
 
     @classmethod
     def load(cls, given: Mapping[str, str], environment: Mapping[str, str]) -> WriteOptions:
-        """Return what `given` says, names in lower case as Spark has them.
+        """Return the options in `given`, whose names Spark converts to lower case.
 
         Raises:
-            ConfigurationError: An option is unknown, missing, or cannot work; the text names it.
+            ConfigurationError: An option is unknown, missing or invalid; the text names it.
         """
         known = (*SETTINGS, *OF_TABLE)
         for name in given:
@@ -74,10 +74,10 @@ class WriteOptions(Struct, frozen=True):
         )
 
     def check_columns(self, columns: tuple[str, ...]) -> None:
-        """Refuse what names a column that the data does not have.
+        """Check that the data has the columns that options name.
 
         Raises:
-            ConfigurationError: A named column is missing.
+            ConfigurationError: A column is missing.
         """
         wanted = [("key_names", name) for name in self.key_names]
         if self.sequence_column:
@@ -91,10 +91,10 @@ class WriteOptions(Struct, frozen=True):
                 )
 
     def check_speculation(self) -> None:
-        """Refuse a cluster that runs tasks twice at once, where that makes two rows of one.
+        """Check the write for a cluster with `spark.speculation`, which runs some tasks twice.
 
         Raises:
-            ConfigurationError: It does.
+            ConfigurationError: The table has no keys, so it would get such rows twice.
         """
         if not self.key_names:
             raise ConfigurationError(
@@ -104,10 +104,10 @@ class WriteOptions(Struct, frozen=True):
             )
 
     def check_mode(self, *, overwrite: bool) -> None:
-        """Refuse a mode that would not do what its name says.
+        """Check that the write can do what its mode says.
 
         Raises:
-            ConfigurationError: It cannot overwrite.
+            ConfigurationError: It overwrites, and there is no `table_version`.
         """
         if overwrite and self.table_version is None:
             raise ConfigurationError(
@@ -120,10 +120,10 @@ class WriteOptions(Struct, frozen=True):
 def _unknown(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, 1, 0.6)
     if name == "path":
-        return "The data source writes to no path: call save() without one, and name the `table`."
+        return "The data source has no path: call save() without one, and name the `table`."
     if name in get_type_hints(Settings):
-        return f"Option {quoted(name)} is a setting of the target alone: Spark has no use for it."
-    hint = f"Is `{near[0]}` meant?" if near else f"Known are {', '.join(known)}."
+        return f"Option {quoted(name)} is a setting of the target that does not apply to Spark."
+    hint = f"Is `{near[0]}` meant?" if near else f"Known options: {', '.join(known)}."
     return f"Option {quoted(name)} is not known. {hint}"
 
 

@@ -1,4 +1,4 @@
-"""Arrow rows as Spark gives them to a task, as the records of a table."""
+"""Turns the Arrow rows that Spark passes to a task into the records of a table."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class Partition(BatchFile, frozen=True):
-    """A partition as the place that records come from; its rows count from 1."""
+    """A partition as the origin of records; its rows count from 1."""
 
     @classmethod
     def of(cls, number: int) -> Partition:
-        """Return the partition of this number, as Spark counts them."""
+        """Return the partition with Spark's number."""
         return cls(f"partition {number}", 0, "Row")
 
     def __str__(self) -> str:
@@ -67,10 +67,10 @@ class RowReader:
                 reason = f"its key column {quoted(key)} is null"
                 bad |= dict.fromkeys(_indices(column.is_null()), reason)
         sequences = self._sequences(rows, bad) if self._options.sequence_column else None
-        yield from self._reader.feed(self._wired(rows), sequences, bad)
+        yield from self._reader.feed(self._cast(rows), sequences, bad)
 
     def _sequences(self, rows: RecordBatch, bad: dict[int, str]) -> list[int]:
-        """Return the rows' own sequences; `bad` gets the rows that have none which can be sent."""
+        """Return the sequence of each row; adds the rows without a valid one to `bad`."""
         name = self._options.sequence_column
         column = rows.column(name)
         if types.is_timestamp(column.type):
@@ -86,25 +86,25 @@ class RowReader:
             numbers = pc.if_else(is_good, numbers, 0)
         return list(numbers.to_pylist())
 
-    def _wired(self, rows: RecordBatch) -> RecordBatch:
-        """Return `rows` with the types whose JSON is what the Import API understands."""
+    def _cast(self, rows: RecordBatch) -> RecordBatch:
+        """Return `rows` with their dates, times and variants cast to what the Import API reads."""
         columns = [
-            self._wired_column(name, column)
+            self._cast_column(name, column)
             for name, column in zip(rows.schema.names, rows.columns, strict=True)
         ]
         return pa.record_batch(columns, names=rows.schema.names)
 
-    def _wired_column(self, name: str, column: Array) -> Array:
+    def _cast_column(self, name: str, column: Array) -> Array:
         if name in self._variants:
             return _variants_as_json(column)
-        kind = _wire_type(column.type, naive_is_utc=self._naive_is_utc)
+        kind = _sent_type(column.type, naive_is_utc=self._naive_is_utc)
         return column if kind == column.type else column.cast(kind)
 
 
 def read_ahead(batches: Iterator[RecordBatch]) -> Generator[RecordBatch]:
-    """Yield `batches`, each while a thread waits for the next: Spark makes it in the meantime.
+    """Yield `batches`; a thread fetches the next one, so that Spark prepares it in the meantime.
 
-    Closed before its end, it does not wait for what Spark has not made yet.
+    If the generator is closed early, it does not wait for a batch that Spark still prepares.
     """
     thread = ThreadPoolExecutor(1, "read-ahead")
     waiting = thread.submit(next, batches, None)
@@ -117,7 +117,7 @@ def read_ahead(batches: Iterator[RecordBatch]) -> Generator[RecordBatch]:
 
 
 def variants(columns: StructType) -> tuple[str, ...]:
-    """Return the names of the columns that are variants."""
+    """Return the names of the columns of type VARIANT."""
     return tuple(each.name for each in columns if isinstance(each.dataType, VariantType))
 
 
@@ -125,27 +125,27 @@ def _indices(are: Array) -> list[int]:
     return list(pc.indices_nonzero(are).to_pylist())
 
 
-def _wire_type(kind: DataType, *, naive_is_utc: bool) -> DataType:
-    """Return the type that dates and times are written as, at any depth."""
+def _sent_type(kind: DataType, *, naive_is_utc: bool) -> DataType:
+    """Return `kind` with dates and times as timestamps in UTC, at any depth."""
 
-    def wired(field: Any) -> Any:
-        return field.with_type(_wire_type(field.type, naive_is_utc=naive_is_utc))
+    def sent(field: Any) -> Any:
+        return field.with_type(_sent_type(field.type, naive_is_utc=naive_is_utc))
 
     if types.is_date(kind):
         return pa.timestamp("s", "UTC")
     if types.is_timestamp(kind) and kind.tz is None and naive_is_utc:
         return pa.timestamp(kind.unit, "UTC")
     if types.is_list(kind):
-        return pa.list_(wired(kind.value_field))
+        return pa.list_(sent(kind.value_field))
     if types.is_struct(kind):
-        return pa.struct([wired(kind.field(at)) for at in range(kind.num_fields)])
+        return pa.struct([sent(kind.field(at)) for at in range(kind.num_fields)])
     if types.is_map(kind):
-        return pa.map_(kind.key_field, wired(kind.item_field))
+        return pa.map_(kind.key_field, sent(kind.item_field))
     return kind
 
 
 def _variants_as_json(column: Array) -> Array:
-    """Return variants as the JSON that Spark writes for them."""
+    """Return variants as Spark's own JSON for them."""
     texts = [
         None if each is None else VariantVal(each["value"], each["metadata"]).toJson()
         for each in column.to_pylist()

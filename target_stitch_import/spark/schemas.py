@@ -1,6 +1,6 @@
-"""Spark types as JSON Schema, as a Singer tap would declare them; and as Arrow types on the way.
+"""Converts Spark types to JSON Schema, as a Singer tap would declare them.
 
-Law: what a type allows, its JSON Schema allows; so records need no check against it.
+Invariant: the JSON Schema allows every value of the type, so records need no check against it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INTEGERS = {
     spark.LongType: 64,
 }
 _DATE_TIMES = (spark.TimestampType, spark.TimestampNTZType, spark.DateType)
-"""A date is its midnight in UTC: the Import API knows of no other dates."""
+"""A date is sent as its midnight in UTC, because the Import API has no dates without a time."""
 _TEXTS: tuple[type[DataType], ...] = (
     spark.StringType,
     spark.BinaryType,
@@ -37,11 +37,11 @@ def json_schema(columns: StructType, *, nan_to_null: bool = False) -> bytes:
     """Return the JSON Schema of rows with these columns.
 
     Args:
-        columns: Spark's own description.
-        nan_to_null: Whether each float may be null, as NaN goes out as null.
+        columns: Spark's schema of the rows.
+        nan_to_null: Whether every float may be null, because NaN is sent as null.
 
     Raises:
-        InputError: A column's type has no form in JSON, or a name comes twice.
+        InputError: A column's type has no JSON form, or two columns have the same name.
     """
     names = columns.fieldNames()
     for name in names:

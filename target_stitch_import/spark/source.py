@@ -1,6 +1,7 @@
-"""The data source: what Spark calls, on the driver and in its tasks.
+"""The data source `stitch-import`: the classes that Spark calls on the driver and in its tasks.
 
-Law: an error of ours reaches the user as one sentence, without a traceback, values or the token.
+Invariant: an error of this package reaches the user as one message, without a traceback, values or
+the token.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 HIDE_TRACEBACK = "SPARK_HIDE_TRACEBACK"
 ROWS_AT_ONCE = 10_000
-"""As many as Spark puts into a record batch."""
+"""The rows of a record batch, as many as Spark itself puts into one."""
 
 
 class StitchImport(DataSource):
@@ -41,20 +42,20 @@ class StitchImport(DataSource):
 
     @classmethod
     def name(cls) -> str:
-        """Return what `format` takes."""
+        """Return the name for `format(...)`."""
         return "stitch-import"
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceArrowWriter:  # noqa: FBT001
-        """Return what writes a batch."""
+        """Return the writer of a data frame."""
         with one_sentence():
             return BatchWriter(_Write.of(self.options, schema, overwrite=overwrite))
 
     def streamWriter(  # noqa: N802 - Spark's name
         self,
         schema: StructType,
-        overwrite: bool,  # noqa: FBT001 - and its way to call
+        overwrite: bool,  # noqa: FBT001 - passed by position
     ) -> DataSourceStreamWriter:
-        """Return what writes each micro-batch of a stream."""
+        """Return the writer of a stream's micro-batches."""
         with one_sentence():
             if overwrite or "table_version" in self.options:
                 raise ConfigurationError(
@@ -65,7 +66,7 @@ class StitchImport(DataSource):
 
 
 class _Write:
-    """What driver and tasks do for a write, batch or micro-batch."""
+    """The work of driver and tasks for a write, of a batch or a micro-batch."""
 
     def __init__(self, options: WriteOptions, columns: StructType, *, overwrites: bool) -> None:
         self._options = options
@@ -89,7 +90,7 @@ class _Write:
         return cls(options, columns, overwrites=overwrite)
 
     def write(self, batches: Iterator[RecordBatch]) -> PartitionCommit:
-        """Deliver a partition."""
+        """Deliver a partition; return once all of it is acknowledged or set aside."""
         log_to_stderr()
         context = TaskContext.get()
         partition = context.partitionId() if context else 0
@@ -102,7 +103,7 @@ class _Write:
             task = Task(self._options, self._schema, commit)
         try:
             with closing(read_ahead(batches)) as ahead:
-                for rows in ahead:  # what goes wrong in here is Spark's to tell
+                for rows in ahead:  # Spark reports its own errors while it makes the rows
                     with one_sentence():
                         for events in reader.feed(rows):
                             task.send(events)
@@ -111,12 +112,12 @@ class _Write:
         finally:
             task.close()
         if attempt and not self._options.key_names:
-            # An earlier attempt may have sent as much.
+            # An earlier attempt may have sent the same batches.
             commit.possible_duplicates += commit.delivered.batches
         return commit
 
     def as_batches(self, rows: Iterator[Row]) -> Iterator[RecordBatch]:
-        """Yield the rows that a Spark gives one by one, some at a time."""
+        """Yield single rows, as Spark 4.0 passes them to a stream's writer, as record batches."""
         from pyspark.sql.conversion import LocalDataToArrowConversion  # noqa: PLC0415 - 4.0 alone
 
         while some := list(islice(rows, ROWS_AT_ONCE)):
@@ -154,11 +155,11 @@ class BatchWriter(DataSourceArrowWriter):
         return self._write.write(iterator)
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
-        """Tell what arrived, and activate a new version of the table where that is asked for."""
+        """Report what was loaded, and activate the table's new version if the write overwrites."""
         self._write.commit(messages)
 
     def abort(self, messages: list[WriterCommitMessage | None]) -> None:
-        """Tell what arrived anyway."""
+        """Log what was loaded although the write failed."""
         self._write.abort(messages)
 
 
@@ -166,7 +167,7 @@ _ARROW_STREAM_WRITER = getattr(datasource, "DataSourceStreamArrowWriter", None)
 
 
 class StreamWriter(_ARROW_STREAM_WRITER or DataSourceStreamWriter):  # type: ignore[misc]
-    """Writes micro-batches; Spark moves a stream's checkpoint on once `commit` has returned."""
+    """Writes micro-batches; Spark advances a stream's checkpoint once `commit` has returned."""
 
     def __init__(self, write: _Write) -> None:
         self._write = write
@@ -181,20 +182,19 @@ class StreamWriter(_ARROW_STREAM_WRITER or DataSourceStreamWriter):  # type: ign
         return self._write.write(iterator)
 
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002, N803
-        """Tell what arrived."""
+        """Report what was loaded."""
         self._write.commit(messages)
 
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # noqa: ARG002, N803
-        """Tell what arrived anyway."""
+        """Log what was loaded although the micro-batch failed."""
         self._write.abort(messages)
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Let errors of ours reach the user as they read best.
+    """Raise errors so that Spark shows the user one message without a traceback.
 
-    Spark leaves tracebacks out of what it tells of a Python process that ends with an error if its
-    environment says so.
+    Spark omits the tracebacks of a Python process if `HIDE_TRACEBACK` is set in its environment.
     """
     try:
         yield
@@ -207,14 +207,14 @@ def one_sentence() -> Iterator[None]:
 
 
 def _with_explanation(kind: type, write: _Write) -> Any:
-    """Return how a writer is pickled: with what to say where this package is not installed."""
+    """Return how to unpickle a writer, with a clear error if this package is not installed."""
     from pyspark.cloudpickle import dumps  # noqa: PLC0415 - Spark's own copy
 
     return _loader(), (dumps((kind, write)),)
 
 
 def _loader() -> Callable[[bytes], Any]:
-    def load(pickled: bytes) -> Any:  # a function in a function is pickled whole
+    def load(pickled: bytes) -> Any:  # nested, so that it is pickled by value
         import os  # noqa: PLC0415
         import pickle  # noqa: PLC0415
 

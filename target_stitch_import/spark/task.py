@@ -1,6 +1,6 @@
-"""One task: the rows of a partition through the core, until all of them are acknowledged.
+"""Runs one task: sends the rows of a partition through the core until all are acknowledged.
 
-Law: `finish` returns only once every row is acknowledged or set aside. What is buffered or in
+Invariant: `finish` returns only once every row is acknowledged or set aside. What is buffered or in
 flight stays within `max_buffer_bytes`: rows are taken from Spark only while there is room.
 """
 
@@ -24,8 +24,7 @@ from target_stitch_import.run.exchange import Exchange
 from target_stitch_import.run.http import ImportApiClient
 from target_stitch_import.run.sender import Sender, SenderRules
 from target_stitch_import.singer.messages import ActivateVersion, Schema
-from target_stitch_import.spark import letters
-from target_stitch_import.spark.letters import AttemptLetters
+from target_stitch_import.spark.dead_letters import AttemptDeadLetters, incomplete_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,12 +45,12 @@ _FOREVER = float("inf")
 
 
 class Task:
-    """Delivers the events of one partition; close it whatever happens.
+    """Delivers the events of one partition; must be closed, also after an error.
 
     Args:
-        options: What the user decided.
+        options: The user's options.
         schema: The table's JSON Schema.
-        commit: Is filled with what the task did.
+        commit: Filled with the counts of the task.
     """
 
     def __init__(self, options: WriteOptions, schema: bytes, commit: PartitionCommit) -> None:
@@ -59,12 +58,12 @@ class Task:
         self._options = options
         self._commit = commit
         self._woken = threading.Event()
-        self._letters: AttemptLetters | None = None
+        self._dead_letters: AttemptDeadLetters | None = None
         if settings.dead_letters:
-            self._letters = AttemptLetters(
+            self._dead_letters = AttemptDeadLetters(
                 settings.dead_letters, commit.part, settings.dead_letter_limit
             )
-        dead_letters = self._letters or NoDeadLetters()
+        dead_letters = self._dead_letters or NoDeadLetters()
         self._pipeline = _pipeline(options)
         endpoint = settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)} spark")
         self._sender = Sender(
@@ -78,7 +77,7 @@ class Task:
         self._receive([Schema(0, options.table, schema, options.key_names)])
 
     def send(self, events: Iterable[Event]) -> None:
-        """Take events, and wait until there is room for more.
+        """Send events through the pipeline, and wait until there is room for more.
 
         Raises:
             TargetError: A record is refused, or the delivery failed.
@@ -87,20 +86,20 @@ class Task:
         self._turn()
         while not self._pipeline.has_room:
             self._pipeline.make_room()
-            self._turn()  # what has just been closed
+            self._turn()  # submits the batches that `make_room` closed
             began = time.monotonic()
             self._wait()
             self._commit.seconds_without_room += time.monotonic() - began
             self._turn()
 
     def activate(self, table_version: int, after: int, *, is_complete: bool) -> None:
-        """Make `table_version` the only one, with a sequence greater than `after`.
+        """Activate `table_version`, with a sequence greater than `after`.
 
-        Where it lacks a record that was set aside, by this job or an earlier one, the activation is
-        set aside, too. Where it replaces versions that lack some, the dead letters say so.
+        If the version lacks a record that this job or an earlier one set aside, the activation is
+        set aside, too. If it replaces versions that lack records, the dead letters note that.
         """
         table, folder = self._options.table, self._options.settings.dead_letters
-        lacking = letters.versions(folder) if folder else set()
+        lacking = incomplete_versions(folder) if folder else set()
         if not is_complete:
             lacking.add((table, table_version))
         for each in lacking:
@@ -109,7 +108,7 @@ class Task:
         self._pipeline.receive(event, time.monotonic(), max(time.time_ns(), after + 1))
 
     def finish(self) -> PartitionCommit:
-        """Wait until everything is acknowledged or set aside; say what was done.
+        """Wait until everything is acknowledged or set aside; return the counts.
 
         Raises:
             TargetError: As `send`.
@@ -125,8 +124,8 @@ class Task:
             commit.acknowledged += counts.acknowledged
             commit.set_aside += counts.set_aside
             commit.activations += counts.activations
-        if self._letters:
-            commit.letters = self._letters.share()
+        if self._dead_letters:
+            commit.dead_letters = self._dead_letters.share()
         commit.bytes_sent = traffic.bytes_sent
         commit.retries = traffic.retries
         commit.possible_duplicates += traffic.possible_duplicates
@@ -135,10 +134,10 @@ class Task:
         return commit
 
     def close(self) -> None:
-        """Send nothing more, and leave nothing behind."""
+        """Send nothing more, and remove the local files."""
         self._sender.close()
-        if self._letters:
-            self._letters.close()
+        if self._dead_letters:
+            self._dead_letters.close()
 
     def _receive(self, events: Iterable[Event]) -> None:
         now, clock_ns = time.monotonic(), time.time_ns()
@@ -151,7 +150,7 @@ class Task:
         self._woken.clear()
 
     def _turn(self) -> None:
-        """Take what the sender reports, and give it what is ready."""
+        """Handle the sender's reports, and submit what is ready. Raises TargetError."""
         if failed := self._exchange.take_reports():
             raise failed
         self._exchange.forward()
@@ -176,7 +175,7 @@ class _Listener:
         self._commit.delivered.add(part)
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Do nothing: nobody watches a task."""
+        """Do nothing: a task has no live display."""
 
     def set_aside(self, records: Iterable[SetAside]) -> None:
         """Count why records were set aside."""
@@ -187,7 +186,7 @@ class _Listener:
 def _pipeline(options: WriteOptions) -> Pipeline:
     settings = options.settings
     rules = PipelineRules(
-        # What Spark's types say need not be checked record by record, and keys are checked before.
+        # Spark's types guarantee what the schema says, and `RowReader` checks the keys.
         stream=StreamRules(
             validate_records=False,
             naive_datetimes=settings.naive_datetimes,
@@ -201,6 +200,6 @@ def _pipeline(options: WriteOptions) -> Pipeline:
         max_buffer_bytes=settings.max_buffer_bytes,
         max_in_flight_requests=settings.max_in_flight_requests,
     )
-    # A partition ends by itself, so no batch is closed for its age.
+    # A partition ends soon, so no batch is closed for its age.
     limits = Limits(settings.batch_size_bytes, settings.batch_size_rows, _FOREVER)
     return Pipeline(rules, limits)

@@ -1,6 +1,7 @@
-"""`stitch-import`: the tool for people, one file per topic; each imports what it needs as it runs.
+"""`stitch-import`: the command-line tool, one file per topic; commands import late, to start fast.
 
-A new command is a function with `click.command()` in a file of its own, and a line here.
+A new command is a function with `click.command()` in a file of its own, and an entry at the end of
+this module.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ Examples:
 """
 
 
-# Before 8.2, click ends with 0 by itself.
+# Before 8.2, click itself shows the help and exits with 0.
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class _Tool(click.Group):
-    """A group that ends with the statuses that `target-stitch-import` has."""
+    """A group that exits with the same statuses as `target-stitch-import`."""
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run a command and exit; never a traceback."""
@@ -47,7 +48,7 @@ class _Tool(click.Group):
             status = super().main(*args, **options)
         except click.ClickException as error:
             if isinstance(error, click.UsageError) and isinstance(error, _NO_ARGUMENTS):
-                # Who asks for nothing gets to see what there is.
+                # Without arguments, the help is the result.
                 click.echo(error.format_message())
                 sys.exit(0)
             with suppress(OSError):  # the status counts, also where nobody reads stderr

@@ -1,7 +1,7 @@
-"""What the commands share: where they connect to, how they answer, and how errors are told.
+"""Shared by the commands: connection options, printing of results, and reporting of errors.
 
-A command returns a `Result` and leaves the printing to `answering`: words for people, or with
-`--json` one document for programs.
+A command returns a `Result`, which `answering` prints: as text for people, or with `--json` as one
+document for programs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ QUESTION_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command has to say: to programs, and to people."""
+    """The result of a command: a JSON document for programs, words for people."""
 
     document: Any
     words: str
@@ -40,7 +40,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """The options that say which service a command talks to."""
+    """The options that select the service that a command connects to."""
 
     config_paths: tuple[str, ...]
     region: str | None
@@ -48,7 +48,7 @@ class ConnectionOptions:
 
     @property
     def options(self) -> str:
-        """The options again, each after a space, for a command that somebody is told to run."""
+        """The options as they were given, each after a space, for a command in a message."""
         given = [("-c", path) for path in self.config_paths]
         given += [("--region", self.region)] if self.region else []
         given += [("--api-url", self.api_url)] if self.api_url else []
@@ -61,15 +61,15 @@ class ConnectionOptions:
         reads: Sequence[str | IO[Any]] = (),
         starts_local: bool = False,
     ) -> Settings:
-        """Return the settings of the configuration, with the options over them.
+        """Return the settings of the configuration; the options override them.
 
         Args:
             needs_token: Whether there must be a token.
-            reads: Paths and open files that the command reads; none may be where its answer goes.
+            reads: Paths and open files that the command reads; none may be its own output.
             starts_local: Whether the command starts a local Import API for `region: local`.
 
         Raises:
-            ConfigurationError: One cannot work, or is `region: local` where nothing is started.
+            ConfigurationError: A setting is invalid, or `region: local` is not supported here.
         """
         from target_stitch_import.config.settings import (  # noqa: PLC0415 - slow
             URL_SETTINGS,
@@ -89,7 +89,7 @@ class ConnectionOptions:
         check_files(*uses)
         config = read_config(self.config_paths, say)
         if self.region:
-            # What the region stands for must not be hidden behind a URL of the configuration.
+            # Otherwise a URL in the configuration would override the region of the option.
             config = {**config, **dict.fromkeys(URL_SETTINGS), "region": self.region}
         if self.api_url:
             config["api_url"] = self.api_url
@@ -105,10 +105,10 @@ class ConnectionOptions:
 
 
 def check_files(*uses: FileUse) -> None:
-    """Refuse files that a command cannot use, together with where its answer goes.
+    """Check the files that a command uses, together with its stdout.
 
     Raises:
-        ConfigurationError: Two are one file, or one is none that may be written.
+        ConfigurationError: Two of them are the same file, or one must not be written to.
     """
     from target_stitch_import.files import Files, output_streams  # noqa: PLC0415
 
@@ -116,10 +116,10 @@ def check_files(*uses: FileUse) -> None:
 
 
 def require_local() -> None:
-    """See that the extra `local` is there.
+    """Require the extra `local`.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: It is not installed.
     """
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
     from target_stitch_import.local.extra import (  # noqa: PLC0415 - only where it is needed
@@ -134,10 +134,10 @@ def require_local() -> None:
 
 
 class _Input(click.File):
-    """A file to read, or stdin where there is one."""
+    """A file to read, or stdin; the process may have been started without one."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Open what was given."""
+        """Return the open file."""
         if value == "-" and sys.stdin is None:
             self.fail("there is no stdin. Pipe something in, or name a file.", param, ctx)
         return super().convert(value, param, ctx)
@@ -147,7 +147,7 @@ INPUT = _Input("rb")
 
 
 def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of `ConnectionOptions`, as its argument `where`."""
+    """Add the options of `ConnectionOptions` to a command, as its argument `where`."""
 
     @click.option(
         "-c",
@@ -173,12 +173,12 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answering(command: Callable[..., Result | None]) -> Callable[..., None]:
-    """Print what a command returns, and end with its exit status; adds the option `--json`."""
+    """Print the result of a command, and exit with its status; adds the option `--json`."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @functools.wraps(command)
     def answer(*args: Any, as_json: bool, **given: Any) -> None:
-        with telling_errors(as_json=as_json):
+        with reporting_errors(as_json=as_json):
             result = command(*args, **given)
             if result is not None:
                 show(_encoded(result.document) if as_json else result.words)
@@ -191,7 +191,7 @@ def show(text: str) -> None:
     """Write to stdout.
 
     Raises:
-        OutputError: It cannot be written to.
+        OutputError: Stdout cannot be written to.
     """
     from target_stitch_import.errors import (  # noqa: PLC0415
         OutputError,
@@ -201,7 +201,7 @@ def show(text: str) -> None:
     try:
         click.echo(text)
     except OSError as error:
-        # Python would try once more as it ends, and tell of it.
+        # Otherwise Python flushes stdout again as it exits, and prints another error.
         sys.stdout = None
         raise OutputError(
             f"Stdout cannot be written to: {why_it_cannot_be_written(error)}"
@@ -209,14 +209,14 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person something on stderr, beside the answer on stdout."""
+    """Print a message to stderr; stdout is for the result alone."""
     with suppress(OSError):  # the status counts, also where nobody reads it
         click.echo(text, err=True)
 
 
 @contextmanager
-def telling_errors(*, as_json: bool = False) -> Iterator[None]:
-    """Tell a known error in one line on stderr, and exit with its status."""
+def reporting_errors(*, as_json: bool = False) -> Iterator[None]:
+    """Report a known error in one line on stderr, and exit with its status."""
     from target_stitch_import.errors import OutputError, TargetError  # noqa: PLC0415
 
     try:
@@ -224,7 +224,7 @@ def telling_errors(*, as_json: bool = False) -> Iterator[None]:
     except TargetError as error:
         say(str(error))
         if as_json and not isinstance(error, OutputError):
-            with telling_errors():
+            with reporting_errors():
                 show(_encoded({"error": str(error), "exit_status": error.exit_status}))
         sys.exit(error.exit_status)
 
@@ -244,7 +244,7 @@ def connection(endpoint: Endpoint) -> ImportApiClient:
 
 
 def quick_connection(endpoint: Endpoint) -> ImportApiClient:
-    """Return a connection for short questions, whose answer a person waits for."""
+    """Return a connection with a short timeout, for a request that a person waits for."""
     from msgspec.structs import replace  # noqa: PLC0415 - `--help` does without
 
     seconds = min(endpoint.request_timeout_seconds, QUESTION_SECONDS)
@@ -252,7 +252,7 @@ def quick_connection(endpoint: Endpoint) -> ImportApiClient:
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return rows below their titles, in columns; without control characters."""
+    """Return a text table of `rows` below `titles`, without control characters."""
     from target_stitch_import.errors import quoted  # noqa: PLC0415
 
     lines = [titles, *([quoted(cell, mark="") for cell in row] for row in rows)]
@@ -264,5 +264,5 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def examples(*commands: str) -> str:
-    """Return a command's epilog: how it is called."""
+    """Return the epilog of a command's help, with examples."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

@@ -1,7 +1,7 @@
-"""Stitch Connect over `requests`: Import API sources, and the access tokens that write to them.
+"""A client of Stitch Connect: Import API sources, and the access tokens that write to them.
 
-Law: what changes something is sent once, and never again by itself; a secret comes out of here
-only as `NewToken.access_token`, and in no error.
+Invariant: a request that changes something is sent once and never retried; a secret leaves this
+module only as `NewToken.access_token`, and is in no error.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 SOURCE_TYPE = "import_api"
 MAX_TOKENS = 2
-"""A source has at most so many active tokens, which is what makes rotation possible."""
+"""The most active tokens of a source; two, so that a token can be rotated."""
 
 MAX_ANSWER_BYTES = 10_000_000
-"""An account's sources, all in one answer, with what Stitch knows of each."""
+"""Enough for all sources of an account, which are listed in one response."""
 
 _TRY_LATER = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -54,14 +54,14 @@ class Source(msgspec.Struct, frozen=True):
 
     @property
     def state(self) -> str:
-        """What it is: active, paused or deleted."""
+        """The state of the source: active, paused or deleted."""
         if self.deleted_at:
             return "deleted"
         return "paused" if self.paused_at or self.system_paused_at else "active"
 
 
 class Token(msgspec.Struct, frozen=True):
-    """An active token, without its secret; `created_at` is RFC 3339, where it is told."""
+    """An active token, without its secret; `created_at` is RFC 3339, None if it is unknown."""
 
     token_id: int
     created_at: str | None = None
@@ -69,7 +69,7 @@ class Token(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token just created, with the secret that is shown this once."""
+    """A token that was just created, with its secret, which Stitch shows only once."""
 
     access_token: str = field(repr=False)
     id: int | None = None
@@ -90,17 +90,17 @@ _Answer = TypeVar("_Answer")
 
 
 class ConnectApi:
-    """Stitch Connect at `base_url`, as whom `token` belongs to.
+    """Stitch Connect at `base_url`, with the Connect API token of an account.
 
     Raises:
-        ConfigurationError: The token cannot be one.
+        ConfigurationError: The token is missing, or has invalid characters.
 
     Each request raises these:
 
-        InputError: Connect refuses what was asked for, in its own words.
-        CredentialsError: It refuses the token.
-        ServiceUnavailableError: It does not answer, or is not healthy.
-        ProtocolError: What answers is not Connect.
+        InputError: Connect refuses the request; the text has its reason.
+        CredentialsError: Connect refuses the token.
+        ServiceUnavailableError: Connect does not respond, or is not healthy.
+        ProtocolError: Something other than Connect responds.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ConnectApi:
         self._client = HttpClient(base_url, token, user_agent, max_answer_bytes=MAX_ANSWER_BYTES)
 
     def sources(self) -> list[Source]:
-        """Return the account's sources of every kind."""
+        """Return all sources of the account, of any type."""
         return self._call("GET", "/v4/sources", list[Source])
 
     def source(self, source_id: int) -> Source:
@@ -125,7 +125,7 @@ class ConnectApi:
         return self._call("GET", f"/v4/sources/{source_id}", Source)
 
     def create_source(self, display_name: str) -> Source:
-        """Create an Import API source; its name is made from `display_name`."""
+        """Create and return an Import API source; Stitch derives its name from `display_name`."""
         body = {"type": SOURCE_TYPE, "display_name": display_name}
         return self._call("POST", "/v4/sources", Source, body)
 
@@ -138,7 +138,7 @@ class ConnectApi:
         return [Token(each) if isinstance(each, int) else each for each in listed]
 
     def create_token(self, source_id: int) -> NewToken:
-        """Create a token."""
+        """Create and return a token."""
         return self._call("POST", f"/v4/sources/{source_id}/tokens", NewToken)
 
     def revoke_token(self, source_id: int, token_id: int) -> None:
@@ -160,7 +160,7 @@ class ConnectApi:
             raise self._refused(answer.status, path, answer.body, names)
         content = answer.body
         if method == "DELETE":
-            # That it is done is all there is to say, with a body or none.
+            # A successful DELETE may have no body, or one that is not documented.
             is_done = answer.content is Content.ACKNOWLEDGEMENT
             content = b"null" if is_done else b""
         try:
@@ -180,8 +180,8 @@ class ConnectApi:
             )
         hint = f" {failure.advice}" if failure.advice else ""
         if method != "GET" and failure.is_ambiguous:
-            # Nobody knows, and doing it once more could do it twice.
-            hint = " It may be done all the same: see what is there, before trying again."
+            # The request may have been executed: a retry could execute it twice.
+            hint = " It may have been executed anyway: check that before trying again."
         return ServiceUnavailableError(
             f"Stitch Connect at {self._base_url} did not answer: {text}.{hint}"
         )

@@ -1,4 +1,4 @@
-"""`source` and `token`: Import API sources and their access tokens, through Stitch Connect."""
+"""The commands `source` and `token`: sources and their access tokens, through Stitch Connect."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def token() -> None:
 def create(where: ConnectionOptions, display_name: str) -> Result:
     """Create an Import API source.
 
-    Its tables land in a schema with a name made from NAME: `Import API` becomes `import_api`.
+    Its tables are loaded into a schema named after NAME: `Import API` becomes `import_api`.
     """
     created = _connect(where).create_source(display_name)
     say(f"Create a token for it: stitch-import token create {created.id}{where.options}")
@@ -105,9 +105,9 @@ def list_tokens(where: ConnectionOptions, source_id: int) -> Result:
 @connecting
 @answering
 def create_token(where: ConnectionOptions, source_id: int) -> Result:
-    """Create an access token, and show it on stdout.
+    """Create an access token, and print it on stdout.
 
-    The token is shown only once; Stitch does not show it again.
+    Stitch shows the token only once: store it.
     """
     api = _connect(where)
     _require_room(where, source_id, _active(api, source_id))
@@ -125,7 +125,7 @@ def create_token(where: ConnectionOptions, source_id: int) -> Result:
 )
 @click.argument("source_id", metavar="SOURCE", type=_ID)
 @click.argument("token_id", metavar="TOKEN", type=_ID)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @connecting
 @answering
 def revoke(where: ConnectionOptions, source_id: int, token_id: int, *, yes: bool) -> Result:
@@ -202,7 +202,7 @@ def _split(deploy: str | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Swap:
-    """A new token on its way into the place of an old one; whatever happens, it says how it is."""
+    """A rotation after its new token was created; if it stops, the user learns what is active."""
 
     api: ConnectApi
     where: ConnectionOptions
@@ -219,14 +219,14 @@ class _Swap:
         return f"stitch-import token revoke {self.source_id} {shown}{self.where.options}"
 
     def deploy(self, command: list[str]) -> None:
-        """Hand the new token to `command`; if that fails, revoke it. Raises InputError."""
+        """Run `command` with the new token on stdin; if it fails, revoke it. Raises InputError."""
         from target_stitch_import.errors import InputError  # noqa: PLC0415
 
         environment = {
             key: value for key, value in os.environ.items() if key != CONNECT_TOKEN_VARIABLE
         }
         try:
-            # Its stdout goes to stderr, so that stdout holds the answer alone.
+            # Its stdout goes to stderr, because stdout is for the result alone.
             done = subprocess.run(  # noqa: S603 - the user's own command, as it was given
                 command,
                 input=self.new.access_token.encode(),
@@ -258,7 +258,7 @@ class _Swap:
         raise InputError(f"The command of --deploy {problem}. {left}; the old one stays active.")
 
     def by_hand(self) -> None:
-        """Show the new token, ask whether it is in place, and revoke the old one."""
+        """Show the new token, ask whether it is deployed, and revoke the old one."""
         later = (
             f"Token {self.old_id} stays active. Once the new one is deployed: "
             f"{self._revoke_command(self.old_id)}"
@@ -307,7 +307,7 @@ def _connect(where: ConnectionOptions) -> ConnectApi:
 
 def _created(api: ConnectApi, source_id: int) -> NewToken:
     new = api.create_token(source_id)
-    # Said before anything else can go wrong, so that it can be revoked.
+    # Printed before anything else can fail, so that the user can revoke it.
     say(f"Token {'of unknown ID' if new.id is None else new.id} of source {source_id} is created.")
     return new
 
@@ -339,7 +339,7 @@ def _require_one(where: ConnectionOptions, source_id: int, tokens: list[int]) ->
 
 
 def _require_terminal(otherwise: str) -> None:
-    """See that somebody can be asked. Raises ConfigurationError."""
+    """Raise ConfigurationError unless stdin is a terminal."""
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
 
     if not (sys.stdin and sys.stdin.isatty()):
@@ -349,7 +349,7 @@ def _require_terminal(otherwise: str) -> None:
 
 
 def _document(found: Source) -> dict[str, Any]:
-    """Return what is known of a source; its properties, which may hold secrets, are not."""
+    """Return a source for `--json`, without its properties, which may have secrets."""
     return {
         "id": found.id,
         "name": found.name,

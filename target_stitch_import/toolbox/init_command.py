@@ -1,4 +1,4 @@
-"""`init`: asks for what a configuration needs, tries it, and writes it."""
+"""The command `init`: asks for region and token, tests them, and writes a configuration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ENVIRONMENT_FILE = ".env"
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What was given or asked for; what is None is still to be asked."""
+    """The user's answers, from options or prompts; None where one is missing."""
 
     region: str | None
     api_url: str | None
@@ -46,22 +46,22 @@ class _Answers:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether there is nothing left to ask."""
+        """Return whether no answer is missing."""
         return self.region is not None and not self.lacks_token
 
     @property
     def lacks_token(self) -> bool:
-        """Tell whether a token is wanted."""
+        """Return whether a token is needed and missing."""
         return self.token is None and (self.region != "local" or self.api_url is not None)
 
     def settings(self) -> Settings:
-        """Return them as settings. Raises ConfigurationError."""
+        """Return the answers as settings. Raises ConfigurationError."""
         from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
 
         return Settings.load(self.configuration())
 
     def configuration(self) -> dict[str, str]:
-        """Return them as a configuration file has them."""
+        """Return the answers as the members of a configuration file."""
         named = {"region": self.region, "api_url": self.api_url, "token": self.token}
         return {name: value for name, value in named.items() if value is not None}
 
@@ -78,7 +78,7 @@ class _Answers:
     type=click.Choice(["us", "eu", "local"]),
     help="Data pipeline region of the account, or local.",
 )
-@click.option("--api-url", metavar="URL", help="Other base URL than the region's.")
+@click.option("--api-url", metavar="URL", help="Base URL to use instead of the region's.")
 @click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
 @click.option(
     "--meltano",
@@ -112,7 +112,7 @@ def init(  # noqa: PLR0913 - one argument an option
     if meltano:
         _check_environment_file()
     given = _Answers(region, api_url, _token(from_stdin=token_stdin))
-    answers = _settled(given, is_tried=not no_check)
+    answers = _complete(given, is_tested=not no_check)
     steps = _write_plugin(path, answers) if meltano else _write_file(path, answers)
     words = [f"{path} is written. Next:", *(f"  {each}" for each in steps)]
     if answers.token and not no_check:
@@ -122,10 +122,10 @@ def init(  # noqa: PLR0913 - one argument an option
 
 
 def _check_path(path: str) -> None:
-    """Refuse to write over anything, before anybody is asked.
+    """Check the path of the new file, before the first prompt.
 
     Raises:
-        ConfigurationError: There is something, or nothing can be written there.
+        ConfigurationError: The path exists already, or cannot be written.
     """
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
     from target_stitch_import.file_contents import ANYTHING  # noqa: PLC0415
@@ -140,31 +140,32 @@ def _check_path(path: str) -> None:
 
 
 def _check_environment_file() -> None:
-    """Refuse to add a token where there is one.
+    """Check that a token can be added to `.env`.
 
     Raises:
-        ConfigurationError: There is one, or nothing can be written there.
+        ConfigurationError: There is a token in it already, or it cannot be written.
     """
     from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415 - not for --help
     from target_stitch_import.file_contents import ANYTHING  # noqa: PLC0415
     from target_stitch_import.files import FileUse  # noqa: PLC0415
 
     check_files(FileUse("`.env`", _ENVIRONMENT_FILE, ANYTHING))
-    if re.search(rf"^\s*(?:export\s+)?{TOKEN_VARIABLE}\s*=".encode(), _present(), re.MULTILINE):
+    text = _environment_file()
+    if re.search(rf"^\s*(?:export\s+)?{TOKEN_VARIABLE}\s*=".encode(), text, re.MULTILINE):
         raise ConfigurationError(
             f"{_ENVIRONMENT_FILE} already sets {TOKEN_VARIABLE}, and was not changed. Remove the "
             "line, or add the plugin without this command."
         )
 
 
-def _present() -> bytes:
-    """Return what `.env` holds."""
+def _environment_file() -> bytes:
+    """Return the content of `.env`; empty if there is none."""
     path = Path(_ENVIRONMENT_FILE)
     return path.read_bytes() if path.exists() else b""
 
 
 def _token(*, from_stdin: bool) -> str | None:
-    """Return the token that was given, if one was."""
+    """Return the token from stdin or the environment, or None."""
     if from_stdin:
         if sys.stdin is None:
             raise click.UsageError("There is no stdin to read the token from.")
@@ -174,11 +175,11 @@ def _token(*, from_stdin: bool) -> str | None:
     return token or None
 
 
-def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
-    """Return answers that work; what was not given is asked for until they do.
+def _complete(given: _Answers, *, is_tested: bool) -> _Answers:
+    """Return complete, valid answers; prompts for missing ones, and again if a test fails.
 
     Raises:
-        TargetError: They do not work, and nothing was asked for, or asking would not help.
+        TargetError: The answers do not work, and another prompt cannot change that.
     """
     from target_stitch_import.config.checks import check_url  # noqa: PLC0415 - not for --help
     from target_stitch_import.errors import ConfigurationError, CredentialsError  # noqa: PLC0415
@@ -189,7 +190,7 @@ def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
     while True:
         answers = _asked(given, answers.region)
         try:
-            _try(answers, with_request=is_tried)
+            _test(answers, with_request=is_tested)
         except (ConfigurationError, CredentialsError) as error:
             if given.is_complete:
                 raise
@@ -199,7 +200,7 @@ def _settled(given: _Answers, *, is_tried: bool) -> _Answers:
 
 
 def _asked(given: _Answers, last_region: str | None) -> _Answers:
-    """Return the answers with what is missing in `given`, from the person at the terminal."""
+    """Return `given`, with answers from prompts for those that are missing."""
     region, token = given.region, given.token
     if region is None:
         _require_terminal("Give the region as --region.")
@@ -219,11 +220,11 @@ def _require_terminal(instead: str) -> None:
         raise click.UsageError(f"Cannot ask: stdin is not a terminal. {instead}")
 
 
-def _try(answers: _Answers, *, with_request: bool) -> None:
-    """See that the answers work.
+def _test(answers: _Answers, *, with_request: bool) -> None:
+    """Check the answers, and test region and token with a request.
 
     Raises:
-        TargetError: They do not.
+        TargetError: The answers are invalid, or the request failed.
     """
     from target_stitch_import.errors import ProtocolError, ServiceUnavailableError  # noqa: PLC0415
 
@@ -249,13 +250,13 @@ def _write_file(path: str, answers: _Answers) -> list[str]:
 
 
 def _write_plugin(path: str, answers: _Answers) -> list[str]:
-    """Write the plugin's definition, and the token to `.env`; return the commands to run next."""
+    """Write the plugin definition, and the token to `.env`; return the commands to run next."""
     from target_stitch_import.toolbox.meltano import definition, own_requirement  # noqa: PLC0415
 
     values = answers.configuration()
     token = values.pop("token", None)
     if token:
-        before = _present()
+        before = _environment_file()
         line_break = "\n" if before and not before.endswith(b"\n") else ""
         _write(_ENVIRONMENT_FILE, f"{line_break}{TOKEN_VARIABLE}={token}\n", os.O_APPEND)
     extra = "local" if values["region"] == "local" and "api_url" not in values else ""
@@ -271,7 +272,7 @@ def _write(path: str, text: str, flags: int) -> None:
     """Write to a file that only its owner may read.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     from target_stitch_import.errors import (  # noqa: PLC0415 - not for --help
         OutputError,

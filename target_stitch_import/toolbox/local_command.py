@@ -1,4 +1,4 @@
-"""`serve` and `tables`: a local Import API, and what it has loaded."""
+"""The commands `serve` and `tables`: run a local Import API, and show the tables it loaded."""
 
 from __future__ import annotations
 

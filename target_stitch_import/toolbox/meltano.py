@@ -1,4 +1,4 @@
-"""The target's plugin definition for Meltano, as `meltano add --from-ref` and the Hub take it."""
+"""Makes the target's plugin definition for Meltano: for `meltano add --from-ref`, or the Hub."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OPTION_LABELS = {
 
 
 def definition(pip_url: str, values: dict[str, str] | None = None) -> str:
-    """Return the plugin's definition, as YAML; `values` take the place of defaults."""
+    """Return the plugin definition as YAML; `values` replace the settings' defaults."""
     return as_yaml(
         {
             "name": DISTRIBUTION,
@@ -43,7 +43,7 @@ def definition(pip_url: str, values: dict[str, str] | None = None) -> str:
             "keywords": ["meltano_sdk", "api"],
             "maintenance_status": "active",
             "domain_url": "https://www.stitchdata.com/docs/developers/import-api/",
-            # One of these sets has to be complete: a token for the service, or a local one.
+            # Either set must be complete: a token for the service, or a local Import API.
             "settings_group_validation": [["region", "token"], ["region", "local_database"]],
             "settings": settings(values or {}),
         }
@@ -79,38 +79,37 @@ def kind(setting: dict[str, Any]) -> str:
     types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
     alternatives = [each for each in types if each != "null"]
     if len(alternatives) > 1:
-        return "string"  # the target takes the digits for the number
+        return "string"  # the target reads the digits as a number
     return "decimal" if alternatives == ["number"] else str(alternatives[0])
 
 
 def _label(name: str) -> str:
-    """Return a setting's name as people write it."""
+    """Return a setting's label: its name in words, with acronyms in capitals."""
     words = name.split("_")
     first, *rest = [_ACRONYMS.get(word, word) for word in words]
     return " ".join([first[0].upper() + first[1:], *rest])
 
 
 def capabilities() -> list[str]:
-    """Return what the target says it can do."""
+    """Return the target's capabilities, sorted."""
     return sorted(each.value for each in sdk_capabilities())
 
 
 def as_yaml(value: Any) -> str:
-    """Return `value` as YAML, in the order that it has."""
+    """Return `value` as YAML, with members in their order."""
     return yaml.safe_dump(value, sort_keys=False, width=96)
 
 
 def own_requirement(extra: str = "") -> str:
-    """Return what installs this very distribution once more: a `pip_url`, with one extra."""
+    """Return the `pip_url` that installs this distribution again, with one extra."""
     here = distribution(DISTRIBUTION)
     return requirement(here.read_text("direct_url.json"), here.version, extra)
 
 
 def requirement(direct_url: str | None, version: str, extra: str) -> str:
-    """Return what installs a distribution from where it came.
+    """Return the requirement that installs the distribution from the same origin.
 
-    `direct_url` is PEP 610's record of that: there where it was installed from anything but an
-    index.
+    `direct_url` is PEP 610's record of the origin; None if that is a package index.
     """
     extras = f"[{extra}]" if extra else ""
     if direct_url is None:

@@ -1,6 +1,6 @@
-"""Records to the push and validate endpoints: without a schema, in order, a request at a time.
+"""Sends records to the schemaless push and validate endpoints, in order, one request at a time.
 
-Law: what is refused is told by its line; of a push, nothing after a refused record is sent.
+Invariant: a refused record is reported with its line; a push sends nothing after it.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 PUSH_PATH = "/v2/import/push"
 VALIDATE_PATH = "/v2/import/validate"
 MAX_FAULTS = 20
-"""After so many, a file is wrong altogether, and finding each takes a dozen requests."""
+"""After these faults the whole file is likely wrong, and each takes a dozen requests to find."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
 
 class PushEnvelope(Struct, frozen=True):
-    """What the records of a push have in common."""
+    """The members that all records of a push share."""
 
     table_name: str
     key_names: tuple[str, ...]
@@ -49,10 +49,10 @@ class PushEnvelope(Struct, frozen=True):
     transit: bool = False
 
     def encode(self, record: bytes, sequence: int) -> bytes:
-        """Return what is sent for one record, a line of JSON; in JSON its text stays as it is.
+        """Return the message for one record, a line of JSON; sent as JSON, its text is unchanged.
 
         Raises:
-            ValueError: It is not a JSON object; the text says why.
+            ValueError: The line is not a JSON object; the text says why.
         """
         try:
             record.decode()
@@ -82,7 +82,7 @@ class PushEnvelope(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """Records that are sent together, with the lines they are in."""
+    """Records that are sent together, with their line numbers."""
 
     stream: str
     records: tuple[bytes, ...]
@@ -90,7 +90,7 @@ class Request(Struct, frozen=True):
 
     @property
     def body(self) -> bytes:
-        """What is sent, the same bytes each time."""
+        """The body; every call returns the same bytes."""
         return b"[%b]" % b",".join(self.records)
 
     @property
@@ -99,7 +99,7 @@ class Request(Struct, frozen=True):
         return len(self.body)
 
     def halves(self) -> tuple[Request, Request]:
-        """Return the first and the second half; it has two records or more."""
+        """Return the first and the second half; the request must have two records or more."""
         at = len(self.records) // 2
         return (
             Request(self.stream, self.records[:at], self.lines[:at]),
@@ -115,7 +115,7 @@ class Fault(Struct, frozen=True):
 
 
 class PushReport(Struct):
-    """How far it came. `is_complete`: every line was looked at."""
+    """The progress of a push. `is_complete`: every line was sent or found at fault."""
 
     records: int = 0
     requests: int = 0
@@ -125,7 +125,7 @@ class PushReport(Struct):
 
 
 def endpoint_of(endpoint: Endpoint, path: str, *, transit: bool) -> Endpoint:
-    """Return where pushes go, given where batches go."""
+    """Return the endpoint for pushes at `path`, given that for batches."""
     url = endpoint.base_url + path
     media_type = "application/transit+json" if transit else "application/json"
     return replace(endpoint, url=url, big_url=url, media_type=media_type)
@@ -176,10 +176,10 @@ class Push:
     """Sends requests one after the other, and finds the lines at fault.
 
     Args:
-        post: Sends one body, and returns the answer.
-        max_retry_seconds: How long one request is tried again.
-        max_faults: After so many lines at fault, the rest is left alone.
-        note: Told what a person should know about trouble on the way.
+        post: Sends one body, and returns the response.
+        max_retry_seconds: How long one request is retried.
+        max_faults: Stop after this number of lines at fault.
+        note: Called with messages for the user, such as about retries.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class Push:
         )
 
     def send(self, items: Iterable[Request | Fault]) -> None:
-        """Send everything; `report` tells how far it came, also after an error.
+        """Send everything; `report` has the progress, also after an error.
 
         Raises:
             TargetError: The service is unavailable, or refuses the credentials.
@@ -216,7 +216,7 @@ class Push:
         self.report.is_complete = True
 
     def _send(self, request: Request) -> tuple[Request | Fault, ...]:
-        """Send one request; return what there is to do yet."""
+        """Send one request; return the parts or the fault that remain to be handled."""
         verdict = self._verdict(request)
         self.report.requests += 1
         if isinstance(verdict, Acknowledged):

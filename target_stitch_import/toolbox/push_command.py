@@ -1,4 +1,4 @@
-"""`push` and `validate`: a file's records to the endpoints that take them without a schema."""
+"""The commands `push` and `validate`: send a file's records to the endpoints without schemas."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the file of records, and the options that say what they are."""
+    """Add the file of records and the options that describe them to a command."""
     for decorate in (
         click.option(
             "--transit",
             is_flag=True,
-            help="Send Transit: date-times with an offset become points in time.",
+            help="Send records as Transit: date-times with an offset become timestamps.",
         ),
         click.option(
             "--client-id",
@@ -48,7 +48,7 @@ def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Key field; repeat the option for a composite key.",
         ),
         click.option(
-            "--table", required=True, metavar="NAME", help="Table to which the records belong."
+            "--table", required=True, metavar="NAME", help="Table that the records belong to."
         ),
         click.argument("file", type=INPUT),
     ):
@@ -85,7 +85,7 @@ def validate(where: ConnectionOptions, **given: Any) -> Result:
     words.append(
         f"{len(report.faults)} of {counted(len(report.faults) + report.records, 'record')} refused."
         if report.is_complete
-        else f"Stopped looking after {len(report.faults)} refused records."
+        else f"Stopped after {len(report.faults)} refused records."
     )
     return Result(document, "\n".join(words), InputError.exit_status)
 

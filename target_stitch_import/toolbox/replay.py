@@ -1,7 +1,7 @@
-"""Sends saved request bodies, or dead letters once they are repaired, with a run's guarantees.
+"""Sends saved request bodies and repaired dead letters, with the guarantees of a run.
 
-Laws: sequences stay as they were saved, so that replaying never puts an old row over a newer one.
-What holds of versions (`versions`) holds over all files together.
+Invariants: sequences are sent as saved, so that a replay never replaces a newer row by an older
+one. The invariants of `versions` hold across all files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import TargetError
 from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.sender import Failed, Released, Sender
-from target_stitch_import.toolbox.saved_batches import LetterBatches, LetterChecks, SavedBatches
+from target_stitch_import.toolbox.saved_batches import RecordBatches, RecordChecks, SavedBatches
 from target_stitch_import.toolbox.saved_lines import Place, activated_versions
 from target_stitch_import.toolbox.versions import Versions
 
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 
 class Replayed(Struct, frozen=True):
-    """What was sent again.
+    """The result of a replay.
 
-    `replaced` is how many lines were not, as newer versions of their tables are loaded; `repaired`
-    how many values were repaired, by table, field and repair.
+    `messages` and `requests` count what was acknowledged, `replaced` the lines that were skipped
+    because newer versions of their tables are loaded, and `repaired` the values that were repaired,
+    by table, field and repair.
     """
 
     messages: int
@@ -42,7 +43,7 @@ class Replayed(Struct, frozen=True):
 
 
 class ReplayRules(Struct, frozen=True):
-    """What the user decided. Bodies are sent as they are; all but `sender` is for dead letters."""
+    """The user's settings; those besides `sender` apply to dead letters, not to saved bodies."""
 
     sender: SenderRules
     limits: Limits
@@ -56,21 +57,21 @@ def replay(
     rules: ReplayRules,
     note: Callable[[str], None],
 ) -> Replayed:
-    """Send everything in `files`, one body or dead letter a line, and wait until it is taken.
+    """Send everything in `files`, one body or dead letter per line, until it is acknowledged.
 
     Args:
-        files: What to send.
+        files: The files to send.
         connect: Makes a transport; each of the sender's threads has its own.
-        rules: What the user decided.
-        note: Told, from any thread, what a person should know about trouble on the way.
+        rules: The user's settings.
+        note: Called, from any thread, with messages for the user, such as about retries.
 
     Raises:
-        TargetError: Something was not taken; the text names the first line that must be sent
+        TargetError: A line was not acknowledged; the text names the first one that must be sent
             again.
     """
     versions = Versions(activated_versions(files.lines()), note)
-    checks = LetterChecks(rules.naive_datetimes, rules.repairs, note)
-    saved = SavedBatches(versions, checks, LetterBatches(rules.limits))
+    checks = RecordChecks(rules.naive_datetimes, rules.repairs, note)
+    saved = SavedBatches(versions, checks, RecordBatches(rules.limits))
     sending = _Sending(connect, rules.sender, note)
     try:
         _send(
@@ -100,7 +101,7 @@ def _send(batches: Iterator[Batch], sending: _Sending, at_once: int) -> None:
 
 
 def _words_on_the_rest(files: SavedFiles, sending: _Sending, saved: SavedBatches) -> str:
-    """Tell from which line on the files are to be sent again."""
+    """Return from which line on the files must be sent again, in words; empty if from none."""
     first = min([*sending.places.values(), *saved.waiting()], key=files.order, default=None)
     if first is None:
         return ""
@@ -110,7 +111,7 @@ def _words_on_the_rest(files: SavedFiles, sending: _Sending, saved: SavedBatches
 
 
 class _Sending:
-    """What is on its way; `places` has the line that each batch of it begins with.
+    """The batches in flight; `places` has the line that each of them begins with.
 
     `messages` and `requests` count what is acknowledged.
     """
@@ -130,16 +131,16 @@ class _Sending:
         )
 
     def submit(self, batch: Batch) -> None:
-        """Send a batch."""
+        """Start sending a batch."""
         span = batch.spans[0]
         self.places[id(batch)] = Place(span.line, span.file)
         self._sender.submit(batch)
 
     def wait_for_all_but(self, count: int) -> None:
-        """Wait until no more than `count` batches are on their way.
+        """Wait until no more than `count` batches are in flight.
 
         Raises:
-            TargetError: One was not taken.
+            TargetError: The delivery of a batch failed.
         """
         while len(self.places) > count:
             self._wakeups.get()
@@ -159,5 +160,5 @@ class _Sending:
                 pass
 
     def close(self) -> None:
-        """Send no more."""
+        """Send nothing more."""
         self._sender.close()

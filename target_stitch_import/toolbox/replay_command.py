@@ -1,4 +1,4 @@
-"""`replay`: sends saved bodies and repaired dead letters."""
+"""The command `replay`: sends saved request bodies and repaired dead letters."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class _Saved(click.Path):
-    """A file to read, or the files of a folder to which the tasks of a Spark job wrote."""
+    """A file of saved lines, or the folder of dead letters of a Spark job."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the paths; of a folder, what does not begin as files do that do not count."""
+        """Return the paths; of a folder, those of its committed and visible files."""
         if value == "-":
             INPUT.convert(value, param, ctx)
             return [value]
@@ -63,7 +63,7 @@ def replay(files: list[str], where: ConnectionOptions) -> Result:
     of a Spark job, whose files are sent as if they were one. Dead letters are repaired as
     configured in `repairs`. Activations that were set aside are sent after the records of their
     table. Sequences are unchanged, so newer rows are not overwritten; entries of a replaced table
-    version are skipped. With `region: local`, replay starts a local Import API while it works.
+    version are skipped. With `region: local`, replay starts a local Import API while it runs.
     """
     from target_stitch_import.app import batch_limits, start_local_api  # noqa: PLC0415 - slow
     from target_stitch_import.delivery.deliver import COMMAND_HINTS  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`report`: a run's summary as a page to look at."""
+"""The command `report`: renders a run's summary as an HTML page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO
 
 import click
 
-from target_stitch_import.toolbox.common import INPUT, check_files, examples, show, telling_errors
+from target_stitch_import.toolbox.common import INPUT, check_files, examples, reporting_errors, show
 
 _STDOUT = Path("-")
 
@@ -39,7 +39,7 @@ def report(summary: IO[bytes], output: Path | None) -> None:
     from target_stitch_import.report.summary import read_summary  # noqa: PLC0415
 
     path = output or _beside(summary)
-    with telling_errors():
+    with reporting_errors():
         target = None if path == _STDOUT else str(path)
         check_files(
             FileUse("SUMMARY", descriptor_of(summary)), FileUse("option `--output`", target, PAGE)
@@ -53,7 +53,7 @@ def report(summary: IO[bytes], output: Path | None) -> None:
 
 
 def _beside(summary: IO[bytes]) -> Path:
-    """Return the path of the page that goes with a summary."""
+    """Return the default path of a summary's page."""
     if summary is sys.stdin.buffer:
         if sys.stdout.isatty():
             raise click.UsageError("Say where to write the page: --output FILE.")

@@ -1,7 +1,7 @@
-"""What the lines of files to replay come to: batches of saved bodies, and of repaired records.
+"""Turns the lines of a replay into batches: of saved bodies, and of repaired records.
 
-Law: batches come in the order of their lines, but dead letters of one table go together, and
-activations that were set aside after all records.
+Invariant: batches are in the order of their lines, except that dead letters of one table are sent
+together, and activations that were set aside after all records.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from target_stitch_import.toolbox.saved_lines import (
     Activated,
     DeadActivation,
     read_body,
-    read_letter,
+    read_dead_letter,
     record_of,
     words_on_neither,
 )
@@ -40,7 +40,12 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.buffers import Limits
     from target_stitch_import.batching.payload import BodyPrefix
     from target_stitch_import.schema.checks import Passed
-    from target_stitch_import.toolbox.saved_lines import DeadLetter, Letter, Place, SavedRequest
+    from target_stitch_import.toolbox.saved_lines import (
+        DeadLetter,
+        DeadLetterLine,
+        Place,
+        SavedRequest,
+    )
     from target_stitch_import.toolbox.versions import Versions
 
 
@@ -53,41 +58,41 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 
 
 class SavedBatches:
-    """Turns lines into batches, where their versions are to be sent.
+    """Turns lines into batches, except lines of versions that were replaced.
 
-    `replaced` is how many lines are not, as newer versions of their tables are loaded.
+    `replaced` counts the lines that are skipped because newer versions of their tables are loaded.
     """
 
-    def __init__(self, versions: Versions, checks: LetterChecks, letters: LetterBatches) -> None:
+    def __init__(self, versions: Versions, checks: RecordChecks, batches: RecordBatches) -> None:
         self.replaced = 0
         self._versions = versions
         self._checks = checks
-        self._letters = letters
+        self._record_batches = batches
 
     def waiting(self) -> Iterator[Place]:
-        """Yield lines that are read and not handed on, the first one among them."""
-        yield from self._letters.waiting()
+        """Yield lines that are read but not yet in a batch, among them the first one."""
+        yield from self._record_batches.waiting()
         yield from self._versions.waiting()
 
     def batches(self, lines: Iterable[tuple[Place, bytes]]) -> Iterator[Batch]:
-        """Yield what `lines` come to.
+        """Yield the batches of `lines`.
 
         Raises:
-            InputError: A line is nothing that can be sent.
+            InputError: A line has nothing that can be sent.
         """
         for place, text in lines:
             if body := read_body(text):
                 if self._takes(place, body):
                     yield from self._of_body(place, body)
             else:
-                yield from self._of_letter(place, read_letter(place, text))
-        yield from self._letters.rest()
-        for place, letter in self._versions.kept():
-            request, span = letter.request, place.span(letter.sequence)
-            yield activation(request.table_name, request.prefix(), letter.version, span)
+                yield from self._of_dead_letter(place, read_dead_letter(place, text))
+        yield from self._record_batches.rest()
+        for place, kept in self._versions.kept():
+            request, span = kept.request, place.span(kept.sequence)
+            yield activation(request.table_name, request.prefix(), kept.version, span)
 
     def _takes(self, place: Place, request: SavedRequest) -> bool:
-        """Note the version of a line; return whether it is to be sent."""
+        """Return whether a line is sent, and take note of its version."""
         if self._versions.note_if_replaced(place, request):
             self.replaced += 1
             return False
@@ -100,19 +105,19 @@ class SavedBatches:
             if not (batch.barrier and self._versions.note_if_outdated(place, table, version)):
                 yield batch
 
-    def _of_letter(self, place: Place, letter: Letter) -> Iterator[Batch]:
-        if isinstance(letter, Activated) or not self._takes(place, letter.request):
+    def _of_dead_letter(self, place: Place, line: DeadLetterLine) -> Iterator[Batch]:
+        if isinstance(line, Activated) or not self._takes(place, line.request):
             return
-        if isinstance(letter, DeadActivation):
-            self._versions.keep(place, letter)
+        if isinstance(line, DeadActivation):
+            self._versions.keep(place, line)
         else:
-            prefix = letter.request.prefix()
-            upsert = self._checks.checked(place, letter, prefix)
-            yield from self._letters.add(place, letter.request, prefix, upsert)
+            prefix = line.request.prefix()
+            upsert = self._checks.checked(place, line, prefix)
+            yield from self._record_batches.add(place, line.request, prefix, upsert)
 
 
-class LetterBatches:
-    """Groups repaired records: those of one table and schema go together."""
+class RecordBatches:
+    """Groups repaired records into batches: those of one table and schema are sent together."""
 
     def __init__(self, limits: Limits) -> None:
         self._buffers = Buffers(limits)
@@ -133,24 +138,26 @@ class LetterBatches:
             self._first.setdefault(prefix, place)
 
     def rest(self) -> Iterator[Batch]:
-        """Yield what is buffered."""
+        """Yield the batches of what is still buffered."""
         for table in self._buffers.sizes():
             for batch in self._buffers.close(table):
                 yield batch
                 del self._first[batch.prefix]
 
     def waiting(self) -> Iterator[Place]:
-        """Yield the first line of each batch that is not handed on."""
+        """Yield the first line of each batch that is still open."""
         yield from self._first.values()
 
 
-class LetterChecks:
+class RecordChecks:
     """Checks the records of dead letters, as a run with the same settings does.
 
-    `repaired` is how many values were repaired, by table, field and repair.
+    `repaired` counts the values that were repaired, by table, field and repair.
 
     Args:
-        note: Told, once for each field, what was rewritten or repaired.
+        naive_datetimes: The setting of that name.
+        repairs: The setting of that name.
+        note: Called, once for each field, with what was rewritten or repaired.
     """
 
     def __init__(
@@ -161,21 +168,21 @@ class LetterChecks:
         self._repairs = repairs
         self._note = note
         self._noted: set[tuple[str, ...]] = set()
-        # The letters of one table have the same schema, so its check is made once.
+        # Most dead letters of a table have the same schema, whose check is made once.
         self._checks: dict[BodyPrefix, RecordCheck] = {}
 
-    def checked(self, place: Place, letter: DeadLetter, prefix: BodyPrefix) -> Upsert:
-        """Return the message that carries a letter's record; `prefix` is its request's.
+    def checked(self, place: Place, dead_letter: DeadLetter, prefix: BodyPrefix) -> Upsert:
+        """Return the message with the record of a dead letter; `prefix` is its request's.
 
         Raises:
-            InputError: The record is not repaired.
+            InputError: The record is still invalid.
         """
-        check = self._check(place, letter.request, prefix)
-        verdict = check.examine(*record_of(place, letter, self._repairs))
+        check = self._check(place, dead_letter.request, prefix)
+        verdict = check.examine(*record_of(place, dead_letter, self._repairs))
         if isinstance(verdict, Refused):
             raise InputError(f"{place} is not repaired: {verdict}.")
-        self._tell(letter.request.table_name, verdict)
-        return Upsert(letter.sequence, verdict.record, api_time(letter.time_extracted))
+        self._report(dead_letter.request.table_name, verdict)
+        return Upsert(dead_letter.sequence, verdict.record, api_time(dead_letter.time_extracted))
 
     def _check(self, place: Place, request: SavedRequest, prefix: BodyPrefix) -> RecordCheck:
         if prefix not in self._checks:
@@ -192,25 +199,25 @@ class LetterChecks:
             )
         return self._checks[prefix]
 
-    def _tell(self, table: str, passed: Passed) -> None:
+    def _report(self, table: str, passed: Passed) -> None:
         for name, said in passed.notes.items():
-            self._say(f"Table {quoted(table)}: field {quoted(name)}: {said}", (table, name, said))
+            text = f"Table {quoted(table)}: field {quoted(name)}: {said}"
+            self._note_once(text, (table, name, said))
         for (name, repair), count in passed.repaired.items():
             self.repaired[table, name, repair] += count
-            self._say(
+            self._note_once(
                 f"Table {quoted(table)}: {repair_words(name, repair)}, and counted at the end.",
                 (table, name, repair),
             )
 
-    def _say(self, text: str, of: tuple[str, ...]) -> None:
-        """Tell something of which it is enough to be told once."""
-        if of not in self._noted:
-            self._noted.add(of)
+    def _note_once(self, text: str, key: tuple[str, ...]) -> None:
+        if key not in self._noted:
+            self._noted.add(key)
             self._note(text)
 
 
 def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
-    """Yield a saved body; an activation in it goes by itself, after what precedes it."""
+    """Yield the batches of a saved body: its upserts, then an activation on its own."""
     messages = request.messages or []
     try:
         read = [_MESSAGE.decode(each) for each in messages]
@@ -221,7 +228,7 @@ def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
         group = [at for at, each in enumerate(read) if (each.action != "upsert") == barrier]
         if group:
             encoded = b"[%b]" % b",".join(bytes(messages[at]) for at in group)
-            # All of them are in the same line.
+            # A span each, because all messages are in one line of the file.
             spans = [place.span(read[at].sequence) for at in group]
             fragment = Fragment(encoded, spans, spans[0].sequence, spans[-1].sequence)
             yield Batch.of(table, request.prefix(), [fragment], version, barrier=barrier)

@@ -1,4 +1,4 @@
-"""The files of a replay: read one after the other, as often as need be, and one open at a time."""
+"""Reads the files of a replay: in order, repeatedly if needed, with one open at a time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class SavedFiles:
-    """Files of request bodies and dead letters; close it once they are read.
+    """The files of request bodies and dead letters; close it after reading.
 
     Args:
-        paths: In the order in which they are replayed; `-` is stdin. Messages name the file where
-            there are several.
+        paths: The files in the order of their replay; `-` is stdin. Messages name the file if there
+            are several.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -48,11 +48,11 @@ class SavedFiles:
                 raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
     def order(self, place: Place) -> tuple[int, int]:
-        """Return what sorts places in the order in which they are read."""
+        """Return a sort key: the order in which places are read."""
         return self._numbers[place.file], place.line
 
     def close(self) -> None:
-        """Forget the copies of what can be read once."""
+        """Remove the copies of inputs that can be read only once."""
         self._open.close()
 
     @contextmanager
@@ -66,7 +66,7 @@ class SavedFiles:
                 file.seek(0)  # stdin stays open
                 yield file
                 return
-            copy = tempfile.TemporaryFile()  # noqa: SIM115 - it is read once more
+            copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
             self._copies[path] = self._open.enter_context(copy)
             shutil.copyfileobj(file, copy)
         copy.seek(0)

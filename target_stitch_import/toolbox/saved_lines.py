@@ -1,4 +1,4 @@
-"""What a line of a file to replay holds: a saved body, a dead letter, or an activation."""
+"""Reads a line of a file to replay: a saved body, a dead letter, or an activation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Place(Struct, frozen=True):
-    """A line of a file to replay; the file has a name where there are several."""
+    """A line of a file to replay; `file` is None if there is only one."""
 
     line: int
     file: BatchFile | None = None
@@ -31,7 +31,7 @@ class Place(Struct, frozen=True):
         return origin(self.line, self.file)
 
     def span(self, sequence: int) -> Span:
-        """Return this as the origin of the message that has this `sequence`."""
+        """Return this place as the origin of a message with `sequence`."""
         return Span(self.line, sequence, epoch=0, file=self.file)
 
 
@@ -46,7 +46,7 @@ class SavedRequest(msgspec.Struct):
     messages: list[Raw] | UnsetType = UNSET
 
     def prefix(self) -> BodyPrefix:
-        """Return how bodies with these arguments open."""
+        """Return the start of bodies with these arguments."""
         return BodyPrefix.of(
             self.table_name,
             bytes(self.schema),
@@ -76,13 +76,13 @@ class DeadActivation(msgspec.Struct):
 
 
 class Activated(msgspec.Struct):
-    """The note that a version was activated by a later run, which replaces older ones."""
+    """The note that a later run activated a version, which replaces older ones."""
 
     version: int
     request: SavedRequest
 
 
-Letter: TypeAlias = DeadLetter | DeadActivation | Activated
+DeadLetterLine: TypeAlias = DeadLetter | DeadActivation | Activated
 
 
 class _Kind(msgspec.Struct):
@@ -91,7 +91,7 @@ class _Kind(msgspec.Struct):
 
 _BODY = msgspec.json.Decoder(SavedRequest)
 _KIND = msgspec.json.Decoder(_Kind)
-_KINDS: dict[str, msgspec.json.Decoder[Letter]] = {
+_KINDS: dict[str, msgspec.json.Decoder[DeadLetterLine]] = {
     UPSERT: msgspec.json.Decoder(DeadLetter),
     ACTIVATE_VERSION: msgspec.json.Decoder(DeadActivation),
     ACTIVATED: msgspec.json.Decoder(Activated),
@@ -99,7 +99,7 @@ _KINDS: dict[str, msgspec.json.Decoder[Letter]] = {
 
 
 def read_body(text: bytes) -> SavedRequest | None:
-    """Return a line as a saved body; None where it is something else."""
+    """Return a line as a saved body; None if it is something else."""
     try:
         body = _BODY.decode(text)
     except (ValueError, RecursionError):
@@ -107,11 +107,11 @@ def read_body(text: bytes) -> SavedRequest | None:
     return None if body.messages is UNSET else body
 
 
-def read_letter(place: Place, text: bytes) -> Letter:
+def read_dead_letter(place: Place, text: bytes) -> DeadLetterLine:
     """Return a line of a dead-letter file.
 
     Raises:
-        InputError: It is none.
+        InputError: The line is neither a dead letter nor a saved body.
     """
     try:
         return _KINDS.get(_KIND.decode(text).action, _KINDS[UPSERT]).decode(text)
@@ -120,33 +120,33 @@ def read_letter(place: Place, text: bytes) -> Letter:
 
 
 def activated_versions(lines: Iterable[tuple[Place, bytes]]) -> dict[str, int]:
-    """Return the newest version of each table that a run activated since."""
+    """Return the newest version of each table that the lines say was activated later."""
     found: dict[str, int] = {}
     for place, text in lines:
         if f'"{ACTIVATED}"'.encode() in text and read_body(text) is None:
-            letter = read_letter(place, text)
-            if isinstance(letter, Activated):
-                table = letter.request.table_name
-                found[table] = max(letter.version, found.get(table, letter.version))
+            note = read_dead_letter(place, text)
+            if isinstance(note, Activated):
+                table = note.request.table_name
+                found[table] = max(note.version, found.get(table, note.version))
     return found
 
 
 def record_of(
-    place: Place, letter: DeadLetter, repairs: Collection[str]
+    place: Place, dead_letter: DeadLetter, repairs: Collection[str]
 ) -> tuple[Raw, Sequence[Repair]]:
-    """Return a letter's record, and what had to be repaired in its text to make it JSON.
+    """Return the record of a dead letter, and what was repaired in its text to make it JSON.
 
     Raises:
-        InputError: It cannot be sent as it is.
+        InputError: There is no JSON record, or the stream map was not applied to it.
     """
-    record, repaired = letter.record, []
-    if record is UNSET and letter.record_text is not UNSET and _is_whole(letter.record_text):
-        done = repaired_text(letter.record_text.encode(), repairs)
+    record, repaired, text = dead_letter.record, [], dead_letter.record_text
+    if record is UNSET and text is not UNSET and _is_whole(text):
+        done = repaired_text(text.encode(), repairs)
         if record_defect(done.text) is None:
             record, repaired = Raw(done.text), done.changes
     if record is UNSET:
         raise InputError(words_on_neither(place, "Object missing required field `record`"))
-    if not letter.mapped:
+    if not dead_letter.mapped:
         raise InputError(
             f"{place} has a record as the tap sent it, including what its stream map drops or "
             "masks. Fix the tap or the map and run again, or edit the record to what the map "
@@ -156,12 +156,12 @@ def record_of(
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether nothing of a record was lost when its text was put into the line."""
+    """Return whether the text of a record is complete: no byte of it was replaced."""
     return "\ufffd" not in text
 
 
 def words_on_neither(place: Place, error: str) -> str:
-    """Say that a line is nothing that can be replayed."""
+    """Return the message for a line that cannot be replayed."""
     return (
         f"{place} is neither a request body nor a dead letter with a JSON `record`: "
         f"{quoted(error, mark='')}."

@@ -1,4 +1,4 @@
-"""`status` and `check`: is the service well, and are the credentials right."""
+"""The commands `status` and `check`: test whether the service is up, and the credentials."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A JSON record written as Transit, its date-times as points in time.
+"""Writes JSON records as Transit, with date-times as points in time.
 
-Follows the verbose JSON form of the Transit format 0.8, which every reader of its JSON form takes.
-Law: no number loses a digit, and every other text arrives as it is.
+Follows the verbose JSON form of Transit 0.8, which every reader of the JSON form accepts.
+Invariant: no number loses a digit, and every other string arrives unchanged.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from target_stitch_import.schema.date_times import respelled
 
 _ESCAPED = ("~", "^", "`")
 _PLAIN_INTEGERS = range(-(2**53) + 1, 2**53)
-"""Those that every JSON reader keeps; others travel as tagged text."""
+"""The integers that every JSON reader keeps exact; others are sent as tagged text."""
 _INT64 = range(-(2**63), 2**63)
 
 
 class _Number(str):
-    """A number's own text."""
+    """A number as it is written."""
 
     __slots__ = ()
 
@@ -28,11 +28,11 @@ class _Number(str):
 def to_transit(record: bytes) -> bytes:
     """Return the JSON object `record` as Transit.
 
-    A string is a point in time where it is a date-time with an offset, wherever it stands in the
+    A string that is a date-time with an offset becomes a point in time, at any depth of the
     record. It is written in UTC, with up to nine digits of its fraction.
 
     Raises:
-        ValueError: It is not JSON, or nested too deeply; the text holds nothing of it.
+        ValueError: It is not JSON, or nested too deeply; the text has no value of the record.
     """
     try:
         value = json.loads(
@@ -50,19 +50,19 @@ def to_transit(record: bytes) -> bytes:
 
 
 def integer(number: int) -> Any:
-    """Return an integer as Transit has it in JSON."""
+    """Return an integer in Transit's JSON form."""
     if number in _PLAIN_INTEGERS:
         return number
     return f"~i{number}" if number in _INT64 else f"~n{number}"
 
 
 def text(value: str) -> str:
-    """Return a string as Transit has it in JSON: what looks like its own marks is escaped."""
+    """Return a string in Transit's JSON form: one that begins like a tag is escaped."""
     return f"~{value}" if value.startswith(_ESCAPED) else value
 
 
 def _not_a_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _transit(value: Any) -> Any:
@@ -78,16 +78,16 @@ def _transit(value: Any) -> Any:
 
 def _number(digits: _Number) -> Any:
     if digits.lstrip("-").isdigit():
-        # Python refuses to convert thousands of digits, and Transit has no need of it.
+        # Python refuses to convert thousands of digits, and Transit does not need it.
         return integer(int(digits)) if len(digits) <= 20 else f"~n{digits}"
     nearest = float(digits)
-    # What a double holds is a plain number; what it would change is an exact decimal.
+    # Numbers that a double would change are sent as exact decimals.
     same = Decimal(repr(nearest)) == Decimal(digits)
     return nearest if same else f"~f{digits}"
 
 
 def _point_in_time(date_time: str) -> str:
-    """Return a date-time as a point in time, in UTC, its fraction as it is."""
+    """Return a date-time as a point in time, in UTC, with its fraction unchanged."""
     seconds, offset = date_time[:19], date_time[19:].lstrip(".0123456789")
     fraction = date_time[19 : len(date_time) - len(offset)]
     if offset in ("Z", "z"):
@@ -97,5 +97,5 @@ def _point_in_time(date_time: str) -> str:
     try:
         moment = datetime.fromisoformat(f"{seconds[:10]}T{seconds[11:]}") - sign * shift
     except (ValueError, OverflowError):
-        return text(date_time)  # outside of the years that a calendar has
+        return text(date_time)  # outside the years that `datetime` supports
     return f"~t{moment.isoformat()}{fraction}Z"

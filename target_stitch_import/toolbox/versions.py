@@ -1,8 +1,8 @@
-"""Which versions of tables a replay sends and activates.
+"""Decides which versions of tables a replay sends and activates.
 
-Laws: nothing of a version is sent where a line says that a newer one was loaded since. Of the
-activations that were set aside, the newest of each table goes out, and after all records; no
-activation goes out after a line of a newer version was read: it could delete newer rows.
+Invariants: nothing of a version is sent if a line says that a newer one was loaded later. Of the
+activations that were set aside, the newest of each table is sent, after all records; none is sent
+after a line of a newer version was read, because it could delete newer rows.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Versions:
     """The versions in the lines of all files of a replay.
 
     Args:
-        loaded: The newest version of each table of which a line says that it was loaded since.
-        note: Told what is not sent.
+        loaded: The newest version of each table that a line says was loaded later.
+        note: Called with a message about each version that is not sent.
     """
 
     def __init__(self, loaded: Mapping[str, int], note: Callable[[str], None]) -> None:
@@ -33,9 +33,9 @@ class Versions:
         self._noted: set[tuple[str, int]] = set()
 
     def note_if_replaced(self, place: Place, request: SavedRequest) -> bool:
-        """Tell the user, once for each version, if a newer one was loaded since; return whether.
+        """Return whether a newer version was loaded later; if so, note it once for each version.
 
-        What is older must not reach the table.
+        Rows of an older version must not reach the table.
         """
         table, version = request.table_name, request.table_version
         newer = self._loaded.get(table)
@@ -50,15 +50,15 @@ class Versions:
         return True
 
     def read(self, request: SavedRequest) -> None:
-        """Note a line that is replayed."""
+        """Take note of the version of a line that is replayed."""
         table, version = request.table_name, request.table_version
         if version is not None:
             self._newest[table] = max(version, self._newest.get(table, version))
 
     def note_if_outdated(self, place: Place, table: str, version: int | None) -> bool:
-        """Tell the user if a line of a newer version was read; return whether.
+        """Return whether a line of a newer version was read; if so, note it.
 
-        Then this one is not activated.
+        The older version must then not be activated.
         """
         if version is None or version >= self._newest.get(table, version):
             return False
@@ -68,23 +68,23 @@ class Versions:
         )
         return True
 
-    def keep(self, place: Place, letter: DeadActivation) -> None:
-        """Keep an activation until all records are sent; of each table, the newest alone."""
-        table = letter.request.table_name
-        both = [self._activations.get(table, (place, letter)), (place, letter)]
+    def keep(self, place: Place, activation: DeadActivation) -> None:
+        """Keep an activation until all records are sent; only the newest of each table."""
+        table = activation.request.table_name
+        both = [self._activations.get(table, (place, activation)), (place, activation)]
         (older_place, older), newest = sorted(both, key=lambda each: each[1].version)
         if older.version < newest[1].version:
             self.note_if_outdated(older_place, table, older.version)
         self._activations[table] = newest
 
     def kept(self) -> Iterator[tuple[Place, DeadActivation]]:
-        """Yield the activations to be sent; each is kept until the next one is asked for."""
+        """Yield the activations to send; each counts as waiting until the next one is requested."""
         while self._activations:
-            table, (place, letter) = next(iter(self._activations.items()))
-            if not self.note_if_outdated(place, table, letter.version):
-                yield place, letter
+            table, (place, activation) = next(iter(self._activations.items()))
+            if not self.note_if_outdated(place, table, activation.version):
+                yield place, activation
             del self._activations[table]
 
     def waiting(self) -> Iterator[Place]:
-        """Yield where the activations are that are kept."""
+        """Yield the lines of the activations that are kept."""
         yield from (place for place, _ in self._activations.values())

@@ -1,1 +1,1 @@
-"""What the documentation says is true."""
+"""The documentation is true, and agrees with the code."""

@@ -46,20 +46,20 @@ def test_what_a_change_touches_is_there(change: str) -> None:
     assert not [name for name in programs if not (ROOT / "tools" / f"{name}.py").is_file()]
 
 
-def test_the_likeliest_changes_are_told() -> None:
+def test_the_likeliest_changes_are_listed() -> None:
     assert len(CHANGES) >= 20
 
 
-def test_every_wing_has_its_paragraph() -> None:
-    text = section("The wings")
-    wings = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert set(re.findall(r"^- \*\*`(\w+)/`\*\*", text, re.MULTILINE)) == wings
+def test_every_package_has_its_paragraph() -> None:
+    text = section("Packages")
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert set(re.findall(r"^- \*\*`(\w+)/`\*\*", text, re.MULTILINE)) == packages
     top = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     assert top <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_what_is_said_to_be_pure_is_checked() -> None:
-    [names] = re.findall(r"^(`singer`.*?) are pure", section("The wings"), re.MULTILINE)
+    [names] = re.findall(r"^(`singer`.*?) are pure", section("Packages"), re.MULTILINE)
     assert tuple(re.findall(r"`(\w+)`", names)) == purity.PURE
 
 

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PACKAGE = "target_stitch_import"
 IMPORTS = {
-    "a wing imports one above it": ("The wings", "run/sender.py", "from {} import app"),
-    "a pure wing imports the shell": ("The wings", "batching/ledger.py", "from {}.run import http"),
-    "two wings side by side": ("The wings", "singer/lines.py", "from {}.schema import draft4"),
+    "a package imports one above it": ("Packages", "run/sender.py", "from {} import app"),
+    "a pure package imports run": ("Packages", "batching/ledger.py", "from {}.run import http"),
+    "two packages side by side": ("Packages", "singer/lines.py", "from {}.schema import draft4"),
     "a type is an import, too": (
-        "The wings",
+        "Packages",
         "singer/lines.py",
         "if 0 > 1:\n    from {}.app import RunOptions",
     ),
     "a late import is an import, too": (
-        "The wings",
+        "Packages",
         "singer/lines.py",
         "def late():\n    from {} import cli",
     ),
-    "the local Import API imports a wing": (
-        "The wings",
+    "the local Import API imports a package": (
+        "Packages",
         "local/extra.py",
         "from {}.schema import date_times",
     ),
@@ -42,8 +42,8 @@ IMPORTS = {
         "local/extra.py",
         "from {} import limits",
     ),
-    "a module on no floor": ("The wings", "another.py", ""),
-    "a wing that nobody placed": ("The wings", "another/__init__.py", ""),
+    "a module without a layer": ("Packages", "another.py", ""),
+    "a package without a layer": ("Packages", "another/__init__.py", ""),
     "the core imports the local Import API": (
         "The local Import API is a product of its own",
         "run/http.py",
@@ -71,18 +71,18 @@ LOWEST_TO_HIGHEST = {
     "local/warehouse": ("profiles", "warehouse"),
     "local/server": ("plot", "runtime"),
 }
-"""A module of each wing, and one of the same wing that stands above it."""
+"""A module of each package, and one of the same package above it."""
 IMPORTS |= {
-    f"upwards inside {wing}": (
-        f"Inside {wing}",
-        f"{wing}/{low}.py",
-        f"from {{}}.{wing.replace('/', '.')} import {high}",
+    f"upwards inside {package}": (
+        f"Inside {package}",
+        f"{package}/{low}.py",
+        f"from {{}}.{package.replace('/', '.')} import {high}",
     )
-    for wing, (low, high) in LOWEST_TO_HIGHEST.items()
+    for package, (low, high) in LOWEST_TO_HIGHEST.items()
 }
 IMPORTS |= {
-    f"a module without a place inside {wing}": (f"Inside {wing}", f"{wing}/another.py", "")
-    for wing in LOWEST_TO_HIGHEST
+    f"a module without a place inside {package}": (f"Inside {package}", f"{package}/another.py", "")
+    for package in LOWEST_TO_HIGHEST
 }
 
 
@@ -125,7 +125,7 @@ def test_imports(
 
 
 def test_each_folder_has_its_layers_and_each_contract_is_tried() -> None:
-    """A new wing without layers of its own would be a heap again."""
+    """Each package needs layers of its own."""
     settings = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())
     contracts = settings["tool"]["importlinter"]["contracts"]
     layered = {
@@ -178,13 +178,13 @@ def test_what_is_not_pure_is_found(copy: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("module", [*WINGS, *GROUND])
-def test_every_pure_module_is_looked_at(copy: Path, module: str) -> None:
+def test_every_pure_module_is_checked(copy: Path, module: str) -> None:
     add(copy, module, "import subprocess")
     [fault] = purity.impurities(copy)
     assert fault.startswith(f"{PACKAGE}/{module}:")
 
 
-def test_what_only_sounds_impure_is_none() -> None:
+def test_what_only_looks_impure_is_allowed() -> None:
     """An `outcome.now` was passed in, and `re.compile` is not the compiler."""
     tree = ast.parse("spent = outcome.now - start\nre.compile('x')\nmoment.astimezone(utc)")
     assert list(purity.faults(tree)) == []

@@ -1,4 +1,4 @@
-"""The documentation is true: commands run, programs parse, links lead somewhere."""
+"""The documentation is true: commands run, programs parse, links have targets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GUIDE = (DOCS / "guide.md").read_text()
 COOKBOOK = (DOCS / "cookbook.md").read_text()
 TOP = [ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")]
 RUN_ELSEWHERE = {
-    "scaling.md": "its commands want a cluster; tests/spark runs the data source on Spark",
+    "scaling.md": "its commands need a cluster; tests/spark runs the data source on Spark",
     "stitch-import.md": "tests/toolbox/test_toolbox_page.py runs it, failures included",
 }
 OURS = [*TOP, *(page for page in sorted(DOCS.glob("*.md")) if page.name not in RUN_ELSEWHERE)]
@@ -51,14 +51,14 @@ FROM_TARGET_STITCH = (
 NOT_RUN = {
     "make demo": "takes minutes; tests/program/test_demo.py runs it on less",
     "cat > tap-spreadsheets.yml": "tests/program/test_meltano.py runs it",
-    "docker build": "wants a container engine",
+    "docker build": "needs a container engine",
     "make bench": "measures for half an hour",
 }
-"""How the first command of a block begins that is not run here, and why."""
+"""The beginnings of blocks that are not run here, and why."""
 
 
 def anchors(page: Path) -> set[str]:
-    """Return what a page's headings are linked by."""
+    """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
@@ -80,7 +80,7 @@ def test_every_page_is_in_the_index(page: Path) -> None:
 
 @pytest.fixture
 def shell(api: ImportApi, tmp_path: Path) -> dict[str, str]:
-    """An environment with the programs of the documentation, and nothing to install."""
+    """The environment for a page's commands: its programs, with stubs for `pip` and a tap."""
     programs = tmp_path / "bin"
     programs.mkdir()
     messages = [schema(), record(1), state({"at": 1})]
@@ -101,13 +101,13 @@ def shell(api: ImportApi, tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     "page", [page for page in OURS if blocks(page)], ids=lambda page: page.name
 )
-def test_commands_run_and_print_what_is_said(
+def test_commands_run_and_print_the_output_on_the_page(
     page: Path, shell: dict[str, str], tmp_path: Path
 ) -> None:
-    """An account is played by the local Import API; all else is as the reader types it.
+    """The local Import API replaces Stitch; everything else is as the reader types it.
 
-    `init` is answered by options and the environment. A file that is given a token is for its owner
-    alone.
+    `init` gets its answers from options and the environment. Only its owner may read a file with a
+    token.
     """
     url = shell["API_URL"]
     account = ('"region": "us"', f'"api_url": "{url}"')
@@ -127,7 +127,7 @@ def test_commands_run_and_print_what_is_said(
 
 
 def _migrated() -> list[str]:
-    """Return the two configurations of the page for those who come from target-stitch."""
+    """Return the old and the new configuration in the page about migration."""
     return re.findall(r"^```json\n(.*?)^```$", MIGRATION, re.DOTALL | re.MULTILINE)
 
 
@@ -138,7 +138,7 @@ def test_the_new_configuration_says_the_same_as_the_old() -> None:
 
 
 @pytest.mark.parametrize("name", FROM_TARGET_STITCH)
-def test_what_target_stitch_takes_is_taken_and_told(name: str) -> None:
+def test_what_target_stitch_accepts_is_accepted_and_documented(name: str) -> None:
     assert f"`{name}`" in MIGRATION
     known = {each for option in command.params for each in option.opts}
     assert name in known | set(setting_names())
@@ -163,7 +163,7 @@ def recipe(language: str) -> list[str]:
 
 
 class Folder:
-    """A folder with the cookbook's script, and a tap that shows which state it was given."""
+    """A folder with the cookbook's script, and a tap that saves the state it is given."""
 
     TAP = """#!/bin/sh
         while [ $# -gt 0 ]; do [ "$1" = --state ] && cp "$2" work/given; shift; done
@@ -182,7 +182,7 @@ class Folder:
         (folder / "config.json").write_text(json.dumps(config))
 
     def sync(self, *messages: Any) -> int:
-        """Run the script over messages of the tap; return its exit status."""
+        """Run the script on messages of the tap; return its exit status."""
         text = "".join(f"{json.dumps(each)}\n" for each in messages)
         (self.folder / "messages").write_text(text)
         return subprocess.run(
@@ -190,7 +190,7 @@ class Folder:
         ).returncode
 
     def given(self) -> str:
-        """Return the state that the tap was given last."""
+        """Return the last state that the tap was given."""
         return (self.folder / "work" / "given").read_text()
 
 
@@ -220,7 +220,7 @@ def test_the_script_runs_once_at_a_time(shell: dict[str, str], tmp_path: Path) -
 
 
 def test_the_script_does_not_run_without_a_lock(shell: dict[str, str], tmp_path: Path) -> None:
-    """A machine without `flock` must not look like one on which a run is always at work."""
+    """A machine without `flock` must not look as if another run held the lock."""
     folder = Folder(tmp_path, shell)
     (tmp_path / "bin" / "flock").write_text("#!/bin/sh\nexit 127\n")
     (tmp_path / "bin" / "flock").chmod(0o700)
@@ -259,16 +259,16 @@ def test_the_tap_s_failure_is_not_hidden(shell: dict[str, str], tmp_path: Path) 
 def test_programs_for_schedulers_are_python(program: str) -> None:
     tree = ast.parse(program)
     assert ast.get_docstring(tree)
-    # What needs a person is the same everywhere, and every other status is tried again.
+    # The statuses that need a person are the same everywhere; all others are retried.
     [statuses] = [
         ast.literal_eval(each.value)
         for each in tree.body
         if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "NEEDS_A_PERSON"
     ]
     assert statuses == {65, 70, 71, 74, 76, 77, 78}
-    told = ", ".join(map(str, sorted(statuses)))
-    assert f"needs a person ({told})" in re.sub(r"\s+", " ", COOKBOOK)
-    assert f"Alert on {told[:-4]} and 78:" in re.sub(r"\s+", " ", GUIDE)
+    listed = ", ".join(map(str, sorted(statuses)))
+    assert f"needs a person ({listed})" in re.sub(r"\s+", " ", COOKBOOK)
+    assert f"Alert on {listed.removesuffix(', 78')} and 78:" in re.sub(r"\s+", " ", GUIDE)
 
 
 def test_the_workflow_runs_the_script_and_keeps_the_state() -> None:
@@ -306,8 +306,8 @@ def test_the_units_of_systemd_can_be_loaded(tmp_path: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", *units], check=False, capture_output=True, text=True
     )
-    told = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
-    assert (done.returncode, told) == (0, [])
+    problems = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
+    assert (done.returncode, problems) == (0, [])
 
 
 def test_the_image_is_built_from_known_instructions_and_runs_the_script() -> None:
@@ -337,7 +337,7 @@ def test_every_exit_status_is_in_the_readme() -> None:
 
 
 def test_every_command_of_the_makefile_is_on_a_page() -> None:
-    """Steps of others aside: `make test` says what they are."""
+    """Except for those that are only steps of other commands."""
     [declared] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    told = {name for page in TOP for name in re.findall(r"\bmake ([a-z-]+)", page.read_text())}
-    assert set(declared.split()) - told == {"uv", "lint", "types", "unit"}
+    named = {name for page in TOP for name in re.findall(r"\bmake ([a-z-]+)", page.read_text())}
+    assert set(declared.split()) - named == {"uv", "lint", "types", "unit"}

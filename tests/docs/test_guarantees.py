@@ -13,7 +13,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def promises(page: str) -> list[str]:
-    """Return the promises of a page, each with what it names."""
+    """Return the promises of a page, each with the tests that it names."""
     promised = (ROOT / page).read_text().partition("## What is promised")[2].partition("\n## ")[0]
     return [each for each in promised.split("\n\n") if each.startswith("**")]
 

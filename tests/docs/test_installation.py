@@ -1,4 +1,4 @@
-"""Every page says the same of how the target is installed, and it is true today."""
+"""All pages have the same, current instructions for installing the target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COOKBOOK = (ROOT / "docs" / "cookbook.md").read_text()
 
 
 @pytest.mark.parametrize("page", installation.PAGES, ids=lambda page: page.name)
-def test_pages_install_it_alike(page: Path) -> None:
+def test_pages_have_current_install_commands(page: Path) -> None:
     text = page.read_text()
     assert installation.INSTALLED.search(text)
     assert installation.current(text) == text, "run `python -m tools.installation`"
@@ -36,8 +36,8 @@ def test_the_recipes_and_meltano_take_the_same() -> None:
 
 @pytest.mark.parametrize("page", installation.PAGES[:3], ids=lambda page: page.name)
 def test_what_is_not_released_is_not_promised(page: Path) -> None:
-    told = "not released yet" in " ".join(page.read_text().split())
-    assert told is not installation.RELEASED
+    says_unreleased = "not released yet" in " ".join(page.read_text().split())
+    assert says_unreleased is not installation.RELEASED
 
 
 @pytest.mark.parametrize("page", installation.PAGES[:3], ids=lambda page: page.name)

@@ -1,11 +1,11 @@
-"""Whatever the program can say when something is wrong has its entry in the documentation."""
+"""Every message of the program about a problem has its entry in the documentation."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from tests.support.messages_told import messages, stable_part
+from tests.support.user_messages import messages, stable_part
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 
@@ -17,19 +17,19 @@ def entries() -> set[str]:
 
 
 def test_every_message_has_its_entry() -> None:
-    """Paste what is missing, as it stands here, into a group of the page, and say what to do."""
+    """Copy what is missing into a group of the page, and say there what to do."""
     found = messages()
     missing = [f"{text}   ({place})" for text, place in found.items() if text not in entries()]
     assert not missing
 
 
-def test_no_entry_is_of_the_past() -> None:
-    """Take out, or bring up to date, what the program does not say any more."""
+def test_no_entry_is_outdated() -> None:
+    """Remove or update what the program no longer says."""
     assert sorted(entries() - set(messages())) == []
 
 
 def test_the_messages_are_found() -> None:
-    """The two above would hold of a search that finds nothing."""
+    """A search that finds nothing would pass the two tests above."""
     found = messages()
     assert len(found) > 90
     assert "connection refused" in found

@@ -1,4 +1,4 @@
-"""How the tests speak to the local Import API, and the bodies they start from."""
+"""Requests to the local Import API, and the bodies that tests start from."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def call(
 
 
 def upsert(data: dict[str, Any], sequence: int = 1, **more: Any) -> dict[str, Any]:
-    """Give a message."""
+    """Return an upsert message."""
     return {"action": "upsert", "sequence": sequence, "data": data, **more}
 
 
@@ -112,7 +112,7 @@ def batch(
     keys: tuple[str, ...] = (),
     **more: Any,
 ) -> dict[str, Any]:
-    """Give a batch body; keys are integers unless a schema says otherwise."""
+    """Return a batch body; keys are integers unless a schema says otherwise."""
     given = schema or {"properties": {key: {"type": ["integer", "string"]} for key in keys}}
     return {
         "table_name": table,
@@ -131,7 +131,7 @@ def send(api: ImportApi, *bodies: dict[str, Any]) -> None:
 
 
 def customers(**message: Any) -> dict[str, Any]:
-    """Give the customers batch, its one message changed."""
+    """Return the customers batch, its one message changed."""
     body = copy.deepcopy(CUSTOMERS)
     data = message.pop("data", {})
     body["messages"][0].update(message)
@@ -140,7 +140,7 @@ def customers(**message: Any) -> dict[str, Any]:
 
 
 def columns(api: ImportApi, table: str, *, system: bool = False) -> dict[str, str]:
-    """Give a table's columns and types, in order."""
+    """Return a table's columns and types, in order."""
     rows = api.query(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'import_api'"  # noqa: S608
         f" AND table_name = '{table}' ORDER BY column_index"
@@ -149,7 +149,7 @@ def columns(api: ImportApi, table: str, *, system: bool = False) -> dict[str, st
 
 
 def tables(api: ImportApi) -> list[str]:
-    """Give the visible tables with rows of data."""
+    """Return the visible tables with rows of data."""
     return [
         name
         for (name,) in api.query(
@@ -160,12 +160,12 @@ def tables(api: ImportApi) -> list[str]:
 
 
 def rejected(api: ImportApi) -> list[tuple[Any, ...]]:
-    """Give table and reason of each rejected record."""
+    """Return table and reason of each rejected record."""
     return api.query("SELECT table_name, reason FROM import_api._sdc_rejected ORDER BY ALL")
 
 
 def fill(api: ImportApi) -> None:
-    """Bring in some of everything."""
+    """Send accepted, rejected and refused requests of several kinds."""
     send(
         api,
         customers(),

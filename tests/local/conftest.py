@@ -1,4 +1,4 @@
-"""Shared by the tests of the local Import API: one running service, fresh for each test."""
+"""Fixtures of the local Import API's tests: one running service, reset for each test."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def running() -> Iterator[ImportApi]:
 
 @pytest.fixture
 def api(running: ImportApi) -> ImportApi:
-    """Give the running API in its fresh state."""
+    """The running API in its initial state."""
     running.reset()
     return running

@@ -1,7 +1,7 @@
-"""Fuzz the local Import API over HTTP: `python -m tests.local.fuzz --examples 5000`.
+"""Fuzzes the local Import API over HTTP: `python -m tests.local.fuzz --examples 5000`.
 
-Every answer must be one its own OpenAPI document describes, nothing may be a 500, a refused
-request leaves no trace, and after all of it the service is well.
+Every answer must be in the service's own OpenAPI document, none may be a 500, a refused request
+stores nothing, and at the end the service is healthy.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ PUSHES = st.lists(
 
 @st.composite
 def bent(draw: st.DrawFn, base: Any) -> Any:
-    """Change one place of a document into something else."""
+    """Return a document with one value replaced."""
     body = json.loads(json.dumps(draw(base)))
     target, steps = body, draw(st.integers(0, 4))
     for _ in range(steps):
@@ -126,7 +126,7 @@ REQUESTS = st.fixed_dictionaries(
 
 
 def check(api: ImportApi, session: requests.Session, request: dict[str, Any]) -> None:
-    """Send one request and hold the answer to the OpenAPI document."""
+    """Send one request, and check the answer against the OpenAPI document."""
     before = len(api.requests())
     answer = session.post(
         api.url + request["path"],
@@ -150,7 +150,7 @@ def check(api: ImportApi, session: requests.Session, request: dict[str, Any]) ->
 
 
 def fuzz(examples: int, *, shrink: bool = True) -> None:
-    """Send that many requests, and ask at the end whether the service is well."""
+    """Send that many requests, and check at the end that the service is healthy."""
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     with ImportApi(accounts=ACCOUNTS, kept_bytes=None) as api, requests.Session() as session:
 

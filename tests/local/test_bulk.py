@@ -1,4 +1,4 @@
-"""Rows and definitions in bulk, in DuckDB itself."""
+"""Bulk loading of rows and definitions into DuckDB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def optimizes(bulk: Bulk) -> bool:
-    """Whether a join is planned as one; without the optimizer, it is every row with every other."""
+    """Return whether the optimizer is on: without it, a join is planned as a cross product."""
     join = "EXPLAIN FROM numbers a, numbers b WHERE a.n = b.n"
     [(_, plan)] = bulk.connection.execute(join).fetchall()
     return "CROSS PRODUCT" not in plan.upper().replace("_", " ")
@@ -23,7 +23,7 @@ def optimizes(bulk: Bulk) -> bool:
 
 @pytest.fixture
 def bulk(tmp_path: Path) -> Iterator[Bulk]:
-    """Give a database with one table."""
+    """A database with one table."""
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE numbers AS FROM range(3) t(n)")
         yield Bulk(connection, tmp_path)
@@ -37,7 +37,7 @@ def test_definitions_leave_the_optimizer_on(bulk: Bulk) -> None:
 
 @pytest.mark.parametrize("wrong", ["CREATE VIEW two AS FROM nothing", "CREATE VIEW SELECT"])
 def test_a_definition_that_fails_ends_the_transaction(bulk: Bulk, wrong: str) -> None:
-    """And the optimizer is on again, without which the next load could take for ever."""
+    """And the optimizer is on again, without which the next load could take forever."""
     bulk.connection.execute("BEGIN TRANSACTION")
     with pytest.raises(duckdb.Error):
         bulk.define(["CREATE VIEW one AS FROM numbers", wrong])

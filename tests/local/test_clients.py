@@ -1,4 +1,4 @@
-"""What clients that others wrote send and ask, beside what the reference has."""
+"""Requests of other clients that are not in the reference."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ STATUS = "/v2/import/status"
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[ImportApi]:
-    """A local Import API that takes what the reference has, and nothing else."""
+    """A local Import API that accepts only what is in the reference."""
     with ImportApi(accounts=ACCOUNTS, strictness=Strictness(strict_push=True)) as api:
         yield api
 
 
 def pushed(**members: Any) -> dict[str, Any]:
-    """Give one pushed record."""
+    """Return one pushed record."""
     return {**PUSHED[0], **members}
 
 
 def switch(version: int, **members: Any) -> dict[str, Any]:
-    """Give a `switch_view`, as the first clients sent it."""
+    """Return a `switch_view`, as the first clients sent it."""
     return {
         "client_id": 7723,
         "table_name": "customers",
@@ -53,7 +53,7 @@ def switch(version: int, **members: Any) -> dict[str, Any]:
                      "data": ["can't be blank"]}),
     ],
 )  # fmt: skip
-def test_old_clients_are_taken_unless_strict(
+def test_old_clients_are_accepted_unless_strict(
     api: ImportApi, strict: ImportApi, record: dict[str, Any], reason: dict[str, Any]
 ) -> None:
     for path in (PUSH, VALIDATE):
@@ -63,12 +63,12 @@ def test_old_clients_are_taken_unless_strict(
 
 
 @pytest.mark.parametrize(("client_id", "status"), [("7723", 201), ("9999", 403), ("7724", 403)])
-def test_client_ids_as_text_are_looked_at_too(api: ImportApi, client_id: str, status: int) -> None:
+def test_client_ids_as_text_are_checked_too(api: ImportApi, client_id: str, status: int) -> None:
     assert call(api, PUSH, [pushed(client_id=client_id)]).status_code == status
 
 
 def test_client_ids_as_text_and_as_numbers_are_one_client(api: ImportApi) -> None:
-    """And the page says that the reference has a number."""
+    """And the page notes that the reference has a number."""
     assert call(api, PUSH, [pushed()]).status_code == 201
     assert "client_id is text" not in requests.get(api.url, timeout=10).text
     assert call(api, PUSH, [pushed(client_id="7723"), pushed()]).status_code == 201
@@ -76,7 +76,7 @@ def test_client_ids_as_text_and_as_numbers_are_one_client(api: ImportApi) -> Non
 
 
 def test_switch_view_activates_a_version(api: ImportApi) -> None:
-    """After the records before it, ahead of those behind it."""
+    """It takes effect between the records before and after it."""
     records = [
         pushed(table_version=1),
         pushed(table_version=2, data={"id": 2}),
@@ -127,9 +127,9 @@ def test_head_does_not_post(api: ImportApi) -> None:
 
 
 @pytest.mark.parametrize("path", [BATCH, PUSH])
-@pytest.mark.parametrize("said", [True, False])
-def test_a_compressed_body_is_told_as_one(api: ImportApi, path: str, said: bool) -> None:  # noqa: FBT001
-    """Whether or not the client says that it is."""
+@pytest.mark.parametrize("has_header", [True, False])
+def test_an_error_names_a_compressed_body(api: ImportApi, path: str, has_header: bool) -> None:  # noqa: FBT001
+    """With and without its `Content-Encoding`."""
     body = gzip.compress(json.dumps(CUSTOMERS if path == BATCH else PUSHED).encode())
     answer = requests.post(
         api.url + path,
@@ -137,7 +137,7 @@ def test_a_compressed_body_is_told_as_one(api: ImportApi, path: str, said: bool)
         headers={
             "Authorization": "Bearer T1",
             "Content-Type": "application/json",
-            **({"Content-Encoding": "gzip"} if said else {}),
+            **({"Content-Encoding": "gzip"} if has_header else {}),
         },
         timeout=10,
     )
@@ -169,7 +169,7 @@ def test_the_openapi_document_describes_them(
     record: dict[str, Any],
     fits: bool,  # noqa: FBT001
 ) -> None:
-    """What it calls a good push is accepted, and nothing else."""
+    """A push is accepted if and only if it is valid by the document."""
     served = requests.get(f"{api.url}/_local/openapi.json", timeout=10).json()
     rule = {"$ref": "#/components/schemas/Push", "components": served["components"]}
     assert jsonschema_rs.Draft202012Validator(rule).is_valid([record]) == fits

@@ -1,4 +1,4 @@
-"""The files of `serve`: refused before one is opened, however it is started."""
+"""The files of `serve`: unusable ones are refused before any is opened."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ REFUSED = [
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize(("options", "words"), REFUSED)
-def test_what_cannot_be_served_from_is_refused(
+def test_files_that_serve_cannot_use_are_refused(
     tmp_path: Path, start: str, options: str, words: str
 ) -> None:
-    """None is waited for, none is changed."""
+    """It does not block on any of them, and changes none."""
     (tmp_path / "text").write_text("{}")
     (tmp_path / "empty").touch()
     (tmp_path / "link").symlink_to("text")
@@ -64,13 +64,13 @@ def test_what_cannot_be_served_from_is_refused(
         check=False,
         timeout=60,
     )
-    told = done.stderr.decode()
-    assert (done.returncode, words in told, "Traceback" in told) == (78, True, False), told
+    errors = done.stderr.decode()
+    assert (done.returncode, words in errors, "Traceback" in errors) == (78, True, False), errors
     assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_its_line_goes_into_no_file_that_it_reads(tmp_path: Path, start: str) -> None:
+def test_stdout_must_not_be_a_file_that_serve_reads(tmp_path: Path, start: str) -> None:
     accounts = tmp_path / "accounts.json"
     accounts.write_text("{}")
     with accounts.open("ab") as stdout:

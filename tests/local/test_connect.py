@@ -1,4 +1,4 @@
-"""Stitch Connect: sources and tokens over HTTP, and what they open on the Import API."""
+"""Stitch Connect: sources and tokens over HTTP, and the access that they give."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def connect(
         ([1], "InvalidBody", "POST body may only include"),
     ],
 )  # fmt: skip
-def test_sources_that_cannot_be(api: ImportApi, body: Any, error: str, message: str) -> None:
+def test_invalid_sources_are_refused(api: ImportApi, body: Any, error: str, message: str) -> None:
     answer = connect(api, "POST", SOURCES, body)
     assert (answer.status_code, answer.json()["error"]) == (400, error)
     assert answer.json()["data"]["message"].startswith(message)
 
 
-def test_a_source_from_making_to_deleting(api: ImportApi) -> None:
+def test_a_source_from_creation_to_deletion(api: ImportApi) -> None:
     """A new source's token writes to a schema of its own, until paused, revoked, or deleted."""
     made = connect(
         api, "POST", SOURCES, {"type": "import_api", "display_name": "Stitch Import API"}
@@ -104,14 +104,14 @@ def test_a_source_from_making_to_deleting(api: ImportApi) -> None:
         ("POST", "/v4/source-types/import_api", "AC", 405),
     ],
 )
-def test_who_may_do_what(
+def test_permissions(
     api: ImportApi, method: str, path: str, token: str | None, status: int
 ) -> None:
-    """A client sees its own sources alone."""
+    """A client sees only its own sources."""
     assert connect(api, method, path, token=token).status_code == status
 
 
-def test_without_accounts_any_token_opens_the_one_source() -> None:
+def test_without_accounts_any_token_writes_to_the_one_source() -> None:
     with ImportApi() as api:
         assert call(api, body=CUSTOMERS, token="anything").status_code == 201  # noqa: S106
         assert call(api, "/v2/import/push", PUSHED, token="x").status_code == 201  # noqa: S106
@@ -146,7 +146,7 @@ def test_authorization_of_another_form(api: ImportApi, header: str) -> None:
 
 
 def test_a_sources_connection_check(api: ImportApi) -> None:
-    """In the documented form; there is no tap, and so nothing was discovered."""
+    """In the documented form; without a tap, discovery has no status."""
     check = connect(api, "GET", f"{SOURCES}/126890/last-connection-check").json()
     assert check["name"].startswith("7723.126890.check.")
     assert (check["status"], check["error"], check["check_exit_status"]) == ("succeeded", False, 0)

@@ -15,7 +15,7 @@ from tests.local.calls import call, columns, rejected
 
 
 def test_number_columns_widen_without_losing_a_digit(api: ImportApi) -> None:
-    """A DOUBLE column becomes a DECIMAL where a value needs it, later one of greater scale."""
+    """A DOUBLE column becomes a DECIMAL if a value needs it, later one of greater scale."""
     lexemes = ["0.1", "2", "1234567890.0123456789", "0.000000000000001"]
     for at, lexeme in enumerate(lexemes):
         body = (
@@ -130,7 +130,7 @@ def test_a_declared_scale_is_kept_where_it_leaves_room(api: ImportApi) -> None:
 
 
 def test_a_number_column_that_becomes_text_writes_each_number_one_way(api: ImportApi) -> None:
-    """So that a key is found again, in its subtable too, however it was written and stored."""
+    """So that a key matches again, in its subtable too, however it was written and stored."""
     big = "1" * 40 + ".5"
     for at, key in enumerate(["1.50", "2", "1e22", big, "1.5", "2.0", "1e22", big + "0"]):
         body = (

@@ -1,4 +1,4 @@
-"""The documentation is held to the code: its example runs, and nothing is left out of it."""
+"""The documentation of the local Import API: its examples run, and it is complete."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "local-import-api.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    """Give the code blocks of a language."""
+    """Return the code blocks of a language."""
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -37,17 +37,17 @@ def test_the_accounts_file_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "option", [name for each in toolbox.main.commands["serve"].params for name in each.opts]
 )
-def test_every_option_is_told(option: str) -> None:
+def test_every_option_is_documented(option: str) -> None:
     assert f"`{option}`" in TEXT
 
 
 @pytest.mark.parametrize("name", sorted(profiles()))
-def test_every_destination_is_told(name: str) -> None:
+def test_every_destination_is_documented(name: str) -> None:
     assert f"`{name}`" in TEXT
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
-def test_every_fault_is_told_in_a_form_that_works(kind: str) -> None:
+def test_every_fault_has_an_example_that_works(kind: str) -> None:
     import json  # noqa: PLC0415 - here alone
 
     [example] = re.findall(rf'`({{"kind": "{kind}".*?}})`', TEXT)

@@ -1,4 +1,4 @@
-"""How a request's body is laid out: within bounds, and with what is at fault marked."""
+"""How the page shows a request's body: within bounds, and with invalid values marked."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ JSON = st.recursive(
 
 
 def texts(body: Any, *places: str) -> list[str]:
-    """Give the marked lines of a body."""
+    """Return the marked lines of a body."""
     found = exhibit(json.dumps(body).encode(), places)
     return [line.text for part in found.parts for line in part.lines if line.marked]
 
 
 @given(JSON)
 def test_any_value_is_shown_whole(value: Any) -> None:
-    """Its lines together are the value again."""
+    """The lines together are the JSON of the value."""
     found = exhibit(json.dumps({"a": value}).encode(), ())
     lines = "".join(line.text for part in found.parts for line in part.lines)
     assert json.loads(lines) == {"a": value}
@@ -52,7 +52,7 @@ def test_any_value_is_shown_whole(value: Any) -> None:
         ([{"a": 1}], "", []),
     ],
 )
-def test_what_is_at_fault_is_marked(body: Any, place: str, marked: list[str]) -> None:
+def test_invalid_values_are_marked(body: Any, place: str, marked: list[str]) -> None:
     assert texts(body, place) == marked
 
 
@@ -65,7 +65,7 @@ def test_a_large_body_is_cut() -> None:
     assert max(len(part.lines) for part in found.parts) == MAX_LINES + 1
 
 
-def test_a_deep_body_is_shown_without_its_depths() -> None:
+def test_a_deep_body_is_cut_at_the_greatest_depth() -> None:
     found = exhibit(b'{"a":' + b"[" * 800 + b"]" * 800 + b"}", ())
     assert max(line.depth for line in found.parts[0].lines) == MAX_DEPTH + 1
 
@@ -80,7 +80,7 @@ def test_a_deep_body_is_shown_without_its_depths() -> None:
         (b"{}" * 50_000, "trailing (byte )", ""),
     ],
 )
-def test_what_is_no_json_is_shown_as_it_came(body: bytes, reason: str, culprit: str) -> None:
+def test_a_body_that_is_not_json_is_shown_as_text(body: bytes, reason: str, culprit: str) -> None:
     found = exhibit(body, (), reason)
     assert (found.parts, found.culprit) == ((), culprit)
     assert 0 < len(found.before) <= MAX_RAW_CHARACTERS

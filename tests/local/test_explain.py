@@ -1,4 +1,4 @@
-"""Records against schemas: the words of each refusal, and that both ways of checking agree."""
+"""Records checked against schemas: the words of each refusal, and that all checks agree."""
 
 # ruff: noqa: ISC004 - the tables' long texts
 
@@ -202,7 +202,7 @@ FLAT_KEYWORDS = (
 
 
 def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Give schemas that hold schemas."""
+    """Return schemas that contain `inner` ones."""
     several = st.lists(inner, min_size=1, max_size=3)
     return st.fixed_dictionaries(
         {},
@@ -232,7 +232,7 @@ RECORD = st.dictionaries(st.sampled_from("abc"), DATA, max_size=3)
 
 @settings(max_examples=300, deadline=None)
 @given(SCHEMAS, st.lists(RECORD, max_size=4))
-def test_all_ways_of_checking_agree(schema: Any, records: list[Any]) -> None:
+def test_all_checks_agree(schema: Any, records: list[Any]) -> None:
     """Column by column, compiled, and walked for the words."""
     compiled = RecordSchema(schema)
     fits = [compiled.accepts(record) for record in records]

@@ -1,4 +1,4 @@
-"""Faults: what a client sees of each, how often, and what is stored meanwhile."""
+"""Faults: what a client sees of each, how often they apply, and what is stored."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def outcome(api: ImportApi, path: str = "/v2/import/batch", body: Any = CUSTOMER
 def test_faults_on_batch(
     api: ImportApi, faults: list[dict[str, Any]], outcomes: list[int | str], stored: int
 ) -> None:
-    """`stored` counts the requests kept as accepted, in whatever way they were answered.
+    """`stored` counts the requests kept as accepted, however they were answered.
 
-    A status that is only played accepts nothing, whatever it says.
+    A fault of the kind `status` stores nothing, even if its status is 2xx.
     """
     api.set_faults(faults)
     assert [outcome(api) for _ in outcomes] == outcomes
@@ -84,7 +84,7 @@ def test_faults_on_batch(
         ({"kind": "down", "times": "always"}, "/v2/nowhere", None, 404),
     ],
 )
-def test_which_requests_a_fault_is_for(
+def test_which_requests_a_fault_applies_to(
     api: ImportApi, fault: dict[str, Any], path: str, body: Any, status: int
 ) -> None:
     """Validate never answers 503, only loading requests are queued, unknown paths stay unknown."""
@@ -113,7 +113,7 @@ def test_the_body_and_headers_of_a_status(
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_a_status_without_a_body(api: ImportApi, status: int) -> None:
-    """HTTP allows no body there: the connection goes on, and the next answer is a whole one."""
+    """HTTP allows them no body: the connection stays usable, and the next answer is complete."""
     api.set_faults([{"kind": "status", "status": status, "body": {"a": 1}}])
     with requests.Session() as session:
         session.headers["Authorization"] = "Bearer T1"
@@ -124,8 +124,8 @@ def test_a_status_without_a_body(api: ImportApi, status: int) -> None:
     assert second.status_code == 201
 
 
-def test_a_proxy_header_does_not_save_from_a_reset(api: ImportApi) -> None:
-    """The connection is the one the request came on, whatever a header says of the client."""
+def test_a_proxy_header_does_not_prevent_a_reset(api: ImportApi) -> None:
+    """The request's own connection is reset, whatever a header says about the client."""
     api.set_faults([{"kind": "reset_after"}])
     with pytest.raises(requests.ConnectionError):
         requests.post(
@@ -137,10 +137,10 @@ def test_a_proxy_header_does_not_save_from_a_reset(api: ImportApi) -> None:
 
 
 def test_latency_delays_one_request_and_not_another() -> None:
-    asked: list[float] = []
+    delays: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        asked.append(seconds)
+        delays.append(seconds)
 
     api = LocalApi(Options(port=0), sleep)
     api.start()
@@ -148,14 +148,14 @@ def test_latency_delays_one_request_and_not_another() -> None:
         api.faults.put([{"kind": "latency", "seconds": 1.5, "table": "slow"}])
         for body in (customers(), batch("slow", upsert({"n": 1})), customers()):
             assert call(api, body=body).status_code == 201
-            asked.append(0)
+            delays.append(0)
     finally:
         api.close()
-    assert asked == [0, 1.5, 0, 0]
+    assert delays == [0, 1.5, 0, 0]
 
 
 def test_reset_before_drops_a_request_whose_body_never_came(api: ImportApi) -> None:
-    """The drop does not wait for the body, and is a reset, not an orderly end."""
+    """It does not wait for the body, and is a reset, not a normal close."""
     api.set_faults([{"kind": "reset_before"}])
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -186,8 +186,8 @@ def test_reset_before_drops_a_request_whose_body_never_came(api: ImportApi) -> N
         ["down"],
     ],
 )
-def test_a_fault_list_that_makes_no_sense_is_refused(api: ImportApi, faults: Any) -> None:
-    """And the list before it stays."""
+def test_an_invalid_fault_list_is_refused(api: ImportApi, faults: Any) -> None:
+    """And the previous list stays."""
     api.set_faults([{"kind": "down"}])
     answer = requests.put(f"{api.url}/_local/faults", json=faults, timeout=10)
     assert answer.status_code == 400

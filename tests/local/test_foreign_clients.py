@@ -1,6 +1,6 @@
-"""Clients that others wrote, from their registries: what they send is accepted and loaded.
+"""Other clients of the Import API, from their registries: what they send is accepted and loaded.
 
-`make` installs them under .tools; where npm or an environment is missing, the test says so.
+`make` installs them under .tools; without npm or their environment, the tests are skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.programs import missing, require
+from tests.support.programs import require, skip_without
 
 if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def run(command: list[str], text: str = "", **environment: str) -> str:
-    """Run a client to its end, and give what it wrote."""
+    """Run a client, which must succeed; return its output."""
     done = subprocess.run(
         command,
         input=text,
@@ -40,7 +40,7 @@ def run(command: list[str], text: str = "", **environment: str) -> str:
     return done.stdout
 
 
-# Its own copy of Transit is older than Python 3.10.
+# Its Transit library needs names that Python 3.10 removed from `collections`.
 STITCHCLIENT = """
 import collections, collections.abc, sys
 from datetime import datetime, timezone
@@ -68,7 +68,7 @@ print(acknowledged)
 def test_stitchclient(api: ImportApi) -> None:
     """Stitch's own Python client: Transit to the push endpoint."""
     if not (CLIENTS / "python").exists():
-        missing(".tools/clients (`make .tools/clients/.ready`)")
+        skip_without(".tools/clients (`make .tools/clients/.ready`)")
     program = [str(CLIENTS / "python"), "-c", STITCHCLIENT, f"{api.url}/v2/import/push"]
     assert run(program) == "[0, 1, 2]\n"
     [kept] = api.requests()
@@ -112,7 +112,7 @@ MESSAGES: list[dict[str, Any]] = [
 def test_target_stitch(api: ImportApi, tmp_path: Path) -> None:
     """The target that Stitch publishes: batches with versions, and its state at the end."""
     if not (CLIENTS / "target-stitch").exists():
-        missing(".tools/clients (`make .tools/clients/.ready`)")
+        skip_without(".tools/clients (`make .tools/clients/.ready`)")
     config = {
         "client_id": 7723,
         "token": "T1",
@@ -157,7 +157,7 @@ def test_transit_js(api: ImportApi) -> None:
     """What Transit's own JavaScript library writes: cached keys, tags and escapes."""
     require("node")
     if not TRANSIT_JS.exists():
-        missing(".tools/transit-js (`make .tools/transit-js/.ready`)")
+        skip_without(".tools/transit-js (`make .tools/transit-js/.ready`)")
     command = ["node", "-e", TRANSIT, f"{api.url}/v2/import/push"]
     assert run(command, NODE_PATH=str(TRANSIT_JS)) == "201\n"
     rows = api.query(

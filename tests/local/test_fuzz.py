@@ -1,4 +1,4 @@
-"""A little of the fuzzing, so that the command itself keeps working."""
+"""A short run of the fuzzer, so that it keeps working."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_some_requests() -> None:
 
 
 def test_the_document_describes_good_requests(api: ImportApi) -> None:
-    """The bodies that the API accepts fit the OpenAPI document it serves."""
+    """Bodies that the API accepts are valid by the OpenAPI document that it serves."""
     served = requests.get(f"{api.url}/_local/openapi.json", timeout=10).json()
     assert served == OPENAPI
     for name, body in (("Batch", CUSTOMERS), ("Push", PUSHED)):

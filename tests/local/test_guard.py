@@ -1,4 +1,4 @@
-"""Requests of other web sites, and headers of every kind: refused, never a 500."""
+"""Requests of other web sites, and arbitrary headers: refused, never a 500."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PATHS = [
 def ask(
     api: ImportApi, request: str, headers: list[tuple[str, bytes]], body: bytes = b""
 ) -> tuple[int, dict[str, str]]:
-    """Send a request with exactly these headers; give status and headers of the answer."""
+    """Send a request with exactly these headers; return status and headers of the answer."""
     port = api.url.rpartition(":")[2]
     lines = [f"{request} HTTP/1.1".encode()]
     lines += [name.encode() + b": " + value for name, value in headers]
@@ -126,7 +126,7 @@ def test_a_host_name_can_be_allowed(allow_hosts: tuple[str, ...], host: str, sta
 
 @pytest.mark.parametrize(("host", "status"), [("192.0.2.7", 200), ("evil.example", 403)])
 def test_all_interfaces_answer_to_any_address_but_to_no_other_name(host: str, status: int) -> None:
-    """A page can point its own name anywhere; an address is no name."""
+    """A page can point its own name anywhere, but not an address."""
     with ImportApi(host="0.0.0.0") as api:  # noqa: S104 - what is tested
         assert ask(api, "GET /v2/import/status", [("Host", host.encode())])[0] == status
 
@@ -161,7 +161,7 @@ def shared() -> Iterator[ImportApi]:
 
 
 @pytest.mark.parametrize("path", ["/v2/import/batch", "/v2/import/status", "/v4/sources"])
-def test_an_allowed_page_may_ask_and_read(shared: ImportApi, path: str) -> None:
+def test_an_allowed_origin_may_send_and_read(shared: ImportApi, path: str) -> None:
     """Preflight and request, as a browser makes them."""
     given_ = [
         ("Host", b"127.0.0.1:{port}"),
@@ -216,9 +216,9 @@ HEADERS = st.lists(st.tuples(NAMES, VALUES), max_size=6)
 
 
 @pytest.mark.timeout(300)
-def test_no_header_is_a_fault_of_the_server() -> None:
-    """Whatever comes, the answer is one, no 500, and the service stays well."""
-    # Chunked, an unfinished line would have the service wait for the rest of it.
+def test_no_headers_cause_a_server_error() -> None:
+    """Every request gets an answer below 500, and the service stays healthy."""
+    # With chunked encoding, the service would wait for the rest of an unfinished line.
     body = json.dumps(CUSTOMERS).encode() + b"\r\n"
     with ImportApi(accounts=ACCOUNTS, allow_origins=(APP,)) as api:
 

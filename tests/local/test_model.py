@@ -1,4 +1,4 @@
-"""The warehouse against a model of twenty lines, and the rules of every destination's names."""
+"""The warehouse compared with a small model, and the naming rules of every destination."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ NOW = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
 
 class Model:
-    """What sections about sequences and versions say, without a database."""
+    """The documented rules for sequences and versions, without a database."""
 
     def __init__(self) -> None:
         self.version: int | None = None
         self.rows: dict[tuple[int, Any], tuple[int, Any, tuple[int, ...]]] = {}
 
     def load(self, load: Load) -> None:
-        """Take one batch."""
+        """Load one batch."""
         if self.version is None:
             self.version = load.version
         if load.version < self.version:
@@ -51,13 +51,13 @@ class Model:
             self.rows = {key: row for key, row in self.rows.items() if key[0] >= load.version}
 
     def visible(self) -> list[tuple[Any, ...]]:
-        """Give key, sequence and value of the current version."""
+        """Return key, sequence and value of the current version."""
         return sorted(
             (key[1], row[0], row[1]) for key, row in self.rows.items() if key[0] == self.version
         )
 
     def elements(self) -> list[tuple[Any, ...]]:
-        """Give the rows of the subtable of the current version."""
+        """Return the rows of the subtable of the current version."""
         return sorted(
             (key[1], at, each)
             for key, row in self.rows.items()
@@ -77,7 +77,7 @@ RECORDS = st.fixed_dictionaries(
 
 @st.composite
 def loads(draw: st.DrawFn) -> Load:
-    """Give a batch of one of a few versions, with colliding keys and sequences."""
+    """Return a batch of one of a few versions, with colliding keys and sequences."""
     records = draw(st.lists(RECORDS, max_size=6))
     sequences = [draw(st.integers(0, 6)) for _ in records]
     activate = draw(st.booleans()) if records else True
@@ -96,7 +96,7 @@ def warehouse() -> Iterator[Warehouse]:
 
 @settings(max_examples=40, deadline=None)
 @given(batches=st.lists(loads(), min_size=1, max_size=5), together=st.booleans())
-def test_any_batches_land_as_the_model_says(
+def test_any_batches_are_loaded_as_in_the_model(
     warehouse: Warehouse, batches: list[Load], *, together: bool
 ) -> None:
     """One by one, or several in one transaction as a push brings them."""
@@ -126,7 +126,7 @@ def test_any_batches_land_as_the_model_says(
 
 
 def test_a_record_that_only_the_database_refuses(warehouse: Warehouse) -> None:
-    """Is found by halving and rejected with the database's words; its neighbours are stored."""
+    """Is found by halving and rejected with the database's message; the others are stored."""
     warehouse.reset()
     warehouse.load("s", [Load("t", (), 0, [{"n": 0}], [0])], NOW)
     warehouse.query("ALTER TABLE s.t ALTER n TYPE SMALLINT")
@@ -142,7 +142,7 @@ def test_a_record_that_only_the_database_refuses(warehouse: Warehouse) -> None:
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=None) | st.integers())
 def test_digits_of_any_number(value: Any) -> None:
-    """A number fits the digits measured, and survives a double if that is or prints the number."""
+    """`extent` counts the digits; `survives_double` agrees with exact fractions."""
     measured = extent(value)
     if measured.whole + measured.scale <= 400:
         text = f"{Decimal(value).copy_abs():f}"
@@ -287,7 +287,7 @@ def test_table_names_of_destinations(destination: str, raw: str, name: str) -> N
 
 @pytest.mark.parametrize("destination", sorted(profiles()))
 def test_every_destination_loads(destination: str) -> None:
-    """Its own rules decide on nesting and on a change of keys."""
+    """Its profile decides on nesting and on a change of keys."""
     profile = profiles()[destination]
     with ImportApi(destination=destination) as api:
         send(
@@ -312,7 +312,7 @@ def test_every_destination_loads(destination: str) -> None:
 
 
 @pytest.mark.parametrize("nested", ["flatten", "json"])
-def test_the_switch_for_nesting(nested: str) -> None:
+def test_the_option_nested(nested: str) -> None:
     with ImportApi(nested=nested) as api:
         send(api, batch("t", upsert({"id": 1, "o": {"n": 1.50}, "a": [1]}), keys=("id",)))
         tables = [table["table"] for table in api.tables()]

@@ -22,7 +22,7 @@ def page(api: ImportApi, path: str = "/") -> str:
     return answer.text
 
 
-def test_the_page_tells_what_happened(api: ImportApi) -> None:
+def test_the_page_shows_what_happened(api: ImportApi) -> None:
     fill(api)
     text = page(api)
     for words in (
@@ -43,8 +43,8 @@ def test_the_page_tells_what_happened(api: ImportApi) -> None:
     assert "Faults are set" in page(api)
 
 
-def test_a_played_success_looks_like_none(api: ImportApi) -> None:
-    """A 2xx of a fault took nothing in, and the page says so."""
+def test_a_success_by_fault_is_not_shown_as_accepted(api: ImportApi) -> None:
+    """A 2xx from a fault stores nothing, and the page says so."""
     api.set_faults([{"kind": "status", "status": 201}])
     call(api, body=CUSTOMERS)
     text = page(api)
@@ -117,7 +117,7 @@ def test_the_plot_spans_what_there_is(per_second: dict[int, int], words: str, to
 
 
 def names(text: str) -> list[str]:
-    """Give the tables that a page lists, in order."""
+    """Return the tables that a page lists, in order."""
     return re.findall(r'title="import_api\.([^"]+)"', text)
 
 
@@ -155,8 +155,8 @@ def test_thousands_of_tables_are_cut(api: ImportApi) -> None:
     assert "and 500 more" in page(api, "/table/import_api/t")
 
 
-def test_requests_can_be_chosen(api: ImportApi) -> None:
-    """All, those that were refused, that had records rejected, and on which a fault was played."""
+def test_requests_can_be_filtered(api: ImportApi) -> None:
+    """All, refused ones, those with rejected records, and those with a fault."""
     fill(api)
     api.set_faults([{"kind": "latency", "seconds": 0}, {"kind": "latency", "seconds": 0.001},
                     {"kind": "queue"}])  # fmt: skip
@@ -174,8 +174,8 @@ def test_requests_can_be_chosen(api: ImportApi) -> None:
     assert "fault: latency and queue" in page(api)
 
 
-def test_rejected_records_are_told_by_reason(api: ImportApi) -> None:
-    """A line a table and reason, however many records and values, with one of them."""
+def test_rejected_records_are_grouped_by_reason(api: ImportApi) -> None:
+    """A line per table and reason, however many records and values, with an example."""
     numbers = [upsert({"id": at, "n": 10**20 + at}, at) for at in range(30)]
     clashes = [upsert({"id": at, "Name": 1, "name": 2}, at) for at in range(20)]
     send(api, batch("nums", *numbers, keys=("id",)), batch("bad", *clashes, keys=("id",)))
@@ -199,8 +199,8 @@ def test_rejected_records_are_told_by_reason(api: ImportApi) -> None:
 # --- a table
 
 
-def test_a_table_tells_how_its_columns_came(api: ImportApi) -> None:
-    """Keys are marked; what a second type or a longer number did to a column is explained."""
+def test_a_table_shows_why_its_columns_exist(api: ImportApi) -> None:
+    """Keys are marked; changes by a second type or a longer number are explained."""
     for at, cost in enumerate(["3.14", "10", "0.12345678901234567890", '"free"']):
         data = '{"id":%d,"cost":%s}' % (at, cost)  # noqa: UP031 - braces
         body = f'[{{"client_id":7723,"table_name":"t","sequence":{at},"data":{data},'
@@ -214,7 +214,7 @@ def test_a_table_tells_how_its_columns_came(api: ImportApi) -> None:
         "BIGINT: an integer arrived for cost, whose column cost has numbers",
         "DECIMAL(38,20): was DOUBLE, which would change a number that arrived",
         "VARCHAR: a text arrived for cost, whose column cost has numbers",
-        "filled by loading",
+        "set while loading",
     ):
         assert words in columns
 
@@ -252,7 +252,7 @@ BAD_PUSH = {**PUSHED[0], "sequence": "x", "data": {"name": 1}}
         ("/v2/import/push", [PUSHED[0], BAD_PUSH], ['"sequence": "x",']),
     ],
 )  # fmt: skip
-def test_a_request_points_at_what_is_at_fault(
+def test_a_request_marks_what_is_invalid(
     api: ImportApi, path: str, body: Any, marked: list[str]
 ) -> None:
     assert call(api, path, body).status_code in (400, 422)
@@ -271,13 +271,13 @@ def test_a_header_that_may_be_a_secret_is_not_shown(api: ImportApi) -> None:
     assert "T1" not in text
 
 
-def test_a_body_that_is_no_json_shows_where(api: ImportApi) -> None:
+def test_a_body_that_is_not_json_shows_where(api: ImportApi) -> None:
     call(api, data=b'{"table_name": "t", "messages": [&]}')
     assert "[<mark>&amp;</mark>]}" in page(api, "/request/1")
 
 
-def test_a_request_of_many_messages_shows_the_one_at_fault(api: ImportApi) -> None:
-    """First, and beside it only the first few."""
+def test_a_request_of_many_messages_shows_the_invalid_one(api: ImportApi) -> None:
+    """It comes first; of the others only the first few are shown."""
     messages = [upsert({"id": at, "name": "x"}, at) for at in range(300)]
     messages[257] = upsert({"id": 257, "name": 7}, 257)
     call(api, body={**CUSTOMERS, "messages": messages})

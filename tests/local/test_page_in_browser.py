@@ -10,7 +10,7 @@ from target_stitch_import.local import ImportApi
 from tests.local.calls import CUSTOMERS, batch, call, customers, fill, send, upsert
 from tests.support.axe import violations
 from tests.support.browser import Browser, chromium
-from tests.support.programs import missing
+from tests.support.programs import skip_without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def browser() -> Iterator[Browser]:
     """One tab for the module's tests."""
     program = chromium()
     if program is None:
-        missing("Chromium")
+        skip_without("Chromium")
     with Browser(program) as tab:
         tab.size(1280, 1000)
         yield tab
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.mark.timeout(60)
 def test_requests_appear_as_they_come_in(api: ImportApi, browser: Browser, tmp_path: Path) -> None:
-    """Without a reload, and without asking any other host for anything."""
+    """Without a reload, and without requests to other hosts."""
     browser.open(f"{api.url}/")
     assert "Waiting for the first request" in browser.run("document.body.innerText")
     fill(api)
@@ -111,7 +111,7 @@ def test_markup_that_got_in_could_do_nothing(api: ImportApi, browser: Browser) -
 
 @pytest.mark.timeout(60)
 def test_search_and_order_need_no_reload(api: ImportApi, browser: Browser) -> None:
-    """They are kept in the address, and while requests come in."""
+    """They are kept in the URL, and while requests come in."""
     fill(api)
     browser.open(f"{api.url}/")
     browser.run("window.same = true")
@@ -119,7 +119,7 @@ def test_search_and_order_need_no_reload(api: ImportApi, browser: Browser) -> No
         "[...document.querySelectorAll('#live-tables tbody th')].map((e) => e.innerText).join()"
     )
     browser.run("document.getElementById('q').focus()")
-    browser.tell("Input.insertText", text="order")
+    browser.command("Input.insertText", text="order")
     browser.wait_for(f"{listed} === 'orders,orders__tags'")
     browser.run("document.querySelector('a[href*=\"sort=rows\"]').click()")
     browser.wait_for(f"{listed} === 'orders__tags,orders'")
@@ -131,8 +131,8 @@ def test_search_and_order_need_no_reload(api: ImportApi, browser: Browser) -> No
 
 
 @pytest.mark.timeout(60)
-def test_a_table_grows_while_it_is_looked_at(api: ImportApi, browser: Browser) -> None:
-    """What the keyboard is on stays so."""
+def test_a_table_page_refreshes_and_keeps_the_focus(api: ImportApi, browser: Browser) -> None:
+    """Rows appear without a reload."""
     send(api, batch("t", upsert({"n": 1})))
     browser.open(f"{api.url}/table/import_api/t")
     browser.run("document.querySelector('.rows').focus()")
@@ -143,11 +143,11 @@ def test_a_table_grows_while_it_is_looked_at(api: ImportApi, browser: Browser) -
 
 
 @pytest.mark.timeout(60)
-def test_it_says_when_the_server_is_away(browser: Browser) -> None:
+def test_the_page_says_that_the_server_does_not_respond(browser: Browser) -> None:
     with ImportApi() as api:
         browser.open(f"{api.url}/")
         assert browser.run("document.getElementById('away').innerText") == ""
-    browser.wait_for("document.body.innerText.includes('The server does not answer')")
+    browser.wait_for("document.body.innerText.includes('The server does not respond')")
 
 
 PAGES = {
@@ -167,10 +167,10 @@ PAGES = {
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_pages_are_accessible(api: ImportApi, *, dark: bool) -> None:
-    """Labels, contrast, keyboard: axe-core objects to nothing, at any width."""
+    """Labels, contrast, keyboard: axe-core finds no violation, at any width."""
     program = chromium()
     if program is None:
-        missing("Chromium")
+        skip_without("Chromium")
     with Browser(program, dark=dark) as tab:
         for name, path in PAGES.items():
             if name == "overview":

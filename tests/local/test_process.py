@@ -1,4 +1,4 @@
-"""The local Import API as a process: what it prints, what survives it, and that it ends."""
+"""The local Import API as a process: its output, the data it leaves, and how it ends."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from target_stitch_import.local import (
 from target_stitch_import.local.command import serve
 from target_stitch_import.toolbox import main
 from tests.local.calls import batch, call, customers, send, upsert
+from tests.support.toolbox import TOOL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SERVE = [sys.executable, "-m", "target_stitch_import.toolbox", "serve", "--port", "0"]
+SERVE = [*TOOL, "serve", "--port", "0"]
 
 
 def wait_until_gone(pid: int) -> None:
@@ -40,7 +41,7 @@ def wait_until_gone(pid: int) -> None:
 
 @pytest.mark.timeout(60)
 def test_kill_loses_no_acknowledged_batch(tmp_path: Path) -> None:
-    """Killed in the midst of four senders, the file holds every batch that was answered."""
+    """Killed while four clients send, the file has every batch that was acknowledged."""
     database = tmp_path / "w.duckdb"
     acknowledged: set[int] = set()
     enough = threading.Event()
@@ -128,7 +129,7 @@ def test_the_child_ends_when_its_parent_is_killed() -> None:
 
 @pytest.mark.timeout(60)
 def test_serve_ends_when_stdin_does() -> None:
-    """What a test runner of another language starts cannot outlive it."""
+    """So a test runner in another language leaves no process behind."""
     with subprocess.Popen(
         [*SERVE, "--stop-with-stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
@@ -156,7 +157,7 @@ def test_serve_says_where_and_ends_on_a_signal(number: signal.Signals) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
+def test_serve_reports_what_is_wrong(tmp_path: Path) -> None:
     """A taken port, an unusable database or accounts file: one line, and its exit status."""
     bad = tmp_path / "bad.json"
     bad.write_text('{"clients": 5}')
@@ -185,7 +186,7 @@ def test_serve_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
-    """A child can be told all that `stitch-import serve` can, and nothing else."""
+    """A child has the same options as `stitch-import serve`."""
     assert main.commands["serve"].params is serve.params
     arguments = ("--destination", "snowflake", "--keep-bytes", "0")
     with ImportApiProcess(tmp_path / "w.duckdb", arguments=arguments) as api:
@@ -229,7 +230,7 @@ def test_without_the_extra_it_says_what_to_install(start: str, status: int) -> N
 
 
 def test_importing_is_cheap() -> None:
-    """The package pulls in no database and no server until one is started."""
+    """The package imports no database and no server until one is started."""
     script = (
         "import sys, target_stitch_import.local, target_stitch_import.toolbox;"
         "print([name for name in ('duckdb', 'starlette', 'uvicorn', 'jinja2', 'msgspec')"
@@ -239,7 +240,7 @@ def test_importing_is_cheap() -> None:
 
 
 def printed(script: str) -> str:
-    """Return what a script prints in a Python of its own, which has imported nothing yet."""
+    """Return the output of a script in a new Python process."""
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
@@ -247,7 +248,7 @@ def printed(script: str) -> str:
 
 
 def test_answering_imports_nothing() -> None:
-    """What a request needs was imported at the start: the first one takes no longer than others."""
+    """All imports happen at the start, so the first request is not slower than others."""
     script = (
         "import sys, requests\n"
         "from target_stitch_import.local import ImportApi\n"
@@ -278,13 +279,10 @@ def test_kept_requests_are_bounded() -> None:
         assert api.requests() == []
 
 
-TOOLBOX = [sys.executable, "-m", "target_stitch_import.toolbox"]
-
-
 def tables_command(database: Path, *options: str, columns: int = 100) -> Any:
-    """Run `stitch-import tables` in a terminal of so many columns."""
+    """Run `stitch-import tables` in a terminal with this number of columns."""
     return subprocess.run(
-        [*TOOLBOX, "tables", *options, "--database", str(database)],
+        [*TOOL, "tables", *options, "--database", str(database)],
         capture_output=True,
         text=True,
         timeout=30,
@@ -294,7 +292,7 @@ def tables_command(database: Path, *options: str, columns: int = 100) -> Any:
 
 
 def test_tables_command(tmp_path: Path) -> None:
-    """It shows what a database holds, without changing it."""
+    """It shows a database's tables without changing the file."""
     database = tmp_path / "import_api.duckdb"
     with ImportApi(database) as api:
         send(api, customers(), batch("orders", upsert({"id": 1, "xs": [1]}), keys=("id",)))
@@ -307,7 +305,7 @@ def test_tables_command(tmp_path: Path) -> None:
 
 
 def test_tables_command_leaves_no_column_out(tmp_path: Path) -> None:
-    """However wide a table is, its columns are lines, and its values are cut to fit."""
+    """Each column of a wide table is a line, and its values are cut to fit."""
     database = tmp_path / "w.duckdb"
     wide = {f"column_{at}": at for at in range(200)} | {
         "long": "long " * 99,

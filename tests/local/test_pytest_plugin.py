@@ -76,7 +76,7 @@ def test_tokens(import_api):
 
 
 def run(folder: Path, *options: str, **files: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest on files in a folder of their own."""
+    """Run pytest in a folder with only these files."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     return subprocess.run(

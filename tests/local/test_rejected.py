@@ -20,7 +20,7 @@ def rejected(api: ImportApi, since: datetime | str | None = None) -> requests.Re
 
 
 def send(api: ImportApi, table: str, rows: int, **more: Any) -> None:
-    """Send rows, each with what else is given."""
+    """Send rows, each also with the fields in `more`."""
     schema = {"properties": {"id": {"type": "integer"}, "_sdc_batched_at": {}}}
     messages = [upsert({"id": number} | more, number) for number in range(1, rows + 1)]
     answer = call(api, body=batch(table, *messages, schema=schema, keys=("id",)))
@@ -33,15 +33,15 @@ def test_rows_are_counted_by_table_and_reason(api: ImportApi) -> None:
     assert rejected(api).json() == []
     send(api, "people", 3, _sdc_batched_at="x")
     send(api, "orders", 7, _sdc_batched_at="x")
-    told = rejected(api).json()
-    assert [(each["schema"], each["table"], each["rows"]) for each in told] == [
+    groups = rejected(api).json()
+    assert [(each["schema"], each["table"], each["rows"]) for each in groups] == [
         ("import_api", "orders", 7),
         ("import_api", "people", 3),
     ]
-    assert all("_sdc_batched_at" in each["reason"] for each in told)
+    assert all("_sdc_batched_at" in each["reason"] for each in groups)
 
 
-def test_a_reason_is_told_once_whatever_its_values(api: ImportApi) -> None:
+def test_a_reason_is_listed_once_whatever_its_values(api: ImportApi) -> None:
     numbers = [upsert({"id": at, "n": 10**20 + at}, at) for at in range(30)]
     assert call(api, body=batch("t", *numbers, keys=("id",))).status_code == 201
     assert rejected(api).json() == [
@@ -67,7 +67,7 @@ def test_only_those_from_a_moment_on_are_counted(api: ImportApi, hours: int) -> 
 
 
 @pytest.mark.parametrize("since", ["", "now", "2024-01-31", "2024-01-31T00:00:00"])
-def test_what_is_no_moment_is_refused(api: ImportApi, since: str) -> None:
+def test_an_invalid_since_is_refused(api: ImportApi, since: str) -> None:
     answer = rejected(api, since)
     assert answer.status_code == 400
     assert "since: expected a date-time such as 2024-01-31T23:59:59Z" in answer.text

@@ -1,4 +1,4 @@
-"""Arrays become subtables, and their rows come and go with those of their root."""
+"""Arrays become subtables, whose rows are replaced with those of their root."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_update_replaces_all_subtable_rows_of_its_key(api: ImportApi) -> None
 
 
 def test_a_record_of_many_arrays(api: ImportApi) -> None:
-    """Subtables of several forms, and of several depths, come in together and are replaced."""
+    """Subtables of several types and depths are loaded and replaced together."""
     forms = ([1, 2], ["a"], [{"x": 1}, {"y": "z"}], [[1], [2, 3]])
 
     def arrays(number: int) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def test_subtables_follow_a_key_that_widens_or_splits(api: ImportApi) -> None:
 
 
 def test_a_subtable_without_new_rows_follows_a_key_too(api: ImportApi) -> None:
-    """Its rows are still read and replaced, with the type that the key has become."""
+    """Its rows are still read and replaced, by the key's new type."""
     for at, (key, arrays) in enumerate(
         [("1.5", '"xs":[1],"ys":[1]'), ("0.12345678901234567890", '"xs":[2]'), ("2.5", '"ys":[3]')]
     ):
@@ -139,7 +139,7 @@ def test_a_subtable_without_new_rows_follows_a_key_too(api: ImportApi) -> None:
 
 
 def test_a_subtables_column_takes_another_type_beside_its_neighbours(api: ImportApi) -> None:
-    """Values move to another place in what the subtables of a root share, and nothing else does."""
+    """Only its values move to another column of the shelf that the root's subtables share."""
     big = "1" * 40 + ".5"
     for at, number in enumerate(["1.50", "0.12345678901234567890", big]):
         body = (
@@ -160,15 +160,15 @@ def test_a_subtables_column_takes_another_type_beside_its_neighbours(api: Import
 
 
 def test_elements_may_have_a_time_of_extraction(api: ImportApi) -> None:
-    """Where they do, it is theirs; elsewhere it is the message's."""
+    """An element's own time is kept; others get the message's."""
     at = {"type": "string", "format": "date-time"}
     items = {"type": "object", "properties": {"_sdc_extracted_at": at}}
     schema = {"properties": {"id": {"type": "integer"}, "own": {"items": items}}}
     message = "2001-01-01T00:00:00Z"
     for sequence, element in enumerate([{"n": 1}, {"_sdc_extracted_at": "2002-02-02T00:00:00Z"}]):
         record = {"id": sequence, "own": [element], "xs": [1]}
-        told = upsert(record, sequence, time_extracted=message)
-        send(api, batch("t", told, schema=schema, keys=("id",)))
+        row = upsert(record, sequence, time_extracted=message)
+        send(api, batch("t", row, schema=schema, keys=("id",)))
     years = "SELECT year(_sdc_extracted_at) FROM import_api.{} ORDER BY _sdc_source_key_id"
     assert api.query(years.format("t__own")) == [(2001,), (2002,)]
     assert api.query(years.format("t__xs")) == [(2001,), (2001,)]
@@ -193,7 +193,7 @@ def test_a_table_that_is_named_like_a_subtable(
 
 
 def test_subtables_survive_the_server(tmp_path: Path) -> None:
-    """What a file holds is read again: the visible rows, and those that wait for a version."""
+    """The visible rows and the staged ones are read from the file again."""
     file = tmp_path / "w.duckdb"
     bodies = [
         batch("t", upsert({"id": 1, "xs": [1]}), keys=("id",), table_version=1),

@@ -1,4 +1,4 @@
-"""HTTPS: a pair made on request or given, and an unchanged client with a hard-coded URL."""
+"""HTTPS: with a created or a given certificate, and for a client with a hard-coded URL."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def serve(
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
-    """A folder with a pair that was made."""
+    """A folder with a created pair of certificate and key."""
     require("openssl")
     with ImportApi(tls_self_signed=tmp_path / "pair"):
         return tmp_path / "pair"
@@ -47,7 +47,7 @@ def pair(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["api.stitchdata.com", "api.eu-central-1.stitchdata.com"])
 def test_an_unchanged_client_reaches_it_by_the_services_own_name(pair: Path, name: str) -> None:
-    """With a hosts entry and trust in the certificate, and nothing else."""
+    """It needs only a hosts entry, and trust in the certificate."""
     with (
         ImportApi(tls_self_signed=pair) as api,
         urllib3.HTTPSConnectionPool(
@@ -67,7 +67,7 @@ def test_an_unchanged_client_reaches_it_by_the_services_own_name(pair: Path, nam
         assert api.query("SELECT name FROM import_api.customers") == [("Finn",)]
 
 
-def test_nobody_need_trust_it_unasked(pair: Path) -> None:
+def test_clients_do_not_trust_it_by_default(pair: Path) -> None:
     with ImportApi(tls_self_signed=pair) as api, pytest.raises(requests.exceptions.SSLError):
         requests.get(f"{api.url}/v2/import/status", timeout=10)
 
@@ -120,8 +120,8 @@ def test_a_pair_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["key.pem", "cert.pem", "both"])
-def test_what_is_there_is_not_overwritten(pair: Path, tmp_path: Path, left: str) -> None:
-    """A lone key may be somebody's own; a pair that is too old was trusted."""
+def test_existing_files_are_not_overwritten(pair: Path, tmp_path: Path, left: str) -> None:
+    """A single file may be the user's own; clients may trust an old pair."""
     names = ("cert.pem", "key.pem") if left == "both" else (left,)
     before = {name: (pair / name).read_bytes() for name in names}
     for name, text in before.items():
@@ -137,8 +137,8 @@ def test_without_openssl_it_says_what_is_needed(tmp_path: Path) -> None:
     assert (done.returncode, "needs the program openssl" in done.stderr) == (78, True)
 
 
-def test_curl_takes_it(pair: Path) -> None:
-    """Another TLS library than Python's."""
+def test_curl_accepts_it(pair: Path) -> None:
+    """With a TLS library other than Python's."""
     require("curl")
     with ImportApi(tls_self_signed=pair) as api:
         port = api.url.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""Transit: our reader against the reference library's writer, and pushes that carry types."""
+"""Transit: our reader compared with the reference library's writer, and pushes with types."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_the_library_writes(value: Any, read: Any, protocol: str) -> None:
     [("json", "2020-01-13T21:25:03.123Z"), ("json_verbose", "2020-01-13T21:25:03.123000+00:00")],
 )
 def test_points_in_time(protocol: str, read: str) -> None:
-    """Milliseconds and text both become a point in time, kept apart from strings."""
+    """Milliseconds and texts both become a `Moment`, which differs from a string."""
     [value] = read_transit(written([AT], protocol))
     assert (type(value), value) == (Moment, read)
 
@@ -109,7 +109,7 @@ def test_the_cache_begins_anew_when_it_is_full() -> None:
     ],
     ids=lambda text: text[:24],
 )
-def test_what_is_no_transit(text: str) -> None:
+def test_invalid_transit_is_refused(text: str) -> None:
     with pytest.raises(MalformedError):
         read_transit(text.encode())
 

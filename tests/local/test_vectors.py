@@ -1,4 +1,4 @@
-"""The Import API's answers, word for word, over real HTTP: one table of requests."""
+"""The Import API's answers, word for word, over real HTTP: a table of requests."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def check(answer: requests.Response, step: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['n']}-{v['note']}")
 def test_vector(api: ImportApi, vector: dict[str, Any]) -> None:
-    """Every request gets its exact answer, and a refused one leaves no trace."""
+    """Every request gets its exact answer, and a refused one stores nothing."""
     steps = vector.get("steps", [vector])
     for step in steps:
         answer = run(api, step)

@@ -1,4 +1,4 @@
-"""What the warehouse holds after requests were accepted, through HTTP and SQL; what loads spare."""
+"""The warehouse after accepted requests, through HTTP and SQL; and memory during a load."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def utc(*parts: int) -> datetime:
-    """Give a moment as the warehouse does: in UTC, without saying so."""
+    """Return a moment as the warehouse does: in UTC, but without a time zone."""
     return datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001 - as TIMESTAMP columns are
 
 
@@ -167,7 +167,7 @@ def test_system_columns(api: ImportApi) -> None:
     ],
 )  # fmt: skip
 def test_types(api: ImportApi, schema: dict[str, Any], value: Any, type_: str, stored: Any) -> None:
-    """A column has the type its schema asks for and holds the very value."""
+    """A column has the type of its schema, and exactly the value that was sent."""
     import msgspec  # noqa: PLC0415 - writes Decimal as a number
 
     definitions = {"at": {"type": "string", "format": "date-time"}}
@@ -216,7 +216,7 @@ def test_push_splits_columns_by_the_type_of_each_value(api: ImportApi) -> None:
 
 @pytest.mark.parametrize("values", list(itertools.permutations([1, 1.5, "one", True])))
 def test_the_first_type_gets_the_columns_own_name(api: ImportApi, values: tuple[Any, ...]) -> None:
-    """Whatever order types happen to have inside this process."""
+    """Independent of the order of types within this process."""
     records = [
         {**PUSHED[0], "data": {"id": at, "v": None if at == 0 else values[at - 1]}}
         for at in range(5)
@@ -237,7 +237,7 @@ def test_one_push_loads_several_tables(api: ImportApi) -> None:
 
 
 def version(number: int, *ids: int, activate: bool = False) -> dict[str, Any]:
-    """Give a batch of one table version."""
+    """Return a batch of one table version."""
     messages = [upsert({"id": each, "xs": [each]}, each) for each in ids]
     if activate:
         messages.append({"action": "activate_version", "sequence": 99})
@@ -245,7 +245,7 @@ def version(number: int, *ids: int, activate: bool = False) -> dict[str, Any]:
 
 
 def visible(api: ImportApi) -> tuple[list[int], list[int]]:
-    """Give the visible ids of the table and of its subtable."""
+    """Return the visible ids of the table and of its subtable."""
     return (
         [each for (each,) in api.query("SELECT id FROM import_api.t ORDER BY id")],
         [each for (each,) in api.query("SELECT value FROM import_api.t__xs ORDER BY value")],
@@ -281,7 +281,7 @@ def test_staged_rows_follow_columns_that_appear_meanwhile(api: ImportApi) -> Non
 
 
 def test_keys_that_are_points_in_time(api: ImportApi) -> None:
-    """Two spellings of one moment are one key, also within a batch."""
+    """Two forms of one moment are the same key, also within a batch."""
     schema = {"properties": {"at": {"type": "string", "format": "date-time"}}}
     messages = [
         upsert({"at": "2024-01-01T00:00:00Z", "v": 1}, 1),
@@ -295,8 +295,8 @@ def test_keys_that_are_points_in_time(api: ImportApi) -> None:
 
 
 @pytest.mark.parametrize("collecting", [True, False])
-def test_the_cyclic_collector_stays_out_of_a_load(*, collecting: bool) -> None:
-    """It would look through thousands of objects in use; afterwards it is as it was before."""
+def test_garbage_collection_is_paused_during_a_load(*, collecting: bool) -> None:
+    """It would scan thousands of objects in use; afterwards its state is as before."""
     warehouse = Warehouse(None, profiles()["postgresql"], flatten=True)
     records = [{"id": at, "n": 2**63} for at in range(5_000)]
     runs: list[str] = []

@@ -246,7 +246,7 @@ def test_a_full_disk_under_the_local_database(target: Target, tmp_path: Path) ->
     small = replace(target, max_file_bytes=1_000_000)
     outcome = small.run(messages, region="local", local_database="w.duckdb", max_retry_seconds=0.5)
     assert (outcome.status, outcome.states) == (69, ["0"])
-    assert "The database cannot be written, so a request is not taken: " in outcome.log
+    assert "The database cannot be written, so a request is refused: " in outcome.log
     assert "w.duckdb" in outcome.log
     whole = target.run(messages, region="local", local_database="w.duckdb")
     assert (whole.status, whole.states[-1]) == (0, "1")

@@ -16,7 +16,7 @@ from tests.support.file_uses import (
     MESSAGES,
     RUN,
     attempt,
-    told,
+    name_in_messages,
 )
 from tests.support.singer import record, schema, state
 from tests.support.target import Target, delivered
@@ -53,7 +53,7 @@ def test_a_file_with_another_content_is_left_alone(target: Target, role: str, wh
     (target.folder / "x.wal").write_bytes(CONTENTS[what])
     status, log = attempt(target, **{role: "x.wal"})
     assert (status, "the file exists and contains something other than" in log) == (78, True)
-    assert told(role) in log
+    assert name_in_messages(role) in log
 
 
 def test_an_empty_file_is_no_database(target: Target) -> None:

@@ -21,7 +21,7 @@ from tests.support.file_uses import (
     SETTINGS,
     SHARED,
     attempt,
-    told,
+    name_in_messages,
 )
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import Target, delivered
@@ -40,7 +40,7 @@ def test_no_two_uses_share_a_file(target: Target, one: str, other: str) -> None:
     status, log = attempt(target, **{one: name, other: name})
     assert (status, "are the same file: one would overwrite the other" in log) == (78, True)
     for role in (one, other):
-        assert told(role).lower() in log.lower()
+        assert name_in_messages(role).lower() in log.lower()
 
 
 def same_name(folder: Path) -> str:
@@ -180,7 +180,7 @@ def test_only_regular_files_are_written(
     SPECIAL[what](target.folder / "x.wal")
     status, log = attempt(target, dry_run=dry_run, **{role: "x.wal"})
     assert status == 78
-    assert f"{told(role)}` (`x" in log or f"{told(role)} (`x" in log
+    assert f"{name_in_messages(role)}` (`x" in log or f"{name_in_messages(role)} (`x" in log
     assert f"cannot be used: it is {what}, not a regular file." in log
 
 

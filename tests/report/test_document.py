@@ -16,7 +16,7 @@ from target_stitch_import.report.summary import read_summary
 from tests.report.made_up import plain
 from tests.support.axe import violations
 from tests.support.browser import Browser, chromium
-from tests.support.programs import missing
+from tests.support.programs import skip_without
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import Outcome, Target
 
@@ -66,7 +66,7 @@ def test_a_browser_shows_it(summary: Path, tmp_path: Path, *, dark: bool) -> Non
     """Charts are drawn, names are text, nothing is fetched, cut off, or reported as an error."""
     program = chromium()
     if program is None:
-        missing("Chromium")
+        skip_without("Chromium")
     path = tmp_path / "run.html"
     assert report(str(summary), "--output", str(path)).status == 0
     with Browser(program, dark=dark) as browser:
@@ -107,7 +107,7 @@ def test_large_numbers_and_long_names_fit(tmp_path: Path, width: int) -> None:
     """No box is wider than its container, and no figure is wrapped."""
     program = chromium()
     if program is None:
-        missing("Chromium")
+        skip_without("Chromium")
     streams = {"x" * 300: LARGE, "y_" * 40: LARGE, "z": {"read": 1}}
     path = tmp_path / "run.html"
     members = {name: LARGE[name] for name in ("read", "acknowledged", "set_aside", "bytes")}
@@ -131,7 +131,7 @@ def test_large_numbers_and_long_names_fit(tmp_path: Path, width: int) -> None:
 def test_rows_are_ordered_by_keyboard(tmp_path: Path, width: int) -> None:
     program = chromium()
     if program is None:
-        missing("Chromium")
+        skip_without("Chromium")
     streams = {
         "beta": {"read": 9, "acknowledged": 9},
         "alpha": {"read": 100, "acknowledged": 20, "set_aside": 80},
@@ -163,7 +163,7 @@ def press(browser: Browser, key: str) -> None:
     text = {"text": "\r"} if key == "Enter" else {}
     code = {"Enter": 13, "Tab": 9}[key]
     for kind in ("keyDown", "keyUp"):
-        browser.tell(
+        browser.command(
             "Input.dispatchKeyEvent",
             type=kind,
             key=key,

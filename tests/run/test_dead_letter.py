@@ -71,7 +71,7 @@ def test_dead_letters_are_on_the_disk_before_the_state_is_on_stdout(
     stdout = Stdout(path, safe)
     endpoint = Settings.load({"token": "T", "api_url": api.url}).endpoint("test")
     parts = RunParts(
-        letters=DeadLetters(str(path), 10, sync),
+        dead_letters=DeadLetters(str(path), 10, sync),
         stdout=stdout,
         connect=lambda: ImportApiClient(endpoint),
         rules={"validate_records": validate},

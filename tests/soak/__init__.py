@@ -1,1 +1,1 @@
-"""Soak tests: the same questions as in the suite, asked for longer. Each is a command."""
+"""Soak tests, which take too long for the suite. Each module is a command."""

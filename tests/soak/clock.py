@@ -1,8 +1,8 @@
-"""The machine's clock is set back and forward while the target runs, as `faketime` does it.
+"""Sets the clock back and forward while the target runs, with `faketime`.
 
-`make soak-clock`, or `python -m tests.soak.clock [STEPS]`. Sequences must go on growing, records be
-on their way after `batch_delay_seconds` while the tap is silent, and refused requests be repeated
-soon: all waits are measured by the clock that never steps.
+`make soak-clock`, or `python -m tests.soak.clock [STEPS]`. Sequences must still increase, records
+must be sent after `batch_delay_seconds` while the tap is silent, and refused requests must be
+retried soon, because all waits use the monotonic clock.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ STEPS = ("-2h", "+3d", "-40d", "+0", "-1", "+20y", "-20y", "+0")
 A_YEAR_NS = 365 * 86_400 * 10**9
 DELAY_SECONDS = 0.3
 SOON_SECONDS = 20.0
-"""Long after the delay and a repeated request, and long before any step that was made."""
+"""Much longer than the delay and a retry, and much shorter than the steps of the clock."""
 
 
 def library() -> str:
-    """Return the path of what changes the time for a process."""
+    """Return the path of the library that changes the time for a process."""
     found = [str(path) for each in LIBRARIES for path in Path("/").glob(each[1:])]
     if not found:
         raise SystemExit("faketime is not installed, such as by `apt-get install faketime`")
@@ -37,7 +37,7 @@ def library() -> str:
 
 
 def written(pipe: IO[bytes], messages: list[object]) -> None:
-    """Write what a tap writes, and come back when it is on its way."""
+    """Write messages of a tap to a pipe, and flush it."""
     pipe.write(lines(messages))
     pipe.flush()
 
@@ -50,7 +50,7 @@ def arrived(api: ImportApi) -> dict[int, int]:
 
 
 def main(steps: int) -> int:
-    """Make so many steps; return 0 where all went as it should."""
+    """Make `steps` steps of the clock; return 0 if everything was as expected."""
     with ImportApi(kept_bytes=None) as api, tempfile.TemporaryDirectory() as folder:
         config, clock = Path(folder) / "config.json", Path(folder) / "clock"
         settings = {"token": "T1", "api_url": api.url, "batch_delay_seconds": DELAY_SECONDS}
@@ -85,10 +85,10 @@ def main(steps: int) -> int:
             status = process.wait()
         sequences = [sequence for _, sequence in sorted(arrived(api).items())]
     grows = sequences == sorted(set(sequences)) and len(sequences) == steps + 1
-    was_felt = sequences[-1] - sequences[0] > A_YEAR_NS  # else nothing was tried
-    print(f"{steps} steps of the clock: exit status {status}, last state {last.decode().strip()}")  # noqa: T201 - it tells how it goes
-    print(f"sequences {'grow' if grows else 'DO NOT GROW'}; slowest state after {slowest:.1f} s")  # noqa: T201 - likewise
-    print(f"the steps {'were' if was_felt else 'WERE NOT'} felt")  # noqa: T201 - likewise
+    was_felt = sequences[-1] - sequences[0] > A_YEAR_NS  # otherwise `faketime` had no effect
+    print(f"{steps} steps of the clock: exit status {status}, last state {last.decode().strip()}")  # noqa: T201 - a report
+    print(f"sequences {'grow' if grows else 'DO NOT GROW'}; slowest state after {slowest:.1f} s")  # noqa: T201 - a report
+    print(f"the steps {'had' if was_felt else 'HAD NO'} effect")  # noqa: T201 - a report
     good = grows and was_felt and (status, last) == (0, b"%d\n" % steps) and slowest < SOON_SECONDS
     return 0 if good else 1
 

@@ -1,7 +1,7 @@
-"""An answer just before `request_timeout_seconds` is taken, and one just after it is not.
+"""A response just before `request_timeout_seconds` is accepted, and one just after it is not.
 
-`make soak-deadline`, or `python -m tests.soak.deadline [SECONDS]`, which is the time that a request
-has; by default the setting's own default. Both runs go side by side.
+`make soak-deadline`, or `python -m tests.soak.deadline [SECONDS]` with another timeout than the
+setting's default. Both runs are concurrent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEFAULT_SECONDS = 120.0
 
 
 def service(first_after_seconds: float) -> tuple[ThreadingHTTPServer, list[float]]:
-    """Run a service whose first answer takes so long; return it, and when requests came."""
+    """Run a service with a slow first response; return it, and the times of its requests."""
     came: list[float] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,7 +39,7 @@ def service(first_after_seconds: float) -> tuple[ThreadingHTTPServer, list[float
             self.wfile.write(b"{}")
 
         def log_message(self, *_: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -48,7 +48,7 @@ def service(first_after_seconds: float) -> tuple[ThreadingHTTPServer, list[float
 
 
 def main(seconds: float) -> int:
-    """Run both; return 0 where all went as it should."""
+    """Run both; return 0 if everything was as expected."""
     with tempfile.TemporaryDirectory() as folder:
         runs = []
         for after in (seconds - 1, seconds + 1):
@@ -71,16 +71,16 @@ def main(seconds: float) -> int:
         good = True
         for after, process, came, summary in runs:
             states, log = process.communicate()
-            told = json.loads(summary.read_text())
+            written = json.loads(summary.read_text())
             repeated = came[1] - came[0] if len(came) > 1 else 0.0
             is_late = after > seconds
-            print(  # noqa: T201 - it tells how it goes
+            print(  # noqa: T201 - a report
                 f"answered after {after:.0f} s: exit status {process.returncode}, "
                 f"state {states.strip()}, {len(came)} requests, the second after {repeated:.1f} s, "
-                f"{told['possible_duplicates']} possible duplicates"
+                f"{written['possible_duplicates']} possible duplicates"
             )
             good &= (process.returncode, states) == (0, "1\n")
-            good &= len(came) == 1 + is_late and told["possible_duplicates"] == is_late
+            good &= len(came) == 1 + is_late and written["possible_duplicates"] == is_late
             good &= ("no response in time" in log) == is_late
             good &= not is_late or seconds <= repeated < seconds + 5
         return 0 if good else 1

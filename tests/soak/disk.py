@@ -1,11 +1,12 @@
-"""The file system under a file of the target becomes read-only while the target runs.
+"""The file system of an open file becomes read-only while the target runs.
 
-`make soak-disk`, as root on Linux: ext4 on a loop device is told to abort, as after an error of its
-disk, with the file open. The run must end with 74, say which file and what to do, and write no
-state too early. A local database takes no requests, so that run ends with 69. Once the disk is
-whole again, each state that was written must hold: what it covers is in the database or set aside.
+`make soak-disk`, as root on Linux: ext4 on a loop device is aborted, as after an error of its disk.
+The run must end with 74, name the file and what to do, and write no state too early. With a local
+database, which then refuses requests, the run ends with 69. After the disk is repaired, each state
+that was written must be true: what it covers is in the database or set aside.
 
-And a disk that is full under a local database gets room again: the run must go on, and end with 0.
+And a disk that is full under a local database gets space again: the run must continue and end with
+0.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ READ_ONLY = (
 BAD = {"name": 5}
 """Members of a record that is set aside."""
 MANY = 6_000
-"""Records that take more room than the smaller disk has."""
+"""Records that need more space than the smaller disk has."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A file on the disk, and how the run must end."""
+    """A file on the disk, and the expected end of the run."""
 
     status: int
     words: str
@@ -48,10 +49,10 @@ class Case:
     settings: dict[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     members: dict[str, Any] = field(default_factory=dict)
-    """Those of both records."""
+    """Members of both records."""
     states_on_disk: bool = False
     holds: Callable[[Path], bool] = lambda _: True
-    """Tells, of the disk when it is whole again, whether the first record is where it must be."""
+    """Returns whether the repaired disk has the first record where it must be."""
 
 
 def is_set_aside(disk: Path) -> bool:
@@ -68,7 +69,7 @@ CASES = {
     "output file": Case(
         74,
         f"The output file disk/sent.jsonl cannot be written: {READ_ONLY}",
-        states=("1", "2"),  # both records are acknowledged; bodies wait in memory
+        states=("1", "2"),  # both records are acknowledged; bodies are buffered in memory
         options=("--output-file", "disk/sent.jsonl"),
     ),
     "states": Case(
@@ -89,7 +90,7 @@ CASES = {
     ),
     "local database": Case(
         69,
-        "The database cannot be written, so a request is not taken: ",
+        "The database cannot be written, so a request is refused: ",
         settings={"region": "local", "local_database": "disk/local.duckdb", "api_url": None},
         holds=is_loaded,
     ),
@@ -110,7 +111,7 @@ def mounted(image: Path, disk: Path) -> Iterator[None]:
 
 
 def lines_of(states: IO[bytes] | Path) -> Callable[[], list[bytes]]:
-    """Return what tells the states written so far, waiting for the first one."""
+    """Wait for the first state; return a function that reads all states written so far."""
     if isinstance(states, Path):
         until(lambda: states.read_bytes() == b"1\n")
         return lambda: states.read_bytes().splitlines()
@@ -147,15 +148,15 @@ def failed_disk(case: Case, folder: Path, api_url: str) -> tuple[int, list[str],
         stream(process.stdin).close()
         written = states()
         status = process.wait(60)
-        # Of a file on a failed disk nothing was synced; its pages are seen until it is unmounted.
+        # Nothing more reaches a failed disk, but cached pages are visible until it is unmounted.
     subprocess.run(["e2fsck", "-p", image], check=False, capture_output=True)
     with mounted(image, disk):
         assert case.holds(disk), "what the state covers is not there"
     return status, [each.decode() for each in written], log.read_text()
 
 
-def room_again(folder: Path) -> bool:
-    """Run with a database that is larger than its disk, until that is enlarged."""
+def full_disk(folder: Path) -> bool:
+    """Run with a database that outgrows its disk, which is then enlarged; return success."""
     disk, config = folder / "disk", folder / "config.json"
     disk.mkdir()
     settings = CASES["local database"].settings | {"batch_size_rows": 500}
@@ -174,25 +175,25 @@ def room_again(folder: Path) -> bool:
             count = connection.sql("SELECT count(id) FROM import_api.people").fetchall()
     finally:
         run("umount", disk)
-    print(f"a full disk that gets room: exit status {status}, {count[0][0]:,} rows")  # noqa: T201 - it tells how it goes
+    print(f"a full disk that gets space: exit status {status}, {count[0][0]:,} rows")  # noqa: T201 - a report
     return full and (status, states, count) == (0, [b"1"], [(MANY,)])
 
 
 def main() -> int:
-    """Try all; return 0 where all went as it should."""
+    """Try all cases; return 0 if everything was as expected."""
     good = True
     for name, case in CASES.items():
         with ImportApi() as api, tempfile.TemporaryDirectory() as folder:
             status, states, log = failed_disk(case, Path(folder), api.url)
-        told = [line for line in log.splitlines() if case.words in line]
+        found = [line for line in log.splitlines() if case.words in line]
         is_right = (status, tuple(states)) == (case.status, case.states)
-        is_right &= bool(told) and "Traceback" not in log
+        is_right &= bool(found) and "Traceback" not in log
         good &= is_right
-        print(f"{name}: exit status {status}, states {states}")  # noqa: T201 - it tells how it goes
-        print(f"  {told[-1] if told else log}")  # noqa: T201 - likewise
-        print(f"  {'as promised' if is_right else 'NOT AS PROMISED'}")  # noqa: T201 - likewise
+        print(f"{name}: exit status {status}, states {states}")  # noqa: T201 - a report
+        print(f"  {found[-1] if found else log}")  # noqa: T201 - a report
+        print(f"  {'as promised' if is_right else 'NOT AS PROMISED'}")  # noqa: T201 - a report
     with tempfile.TemporaryDirectory() as folder:
-        good &= room_again(Path(folder))
+        good &= full_disk(Path(folder))
     return 0 if good else 1
 
 

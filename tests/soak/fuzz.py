@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the reader: `make fuzz`, or `python -m tests.soak.fuzz SECONDS`.
 
-Any bytes, cut anywhere, must give the events of the whole, the events of the reference reader, and
-no other error than `InputError` with the number of its line.
+Any bytes, cut at any position, must give the same events as when read at once and as the reference
+reader, and no other error than `InputError` with its line number.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ LINES = [
     [STATE, VALUE, END],
     [OTHER, PARTS.index(b',"more":[{}]}\n')],
 ]
-"""Whole lines made of parts, by their places."""
+"""Complete lines, as indices of parts."""
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def try_one(given: bytes) -> None:
-    """Read one input; its first byte says how it is cut, and whether it is made of parts."""
+    """Read one input; its first byte selects how it is cut, and whether it consists of parts."""
     if not given:
         return
     size, text = given[0] // 2 + 1, given[1:]
@@ -103,10 +103,10 @@ def try_one(given: bytes) -> None:
     whole = events([text])
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     if events(pieces) != whole:
-        raise AssertionError(f"cut into pieces of {size} it reads otherwise: {text!r}")
+        raise AssertionError(f"different events when cut into pieces of {size}: {text!r}")
     try:
         expected, bad_line = reference.read(text)
-    except reference.TasteError:
+    except reference.AmbiguousError:
         return
     found, error = whole
     named = re.match(r"Line (\d+)", error or "")
@@ -115,7 +115,7 @@ def try_one(given: bytes) -> None:
 
 
 def events(pieces: list[bytes]) -> tuple[list[Any], str | None]:
-    """Return all events, runs of records one by one, and the error that ended them."""
+    """Return all events, with a run's records one by one, and the error that ended them."""
     reader = Reader(MessageLines())
     found: list[Any] = []
     try:
@@ -130,7 +130,7 @@ def events(pieces: list[bytes]) -> tuple[list[Any], str | None]:
 
 
 def single(event: Any) -> list[Any]:
-    """Return a run's records one by one, and any other event as it is."""
+    """Return an event for each record of a run, and any other event itself."""
     if not isinstance(event, Records):
         return [event]
     return [
@@ -140,7 +140,7 @@ def single(event: Any) -> list[Any]:
 
 
 def comparable(found: list[Any]) -> list[reference.Read]:
-    """Return events as the reference reader gives them."""
+    """Return events in the form of the reference reader."""
     messages = []
     for event in found:
         match event:

@@ -1,10 +1,11 @@
-"""`kill -9` at random moments under a faulty Import API, again and again, to the end of the input.
+"""`kill -9` at random moments under a faulty Import API, until the whole input is delivered.
 
-Now and then it is SIGTERM or SIGHUP, which must end the run in order, or something else answers in
-the service's place, which must end it with 76.
+Sometimes the signal is SIGTERM or SIGHUP, which must end the run in order; sometimes responses are
+not from an Import API, which must end it with 76.
 
-`make soak-kill`, or `python -m tests.soak.kill KILLS [SEED]`. After every kill: whatever the last
-whole state line covers has arrived, or is in the dead-letter file. At the end: everything has.
+`make soak-kill`, or `python -m tests.soak.kill KILLS [SEED]`. After every kill, the records that
+the last complete state covers must have arrived, or be in the dead-letter file; at the end, all of
+them.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from tests.support.target import TARGET
 
 RECORDS = 6_000
 BLOCK = 500
-"""How many records one version of the stream `full` lasts."""
+"""The records in one version of the stream `full`."""
 
 STREAMS = ("usual", "usual", "usual", "keyless", "full", "rare")
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 IN_ORDER = (signal.SIGTERM, signal.SIGHUP)
 ENDS = {-signal.SIGKILL, *(128 + each for each in IN_ORDER), *(-each for each in IN_ORDER)}
-"""The last for a signal that came before the target was ready for it."""
+"""Exit statuses after a kill; the last for a signal before the target's handlers are set."""
 FOREIGN_STATUS = 76
 
 SETTINGS: dict[str, Any] = {
@@ -60,7 +61,7 @@ FOREIGN: list[dict[str, Any]] = [
     {"kind": "status", "status": 200, "body": each}
     for each in ("<html>Log in</html>", ["OK"], {"error": "no"}, {"status": 1})
 ]
-"""Answers that are not the Import API's, and no acknowledgement."""
+"""Responses that are not from an Import API, and acknowledge nothing."""
 
 
 def stream(number: int) -> str:
@@ -68,12 +69,12 @@ def stream(number: int) -> str:
 
 
 def is_bad(number: int) -> bool:
-    """Tell whether the local check refuses a record; one in some hundreds, of the usual stream."""
+    """Return whether the target sets a record aside: some of the stream `usual`."""
     return number % 211 == 0 and stream(number) == "usual"
 
 
 def tap(first: int) -> bytes:
-    """Return what a tap writes that goes on at `first`: a state after every 30 records."""
+    """Return the output of a tap that continues at `first`, with a state after 30 records."""
     messages: list[Any] = [schema(name) for name in ("usual", "full", "rare")]
     messages.append(schema("keyless", keys=()))
     for number in range(first, RECORDS):
@@ -90,7 +91,7 @@ def tap(first: int) -> bytes:
 
 
 def faults(moments: random.Random) -> list[dict[str, Any]]:
-    """Return a fault list: good answers with some bad ones in between, all of them slow."""
+    """Return a fault list: slow responses, some of them failures."""
     chosen: list[dict[str, Any]] = [{"kind": "latency", "seconds": 0.01, "times": "always"}]
     for _ in range(moments.randrange(12)):
         chosen.append({"kind": "queue", "times": moments.randint(1, 10)})
@@ -102,21 +103,21 @@ def faults(moments: random.Random) -> list[dict[str, Any]]:
 
 @dataclass
 class Life:
-    """One input's way into one warehouse, through as many kills as it takes."""
+    """The delivery of one input into one warehouse, by a run after each kill."""
 
     folder: Path
     api: ImportApi
     moments: random.Random
     next: int = 0
-    """What the last whole state line says."""
+    """The next record, by the last complete state line."""
     runs: int = 0
     faults: list[dict[str, Any]] = field(default_factory=list)
-    """Those of the last run."""
+    """The faults of the last run."""
     accepted: set[int] = field(default_factory=set)
     _requests_seen: int = 0
 
     def run(self, *, kill: bool) -> bool:
-        """Run the target once; tell whether it came to its end."""
+        """Run the target once; return whether it delivered all of the input."""
         self.runs += 1
         self.faults = faults(self.moments)
         self.api.set_faults(self.faults)
@@ -147,7 +148,7 @@ class Life:
         return target.returncode == 0
 
     def _wait_for_some_moment(self, target: subprocess.Popen[bytes]) -> None:
-        """Wait for any time at all, or for a state and a little more."""
+        """Wait for a random time, sometimes after a state."""
         if self.moments.random() < 0.3:
             with suppress(subprocess.TimeoutExpired):
                 target.wait(self.moments.uniform(0, 1.5))
@@ -167,7 +168,7 @@ class Life:
             self.next = said
 
     def _check(self) -> None:
-        """Check that nothing which the last state covers is missing."""
+        """Check that no record that the last state covers is missing."""
         missing = set(range(self.next)) - self.arrived()
         assert not missing, f"a state came early: {self.next} without {sorted(missing)[:10]}"
 
@@ -186,13 +187,13 @@ class Life:
         numbers = set()
         for line in path.read_text().splitlines() if path.exists() else ():
             with suppress(ValueError):  # a line that a kill cut off
-                letter = json.loads(line)
-                if "record" in letter:  # else it is an activation's
-                    numbers.add(letter["record"]["id"])
+                dead_letter = json.loads(line)
+                if "record" in dead_letter:  # otherwise it is an activation
+                    numbers.add(dead_letter["record"]["id"])
         return numbers
 
     def check_end(self) -> None:
-        """Check that everything has arrived, and what the tables hold."""
+        """Check that everything has arrived, and the rows of the tables."""
         assert self.next == RECORDS, "the last state is missing"
         assert self.arrived() == set(range(RECORDS)), "records are lost"
         assert self._set_aside() == set(filter(is_bad, range(RECORDS)))
@@ -212,7 +213,7 @@ class Life:
 
 
 def main(kills: int, seed: int) -> int:
-    """Kill so many times, over as many lives as that takes."""
+    """Kill `kills` runs, with as many inputs as needed; return 0."""
     started = time.monotonic()
     moments = random.Random(seed)  # noqa: S311 - no secret
     done = lives = runs = 0
@@ -232,7 +233,7 @@ def main(kills: int, seed: int) -> int:
 
 
 def say(text: str) -> None:
-    """Tell a person at once."""
+    """Print a line immediately."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,7 +1,7 @@
-"""The service goes away for ten real minutes: memory stays flat, few requests, then full speed.
+"""An outage of ten real minutes: memory stays bounded, requests are few, and delivery recovers.
 
-`make soak-outage`, or `python -m tests.soak.outage SECONDS`. The target is a process of its own,
-the tap never stops writing, and the local Import API answers 503 for as long as told.
+`make soak-outage`, or `python -m tests.soak.outage SECONDS`. The tap writes without a pause to the
+target's process, while the local Import API answers 503 for SECONDS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROWS_A_BLOCK = 1_000
 
 
 class Tap(threading.Thread):
-    """Writes records as fast as they are taken, until it is told to end."""
+    """Writes records as fast as they are read, until `stopping` is set."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         super().__init__(daemon=True)
@@ -38,7 +38,7 @@ class Tap(threading.Thread):
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Write."""
+        """Write records, with a state after each block."""
         self._pipe.write(lines([schema()]))
         while not self.stopping.is_set():
             rows = range(self.rows, self.rows + ROWS_A_BLOCK)
@@ -49,7 +49,7 @@ class Tap(threading.Thread):
 
 
 def resident_bytes(process_id: int) -> int:
-    """Return how much memory a process has."""
+    """Return the resident memory of a process."""
     status = Path(f"/proc/{process_id}/status").read_text()
     (line,) = [each for each in status.splitlines() if each.startswith("VmRSS")]
     return int(line.split()[1]) * 1024
@@ -64,13 +64,13 @@ def rows_loaded(api: ImportApi) -> int:
 
 
 def say(text: str) -> None:
-    """Tell how it goes."""
+    """Print a line immediately."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def main(seconds: float) -> int:
-    """Run one outage; return 0 where all went as it should."""
+    """Run one outage; return 0 if everything was as expected."""
     with ImportApi(kept_bytes=0) as api, tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"
         summary = Path(folder) / "summary.json"
@@ -89,7 +89,7 @@ def main(seconds: float) -> int:
             while rows_loaded(api) == 0:
                 time.sleep(0.1)
             api.set_faults([{"kind": "status", "status": 503, "times": "always"}])
-            say(f"the service is away for {seconds:.0f} s")
+            say(f"the service is unavailable for {seconds:.0f} s")
             peak, end = 0, time.monotonic() + seconds
             while time.monotonic() < end:
                 peak = max(peak, resident_bytes(process.pid))
@@ -102,18 +102,18 @@ def main(seconds: float) -> int:
             tap.stopping.set()
             last = process.stdout.read().splitlines()[-1]
             status = process.wait()
-        told = json.loads(summary.read_text())
+        written = json.loads(summary.read_text())
         lost = tap.rows - rows_loaded(api)
         say(f"exit status {status}, {lost} rows lost, last state {last.decode()} of {tap.rows}")
-        say(f"peak memory {peak / 1e6:.0f} MB, {told['retries']} requests repeated")
+        say(f"peak memory {peak / 1e6:.0f} MB, {written['retries']} retries")
         say(f"100,000 rows within {recovered:.1f} s of its return")
         good = (
             (status, lost, last) == (0, 0, b"%d" % tap.rows)
             and peak < MOST_RESIDENT_BYTES
-            and told["retries"] < MOST_REQUESTS_AT_FIRST + MOST_REQUESTS_A_MINUTE * seconds / 60
+            and written["retries"] < MOST_REQUESTS_AT_FIRST + MOST_REQUESTS_A_MINUTE * seconds / 60
             and recovered < RECOVERED_WITHIN_SECONDS
         )
-        say("as it should be" if good else "NOT as it should be")
+        say("as expected" if good else "NOT as expected")
         return 0 if good else 1
 
 

@@ -1,7 +1,7 @@
-"""A slow, obvious reader of Singer messages, to hold the fast one against.
+"""A slow, obvious reader of Singer messages, to compare the fast one with.
 
-One line after the other, all of the input at hand, nothing but the standard library; where a
-number, a string or a depth is a matter of taste, it says so instead of deciding.
+It reads line by line, with the whole input in memory and only the standard library. Where readers
+may differ, such as on large numbers or deep nesting, it raises `AmbiguousError`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ OPTIONAL = {"version", "time_extracted"}
 _WHITE_SPACE = b" \t\n\r\x0b\x0c"
 
 
-class TasteError(Exception):
+class AmbiguousError(Exception):
     """Readers may differ about this input."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """One message: its line, its kind, its stream, and what it carries, parsed."""
+    """One message: its line, kind, stream and parsed value."""
 
     line: int
     kind: str
@@ -37,10 +37,10 @@ class Read:
 
 
 def read(text: bytes) -> tuple[list[Read], int | None]:
-    """Return the messages up to the first line that is none, and the number of that line.
+    """Return the messages before the first invalid line, and the number of that line or None.
 
     Raises:
-        TasteError: Readers may differ about the first line that is not plainly a message.
+        AmbiguousError: Readers may differ on whether the next line is a message.
     """
     messages: list[Read] = []
     for number, line in enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
@@ -57,10 +57,10 @@ def _message(number: int, line: bytes) -> Read | None:
     try:
         parsed = json.loads(line.decode(), parse_constant=_no_number, object_pairs_hook=_members)
     except RecursionError:
-        raise TasteError from None
+        raise AmbiguousError from None
     except ValueError:
         if b'"RECORD"' in line and b"{" in line:
-            raise TasteError from None  # a bad record in a sound message is an event
+            raise AmbiguousError from None  # a bad record in a sound message is an event
         return None
     kind = parsed.get("type") if isinstance(parsed, dict) else None
     if not isinstance(kind, str) or kind not in TYPES:
@@ -68,7 +68,7 @@ def _message(number: int, line: bytes) -> Read | None:
     if not all(_fits(parsed, kind, name) for name in TYPES[kind]):
         return None
     if kind in {"SCHEMA", "BATCH"}:
-        raise TasteError  # their inner parts have tests of their own
+        raise AmbiguousError  # their members have other tests
     values = {
         "RECORD": [parsed.get("record"), parsed.get("version")],
         "STATE": parsed.get("value"),
@@ -78,13 +78,13 @@ def _message(number: int, line: bytes) -> Read | None:
 
 
 def _fits(message: dict[str, Any], kind: str, name: str) -> bool:
-    """Tell whether a member is there and of its type, or need not be there."""
+    """Return whether a member is present and of its type, or optional and absent."""
     value = message.get(name)
     if kind in {"RECORD", "BATCH"} and name in OPTIONAL and value is None:
         return True
     type_ = TYPES[kind][name]
     if type_ is int and isinstance(value, float):
-        raise TasteError  # 3.0 is an integer to some
+        raise AmbiguousError  # 3.0 is an integer to some
     return (
         name in message
         and isinstance(value, type_)
@@ -99,10 +99,10 @@ def _no_number(_: str) -> NoReturn:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if len(names) != len(set(names)):
-        raise TasteError  # which of two members counts is anybody's choice
+        raise AmbiguousError  # readers differ on which of two members counts
     for _, value in pairs:
         if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
-            raise TasteError  # a lone surrogate is no character
+            raise AmbiguousError  # an unpaired surrogate is not a character
         if isinstance(value, int) and abs(value) >= 1 << 63:
-            raise TasteError  # nor does every reader take numbers without end
+            raise AmbiguousError  # not every reader accepts large integers
     return dict(pairs)

@@ -1,9 +1,7 @@
-"""The cookbook's recipes for Airflow and Dagster, run by Airflow and Dagster themselves.
+"""Runs the cookbook's recipes for Airflow and Dagster with Airflow and Dagster: `make schedulers`.
 
-    make schedulers
-
-Both are large, so each has an environment of its own that only this command installs. What the
-recipes start is a script that ends with a status: the real one is run by tests/docs.
+Both are large, so each has its own environment, which only this command installs. The recipes start
+a script that only exits with a status; tests/docs runs the real script.
 """
 
 from __future__ import annotations
@@ -25,11 +23,11 @@ EXPECTED = {
     "airflow": {0: "state=success", 65: "AirflowFailException: Exit status 65", 69: "up_for_retry"},
     "dagster": {0: "RUN_SUCCESS", 65: "RUN_FAILURE", 69: "requested a retry in 600 seconds"},
 }
-"""What each logs of a run that ended with a status; a retry is minutes away, and not waited for."""
+"""What each logs after a script with a status; the retry comes minutes later and is not run."""
 
 
 def programs(folder: Path) -> None:
-    """Write both recipes and the script, all within `folder`."""
+    """Write both recipes and the script below `folder`."""
     recipes = re.findall(r"^```python\n(.*?)^```$", COOKBOOK.read_text(), re.DOTALL | re.MULTILINE)
     airflow, dagster = recipes
     people = folder / "people"
@@ -45,8 +43,8 @@ def programs(folder: Path) -> None:
     (people / "sync.sh").chmod(0o700)
 
 
-def told(folder: Path, command: list[str], status: int, expected: str) -> bool:
-    """Run a recipe until it logs what is expected, or ends; tell whether it did."""
+def logs(folder: Path, command: list[str], status: int, expected: str) -> bool:
+    """Run a command until it logs `expected`, or ends; return whether it logged it."""
     places = {
         "AIRFLOW_HOME": folder,
         "AIRFLOW__CORE__DAGS_FOLDER": folder / "dags",
@@ -75,7 +73,7 @@ def main() -> int:
         folder = Path(name)
         programs(folder)
         tools = {each: str(ROOT / ".tools" / each / "bin" / each) for each in EXPECTED}
-        told(folder, [tools["airflow"], "db", "migrate"], 0, "its end")
+        logs(folder, [tools["airflow"], "db", "migrate"], 0, "(no such line: run to the end)")
         commands = {
             "airflow": [tools["airflow"], "dags", "test", "people_to_stitch"],
             "dagster": [
@@ -85,7 +83,7 @@ def main() -> int:
         }
         for scheduler, statuses in EXPECTED.items():
             for status, expected in statuses.items():
-                is_right = told(folder, commands[scheduler], status, expected)
+                is_right = logs(folder, commands[scheduler], status, expected)
                 failures += not is_right
                 print(f"{scheduler}, exit status {status}: {'as it should' if is_right else 'NO'}")  # noqa: T201 - a command for people
     return failures

@@ -1,9 +1,9 @@
-"""How soon a signal is heard.
+"""Measures how soon the target reacts to a signal.
 
 `make soak-signals`, or `python -m tests.soak.signals [PART OF A NAME]`.
 
 Feeds the target each input of `tests/support/hostile_input.py`, sends SIGTERM once the first piece
-was read, and prints how long it took to end.
+was read, and prints how long the target took to end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def measure(target: Target, name: str) -> tuple[int, float]:
-    """Return the exit status, and how many seconds after the signal it came."""
+    """Return the exit status, and the seconds from the signal to the end."""
     case = CASES[name]()
     root = target.folder / "root"
     root.mkdir()

@@ -1,10 +1,10 @@
-"""Foreign text that becomes a number, a date, a path or a URL; half of `make fuzz`.
+"""Fuzzes text that is parsed as a number, date, path or URL; half of `make fuzz`.
 
-`python -m tests.soak.values SECONDS [SEED]` tries it at random.
+`python -m tests.soak.values SECONDS [SEED]` tries random values.
 
-Settings, headers of answers, and numbers in records, each in every hostile spelling and in random
-ones: whatever they are, a run ends with words of its own, never with status 70 or a traceback.
-`tests/program/test_settings_values.py` tries each spelling once.
+Settings, response headers, and numbers in records have hostile and random values: the run must
+always end with a message of its own, never with status 70 or a traceback.
+`tests/program/test_settings_values.py` tries each hostile value once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DIGITS = ("٣", "\uff11\uff12", "۴۵", "²", "৩")
-"""What Python takes for digits in other scripts, or for a digit that is none."""
+"""Characters of other scripts that Python treats as digits, and some that only look like one."""
 NUMBERS = (
     *("0", "-0", "-0.0", "-1", "0.1", "1", "1.0", "1E3", "3e0", "1e-400", "1e400", "-1e400"),
     *("1e99999999999999999999", "1e-99999999999999999999", "1e4300", "9" * 30, "9" * 5_000),
@@ -65,7 +65,7 @@ NESTED = (
     *('{"people":{"x":"\\u0000"}}', '{"seed":"x"}', '{"locale":5}', '{"locale":"xx"}'),
 )
 SPELLINGS = (*NUMBERS, *map(json.dumps, TEXTS), *NESTED)
-"""As JSON has them."""
+"""Hostile values of settings, as JSON."""
 MESSAGES = lines([schema(), record(1), record(2, name="x"), state(1)])
 
 HEADERS: dict[str, tuple[str, ...]] = {
@@ -157,12 +157,12 @@ REPAIRS = ((), ("nan_to_null", "round_decimals"))
 
 
 class FaultError(AssertionError):
-    """What should not be: the text says of what."""
+    """Something failed in an unexpected way; the text has the input."""
 
 
 @contextmanager
 def empty_folder() -> Iterator[None]:
-    """Work in a folder of one's own."""
+    """Change to an empty temporary folder."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -173,7 +173,7 @@ def empty_folder() -> Iterator[None]:
 
 
 def try_setting(name: str, spelling: str, *, by_environment: bool = False) -> int:
-    """Run with a setting in one spelling, in an empty folder; return the exit status."""
+    """Run with a setting that has one value, in an empty folder; return the exit status."""
     given = spelling
     if by_environment and spelling.startswith('"'):
         with suppress(ValueError):
@@ -205,7 +205,7 @@ def _is_for_variables(text: str) -> bool:
 
 
 def try_answers(answers: list[bytes]) -> None:
-    """Have a request answered in each of these ways."""
+    """Send a request for each of these responses."""
     with server(answers) as (url, _):
         client = ImportApiClient(Endpoint(url, url, "token", request_timeout_seconds=2))
         for each in answers:
@@ -222,7 +222,7 @@ def answer(status: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
 
 
 def answers() -> Iterator[bytes]:
-    """Yield each header in each of its spellings."""
+    """Yield responses with each header in each of its values."""
     for name, values in HEADERS.items():
         for value, status in product((*values, *OF_ANY, *DIGITS), STATUSES[:4]):
             yield answer(status, [(name, value)], b"{}")
@@ -232,7 +232,7 @@ def answers() -> Iterator[bytes]:
 
 
 def try_number(text: str, rules: dict[str, Any], repairs: tuple[str, ...]) -> None:
-    """Take records that hold a number in this spelling, or refuse them."""
+    """Feed a pipeline with records that have a number in this form."""
     head = schema(f=rules)
     for field, aside in product((text, f"[{text}]", f'{{"a":{text}}}'), (True, False)):
         subject = pipeline(dead_letter=aside, repairs=repairs)
@@ -247,7 +247,7 @@ def try_number(text: str, rules: dict[str, Any], repairs: tuple[str, ...]) -> No
 
 
 def mutated(text: str, chance: random.Random) -> str:
-    """Return a text with something put in, taken out or doubled."""
+    """Return a text with a part inserted, removed or doubled."""
     at, end = sorted(chance.randrange(len(text) + 1) for _ in range(2))
     middle = chance.choice(["", text[at:end] * 2, *DIGITS, "9" * 40, "e", "-", ".", "0", "\\u0000"])
     return text[:at] + middle + text[end:]

@@ -1,7 +1,7 @@
-"""The target's check and the local Import API on a hundred thousand schemas and records.
+"""Compares the target's check with the local Import API on many generated schemas and records.
 
-`make soak-verdicts`, or `python -m tests.soak.verdicts COUNT [SEED]`. They share no code, and must
-say the same of each pair; but for what `tests/support/both_verdicts.py` lists.
+`make soak-verdicts`, or `python -m tests.soak.verdicts COUNT [SEED]`. The two share no code, and
+must agree on each pair, except for the differences that `tests/support/both_verdicts.py` lists.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_SHOWN = 20
 
 def outcome(found: Verdicts) -> str:
     if not found.target and not found.service:
-        return "taken by both"
+        return "accepted by both"
     if found.agree:
         return f"{found.kind} refused by both"
     return "DIFFERENT"

@@ -1,4 +1,4 @@
-"""A Spark session that all tests here share, in an environment of their own."""
+"""Fixtures of the Spark tests: one Spark session, and a local Import API for each test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from target_stitch_import.local import ImportApi
-from tests.support.spark import LACKING
+from tests.support.spark import UNAVAILABLE
 from tests.support.target import TOKEN
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-collect_ignore_glob = ["test_spark_*.py"] if LACKING else []
+collect_ignore_glob = ["test_spark_*.py"] if UNAVAILABLE else []
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Give tests here more time: Spark starts a Python or two for each of its steps."""
+    """Give the tests here more time: Spark starts Python processes for each step."""
     for item in items:
         if Path(__file__).parent in Path(item.fspath).parents:
             item.add_marker(pytest.mark.timeout(600))
@@ -36,7 +36,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def spark(events: Path) -> Iterator[SparkSession]:
-    """Spark with two threads, which tries each task twice."""
+    """Spark with two threads, which attempts each task twice."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - not everywhere
 
     from target_stitch_import.spark import StitchImport  # noqa: PLC0415
@@ -69,7 +69,7 @@ def api() -> Iterator[ImportApi]:
 
 @pytest.fixture
 def save(api: ImportApi) -> Callable[..., None]:
-    """Write a data frame to the local Import API."""
+    """A function that writes a data frame to the local Import API."""
 
     def save(rows: DataFrame, mode: str = "append", **options: Any) -> None:
         given = {"table": "t", "api_url": api.url, "max_retry_seconds": 60} | options

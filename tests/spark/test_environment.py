@@ -1,4 +1,4 @@
-"""Whether the tests of the Spark data source can run in this environment."""
+"""Shows whether the Spark tests can run in this environment."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from tests.support.spark import LACKING
+from tests.support.spark import UNAVAILABLE
 
 
 def test_spark_and_java_are_here() -> None:
-    if LACKING:
-        pytest.skip(LACKING)
+    if UNAVAILABLE:
+        pytest.skip(UNAVAILABLE)
 
 
-def test_what_is_said_without_pyspark() -> None:
+def test_the_error_without_pyspark() -> None:
     script = "import sys; sys.modules['pyspark'] = None; import target_stitch_import.spark"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Batch writes with real Spark: what arrives, what is refused, and what faults do."""
+"""Batch writes with Spark: what arrives, what is refused, and failures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TYPES = [
 ]
 
 
-def test_every_type_arrives_to_the_letter(
+def test_every_type_arrives_exactly(
     spark: SparkSession, api: ImportApi, save: Callable[..., None]
 ) -> None:
     columns = [f"{value} as c{at}" for at, (value, _, _) in enumerate(TYPES)]
@@ -58,7 +58,7 @@ def test_every_type_arrives_to_the_letter(
     assert body["key_names"] == ["id"]
 
 
-def test_nan_goes_out_as_null_where_that_is_asked_for(
+def test_nan_is_sent_as_null_with_the_repair(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
     summary = tmp_path / "summary.json"
@@ -68,10 +68,10 @@ def test_nan_goes_out_as_null_where_that_is_asked_for(
     )
     (request,) = api.requests()
     assert '{"v":{"a":[null,1.1],"NaN":"NaN \\\\\\"","b":null}}' in request["body"]
-    summary_read = json.loads(summary.read_text())
-    assert summary_read["repaired"] == 2
-    told = summary_read["streams"]["t"]["repaired"]
-    assert told == {"/v/a": {"nan_to_null": 1}, "/v/b": {"nan_to_null": 1}}
+    written = json.loads(summary.read_text())
+    assert written["repaired"] == 2
+    repaired = written["streams"]["t"]["repaired"]
+    assert repaired == {"/v/a": {"nan_to_null": 1}, "/v/b": {"nan_to_null": 1}}
 
 
 def test_a_repair_makes_no_key_of_null(
@@ -86,8 +86,8 @@ def test_a_repair_makes_no_key_of_null(
         dead_letter_path=str(tmp_path),
     )
     assert api.query("select id from import_api.t") == [(0,)]
-    (letter,) = [json.loads(each.read_text()) for each in tmp_path.glob("part-*")]
-    assert letter["reason"] == "its key column `id` is null"
+    (dead_letter,) = [json.loads(each.read_text()) for each in tmp_path.glob("part-*")]
+    assert dead_letter["reason"] == "its key column `id` is null"
 
 
 def test_a_million_rows_of_eight_partitions(
@@ -99,9 +99,10 @@ def test_a_million_rows_of_eight_partitions(
     assert api.query("select count(*), count(distinct id), sum(id) from import_api.t") == [
         (1_000_000, 1_000_000, 499_999_500_000)
     ]
-    told = json.loads(summary.read_text())
-    assert (told["read"], told["acknowledged"], told["set_aside"]) == (1_000_000, 1_000_000, 0)
-    assert told["streams"]["t"]["first_sequence"] < told["streams"]["t"]["last_sequence"]
+    written = json.loads(summary.read_text())
+    counts = (written["read"], written["acknowledged"], written["set_aside"])
+    assert counts == (1_000_000, 1_000_000, 0)
+    assert written["streams"]["t"]["first_sequence"] < written["streams"]["t"]["last_sequence"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_million_rows_of_eight_partitions(
     ],
     ids=["down", "429", "500"],
 )
-def test_trouble_of_the_service_loses_nothing(
+def test_failures_of_the_service_lose_nothing(
     spark: SparkSession,
     api: ImportApi,
     save: Callable[..., None],
@@ -159,7 +160,7 @@ def test_overwrite_activates_its_version_once_and_last(
 
 
 def writing_processes() -> list[int]:
-    """Return the Python processes that run tasks: those that Spark's daemon below us has forked."""
+    """Return the Python processes of tasks: the children of our Spark's daemon."""
     parents: dict[int, int] = {}
     daemons: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
@@ -183,7 +184,7 @@ def writing_processes() -> list[int]:
 
 @pytest.fixture
 def small_batches(spark: SparkSession) -> Iterator[None]:
-    """A hundred rows in what is given to Python at once."""
+    """Spark passes only a hundred rows at once to Python."""
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "100")
     yield
     spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
@@ -193,7 +194,7 @@ def small_batches(spark: SparkSession) -> Iterator[None]:
 def test_tasks_that_are_killed_are_repeated(
     spark: SparkSession, api: ImportApi, save: Callable[..., None]
 ) -> None:
-    """Their processes are gone once some of the rows have arrived."""
+    """Their processes are killed after some rows have arrived."""
     api.set_faults([{"kind": "latency", "seconds": 0.1, "times": "always"}])
     rows = spark.range(0, 4_000, numPartitions=2)
 
@@ -244,7 +245,7 @@ def frame(spark: SparkSession, value: str) -> DataFrame:
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("1", {"tabel": "t"}, "Option `tabel` is not known. Is `table` meant?"),
-    ("1", {"batch_root": "/"}, "Option `batch_root` is a setting of the target alone"),
+    ("1", {"batch_root": "/"}, "Option `batch_root` is a setting of the target that does not"),
     ("1", {"table": None}, "Option `table` is missing"),
     ("1", {"key_names": "no"}, "Option `key_names` names the column `no`, which the data does not"),
     ("1", {"sequence_column": "no"}, "Option `sequence_column` names the column `no`"),
@@ -275,7 +276,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("value", "options", "words"), REFUSED)
-def test_bad_input_gets_one_sentence(  # noqa: PLR0917 - the two last are of the case
+def test_bad_input_gets_one_message(  # noqa: PLR0917 - the two last are of the case
     spark: SparkSession,
     api: ImportApi,
     save: Callable[..., None],
@@ -285,10 +286,10 @@ def test_bad_input_gets_one_sentence(  # noqa: PLR0917 - the two last are of the
 ) -> None:
     with pytest.raises(Exception, match=re.escape(words)) as caught:
         save(frame(spark, value), **options)
-    told = str(caught.value)
-    assert "Traceback" not in told
-    assert "secret" not in told
-    assert TOKEN not in told
+    message = str(caught.value)
+    assert "Traceback" not in message
+    assert "secret" not in message
+    assert TOKEN not in message
     assert api.requests() == []
 
 

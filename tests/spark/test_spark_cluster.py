@@ -1,4 +1,4 @@
-"""Executors in processes of their own: what they need, and what is said where they lack it."""
+"""Executors in separate processes: what they need, and the errors if they lack it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def submit(
     key_names: str = "id",
     token: str = TOKEN,
 ) -> str:
-    """Run the job as `spark-submit` does on a cluster; return what it prints."""
+    """Run the job with `spark-submit`; return its output."""
     script = folder / "job.py"
     script.write_text(JOB)
     home = Path(pyspark.__file__).parent
@@ -76,15 +76,15 @@ def submit(
     return done.stdout
 
 
-def test_executors_in_processes_of_their_own(api: ImportApi, tmp_path: Path) -> None:
+def test_executors_in_separate_processes(api: ImportApi, tmp_path: Path) -> None:
     assert "FAILED" not in submit(api, tmp_path)
     assert api.query("select count(*), sum(id) from import_api.t") == [(1_000, 499_500)]
 
 
 def test_a_driver_without_token(api: ImportApi, tmp_path: Path) -> None:
-    told = submit(api, tmp_path, master="local[1]", token="")
-    assert "token is missing: set TARGET_STITCH_IMPORT_TOKEN in the driver's environment" in told
-    assert "Traceback" not in told
+    output = submit(api, tmp_path, master="local[1]", token="")
+    assert "token is missing: set TARGET_STITCH_IMPORT_TOKEN in the driver's environment" in output
+    assert "Traceback" not in output
     assert api.requests() == []
 
 
@@ -95,16 +95,16 @@ def test_speculation_is_refused_where_it_could_load_rows_twice(
     key_names: str,
     is_refused: bool,  # noqa: FBT001
 ) -> None:
-    told = submit(
+    output = submit(
         api, tmp_path, master="local[2]", conf="spark.speculation=true", key_names=key_names
     )
-    assert ("`spark.speculation` is on: a task that runs twice" in told) == is_refused
-    assert "Traceback" not in told
+    assert ("`spark.speculation` is on: a task that runs twice" in output) == is_refused
+    assert "Traceback" not in output
     assert bool(api.requests()) != is_refused
 
 
 def test_an_executor_without_the_package(api: ImportApi, tmp_path: Path) -> None:
-    """It has pyarrow, as it must; the driver alone has the package."""
+    """It has pyarrow, which Spark itself needs; only the driver has the package."""
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
     packages = Path(sysconfig.get_path("purelib"))
@@ -119,7 +119,7 @@ def test_an_executor_without_the_package(api: ImportApi, tmp_path: Path) -> None
         f'exec {sys.executable} "$@"\n'
     )
     python.chmod(0o700)
-    told = submit(api, tmp_path, python=python)
-    assert "has no target-stitch-import: install 'target-stitch-import[spark]'" in told
-    assert "Traceback" not in told
+    output = submit(api, tmp_path, python=python)
+    assert "has no target-stitch-import: install 'target-stitch-import[spark]'" in output
+    assert "Traceback" not in output
     assert api.requests() == []

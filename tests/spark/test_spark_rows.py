@@ -1,4 +1,4 @@
-"""Rows are read one batch ahead, while those before them are delivered."""
+"""Rows are read one batch ahead, while the previous batch is delivered."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_no_more_than_one_batch_is_read_ahead() -> None:
     pulled = count()
     with closing(read_ahead(iter(lambda: next(pulled), None))) as ahead:
         assert [next(ahead) for _ in range(5)] == list(range(5))
-    no_thread_is_left()
+    assert_threads_have_ended()
     assert next(pulled) == 6, "five taken, and one ahead"
 
 
-def test_what_spark_raises_comes_in_its_place() -> None:
+def test_an_error_of_spark_is_raised_in_order() -> None:
     def batches() -> Iterator[Any]:
         yield 1
         raise OSError("the socket is closed")
@@ -50,29 +50,29 @@ def test_what_spark_raises_comes_in_its_place() -> None:
 
 
 def test_an_error_does_not_wait_for_what_spark_has_not_made_yet() -> None:
-    is_told, was_told_meanwhile = threading.Event(), []
+    is_closed, was_closed_in_time = threading.Event(), []
 
     def batches() -> Iterator[Any]:
         yield 1
-        was_told_meanwhile.append(is_told.wait(5))
+        was_closed_in_time.append(is_closed.wait(5))
         yield 2
 
     ahead = read_ahead(batches())
     assert next(ahead) == 1
-    ahead.close()  # as an error does that ends the task
-    is_told.set()
-    no_thread_is_left()
-    assert was_told_meanwhile == [True]
+    ahead.close()  # as after an error that ends the task
+    is_closed.set()
+    assert_threads_have_ended()
+    assert was_closed_in_time == [True]
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
 def test_no_thread_is_left_behind(taken: int) -> None:
     with closing(read_ahead(iter([1, 2, 3]))) as ahead:
         assert [next(ahead) for _ in range(taken)] == [1, 2, 3][:taken]
-    no_thread_is_left()
+    assert_threads_have_ended()
 
 
-def no_thread_is_left() -> None:
+def assert_threads_have_ended() -> None:
     for each in threading.enumerate():
         if each.name.startswith("read-ahead"):
             each.join(30)

@@ -1,4 +1,4 @@
-"""Streams with real Spark: a checkpoint moves on only once a micro-batch is acknowledged."""
+"""Streams with Spark: the checkpoint advances only after a micro-batch is acknowledged."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
 
 
-def drop(folder: Path, number: int) -> None:
-    """Put a file of ten rows where the stream finds it."""
+def add_file(folder: Path, number: int) -> None:
+    """Add a file of ten rows to the folder that the stream reads."""
     rows = [json.dumps({"id": number * 10 + at}) for at in range(10)]
     (folder / f"{number}.json").write_text("\n".join(rows))
 
 
 def run(spark: SparkSession, api: ImportApi, folder: Path, **options: Any) -> None:
-    """Stream the files that are there, one a micro-batch, until all are written."""
+    """Stream the files in the folder, one per micro-batch, until all are written."""
     stream = spark.readStream.schema("id long").option("maxFilesPerTrigger", 1).json(str(folder))
     given = {"table": "t", "key_names": "id", "api_url": api.url} | options
     query = (
@@ -35,21 +35,21 @@ def run(spark: SparkSession, api: ImportApi, folder: Path, **options: Any) -> No
     query.awaitTermination()
 
 
-def test_a_stream_goes_on_from_its_checkpoint(
+def test_a_stream_continues_from_its_checkpoint(
     spark: SparkSession, api: ImportApi, tmp_path: Path
 ) -> None:
-    """Stopped by an outage in its second micro-batch, it goes on with just that."""
+    """After an outage in its second micro-batch, it continues with that one."""
     folder = tmp_path / "rows"
     folder.mkdir()
-    drop(folder, 0)
+    add_file(folder, 0)
     run(spark, api, folder)
-    drop(folder, 1)
+    add_file(folder, 1)
     api.set_faults([{"kind": "down", "times": "always"}])
     with pytest.raises(Exception, match="did not accept a batch of stream `t`") as caught:
         run(spark, api, folder, max_retry_seconds=0)
     assert "Traceback" not in str(caught.value)
     api.set_faults([])
-    drop(folder, 2)
+    add_file(folder, 2)
     run(spark, api, folder)
     assert api.query("select count(*), sum(id) from import_api.t") == [(30, 435)]
     sent = [json.loads(each["body"]) if isinstance(each["body"], str) else each["body"]
@@ -60,6 +60,6 @@ def test_a_stream_goes_on_from_its_checkpoint(
 def test_a_stream_cannot_overwrite(spark: SparkSession, api: ImportApi, tmp_path: Path) -> None:
     folder = tmp_path / "rows"
     folder.mkdir()
-    drop(folder, 0)
+    add_file(folder, 0)
     with pytest.raises(Exception, match="A stream cannot overwrite"):
         run(spark, api, folder, table_version=2)

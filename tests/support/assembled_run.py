@@ -1,4 +1,4 @@
-"""A run assembled by hand, with the test's transport, input and output."""
+"""Runs made from parts that a test chooses, such as transport, input and output."""
 
 from __future__ import annotations
 
@@ -33,39 +33,39 @@ class DeliversAtOnce(Sender):
     """Delivers immediately, and reports everything before the caller continues."""
 
     def submit(self, batch: Batch) -> None:
-        """Report it as arrived."""
+        """Report the batch as settled and released."""
         self.reports += [Settled(batch), Released(batch)]
         self._wake()
 
 
 @dataclass
 class RunParts:
-    """The parts of a run; each test gives those it is about."""
+    """The parts of a run, each with a default."""
 
-    letters: DeadLetterSink = field(default_factory=NoDeadLetters)
+    dead_letters: DeadLetterSink = field(default_factory=NoDeadLetters)
     observer: RunObserver = field(default_factory=RunObserver)
     stdout: IO[bytes] = field(default_factory=io.BytesIO)
     sender: type[Sender] = Sender
     connect: Callable[[], Transport] = DryRun
     mapper: Any = None
-    """What a `StreamMapper` is to a run."""
+    """The run's `StreamMapper`, if it has one."""
     grace_seconds: float = GRACE_SECONDS
     rules: dict[str, Any] = field(default_factory=dict)
-    """Those of the pipeline."""
+    """Rules of the pipeline that differ from the defaults."""
 
     def run_over(self, messages: list[Any]) -> Run:
         """Return a run over `messages`."""
         wakeup = Wakeup()
         return Run(
             intake=Intake(Source(io.BytesIO(lines(messages))), BatchFiles(None)),
-            pipeline=pipeline(dead_letter=self.letters.sets_aside, **self.rules),
+            pipeline=pipeline(dead_letter=self.dead_letters.sets_aside, **self.rules),
             states=StateWriter(self.stdout, wakeup.wake),
             observer=self.observer,
             wakeup=wakeup,
             sender=self.sender(
-                self.connect, sender_rules(), self.letters, wakeup.wake, lambda _: None
+                self.connect, sender_rules(), self.dead_letters, wakeup.wake, lambda _: None
             ),
-            dead_letters=self.letters,
+            dead_letters=self.dead_letters,
             mapper=self.mapper,
             grace_seconds=self.grace_seconds,
         )
@@ -87,12 +87,12 @@ class RunInThread:
             self._error = error
 
     def signal(self, number: int) -> None:
-        """Do what the handler of a signal does."""
+        """Do what the run's signal handler does."""
         self._run.wakeup.signals.append(number)
         self._run.wakeup.wake()
 
     def ending(self) -> TargetError | None:
-        """Wait for the end, and return the error that it ended with."""
+        """Wait for the end of the run; return its error, or None."""
         self._thread.join(20)
         assert not self._thread.is_alive(), "the run does not end"
         self._run.wakeup.close()

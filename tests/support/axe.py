@@ -1,17 +1,17 @@
-"""axe-core in a real browser: finds accessibility violations of a page."""
+"""Runs axe-core in a browser, to find accessibility violations of a page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.programs import absent
+from tests.support.programs import skip_or_fail
 
 if TYPE_CHECKING:
     from tests.support.browser import Browser
 
 SCRIPT = Path(__file__).parents[2] / ".tools/axe/node_modules/axe-core/axe.min.js"
-# In one line each: the rule, what is wrong, and where.
+# A line for each violation: rule, summary and element.
 _RUN = """
 axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}).then(
   (found) => found.violations.flatMap((each) => each.nodes.map(
@@ -22,7 +22,7 @@ axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-p
 def violations(browser: Browser) -> list[str]:
     """Return the violations that axe-core finds on the open page."""
     if not SCRIPT.exists():
-        absent("there is no axe-core in .tools/axe: `make .tools/axe/.ready`, which takes npm")
+        skip_or_fail("there is no axe-core in .tools/axe: `make .tools/axe/.ready` needs npm")
     browser.run(f"{SCRIPT.read_text()}; true")
     found: list[str] = browser.run(_RUN)
     return found

@@ -1,4 +1,4 @@
-"""BATCH messages, the files that they name, and the events that come of them."""
+"""BATCH messages, their files, and the events that they produce."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JSONL = lines(ROWS)
 
 
 def zipped(text: bytes) -> bytes:
-    """Return `text` as gzip, each time the same."""
+    """Return `text` compressed with gzip, without a time stamp."""
     return gzip.compress(text, mtime=0)
 
 
@@ -36,7 +36,7 @@ def batch(*manifest: object, **members: Any) -> Any:
 
 
 def around(message: Any, **columns: Any) -> list[Any]:
-    """Return an input that has records and states before and behind a BATCH on its line 4."""
+    """Return an input with records and states before and after `message`, which is on line 4."""
     return [schema(**columns), record(1), state(1), message, record(9), state(2)]
 
 
@@ -47,7 +47,7 @@ def write_parquet(path: Path, **columns: Any) -> Path:
 
 
 def events(root: Path, *manifest: str, form: str = "jsonl") -> list[Any]:
-    """Return all events of a BATCH on line 4, rows as the records that they are."""
+    """Return all events of a BATCH on line 4, with rows converted to records."""
     message = RecordFiles(4, "people", {"format": form}, manifest)
     return [
         event.records() if isinstance(event, Rows) else event

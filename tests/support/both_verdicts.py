@@ -1,4 +1,4 @@
-"""The verdicts of the target's check and of the local Import API on a schema and a record."""
+"""Compares the target's check with that of the local Import API, on a schema and a record."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ DOCUMENTED = {
     r"\u0000": "U+0000, which databases do not accept",
     '"0000-': "the year 0, which most destinations do not take",
 }
-"""Parts of a record on which the two disagree, and why."""
+"""Parts of a record on which the two are known to disagree, and why."""
 
 
 class Verdicts(NamedTuple):
-    """What the target and the service say; empty if they accept it.
+    """The reasons of target and service; empty if they accept schema and record.
 
-    `kind` is what the target refuses, or `record` if it refuses nothing.
+    `kind` is what the target refuses: `schema` or `record`; `record` if it refuses nothing.
     """
 
     kind: str
@@ -41,38 +41,37 @@ class Verdicts(NamedTuple):
 
     @property
     def agree(self) -> bool:
-        """Tell whether both accept it, or both refuse the same."""
+        """Return whether both accept schema and record, or both refuse the same one."""
         of_schema = self.service.startswith("Invalid JSON schema")
         is_defect = self.kind == "schema" and "no record fits it" not in self.target
         return bool(self.target) == bool(self.service) and is_defect == of_schema
 
 
 def verdicts(pair: Pair) -> Verdicts:
-    """Return what both say: the service of what the target sends, or of what it refuses.
+    """Return both verdicts: the service checks what the target sends, or what it refuses.
 
     Raises:
-        AssertionError: The target's quick checks and its exact one say different things.
+        AssertionError: The target's quick checks and its exact check disagree.
     """
     described = f'"schema":{pair.schema},"key_properties":{json.dumps(pair.keys)}'
-    of = pipeline(dead_letter=True)
+    target = pipeline(dead_letter=True)
     try:
-        feed(of, [f'{{"type":"SCHEMA","stream":"t",{described}}}'])
+        feed(target, [f'{{"type":"SCHEMA","stream":"t",{described}}}'])
     except InputError as error:
         schema = Raw(pair.schema.encode())
         request = {"table_name": "t", "schema": schema, "key_names": pair.keys}
-        said = said_of(msgspec.json.encode(request), pair.record.encode())
-        return Verdicts("schema", str(error), said)
-    feed(of, [f'{{"type":"RECORD","stream":"t","record":{pair.record}}}'])
-    of.close()
-    is_refused = bool(of.to_set_aside)
+        reason = _service_reason(msgspec.json.encode(request), pair.record.encode())
+        return Verdicts("schema", str(error), reason)
+    feed(target, [f'{{"type":"RECORD","stream":"t","record":{pair.record}}}'])
+    target.close()
+    is_refused = bool(target.to_set_aside)
     assert _is_refused_exactly(pair) == is_refused, pair
     if is_refused:
-        (refused,) = of.to_set_aside
-        return Verdicts(
-            "record", refused.reason, said_of(refused.prefix.arguments, pair.record.encode())
-        )
-    (batch,) = take(of)
-    return Verdicts("record", "", _said(batch.body))
+        (refused,) = target.to_set_aside
+        reason = _service_reason(refused.prefix.arguments, pair.record.encode())
+        return Verdicts("record", refused.reason, reason)
+    (batch,) = take(target)
+    return Verdicts("record", "", _reason(batch.body))
 
 
 def _is_refused_exactly(pair: Pair) -> bool:
@@ -85,14 +84,14 @@ def _is_refused_exactly(pair: Pair) -> bool:
     return isinstance(exact.examine(Raw(pair.record.encode())), Refused)
 
 
-def said_of(request: bytes, record: bytes) -> str:
-    """Return why the local Import API refuses a record, or nothing."""
+def _service_reason(request: bytes, record: bytes) -> str:
+    """Return why the local Import API refuses a record; empty if it accepts it."""
     message = {"action": "upsert", "sequence": 1, "data": Raw(record)}
     arguments = msgspec.json.decode(request, type=dict[str, Raw])
-    return _said(msgspec.json.encode({**arguments, "messages": [message]}))
+    return _reason(msgspec.json.encode({**arguments, "messages": [message]}))
 
 
-def _said(body: bytes) -> str:
+def _reason(body: bytes) -> str:
     try:
         read_batch(body, Strictness())
     except RefusedError as error:
@@ -101,5 +100,5 @@ def _said(body: bytes) -> str:
 
 
 def is_documented(pair: Pair) -> bool:
-    """Tell whether a pair has something on which the two are known to differ."""
+    """Return whether a pair has a part on which the two are known to disagree."""
     return any(part in pair.record for part in DOCUMENTED)

@@ -1,4 +1,4 @@
-"""A headless Chromium driven over its debugging pipe, with the standard library only."""
+"""Drives a headless Chromium over its debugging pipe, with the standard library only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FLAGS = (
 
 
 def chromium() -> str | None:
-    """Find a Chromium on PATH."""
+    """Return the path of a Chromium on PATH, or None."""
     return next((path for path in map(shutil.which, NAMES) if path is not None), None)
 
 
@@ -66,10 +66,10 @@ class Browser:
         attached = self._send("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
-            self.tell(f"{domain}.enable")
+            self.command(f"{domain}.enable")
         if self._dark:
             dark = [{"name": "prefers-color-scheme", "value": "dark"}]
-            self.tell("Emulation.setEmulatedMedia", features=dark)
+            self.command("Emulation.setEmulatedMedia", features=dark)
         return self
 
     def __exit__(
@@ -89,7 +89,7 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         """Set the size of the window."""
-        self.tell(
+        self.command(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
@@ -100,19 +100,19 @@ class Browser:
     def open(self, url: str) -> None:
         """Go to an address and wait until it has loaded."""
         self.events.clear()
-        self.tell("Page.navigate", url=url)
+        self.command("Page.navigate", url=url)
         self._until("Page.loadEventFired")
 
     def run(self, script: str) -> Any:
         """Run a script in the page, wait for its promise, and return the value."""
-        answer = self.tell(
+        answer = self.command(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def wait_for(self, condition: str) -> None:
-        """Wait until a condition of the page holds, looking whenever the page changes."""
+        """Wait until a condition of the page holds; checked whenever the page changes."""
         self.run(
             "new Promise((done) => { const look = () => {"
             f" if ({condition}) {{ watch.disconnect(); done(true); }} }};"
@@ -122,14 +122,14 @@ class Browser:
         )
 
     def click(self, selector: str) -> None:
-        """Click on an element that leads to another page, and wait for that page."""
+        """Click on a link to another page, and wait until that has loaded."""
         self.events.clear()
         self.run(f"document.querySelector({json.dumps(selector)}).click()")
         self._until("Page.loadEventFired")
 
     def screenshot(self, path: Path) -> None:
-        """Save what the window shows, as PNG or WebP."""
-        data = self.tell("Page.captureScreenshot", format=path.suffix[1:])["data"]
+        """Save a picture of the window, as PNG or WebP."""
+        data = self.command("Page.captureScreenshot", format=path.suffix[1:])["data"]
         path.write_bytes(base64.b64decode(data))
 
     def addresses(self) -> set[str]:
@@ -141,7 +141,7 @@ class Browser:
         }
 
     def complaints(self) -> list[str]:
-        """Return what the page wrote to the browser's log, such as errors."""
+        """Return the errors and warnings in the browser's log."""
         found = [
             event["params"]["entry"]["text"]
             for event in self.events
@@ -153,8 +153,8 @@ class Browser:
             if event["method"] == "Runtime.exceptionThrown"
         ]
 
-    def tell(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command to the tab and return its result."""
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a DevTools command to the tab, and return its result."""
         result: dict[str, Any] = self._send(method, session=self._session, **parameters)
         return result
 

@@ -1,4 +1,4 @@
-"""The command line with its own environment variables and no configuration."""
+"""Runs the command line with given environment variables only, and without a configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def run_over_a_state(
     *options: str, folder: Path, environment: dict[str, str]
 ) -> tuple[int, str, str]:
-    """Run over one STATE; return status, stdout and stderr."""
+    """Run the target on an input of one STATE; return status, stdout and stderr."""
     done = subprocess.run(
         [*TARGET, *options],
         input=b'{"type":"STATE","value":1}\n',

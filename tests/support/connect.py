@@ -1,4 +1,4 @@
-"""Stitch Connect as tests need it: a token, and answers byte for byte."""
+"""A token for Stitch Connect, and raw responses of a server that stands in for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ CREATED = "2020-01-02T15:49:27Z"
 
 
 def answer(status: int, body: str) -> bytes:
-    """Return an answer as it goes over the wire."""
+    """Return a response byte for byte."""
     head = f"HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: {len(body)}\r\n"
     return f"{head}Connection: close\r\n\r\n{body}".encode()
-
-
-def asked(seen: list[bytes]) -> list[str]:
-    """Return the first lines of requests."""
-    return [each.partition(b" HTTP/")[0].decode() for each in seen]

@@ -1,4 +1,4 @@
-"""Writes dBase III files, for a tap that reads them: integers and texts."""
+"""Writes dBase III files with integers and texts, for a tap that reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline, limits and rules as the default settings have them, but for what a test gives."""
+"""Pipelines, limits and rules of the default settings; a test overrides some of them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DEFAULTS = Settings.load({}, dry_run=True)
 
 
 def limits(**given: Any) -> Any:
-    """Return the limits of batches."""
+    """Return the limits of batches, with those in `given` replaced."""
     return replace(batch_limits(DEFAULTS), **given)
 
 
 def sender_rules(**given: Any) -> SenderRules:
-    """Return the rules of the sender."""
+    """Return the rules of the sender, with those in `given` replaced."""
     defaults = SenderRules(DEFAULTS.requests_at_once, DEFAULTS.max_retry_seconds)
     return replace(defaults, **given)
 
@@ -31,7 +31,7 @@ def sender_rules(**given: Any) -> SenderRules:
 def pipeline(
     batches: Any = None, check_interrupt: Callable[[], None] = lambda: None, **given: Any
 ) -> Pipeline:
-    """Return a pipeline; `table_prefix` and the like are its streams' rules."""
+    """Return a pipeline; `given` replaces rules of its own and, by name, of its streams."""
     rules = pipeline_rules(DEFAULTS)
     names = rules.stream.__struct_fields__
     stream = replace(rules.stream, **{name: given.pop(name) for name in names if name in given})

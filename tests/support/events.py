@@ -1,4 +1,4 @@
-"""The events of a tap's lines, read in chunks of any size, as values that compare."""
+"""Reads a tap's output in chunks of any size, and returns events as comparable values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATE = b'{"type":"STATE","value":{"n": 1.50}}'
 
 
 def read(chunks: list[bytes]) -> tuple[list[Any], str | None]:
-    """Return every event as plain values, runs of records one by one, and the error's text."""
+    """Return all events of `chunks`, flattened, and the text of the error that ended them."""
     reader = Reader(MessageLines())
     events: list[Any] = []
     try:
@@ -28,7 +28,7 @@ def read(chunks: list[bytes]) -> tuple[list[Any], str | None]:
 
 
 def flatten(event: Event) -> list[Any]:
-    """Return an event as comparable values: a run's records each by itself."""
+    """Return an event as comparable values: a tuple for each of several records."""
     if isinstance(event, Records):
         return [
             ("record", line, each.stream, each.version, bytes(each.record), each.time_extracted)
@@ -38,7 +38,7 @@ def flatten(event: Event) -> list[Any]:
 
 
 def cut(text: bytes, places: list[int]) -> list[bytes]:
-    """Cut `text` at `places`, wherever they fall."""
+    """Return `text` cut at `places`, which are taken modulo its length."""
     edges = sorted(place % (len(text) + 1) for place in places)
     return [text[a:b] for a, b in zip([0, *edges], [*edges, len(text)], strict=True)]
 

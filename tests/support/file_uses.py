@@ -1,4 +1,4 @@
-"""Runs the target with files in given roles; a refused run must change none of them."""
+"""Runs the target with files in given roles; such a run must change none of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RUN = '{\n  "program": "p",\n  "version": "1",\n  "started_at": "",\n  "exit_status": 0\n}\n'
 MESSAGES = lines([schema(), record(1), record(2, id="bad"), state(1)])
-# A configuration of ours, and one of the logging.
+# A text that is valid both as a configuration and as one of the logging.
 SHARED = b'{"version": 1, "disable_existing_loggers": false}\n'
 SETTINGS = ("dead_letter_path", "summary_path", "local_database")
 WRITTEN = (*SETTINGS, "local_database.wal", "--output-file", "stdout", "stderr")
@@ -33,7 +33,7 @@ IMPOSSIBLE = {("local_database", "local_database.wal"), ("local_database.wal", "
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Return what is in a folder: each file's mode, inode and text."""
+    """Return mode, inode and content of each file in a folder, by name."""
     found = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
@@ -45,7 +45,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 def attempt(target: Target, **uses: Any) -> tuple[int, str]:
     """Run with files in their roles; return the exit status and the log.
 
-    However it ends, no file may have changed and nothing may have been read from stdin.
+    Whatever the status, no file may have changed, and nothing may have been read from stdin.
     """
     config: dict[str, Any] = {"on_invalid_record": "dead_letter", "region": "local"}
     config |= {"dead_letter_path": "dead.jsonl", "local_database": "w.duckdb"}
@@ -94,8 +94,8 @@ def attempt(target: Target, **uses: Any) -> tuple[int, str]:
     return done.returncode, log
 
 
-def told(role: str) -> str:
-    """Return how a role is called in a message."""
+def name_in_messages(role: str) -> str:
+    """Return the name that messages use for a role."""
     special = {
         "local_database.wal": "journal of setting `local_database`",
         "--config": "the configuration",

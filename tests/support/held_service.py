@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 20
 
 
 class HeldService:
-    """Reads requests, and acknowledges them when told to."""
+    """Reads requests, and acknowledges them after `release`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -30,14 +30,14 @@ class HeldService:
         self._released.set()
 
     def hold(self) -> None:
-        """Note a request that was read, and come back when it may be answered."""
+        """Note that a request was read, and return when it may be answered."""
         self._arrived.release()
         self._released.wait()
 
 
 @contextmanager
 def held_service() -> Iterator[HeldService]:
-    """Run a service that answers only when told to."""
+    """Run a service that answers requests only after `release`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -51,7 +51,7 @@ def held_service() -> Iterator[HeldService]:
             self.wfile.write(b"{}")
 
         def log_message(self, *_: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Input made to keep the target busy, for tests that it still reacts.
+"""Input that keeps the target busy, for tests that it still reacts to signals.
 
 Each case is a head, pieces that repeat after it, and what else a run needs.
 `python -m tests.soak.signals` measures how soon each run reacts to a signal.
@@ -26,9 +26,9 @@ COSTLY = "(?=a)(a+)+$"
 
 @dataclass(frozen=True)
 class Hostile:
-    """Messages: `head` once, then `piece` for as long as it is read, or `times`.
+    """An input: `head` once, then `piece` repeated without end, or `times` times.
 
-    `files` are those of a folder that BATCH messages name, by their names.
+    `files` are the files that BATCH messages name, by name.
     """
 
     head: bytes
@@ -39,34 +39,36 @@ class Hostile:
 
 
 def described(schema: Any) -> bytes:
-    """Return a SCHEMA message, and a state after it."""
+    """Return a SCHEMA message, followed by a STATE."""
     message = {"type": "SCHEMA", "stream": "s", "schema": schema, "key_properties": []}
     return json.dumps(message).encode() + b'\n{"type":"STATE","value":1}\n'
 
 
 def a_record(text: bytes) -> bytes:
+    """Return a RECORD message with the JSON `text`."""
     return b'{"type":"RECORD","stream":"s","record":%b}\n' % text
 
 
 def column(**rules: Any) -> dict[str, Any]:
+    """Return a schema with the property `f`."""
     return {"properties": {"f": rules}}
 
 
 def records(schema: Any, text: bytes, **settings: Any) -> Hostile:
-    """Return records without end, small ones by the thousand."""
+    """Return the same record without end; small records are written in larger pieces."""
     record = a_record(text)
     return Hostile(described(schema), record * max(1, 100_000 // len(record)), settings=settings)
 
 
 def one_schema(schema: Any) -> Hostile:
-    """Return a hostile SCHEMA, repeated for new streams."""
+    """Return an input of one hostile SCHEMA."""
     text = json.dumps(schema, separators=(",", ":")).encode()
     piece = b'{"type":"SCHEMA","stream":"t","schema":%b,"key_properties":[]}\n' % text
     return Hostile(described(column()), piece, times=1)
 
 
 def zipped(text: bytes, times: int) -> Hostile:
-    """Return a small file that unpacks to a large one."""
+    """Return a BATCH of a small file that decompresses to a large one."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     parts = [compressor.compress(text) for _ in range(times)]
     return _file(b"".join([*parts, compressor.flush()]))
@@ -93,16 +95,16 @@ def _parquet(lists: list[Any], **options: Any) -> Hostile:
 
 
 def _alternatives() -> Hostile:
-    """None of many alternatives fits: a hundredth of a second for each record.
+    """No alternative of many accepts the record: a hundredth of a second for each record.
 
-    They are large enough that those which are read at once with the schema take no minute.
+    The records are large, so that those in the SCHEMA's chunk together take less than a minute.
     """
     schema = column(anyOf=[{"type": "object", "maxProperties": n} for n in range(15_000)])
     return records(schema, b'{"f":1,"g":"%b"}' % (b"x" * 100), **_ASIDE)
 
 
 def _wide_items() -> Hostile:
-    """Each empty object is checked for all of 18,000 members."""
+    """Each empty object is checked for each of 18,000 properties."""
     members = {f"c{n}": {"type": "string"} for n in range(18_000)}
     return records(
         column(items={"properties": members, "not": {"required": ["x"]}}),
@@ -112,7 +114,7 @@ def _wide_items() -> Hostile:
 
 
 def _lost_references() -> Hostile:
-    """Each reference points to where the service would not look."""
+    """Each reference points to a place that the service does not read."""
     properties = {f"f{n}": {"$ref": f"#/x/y{n}"} for n in range(20_000)}
     return one_schema({"properties": properties, "x": {f"y{n}": {} for n in range(20_000)}})
 
@@ -125,7 +127,7 @@ def _long_chain() -> Hostile:
 
 
 def _unicode_patterns() -> Hostile:
-    """A dozen characters each, and a tenth of a second to compile."""
+    """Each pattern has a dozen characters, and takes a tenth of a second to compile."""
     return one_schema(
         {"properties": {f"f{n}": {"pattern": rf"\p{{L}}{{90}}{n}"} for n in range(999)}}
     )
@@ -193,4 +195,4 @@ CASES: dict[str, Callable[[], Hostile]] = {
     "row groups": lambda: _parquet([[0] * 5_000] * 50, row_group_size=1),
     "repeated rows": lambda: _parquet([[0] * 20 * MB]),
 }
-"""Each kind of input that has once delayed a signal, and similar ones."""
+"""Inputs that once delayed the reaction to a signal, and similar ones."""

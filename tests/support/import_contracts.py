@@ -1,7 +1,7 @@
-"""Runs `lint-imports` over many copies of the package, in one process because it starts slowly.
+"""Runs `lint-imports` on many copies of the package, in one process because it starts slowly.
 
-`python -m tests.support.import_contracts` reads folders, one per line, and writes for each what
-`lint-imports` prints there, as JSON.
+`python -m tests.support.import_contracts` reads folders, one per line, and for each writes the
+output of `lint-imports` as a JSON string.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ImportContracts:
         )
 
     def broken(self, folder: Path) -> list[str]:
-        """Return the names of the contracts in `folder` that do not hold."""
+        """Return the names of the contracts that are broken in `folder`."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin
         assert stdout
@@ -49,7 +49,7 @@ class ImportContracts:
 
 
 def serve(folders: TextIO, answers: TextIO) -> None:
-    """Check each folder that is read."""
+    """Check each folder in `folders`, and write the output to `answers`."""
     from importlinter.cli import lint_imports  # noqa: PLC0415 - only in the process
 
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Meltano in a project folder."""
+"""Runs Meltano in a project folder."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Project:
         self.file.write_text(text)
 
     def meltano(self, *arguments: str) -> str:
-        """Run Meltano, which must succeed; return what it prints."""
+        """Run Meltano, which must succeed; return its output."""
         assert MELTANO.exists(), "Meltano is not installed: run `make test`."
         return self.run(str(MELTANO), *arguments)
 
     def run(self, *command: str, path: Sequence[Path] = ()) -> str:
-        """Run a command, which must succeed, with `path` before PATH; return what it prints."""
+        """Run a command, which must succeed, with `path` before PATH; return its output."""
         paths = os.pathsep.join([*map(str, path), os.environ["PATH"]])
         done = subprocess.run(
             command,
@@ -48,13 +48,13 @@ class Project:
         return done.stdout
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query of the database that the target loads."""
+        """Return the rows of a query of the local Import API's database."""
         path = self.folder / "stitch-import.duckdb"
         with duckdb.connect(str(path), read_only=True) as database:
             return database.execute(sql).fetchall()
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows each table of the sample has."""
+        """Return the number of rows in each table of the sample."""
         tables = ("airlines", "airports", "flights", "planes", "weather")
         sql = "select count(*) from import_api.{}"
         return {name: self.query(sql.format(name))[0][0] for name in tables}

@@ -1,8 +1,8 @@
-"""Runs the `sh` and `console` blocks of a page as a reader would, in bash, and checks the output.
+"""Runs the `sh` and `console` blocks of a page in bash, as a reader would, and checks the output.
 
-An `sh` block is copied whole; a `text` block that follows it at once is what it prints. In a
-`console` block a line that starts with `$ ` is a command, which goes on after a backslash and to
-the end of a here document; other lines are output. In output, `…` stands for anything.
+An `sh` block is one command; a `text` block directly after it is its output. In a `console` block a
+line that starts with `$ ` is a command, which continues after a backslash and to the end of a here
+document; other lines are output. In output, `…` stands for any text.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _commands(block: str) -> list[Command]:
 
 
 def run(command: Command, folder: Path, environment: Mapping[str, str]) -> None:
-    """Run a command, which must succeed and print its lines."""
+    """Run a command, which must succeed and print its `output` lines."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command.text],
         cwd=folder,

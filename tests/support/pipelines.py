@@ -1,4 +1,4 @@
-"""A pipeline as tests drive it: they feed messages, and take and settle its batches."""
+"""Drives a pipeline in tests: feeds messages, and takes and settles batches."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def feed(to: Pipeline, messages: list[Any], now: float = 0.0, clock_ns: int = 10**18) -> None:
+    """Receive messages, and end the gathering of their records."""
     reader = Reader(MessageLines())
     for event in [*reader.feed(lines(messages)), *reader.close()]:
         to.receive(event, now, clock_ns)
@@ -22,12 +23,14 @@ def feed(to: Pipeline, messages: list[Any], now: float = 0.0, clock_ns: int = 10
 
 
 def take(of: Pipeline) -> list[Batch]:
+    """Remove and return the batches that are ready."""
     ready = list(of.ready)
     of.ready.clear()
     return ready
 
 
 def settle(of: Pipeline, *batches: Batch) -> None:
+    """Report batches as acknowledged and released."""
     for batch in batches:
         of.settled(batch)
         of.released(batch)

@@ -1,4 +1,4 @@
-"""The target as a process with pipes for stdin, stdout and stderr, for tests while it runs."""
+"""Runs the target as a process with pipes, for tests of what happens while it runs."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ AS_PROCESS_1 = ("unshare", "--pid", "--fork", "--kill-child")
 
 
 def require_namespaces() -> None:
-    """Skip the test without the permission to be process 1."""
+    """Skip the test if processes may not create namespaces."""
     require("unshare")
     if subprocess.run([*AS_PROCESS_1, "true"], check=False, capture_output=True).returncode:
         pytest.skip("a namespace with its own process 1 needs root privileges")
 
 
 def process_1(unshare: subprocess.Popen[Any]) -> int:
-    """Return the process ID, as seen from outside, of what `unshare` runs as process 1."""
+    """Return the outer process ID of the process that `unshare` runs as process 1."""
     children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
     until(children.read_text)
     return int(children.read_text())
@@ -73,26 +73,27 @@ def say(process: subprocess.Popen[bytes], *messages: Any) -> None:
 
 
 def stream(pipe: IO[bytes] | None) -> IO[bytes]:
+    """Return a pipe of a process, for the type checker: it is there."""
     assert pipe is not None
     return pipe
 
 
 def until(condition: Callable[[], Any], seconds: float = 15) -> None:
-    """Wait for a condition that another process brings about."""
+    """Wait until `condition` holds, which depends on another process or thread."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.01)
 
 
 @contextmanager
 def feeding(process: subprocess.Popen[bytes], case: Hostile) -> Iterator[Callable[[], int]]:
-    """Write hostile input to the target for as long as it reads; stdin stays open.
+    """Write hostile input to the target's stdin, as fast as it reads, and keep stdin open.
 
-    Yields a function that returns how many bytes it has read.
+    Yields a function that returns how many bytes the target has read.
     """
     pipe = stream(process.stdin)
-    descriptor, process.stdin = pipe.fileno(), None  # so that waiting for the end does not close it
+    descriptor, process.stdin = pipe.fileno(), None  # so that `communicate` does not close it
     written = 0
 
     def write() -> None:
@@ -114,22 +115,22 @@ def feeding(process: subprocess.Popen[bytes], case: Hostile) -> Iterator[Callabl
 
 
 def unread(pipe: IO[bytes] | None) -> int:
-    """Return how many bytes in a pipe are not read yet; works at either end."""
+    """Return how many bytes in a pipe are unread; `pipe` may be either end."""
     return int(struct.unpack("i", fcntl.ioctl(stream(pipe), termios.FIONREAD, b"1234"))[0])
 
 
 def is_full(pipe: IO[bytes] | None) -> bool:
-    """Tell whether a pipe is full."""
+    """Return whether a pipe is full."""
     return unread(pipe) == fcntl.fcntl(stream(pipe), fcntl.F_GETPIPE_SZ)
 
 
 def is_sending(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether the sender's thread has started."""
+    """Return whether the sender's thread has started."""
     return len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 1
 
 
 def is_pending(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Tell whether a signal that was sent is still pending."""
+    """Return whether a signal that was sent is still pending."""
     [mask] = _status(process, "ShdPnd")
     return bool(int(mask, 16) >> (number - 1) & 1)
 
@@ -147,8 +148,8 @@ def _status(process: subprocess.Popen[bytes], name: str) -> list[str]:
 
 
 def end(process: subprocess.Popen[bytes], seconds: float = 15) -> tuple[int, list[bytes], str]:
-    """Wait for the end; return status, states and log."""
+    """Wait for the process to end; return its status, states and log."""
     out, err = process.communicate(timeout=seconds)
-    log = (err or b"").decode()  # None where it went elsewhere
+    log = (err or b"").decode()  # None if stderr is not a pipe
     assert "Traceback" not in log
     return process.returncode, out.splitlines(), log

@@ -1,4 +1,4 @@
-"""Programs that some tests need and that a machine may lack."""
+"""Skips tests whose programs a machine lacks; in CI they fail."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import NoReturn
 import pytest
 
 
-def absent(why: str) -> NoReturn:
-    """Skip the test because something is missing; in CI, fail it."""
+def skip_or_fail(why: str) -> NoReturn:
+    """Skip the test with a reason; in CI, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
 
 
-def missing(what: str) -> NoReturn:
-    """Skip the test because a program is missing; in CI, fail it."""
-    absent(f"there is no {what} on PATH: install it, such as by `apt-get install`")
+def skip_without(what: str) -> NoReturn:
+    """Skip the test because `what` is not installed; in CI, fail it."""
+    skip_or_fail(f"there is no {what} on PATH: install it, such as by `apt-get install`")
 
 
 def require(program: str) -> None:
     """Skip the test if a program is not on PATH; in CI, fail it."""
     if shutil.which(program) is None:
-        missing(program)
+        skip_without(program)

@@ -1,4 +1,4 @@
-"""The check of a schema's records, also by its exact part alone."""
+"""Makes the check of a schema's records, with or without its quick part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_RECORD_BYTES = 19_999_000
 
 
 def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> RecordCheck:
-    """Return the check of the records of a schema, which is a value or its text."""
+    """Return the check for a schema, which is given as a value or as JSON."""
     text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
     return RecordCheck(
         read_schema(text).root, keys, naive_datetimes=naive, max_record_bytes=MAX_RECORD_BYTES
@@ -23,7 +23,7 @@ def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> Rec
 
 
 def without_quick(of: RecordCheck) -> RecordCheck:
-    """Return the same check without its quick part."""
+    """Remove the quick part of a check, so that the exact part decides; return it."""
     of._quick = ExamineAll()
     return of
 

@@ -1,4 +1,4 @@
-"""Arrow rows as JSON, one Python object after the other: what writing columns is compared with."""
+"""Writes Arrow rows as JSON row by row, to compare with the code that writes columns."""
 
 from __future__ import annotations
 

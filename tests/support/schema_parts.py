@@ -1,4 +1,4 @@
-"""Parts of schemas and records: usual, unusual and invalid."""
+"""Parts of schemas and records to choose from: usual, unusual and invalid ones."""
 
 from __future__ import annotations
 

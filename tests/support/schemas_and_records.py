@@ -1,7 +1,7 @@
-"""Schemas and records made from a seed, to compare two readings of JSON Schema.
+"""Generates schemas and records from a seed, to compare two implementations of JSON Schema.
 
-A record is made to fit its schema, and then often to narrowly miss it. Numbers are texts, as JSON
-has several for each.
+Most records are valid or nearly valid. Numbers are texts, because JSON can write a number in
+several forms.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Number(str):
 
 
 class Pair(NamedTuple):
-    """A schema, key properties and a record, the first and the last as JSON."""
+    """A schema and a record as JSON, and the key properties."""
 
     schema: str
     keys: tuple[str, ...]
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 
 @dataclass
 class Pairs:
-    """Makes pairs, the same ones from the same seed."""
+    """Generates pairs; the same seed gives the same pairs."""
 
     random: Random
 
@@ -74,7 +74,7 @@ class Pairs:
         text = written(record)
         if record and self._chance(0.02):
             name = written(self.random.choice(list(record)))
-            text = f"{{{name}:{written(self._any(1))},{text[1:]}"  # the last of a name counts
+            text = f"{{{name}:{written(self._any(1))},{text[1:]}"  # of two members, the last counts
         if self._chance(0.03):
             schema = {"$ref": "#/root", "root": schema, "definitions": schema["definitions"]}
         return Pair(written(schema), keys, text)
@@ -184,7 +184,7 @@ class Pairs:
     # Values.
 
     def _value(self, schema: Any, depth: int, root: dict[str, Any]) -> Any:
-        """Return a value that is likely to fit."""
+        """Return a value that is likely valid."""
         if not isinstance(schema, dict) or depth <= 0 or self._chance(0.06):
             return self._any(1)
         for keyword in ("anyOf", "oneOf", "allOf"):
@@ -253,7 +253,7 @@ class Pairs:
 
 
 def written(value: Any) -> str:
-    """Return a value as JSON, its numbers as they are."""
+    """Return a value as JSON, with numbers as they are written."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Servers that answer byte for byte what a test gives them."""
+"""Servers that send the bytes of a test as responses."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE_SECONDS = 20.0
-"""Far more than any client here is to wait."""
+"""Much longer than a client under test may wait."""
 
 
 @contextmanager
 def server(
     answers: list[bytes], context: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """Answer each connection's first request with the next of `answers`, byte for byte."""
+    """Answer the first request of each connection with the next of `answers`, byte for byte.
+
+    Yields the URL, and the list of requests seen.
+    """
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)
@@ -48,7 +51,7 @@ def server(
 
 @contextmanager
 def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
-    """Answer one request after the other; only the client closes a connection.
+    """Answer requests in order; only the client closes a connection.
 
     Yields the URL, and a list of how many requests came over each connection.
     """
@@ -78,6 +81,7 @@ def keeping_server(answers: list[bytes]) -> Iterator[tuple[str, list[int]]]:
 def dripping_server(opening: bytes, drop: bytes, each_seconds: float) -> Iterator[str]:
     """Answer a request with `opening`, then repeat `drop` until the client disconnects.
 
+    Yields the URL, whose server sends a `drop` every `each_seconds`.
     A client that is still connected after `PATIENCE_SECONDS` fails the test.
     """
     left, was_too_long = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""What a tap writes, in short for tests."""
+"""Makes Singer messages, and a tap's output of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def lines(messages: list[Any]) -> bytes:
-    """Return messages as a tap writes them; text goes in as it is."""
+    """Return messages as the lines of a tap; a message that is text is a line itself."""
     texts = [each if isinstance(each, str) else json.dumps(each) for each in messages]
     return "".join(f"{text}\n" for text in texts).encode()
 
@@ -24,7 +24,7 @@ def schema(stream: str = "people", keys: tuple[str, ...] = ("id",), **properties
 
 
 def record(number: int, stream: str = "people", **members: Any) -> Any:
-    """Return a RECORD with `id` number; `version` and the like go into `message`."""
+    """Return a RECORD whose `id` is `number`; `message` has members such as `version`."""
     message = members.pop("message", {})
     return {"type": "RECORD", "stream": stream, "record": {"id": number} | members} | message
 
@@ -35,4 +35,5 @@ def state(value: Any) -> Any:
 
 
 def activate(version: int, stream: str = "people") -> Any:
+    """Return an ACTIVATE_VERSION."""
     return {"type": "ACTIVATE_VERSION", "stream": stream, "version": version}

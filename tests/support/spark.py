@@ -1,4 +1,4 @@
-"""Whether Spark can run in this environment."""
+"""Says whether Spark can run in this environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-def _lacking() -> str | None:
+def _unavailable() -> str | None:
     if find_spec("pyspark") is None:
         return "pyspark is not in this environment: `make spark` runs these tests in one of its own"
     java_home = os.environ.get("JAVA_HOME")
@@ -17,4 +17,5 @@ def _lacking() -> str | None:
     return None
 
 
-LACKING = _lacking()
+UNAVAILABLE = _unavailable()
+"""Why Spark cannot run here, or None."""

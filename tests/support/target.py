@@ -1,4 +1,4 @@
-"""The target as a process, and what it delivered."""
+"""Runs the target as a process, and reads what it delivered."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Target:
     max_open_files: int = _NO_LIMIT
 
     def command(self, *options: str, **settings: Any) -> list[str]:
-        """Return the command line, its configuration written to a file."""
+        """Write the configuration to a file, and return the command line."""
         path = self.folder / "config.json"
         path.write_text(json.dumps(self.config | settings))
         return [*TARGET, "--config", str(path), *options]
 
     def run(self, messages: bytes | list[Any], *options: str, **settings: Any) -> Outcome:
-        """Run over `messages`: bytes as they are, or values, one per line."""
+        """Run the target on `messages`: raw bytes, or a list with a message per line."""
         command = self.command(*options, **settings)
         limits = self.max_file_bytes, self.max_memory_bytes, self.max_open_files
         if set(limits) != {_NO_LIMIT}:

@@ -1,4 +1,4 @@
-"""Certificates of every kind, and servers that use them for TLS, or do not speak TLS."""
+"""Makes valid and invalid certificates, and runs TLS servers, or servers without TLS."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ commonName = supplied
 """
 
 Peer: TypeAlias = "ssl.SSLContext | Callable[[socket.socket], None]"
-"""The TLS context of a server, or what it does with a connection instead."""
+"""The TLS context of a server, or a function that handles a connection without TLS."""
 
 
 @dataclass(frozen=True)
 class Authorities:
-    """Makes certificates with `openssl`, in a folder: those of `root` are meant to be trusted."""
+    """Makes certificates with `openssl` in a folder; clients are to trust those of `root`."""
 
     folder: Path
 
@@ -54,7 +54,7 @@ class Authorities:
         self.leaf("between", extensions=("basicConstraints=critical,CA:TRUE",))
 
     def self_signed(self, name: str, *extensions: str) -> None:
-        """Make a certificate that signs itself."""
+        """Make a self-signed certificate."""
         self._request(name, _EC, extensions, "-x509", "-days", "10")
 
     def leaf(
@@ -73,7 +73,7 @@ class Authorities:
         )
 
     def context(self, name: str, ciphers: str = ANY_CIPHER) -> ssl.SSLContext:
-        """Return a server's TLS context; it is less strict than clients are."""
+        """Return a server's TLS context, which allows more than clients do."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers(ciphers)
         context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
@@ -94,7 +94,7 @@ class Authorities:
 
 @contextmanager
 def peer(what: Peer, answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Answer every request over TLS; yields the URL, and what was read of requests."""
+    """Answer every request over TLS; yield the URL, and the list of requests seen."""
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -51,7 +51,7 @@ def tool(
     environment: dict[str, str] | None = None,
     **config: Any,
 ) -> Outcome:
-    """Run `stitch-import` with its configuration in a file; in this process, which is faster."""
+    """Run `stitch-import` with `config` in a file, in this process, which is faster."""
     path = folder / "tool.json"
     path.write_text(json.dumps(config))
     arguments = (*arguments, "-c", str(path)) if config else arguments
@@ -63,12 +63,12 @@ def tool(
 
 
 def document(outcome: Outcome) -> Any:
-    """Return the one JSON document of a command's stdout."""
+    """Return the JSON document on a command's stdout."""
     return json.loads("\n".join(outcome.states))
 
 
-def letter(number: int, **given: Any) -> dict[str, Any]:
-    """Return a dead letter with an `at` that is a date-time."""
+def dead_letter(number: int, **given: Any) -> dict[str, Any]:
+    """Return a line of a dead-letter file; `given` are members of its request."""
     columns = {"id": {"type": "integer"}, "at": {"type": "string", "format": "date-time"}}
     request = {"table_name": "t", "schema": {"properties": columns}, "key_names": ["id"]} | given
     record = {"id": number, "at": "2024-01-31T23:59:59"}
@@ -77,7 +77,7 @@ def letter(number: int, **given: Any) -> dict[str, Any]:
 
 def activation(version: int, sequence: int) -> dict[str, Any]:
     """Return the line of an activation that was set aside."""
-    request = letter(0)["request"] | {"table_version": version}
+    request = dead_letter(0)["request"] | {"table_version": version}
     return {
         "sequence": sequence,
         "version": version,

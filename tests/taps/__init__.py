@@ -1,1 +1,1 @@
-"""Real taps over real databases, each piped into the target as a user does it."""
+"""Tests of real taps on real databases, piped into the target as by a user."""

@@ -1,4 +1,4 @@
-"""Servers that the tests of taps share, with their tables, and the taps over them."""
+"""Fixtures of the taps' tests: database servers with tables, and the taps that read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_stitch_import.local import ImportApi
-from tests.support.programs import absent
+from tests.support.programs import skip_or_fail
 from tests.taps import servers
 from tests.taps.sources import MAKERS, SERVERS, script
 
@@ -38,24 +38,24 @@ def mariadb() -> Iterator[servers.MariaDb]:
 
 @pytest.fixture(params=sorted(MAKERS))
 def source(request: pytest.FixtureRequest) -> Source:
-    """Each tap, over its server."""
+    """A source for each tap: the tap with its server."""
     name: str = request.param
     made = MAKERS[name](request.getfixturevalue(SERVERS[name]))
     if why := _unusable(made.tap.program):
-        absent(f"{made.tap.distribution} {why}")
+        skip_or_fail(f"{made.tap.distribution} {why}")
     return made
 
 
 @pytest.fixture
 def warehouse() -> Iterator[ImportApi]:
-    """A local Import API that keeps objects and arrays whole, so that they compare."""
+    """A local Import API that keeps objects and arrays as JSON, for comparisons."""
     with ImportApi(nested="json") as api:
         yield api
 
 
 @cache
 def _unusable(program: Path) -> str | None:
-    """Say why a tap cannot run, such as on a Python that is too new for it."""
+    """Return why a tap cannot run, such as on a Python that is too new for it; else None."""
     if not program.exists():
         return "is not installed: run `make test`"
     done = subprocess.run([program, "--help"], capture_output=True, check=False, text=True)

@@ -1,4 +1,4 @@
-"""A tap piped into the target, each a process of its own, as a user's shell does it."""
+"""Runs `tap | target` as a user's shell does, with two processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tap:
     """An installed tap and its configuration."""
 
     environment: str
-    """The folder of .tools that it is installed in, and its file of locked requirements."""
+    """The name of its folder in .tools, and of its file of locked requirements."""
     distribution: str
     executable: str
     config: Mapping[str, Any]
@@ -39,16 +39,16 @@ class Tap:
 
 @dataclass
 class Pipe:
-    """Runs of `tap | target`, each from where the last one ended."""
+    """Runs of `tap | target`, each of which continues from the last state."""
 
     tap: Tap
     folder: Path
     settings: dict[str, Any]
-    """The target's."""
+    """Settings of the target."""
     state: str | None = None
 
     def discover(self) -> dict[str, Any]:
-        """Return what the tap finds at its source."""
+        """Return the tap's catalog."""
         done = subprocess.run(
             [self.tap.program, "--config", self._file("tap.json", self.tap.config), "--discover"],
             capture_output=True,
@@ -87,9 +87,9 @@ class Pipe:
         self._file("catalog.json", {"streams": found})
 
     def run(self, until: Callable[[list[str]], bool] | None = None, **settings: Any) -> Outcome:
-        """Run both to their end, or kill the target once its states are as `until` says.
+        """Run both to their end, or kill the target once `until` holds for the states so far.
 
-        The last state written is where the next run goes on.
+        The next run continues from the last state that was written.
         """
         with (
             (self.folder / "tap.log").open("wb") as tap_log,

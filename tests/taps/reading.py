@@ -1,4 +1,4 @@
-"""What a source says of its rows, and what the warehouse has of them, in terms that compare."""
+"""Reads rows from source and warehouse, and converts their values to a comparable form."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """How the texts of one type are read: the source's as what is right, and the warehouse's."""
+    """How to convert the texts of one type: those of the source, and those of the warehouse."""
 
     source: Callable[[str], Any]
     loaded: Callable[[str], Any]
     null: Any = None
-    """What a null of the source arrives as."""
+    """The value that a null of the source becomes."""
     term: str = "{}"
-    """What to ask the source for, `{}` being the column."""
+    """The SQL expression to read from the source; `{}` is the column."""
 
 
 def _boolean(text: str) -> str:
@@ -32,7 +32,7 @@ def _boolean(text: str) -> str:
 
 
 def moment(text: str) -> str:
-    """Write a date or a point in time, in UTC, as the warehouse does."""
+    """Return a date or a moment as the warehouse writes it, in UTC."""
     date, _, time = text.removesuffix("+00").partition(" ")
     if "." in time:
         time = time.rstrip("0").rstrip(".")
@@ -40,12 +40,12 @@ def moment(text: str) -> str:
 
 
 def tree(text: str) -> str:
-    """Write JSON so that equal values are equal texts: members sorted, numbers to the digit."""
+    """Return JSON in a canonical form: members sorted, numbers exact."""
     return _written(json.loads(text, parse_float=Decimal, parse_int=Decimal))
 
 
 def tree_of_doubles(text: str) -> str:
-    """Write JSON whose fractions went through doubles."""
+    """Return JSON in a canonical form, with fractions rounded to doubles."""
     return _written(json.loads(text, parse_float=lambda each: Decimal(repr(float(each)))))
 
 
@@ -65,7 +65,7 @@ def _written(value: Any) -> str:
 
 NUMBER = Kind(Decimal, Decimal)
 DOUBLE = Kind(float, float)
-"""A number that went through a double."""
+"""A number that was converted to a double."""
 TEXT = Kind(str, str)
 BOOLEAN = Kind(_boolean, _boolean)
 MOMENT = Kind(moment, moment)
@@ -73,7 +73,7 @@ TREE = Kind(tree, tree)
 
 
 def text_of(written: Callable[[str], str]) -> Kind:
-    """Return the kind of what arrives as another text than the source's own."""
+    """Return the kind of values that arrive as the text that `written` makes of the source's."""
     return Kind(written, str)
 
 
@@ -89,7 +89,7 @@ Table = Counter[tuple[Any, ...]]
 
 
 def expected(rows: Sequence[Row], kinds: Sequence[Kind]) -> Table:
-    """Return what is right of the source's rows."""
+    """Return the rows that the warehouse should have, given the source's."""
     return Counter(
         tuple(
             kind.null if text is None else kind.source(text)
@@ -100,7 +100,7 @@ def expected(rows: Sequence[Row], kinds: Sequence[Kind]) -> Table:
 
 
 def loaded(api: Warehouse, stream: str, columns: Mapping[str, Kind], where: str = "true") -> Table:
-    """Return a stream's rows of the warehouse; a column that has no value yet is null."""
+    """Return a stream's rows in the warehouse; a column without any value is null."""
     found = api.query(
         f"SELECT name FROM _stitch_import.tables WHERE raw_name = '{_in_sql(stream)}'"  # noqa: S608
     )
@@ -127,7 +127,7 @@ def loaded(api: Warehouse, stream: str, columns: Mapping[str, Kind], where: str 
 
 
 def loaded_columns(api: Warehouse, stream: str) -> dict[str, list[str]]:
-    """Return a stream's columns: the names that a property's values of each type went to."""
+    """Return a stream's columns by property: a name for each type of its values."""
     columns: dict[str, list[str]] = {}
     for raw_name, name in api.query(
         "SELECT raw_name, name FROM _stitch_import.columns WHERE table_name IN"  # noqa: S608
@@ -138,9 +138,9 @@ def loaded_columns(api: Warehouse, stream: str) -> dict[str, list[str]]:
 
 
 def differences(right: Table, there: Table) -> str:
-    """Say which rows are missing and which should not be there; nothing where all is right."""
+    """Return which rows are missing or wrong; empty if there are no differences."""
     said = [f"missing: {row!r:.2000}" for row in (right - there).elements()]
-    said += [f"not right: {row!r:.2000}" for row in (there - right).elements()]
+    said += [f"wrong: {row!r:.2000}" for row in (there - right).elements()]
     return "\n".join(said[:20])
 
 
@@ -158,7 +158,7 @@ def _in_sql(text: str) -> str:
 
 
 def tables(script: str, schema: str) -> list[str]:
-    """Return the tables and views that a script makes in a schema."""
+    """Return the tables and views that a script creates in a schema."""
     part = re.split(rf"^(?:SET search_path =|USE) {schema}\b.*;$", script, flags=re.MULTILINE)[1]
     part = re.split(r"^(?:SET search_path =|USE) .*;$", part, flags=re.MULTILINE)[0]
     made = r'^CREATE (?:TABLE|VIEW|MATERIALIZED VIEW) ("[^"]+"|`[^`]+`|\w+)'

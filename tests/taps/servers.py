@@ -1,4 +1,4 @@
-"""Database servers of the tests' own: on loopback, in a temporary folder, never as root."""
+"""Starts database servers for tests: on loopback, in temporary folders, never as root."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.programs import missing, require
+from tests.support.programs import require, skip_without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Row = tuple[str | None, ...]
-PASSWORD = "a-password-of-the-tests"  # noqa: S105 - of a server that ends with them
-NULL = "\x01null\x01"  # how the client is told to print a null: no value of the tests
+PASSWORD = "a-password-of-the-tests"  # noqa: S105 - of temporary servers
+NULL = "\x01null\x01"  # the client's text for a null, which no value of the tests has
 _DEBIAN = Path("/usr/lib/postgresql")
 _POSTGRES_COLUMNS = """
 SELECT a.attname, CASE
@@ -41,14 +41,14 @@ csv.field_size_limit(10_000_000)
 
 
 class Account:
-    """Who a server runs as: root must not, so the account of Debian's package does."""
+    """The account that runs a server: that of Debian's package, if the tests run as root."""
 
     def __init__(self, name: str) -> None:
         self.name = name if os.geteuid() == 0 else None
 
     @contextmanager
     def folder(self, prefix: str) -> Iterator[Path]:
-        """Give a folder of this account's, below one that it may enter."""
+        """Create a temporary folder that belongs to this account."""
         with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
             if self.name is not None:
                 entry = pwd.getpwnam(self.name)
@@ -65,9 +65,9 @@ class Account:
     def serving(
         self, *command: str | Path, ready: Sequence[str | Path], stop: str, log: Path
     ) -> Iterator[None]:
-        """Run a server as this account, asking `ready` until it answers, and stop it by a signal.
+        """Run a server as this account until the `with` ends; `ready` is run until it succeeds.
 
-        It ends with this process, however that ends: a shell beside it waits for the pipe to close.
+        It cannot outlive this process: a shell waits for the pipe to close, and sends `stop`.
         """
         shell = ("sh", "-c", f'"$@" & read -r line; kill -{stop} $!; wait', "serving", *command)
         with self._start(shell, log) as process:
@@ -94,14 +94,14 @@ class Account:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return an unused port on loopback."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def query(command: list[str | Path], sql: str, **environment: str) -> str:
-    """Give SQL to a database's own client; it must succeed; return what it prints."""
+    """Run SQL with a database's own client, which must succeed; return its output."""
     done = subprocess.run(
         command,
         input=sql.encode(),
@@ -129,7 +129,7 @@ class Postgres:
         query([*self._psql, "--set=ON_ERROR_STOP=1"], sql, **self._environment())
 
     def rows(self, sql: str) -> list[Row]:
-        """Return what a query gives, each value as the server prints it; None for null."""
+        """Return the rows of a query, each value as the server prints it; None for null."""
         options = ("--csv", "--tuples-only", f"--pset=null={NULL}", "--set=ON_ERROR_STOP=1")
         printed = query([*self._psql, *options], sql, **self._environment())
         lines = csv.reader(io.StringIO(printed, newline=""))
@@ -141,12 +141,14 @@ class Postgres:
         return {str(name): str(kind) for name, kind in rows}
 
     def values(self, schema: str, table: str, terms: Mapping[str, str]) -> list[Row]:
-        """Return a table's rows; `terms` says for each column what to ask, `{}` being its name."""
-        asked = [term.format('"' + name.replace('"', '""') + '"') for name, term in terms.items()]
-        return self.rows(f'SELECT {", ".join(asked)} FROM "{schema}"."{table}"')  # noqa: S608
+        """Return a table's rows; `terms` has each column's expression, with `{}` for its name."""
+        selected = [
+            term.format('"' + name.replace('"', '""') + '"') for name, term in terms.items()
+        ]
+        return self.rows(f'SELECT {", ".join(selected)} FROM "{schema}"."{table}"')  # noqa: S608
 
     def copy(self, schema: str, tables: Iterable[str]) -> None:
-        """Make a schema with empty tables like those of `plain`."""
+        """Create a schema with empty copies of tables of `plain`."""
         like = 'CREATE TABLE "{0}"."{1}" (LIKE plain."{1}" INCLUDING INDEXES INCLUDING DEFAULTS);'
         statements = [f'CREATE SCHEMA "{schema}";', *(like.format(schema, name) for name in tables)]
         self.run("\n".join(statements))
@@ -163,10 +165,10 @@ class Postgres:
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """Run the newest PostgreSQL there is; without one, skip."""
+    """Run the newest installed PostgreSQL; skip the tests if there is none."""
     programs = _postgres_programs()
     if programs is None:
-        missing("postgres")
+        skip_without("postgres")
     account = Account("postgres")
     with account.folder("postgres-") as folder:
         data, log = folder / "data", folder / "log"
@@ -199,7 +201,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 def _postgres_programs() -> Path | None:
-    """Find the folder of the server's programs, which Debian keeps off PATH."""
+    """Return the folder of the server's programs, which on Debian is not on PATH."""
     if found := shutil.which("postgres"):
         return Path(found).resolve().parent
     folders = [path.parent for path in _DEBIAN.glob("*/bin/postgres")]
@@ -231,15 +233,15 @@ class MariaDb:
         return {str(name): str(kind) for name, kind in rows}
 
     def values(self, schema: str, table: str, terms: Mapping[str, str]) -> list[Row]:
-        """Return a table's rows; `terms` says for each column what to ask, `{}` being its name."""
-        asked = [
+        """Return a table's rows; `terms` has each column's expression, with `{}` for its name."""
+        selected = [
             f"hex(CAST({term.format(f'`{name}`')} AS char CHARACTER SET utf8mb4))"
             for name, term in terms.items()
         ]
-        return self.rows(f"SELECT {', '.join(asked)} FROM `{schema}`.`{table}`")  # noqa: S608
+        return self.rows(f"SELECT {', '.join(selected)} FROM `{schema}`.`{table}`")  # noqa: S608
 
     def copy(self, schema: str, tables: Iterable[str]) -> None:
-        """Make a database with empty tables like those of `plain`."""
+        """Create a database with empty copies of tables of `plain`."""
         like = "CREATE TABLE `{0}`.`{1}` LIKE plain.`{1}`;"
         made = f"CREATE DATABASE `{schema}` CHARACTER SET utf8mb4;"
         self.run("\n".join([made, *(like.format(schema, name) for name in tables)]))
@@ -250,7 +252,7 @@ class MariaDb:
         self.run("\n".join(filling.format(schema, name) for name in tables))
 
     def rows(self, sql: str) -> list[Row]:
-        """Return what a query of hexadecimal texts gives, decoded; None for null."""
+        """Return the rows of a query of hexadecimal texts, decoded; None for null."""
         lines = query(self._client, sql, MYSQL_PWD=PASSWORD).splitlines()
         return [tuple(map(_decoded, line.split("\t"))) for line in lines]
 
@@ -261,10 +263,10 @@ def _decoded(text: str) -> str | None:
 
 @contextmanager
 def mariadb() -> Iterator[MariaDb]:
-    """Run MariaDB; without one, skip."""
+    """Run MariaDB; skip the tests if it is not installed."""
     server = shutil.which("mariadbd", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
     if server is None:
-        missing("mariadbd")
+        skip_without("mariadbd")
     for program in ("mariadb", "mariadb-admin", "mariadb-install-db"):
         require(program)
     account = Account("mysql")

@@ -1,4 +1,4 @@
-"""The taps that are tried: how each is set, and what it makes of the types of its database."""
+"""The tested taps: their settings, and how each converts the types of its database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.programs import absent
+from tests.support.programs import skip_or_fail
 from tests.taps.pipes import Tap
 from tests.taps.reading import (
     BOOLEAN,
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
     from tests.taps.reading import Warehouse
 
 Kinds = dict[str, "Kind | None"]
-"""By the source's types; None for what the tap leaves out, `[]` for arrays."""
+"""Kinds by the source's type; None for types that the tap leaves out, `[]` for arrays."""
 
 Schemas = dict[tuple[str, str], Any]
-"""By table and column, to replace the tap's own."""
+"""Schemas by table and column, which replace the tap's own."""
 
 HERE = Path(__file__).parent
 SERVERS = {"meltano": "postgres", "pipelinewise": "postgres", "mysql": "mariadb"}
 """The server that each tap reads; its tables are in a script of that name."""
 
 LEFT_OUT = {"meltano": (), "pipelinewise": ("numeric_hundreds",), "mysql": ("shapes",)}
-"""Tables that a tap cannot read, or whose rows its own schema forbids."""
+"""Tables that a tap cannot read, or whose rows are invalid by its own schema."""
 
 NOT_LOGGED = {
     "meltano": ("1st.table, täble", "Upper Case"),
@@ -54,11 +54,11 @@ NOT_LOGGED = {
     ),
     "mysql": ("zerofilled", "generated_columns"),
 }
-"""Likewise, where it reads the log."""
+"""Tables that a tap cannot read correctly from the log."""
 
 
 def script(server: str) -> str:
-    """Return what fills a server."""
+    """Return the SQL script that fills a server."""
     return (HERE / f"{server}.sql").read_text()
 
 
@@ -75,53 +75,53 @@ def logged_of(tap: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Source:
-    """A tap over a server, and what is right of what it reads."""
+    """A tap with its server, and how to compare what it reads."""
 
     name: str
     tap: Tap
     server: Postgres | MariaDb
     filter: str
-    """The setting that lets the tap look at one schema only."""
+    """The setting that limits the tap to one schema."""
     kinds: Kinds
     log_kinds: Kinds
     log_schemas: Schemas = field(default_factory=dict)
     log_settings: Mapping[str, Any] = field(default_factory=dict)
-    """The target's, for what comes from the log."""
+    """Settings of the target for reading the log."""
     versions: bool = True
-    """Whether it sends versions, so that a full table loses the rows that its source has lost."""
+    """Whether it sends versions, so that rows deleted at the source leave a full table."""
     whole_only_next_time: tuple[str, ...] = ()
-    """Methods by which a table is whole only in the run after the one that resumed it."""
+    """Methods by which a table is complete only in the run after the resumed one."""
     slot: str | None = None
-    """The replication slot that it wants to find."""
+    """The replication slot that it needs."""
 
     @property
     def altered(self) -> list[str]:
-        """The types whose values do not arrive as they are at the source, by any method."""
+        """The types whose values some method changes."""
         exact = _POSTGRES if isinstance(self.server, Postgres) else _MARIADB_EXACT
         read = [*self.kinds.items(), *self.log_kinds.items()]
         return sorted({name for name, kind in read if exact.get(name, TEXT) != kind})
 
     def over(self, schema: str, *, log: bool = False) -> Tap:
-        """Return the tap as it is set for one schema."""
+        """Return the tap configured for one schema."""
         value: Any = [schema] if self.filter == "filter_schemas" and not self.versions else schema
         tap = replace(self.tap, config={**self.tap.config, self.filter: value})
         return replace(tap, schemas={**self.tap.schemas, **self.log_schemas}) if log else tap
 
     def make_slot(self) -> None:
-        """Make the replication slot, where the tap wants one and has none yet."""
+        """Create the replication slot, if the tap needs one and it does not exist."""
         there = "SELECT 1 FROM pg_replication_slots WHERE slot_name = "
         if self.slot is None or self.server.rows(f"{there}'{self.slot}'"):
             return
         ((folder,),) = self.server.rows("SELECT setting FROM pg_config WHERE name = 'PKGLIBDIR'")
         if not Path(str(folder), "wal2json.so").exists():
-            absent("PostgreSQL has no wal2json: install it, such as postgresql-15-wal2json")
+            skip_or_fail("PostgreSQL has no wal2json: install it, such as postgresql-15-wal2json")
         make = f"SELECT pg_create_logical_replication_slot('{self.slot}', 'wal2json');"
         self.server.run(make)
 
     def differences(
         self, api: Warehouse, schema: str, table: str, where: str = "true", *, log: bool = False
     ) -> str:
-        """Compare a table of the warehouse with the source, value by value; nothing is right."""
+        """Compare a table of the warehouse with the source by value; empty if they agree."""
         types = self.server.columns(schema, table)
         read = self.log_kinds if log else self.kinds
         found = {name: _kind(each, read) for name, each in types.items()}
@@ -136,7 +136,7 @@ class Source:
     def all_differences(
         self, api: Warehouse, schema: str, names: Iterable[str], *, log: bool = False
     ) -> dict[str, str]:
-        """Return what is wrong with which table; rows that are marked as deleted do not count."""
+        """Return the differences by table; rows that are marked as deleted are ignored."""
         wrong = {}
         for name in names:
             marked = "_sdc_deleted_at" in loaded_columns(api, f"{schema}-{name}")
@@ -153,7 +153,7 @@ def _kind(sql_type: str, kinds: Kinds) -> Kind | None:
 
 
 def _since_1970(interval: str) -> str:
-    """Write an interval as the moment that long after 1970, months of 30 and years of 365 days."""
+    """Return 1970 plus an interval, with months of 30 and years of 365 days."""
     lengths = {"year": 365, "mon": 30, "day": 1}
     units = re.findall(r"(-?\d+) (year|mon|day)", interval)
     days = sum(int(number) * lengths[unit] for number, unit in units)
@@ -174,7 +174,7 @@ def _time_in_utc(text: str) -> str:
 
 
 def _time_of_python(text: str) -> str:
-    """Write a time with six digits after the point, or none."""
+    """Return a time with six digits after the point, or none."""
     return text.ljust(len("00:00:00.000000"), "0") if "." in text else text
 
 
@@ -187,7 +187,7 @@ def _with_minutes(text: str) -> str:
 
 
 def _range_of_python(text: str) -> str:
-    """Write a range of moments without quotes, with an offset of hours and minutes."""
+    """Return a range of moments without quotes, with offsets in hours and minutes."""
     return re.sub(r'"([^"]*)"', lambda each: _with_minutes(each[1]), text)
 
 
@@ -272,7 +272,7 @@ _LOG_CORRECTED: Schemas = {
 
 
 def meltano(server: Postgres) -> Source:
-    """`meltanolabs-tap-postgres`, with what it needs to be told of its own types."""
+    """`meltanolabs-tap-postgres`, with corrected schemas for some types."""
     config = {
         "host": "127.0.0.1",
         "port": server.port,
@@ -319,7 +319,7 @@ def pipelinewise(server: Postgres) -> Source:
 
 
 def mysql(server: MariaDb) -> Source:
-    """`pipelinewise-tap-mysql`, told to read all of Unicode."""
+    """`pipelinewise-tap-mysql`, configured to read all of Unicode."""
     config = {
         "host": "127.0.0.1",
         "port": str(server.port),

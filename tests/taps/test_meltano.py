@@ -1,4 +1,4 @@
-"""A Meltano project of a user's own that replicates a database."""
+"""A Meltano project that replicates a database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.support.meltano import MELTANO, ROOT, Project
-from tests.support.programs import absent
+from tests.support.programs import skip_or_fail
 from tests.taps.reading import NUMBER, loaded
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ TARGET = {
 
 
 def project(source: Source, schema: str, **settings: Any) -> str:
-    """Return a meltano.yml: what is read by which method, and what the tap gets wrong."""
+    """Return a meltano.yml with the method of each table, and corrected schemas."""
     extractor = {
         "name": "tap-postgres",
         "namespace": "tap_postgres",
@@ -51,21 +51,21 @@ def project(source: Source, schema: str, **settings: Any) -> str:
     }
     plugins = {"extractors": [extractor], "loaders": [TARGET]}
     environments = [{"name": "prod"}]
-    said = {
+    content = {
         "send_anonymous_usage_stats": False,
         "default_environment": "prod",
         "environments": environments,
         "plugins": plugins,
     }
-    return yaml.safe_dump(said, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("source", ["meltano"], indirect=True)
-def test_meltano_runs_go_on_from_their_state(source: Source, tmp_path: Path) -> None:
-    """Each table by a method of its own, and a second run after changes."""
+def test_meltano_runs_continue_from_their_state(source: Source, tmp_path: Path) -> None:
+    """Each table is replicated by another method, and a second run follows changes."""
     if not MELTANO.exists():
-        absent("Meltano is not installed: run `make test`")
+        skip_or_fail("Meltano is not installed: run `make test`")
     schema = "meltano"
     names = ["orders", "own_types", "enums"]
     source.server.copy(schema, names)

@@ -1,4 +1,4 @@
-"""docs/taps.md tells what was tried, in the versions that are, and what each tap alters."""
+"""docs/taps.md names the tested versions of the taps, and the types that each tap changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def test_page_names_the_locked_version(tap: str) -> None:
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_page_names_what_a_tap_alters(name: str) -> None:
-    """Each type that the tests read in another way than it is at the source is in its section."""
+    """Each type that does not arrive unchanged is in the tap's section."""
     source = MAKERS[name](NOT_RUNNING[SERVERS[name]])
     section = PAGE.partition(f"\n## {source.tap.distribution}\n")[2].partition("\n## ")[0]
+    assert section
     assert [each for each in source.altered if f"`{each}`" not in section] == []

@@ -1,4 +1,4 @@
-"""What a tap writes that cannot be sent as it is: which field is told, and what helps."""
+"""Values of taps that cannot be sent unchanged: the error names the field, and what helps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def only(*taps: str) -> pytest.MarkDecorator:
-    """Run a test with some taps alone."""
+    """Run a test only with some taps."""
     return pytest.mark.parametrize("source", taps, indirect=True)
 
 
@@ -67,7 +67,7 @@ def test_a_stream_map_gives_the_value_its_type(
 
 @dataclass(frozen=True)
 class Repaired:
-    """A table, which repairs it needs, and what then is right of its `id` and these columns."""
+    """A table, the repairs it needs, and the expected values of `id` and these columns."""
 
     table: str
     columns: dict[str, Kind]
@@ -98,10 +98,10 @@ REPAIRED = [
 
 
 @pytest.mark.parametrize(("source", "repaired"), REPAIRED, indirect=["source"])
-def test_values_that_no_destination_takes(
+def test_values_that_no_destination_accepts(
     source: Source, warehouse: ImportApi, tmp_path: Path, repaired: Repaired
 ) -> None:
-    """Without the repair the run stops and names the field; with it, the rest is as it was."""
+    """Without the repair the run fails and names the field; with it, other values are unchanged."""
     stream = f"repaired-{repaired.table}"
     pipe = piped(source.over("repaired"), tmp_path, warehouse)
     pipe.select([stream], "FULL_TABLE")
@@ -121,8 +121,8 @@ UNLOADABLE = {
 
 
 @only(*UNLOADABLE)
-def test_rows_that_loading_rejects_are_told(source: Source, tmp_path: Path) -> None:
-    """What a destination cannot hold is told at the end, by table, where it can be known."""
+def test_rows_rejected_while_loading_are_reported(source: Source, tmp_path: Path) -> None:
+    """At the end of the run, by table, with a local database."""
     names = UNLOADABLE[source.name]
     pipe = Pipe(source.over("repaired"), tmp_path, {"token": TOKEN, "region": "local"})
     pipe.select([f"repaired-{name}" for name in names], "FULL_TABLE")

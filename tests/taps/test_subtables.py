@@ -1,4 +1,4 @@
-"""Arrays as a destination without them holds them: subtables, a row an element."""
+"""Arrays of taps as subtables, with a row per element."""
 
 from __future__ import annotations
 

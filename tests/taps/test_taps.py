@@ -1,4 +1,4 @@
-"""Databases through their taps: what is at the source is in the warehouse, value by value."""
+"""Databases through their taps: the warehouse has the values of the source."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def test_all_types_and_names_in_one_run(
     source: Source, warehouse: ImportApi, tmp_path: Path
 ) -> None:
     names = tables_of(source.name)
+    assert names
     pipe = piped(source.over("plain"), tmp_path, warehouse)
     pipe.select([f"plain-{name}" for name in names], "FULL_TABLE")
     outcome = pipe.run()
@@ -38,7 +39,7 @@ def test_all_types_and_names_in_one_run(
 def test_full_tables_follow_their_source(
     source: Source, warehouse: ImportApi, tmp_path: Path
 ) -> None:
-    """A row that is gone is gone where the tap sends versions, and stays where it does not."""
+    """A deleted row leaves the table if the tap sends versions, and stays if it does not."""
     schema = f"full_{source.name}"
     names = ["integers", "no_key", "texts", "empty_table"]
     source.server.copy(schema, names)
@@ -62,7 +63,7 @@ def test_full_tables_follow_their_source(
     assert not source.differences(warehouse, schema, "integers", "id <> 1")
 
 
-def test_incremental_runs_go_on_where_the_last_one_ended(
+def test_incremental_runs_continue_where_the_last_one_ended(
     source: Source, warehouse: ImportApi, tmp_path: Path
 ) -> None:
     schema = f"incremental_{source.name}"
@@ -89,9 +90,10 @@ def test_incremental_runs_go_on_where_the_last_one_ended(
 def test_all_types_and_changes_from_the_log(
     source: Source, warehouse: ImportApi, tmp_path: Path
 ) -> None:
-    """Tables are filled after the first run, and changed; a row that is gone is marked."""
+    """Tables are filled and changed after the first run; a deleted row is marked."""
     schema = f"log_{source.name[0]}"
     names = logged_of(source.name)
+    assert names
     source.server.copy(schema, names)
     source.server.fill(schema, ["orders"])
     source.make_slot()
@@ -121,10 +123,10 @@ def test_all_types_and_changes_from_the_log(
 
 
 @pytest.mark.parametrize("method", ["FULL_TABLE", "INCREMENTAL"])
-def test_killed_in_mid_table_and_resumed(
+def test_killed_within_a_table_and_resumed(
     source: Source, warehouse: ImportApi, tmp_path: Path, method: str
 ) -> None:
-    """`kill -9` once the table has a state; the next run goes on from the last one."""
+    """`kill -9` once the table has a state; the next run continues from the last one."""
     schema = f"killed_{method.lower()}_{source.name}"
     source.server.copy(schema, ["orders"])
     source.server.fill(schema, ["orders"])
@@ -144,10 +146,10 @@ def test_killed_in_mid_table_and_resumed(
 
 
 @pytest.mark.parametrize("source", ["meltano", "pipelinewise"], indirect=True)
-def test_what_an_update_does_not_touch_of_a_row_in_the_log(
+def test_unchanged_values_of_an_updated_row_in_the_log(
     source: Source, warehouse: ImportApi, tmp_path: Path
 ) -> None:
-    """PostgreSQL leaves out values that it stores outside of the row, and keeps those in it.
+    """PostgreSQL leaves out values that it stores outside the row, and sends those in it.
 
     Numbers within JSON are exact.
     """

@@ -1,1 +1,1 @@
-"""`stitch-import`, the tool for people."""
+"""Tests of `stitch-import`."""

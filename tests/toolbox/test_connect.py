@@ -1,4 +1,4 @@
-"""Stitch Connect's client: what it asks, and what each answer means."""
+"""Stitch Connect's client: its requests, and what each response means."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from target_stitch_import.errors import (
     TargetError,
 )
 from target_stitch_import.toolbox.connect import ConnectApi, NewToken, Token
-from tests.support.connect import CONNECT_TOKEN, CREATED, answer, asked
+from tests.support.connect import CONNECT_TOKEN, CREATED, answer
 from tests.support.servers import server
+
+
+def request_lines(requests: list[bytes]) -> list[str]:
+    """Return method and path of each request."""
+    return [each.partition(b" HTTP/")[0].decode() for each in requests]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,7 @@ from tests.support.servers import server
 def test_both_forms_of_the_list(body: str, listed: list[Token]) -> None:
     with server([answer(200, body)]) as (url, seen):
         assert ConnectApi(url, CONNECT_TOKEN, "test").tokens(5) == listed
-    assert asked(seen) == ["GET /v4/sources/5/tokens"]
+    assert request_lines(seen) == ["GET /v4/sources/5/tokens"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +47,7 @@ def test_both_forms_of_the_list(body: str, listed: list[Token]) -> None:
     ],
 )
 def test_both_forms_of_a_new_token(body: str, number: int | None) -> None:
-    """Its secret is in none of its forms but one."""
+    """The secret is not in the token's `repr`."""
     with server([answer(200, body)]) as (url, _):
         new = ConnectApi(url, CONNECT_TOKEN, "test").create_token(5)
     assert new == NewToken("at_x", number)
@@ -70,44 +75,44 @@ def test_both_forms_of_a_new_token(body: str, number: int | None) -> None:
     ],
 )
 def test_what_answers_mean(status: int, body: str, kind: type[TargetError]) -> None:
-    """Each is asked for once, redirects are not followed, and no text has the token."""
+    """Each request is sent once, redirects are not followed, and no error has the token."""
     with server([answer(status, body)] * 4) as (url, seen):
         for call in (ConnectApi.create_token, ConnectApi.source):
             with pytest.raises(kind) as raised:
                 call(ConnectApi(url, CONNECT_TOKEN, "test"), 5)
             assert CONNECT_TOKEN not in str(raised.value)
-    assert asked(seen) == ["POST /v4/sources/5/tokens", "GET /v4/sources/5"]
+    assert request_lines(seen) == ["POST /v4/sources/5/tokens", "GET /v4/sources/5"]
     assert all(b"Content-Type: application/json\r\n" in each for each in seen)
 
 
-def test_nobody_answers() -> None:
+def test_no_response() -> None:
     with pytest.raises(ServiceUnavailableError, match="connection refused"):
         ConnectApi("http://127.0.0.1:9", CONNECT_TOKEN, "test").sources()
 
 
-def test_a_creation_that_is_unclear_says_so() -> None:
-    """It is not tried again by itself, as that could create a second one."""
+def test_an_ambiguous_creation_is_reported() -> None:
+    """It is not retried, because that could create a second token."""
     with (
         server([b""]) as (url, seen),
-        pytest.raises(ServiceUnavailableError, match="may be done all the same"),
+        pytest.raises(ServiceUnavailableError, match="may have been executed anyway"),
     ):
         ConnectApi(url, CONNECT_TOKEN, "test").create_token(2)
-    assert asked(seen) == ["POST /v4/sources/2/tokens"]
+    assert request_lines(seen) == ["POST /v4/sources/2/tokens"]
 
 
-@pytest.mark.parametrize("said", [b"204 No Content\r\n", b"200 OK\r\nContent-Length: 0\r\n"])
-def test_a_revocation_needs_no_body(said: bytes) -> None:
-    with server([b"HTTP/1.1 " + said + b"Connection: close\r\n\r\n"]) as (url, _):
+@pytest.mark.parametrize("head", [b"204 No Content\r\n", b"200 OK\r\nContent-Length: 0\r\n"])
+def test_a_revocation_needs_no_body(head: bytes) -> None:
+    with server([b"HTTP/1.1 " + head + b"Connection: close\r\n\r\n"]) as (url, _):
         ConnectApi(url, CONNECT_TOKEN, "test").revoke_token(2, 21)
 
 
-@pytest.mark.parametrize("said", ["<html>", "[1]", '{"error":"x"}', '{"status":"ERROR"}', "{"])
-def test_a_revocation_is_not_what_another_server_says(said: str) -> None:
-    with server([answer(200, said)]) as (url, _), pytest.raises(ProtocolError):
+@pytest.mark.parametrize("body", ["<html>", "[1]", '{"error":"x"}', '{"status":"ERROR"}', "{"])
+def test_a_response_of_another_server_is_not_a_revocation(body: str) -> None:
+    with server([answer(200, body)]) as (url, _), pytest.raises(ProtocolError):
         ConnectApi(url, CONNECT_TOKEN, "test").revoke_token(2, 21)
 
 
-def test_a_cut_answer_is_none() -> None:
+def test_a_truncated_response_is_an_error() -> None:
     whole = answer(200, "[21]")
     cuts = [whole[:at] for at in range(len(whole))]
     with server(cuts) as (url, _):
@@ -117,7 +122,7 @@ def test_a_cut_answer_is_none() -> None:
                 api.tokens(5)
 
 
-def test_a_proxy_s_password_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_of_a_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:S3CRET@127.0.0.1:99999")
     monkeypatch.setenv("NO_PROXY", "")
     with pytest.raises(TargetError) as raised:

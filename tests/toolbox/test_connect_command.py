@@ -60,7 +60,7 @@ def connect(_running: ImportApi) -> ImportApi:
 def run(
     folder: Path, api: ImportApi, *arguments: str, token: str = CONNECT_TOKEN, stdin: bytes = b""
 ) -> Outcome:
-    """Run a command as whom the Connect token belongs to."""
+    """Run a command with a Connect token."""
     environment = {"STITCH_CONNECT_TOKEN": token}
     outcome = tool(folder, *arguments, stdin=stdin, environment=environment, api_url=api.url)
     assert CONNECT_TOKEN not in outcome.log + "".join(outcome.states)
@@ -75,7 +75,7 @@ def tokens(api: ImportApi, source_id: int) -> list[int]:
 
 
 def accepted(folder: Path, api: ImportApi, secret: str) -> bool:
-    """Tell whether the Import API takes a token."""
+    """Return whether the Import API accepts a token."""
     return tool(folder, "check", api_url=api.url, token=secret).status == 0
 
 
@@ -167,7 +167,7 @@ def test_the_connect_token_goes_over_tls_alone(tmp_path: Path) -> None:
 
 
 def test_a_script_rotates_by_deploying(connect: ImportApi, tmp_path: Path) -> None:
-    """The new token goes to the command alone, and the old one is good until it has ended."""
+    """Only the command gets the new token; the old one is valid until the command has ended."""
     program = tmp_path / "deploy.py"
     program.write_text(
         "import pathlib, sys, requests; token = sys.stdin.read()\n"
@@ -204,17 +204,15 @@ def test_a_deployment_that_fails_changes_nothing(
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_rotating_needs_somebody_to_ask(
-    connect: ImportApi, tmp_path: Path, options: list[str]
-) -> None:
-    """A `yes` in a pipe would revoke a token that is still used."""
+def test_rotating_needs_a_terminal(connect: ImportApi, tmp_path: Path, options: list[str]) -> None:
+    """A `yes` in a pipe would revoke a token that is still in use."""
     outcome = run(tmp_path, connect, "token", "rotate", "2", *options, stdin=b"y\n")
     assert (outcome.status, "--deploy" in outcome.log) == (78, True)
     assert tokens(connect, 2) == [21]
 
 
 def at_a_terminal(api: ImportApi, answer: bytes, *arguments: str) -> Outcome:
-    """Run a command as a person does: type `answer` once it asks."""
+    """Run a command in a terminal, with `answer` as the input to its prompt."""
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         [*TOOL, *arguments, "--api-url", api.url],
@@ -244,7 +242,7 @@ def at_a_terminal(api: ImportApi, answer: bytes, *arguments: str) -> Outcome:
 def test_a_person_rotates(
     connect: ImportApi, answer: bytes, status: int, left: list[int], words: str
 ) -> None:
-    """The old token goes only when the person says that the new one is in place."""
+    """The old token is revoked only after the person confirms that the new one is deployed."""
     outcome = at_a_terminal(connect, answer, "token", "rotate", "2")
     assert (outcome.status, tokens(connect, 2)) == (status, left)
     assert words in outcome.log
@@ -260,7 +258,7 @@ def test_a_person_revokes(connect: ImportApi, answer: bytes, left: list[int]) ->
 
 
 def test_sources_of_other_kinds_and_deleted_ones_are_left_out(tmp_path: Path) -> None:
-    """Nor is anything shown of their properties, which may hold secrets."""
+    """Properties of a source are not shown, because they may have secrets."""
     kinds = [
         {"id": 1, "type": "postgres"},
         {"id": 2, "type": "import_api", "deleted_at": CREATED},
@@ -288,7 +286,7 @@ def test_json_is_one_document_with_the_secret_in_one_place(
 
 
 @pytest.mark.parametrize("command", ["", " ", "'"])
-def test_a_command_that_is_none_is_told_before_a_token_is_made(
+def test_an_invalid_command_is_refused_before_a_token_is_created(
     connect: ImportApi, tmp_path: Path, command: str
 ) -> None:
     outcome = run(tmp_path, connect, "token", "rotate", "2", "--deploy", command)
@@ -311,7 +309,7 @@ AWAY = answer(503, "")
         ("false", "Token 33 may still be active: stitch-import token revoke 2 33 "),
     ],
 )
-def test_a_revocation_that_fails_says_how_things_are(
+def test_a_failed_revocation_reports_what_is_active(
     tmp_path: Path, command: str, words: str
 ) -> None:
     environment = {"STITCH_CONNECT_TOKEN": CONNECT_TOKEN}
@@ -319,11 +317,11 @@ def test_a_revocation_that_fails_says_how_things_are(
         arguments = ("token", "rotate", "2", "--deploy", command, "--api-url", url)
         outcome = tool(tmp_path, *arguments, environment=environment)
     assert (outcome.status, len(seen)) == (69, 3)
-    assert f"{words.format('stitch-import')}--api-url {url}" in outcome.log
+    assert f"{words}--api-url {url}" in outcome.log
 
 
-def test_an_interrupted_deployment_says_how_things_are(connect: ImportApi) -> None:
-    """Nobody knows then which of the two is used."""
+def test_an_interrupted_deployment_reports_what_is_active(connect: ImportApi) -> None:
+    """It is then unknown which of the two tokens is used."""
     arguments = ["token", "rotate", "2", "--deploy", "sh -c 'echo on; exec sleep 30'"]
     child = subprocess.Popen(
         [*TOOL, *arguments, "--api-url", connect.url],

@@ -1,4 +1,4 @@
-"""`init`: what is asked and what is given, tried against the local Import API, and written."""
+"""`init`: answers from prompts and options, tested with the local Import API, and written."""
 
 from __future__ import annotations
 
@@ -10,27 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.meltano import requirement
 from tests.report.screen import Screen
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import TARGET, Outcome
-from tests.support.toolbox import ACCOUNTS, TOOL
+from tests.support.toolbox import TOOL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from target_stitch_import.local import ImportApi
 
 NOBODY = "http://127.0.0.1:9"
 ADD = "meltano add --plugin-type loader target-stitch-import"
 VARIABLE = "TARGET_STITCH_IMPORT_TOKEN"
 _ON_TERMINAL = 'exec "$@" < "$0" > "$0" 2>&1'
-
-
-@pytest.fixture(scope="module")
-def strict_api() -> Iterator[ImportApi]:
-    with ImportApi(accounts=ACCOUNTS) as api:
-        yield api
 
 
 def environment(token: str | None = None) -> dict[str, str]:
@@ -39,7 +33,7 @@ def environment(token: str | None = None) -> dict[str, str]:
 
 
 def init(folder: Path, *options: str, stdin: str = "", token: str | None = None) -> Outcome:
-    """Run it as a script does, without a terminal."""
+    """Run `init` as a script does, without a terminal."""
     done = subprocess.run(
         [*TOOL, "init", *options],
         input=stdin,
@@ -62,8 +56,8 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-class Seat:
-    """A person at a terminal who runs it."""
+class Terminal:
+    """`init` in a terminal, with a person's answers."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.screen = Screen(100)
@@ -75,29 +69,29 @@ class Seat:
         )
 
     def answer(self, question: str, text: str) -> None:
-        """Wait for a question, and answer it."""
+        """Wait for a prompt, and answer it."""
         self.screen.wait_for(f"(?s){question}")
         self.screen.written = ""
         self.screen.type(text)
 
     def end(self) -> tuple[int, str]:
-        """Return the exit status, and what was shown since the last answer."""
+        """Return the exit status, and the output since the last answer."""
         status = self._process.wait(60)
         self.screen.close()
         return status, self.screen.written
 
 
 def test_a_person_is_asked_until_it_works(strict_api: ImportApi, tmp_path: Path) -> None:
-    seat = Seat(tmp_path, "--api-url", strict_api.url)
-    seat.answer(
+    terminal = Terminal(tmp_path, "--api-url", strict_api.url)
+    terminal.answer(
         r"app\.eu-central-1\.stitchdata\.com is eu.*Region \(us, eu, local\) \[us\]: $", "eu\n"
     )
-    seat.answer(r"not shown\): $", "no token at all\n")
-    seat.answer(r"Copy the token again\.\s+Try again.*Region [^[]*\[eu\]: $", "\n")
-    seat.answer(r"not shown\): $", "bad\n")
-    seat.answer(r"refused the token.*\[eu\]: $", "us\n")
-    seat.answer(r"not shown\): $", "good\n")
-    status, shown = seat.end()
+    terminal.answer(r"not shown\): $", "no token at all\n")
+    terminal.answer(r"Copy the token again\.\s+Try again.*Region [^[]*\[eu\]: $", "\n")
+    terminal.answer(r"not shown\): $", "bad\n")
+    terminal.answer(r"refused the token.*\[eu\]: $", "us\n")
+    terminal.answer(r"not shown\): $", "good\n")
+    status, shown = terminal.end()
     assert (status, "good\r" in shown, "The token is good" in shown) == (0, False, True)
     assert "target-stitch-import --config config.json" in shown
     path = tmp_path / "config.json"
@@ -109,26 +103,26 @@ def test_a_person_is_asked_until_it_works(strict_api: ImportApi, tmp_path: Path)
     assert mode(path) == 0o600
 
 
-def test_what_is_given_is_not_asked(strict_api: ImportApi, tmp_path: Path) -> None:
-    """And the token is asked again by itself."""
-    seat = Seat(tmp_path, "--region", "us", "--api-url", strict_api.url)
-    seat.answer(r"^Import API access token \(not shown\): $", "paused\n")
-    seat.answer(r"paused or deleted.*not shown\): $", "good\n")
-    assert seat.end()[0] == 0
+def test_given_answers_are_not_prompted_for(strict_api: ImportApi, tmp_path: Path) -> None:
+    """After an invalid token, only the token is prompted for again."""
+    terminal = Terminal(tmp_path, "--region", "us", "--api-url", strict_api.url)
+    terminal.answer(r"^Import API access token \(not shown\): $", "paused\n")
+    terminal.answer(r"paused or deleted.*not shown\): $", "good\n")
+    assert terminal.end()[0] == 0
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Control-C", "Control-D"])
-def test_a_person_may_go_away(tmp_path: Path, key: str) -> None:
-    seat = Seat(tmp_path, "--region", "us")
-    seat.answer(r"not shown\): $", key)
-    assert (seat.end()[0], written(tmp_path)) == (130, set())
+def test_a_person_may_abort(tmp_path: Path, key: str) -> None:
+    terminal = Terminal(tmp_path, "--region", "us")
+    terminal.answer(r"not shown\): $", key)
+    assert (terminal.end()[0], written(tmp_path)) == (130, set())
 
 
 def test_nothing_is_asked_for_a_local_service(tmp_path: Path) -> None:
-    """What it says to run next loads rows."""
-    seat = Seat(tmp_path)
-    seat.answer(r"Region .*: $", "local\n")
-    status, shown = seat.end()
+    """The command that it says to run next loads rows."""
+    terminal = Terminal(tmp_path)
+    terminal.answer(r"Region .*: $", "local\n")
+    status, shown = terminal.end()
     assert (status, "token is good" in shown) == (0, False)
     [step] = [line.strip() for line in shown.splitlines() if " | target-stitch-import " in line]
     assert step == "tap-something | target-stitch-import --config config.json > states.jsonl"
@@ -145,7 +139,7 @@ def test_nothing_is_asked_for_a_local_service(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["stdin", "environment"])
-def test_a_script_gives_the_token_where_nobody_sees_it(
+def test_a_script_gives_the_token_without_showing_it(
     strict_api: ImportApi, tmp_path: Path, source: str
 ) -> None:
     options = ["--region", "us", "--api-url", strict_api.url, "--output", "mine.json", "--json"]
@@ -181,7 +175,7 @@ def test_a_script_gives_the_token_where_nobody_sees_it(
         ("--region us --token good", None, 78, "No such option"),
     ],
 )
-def test_nothing_is_written_of_what_does_not_work(
+def test_nothing_is_written_if_the_answers_do_not_work(
     strict_api: ImportApi,
     tmp_path: Path,
     *,
@@ -195,15 +189,15 @@ def test_nothing_is_written_of_what_does_not_work(
     assert written(tmp_path) == set()
 
 
-def test_what_cannot_be_tried_is_written_when_asked_to(tmp_path: Path) -> None:
+def test_no_check_writes_without_a_test(tmp_path: Path) -> None:
     outcome = init(tmp_path, "--region", "eu", "--no-check", token="good")  # noqa: S106 - made up
     assert (outcome.status, "token is good" in "".join(outcome.states)) == (0, False)
     assert json.loads((tmp_path / "config.json").read_text()) == {"region": "eu", "token": "good"}
 
 
 @pytest.mark.parametrize("there", ["a file", "an empty file", "a link to nothing", "a folder"])
-def test_nothing_is_written_over(tmp_path: Path, there: str) -> None:
-    """And nobody is asked anything before that is told."""
+def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
+    """The error comes before any prompt."""
     path = tmp_path / "config.json"
     match there:
         case "a file":
@@ -222,7 +216,7 @@ def test_nothing_is_written_over(tmp_path: Path, there: str) -> None:
 
 
 @pytest.mark.parametrize("before", [None, "OTHER=1", "OTHER=1\n"])
-def test_meltano_gets_a_definition_and_the_token_apart(
+def test_meltano_gets_a_definition_and_the_token_separately(
     strict_api: ImportApi, tmp_path: Path, before: str | None
 ) -> None:
     if before is not None:
@@ -258,7 +252,7 @@ GIT = {"url": "https://example.com/a.git", "vcs_info": {"vcs": "git", "commit_id
 
 
 @pytest.mark.parametrize(
-    ("origin", "extra", "told"),
+    ("origin", "extra", "expected"),
     [
         (None, "", "target-stitch-import==1.2"),
         (None, "local", "target-stitch-import[local]==1.2"),
@@ -269,7 +263,7 @@ GIT = {"url": "https://example.com/a.git", "vcs_info": {"vcs": "git", "commit_id
     ids=["index", "index with extra", "editable", "wheel", "git"],
 )
 def test_meltano_installs_what_is_installed(
-    origin: dict[str, Any] | None, extra: str, told: str
+    origin: dict[str, Any] | None, extra: str, expected: str
 ) -> None:
     text = None if origin is None else json.dumps(origin)
-    assert requirement(text, "1.2", extra) == told
+    assert requirement(text, "1.2", extra) == expected

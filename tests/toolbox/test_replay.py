@@ -1,4 +1,4 @@
-"""`stitch-import replay`: saved bodies, and dead letters once they are repaired."""
+"""`stitch-import replay`: saved request bodies, and repaired dead letters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.singer import activate, record, schema, state
 from tests.support.target import TOKEN, Target, bodies, delivered
-from tests.support.toolbox import TOOL, activation, document, letter, tool
+from tests.support.toolbox import TOOL, activation, dead_letter, document, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
 
 
-def test_saved_bodies_are_replayed_to_the_letter(
+def test_saved_bodies_are_replayed_byte_for_byte(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
     path = tmp_path / "bodies.jsonl"
@@ -43,7 +43,7 @@ def test_saved_bodies_are_replayed_to_the_letter(
 def test_repaired_dead_letters_are_replayed_under_their_sequence(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """A newer row that came meanwhile stays."""
+    """A newer row that arrived in the meantime stays."""
     path = tmp_path / "dead.jsonl"
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     bad = [record(1, name=5), record(2, name=6), '{"type":"RECORD","stream":"people","record":NaN}']
@@ -52,9 +52,9 @@ def test_repaired_dead_letters_are_replayed_under_their_sequence(
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
     assert "Line 1 is not repaired: field `/name`: expected null or string" in outcome.log
-    letters = path.read_text().splitlines()
-    assert "record_text" in letters.pop()
-    path.write_text("\n".join(letters).replace('"name": 5', '"name": "a"').replace(": 6", ': "b"'))
+    lines = path.read_text().splitlines()
+    assert "record_text" in lines.pop()
+    path.write_text("\n".join(lines).replace('"name": 5', '"name": "a"').replace(": 6", ': "b"'))
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
     assert (outcome.status, outcome.states) == (0, ["2 messages delivered in 1 request."])
     rows = api.query("select id, name from import_api.people order by id")
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_replayed(
     assert bodies(api) == []
 
 
-def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
+def test_replay_says_where_to_continue(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "status", "status": 403, "times": "always"}])
     path = tmp_path / "file.jsonl"
     message = {"action": "upsert", "sequence": 1, "data": {"id": 1}}
@@ -104,7 +104,7 @@ def test_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
 def test_replay_treats_naive_date_times_as_a_run_does(
     api: ImportApi, tmp_path: Path, naive: str, status: int, words: str
 ) -> None:
-    text = json.dumps(letter(1))
+    text = json.dumps(dead_letter(1))
     config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "naive_datetimes": naive}
     outcome = tool(tmp_path, "replay", "-", stdin=text, **config)
     assert (outcome.status, words in outcome.log) == (status, True)
@@ -113,7 +113,7 @@ def test_replay_treats_naive_date_times_as_a_run_does(
 
 
 def test_replay_completes_a_version(api: ImportApi, tmp_path: Path) -> None:
-    """From the run that set the record aside to the table that has it, and none of the old rows."""
+    """After the replay the table has the repaired record, and no rows of the old version."""
     path = tmp_path / "dead.jsonl"
     config = {
         "token": TOKEN,
@@ -138,13 +138,13 @@ def test_replay_completes_a_version(api: ImportApi, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0]])
-def test_of_several_activations_the_newest_is_replayed_behind_all_records(
+def test_of_several_activations_the_newest_is_replayed_after_all_records(
     api: ImportApi, tmp_path: Path, order: list[int]
 ) -> None:
     lines: list[dict[str, Any]] = [
-        letter(1, table_version=1),
+        dead_letter(1, table_version=1),
         activation(1, 2),
-        letter(3, table_version=2),
+        dead_letter(3, table_version=2),
         activation(2, 4),
     ]
     text = "\n".join(json.dumps(lines[each]) for each in order)
@@ -159,31 +159,31 @@ def test_of_several_activations_the_newest_is_replayed_behind_all_records(
 def test_an_activation_older_than_the_records_of_the_file_is_not_replayed(
     api: ImportApi, tmp_path: Path
 ) -> None:
-    text = "\n".join(map(json.dumps, [activation(1, 1), letter(2, table_version=2)]))
+    text = "\n".join(map(json.dumps, [activation(1, 1), dead_letter(2, table_version=2)]))
     outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
     assert outcome.status == 0
     assert [body["messages"][0]["action"] for body in bodies(api)] == ["upsert"]
 
 
-def test_replay_tells_what_it_waits_for(api: ImportApi, tmp_path: Path) -> None:
+def test_replay_reports_retries(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down"}])
-    text = json.dumps(letter(1))
+    text = json.dumps(dead_letter(1))
     outcome = tool(tmp_path, "replay", "-", stdin=text, api_url=api.url, token=TOKEN)
     assert outcome.status == 0
     assert "The Import API did not accept a batch of stream `t`: 503" in outcome.log
 
 
 def test_replay_counts_what_it_has_read_and_not_sent(api: ImportApi, tmp_path: Path) -> None:
-    lines = [json.dumps(letter(1)), json.dumps(letter(2)), "junk"]
+    lines = [json.dumps(dead_letter(1)), json.dumps(dead_letter(2)), "junk"]
     outcome = tool(tmp_path, "replay", "-", stdin="\n".join(lines), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
     assert "Line 1 of the file and later lines may not have been delivered" in outcome.log
 
 
-def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Path) -> None:
+def test_an_interrupted_replay_says_where_to_continue(api: ImportApi, tmp_path: Path) -> None:
     api.set_faults([{"kind": "down", "times": "always"}])
-    path = tmp_path / "letters.jsonl"
-    path.write_text(json.dumps(letter(1)))
+    path = tmp_path / "dead.jsonl"
+    path.write_text(json.dumps(dead_letter(1)))
     command = [*TOOL, "replay", str(path), "--api-url", api.url, "-c", "ENV"]
     environment = os.environ | {"TARGET_STITCH_IMPORT_TOKEN": TOKEN}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -203,10 +203,10 @@ def test_an_interrupted_replay_says_where_to_go_on(api: ImportApi, tmp_path: Pat
         ({"kind": "status", "status": 400, "body": {"error": "no"}}, 65, "400 no."),
     ],
 )
-def test_replay_gives_the_hints_of_a_tool(
+def test_replay_gives_the_hints_for_a_command(
     api: ImportApi, tmp_path: Path, fault: Any, status: int, hint: str
 ) -> None:
-    """Not those of a run, which has a state and dead letters."""
+    """Not those for a run, which has a state and dead letters."""
     api.set_faults([fault | {"times": "always"}])
     message = {"action": "upsert", "sequence": 1, "data": {"id": 1}}
     body = {"table_name": "t", "schema": {"properties": {}}, "messages": [message]}
@@ -240,7 +240,7 @@ def test_a_record_is_replayed_with_the_time_at_which_it_was_extracted(
     time: str | None,
     replayed: str | None,
 ) -> None:
-    """Whether it was refused here or by the service."""
+    """Whether the target or the service refused the record."""
     path = tmp_path / "dead.jsonl"
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     line = json.dumps(record(0, message={"time_extracted": time})).replace('{"id": 0}', text)
@@ -259,7 +259,7 @@ SURPLUS = "1.2300000000000000001"
 def test_replay_repairs_what_a_run_would_repair(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """Counted as in a run, also where the record was no JSON when it was set aside."""
+    """Repairs are counted as in a run, also if the record was not JSON when it was set aside."""
     path = tmp_path / "dead.jsonl"
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     columns = schema(n={"type": ["null", "number"], "multipleOf": 0.01})
@@ -295,11 +295,11 @@ def test_replay_repairs_what_a_run_would_repair(
 
 
 @pytest.mark.parametrize("text", ['{"id": 1, "name": NaN}', '{"id": NaN, "name": "\ufffd"}'])
-def test_what_no_repair_makes_whole_is_not_replayed(
+def test_a_record_that_no_repair_completes_is_not_replayed(
     api: ImportApi, tmp_path: Path, text: str
 ) -> None:
-    """U+FFFD may stand for what was no text at all, and is lost."""
-    dead = letter(1)
+    """U+FFFD may have replaced bytes that were not UTF-8, and are lost."""
+    dead = dead_letter(1)
     del dead["record"]
     stdin = json.dumps(dead | {"record_text": text})
     config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "repairs": ["strip_nul"]}
@@ -317,7 +317,7 @@ def test_a_version_that_a_newer_one_replaced_is_not_replayed(
     tmp_path: Path,
     is_piped: bool,  # noqa: FBT001
 ) -> None:
-    """Whatever the service makes of older versions: the newer rows are not put at risk."""
+    """However the service handles older versions, newer rows are not at risk."""
     path = tmp_path / "dead.jsonl"
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     config = {"token": TOKEN, "api_url": api.url, "table_prefix": "raw_"} | settings
@@ -345,11 +345,11 @@ def test_a_version_that_a_newer_one_replaced_is_not_replayed(
     assert len(api.requests()) == before
     assert api.query("select id, name from import_api.raw_people") == [(2, "new")]
     assert target.run([schema(), record(3) | {"version": 1}, activate(1)]).status == 0
-    assert len(path.read_text().splitlines()) == 3, "what is replaced lacks nothing any more"
+    assert len(path.read_text().splitlines()) == 3, "the replaced version needs no further note"
 
 
 def test_a_local_run_is_completed_with_its_own_configuration(tmp_path: Path) -> None:
-    """By the very command that the run told; it starts the service again, on the same database."""
+    """With the command that the run logged, which starts the service on the same database."""
     path = tmp_path / "dead.jsonl"
     database = tmp_path / "local.duckdb"
     local = {"region": "local", "local_database": str(database), "dead_letter_path": str(path)}
@@ -365,7 +365,7 @@ def test_a_local_run_is_completed_with_its_own_configuration(tmp_path: Path) -> 
     assert rows == [(1, None), (2, "a")]
 
 
-def test_the_database_of_a_local_run_is_no_file_to_replay(tmp_path: Path) -> None:
+def test_the_database_of_a_local_run_cannot_be_replayed(tmp_path: Path) -> None:
     path = tmp_path / "local.duckdb"
     path.touch()
     outcome = tool(tmp_path, "replay", str(path), region="local", local_database=str(path))

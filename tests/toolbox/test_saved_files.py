@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.target import TOKEN, bodies, delivered
-from tests.support.toolbox import TOOL, letter, tool
+from tests.support.toolbox import TOOL, dead_letter, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def folder_of(path: Path, *texts: str) -> Path:
-    """Write files, one for each of `texts`."""
+    """Write a folder with a file for each of `texts`; return its path."""
     path.mkdir()
     for number, text in enumerate(texts):
         (path / f"part-{number:05}.jsonl").write_text(text)
@@ -27,7 +27,7 @@ def folder_of(path: Path, *texts: str) -> Path:
 
 
 def run(command: str, api: ImportApi) -> subprocess.CompletedProcess[str]:
-    """Run `stitch-import replay` in a shell, with what a shell can give it."""
+    """Run a shell command in which REPLAY stands for `stitch-import replay` and its options."""
     line = command.replace("REPLAY", f"{' '.join(TOOL)} replay --api-url {api.url} -c ENV")
     environment = os.environ | {"TARGET_STITCH_IMPORT_TOKEN": TOKEN}
     return subprocess.run(
@@ -36,41 +36,41 @@ def run(command: str, api: ImportApi) -> subprocess.CompletedProcess[str]:
 
 
 def test_more_files_than_may_be_open(api: ImportApi, tmp_path: Path) -> None:
-    texts = [json.dumps(letter(number)) for number in range(200)]
+    texts = [json.dumps(dead_letter(number)) for number in range(200)]
     folder = folder_of(tmp_path / "dead", *texts)
     done = run(f"ulimit -n 100; REPLAY {folder}", api)
     assert (done.returncode, done.stdout) == (0, "200 messages delivered in 1 request.\n")
     assert sorted(each["id"] for each in delivered(api, "t")) == list(range(200))
 
 
-def test_what_can_be_read_once_is_replayed(api: ImportApi, tmp_path: Path) -> None:
+def test_a_pipe_is_replayed(api: ImportApi, tmp_path: Path) -> None:
     path = tmp_path / "dead.jsonl"
-    path.write_text(json.dumps(letter(1)))
+    path.write_text(json.dumps(dead_letter(1)))
     done = run(f"REPLAY <(cat {path})", api)
     assert (done.returncode, done.stdout) == (0, "1 message delivered in 1 request.\n")
 
 
 def test_the_configuration_is_read_once(api: ImportApi, tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "dead", *[json.dumps(letter(1))] * 3)
+    folder = folder_of(tmp_path / "dead", *[json.dumps(dead_letter(1))] * 3)
     config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "nothing": 1}
     outcome = tool(tmp_path, "replay", str(folder), **config)
     assert (outcome.status, outcome.log.count("Unknown setting")) == (0, 1)
 
 
-GOOD = json.dumps(letter(1)) + "\n"
+GOOD = json.dumps(dead_letter(1)) + "\n"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("\njunk\n", "Line 2 of `PATH` is neither a request body nor a dead letter"),
-        (json.dumps(letter(2) | {"record": {"at": 5}}), "Line 1 of `PATH` is not repaired: "),
-        (json.dumps(letter(2) | {"mapped": False}), "Line 1 of `PATH` has a record as the tap"),
-        (json.dumps(letter(2, schema=[])), "Line 1 of `PATH` has a schema that cannot be sent: "),
+        (json.dumps(dead_letter(2) | {"record": {"at": 5}}), "Line 1 of `PATH` is not repaired: "),
+        (json.dumps(dead_letter(2) | {"mapped": False}), "Line 1 of `PATH` has a record as the"),
+        (json.dumps(dead_letter(2, schema=[])), "Line 1 of `PATH` has a schema that cannot be "),
     ],
 )
 def test_messages_name_the_file(api: ImportApi, tmp_path: Path, text: str, words: str) -> None:
-    """The one at fault, and the one from which on it is all to be sent again."""
+    """The invalid one, and the one from which on files must be sent again."""
     folder = folder_of(tmp_path / "dead", GOOD, text)
     outcome = tool(tmp_path, "replay", str(folder), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
@@ -88,8 +88,8 @@ def test_a_refusal_of_the_service_names_the_file(api: ImportApi, tmp_path: Path)
     folder = folder_of(tmp_path / "dead", "", GOOD)
     outcome = tool(tmp_path, "replay", str(folder), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
-    told = f"Line 1 of `{folder}/part-00001.jsonl`: the Import API refuses a record of stream `t`"
-    assert told in outcome.log
+    words = f"Line 1 of `{folder}/part-00001.jsonl`: the Import API refuses a record of stream `t`"
+    assert words in outcome.log
 
 
 def test_a_file_of_a_folder_that_cannot_be_read(api: ImportApi, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`stitch-import`: the commands that talk to an Import API."""
+"""`stitch-import`: the commands that connect to an Import API, and errors of all commands."""
 
 from __future__ import annotations
 
@@ -14,17 +14,10 @@ from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.common import ConnectionOptions
 from tests.support.servers import server
 from tests.support.target import TOKEN
-from tests.support.toolbox import ACCOUNTS, TOOL, document, tool
+from tests.support.toolbox import TOOL, document, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def strict_api() -> Iterator[ImportApi]:
-    with ImportApi(accounts=ACCOUNTS) as api:
-        yield api
 
 
 def test_status(api: ImportApi, tmp_path: Path) -> None:
@@ -78,7 +71,7 @@ NEXT_STEPS = [
 def test_no_connection_has_its_next_step(
     tmp_path: Path, command: str, *, url: str, proxy: str | None, named: str, step: str
 ) -> None:
-    """At once: whoever asks is not kept waiting for another try."""
+    """Without a retry, because a person is waiting."""
     refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
     with server([refusal]) as (proxy_url, seen):
         variables = {"NO_PROXY": "", "HTTPS_PROXY": ""}
@@ -123,8 +116,8 @@ def test_an_error_is_a_document_too(tmp_path: Path, command: str, status: int) -
     assert outcome.log == answer["error"] + "\n"
 
 
-def test_a_region_given_counts_for_every_url(tmp_path: Path) -> None:
-    """No configured URL is left, which may be another region's."""
+def test_the_option_region_replaces_every_url(tmp_path: Path) -> None:
+    """A configured URL could be that of another region."""
     urls = dict.fromkeys(("api_url", "small_batch_url", "big_batch_url"), "http://127.0.0.1:9/")
     (tmp_path / "config.json").write_text(json.dumps(urls))
     where = ConnectionOptions((str(tmp_path / "config.json"),), "eu", None)
@@ -152,7 +145,7 @@ def test_replay_and_tables_as_documents(api: ImportApi, tmp_path: Path) -> None:
 
 
 def test_it_runs_as_a_program(api: ImportApi) -> None:
-    """The one test with a process of its own: statuses come out, and stdout may be closed."""
+    """In a process: its exit statuses, also if nothing reads its stdout."""
     command = [*TOOL, "status", "--api-url", api.url]
     assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
     nobody_reads, stdout = os.pipe()
@@ -167,7 +160,7 @@ def test_it_runs_as_a_program(api: ImportApi) -> None:
     assert (done.returncode, "No such command" in done.stderr) == (78, True)
 
 
-def test_local_is_not_for_the_tool(tmp_path: Path) -> None:
+def test_region_local_is_refused(tmp_path: Path) -> None:
     outcome = tool(tmp_path, "check", region="local")
     assert (outcome.status, "stitch-import serve" in outcome.log) == (78, True)
 
@@ -176,7 +169,7 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said", "check"),
+    ("body", "status", "words", "check"),
     [
         ("{}", 69, "is not available: 200", 76),
         ("<html>\x1b[31mhello", 76, "is a web page, so it is not from the Import API", 76),
@@ -186,18 +179,18 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
         ("", 69, "is not available: 200", 76),
     ],
 )
-def test_a_page_is_no_import_api(
-    tmp_path: Path, body: str, status: int, said: str, check: int
+def test_other_responses_are_not_from_the_import_api(
+    tmp_path: Path, body: str, status: int, words: str, check: int
 ) -> None:
     page = PAGE % (len(body), body.encode())
     with server([page]) as (url, _):
         outcome = tool(tmp_path, "status", api_url=url)
-    assert (outcome.status, said in outcome.log) == (status, True)
+    assert (outcome.status, words in outcome.log) == (status, True)
     assert "\x1b" not in outcome.log
     with server([page]) as (url, _):
         outcome = tool(tmp_path, "check", api_url=url, token=TOKEN, max_retry_seconds=0)
     assert outcome.status == check
-    assert "so it is not from the Import API" not in said or said in outcome.log
+    assert "so it is not from the Import API" not in words or words in outcome.log
 
 
 def test_status_shows_no_control_characters(tmp_path: Path) -> None:
@@ -210,7 +203,7 @@ def test_status_shows_no_control_characters(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command", ["--help", "--version", "check --help", "status --json --api-url http://127.0.0.1:9"]
 )
-def test_a_full_stdout_is_told(command: str) -> None:
+def test_a_full_stdout_is_reported(command: str) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         done = subprocess.run(
             [*TOOL, *command.split()],
@@ -225,19 +218,19 @@ def test_a_full_stdout_is_told(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["push --table t --key id -", "replay -", "report -"])
-def test_no_stdin_is_told(command: str) -> None:
+def test_a_missing_stdin_is_reported(command: str) -> None:
     shell = f"exec {' '.join(TOOL)} {command} <&-"
     done = subprocess.run(["sh", "-c", shell], check=False, capture_output=True, timeout=60)
     assert (done.returncode, b"there is no stdin" in done.stderr) == (78, True)
 
 
 @pytest.mark.parametrize("command", ["", "token", "source"])
-def test_who_asks_for_nothing_sees_what_there_is(tmp_path: Path, command: str) -> None:
+def test_without_arguments_the_help_is_shown(tmp_path: Path, command: str) -> None:
     outcome = tool(tmp_path, *command.split())
     assert (outcome.status, "Commands:" in outcome.states) == (0, True)
 
 
-def test_names_that_are_no_settings_are_told_in_their_order(api: ImportApi, tmp_path: Path) -> None:
+def test_unknown_settings_are_reported_in_order(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "status", api_url=api.url, batch_size_row=1, something=2)
     assert outcome.status == 0
     assert outcome.log == (

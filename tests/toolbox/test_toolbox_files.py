@@ -1,4 +1,4 @@
-"""`stitch-import` and its files: none is written over another, as in a run of the target."""
+"""The files of `stitch-import`: no output overwrites another file of the command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.local import ImportApi
 
-OF_THE_TOOL = [
+REPORTS = [
     ("report shared --output shared", RUN, "are the same file"),
     ("report summary.json --output shared", RUN, "something other than the page of a run"),
     ("report summary.json --output missing/x", "", "No such file or directory"),
@@ -25,8 +25,10 @@ OF_THE_TOOL = [
 ]
 
 
-@pytest.mark.parametrize(("command", "content", "words"), OF_THE_TOOL)
-def test_the_tool_is_as_careful(tmp_path: Path, command: str, content: str, words: str) -> None:
+@pytest.mark.parametrize(("command", "content", "words"), REPORTS)
+def test_report_overwrites_no_other_file(
+    tmp_path: Path, command: str, content: str, words: str
+) -> None:
     (tmp_path / "summary.json").write_text(RUN)
     (tmp_path / "shared").write_text(content)
     os.mkfifo(tmp_path / "fifo")
@@ -47,7 +49,7 @@ def test_the_tool_is_as_careful(tmp_path: Path, command: str, content: str, word
         *("check -c shared", "token list -c shared 1"),
     ],
 )
-def test_no_answer_of_the_tool_goes_into_what_it_reads(
+def test_output_must_not_go_into_a_file_that_is_read(
     tmp_path: Path, command: str, redirection: str
 ) -> None:
     (tmp_path / "shared").write_text('{"token":"t","client_id":1,"api_url":"http://127.0.0.1:9"}\n')
@@ -59,14 +61,14 @@ def test_no_answer_of_the_tool_goes_into_what_it_reads(
         timeout=60,
         env={**os.environ, "STITCH_CONNECT_TOKEN": "t"},
     )
-    told = (tmp_path / "shared").read_text() + done.stderr.decode()
-    assert (done.returncode, "are the same file" in told) == (78, True)
+    errors = (tmp_path / "shared").read_text() + done.stderr.decode()
+    assert (done.returncode, "are the same file" in errors) == (78, True)
 
 
 def test_dead_letters_are_replayed_while_the_configuration_names_them(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
-    """Replaying writes none, so the file is only read."""
+    """A replay writes no dead letters, so the file is only read."""
     path = tmp_path / "dead.jsonl"
     path.write_text(
         '{"sequence":1,"record":{"id":1},"request":'

@@ -1,4 +1,4 @@
-"""docs/stitch-import.md is true: its commands are run as they stand, and print what it says."""
+"""The commands of docs/stitch-import.md, run in one shell: they print the output on the page."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ COMMAND = re.compile(r"^\$ (.*(?:\n> .*)*)\n?((?:(?!\$ ).*\n?)*)", re.MULTILINE)
 
 
 def commands() -> list[tuple[str, str]]:
-    """Return every command of the page, with what it prints."""
+    """Return every command of the page, with its output there."""
     blocks = re.findall(r"^```console\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
     found = [found for block in blocks for found in COMMAND.findall(block)]
     return [(command.replace("\n> ", "\n"), output) for command, output in found]
 
 
 class Shell:
-    """One shell for the whole page, as its reader has."""
+    """One shell for the whole page."""
 
     def __init__(self, folder: Path) -> None:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -51,7 +51,7 @@ class Shell:
         self._url = f"http://127.0.0.1:{self._port}"
 
     def run(self, command: str) -> str:
-        """Return what a command prints; the local Import API gets a free port."""
+        """Return the output of a command; the local Import API gets a free port."""
         assert self._bash.stdin
         assert self._bash.stdout
         command = command.replace(URL, self._url)
@@ -71,7 +71,7 @@ class Shell:
         raise AssertionError(f"the shell ended: {printed}")
 
     def close(self) -> None:
-        """End the shell, and what still runs in it."""
+        """End the shell, and the process that still runs in it."""
         self._bash.communicate("kill $! 2> /dev/null; wait\n", timeout=30)
 
 
@@ -83,7 +83,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 
 def pattern(expected: str) -> re.Pattern[str]:
-    """Return what an output must be: `...` is the rest of anything, alone in a line any lines."""
+    """Return a pattern for an output: `...` is any text in a line, or alone in a line any lines."""
     lines = expected.splitlines(keepends=True)
     return re.compile(
         "".join(
@@ -93,14 +93,16 @@ def pattern(expected: str) -> re.Pattern[str]:
     )
 
 
-def test_the_page_is_true(shell: Shell) -> None:
-    for command, expected in commands():
+def test_commands_print_the_output_on_the_page(shell: Shell) -> None:
+    page = commands()
+    assert page
+    for command, expected in page:
         printed = shell.run(command)
         assert pattern(expected).fullmatch(printed), f"$ {command}\n{printed}"
 
 
 def every_command(group: click.Group = main, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Yield each command with the words that call it."""
+    """Yield each command with its full name."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from every_command(command, f"{path}{name} ")
@@ -116,8 +118,8 @@ def test_every_command_is_on_the_page(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "command"), list(every_command()), ids=lambda each: str(each)[:20]
 )
-def test_every_help_teaches_by_example(name: str, command: click.Command) -> None:
-    """With nothing in the examples that the command does not know."""
+def test_every_help_has_valid_examples(name: str, command: click.Command) -> None:
+    """The examples use only options that the command has."""
     _, _, examples = (command.epilog or "").partition("Examples:\n")
     assert f"stitch-import {name}" in examples
     known = {option for each in command.params for option in each.opts}

@@ -1,4 +1,4 @@
-"""`stitch-import replay` of several files: what holds of a table's versions holds over all."""
+"""`stitch-import replay` of several files: the rules for versions apply across all files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.target import TOKEN, bodies
-from tests.support.toolbox import activation, letter, tool
+from tests.support.toolbox import activation, dead_letter, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 def body(version: int, sequence: int) -> dict[str, Any]:
     """Return a saved body that activates a version."""
     message = {"action": "activate_version", "sequence": sequence}
-    return {**letter(0)["request"], "table_version": version, "messages": [message]}
+    return {**dead_letter(0)["request"], "table_version": version, "messages": [message]}
 
 
 def loaded(version: int, sequence: int) -> dict[str, Any]:
-    """Return the line of a version that was loaded since."""
+    """Return the line of a version that was loaded later."""
     return activation(version, sequence) | {"action": "activated"}
 
 
 def saved(folder: Path, *files: list[dict[str, Any]]) -> str:
-    """Write files that are replayed in this order."""
+    """Write a folder of files, which are replayed in this order; return its path."""
     folder.mkdir(exist_ok=True)
     for number, lines in enumerate(files):
         text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -38,12 +38,12 @@ def saved(folder: Path, *files: list[dict[str, Any]]) -> str:
 
 
 def sent(api: ImportApi) -> list[tuple[int, str]]:
-    """Return the versions that arrived, each with what was asked for."""
+    """Return version and first action of each accepted request."""
     return [(each["table_version"], each["messages"][0]["action"]) for each in bodies(api)]
 
 
-FIRST = [letter(1, table_version=1), activation(1, 2)]
-SECOND = [letter(3, table_version=2), activation(2, 4)]
+FIRST = [dead_letter(1, table_version=1), activation(1, 2)]
+SECOND = [dead_letter(3, table_version=2), activation(2, 4)]
 
 
 @pytest.mark.parametrize("files", [[FIRST, SECOND], [SECOND, FIRST]])
@@ -63,10 +63,10 @@ def test_of_the_activations_in_all_files_the_newest_is_replayed_at_the_end(
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_what_was_loaded_since_counts_for_all_files(
+def test_a_version_loaded_later_counts_for_all_files(
     api: ImportApi, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
-    files = [FIRST, [loaded(2, 5)], [letter(6, table_version=2)]]
+    files = [FIRST, [loaded(2, 5)], [dead_letter(6, table_version=2)]]
     folder = saved(tmp_path / "dead", *(files[each] for each in order))
     outcome = tool(tmp_path, "replay", folder, "--json", api_url=api.url, token=TOKEN)
     assert (outcome.status, json.loads("".join(outcome.states))["replaced"]) == (0, 2)
@@ -81,7 +81,7 @@ def test_what_was_loaded_since_counts_for_all_files(
         ([[body(1, 1)], [body(2, 2)]], [1, 2]),
         ([[body(2, 1)], [activation(1, 2)]], [2]),
         ([[activation(2, 1)], [body(1, 2)]], [2]),
-        ([[letter(1, table_version=2)], [body(1, 2)]], []),
+        ([[dead_letter(1, table_version=2)], [body(1, 2)]], []),
         ([[body(1, 1)], [loaded(2, 2)]], []),
     ],
 )

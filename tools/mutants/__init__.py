@@ -1,5 +1,5 @@
-"""Mutations of the package: each breaks a guarantee, and must make a test fail.
+"""Mutation tests: each mutation breaks a guarantee of the package, and must make a test fail.
 
-`make mutants`, or `python -m tools.mutants [WORD...]` for those whose name or module has one of the
-words. They are in a file for each wing, with the tests of which one must fail in `tests.toml`.
+`make mutants` runs all of them, `python -m tools.mutants [WORD...]` those whose name or module has
+one of the words. There is a file of mutations for each package; `tests.toml` has their tests.
 """

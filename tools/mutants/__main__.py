@@ -1,7 +1,7 @@
-"""Breaks each guarantee in a copy of the package, and checks that a test fails.
+"""Applies each mutation to a copy of the package, and checks that a test fails.
 
-Each mutation replaces a text that must be there exactly once; a test that fails kills it. Tests
-that cannot be imported, or do not end, show nothing.
+Each mutation replaces a text that must occur exactly once; a failing test kills it. Tests that
+cannot be imported, or do not end, kill nothing.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 PACKAGE = "target_stitch_import"
 SPARK_PYTHON = ROOT / ".tools" / "spark" / "bin" / "python"
-"""For the tests of `tests/spark`; `make spark` makes it."""
+"""The Python for `tests/spark`; `make spark` installs it."""
 JOBS = 2
 TIMEOUT_SECONDS = 300
 ALL_TIMEOUT_SECONDS = 1200
-"""For all tests at once, without a mutation."""
+"""The limit for all tests together, without a mutation."""
 
 
 def main(words: list[str]) -> int:
@@ -49,10 +49,10 @@ def main(words: list[str]) -> int:
 
 
 def unbroken(tests: set[str]) -> str:
-    """Run `tests` over the package as it is; return how long they take.
+    """Run `tests` on the package without a mutation; return that they pass, and how long they take.
 
     Raises:
-        RuntimeError: They fail without a mutation, so that they show nothing.
+        RuntimeError: A test fails, so it could not show that a mutation is killed.
     """
     on_spark = {test for test in tests if is_on_spark(test)}
     seconds = 0.0
@@ -65,10 +65,10 @@ def unbroken(tests: set[str]) -> str:
 
 
 def tried(mutation: Mutation) -> str:
-    """Run a mutation's tests over a copy of the package with it; return the result.
+    """Run a mutation's tests on a mutated copy of the package; return the result in words.
 
     Raises:
-        ValueError: The text to replace is not there exactly once.
+        ValueError: The text to replace does not occur exactly once.
     """
     status, output, seconds = run(mutation, mutation.tests, TIMEOUT_SECONDS)
     if status == 0:
@@ -81,7 +81,7 @@ def tried(mutation: Mutation) -> str:
 
 
 def is_on_spark(test: str) -> bool:
-    """Tell whether a test needs the environment of Spark."""
+    """Return whether a test needs the environment of Spark."""
     return test.startswith("tests/spark/")
 
 
@@ -89,14 +89,14 @@ def mutate(path: Path, mutation: Mutation) -> None:
     """Replace the mutation's text in a file."""
     text = path.read_text()
     if (times := text.count(mutation.old)) != 1:
-        raise ValueError(f"{mutation.name}: its text is in {path.name} {times} times, not once")
+        raise ValueError(f"{mutation.name}: its text occurs {times} times in {path.name}, not once")
     path.write_text(text.replace(mutation.old, mutation.new))
 
 
 def run(
     mutation: Mutation | None, tests: Sequence[str], timeout_seconds: float
 ) -> tuple[int, str, float]:
-    """Run tests over a copy of the package until one fails: their status, output and seconds."""
+    """Run tests on a copy of the package until one fails; return status, output and seconds."""
     python = SPARK_PYTHON if is_on_spark(tests[0]) else sys.executable
     command = [python, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *tests]
     with tempfile.TemporaryDirectory() as name:

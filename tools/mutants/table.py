@@ -1,7 +1,7 @@
-"""Reads the mutations: a file for each wing, in which a table has a mutation's name.
+"""Reads the mutations: a TOML file for each package, with a table for each mutation.
 
-`old` is a text that is exactly once in the file of `module`, `new` what it is replaced by. `tests`
-names groups of `tests.toml`; one of their tests must fail.
+`old` is a text that occurs exactly once in the file of `module`, `new` its replacement. `tests`
+names groups in `tests.toml`; one of their tests must fail.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One way to break a guarantee; `tests` are those that must not pass."""
+    """One way to break a guarantee; at least one of `tests` must fail."""
 
     name: str
     module: str
@@ -34,10 +34,10 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def mutations() -> list[Mutation]:
-    """Return all mutations, a wing after the other.
+    """Return all mutations, package by package.
 
     Raises:
-        LookupError: There are no such tests.
+        LookupError: A group names a test file that does not exist.
     """
     groups = msgspec.toml.decode((_FOLDER / "tests.toml").read_bytes(), type=dict[str, list[str]])
     tests = {
@@ -58,7 +58,7 @@ def mutations() -> list[Mutation]:
 
 
 def _files(test: str) -> list[str]:
-    """Return the tests whose file is meant."""
+    """Return a test's name for each file that its pattern matches."""
     pattern, colons, name = test.partition("::")
     files = [str(each.relative_to(ROOT)) for each in sorted(ROOT.glob(pattern))]
     if not files:

@@ -1,4 +1,5 @@
-"""From a request to its answer.
+"""The Import API without sockets: reads a request, checks it, and returns the answer.
 
-Law: every rule is restated from the documentation of the Import API, none is taken from the client.
+Invariant: every rule is restated from the documentation of the Import API; none is taken from the
+client.
 """

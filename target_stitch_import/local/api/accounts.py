@@ -1,6 +1,7 @@
-"""Who may write where: clients, their sources and tokens, as in the accounts file.
+"""The accounts: clients, their sources, and the tokens that may write to them.
 
-Without a file every token is good for one default source. Tokens are never shown or logged.
+Without an accounts file, every token is accepted for one default source. Tokens are never shown or
+logged.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Source(msgspec.Struct):
 
     @property
     def active(self) -> bool:
-        """Tell whether it accepts data."""
+        """Return whether it accepts data."""
         return self.paused_at is None and self.deleted_at is None
 
 
@@ -84,7 +85,7 @@ def derived_name(display_name: str) -> str:
 
 
 def now_text() -> str:
-    """Return the current time in seconds, as Connect writes times."""
+    """Return the current time in Connect's format: UTC, to the second."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -144,7 +145,7 @@ class Accounts:
         return [source for client in self.file.clients for source in client.sources]
 
     def find(self, token: str | None) -> Source | Denied:
-        """Find the source a token writes to."""
+        """Return the source that a token may write to, or why there is none."""
         if token is None:
             return Denied("unknown")
         with self.lock:
@@ -162,7 +163,7 @@ class Accounts:
         return Denied("unknown")
 
     def client_of(self, connect_token: str | None) -> Client | None:
-        """Find the client a Connect token belongs to."""
+        """Return the client that a Connect token belongs to, or None."""
         if connect_token is None:
             return None
         for client in self.file.clients:
@@ -172,7 +173,7 @@ class Accounts:
 
 
 def bearer(header: str | None) -> str | None:
-    """Return the token of an Authorization header of the form `Bearer TOKEN`."""
+    """Return the token of an Authorization header; None if it is not `Bearer TOKEN`."""
     if header is None:
         return None
     scheme, _, token = header.partition(" ")

@@ -1,4 +1,4 @@
-"""What the Import API answers, word for word: each documented status and body in one place.
+"""The Import API's documented responses: each status and body, word for word.
 
 Bodies are JSON, except for the two plain-text ones in the reference (405, and 415 of batch).
 """
@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Tell whether the request was accepted (any 2xx)."""
+        """Return whether the request was accepted (any 2xx)."""
         return 200 <= self.status < 300
 
     @property
@@ -53,12 +53,12 @@ class Answer:
 
 
 def as_json(status: int, value: Any, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
-    """Return `value` as a JSON answer."""
+    """Return a JSON answer with `value` as its body."""
     return Answer(status, msgspec.json.encode(value), JSON_MEDIA_TYPE, headers)
 
 
 def as_text(status: int, text: str, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
-    """Return `text` as a plain answer."""
+    """Return a plain-text answer."""
     return Answer(status, text.encode(), TEXT_MEDIA_TYPE, headers)
 
 
@@ -88,13 +88,13 @@ NOT_AN_ARRAY = as_json(400, {"status": "ERROR", "message": "An array of records 
 
 
 def too_large(size_bytes: int) -> Answer:
-    """Refuse a body of `size_bytes`."""
+    """Return the refusal of a body of `size_bytes`: 413."""
     text = f"Request rejected: request size ({size_bytes} bytes) exceeds the maximum"
     return as_json(413, {"status": "ERROR", "message": text})
 
 
 def malformed(detail: str) -> Answer:
-    """Refuse a body that is not JSON (or not Transit)."""
+    """Return the refusal of a body that is not JSON (or not Transit): 400."""
     return as_json(
         400,
         {
@@ -107,12 +107,12 @@ def malformed(detail: str) -> Answer:
 
 
 def batch_error(text: str, places: tuple[str, ...] = ()) -> Answer:
-    """Refuse a batch with the one-member body the batch endpoint uses."""
+    """Return the refusal of a batch: 400, with the batch endpoint's one-member body."""
     return replace(as_json(400, {"error": text}), places=places)
 
 
 def push_media_type(media_type: str) -> Answer:
-    """Refuse the media type of a push or validate request."""
+    """Return the refusal of a push or validate request for its media type: 415."""
     text = (
         f"Unsupported content-type {media_type}."
         " Please send application/json or application/transit+json"
@@ -121,7 +121,7 @@ def push_media_type(media_type: str) -> Answer:
 
 
 def unprocessable(errors: list[Any], places: tuple[str, ...] = ()) -> Answer:
-    """Refuse a push: one reason for each failing record."""
+    """Return the refusal of a push: 422, with one reason for each failing record."""
     body = {
         "status": "ERROR",
         "error": "Request cannot be processed; see errors.",
@@ -131,7 +131,7 @@ def unprocessable(errors: list[Any], places: tuple[str, ...] = ()) -> Answer:
 
 
 def unavailable(status: int = 503) -> Answer:
-    """Answer that the service is unavailable, in the form of `status`."""
+    """Return an answer without details, by default that the service is unavailable."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
@@ -140,7 +140,7 @@ def unavailable(status: int = 503) -> Answer:
 
 
 def health(reason: str | None = None) -> Answer:
-    """Answer a status request: healthy without a `reason`, else 503 with it."""
+    """Return the answer to a status request: healthy, or 503 with a `reason`."""
     body = {
         "name": "pipeline.gate",
         "version": "0.3.3-SNAPSHOT",

@@ -1,6 +1,7 @@
-"""Reads a batch request: its body becomes a Load, or the first error in it.
+"""Reads the body of a batch request: returns the `Load` for the warehouse, or raises its error.
 
-A typed decode accepts quickly; a refused body is read again without types, to word the error.
+A typed decoder reads valid bodies quickly; an invalid body is read again without types, to find the
+words of its error.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one accepted request asks of the warehouse, for one table.
+    """The records, or the activation, of one accepted request for one table.
 
     `schema` is None for push, where each value's own type counts.
     """

@@ -1,4 +1,4 @@
-"""Stitch Connect's endpoints for Import API sources and their tokens; no sockets.
+"""Stitch Connect's endpoints for Import API sources and their tokens, without sockets.
 
 Changes live in memory, until the service ends or is reset.
 """
@@ -97,20 +97,20 @@ class _Call:
 
 def handle(accounts: Accounts, destination: Destination, request: Request) -> Answer:
     """Answer one request to Stitch Connect."""
-    found = _place(request.path)
-    elsewhere = not_implemented(request.path)
-    if found is None and elsewhere is None:
+    found = _endpoint(request.path)
+    unsupported = not_implemented(request.path)
+    if found is None and unsupported is None:
         return answers.NOT_FOUND
     client = accounts.client_of(bearer(request.headers.get("authorization")))
     if client is None:
         return _UNAUTHORIZED
     if found is None:
-        return elsewhere or answers.NOT_FOUND
+        return unsupported or answers.NOT_FOUND
     name, ids = found
     method = "GET" if request.method == "HEAD" else request.method
     action = _ACTIONS.get((method, name))
     if action is None:
-        return elsewhere or answers.METHOD_NOT_ALLOWED
+        return unsupported or answers.METHOD_NOT_ALLOWED
     with accounts.lock:
         try:
             call = _Call(accounts, client, destination, ids, request.body)
@@ -119,7 +119,8 @@ def handle(accounts: Accounts, destination: Destination, request: Request) -> An
             return failed.answer
 
 
-def _place(path: str) -> tuple[str, tuple[int, ...]] | None:
+def _endpoint(path: str) -> tuple[str, tuple[int, ...]] | None:
+    """Return the name of a path's endpoint in `_PATHS`, and the IDs in the path."""
     for name, pattern in _PATHS.items():
         match = pattern.fullmatch(path)
         if match is not None:

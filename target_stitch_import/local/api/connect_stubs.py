@@ -1,4 +1,4 @@
-"""The rest of Stitch Connect: answered where a local answer can be true, otherwise with 501.
+"""The rest of Stitch Connect: fixed answers where they hold locally, otherwise 501.
 
 Responses have the forms of the Connect reference. An Import API source has no tap to check, so it
 works as soon as it exists; its streams are the tables that arrived.
@@ -48,7 +48,7 @@ class Destination:
 
 
 def not_implemented(path: str) -> Answer | None:
-    """Answer a documented request that the local Import API does not implement."""
+    """Return 501 for a documented path that the local Import API does not implement, else None."""
     for pattern, what in _NOT_IMPLEMENTED:
         if re.fullmatch(pattern, path):
             message = f"the local Import API does not implement {what}"

@@ -1,4 +1,4 @@
-"""Which texts are date-times: RFC 3339 with an offset, as the live service requires."""
+"""Recognises date-times: RFC 3339 with an offset, as the live service requires."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DATE_TIME = re.compile(
     rf"(\d{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01]){_REST}",
     re.ASCII,
 )
-# Of a day that every month has.
+# On a day that every month has, so that no calendar is needed.
 _SURE = re.compile(rf"\d{{4}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8]){_REST}", re.ASCII)
 _STRICT_OFFSET = re.compile(r".*(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def is_date_time(text: str) -> bool:
-    """Tell whether `text` is a date-time that exists, with an offset (`Z`, `+00:00`, `+0000`)."""
+    """Return whether `text` is a date-time that exists, with an offset (`Z`, `+00:00`, `+0000`)."""
     if _SURE.fullmatch(text) is not None:
         return True
     match = _DATE_TIME.fullmatch(text)
@@ -42,5 +42,5 @@ def is_strict_date_time(text: str) -> bool:
 
 
 def all_sure(texts: Iterable[str]) -> bool:
-    """Tell whether all texts clearly are date-times; if false, each needs a closer look."""
+    """Return whether all texts match quickly; if not, `is_date_time` must decide for each."""
     return all(map(_SURE.fullmatch, texts))

@@ -1,4 +1,4 @@
-"""Why a record does not fit its schema, in the words of the live service's validator.
+"""Explains why a record does not fit its schema, in the words of the live service's validator.
 
 Slow and thorough: runs only on a record that the compiled validator has refused.
 """
@@ -184,7 +184,7 @@ class _Walk:
 
 
 def _members(schema: dict[str, Any], value: dict[str, Any]) -> Iterator[str]:
-    """Name the members that are missing."""
+    """Yield an error for each member that is missing."""
     for name in schema.get("required", ()):
         if name not in value:
             yield f"required key [{name}] not found"
@@ -194,7 +194,7 @@ def _members(schema: dict[str, Any], value: dict[str, Any]) -> Iterator[str]:
 
 
 def _fits(schema: dict[str, Any], value: Any) -> bool:
-    """Check one keyword with the compiled validator, so that both always agree."""
+    """Check one keyword with the validator's library, so that explanation and check agree."""
     return jsonschema_rs.Draft4Validator(schema).is_valid(value)
 
 

@@ -1,4 +1,4 @@
-"""The list of faults that answer the next matching requests; pure, nothing waits or sleeps here.
+"""The list of faults for the next matching requests: decides which applies, and never waits.
 
 `latency` only delays: then the next fault applies, or normal handling.
 """
@@ -52,11 +52,11 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
     @property
     def spent(self) -> bool:
-        """Tell whether it is used up."""
+        """Return whether it is used up."""
         return self.times == 0
 
     def matches(self, path: str, tables: frozenset[str]) -> bool:
-        """Tell whether this entry is for such a request."""
+        """Return whether this entry applies to a request to `path` for `tables`."""
         if self.spent or (self.path is not None and self.path != path):
             return False
         if self.table is not None and self.table not in tables:
@@ -64,8 +64,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
         if self.kind == "queue":
             return path in _LOADING
         # Validate never answers 503, whatever the API's health.
-        unwell = self.kind == "down" or (self.kind == "status" and self.status == 503)
-        return not (unwell and path == VALIDATE_PATH)
+        unavailable = self.kind == "down" or (self.kind == "status" and self.status == 503)
+        return not (unavailable and path == VALIDATE_PATH)
 
     def use(self) -> None:
         """Count one use."""
@@ -73,7 +73,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             self.times -= 1
 
     def answer(self, path: str) -> Answer | None:
-        """Return the answer that this fault alone determines, or None."""
+        """Return the fault's own answer; None if the request must be handled first."""
         if self.kind == "down":
             reason = "The API is down (fault)."
             return answers.health(reason) if path == STATUS_PATH else answers.unavailable()
@@ -130,11 +130,11 @@ class FaultList:
 
     @property
     def by_table(self) -> bool:
-        """Tell whether an entry matches by table, so that bodies must be read first."""
+        """Return whether an entry matches by table, so that bodies must be read first."""
         return any(fault.table is not None and not fault.spent for fault in self._faults)
 
     def decide(self, path: str, tables: frozenset[str] = frozenset()) -> Decision:
-        """Use up the entries that answer a request to `path` for `tables`."""
+        """Return what to do with a request to `path` for `tables`; counts the uses of entries."""
         delay = 0.0
         for fault in self._faults:
             if not fault.matches(path, tables):
@@ -147,7 +147,7 @@ class FaultList:
 
 
 def _sendable(name: str, text: str) -> bool:
-    """Tell whether a header may be set; the server sets those that frame the body."""
+    """Return whether a header may be set; the server sets those that frame the body."""
     framing = name.lower() in ("content-length", "transfer-encoding")
     return not framing and bool(_HEADER_NAME.fullmatch(name) and _HEADER_TEXT.fullmatch(text))
 
@@ -157,7 +157,7 @@ class _Named(msgspec.Struct):
 
 
 def tables_of(body: bytes) -> frozenset[str]:
-    """Read which tables a batch or push body names; none if it cannot be read."""
+    """Return the tables that a batch or push body names; none if it cannot be read."""
     try:
         named = msgspec.json.decode(body, type=_Named | list[_Named])
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -1,6 +1,7 @@
-"""Keeps accepted requests verbatim, up to a number of bytes, and a short log of all.
+"""Keeps the newest requests verbatim, up to a number of bytes, and a short log of all requests.
 
-Refused ones are kept too, for the page. Tokens are removed before anything is kept.
+Refused requests are kept for the page, with a limit of their own. Tokens are removed before
+anything is kept.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log: what came, what was answered, and why."""
+    """One line of the log: a request, its answer, and why."""
 
     number: int
     received_at: datetime
@@ -120,7 +121,7 @@ class Journal:
         self.log: deque[Entry] = deque(maxlen=MAX_LOG_ENTRIES)
         self.rate: Rate = {}
         self.rates: dict[tuple[str, str], Rate] = {}
-        """The same by source and table."""
+        """Records accepted, by second, for each source and table."""
         self.accepted = self.refused = self.records = 0
 
     @property

@@ -1,4 +1,4 @@
-"""Draft 4's rules for numbers, on exact decimals: bounds of any size, multiples of any step."""
+"""Checks Draft 4's rules for numbers on exact decimals: bounds of any size, any `multipleOf`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEYWORDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multi
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a JSON value is a number."""
+    """Return whether a JSON value is a number."""
     return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
@@ -38,7 +38,7 @@ def number_violations(schema: dict[str, Any], value: Number) -> Iterator[str]:
 
 
 def is_multiple(value: Number, step: Number) -> bool:
-    """Tell whether `value` is a multiple of `step`; large exponents cost nothing extra."""
+    """Return whether `value` is a multiple of `step`; large exponents cost nothing extra."""
     digits, exponent = _parts(value)
     step_digits, step_exponent = _parts(step)
     if not digits:

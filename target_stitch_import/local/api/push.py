@@ -1,4 +1,4 @@
-"""The legacy push and validate requests: an array of records, each checked by itself.
+"""Reads the legacy push and validate requests: an array of records, each checked on its own.
 
 A record's errors have the API's form: `{"reason": {field: [texts]}}`.
 """
@@ -41,7 +41,7 @@ SWITCH_VIEW = "switch_view"
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What an accepted push asks of the warehouse, and what its client should know."""
+    """The loads of an accepted push, and notes for the client's author."""
 
     loads: list[Load]
     notes: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class _Loads:
 def read_push(
     body: bytes, source: Source, strictness: Strictness, *, transit: bool, any_client: bool
 ) -> Pushed | Answer:
-    """Check a push body in the API's order; return what to load, or the refusal."""
+    """Check a push body in the API's order; return its loads, or the refusal."""
     try:
         records = read_transit(body) if transit else parse(body)
     except MalformedError as error:
@@ -142,7 +142,7 @@ def _is_digits(value: Any) -> bool:
 
 
 def _reasons(record: Any, strictness: Strictness) -> Any:
-    """Say what is wrong with one record, by field; empty when nothing is."""
+    """Return the errors of one record by field; empty if it is valid."""
     if not isinstance(record, dict):
         return "record must be an object"
     found: dict[str, list[str]] = {}

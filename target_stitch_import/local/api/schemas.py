@@ -1,4 +1,4 @@
-"""JSON Schema, Draft 4, as the Import API applies it: which parts of a schema are enforced.
+"""Reads JSON Schema, Draft 4, as the Import API applies it: keeps the parts that it enforces.
 
 References may point anywhere in the document; none is ever fetched.
 """
@@ -68,7 +68,7 @@ class _Reading:
             read[name] = self._schema(self._target(pointer), 0)
         if read:
             kept[REFERRED] = read
-        _refuse_circles(kept)
+        _refuse_cycles(kept)
         return kept
 
     def _schema(self, schema: Any, depth: int) -> dict[str, Any]:
@@ -111,6 +111,7 @@ class _Reading:
     def _target(self, pointer: str) -> Any:
         target: Any = self._document
         start, *steps = pointer.removeprefix("#").split("/")
+        is_found = not start
         for step in steps:
             name = unquote(step).replace("~1", "/").replace("~0", "~")
             if isinstance(target, dict) and name in target:
@@ -118,9 +119,9 @@ class _Reading:
             elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
                 target = target[int(name)]
             else:
-                start = "nowhere"
+                is_found = False
                 break
-        if start:
+        if not is_found:
             raise InvalidSchemaError(f"reference that leads nowhere: {pointer}")
         return target
 
@@ -168,7 +169,7 @@ class _Reading:
         return kept
 
 
-def _refuse_circles(root: dict[str, Any]) -> None:
+def _refuse_cycles(root: dict[str, Any]) -> None:
     """Refuse references that return to themselves without descending into the value."""
     named = {_REFERRED_PREFIX + name: schema for name, schema in root.get(REFERRED, {}).items()}
     graph = {pointer: set(_same_value(schema)) for pointer, schema in ({"#": root} | named).items()}
@@ -243,7 +244,7 @@ def _required(value: Any) -> list[str] | None:
 
 
 def _pattern(value: Any) -> str | None:
-    """Return an expression; None if it is not one, or is too large to be applied."""
+    """Return an expression; None if it is not a string, or too large to be applied."""
     if not isinstance(value, str) or _compiles(value):
         return value if isinstance(value, str) else None
     if not _compiles(_REPETITION.sub("{1}", value)):

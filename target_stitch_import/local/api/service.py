@@ -1,4 +1,4 @@
-"""Answers requests, in the API's order of checks; no sockets, no waiting.
+"""Answers the Import API's requests, in the API's order of checks; no sockets, no waiting.
 
 `route` needs only the request's head, `handle` the whole request; a 201 is returned only after the
 warehouse has committed the data.
@@ -47,15 +47,15 @@ class Outcome:
     records: int = 0
     rejected: int = 0
     notes: tuple[str, ...] = ()
-    """What the client's author should know, though the request was taken."""
+    """What the client's author should know, although the request was accepted."""
     by_fault: bool = False
-    """Whether a fault gave the answer, so that the request was neither checked nor stored."""
+    """Whether the answer is a fault's, so that the request was neither checked nor stored."""
     stored: tuple[Stored, ...] = ()
-    """What was stored where, table by table."""
+    """The records that were stored, by table."""
 
 
 class Loaded(Protocol):
-    """What became of one load."""
+    """The result of one load."""
 
     @property
     def rows(self) -> int:
@@ -67,7 +67,7 @@ class Loaded(Protocol):
 
 
 class Loader(Protocol):
-    """Where accepted requests go."""
+    """The warehouse, as the service uses it."""
 
     @property
     def destination_type(self) -> str:
@@ -77,11 +77,11 @@ class Loader(Protocol):
         """Return the tables that arrived in a source's schema, as sent, with their keys."""
 
     def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
-        """Store durably and all at once, or raise."""
+        """Store `loads` durably in one transaction, or raise."""
 
 
 class Service:
-    """The Import API over accounts and a warehouse."""
+    """The Import API: checks requests by the accounts, and loads them into a warehouse."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Service:
         self._strictness = strictness
 
     def route(self, method: str, path: str) -> Answer | None:
-        """Refuse an unknown path or a wrong method; None if the request can go on."""
+        """Return the answer to an unknown path, a wrong method or OPTIONS; None for the rest."""
         if path not in METHODS:
             return answers.NOT_FOUND
         allowed = ("GET", "HEAD") if METHODS[path] == "GET" else (METHODS[path],)
@@ -105,7 +105,7 @@ class Service:
         return None if method in allowed else answers.METHOD_NOT_ALLOWED
 
     def media(self, request: Request) -> Answer | None:
-        """Refuse a media type that the endpoint does not accept."""
+        """Return the refusal of a media type that the endpoint does not accept, or None."""
         if request.path == STATUS:
             return None
         if request.path == BATCH:
@@ -115,10 +115,10 @@ class Service:
         return answers.push_media_type(request.media_type)
 
     def handle(self, request: Request) -> Outcome:
-        """Answer a routed request of a fitting media type and size."""
+        """Answer a request that `route` and `media` let through, and whose size is allowed."""
         try:
             outcome = self._outcome(request)
-        except RecursionError:  # readable, but too deep to be laid out; nothing is stored yet
+        except RecursionError:  # valid JSON, but too deep to be loaded; nothing is stored yet
             outcome = Outcome(answers.malformed("nested too deeply"))
         if outcome.answer.accepted or request.path == STATUS:
             return outcome

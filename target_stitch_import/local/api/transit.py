@@ -27,7 +27,7 @@ _DIGITS = 4300  # of an integer
 
 
 class _Tag(str):
-    """A tag in the place of a value, such as the first item of a tagged array."""
+    """A tag where a value can be, such as the first item of a tagged array."""
 
     __slots__ = ()
 
@@ -110,7 +110,7 @@ def _key(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict | list):
-        raise ValueError("a key that is no scalar")  # noqa: TRY004 - the data's type, not ours
+        raise ValueError("a key that is not a scalar")  # noqa: TRY004 - the data's type, not ours
     return str(value)
 
 

@@ -1,6 +1,6 @@
-"""Checks records by a schema: column by column where possible, else by a compiled validator.
+"""Checks records against a schema: by column where possible, else with a compiled validator.
 
-Both checks agree; the reason for a refusal is found separately, by walking that record. Patterns
+Both checks agree; `explain` finds the reason for a refusal, by walking that record. Patterns
 run in an engine that bounds its backtracking, and numbers are compared as exact decimals.
 """
 
@@ -49,7 +49,7 @@ _OF_TYPE: dict[str, frozenset[type]] = {
 }
 _ANY = frozenset().union(*_OF_TYPE.values())
 _BY_COLUMN = frozenset({"type", "format", "minLength", "maxLength", *KEYWORDS})
-_SILENT = frozenset({"type", "properties", "definitions"})
+_CHECKED_BY_COLUMNS = frozenset({"type", "properties", "definitions"})
 
 
 class RecordSchema:
@@ -82,7 +82,7 @@ class RecordSchema:
         return explain(self.schema, record, self._is_date_time)
 
     def _rest(self) -> dict[str, Any] | None:
-        """Take out the properties that are checked by column; return what is left, or None."""
+        """Set `_columns`, what is checked by column; return the rest of the schema, or None."""
         properties = self.schema.get("properties", {})
         if "$ref" in self.schema or "definitions" in self.schema:
             return self.schema  # targets of references must stay where they are
@@ -91,9 +91,9 @@ class RecordSchema:
         self._columns = {
             name: schema for name, schema in properties.items() if schema.keys() <= _BY_COLUMN
         }
-        if len(self._columns) == len(properties) and self.schema.keys() <= _SILENT:
+        if len(self._columns) == len(properties) and self.schema.keys() <= _CHECKED_BY_COLUMNS:
             return None
-        # Their names stay, for rules on all other properties.
+        # The names stay, because `additionalProperties` applies to all others.
         named: dict[str, Any] = {name: {} for name in self._columns}
         return {**self.schema, "properties": {**properties, **named}}
 
@@ -123,7 +123,7 @@ class RecordSchema:
         return validator.is_valid
 
     def _column_fits(self, schema: dict[str, Any], columns: Columns, name: str) -> bool:
-        """Tell whether a column clearly fits; if false, it needs a closer look."""
+        """Return whether all values of a column fit; if not, the full check must decide."""
         values = columns.values.get(name)
         if values is None:
             return True
@@ -140,7 +140,7 @@ class RecordSchema:
 
     def _texts_fit(self, schema: dict[str, Any], texts: Sequence[str]) -> bool:
         if "format" in schema and (self._strict or not all_sure(texts)):
-            # One by one, since the closer look would be at every column of every record.
+            # One by one is still cheaper than the full check of every record.
             dated = all(map(self._is_date_time, texts))
         else:
             dated = True
@@ -169,7 +169,7 @@ def _numbers_fit(schema: dict[str, Any], numbers: list[int | Decimal]) -> bool:
 
 
 def _are_multiples(numbers: list[int | Decimal], step: int | Decimal) -> bool:
-    """Tell whether all clearly are multiples of a step such as 0.01, by their digits."""
+    """Return whether all numbers are multiples of a step, such as 0.01."""
     scale = scale_of_step(step)
     if step != Decimal((0, (1,), -scale)):
         return all(is_multiple(each, step) for each in numbers)
@@ -206,7 +206,7 @@ def _with_exact_numbers(schema: Any, rules: list[dict[str, Any]]) -> Any:
 
 
 def compiled(schema: Mapping[str, Any], *, strict_date_time: bool = False) -> RecordSchema:
-    """Compile `schema`, or raise InvalidSchemaError; the latest ones are kept."""
+    """Compile `schema`, or raise InvalidSchemaError; recent ones are cached."""
     return _compiled(_ENCODER.encode(schema), strict_date_time)
 
 

@@ -1,4 +1,4 @@
-"""JSON values as the Import API sees them: exact numbers, and the names its errors give to types.
+"""JSON values as the Import API reads them: exact numbers, and the type names of its errors.
 
 Numbers with a fraction or exponent are read as Decimal, so that no digit is lost.
 """
@@ -106,7 +106,7 @@ def data_points(value: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Records of one table, and their values by property: None where a record has none."""
+    """Records of one table, and their values by property; None where a record lacks it."""
 
     records: list[dict[str, Any]]
     values: dict[str, Sequence[Any]]
@@ -116,7 +116,7 @@ class Columns:
 
     @classmethod
     def of(cls, records: list[dict[str, Any]]) -> Columns:
-        """Lay `records` out; columns come in order of appearance."""
+        """Make the columns of `records`, in order of appearance."""
         found: dict[str, Sequence[Any]]
         if not records:
             return cls(records, {}, {}, uniform=True)
@@ -131,13 +131,13 @@ class Columns:
         return cls(records, found, kinds, uniform)
 
     def ordered(self, names: Iterable[str]) -> Columns:
-        """Return the same with the columns in the order of `names`, then as they are."""
+        """Return a copy with the columns in the order of `names`; other columns follow."""
         order = dict.fromkeys(chain(names, self.values))
         values = {name: self.values[name] for name in order if name in self.values}
         return Columns(self.records, values, self.kinds, self.uniform)
 
     def has_null(self, name: str) -> bool:
-        """Tell whether a record has the property with the value null."""
+        """Return whether a record has the property with the value null."""
         if self.uniform:
             return type(None) in self.kinds[name]
         return any(record.get(name, 0) is None for record in self.records)

@@ -1,4 +1,4 @@
-"""The socket, the pages, and the controls for tests.
+"""The socket, the pages, and the control endpoints for tests.
 
-Law: nothing from a request or a row is markup, and only allowed hosts are answered.
+Invariant: nothing from a request or a row becomes markup, and only allowed hosts are served.
 """

@@ -1,6 +1,6 @@
-"""The endpoints under `/_local/`: faults, requests, reset, tables, rejected.
+"""The control endpoints under `/_local/`: faults, requests, reset, tables, rejected.
 
-Control is for this machine alone: a request from elsewhere, or one that a browser sends on behalf
+Only this machine may control: a request from elsewhere, or one that a browser sends on behalf
 of another site, gets 403.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the control endpoints act on; `reset` brings the accounts back too."""
+    """The control endpoints, and what they act on; `reset` also restores the accounts."""
 
     faults: FaultList
     journal: Journal
@@ -86,11 +86,11 @@ class Control:
                 answers.batch_error("since: expected a date-time such as 2024-01-31T23:59:59Z")
             )
         groups = await asyncio.to_thread(insight.rejected, self.warehouse, since)
-        told = [
+        listed = [
             {"schema": each.schema, "table": each.table, "reason": each.reason, "rows": each.count}
             for each in groups
         ]
-        return response(answers.as_json(200, told))
+        return response(answers.as_json(200, listed))
 
     async def _openapi(self, _request: Request) -> Response:
         body = files("target_stitch_import.local.api").joinpath("openapi.json").read_bytes()
@@ -98,5 +98,5 @@ class Control:
 
 
 def response(answer: Answer) -> Response:
-    """Turn an answer into the framework's."""
+    """Return `answer` as a response of Starlette."""
     return Response(answer.body, answer.status, dict(answer.headers), answer.media_type)

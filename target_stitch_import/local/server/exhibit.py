@@ -1,4 +1,4 @@
-"""A request's body as it is shown: its messages one by one, with what is invalid marked."""
+"""Prepares a request's body for its page: messages one by one, with invalid values marked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of JSON; `marked`: this is invalid."""
+    """A line of JSON; `marked`: what it shows is invalid."""
 
     depth: int
     text: str
@@ -41,7 +41,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """A body: its parts if it is JSON, else its text, and where that stops being JSON."""
+    """A body: its parts if it is JSON, else its text around the first byte that is not JSON."""
 
     parts: Sequence[Part] = ()
     left_out: int = 0
@@ -52,7 +52,7 @@ class Exhibit:
 
 
 def exhibit(body: bytes, places: Sequence[str], reason: str = "") -> Exhibit:
-    """Lay out a body; `places` are JSON Pointers to what is invalid in it."""
+    """Return what the page shows of a body; `places` are JSON Pointers to invalid values."""
     try:
         value = parse(body)
     except MalformedError:
@@ -82,21 +82,21 @@ def _position(base: str) -> Any:
 
 
 def _part(title: str, value: Any, at: str, places: Sequence[str]) -> Part:
-    known = frozenset(places)
+    invalid = frozenset(places)
     lines: list[Line] = []
-    for line in _lines(value, at, "", "", 0, known):
+    for line in _lines(value, at, "", "", 0, invalid):
         if len(lines) == MAX_LINES:
             lines.append(Line(0, "…"))
             break
         lines.append(line)
-    return Part(title, lines, any(line.marked for line in lines) or at in known)
+    return Part(title, lines, any(line.marked for line in lines) or at in invalid)
 
 
 def _lines(  # noqa: PLR0913, PLR0917 - what a recursion carries
-    value: Any, at: str, before: str, after: str, depth: int, known: frozenset[str]
+    value: Any, at: str, before: str, after: str, depth: int, invalid: frozenset[str]
 ) -> Iterator[Line]:
-    """Yield the lines of a value; the line with an invalid member's name is marked."""
-    marked = at in known
+    """Yield the lines of a value; the first line of each invalid value is marked."""
+    marked = at in invalid
     if depth > MAX_DEPTH or not value:
         yield Line(depth, f"{before}{_json(value)}{after}", marked)
     elif isinstance(value, dict):
@@ -104,13 +104,13 @@ def _lines(  # noqa: PLR0913, PLR0917 - what a recursion carries
         for number, (name, each) in enumerate(value.items(), 1):
             step = name.replace("~", "~0").replace("/", "~1")
             comma = "," if number < len(value) else ""
-            yield from _lines(each, f"{at}/{step}", f"{_json(name)}: ", comma, depth + 1, known)
+            yield from _lines(each, f"{at}/{step}", f"{_json(name)}: ", comma, depth + 1, invalid)
         yield Line(depth, f"}}{after}")
     elif isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
         yield Line(depth, f"{before}[", marked)
         for number, each in enumerate(value):
             comma = "," if number + 1 < len(value) else ""
-            yield from _lines(each, f"{at}/{number}", "", comma, depth + 1, known)
+            yield from _lines(each, f"{at}/{number}", "", comma, depth + 1, invalid)
         yield Line(depth, f"]{after}")
     else:
         yield Line(depth, f"{before}{_json(value)}{after}", marked)

@@ -1,4 +1,4 @@
-"""Numbers, sizes, times and long texts as the page shows them."""
+"""Formats numbers, sizes, times and long texts for the pages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 def count(value: int) -> str:
-    """Write a number with its thousands apart."""
+    """Return a number with thousands separators."""
     return f"{value:,}"
 
 
 def size(size_bytes: int) -> str:
-    """Write a number of bytes in the unit that fits."""
+    """Return a number of bytes in a suitable unit, from B to TB."""
     number, unit = float(size_bytes), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if number < 1000:
@@ -24,19 +24,19 @@ def size(size_bytes: int) -> str:
 
 
 def took(seconds: float) -> str:
-    """Write how long an answer took."""
+    """Return a duration in milliseconds or seconds."""
     if seconds < 0.001:
         return "<1 ms"
     return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def clock(moment: datetime | None) -> str:
-    """Write a time of day."""
+    """Return a time of day; `never` for None."""
     return "never" if moment is None else f"{moment:%H:%M:%S}"
 
 
 def cut(text: str, characters: int) -> str:
-    """Cut a text in its middle, where names differ the least, and mark it."""
+    """Shorten a text with an ellipsis in its middle, where names differ least."""
     if len(text) <= characters:
         return text
     head = characters * 2 // 3

@@ -1,4 +1,4 @@
-"""Which requests are allowed: by host name, by a page's origin, and control only from here.
+"""Decides which requests are allowed: by host, by a page's origin, and control only from loopback.
 
 A page of any site can make a browser send requests to loopback, and can point its own host name at
 the loopback address. So each request must name a host of this server, and a request that a page
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.local.options import Options
 
-ELSEWHERE = answers.as_text(403, "Only from this machine.")
+NOT_LOCAL = answers.as_text(403, "Only from this machine.")
 WRONG_HOST = answers.as_text(
     403,
     "The Host header is none of this server's names: see --allow-host of stitch-import serve.",
@@ -46,12 +46,12 @@ class Guard:
     def __init__(self, options: Options) -> None:
         # The real host names can only lead here through the hosts file.
         self._names = {"localhost", options.host.lower(), *REAL_NAMES, *options.allow_hosts}
-        # An address cannot be pointed elsewhere, as a name can.
+        # Unlike a name, an address cannot be pointed here by another site's DNS.
         self._any_address = options.host in _ANY_ADDRESS
         self._origins = frozenset(options.allow_origins)
 
     def refusal(self, scope: Scope, *, shared: bool) -> Answer | None:
-        """Refuse a request that may come from another site; `shared`: allowed origins may ask."""
+        """Return the refusal of a request from another site; `shared`: allowed origins pass."""
         if not all(map(self._is_ours, _values(scope, b"host"))):
             return WRONG_HOST
         origins = set(_values(scope, b"origin"))
@@ -61,7 +61,7 @@ class Guard:
         return WRONG_ORIGIN
 
     def preflight(self, scope: Scope) -> Answer | None:
-        """Answer the preflight request of a browser."""
+        """Return the answer to a browser's preflight request; None for another request."""
         if scope["method"] != "OPTIONS" or not _values(scope, b"access-control-request-method"):
             return None
         headers = dict(_PREFLIGHT)
@@ -97,7 +97,7 @@ class Guard:
 
 
 def is_loopback(scope: Scope) -> bool:
-    """Tell whether the request comes from this machine."""
+    """Return whether the request comes from this machine."""
     client = scope.get("client")
     try:
         address = ip_address(client[0]) if client is not None else None
@@ -109,6 +109,6 @@ def is_loopback(scope: Scope) -> bool:
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:
-    """Return every value of a header: it must not matter which of several a reader uses."""
+    """Return every value of a header: all must be allowed, as a reader may use any of them."""
     pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
     return [value.decode("latin-1").strip() for each, value in pairs if each.lower() == name]

@@ -1,4 +1,4 @@
-"""The service on a socket: reads bodies within bounds, applies faults, writes answers.
+"""The Import API as an ASGI application: reads bodies within bounds, applies faults, answers.
 
 Requests are checked and loaded in threads, so that the event loop stays free.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.api.answers import Answer
     from target_stitch_import.local.server.guard import Guard
 
-MAX_DRAINED_BYTES = 200_000_000  # a refused body is read and discarded up to here, then cut off
+MAX_DRAINED_BYTES = 200_000_000  # of a refused body, before the connection is closed
 MAX_CONNECT_BYTES = 1_000_000
 CONNECT_PATHS = ("/v3/", "/v4/", "/notifications/")
 UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -46,18 +46,18 @@ TRANSPORT = "target_stitch_import.transport"
 
 
 class Protocol(H11Protocol):
-    """HTTP/1.1 that gives each request its transport."""
+    """HTTP/1.1 that puts a connection's transport into the scope of its requests."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let the application see the connection."""
+        """Wrap the application, so that it gets the transport."""
         super().connection_made(transport)
         application = self.app
 
-        async def knowing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             scope[TRANSPORT] = transport
             await application(scope, receive, send)
 
-        self.app = knowing
+        self.app = with_transport
 
 
 class ImportApp:
@@ -85,25 +85,24 @@ class ImportApp:
         request = exchange.request()
         try:
             refusal = self._guard.refusal(scope, shared=True)
-            asked = refusal or self._guard.preflight(scope)
-            if asked is not None:
+            immediate = refusal or self._guard.preflight(scope)
+            if immediate is not None:
                 await exchange.drain()
-                outcome, fault = Outcome(asked), None
+                outcome, fault = Outcome(immediate), None
             else:
                 outcome, fault = await self._outcome(request, exchange)
         except ConnectionResetError:
             return  # the peer left before its request was complete
         except StorageError as error:
-            words = "The database cannot be written, so a request is not taken: %s"
-            _log.error(words, error)
+            _log.error("The database cannot be written, so a request is refused: %s", error)
             outcome, fault = Outcome(answers.unavailable()), None
-        except Exception:  # noqa: BLE001 - whatever it is, the peer gets an answer
+        except Exception:  # noqa: BLE001 - whatever happens, the peer gets an answer
             _log.exception("%s %s could not be answered", request.method, request.path)
             outcome, fault = Outcome(answers.unavailable(500)), None
-        # Logged before it is answered, so that a client with the answer finds its request.
+        # Logged before the answer is sent, so that a client with the answer finds its request.
         kind = fault.kind if fault is not None else ""
-        played = " and ".join(["latency"] * exchange.delayed + [kind] * bool(kind))
-        self._note(number, started, exchange.request(), outcome, played)
+        faults = " and ".join(["latency"] * exchange.delayed + [kind] * bool(kind))
+        self._note(number, started, exchange.request(), outcome, faults)
         if kind in ("reset_before", "reset_after"):
             await exchange.reset()
         elif kind == "truncate":
@@ -135,7 +134,7 @@ class ImportApp:
     async def _fault(
         self, request: Request, exchange: _Exchange
     ) -> tuple[Fault | None, Answer | None]:
-        """Apply the fault for this request, if it comes before handling."""
+        """Return the fault for this request and its own answer, after the fault's delay."""
         tables: frozenset[str] = frozenset()
         if self._faults.by_table:
             tables = tables_of(await exchange.body(self._service.max_body_bytes) or b"")
@@ -210,7 +209,7 @@ class _Exchange:
         self._size = 0
         self._ended = False
         self.delayed = False
-        """Whether a fault delayed it."""
+        """Whether a fault delayed the request."""
         self._headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
@@ -224,8 +223,8 @@ class _Exchange:
         return Request(self._scope["method"], self._scope["path"], self._headers, body)
 
     async def body(self, max_bytes: int) -> bytes | None:
-        """Read the body; None as soon as it is known to be over `max_bytes`."""
-        if self._announced() > max_bytes:
+        """Read and return the body; None as soon as it is known to be over `max_bytes`."""
+        if self._content_length() > max_bytes:
             return None
         while not self._ended:
             chunk = await self._next()
@@ -236,14 +235,14 @@ class _Exchange:
         return None if self._size > max_bytes else self.request().body
 
     async def drain(self) -> int:
-        """Read and discard the rest, within a bound, so that the peer can read the answer.
+        """Discard the rest of the body, so that the peer reads the answer; return the body's size.
 
         A peer that asked first (`Expect: 100-continue`) gets only the answer.
         """
-        if self._announced() <= MAX_DRAINED_BYTES and not self._awaits_word():
+        if self._content_length() <= MAX_DRAINED_BYTES and not self._awaits_continue():
             while not self._ended and self._size <= MAX_DRAINED_BYTES:
                 await self._next()
-        return max(self._size, self._announced())
+        return max(self._size, self._content_length())
 
     async def send(self, answer: Answer) -> None:
         """Write the answer."""
@@ -276,11 +275,11 @@ class _Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    def _awaits_word(self) -> bool:
+    def _awaits_continue(self) -> bool:
         expects = self._headers.get("expect", "").lower() == "100-continue"
         return expects and not self._size
 
-    def _announced(self) -> int:
+    def _content_length(self) -> int:
         length = self._headers.get("content-length", "")
         return int(length) if length.isdigit() else 0
 

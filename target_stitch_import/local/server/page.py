@@ -1,4 +1,4 @@
-"""The pages: an overview, each table and each request, for developers of clients.
+"""Serves the web pages: an overview, and a page for each table and each request.
 
 Values are always escaped; style and script come from the package. Pages contain no token.
 """
@@ -27,7 +27,7 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 _HEADERS = {
-    # Nothing from elsewhere, nothing inline: markup that slipped in with data could do nothing.
+    # No other origins, nothing inline: markup that got in with data could do nothing.
     "content-security-policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
         " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""The rate over time as the coordinates of a drawing; no drawing library, no script."""
+"""Computes the plot of records per second as SVG paths; no drawing library, no script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 POINTS = 60
-WIDTH, HEIGHT = 600, 100  # stretched to the room there is
+WIDTH, HEIGHT = 600, 100  # stretched to the available space
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ WINDOWS = (Window(60, "one minute"), Window(300, "5 minutes"), Window(900, "15 m
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A horizontal line and what it stands for."""
+    """A horizontal grid line and the value it marks."""
 
     y: float
     label: str
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing: an area and its upper line as SVG paths, and the lines of its axis from below."""
+    """The area and its upper line as SVG paths, and the grid lines from below."""
 
     area: str
     line: str
@@ -45,7 +45,7 @@ class Plot:
 
 
 def plot(per_second: Mapping[int, int], now: int) -> Plot:
-    """Draw the time up to `now` that has activity, both in epoch seconds."""
+    """Plot records by second up to `now`, in epoch seconds, over a window with all activity."""
     since = now - min(per_second, default=now)
     window = next((each for each in WINDOWS if each.seconds >= since), WINDOWS[-1])
     step = window.seconds // POINTS
@@ -73,7 +73,7 @@ def plot(per_second: Mapping[int, int], now: int) -> Plot:
 
 
 def _ceiling(value: float) -> int:
-    """Round up to an even digit or 10 times a power of ten, so that half of it is round too."""
+    """Round up to 2, 4, 6, 8 or 10 times a power of ten, so that half of it is round too."""
     power = 10
     while power < value:
         power *= 10

@@ -1,7 +1,7 @@
 """A local Import API in a child process that cannot outlive its parent.
 
-The child has the read end of a pipe whose write end only the parent has: when the parent ends, in
-any way, the pipe ends and the child stops. Standard library only.
+The child has the read end of a pipe whose write end only the parent has: however the parent ends,
+the pipe closes and the child stops. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STOP_SECONDS = 30.0
 
 
 class StartError(RuntimeError):
-    """The child ended before it served; its output is on stderr."""
+    """The child ended before it served; its own message is on stderr."""
 
 
 class ImportApiProcess(Startable):

@@ -1,4 +1,4 @@
-"""Assembles the parts and runs them: application, socket, server thread.
+"""Puts a local Import API together and runs it: application, socket, server thread.
 
 Everything heavy is imported here, so that importing the package stays cheap.
 """
@@ -19,7 +19,7 @@ from target_stitch_import.local.api.faults import FaultList
 from target_stitch_import.local.api.journal import Journal
 from target_stitch_import.local.api.service import Service
 from target_stitch_import.local.server.control import Control, response
-from target_stitch_import.local.server.guard import ELSEWHERE, Guard, is_loopback
+from target_stitch_import.local.server.guard import NOT_LOCAL, Guard, is_loopback
 from target_stitch_import.local.server.http import ImportApp, Protocol
 from target_stitch_import.local.server.page import About, Page
 from target_stitch_import.local.server.tls import certificate
@@ -138,7 +138,7 @@ class LocalApi:
                 return
             refusal = guard.refusal(scope, shared=False)
             if not is_loopback(scope) and not (is_page and public_page):
-                refusal = ELSEWHERE
+                refusal = NOT_LOCAL
             await (local if refusal is None else response(refusal))(scope, receive, send)
 
         return application
@@ -149,7 +149,7 @@ class AddressError(OSError):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it serves."""
+    """A uvicorn server that signals when it serves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -177,7 +177,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _address_words(host: str, port: int, error: OSError) -> str:
-    """Return what is wrong with an address, and what to do."""
+    """Return why a socket cannot listen on an address, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {port} of {host} is in use, perhaps by another `stitch-import serve`; `lsof -i "

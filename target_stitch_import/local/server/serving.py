@@ -1,4 +1,4 @@
-"""Serves until it is told to stop: signals, the line on stdout, exit statuses."""
+"""Runs `serve` as a process: signals, the line on stdout, exit statuses."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ EX_CONFIG = 78
 
 
 def run(options: Options, *, stop_with_stdin: bool = False) -> int:
-    """Serve until a signal comes, or until stdin ends with `stop_with_stdin`.
+    """Serve until a signal, or with `stop_with_stdin` the end of stdin; return the exit status.
 
     Prints `listening on URL` once requests are answered; everything else goes to stderr.
     """
-    # A batch is thousands of new dicts and no cycles: collecting as usual costs a fifth more.
+    # A batch is thousands of new dicts without cycles: the default thresholds cost a fifth more.
     gc.set_threshold(100_000, 50, 50)
     os.umask(0o077)  # only the owner may read what this process creates
     try:

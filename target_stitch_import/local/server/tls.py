@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from target_stitch_import.local.api.accounts import REGIONS
-from target_stitch_import.local.options import PAIR, OptionsError
+from target_stitch_import.local.options import TLS_FILES, OptionsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.options import Options
 
 REAL_NAMES = tuple(urlsplit(url).netloc for url in REGIONS.values())
-_DAYS = 825  # browsers accept none that is valid for longer
+_DAYS = 825  # browsers refuse certificates that are valid for longer
 _NAMES = ",".join(
     ["DNS:localhost", "IP:127.0.0.1", "IP:::1", *(f"DNS:{name}" for name in REAL_NAMES)]
 )
@@ -31,7 +31,7 @@ def certificate(options: Options) -> tuple[Path, Path] | None:
     Raises OptionsError for a pair that cannot be used or created.
     """
     if options.tls_self_signed is not None:
-        pair = _made(options.tls_self_signed)
+        pair = _self_signed(options.tls_self_signed)
     elif options.tls_cert is not None and options.tls_key is not None:
         pair = options.tls_cert, options.tls_key
     else:
@@ -43,12 +43,12 @@ def certificate(options: Options) -> tuple[Path, Path] | None:
     return pair
 
 
-def _made(folder: Path) -> tuple[Path, Path]:
-    """Return the pair in a folder; an existing one is reused, so that clients trust it once.
+def _self_signed(folder: Path) -> tuple[Path, Path]:
+    """Return the pair in a folder, created if there is none; clients must trust it only once.
 
     Nothing is overwritten: a single file may be the user's own key, and clients trust an old pair.
     """
-    cert, key = (folder / name for name in PAIR)
+    cert, key = (folder / name for name in TLS_FILES)
     try:
         fresh = time.time() - cert.stat().st_mtime < (_DAYS - 25) * 86400 and key.exists()
     except OSError:
@@ -76,7 +76,7 @@ def _made(folder: Path) -> tuple[Path, Path]:
     command += ["-keyout", str(key), "-out", str(cert), "-subj", "/CN=local Import API"]
     for extension in (
         f"subjectAltName={_NAMES}",
-        # A client that trusts it trusts only these names: it cannot sign others.
+        # Not a CA: a client that trusts the certificate trusts only these names.
         "basicConstraints=critical,CA:FALSE",
         "extendedKeyUsage=serverAuth",
     ):

@@ -1,4 +1,4 @@
-"""What the pages show, as plain values: the overview, one table, one request."""
+"""The values that the pages show: the overview, one table, one request."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ SORTS: dict[str, Callable[[Row], Any]] = {
 
 
 class Views:
-    """Makes the pages' values from what the service knows.
+    """Makes the pages' values from the journal, the faults and the warehouse.
 
-    Runs in threads while requests come in, so whatever grows meanwhile is copied at once.
+    Runs in threads while requests come in, so it copies whatever grows in the meantime.
     """
 
     def __init__(self, journal: Journal, faults: FaultList, warehouse: Warehouse) -> None:
@@ -92,7 +92,7 @@ class Views:
         self._warehouse = warehouse
 
     def overview(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        """Show everything; `asked` may have a search `q`, an order `sort`, and requests `show`."""
+        """Return the overview; `asked` has the URL's parameters `q` (search), `sort` and `show`."""
         journal = self._journal
         groups = insight.rejected(self._warehouse)
         tables = self._tables(groups)
@@ -136,7 +136,7 @@ class Views:
         }
 
     def table(self, schema: str, name: str, offset: int) -> dict[str, Any] | None:
-        """Show one table and some of its rows; None if there is none."""
+        """Return one table and `PAGE_ROWS` of its rows; None if there is no such table."""
         table = self._warehouse.find(schema, name)
         if table is None:
             return None
@@ -173,7 +173,7 @@ class Views:
         }
 
     def request(self, number: int) -> dict[str, Any] | None:
-        """Show one request; None if there is none, or it is no longer kept."""
+        """Return one request; None if there is none, or it is no longer in the log."""
         found = self._journal.find(number)
         if found is None:
             return None
@@ -235,7 +235,7 @@ class Views:
         ]
 
     def _plot(self, table: Table) -> Plot | None:
-        """Draw the rate of a table's records; None if it got none recently."""
+        """Return the plot of a table's records; None if it got none recently."""
         rates = [
             rate
             for (source, name), rate in list(self._journal.rates.items())
@@ -255,14 +255,14 @@ def _key_words(column: Column, keys: Iterable[str]) -> str:
 
 
 def _recent(rate: Rate) -> int:
-    """Return the records per second over the last whole seconds."""
+    """Return the records per second over the last `RATE_SECONDS`."""
     now = int(time.time())
     found = sum(records for second, records in rate.items() if now - RATE_SECONDS <= second < now)
     return round(found / RATE_SECONDS)
 
 
 def _query(state: Mapping[str, str], **changed: str) -> str:
-    """Write the URL of the overview with some parameters changed."""
+    """Return the URL of the overview with some parameters changed."""
     asked = {name: value for name, value in {**state, **changed}.items() if value}
     return f"/?{urlencode(asked)}" if asked else "/"
 
@@ -280,7 +280,7 @@ def _pretty(answer: str) -> str:
 
 
 def _brief(fault: dict[str, Any]) -> dict[str, Any]:
-    """Leave out of a fault what it does not use."""
+    """Return a fault without the members that its kind does not use."""
     shown = {name: value for name, value in fault.items() if value not in (None, {}, "/", 0.0)}
     if fault["times"] == 1:
         del shown["times"]

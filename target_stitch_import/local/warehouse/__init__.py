@@ -1,4 +1,4 @@
 """Loads accepted rows as a destination would.
 
-Law: a value is loaded digit for digit, or its row is rejected with a reason.
+Invariant: a value is loaded digit for digit, or its row is rejected with a reason.
 """

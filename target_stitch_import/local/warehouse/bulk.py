@@ -1,4 +1,4 @@
-"""Rows in bulk: columns of Python values become a temporary table, through a file of JSON.
+"""Loads rows in bulk: columns of Python values become a temporary table, through a JSON file.
 
 A statement's parameter costs microseconds per value; a file of columns, not rows, costs a
 fraction of one.
@@ -72,10 +72,10 @@ class Bulk:
             Path(path).unlink()
 
     def define(self, statements: Sequence[str]) -> None:
-        """Run statements that define relations, thousands if need be, in the caller's transaction.
+        """Run statements that define relations, possibly thousands, in the caller's transaction.
 
-        They are parsed together, and no pass of the optimizer looks at them, as none would find
-        anything: that halves what they take. An error also ends the transaction.
+        They are parsed together and run without the optimizer, which cannot improve them: that
+        halves their time. An error also rolls the transaction back.
         """
         if not statements:
             return
@@ -84,7 +84,7 @@ class Bulk:
             for each in self.connection.extract_statements(";".join(statements)):
                 self.connection.execute(each)
         except BaseException:
-            self.connection.execute("ROLLBACK")  # until then, nothing else is taken
+            self.connection.execute("ROLLBACK")  # before it, DuckDB refuses other statements
             raise
         finally:
             self.connection.execute("PRAGMA enable_optimizer")

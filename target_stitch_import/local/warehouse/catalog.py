@@ -1,4 +1,4 @@
-"""What the warehouse knows of its tables: names, keys, versions, and a type per column.
+"""The catalog's values: tables with names, keys and versions, and columns with their types.
 
 Plain values without a database; a load works on copies, kept only once it is committed.
 """
@@ -21,7 +21,7 @@ PRIMARY_KEY = "__sdc_primary_key"
 SOURCE_KEY = "_sdc_source_key_"
 LEVEL = "_sdc_level_"
 SUBTABLE = "subtable"
-"""In the shelf: the number of the subtable that a row belongs to."""
+"""The column of a shelf (see `Table`) with the number of the subtable that a row belongs to."""
 SYSTEM_NAME = re.compile("_?_sdc_")
 """The prefix of system columns."""
 
@@ -63,11 +63,11 @@ class Table:
     append_only: bool = False
     version: int = 0
     staged: bool = False
-    """Whether rows of later versions wait in a separate table."""
+    """Whether there is a separate table with rows of later versions."""
     number: int = 0
-    """Which rows of the shelf are a subtable's."""
+    """The subtable's number in `SUBTABLE`, which marks its rows in the shelf."""
     shelf: Table | None = None
-    """Of a root with subtables: the hidden table with their rows."""
+    """The hidden table with the rows of the subtables, if this is a root with subtables."""
     columns: dict[str, Column] = field(default_factory=dict)
     """By lower-case name, in the order they appeared."""
 
@@ -77,18 +77,18 @@ class Table:
         return replace(self, columns=dict(self.columns), shelf=shelf)
 
     def key_columns(self) -> list[Column]:
-        """Return the columns that hold the key, splits included; none when append-only."""
+        """Return the key's columns, all of them if it has several types; none if append-only."""
         if self.append_only:
             return []
         return [each for each in self.columns.values() if each.raw_name in self.key_names]
 
     def add(self, column: Column) -> None:
-        """Add a column, or put another type in its place."""
+        """Add a column, or replace it by one of another type."""
         self.columns[column.name.lower()] = column
 
 
-def sends_its_time(table: Table) -> bool:
-    """Tell whether records have the column that `time_extracted` would fill."""
+def has_own_extracted_at(table: Table) -> bool:
+    """Return whether the records themselves have the column that `time_extracted` would fill."""
     own = table.columns.get(EXTRACTED_AT)
     return own is not None and own.raw_name == EXTRACTED_AT
 
@@ -104,7 +104,7 @@ class CollisionError(ValueError):
 def place(
     table: Table, raw_name: str, kind: Kind, profile: Profile, reserved: str | None = None
 ) -> Column:
-    """Find the column for a property's values of one type, or make one that is not added yet.
+    """Return the column for a property's values of one type: an existing one, or one to add.
 
     `reserved` says why the client may not use the name at all, if so. Raises UnusableColumnError
     for a name the destination does not take, and CollisionError for one that is not free.

@@ -35,15 +35,15 @@ class Extent:
 
     @property
     def fits(self) -> bool:
-        """Tell whether one DECIMAL type can hold them."""
+        """Return whether one DECIMAL type can hold them."""
         return self.whole + self.scale <= MAX_DIGITS
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A destination's documented range of decimals: digits before and after the point, and in all.
+    """A destination's documented limits of decimals: digits before and after the point, and total.
 
-    0 means no limit. What a double holds is within every range.
+    0 means no limit. Numbers that a double holds are within every range.
     """
 
     whole: int = 0
@@ -51,7 +51,7 @@ class Range:
     digits: int = 0
 
     def holds(self, needed: Extent) -> bool:
-        """Tell whether a number of that extent is within it."""
+        """Return whether a number of that extent is within it."""
         return (
             (not self.whole or needed.whole <= self.whole)
             and (not self.scale or needed.scale <= self.scale)
@@ -78,7 +78,7 @@ def scale_of(sql_type: str) -> int | None:
 
 
 def survives_double(value: int | Decimal) -> bool:
-    """Tell whether a double prints back as this number, or equals it exactly."""
+    """Return whether a double prints back as this number, or equals it exactly."""
     try:
         double = float(value)
     except OverflowError:
@@ -89,7 +89,7 @@ def survives_double(value: int | Decimal) -> bool:
 
 
 def extent(value: int | Decimal) -> Extent:
-    """Measure one number, trailing zeros aside."""
+    """Return the digits of one number, without trailing zeros."""
     _, digits, exponent = Decimal(value).as_tuple()
     power = int(exponent)
     count = len(digits)
@@ -119,19 +119,19 @@ def as_json_values(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[
 
 @dataclass(frozen=True, slots=True)
 class ColumnState:
-    """What a number column is before a load: its type, None for a new column.
+    """A number column before a load: its type, None for a new column.
 
-    `existing` measures what it holds already; it is called only before a change.
+    `existing` measures the numbers already in it; it is called only before its type changes.
     """
 
     sql_type: str | None
     declared_scale: int | None
-    """The scale that `multipleOf` gives a new column: a limit, within which the values decide."""
+    """The scale that `multipleOf` gives a new column, if it is not above MAX_DECLARED_SCALE."""
     existing: Callable[[], Extent]
 
 
 def fit(values: Sequence[Number | None], state: ColumnState, allowed: Range) -> Fit:
-    """Choose the type for a number column that is to hold `values` (None is no value)."""
+    """Choose the type of a number column, given the `values` to load (None: no value)."""
     rough = rough_extent(values)
     outside: list[int] = []
     if not allowed.holds(rough):
@@ -166,7 +166,7 @@ def _type(values: Sequence[Number | None], rough: Extent, state: ColumnState) ->
 
 
 def exact_extent(values: Iterable[Number | None]) -> Extent:
-    """Measure what numbers need together."""
+    """Return the digits that all of `values` need."""
     needed = Extent()
     for value in values:
         if value is not None:
@@ -175,7 +175,7 @@ def exact_extent(values: Iterable[Number | None]) -> Extent:
 
 
 def rough_extent(values: Sequence[Number | None]) -> Extent:
-    """Measure what numbers need by their texts: never too little, exact if one has an exponent."""
+    """Return the digits that `values` need by their texts: never too few, at times too many."""
     decimals = [value for value in values if type(value) is Decimal]
     texts = list(map(str, decimals))
     beyond = Extent()
@@ -192,7 +192,7 @@ def rough_extent(values: Sequence[Number | None]) -> Extent:
 
 
 def _changed_by_double(values: Sequence[Number | None], rough: Extent) -> bool:
-    """Tell whether a double would change one; for most columns the digits decide."""
+    """Return whether a double would change one of `values`; few digits rule that out quickly."""
     if rough.whole + rough.scale <= _SURE_DIGITS:
         return False
     return not all(value is None or survives_double(value) for value in values)

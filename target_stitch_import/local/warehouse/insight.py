@@ -1,6 +1,6 @@
-"""What pages show of a warehouse: rows as text, rejected records by reason, why columns exist.
+"""Reads from a warehouse for the pages: rows as text, rejected records by reason, column changes.
 
-Nothing here changes anything.
+Nothing here changes the warehouse.
 """
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from target_stitch_import.local.warehouse.warehouse import Warehouse
 
 MAX_CELL_CHARACTERS = 2000
-EVER = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# A reason that names its value would make as many groups as records.
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Without the value, which would make a group of each record.
 _KIND = r"regexp_replace(reason, '( out of range for [^\[]*) on \[.*\]$', '\1', 's')"
 _KINDS: dict[Kind, tuple[str, str]] = {
     "integer": ("an integer", "integers"),
@@ -48,7 +48,7 @@ class RejectedGroup:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A column that was added, or changed its type: when, and why."""
+    """When and why a column was added, or its type changed."""
 
     at: datetime
     column: str
@@ -66,7 +66,7 @@ def rows(warehouse: Warehouse, table: Table, limit: int, offset: int) -> list[tu
     return warehouse.query(f"SELECT {names} FROM {relation} LIMIT ? OFFSET ?", [limit, offset])
 
 
-def rejected(warehouse: Warehouse, since: datetime = EVER) -> list[RejectedGroup]:
+def rejected(warehouse: Warehouse, since: datetime = _EPOCH) -> list[RejectedGroup]:
     """Return the records rejected from `since` on, by table and reason, largest group first."""
     parts = [
         f"SELECT {_literal(each)} AS schema_name, * FROM {store.within(each, store.REJECTED)}"

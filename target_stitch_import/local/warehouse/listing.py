@@ -1,4 +1,4 @@
-"""A database's tables as text: a line per column, with its type and values of the first rows.
+"""Lists a database's tables as text: a line per column, with its type and the first rows' values.
 
 Tables are wide and terminals are not: rows are shown side by side, so no column is left out.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIN_VALUE_WIDTH = 8
-MAX_VALUE_CHARACTERS = 200  # asked of the database; what is shown is shorter
-DEFAULT_WIDTH = 120  # where there is no terminal to ask
+MAX_VALUE_CHARACTERS = 200  # read from the database; the width of a line limits it further
+DEFAULT_WIDTH = 120  # without a terminal
 GAP = "  "
 
 
@@ -38,7 +38,7 @@ def listing(database: Path, rows: int) -> Iterator[str]:
 
 
 def document(database: Path, rows: int) -> list[dict[str, Any]]:
-    """Return the same as values that JSON knows, numbers as decimals. Raises ListingError."""
+    """Return the same tables as JSON values, numbers as decimals. Raises ListingError."""
     with _opened(database) as connection:
         return [
             {
@@ -113,7 +113,7 @@ def _columns(
 
 
 def _lines(columns: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
-    """Lay columns out below each other; values are cut to what a line has room for."""
+    """Yield a line for each column, with values cut so that it fits `width`."""
     names, types, *values = zip(*columns, strict=True)
     widths = [max(map(_width, names)), max(map(_width, types))]
     room = width - sum(widths) - len(GAP) * (2 + len(values))
@@ -147,7 +147,7 @@ def _fitted(text: str, width: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """Replace what a terminal might take as a command."""
+    """Replace control characters, which a terminal would interpret."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )

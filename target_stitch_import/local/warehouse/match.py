@@ -1,4 +1,4 @@
-"""The SQL that finds the stored rows of the keys that a load brings."""
+"""Builds the SQL that matches incoming rows with stored rows by key."""
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Match:
-    """The SQL that finds the rows of the keys in `incoming`.
+    """Matches stored rows with those in the temporary table `incoming`, by key.
 
-    Every column is qualified, because a table's own can be called `s` or `c0`.
+    Every column is qualified, because a stored column can also be called `s` or `c0`.
     """
 
     def __init__(self, root: Table, names: dict[str, str], version: int | None) -> None:
@@ -30,14 +30,14 @@ class Match:
         self._version = "" if version is None else f" AND t.{TABLE_VERSION} = {int(version)}"
 
     def drop_losers(self, target: str) -> str:
-        """Drop incoming rows that are not newer than the stored ones."""
+        """Return the statement that deletes incoming rows that are not newer than stored ones."""
         return (
             f"DELETE FROM incoming USING {target} t"
             f" WHERE {self._where('')} AND t.{SEQUENCE} >= incoming.s"
         )
 
     def delete_old(self, target: str, prefix: str = "") -> str:
-        """Delete the stored rows that incoming ones replace; `prefix` leads the key's name."""
+        """Return the statement that deletes replaced rows; `prefix` is of the key columns."""
         return f"DELETE FROM {target} t USING incoming WHERE {self._where(prefix)}"
 
     def _where(self, prefix: str) -> str:

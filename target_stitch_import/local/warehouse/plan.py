@@ -39,7 +39,7 @@ class Rejection:
 
 @dataclass(slots=True)
 class TablePlan:
-    """What to do with one table: its new shape, and its rows column by column."""
+    """What one load does to one table: its new columns, and its rows column by column."""
 
     table: Table
     rows: Rows
@@ -59,7 +59,7 @@ class Plan:
 
 @dataclass(slots=True)
 class _UnfitRecords:
-    """Records found unfit, by position, with the first reason for each."""
+    """Records that cannot be loaded: the first reason for each, by position."""
 
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ class _UnfitRecords:
 
 
 class Planner:
-    """Plans loads by one destination's rules; `measure` asks what a column holds already."""
+    """Plans loads by one destination's rules; `measure` returns the digits a column holds."""
 
     def __init__(self, profile: Profile, measure: Measure, *, flatten: bool) -> None:
         self._profile = profile
@@ -105,7 +105,7 @@ class Planner:
             load = without_records(load, set(unfit.reasons))
 
     def _table_reason(self, load: Load, tables: dict[str, Table]) -> str | None:
-        """Say why nothing of the load can be stored, or None."""
+        """Return why nothing of the load can be stored, or None."""
         name = self._profile.name(load.table_name, table=True)
         if not name:
             return (
@@ -169,7 +169,7 @@ class Planner:
             if rows.levels is None and series.raw_name in plan.load.key_names:
                 unfit.all(rows.roots, str(error))
                 return
-            # The record loads without it, so that it alone is what is rejected.
+            # The record loads without this property, so only the property is rejected.
             value = next(value for value in series.values if value is not None)
             plan.left_out.setdefault(str(error), Rejection(str(error), {series.raw_name: value}))
             return
@@ -189,7 +189,7 @@ class Planner:
         each.columns.append((column, series.values))
 
     def _fitted(self, table: Table, column: Column, series: Series) -> tuple[Column, list[int]]:
-        """Return the column with the type its values need, and where values fit no type."""
+        """Return the column with the type its values need, and the positions that fit no type."""
         known = table.columns.get(column.name.lower())
         if series.kind == "number":
             state = digits.ColumnState(

@@ -1,4 +1,4 @@
-"""A destination's names, splits and limits: rules as data (`profiles.json`), applied here."""
+"""Applies a destination's rules for names, types and limits, which are data in `profiles.json`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Profile(msgspec.Struct, frozen=True):
     max_columns: int
     case: Literal["kept", "lower", "upper"]
     spaces: str
-    """What a space becomes."""
+    """The replacement for a space."""
     others: str
-    """What a character outside `allowed` becomes."""
+    """The replacement for a character outside `allowed`."""
     allowed: str
     trim: bool
     """Whether spaces around a name are removed."""
@@ -48,7 +48,7 @@ class Profile(msgspec.Struct, frozen=True):
     keeps_table_names: bool
     """Whether a table is named as it is sent: documented rules are for columns only."""
     prefix_leading: str
-    """Regular expression of what becomes `_` at the start."""
+    """Regular expression of what is replaced by `_` at the start."""
     nested: Literal["flatten", "json"]
     on_key_change: Literal["append", "stop"]
     integer_suffix: str
@@ -60,7 +60,7 @@ class Profile(msgspec.Struct, frozen=True):
     integer_digits: int
     """Digits of the largest integer; 0 means 64 bits."""
     decimals: Range
-    """The range of its decimals."""
+    """The limits of its decimals."""
 
     def name(self, raw: str, *, table: bool = False) -> str:
         """Turn a table or column name from data into the destination's; may be empty."""
@@ -79,7 +79,7 @@ class Profile(msgspec.Struct, frozen=True):
         return name.upper() if self.case == "upper" else name
 
     def suffix(self, kind: Kind) -> str:
-        """Return what is added to a column's name for a second type."""
+        """Return the suffix of a column for a property's second type."""
         return {
             "integer": self.integer_suffix,
             "number": self.number_suffix,
@@ -90,7 +90,7 @@ class Profile(msgspec.Struct, frozen=True):
         }[kind]
 
     def reserved_prefix(self, raw: str, *, table: bool = False) -> str | None:
-        """Say why a name from data may not begin as it does, or None."""
+        """Return why a name from data has a reserved prefix, or None."""
         prefixes = (SYSTEM_PREFIX, *RESERVED_PREFIXES) if table else self.reserved_prefixes
         name = raw.lower()
         if not name.startswith((*RESERVED_PREFIXES, *prefixes)) and (
@@ -101,7 +101,7 @@ class Profile(msgspec.Struct, frozen=True):
         return f"{what} names from client should not include reserved prefix on [{raw}]"
 
     def reserved_suffix(self, raw: str) -> str | None:
-        """Say why a column name from data may not end as it does, or None."""
+        """Return why a column name from data has a reserved suffix, or None."""
         if not raw.lower().endswith(tuple(self.reserved_suffixes)):
             return None
         return f"column names from client should not include reserved datatype suffix on [{raw}]"

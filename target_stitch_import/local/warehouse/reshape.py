@@ -1,4 +1,4 @@
-"""Creates and alters the relations of a table, so that they have its columns."""
+"""Creates and alters a table's relations, so that they have its columns."""
 
 # ruff: noqa: S608 - every name that comes from data goes through `quoted`
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 class Reshaper:
-    """Changes relations inside the transaction of its caller."""
+    """Creates and alters relations inside the transaction of its caller."""
 
     def __init__(self, bulk: Bulk) -> None:
         self._bulk = bulk
         self._sql = bulk.connection.execute
 
     def reshape(self, table: Table, known: Table | None, *, staged: bool) -> None:
-        """Make or alter the relations of `table`; `known` describes them as they are now.
+        """Create or alter the relations of `table`; `known` describes them as they are now.
 
-        `staged`: rows of a later version follow, which wait in a separate relation.
+        `staged`: rows of a later version follow, which are stored in a separate relation.
         """
         had = known.columns if known is not None else {}
         definition = ", ".join(

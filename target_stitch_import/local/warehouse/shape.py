@@ -1,4 +1,4 @@
-"""Records become columns: objects flattened to `a__b`, arrays to subtables, one series per type.
+"""Turns records into columns: objects flattened to `a__b`, arrays to subtables, a series per type.
 
 Works column by column, so that a record costs a few list operations per value.
 """
@@ -36,14 +36,14 @@ class Series:
     kind: Kind
     values: Sequence[Any]
     scale: int | None = None
-    """What a `multipleOf` says about digits after the point."""
+    """The digits after the point that a `multipleOf` allows."""
     leaf: str = ""
     """The property's own name, without those of the objects around it."""
 
 
 @dataclass(slots=True)
 class Rows:
-    """Rows of one table: `roots` says which record each comes from, `levels` its place there."""
+    """Rows of one table: `roots` has each row's record, `levels` its indices in nested arrays."""
 
     raw_name: str
     roots: Sequence[int]
@@ -130,7 +130,7 @@ def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
 def _scalars(
     raw_name: str, values: Sequence[Any], kinds: set[type], hint: _Hint, *, whole: bool
 ) -> Iterable[Series]:
-    """Sort a column's scalars into one series per type; `whole`: no value is nested."""
+    """Yield a column's scalars as one series per type; `whole`: no value is nested."""
     groups: dict[Kind, set[type]] = {}
     # The first type to appear gets the column's own name, the others one with a suffix.
     ordered = kinds if len(kinds) == 1 else dict.fromkeys(map(type, values))
@@ -146,7 +146,7 @@ def _scalars(
 
 
 def _dated_or_not(raw_name: str, values: Sequence[str | None]) -> Iterable[Series]:
-    """Sort strings that may be date-times or anything into a series of each."""
+    """Yield a series of the strings that are date-times, and one of the others."""
     dated = [value if value is not None and is_date_time(value) else None for value in values]
     others = [
         value if moment is None else None for value, moment in zip(values, dated, strict=True)
@@ -177,7 +177,7 @@ class _Schemas:
         self._here = list(self._spread(here))
 
     def _spread(self, schemas: list[Any]) -> Iterable[dict[str, Any]]:
-        """Follow references and combinations, each place once."""
+        """Follow references and combinations, each subschema once."""
         seen: set[int] = set()
         pending = list(reversed(schemas))
         while pending:
@@ -222,7 +222,7 @@ class _Schemas:
         return inner
 
     def hint(self, name: str) -> _Hint:
-        """Sum up what loading needs to know about a property's scalars."""
+        """Return what the schemas say about a property's scalars."""
         if not self._here:
             return _NO_HINT
         number = timestamp = text = False

@@ -1,4 +1,4 @@
-"""Where things are in the warehouse's file: relations, the hidden catalog, rejected records.
+"""The layout of the warehouse's file: relations, the hidden catalog, rejected records.
 
 The hidden schema has the catalog, the shelves (rows of subtables) and the staged relations (rows of
 versions that are not yet active).
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from target_stitch_import.local.warehouse.bulk import Bulk, Field
     from target_stitch_import.local.warehouse.profiles import Kind
 
-HIDDEN = "_stitch_import"  # the catalog and staged rows; `_` first: no name a data table can get
+HIDDEN = "_stitch_import"  # the schema of the catalog, the shelves and the staged relations
 REJECTED = "_sdc_rejected"
-CATALOG = "import-api"  # what a connection calls the database: `-`, so no source is named so
+CATALOG = "import-api"  # the database's name in a connection; with `-`, as no source's name has
 _TAKEN = frozenset({"main", "information_schema", "pg_catalog", HIDDEN})
 _CATALOG = f"""
 CREATE SCHEMA IF NOT EXISTS {HIDDEN};
@@ -63,7 +63,7 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
             "SET TimeZone = 'UTC'",
             "SET autoinstall_known_extensions = false",
             "SET autoload_known_extensions = false",
-            "SET threads = 1",  # waking a second one costs more than it does
+            "SET threads = 1",  # loads are small: waking a second thread costs more than it saves
             f"ATTACH '{place}' AS {quoted(CATALOG)} ({options})",
             USE,
         ):
@@ -75,44 +75,44 @@ def open_database(path: Path | None, *, read_only: bool = False) -> duckdb.DuckD
 
 
 def schema_name(source_name: str) -> str:
-    """Name the schema of a source: its own name, unless DuckDB or the loader reserves it."""
+    """Return the schema of a source: its own name, unless DuckDB or `HIDDEN` has it."""
     return f"{source_name}_" if source_name in _TAKEN else source_name
 
 
 def within(schema: str, name: str) -> str:
-    """Name a relation in full."""
+    """Return the full name of a relation, quoted."""
     return f"{quoted(CATALOG)}.{quoted(schema)}.{quoted(name)}"
 
 
 def main_relation(table: Table) -> str:
-    """Name the relation that users see."""
+    """Return the name of the relation that users see."""
     return within(table.schema, table.name)
 
 
 def staged_relation(table: Table) -> str:
-    """Name the relation where rows of later versions wait."""
+    """Return the name of the relation with rows of later versions."""
     return within(HIDDEN, f"staged {quoted(table.schema)}.{quoted(table.name)}")
 
 
 def target_relation(table: Table, *, staged: bool) -> str:
-    """Name the relation that takes rows: of a later version, or of the one that is visible."""
+    """Return the name of the relation for rows of a later version, or of the visible one."""
     return staged_relation(table) if staged else main_relation(table)
 
 
 def new_shelf(root: Table) -> Table:
-    """Make the hidden table for the rows of a root's subtables; it has no columns yet."""
+    """Return a new shelf, the hidden table for the rows of a root's subtables, without columns."""
     return Table(HIDDEN, f"subtables {quoted(root.schema)}.{quoted(root.name)}", "")
 
 
 def relations(table: Table) -> list[str]:
-    """Name the relations that exist for a table that is not a subtable."""
+    """Return the names of the relations that exist for a root or a shelf."""
     if not table.columns:
         return []
     return [main_relation(table), *([staged_relation(table)] if table.staged else [])]
 
 
 def read_catalog(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Table]]:
-    """Read what the file holds, making the hidden schema where it is new.
+    """Return the tables in the file by schema and lower-case name; creates a missing catalog.
 
     Raises OSError if another version wrote the file's catalog in another format.
     """

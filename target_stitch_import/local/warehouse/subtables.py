@@ -1,6 +1,6 @@
-"""Subtables: views on the shelf of their root, which has the rows of all of them.
+"""Stores subtables: views on their root's shelf, a hidden table with the rows of all of them.
 
-A record of thousands of arrays has as many subtables, and a statement for each takes longer than
+A record with thousands of arrays has as many subtables, and a statement for each takes longer than
 its rows do. So rows are stored, replaced and activated shelf by shelf; only a new subtable, or one
 with a new column, needs its own statement, for its view.
 """
@@ -20,7 +20,7 @@ from target_stitch_import.local.warehouse.catalog import (
     SUBTABLE,
     Column,
     Table,
-    sends_its_time,
+    has_own_extracted_at,
 )
 from target_stitch_import.local.warehouse.digits import as_json_values
 from target_stitch_import.local.warehouse.reshape import Reshaper, converted
@@ -55,7 +55,7 @@ class Subtables:
     def reshape(
         self, plans: Sequence[TablePlan], system: Sequence[Column], *, staged: bool
     ) -> dict[str, Table]:
-        """Make room for the planned rows; `system` are the system columns that loading fills.
+        """Create or alter shelf and views for the planned rows; `system` are the system columns.
 
         Returns the subtables that changed without being planned, by lower-case name.
         """
@@ -74,7 +74,7 @@ class Subtables:
         self._number([each.table for each in plans])
         for each in plans:
             for column in (*keys, *levels[: depth_of(each)], *filled):
-                if column.name != EXTRACTED_AT or not sends_its_time(each.table):
+                if column.name != EXTRACTED_AT or not has_own_extracted_at(each.table):
                     each.table.add(column)
             moves += self._assign_slots(each.table, shelf)
         self._reshaper.reshape(shelf, before, staged=staged)
@@ -129,7 +129,7 @@ class Subtables:
                 table.number = number
 
     def _assign_slots(self, table: Table, shelf: Table) -> list[tuple[Table, Column, Column]]:
-        """Find a place in the shelf for each column; return those whose values must move."""
+        """Assign a slot of the shelf to each column; return the columns whose values must move."""
         moves = []
         before = self._known.get(table.name.lower())
         taken = {column.slot for column in table.columns.values()}
@@ -161,7 +161,7 @@ class Subtables:
             self._reshaper.write_plainly(relation, new, to, mine)
 
     def _follow_keys(self, keys: Sequence[Column], planned: set[str]) -> dict[str, Table]:
-        """Return the other subtables that repeat a key whose column changed its type."""
+        """Return the subtables outside the plan with a key column whose type changed."""
         types = {key.name: key.sql_type for key in keys}
         changed = {}
         for name, table in self._known.items():
@@ -180,11 +180,11 @@ class Subtables:
         return changed
 
     def _show(self, tables: Sequence[Table]) -> None:
-        """Make the views of subtables that are new or have other columns than before."""
+        """Create the views of subtables that are new, or whose columns changed."""
         shelf = self._root.shelf or new_shelf(self._root)
-        # Without the database's name, which other programs that open the file choose.
+        # Without the database's name, which depends on the program that opens the file.
         stored = f"{quoted(shelf.schema)}.{quoted(shelf.name)}"
-        # By their places, which never change and are parsed in less time than names.
+        # Columns by number: numbers never change and are parsed faster than names.
         places = {slot: place for place, slot in enumerate(shelf.columns, 1)}
         views = []
         for table in tables:
@@ -227,7 +227,7 @@ def _level(at: int) -> Column:
 
 
 def _block(each: TablePlan, slots: dict[str, str]) -> dict[str, Field]:
-    """Return a subtable's rows under temporary names; `slots` collects those of the slots."""
+    """Return a subtable's rows under temporary names; `slots` gets the name for each slot."""
     count = len(each.rows.roots)
     fields: dict[str, Field] = {
         "t": ("BIGINT", [each.table.number] * count),

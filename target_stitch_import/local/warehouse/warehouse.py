@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from target_stitch_import.local.warehouse.profiles import Profile
 
 _STORAGE_ERRORS = (duckdb.IOException, duckdb.TransactionException, OSError)
-# What a value in the data can cause; any other error is a bug here, and answers 500.
+# The errors that a value in the data can cause; any other is a bug here, and the answer is 500.
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
-MAX_CULPRITS = 20  # where so many records fail by themselves, or all of several, it is not them
+MAX_CULPRITS = 20  # if so many records fail alone, or all of several, the fault is elsewhere
 
 
 @dataclass(slots=True)
 class _Job:
-    """What one request's attempts to load have in common."""
+    """One request's load: what all attempts at it share."""
 
     schema: str
     received_at: datetime
@@ -57,7 +57,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What became of one load."""
+    """The result of one load: rows stored, those of subtables included, and rows rejected."""
 
     rows: int
     rejected: int
@@ -80,11 +80,11 @@ class Warehouse:
         self._scratch = tempfile.TemporaryDirectory(prefix="stitch-import-")
         self._connection = _open(database)
         self._bulk = Bulk(self._connection, Path(self._scratch.name))
-        self._journal_file = Path(f"{database}.wal") if database is not None else None
+        self._wal_file = Path(f"{database}.wal") if database is not None else None
         self._tables: dict[str, dict[str, Table]] = store.read_catalog(self._connection)
 
     def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
-        """Store one accepted request in `schema`, durably and all at once."""
+        """Store one accepted request in `schema`, durably and in one transaction."""
         schema = store.schema_name(schema)
         with self._lock, _uncollected():
             job = _Job(schema, received_at)
@@ -94,7 +94,7 @@ class Warehouse:
                         tables, loaded = self._apply(job, loads)
                     break
                 except VALUE_ERRORS as error:
-                    # A value that the plan thought would fit: reject its record, load the rest.
+                    # The plan missed a value that does not fit: reject its record, load the rest.
                     loads = self._without_culprits(job, loads, _first_line(error))
             self._tables[schema] = tables
             return loaded
@@ -109,7 +109,7 @@ class Warehouse:
             cursor.close()
 
     def tables(self) -> list[Table]:
-        """Return copies of the tables that exist, in the order they were made."""
+        """Return copies of the tables that exist, in order of creation."""
         with self._lock:
             return [
                 table.copy()
@@ -162,7 +162,7 @@ class Warehouse:
         return known.copy() if known is not None and known.columns else None
 
     def schemas(self) -> list[str]:
-        """Name the schemas that loads created."""
+        """Return the schemas that loads created."""
         with self._lock:
             return list(self._tables)
 
@@ -179,7 +179,7 @@ class Warehouse:
         ]
 
     def reset(self) -> None:
-        """Drop everything."""
+        """Drop all tables and schemas."""
         with self._lock:
             with self._transaction():
                 store.drop_everything(self._connection)
@@ -239,9 +239,9 @@ class Warehouse:
         return changed, rows
 
     def _without_culprits(self, job: _Job, loads: list[Load], reason: str) -> list[Load]:
-        """Halve each load until the records that fail by themselves are known, and reject them.
+        """Halve each load until the records that fail on their own are known, and reject them.
 
-        Raises RuntimeError if no record is at fault, or so many are that the warehouse must be.
+        Raises RuntimeError if no record is at fault, or so many that the fault must be elsewhere.
         """
         kept: list[Load] = []
         found = 0
@@ -307,9 +307,9 @@ class Warehouse:
             if isinstance(error, _STORAGE_ERRORS):
                 raise StorageError(_first_line(error)) from None
             raise
-        if self._journal_file is not None:
+        if self._wal_file is not None:
             with suppress(FileNotFoundError):
-                self._journal_file.chmod(0o600)  # DuckDB creates it again after each checkpoint
+                self._wal_file.chmod(0o600)  # DuckDB creates it again after each checkpoint
 
 
 def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
@@ -322,7 +322,7 @@ def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the cyclic collector from looking through the many objects of a load while in use."""
+    """Pause garbage collection, which would scan the many objects of a load while in use."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -20,7 +20,7 @@ from target_stitch_import.local.warehouse.catalog import (
     TABLE_VERSION,
     Column,
     Table,
-    sends_its_time,
+    has_own_extracted_at,
 )
 from target_stitch_import.local.warehouse.digits import as_json_values
 from target_stitch_import.local.warehouse.match import Match
@@ -61,7 +61,7 @@ class Writer:
         subs = [each for each in plan.tables[1:] if each.columns]
         system = _system_columns(plan.load)
         for column in (*_generated_key(table), *system):
-            if column.name != EXTRACTED_AT or not sends_its_time(table):
+            if column.name != EXTRACTED_AT or not has_own_extracted_at(table):
                 table.add(column)
         Reshaper(self._bulk).reshape(table, known.get(table.name.lower()), staged=staged)
         subtables = Subtables(self._bulk, table, known)
@@ -81,7 +81,7 @@ class Writer:
         return sum(len(each.rows.roots) for each in (root, *subs)), others
 
     def activate(self, root: Table, version: int) -> None:
-        """Make `version` the visible one: earlier rows go, its staged rows take their place."""
+        """Make `version` the visible one: delete earlier rows, and move in its staged rows."""
         for table in (root, root.shelf):
             if table is None or not table.columns:
                 continue
@@ -96,7 +96,7 @@ class Writer:
                 self._sql(f"DELETE FROM {staged} WHERE {TABLE_VERSION} <= ?", [version])
 
     def _incoming(self, plan: Plan, root: TablePlan) -> dict[str, str]:
-        """Load the root's rows as the temporary table `incoming`, one winner per key.
+        """Load the root's rows as the temporary table `incoming`, the newest per key.
 
         Returns the temporary name of each of the load's columns.
         """
@@ -125,7 +125,7 @@ class Writer:
         self, root: TablePlan, names: dict[str, str], target: str, system: dict[str, str]
     ) -> None:
         values = {quoted(name): short for name, short in names.items()}
-        if sends_its_time(root.table):
+        if has_own_extracted_at(root.table):
             system = {name: each for name, each in system.items() if name != EXTRACTED_AT}
         values |= system
         if PRIMARY_KEY in root.table.columns:
@@ -136,7 +136,7 @@ class Writer:
         )
 
     def _system_values(self, load: Load) -> dict[str, str]:
-        """Return the system columns' expressions; literals are ours, never from data."""
+        """Return the expressions of the system columns; no literal in them is from data."""
         values = {
             RECEIVED_AT: f"TIMESTAMP '{_moment(self._received_at)}'",
             BATCHED_AT: f"TIMESTAMP '{_moment(self._batched_at)}'",
@@ -157,7 +157,7 @@ def _fields(root: TablePlan) -> dict[str, Field]:
 
 
 def _unique_keys(root: TablePlan) -> bool:
-    """Tell whether clearly no key occurs twice; a point in time can be written in several ways."""
+    """Return whether no key occurs twice; False for times, which can be written in several ways."""
     keys = {key.name for key in root.table.key_columns()}
     columns = [(column.kind, values) for column, values in root.columns if column.name in keys]
     if any(kind == "timestamp" for kind, _ in columns):

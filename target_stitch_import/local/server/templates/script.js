@@ -1,8 +1,8 @@
-// Brings the live parts of a page up to date: the page is fetched again, and its parts take the
-// place of those that are shown. Without this script everything works, as it was served.
+// Refreshes the live parts of a page: fetches the page again and replaces them. Without this script
+// everything works, but stays as it was served.
 "use strict";
 const PAUSE = 1500;
-const AWAY = "The server does not answer: what is shown is not up to date.";
+const AWAY = "The server does not respond: this page may be out of date.";
 let waiting;
 let asked = 0;
 
@@ -44,7 +44,7 @@ async function refresh() {
 
 function plan() {
   waiting = window.setTimeout(() => {
-    // What is being read or selected stays as it is.
+    // Nothing is replaced while the user selects text, or while the page is hidden.
     if (document.hidden || String(window.getSelection())) plan();
     else refresh();
   }, PAUSE);

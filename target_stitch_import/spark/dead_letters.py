@@ -1,7 +1,7 @@
 """Dead letters of a job: one file per task attempt, in a folder that all machines share.
 
-Law: two attempts never write to one file, and the files of an attempt that was not committed do
-not count: they begin with an underscore, and a folder is replayed without them.
+Invariant: two attempts never write to one file. Files of attempts that were not committed begin
+with an underscore, and a replay of the folder ignores them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ UNCOMMITTED = "_"
 _Done = TypeVar("_Done")
 
 
-class AttemptLetters:
-    """The records that one task attempt sets aside; they stay on its machine until it is done.
+class AttemptDeadLetters:
+    """The records that one task attempt sets aside; on its own machine until it is done.
 
-    Files are replayed in the order of `part`, which says what the attempt is of.
+    Files are replayed in the order of `part`, the name of partition and attempt.
     """
 
     sets_aside = True
@@ -39,30 +39,30 @@ class AttemptLetters:
         self._name = f"part-{part}-{uuid.uuid4().hex}.jsonl"
         self._limit = limit
         self._home: tempfile.TemporaryDirectory[str] | None = None
-        self._letters: DeadLetters | None = None
+        self._dead_letters: DeadLetters | None = None
 
     def write(self, records: Sequence[SetAside]) -> None:
-        """Write `records` to a local file that lives as long as this attempt.
+        """Write `records` to a local file, which is deleted with this attempt.
 
         Raises:
             OutputError: They cannot be written.
             InputError: There are too many.
         """
-        if self._letters is None:
+        if self._dead_letters is None:
             self._home = tempfile.TemporaryDirectory(prefix="stitch-import-")
-            self._letters = DeadLetters(str(Path(self._home.name, self._name)), self._limit)
-        self._letters.write(records)
+            self._dead_letters = DeadLetters(str(Path(self._home.name, self._name)), self._limit)
+        self._dead_letters.write(records)
 
     def share(self) -> str | None:
-        """Copy the file to the shared folder; return its name there, or None without a record.
+        """Copy the file to the shared folder; return its name there, or None without records.
 
         Raises:
-            OutputError: It cannot be written there.
+            OutputError: The folder cannot be written to.
         """
-        if self._letters is None or self._home is None:
+        if self._dead_letters is None or self._home is None:
             return None
-        self._letters.close()
-        self._letters = None
+        self._dead_letters.close()
+        self._dead_letters = None
         text = Path(self._home.name, self._name).read_bytes()
         name = UNCOMMITTED + self._name
 
@@ -74,18 +74,18 @@ class AttemptLetters:
         return name
 
     def close(self) -> None:
-        """Leave nothing on this machine."""
-        if self._letters:
-            self._letters.close()
+        """Remove the local file."""
+        if self._dead_letters:
+            self._dead_letters.close()
         if self._home:
             self._home.cleanup()
 
 
-def versions(folder: str) -> set[tuple[str, int]]:
-    """Return the versions of tables that lack records of the folder, as `lacking` does of a file.
+def incomplete_versions(folder: str) -> set[tuple[str, int]]:
+    """Return table and version of each version that lacks records which are in the folder.
 
     Raises:
-        OutputError: It cannot be read.
+        OutputError: The folder cannot be read.
     """
 
     def lines(files: Any, folder: str) -> Iterator[bytes]:
@@ -97,10 +97,10 @@ def versions(folder: str) -> set[tuple[str, int]]:
 
 
 def commit(folder: str, names: Sequence[str]) -> None:
-    """Make the files of committed attempts count.
+    """Rename the files of committed attempts, so that a replay includes them.
 
     Raises:
-        OutputError: They cannot be renamed.
+        OutputError: A file cannot be renamed.
     """
 
     def rename(files: Any, folder: str) -> None:
@@ -115,7 +115,7 @@ def discard(folder: str, names: Sequence[str]) -> None:
     """Remove the files of attempts that are not committed.
 
     Raises:
-        OutputError: They cannot be removed.
+        OutputError: A file cannot be removed.
     """
     _on_files(folder, lambda files, at: [files.rm(posixpath.join(at, name)) for name in names])
 

@@ -1,4 +1,4 @@
-"""Dead letters of Spark's jobs: which are kept, and what replaying their folder sends."""
+"""Dead letters of Spark jobs: which are kept, and what a replay of their folder sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
-    folder = tmp_path / "letters"
+    folder = tmp_path / "dead-letters"
     rows = spark.createDataFrame(
         [Row(id=at, v=float("nan") if at % 5 == 0 else 1.5) for at in range(20)]
     ).repartition(2)
@@ -33,11 +33,11 @@ def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
     files = sorted(folder.iterdir())
     assert len(files) == 2
     assert all(each.name.startswith("part-") for each in files)
-    letters = [json.loads(line) for each in files for line in each.read_text().splitlines()]
-    assert {letter["reason"] for letter in letters} == {
+    lines = [json.loads(line) for each in files for line in each.read_text().splitlines()]
+    assert {line["reason"] for line in lines} == {
         "field `/v`: it is NaN, which is not a JSON number"
     }
-    assert sorted(letter["sequence"] for letter in letters) == [0, 5, 10, 15]
+    assert sorted(line["sequence"] for line in lines) == [0, 5, 10, 15]
     assert api.query("select count(*) from import_api.t") == [(16,)]
     (folder / "_part-0-uncommitted.jsonl").write_text("not to be read")
     repair_and_replay(folder, api)
@@ -47,7 +47,7 @@ def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
 def test_a_version_that_lacks_a_record_is_activated_by_replay(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
-    folder, summary = tmp_path / "letters", tmp_path / "summary.json"
+    folder, summary = tmp_path / "dead-letters", tmp_path / "summary.json"
     rows = spark.range(0, 9, numPartitions=3)
     save(rows.selectExpr("id", "0.5D as v"), key_names="id", table_version=1)
     save(
@@ -61,10 +61,10 @@ def test_a_version_that_lacks_a_record_is_activated_by_replay(
         dead_letter_path=str(folder),
         summary_path=str(summary),
     )
-    told = json.loads(summary.read_text())
-    assert (told["read"], told["acknowledged"], told["set_aside"]) == (10, 8, 2)
-    assert told["activations"] == {"read": 1, "acknowledged": 0}
-    assert told["streams"]["t"]["set_aside_reasons"] == {
+    written = json.loads(summary.read_text())
+    assert (written["read"], written["acknowledged"], written["set_aside"]) == (10, 8, 2)
+    assert written["activations"] == {"read": 1, "acknowledged": 0}
+    assert written["streams"]["t"]["set_aside_reasons"] == {
         "field `/v`: it is NaN, which is not a JSON number": 1,
         "version 2 lacks a record that was set aside before it": 1,
     }
@@ -76,8 +76,8 @@ def test_a_version_that_lacks_a_record_is_activated_by_replay(
 def test_a_version_that_a_later_job_replaced_is_not_replayed(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
-    """The job that replaces it says so in the folder, and only once it has been activated."""
-    folder = tmp_path / "letters"
+    """The later job adds a note to the folder, after its version was activated."""
+    folder = tmp_path / "dead-letters"
     options = {"on_invalid_record": "dead_letter", "dead_letter_path": str(folder)}
     rows = spark.range(0, 3, numPartitions=1)
     bad = "case when id = 1 then double('NaN') else 1.5D end as v"
@@ -94,7 +94,7 @@ def test_a_version_that_a_later_job_replaced_is_not_replayed(
     repair_and_replay(folder, api)
     assert bodies(api) == []
     save(good, "overwrite", key_names="id", table_version=3, **options)
-    assert len(list(folder.iterdir())) == 3, "nothing is lacking any more"
+    assert len(list(folder.iterdir())) == 3, "a complete version needs no further note"
 
 
 def test_a_version_that_lacks_a_record_of_an_earlier_job_is_not_activated(
@@ -102,7 +102,7 @@ def test_a_version_that_lacks_a_record_of_an_earlier_job_is_not_activated(
 ) -> None:
     options = {
         "on_invalid_record": "dead_letter",
-        "dead_letter_path": str(tmp_path / "letters"),
+        "dead_letter_path": str(tmp_path / "dead-letters"),
         "key_names": "id",
         "table_version": 7,
     }
@@ -113,7 +113,7 @@ def test_a_version_that_lacks_a_record_of_an_earlier_job_is_not_activated(
     assert actions == {"upsert"}
 
 
-def test_what_was_repaired_is_counted_where_no_record_is_taken(
+def test_repairs_are_counted_even_if_the_record_is_refused(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
     api.set_faults([{"kind": "status", "status": 400, "body": {"error": "no"}, "times": "always"}])
@@ -121,7 +121,7 @@ def test_what_was_repaired_is_counted_where_no_record_is_taken(
     save(
         spark.range(0, 1, numPartitions=1).selectExpr("id", "double('NaN') as v"),
         on_invalid_record="dead_letter",
-        dead_letter_path=str(tmp_path / "letters"),
+        dead_letter_path=str(tmp_path / "dead-letters"),
         repairs="nan_to_null",
         summary_path=str(summary),
     )
@@ -131,7 +131,7 @@ def test_what_was_repaired_is_counted_where_no_record_is_taken(
 
 
 def repair_and_replay(folder: Path, api: ImportApi) -> None:
-    """Make null of NaN in the dead letters of a job, and send them."""
+    """Replace NaN by null in the dead letters of a job, and replay them."""
     for each in folder.glob("part-*"):
         each.write_text(re.sub(r'"record_text":"(.*?)}"}', _repaired, each.read_text()))
     config = folder.parent / "config.json"
@@ -145,6 +145,3 @@ def repair_and_replay(folder: Path, api: ImportApi) -> None:
 def _repaired(found: re.Match[str]) -> str:
     record = json.loads('"' + found[1] + '}"').replace("NaN", "null")
     return f'"record":{record}}}'
-
-
-# What is refused.

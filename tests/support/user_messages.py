@@ -1,4 +1,4 @@
-"""Finds, in the source, what the program can say when something is wrong."""
+"""Finds the messages for users in the source: errors, warnings and notes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parents[2] / "target_stitch_import"
 HOLE = "…"
-TELLING = (
+MESSAGE_CALLS = (
     "Error",
     "Refused",
     "Defect",
@@ -20,9 +20,10 @@ TELLING = (
     "TryAgain",
     "warning",
     "note",
+    "note_once",
     "_say",
 )
-"""The endings of the names of calls that get a message."""
+"""The endings of the names of functions and classes that take a message."""
 
 OF_READER = ("too_long", "cut_off")
 """Methods of line decoders that return a message."""
@@ -39,7 +40,7 @@ OF_SERVE = (
     "local/server/serving.py",
     "local/server/tls.py",
 )
-"""Where `stitch-import serve` has messages; everything else in `local/` answers requests."""
+"""The files with messages of `stitch-import serve`; the rest of `local/` answers requests."""
 
 SHORTEST = 12
 """Characters; a shorter part of a message is too common to look for."""
@@ -54,22 +55,23 @@ def messages() -> dict[str, str]:
         name = path.relative_to(PACKAGE).as_posix()
         if name.startswith("local/") and name not in OF_SERVE:
             continue  # another program, described in docs/local-import-api.md
-        for told in _told(ast.parse(path.read_text())):
-            for text in _texts(told):
+        for expression in _expressions(ast.parse(path.read_text())):
+            for text in _texts(expression):
                 if len(stable_part(text)) >= SHORTEST:
-                    found[text] = f"{name}:{told.lineno}"
+                    found[text] = f"{name}:{expression.lineno}"
     return found
 
 
 def stable_part(text: str) -> str:
-    """Return the longest piece of a message that is always the same."""
+    """Return the longest constant part of a message."""
     return max((part.strip(" .:;,()") for part in text.split(HOLE)), key=len)
 
 
-def _told(tree: ast.Module) -> Iterator[ast.expr]:
+def _expressions(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield the expressions that make messages."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=function, args=args) if _is_given_something_to_tell(function):
+            case ast.Call(func=function, args=args) if _takes_message(function):
                 yield from args
             case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value):
                 if name in COLLECTING:
@@ -87,21 +89,17 @@ def _told(tree: ast.Module) -> Iterator[ast.expr]:
                 yield from (each.value for each in node.body if isinstance(each, ast.Assign))
 
 
-def _is_given_something_to_tell(function: ast.expr) -> bool:
+def _takes_message(function: ast.expr) -> bool:
     match function:
         case ast.Attribute(value=ast.Attribute(attr=name), attr="append"):
             return name.strip("_") in COLLECTING
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            return _tells(name)
+            return name.endswith(MESSAGE_CALLS) and name not in INTERNAL
     return False
 
 
-def _tells(name: str) -> bool:
-    return name.endswith(TELLING) and name not in INTERNAL
-
-
 def _texts(node: ast.expr) -> list[str]:
-    """Return what a string expression can be; nothing for another expression."""
+    """Return the values of a string expression, with `…` for its variable parts."""
     match node:
         case ast.Constant(value=str(text)):
             return [text.strip()]

@@ -19,9 +19,10 @@ import simplejson
 from throughput import markdown
 from workloads import WORKLOADS, lines
 
-from target_stitch_import.schema.checks import RecordCheck, TypedCheck
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.compiled import CompiledCheck
 from target_stitch_import.schema.draft4 import read_schema
+from target_stitch_import.schema.quick_checks import TypedCheck
 from target_stitch_import.schema.record_type import key_type, record_type
 
 if TYPE_CHECKING:

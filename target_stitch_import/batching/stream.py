@@ -10,8 +10,9 @@ from msgspec import Struct
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.errors import InputError, quoted
 from target_stitch_import.schema.advice import Advice, advice
-from target_stitch_import.schema.checks import AcceptAll, RecordCheck, quick_check
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import ReadSchema, SchemaDefectError, read_schema
+from target_stitch_import.schema.quick_checks import AcceptAll, quick_check
 from target_stitch_import.schema.sent import sent_schema
 
 if TYPE_CHECKING:

@@ -1,8 +1,10 @@
 """Rewrites the date-times in columns of a whole group of records at once, to the documented format.
 
-Invariant: if the rewritten messages are valid, and their columns have as many values as were found,
-then only values of these columns were rewritten. The search finds all strings and nulls under a
-column's name, at any depth, so the numbers agree only if each one is a column's. It does not find
+Invariant: only values of these columns are rewritten. Two searches find more than that, so their
+results are used only if they found as many values as the decoded columns have.
+
+`with_offsets` finds all strings that end like a date-time without an offset.
+`DateTimeColumns` finds all strings and nulls under a column's name, at any depth. It does not find
 names with escapes, so messages with escapes that a column's name could contain are not rewritten.
 """
 
@@ -35,10 +37,9 @@ def count_naive(texts: bytes) -> int:
 
 
 def with_offsets(messages: bytes) -> tuple[bytes, int]:
-    """Append `Z` to all strings that end like a date-time without an offset; return their number.
+    """Append `Z` to all strings that `count_naive` counts; return also their number.
 
-    They are those that `count_naive` counts. So if it counts as many in the values of columns, the
-    others in the messages are none, and only the columns' values are changed.
+    If the columns alone have as many, then only their values were changed.
     """
     pieces = _NAIVE_PIECES.split(messages)
     count = len(pieces) // 3

@@ -14,15 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import (
-    AcceptAll,
-    RecordCheck,
-    TypedCheck,
-    quick_check,
-)
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.quick_checks import AcceptAll, TypedCheck, quick_check
 from target_stitch_import.schema.record_type import key_type, record_type
 from tests.support.record_checks import MAX_RECORD_BYTES, check, columns, verdict, without_quick
 
@@ -254,7 +250,7 @@ def test_quick_checks_accept_records_of_common_schemas(schema: Any, kind: type) 
 
 FREED = """
 import gc, json, sys
-from target_stitch_import.schema.checks import quick_check
+from target_stitch_import.schema.quick_checks import quick_check
 from target_stitch_import.schema.draft4 import read_schema
 schema = sys.argv[1].encode()
 for _ in range(20):

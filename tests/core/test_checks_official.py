@@ -17,10 +17,11 @@ import pytest
 import simplejson
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import ExamineAll, RecordCheck, TypedCheck
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck, UncompilableError
 from target_stitch_import.schema.draft4 import SchemaDefectError, read_schema
 from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.quick_checks import ExamineAll, TypedCheck
 from target_stitch_import.schema.raw_flaws import NUL
 from target_stitch_import.schema.record_type import key_type, record_type
 

@@ -15,12 +15,13 @@ from jsonschema import Draft4Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import ExamineAll, RecordCheck, quick_check
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.compiled import CompiledCheck, UncompilableError
 from target_stitch_import.schema.date_times import is_date_time
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.patterns import TooCostlyError, pattern
+from target_stitch_import.schema.quick_checks import ExamineAll, quick_check
 from target_stitch_import.schema.values import Size, canonical, is_multiple, size_of
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import ExamineAll, RecordCheck, TypedCheck, quick_check
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.quick_checks import ExamineAll, TypedCheck, quick_check
 from target_stitch_import.schema.record_type import record_type
 
 BOUNDS = [

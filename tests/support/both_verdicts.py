@@ -11,9 +11,10 @@ from msgspec import Raw
 from target_stitch_import.errors import InputError
 from target_stitch_import.local.api.batch import RefusedError, read_batch
 from target_stitch_import.local.options import Strictness
-from target_stitch_import.schema.checks import ExamineAll, RecordCheck
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.quick_checks import ExamineAll
 from tests.support.defaults import pipeline
 from tests.support.pipelines import feed, take
 from tests.support.record_checks import MAX_RECORD_BYTES

@@ -7,9 +7,10 @@ from typing import Any
 
 from msgspec import Raw
 
-from target_stitch_import.schema.checks import ExamineAll, RecordCheck
+from target_stitch_import.schema.checks import RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.quick_checks import ExamineAll
 
 MAX_RECORD_BYTES = 19_999_000
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.client
 import io
 import os
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -20,13 +21,15 @@ import requests.adapters
 import requests.auth
 import urllib3
 from msgspec import Struct
+from urllib3.util.ssltransport import SSLTransport
 
 from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.endpoints import is_loopback
-from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
+from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of, forget_frames
 from target_stitch_import.run.wire import (
     CONTENT_CODING,
     READ_BYTES,
+    AnswerError,
     Deadline,
     WholeAnswer,
     read_answer,
@@ -74,9 +77,19 @@ class _Connection:
     deadline: Deadline
     max_answer_bytes: int
     sock: Any
+    _is_sent = False
+    """Whether the request was sent to its end."""
     if TYPE_CHECKING:  # of the connection that this is mixed into
         connect: Callable[[], None]
         close: Callable[[], None]
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether nothing has come since the last answer, such as another one, or its end."""
+        connection: Any = super()
+        # With TLS inside of TLS, what came may have been taken off the socket already.
+        has_more = isinstance(self.sock, SSLTransport) and self.sock.incoming.pending
+        return bool(connection.is_connected) and not has_more
 
     def request(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_options: Any
@@ -88,16 +101,22 @@ class _Connection:
         """
         if self.sock is None:
             self.connect()
+        body = body or b""
         lines = [f"{method} {url} HTTP/1.1", *map(": ".join, headers.items())]
-        if body is not None:
+        if body or method != "GET":  # some servers refuse other methods without a length
             lines.append(f"Content-Length: {len(body)}")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        body = body or b""
+        self._is_sent = False
         for piece in [head + body] if len(body) <= SMALL_BODY_BYTES else [head, body]:
             # The timeout of a socket, plain or of TLS, is for all that is sent by one call. More
             # pieces would each wait for the interpreter's lock.
             self.sock.settimeout(self.deadline.left())
-            self.sock.sendall(piece)
+            try:
+                self.sock.sendall(piece)
+            except ssl.SSLEOFError:
+                # As without TLS, `urllib3` goes on to what the server said before it ended.
+                raise BrokenPipeError from None
+        self._is_sent = True
 
     def getresponse(self) -> WholeAnswer:
         """Return the answer, of which nothing is left on the connection.
@@ -109,12 +128,16 @@ class _Connection:
 
         def receive() -> bytes:
             connected.settimeout(self.deadline.left())
-            received: bytes = connected.recv(READ_BYTES)
+            received: bytes = connected.recv(READ_BYTES) or b""  # TLS inside of TLS ends with 0
             return received
 
         answer = read_answer(receive, self.max_answer_bytes)
-        if not answer.keeps_connection:
+        if not (self._is_sent and answer.keeps_connection):
             self.close()
+        if not self._is_sent and 200 <= answer.status < 300:
+            # `urllib3` reads what a server says that ends the connection while a request is sent.
+            # It can be why the request is refused, but nothing that was not sent is accepted.
+            raise AnswerError("the connection ended before the whole request was received")
         return answer
 
 
@@ -172,7 +195,8 @@ def _host_of(url: str) -> str:
     """Return the value of the header `Host`, which leaves out the scheme's own port."""
     parts = urllib3.util.parse_url(url)
     default = 443 if parts.scheme == "https" else 80
-    return f"{parts.host}:{parts.port}" if parts.port not in {None, default} else f"{parts.host}"
+    host = (parts.host or "").rstrip(".")  # as in certificates and TLS, whatever DNS is asked
+    return f"{host}:{parts.port}" if parts.port not in {None, default} else host
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -205,7 +229,7 @@ class HttpClient:
     ) -> None:
         self._deadline = Deadline()
         self._routes = _Routes(self._deadline, max_answer_bytes)
-        self._known_routes: dict[tuple[str, str], _Route] = {}
+        self._known_routes: dict[tuple[str, str, bool], _Route] = {}
         self._session = session = requests.Session()
         session.auth = _Bearer(token)
         session.headers["User-Agent"] = user_agent
@@ -250,11 +274,14 @@ class HttpClient:
         except NO_ANSWER as error:
             self.close()
             detail = detail_of(error, url, self._proxies_of(url))
-            return Answer(failure=failure_of(error), detail=detail)
+            answer = Answer(failure=failure_of(error), detail=detail)
+            forget_frames(error)
+            return answer
         return Answer(read.status, read.body, read.headers.get("retry-after"), end=read.end)
 
     def _route(self, method: str, url: str, *, with_token: bool) -> _Route:
-        route = self._known_routes.get((method, url))
+        key = (method, url, with_token)
+        route = self._known_routes.get(key)
         if route is None:
             prepared = self._session.prepare_request(requests.Request(method, url))
             settings = self._session.merge_environment_settings(url, {}, None, None, None)
@@ -263,7 +290,7 @@ class HttpClient:
             route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
             if not with_token:
                 del route.headers["Authorization"]
-            self._known_routes[method, url] = route
+            self._known_routes[key] = route
         return route
 
     def _proxies_of(self, url: str) -> Mapping[str, str]:

@@ -43,6 +43,10 @@ class Endpoint(Struct, frozen=True):
     """Streams whose bodies of any size go to `big_url`."""
     media_type: str = "application/json"
 
+    def __repr__(self) -> str:
+        """Return what may be shown of it, which the token is not."""
+        return f"{type(self).__name__}({self.url!r})"
+
     @property
     def base_url(self) -> str:
         """The base URL of the service's other paths."""

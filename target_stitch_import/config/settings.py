@@ -247,6 +247,8 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         _about("As in target-stitch; accepted without effect, because no usage data is collected."),
     ] = None
 
+    __repr__ = object.__repr__  # which shows no token
+
     @classmethod
     def load(cls, config: Mapping[str, Any], *, dry_run: bool = False) -> Settings:
         """Return the settings of a configuration.

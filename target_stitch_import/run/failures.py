@@ -10,6 +10,7 @@ import http.client
 import re
 import socket
 import ssl
+import traceback
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -98,6 +99,16 @@ def _causes(error: BaseException) -> list[BaseException]:
         behind = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
         waiting.extend(each for each in behind if isinstance(each, BaseException))
     return found
+
+
+def forget_frames(error: Exception) -> None:
+    """Clear the frames of an error's traceback, which refer to the body of the request.
+
+    The frames of `urllib3` refer to the error and the error to them, so without this the body would
+    stay in memory until Python collects cyclic garbage.
+    """
+    for cause in _causes(error):
+        traceback.clear_frames(cause.__traceback__)
 
 
 def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.client
 import io
 import os
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -20,13 +21,15 @@ import requests.adapters
 import requests.auth
 import urllib3
 from msgspec import Struct
+from urllib3.util.ssltransport import SSLTransport
 
 from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.endpoints import is_loopback
-from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of
+from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of, forget_frames
 from target_stitch_import.run.wire import (
     CONTENT_CODING,
     READ_BYTES,
+    AnswerError,
     Deadline,
     WholeAnswer,
     read_answer,
@@ -74,9 +77,19 @@ class _Connection:
     deadline: Deadline
     max_answer_bytes: int
     sock: Any
+    _is_sent = False
+    """Whether the whole request was sent."""
     if TYPE_CHECKING:  # methods of the class that this is mixed into
         connect: Callable[[], None]
         close: Callable[[], None]
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is open, and nothing has arrived since the last response."""
+        connection: Any = super()
+        # With TLS inside TLS, it may already have been read from the socket.
+        has_more = isinstance(self.sock, SSLTransport) and self.sock.incoming.pending
+        return bool(connection.is_connected) and not has_more
 
     def request(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_options: Any
@@ -88,16 +101,22 @@ class _Connection:
         """
         if self.sock is None:
             self.connect()
+        body = body or b""
         lines = [f"{method} {url} HTTP/1.1", *map(": ".join, headers.items())]
-        if body is not None:
+        if body or method != "GET":  # some servers refuse other methods without a length
             lines.append(f"Content-Length: {len(body)}")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        body = body or b""
+        self._is_sent = False
         for piece in [head + body] if len(body) <= SMALL_BODY_BYTES else [head, body]:
             # A socket's timeout, with or without TLS, applies to one whole call. With more pieces,
             # each one would wait for the interpreter's lock.
             self.sock.settimeout(self.deadline.left())
-            self.sock.sendall(piece)
+            try:
+                self.sock.sendall(piece)
+            except ssl.SSLEOFError:
+                # As without TLS: `urllib3` ignores this error and reads the response.
+                raise BrokenPipeError from None
+        self._is_sent = True
 
     def getresponse(self) -> WholeAnswer:
         """Read and return the whole response.
@@ -109,12 +128,16 @@ class _Connection:
 
         def receive() -> bytes:
             connected.settimeout(self.deadline.left())
-            received: bytes = connected.recv(READ_BYTES)
+            received: bytes = connected.recv(READ_BYTES) or b""  # TLS inside TLS ends with 0
             return received
 
         answer = read_answer(receive, self.max_answer_bytes)
-        if not answer.keeps_connection:
+        if not (self._is_sent and answer.keeps_connection):
             self.close()
+        if not self._is_sent and 200 <= answer.status < 300:
+            # A server may respond and close the connection before it has received the whole
+            # request. Such a response can be a refusal, but never an acknowledgement.
+            raise AnswerError("the connection ended before the whole request was received")
         return answer
 
 
@@ -172,7 +195,8 @@ def _host_of(url: str) -> str:
     """Return the value of the header `Host`, without the scheme's default port."""
     parts = urllib3.util.parse_url(url)
     default = 443 if parts.scheme == "https" else 80
-    return f"{parts.host}:{parts.port}" if parts.port not in {None, default} else f"{parts.host}"
+    host = (parts.host or "").rstrip(".")  # as in certificates and TLS, whatever DNS is asked
+    return f"{host}:{parts.port}" if parts.port not in {None, default} else host
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -205,7 +229,7 @@ class HttpClient:
     ) -> None:
         self._deadline = Deadline()
         self._routes = _Routes(self._deadline, max_answer_bytes)
-        self._known_routes: dict[tuple[str, str], _Route] = {}
+        self._known_routes: dict[tuple[str, str, bool], _Route] = {}
         self._session = session = requests.Session()
         session.auth = _Bearer(token)
         session.headers["User-Agent"] = user_agent
@@ -242,7 +266,7 @@ class HttpClient:
                 retries=_NO_RETRIES,
                 redirect=False,
                 assert_same_host=False,
-                # Of connecting too: the time to send the body on a new connection is cut by it.
+                # For connecting; the deadline limits everything after it.
                 timeout=urllib3.Timeout(connect=connect_seconds, read=seconds),
                 release_conn=True,  # the response is read to its end
                 preload_content=False,
@@ -250,11 +274,14 @@ class HttpClient:
         except NO_ANSWER as error:
             self.close()
             detail = detail_of(error, url, self._proxies_of(url))
-            return Answer(failure=failure_of(error), detail=detail)
+            answer = Answer(failure=failure_of(error), detail=detail)
+            forget_frames(error)
+            return answer
         return Answer(read.status, read.body, read.headers.get("retry-after"), end=read.end)
 
     def _route(self, method: str, url: str, *, with_token: bool) -> _Route:
-        route = self._known_routes.get((method, url))
+        key = (method, url, with_token)
+        route = self._known_routes.get(key)
         if route is None:
             prepared = self._session.prepare_request(requests.Request(method, url))
             settings = self._session.merge_environment_settings(url, {}, None, None, None)
@@ -263,7 +290,7 @@ class HttpClient:
             route = self._routes.to(prepared, verify=verify, proxies=settings["proxies"])
             if not with_token:
                 del route.headers["Authorization"]
-            self._known_routes[method, url] = route
+            self._known_routes[key] = route
         return route
 
     def _proxies_of(self, url: str) -> Mapping[str, str]:

@@ -1,8 +1,8 @@
 """Reads HTTP/1.1 responses from a connection to their end.
 
 Invariant: a response is complete, or an error: its status line, its headers up to the blank line,
-and its body up to the last byte that the headers announce. An exchange ends by its deadline,
-whichever side is slow, and in any part of it.
+and its body up to the last byte that the headers announce. Once connected, an exchange ends by its
+deadline, whichever side is slow, and in any part of it.
 
 The standard library's reader accepts the end of the connection as the end of the headers or of the
 last chunk, and takes longer than everything else that is done for a small batch.
@@ -34,6 +34,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: .*)?", re.DOTALL
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _BODILESS = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, 304})
+_NO_CODING = frozenset({"", "identity"})
 
 
 class AnswerError(http.client.HTTPException):
@@ -156,6 +157,8 @@ def read_answer(receive: Callable[[], bytes], max_bytes: int) -> WholeAnswer:
     keeps = "close" not in options if minor else "keep-alive" in options
     # Bytes after the response would be taken for the response to the next request.
     keeps = keeps and end is End.FRAMED and incoming.is_empty and status not in _UNUSABLE_AFTER
+    if status in _BODILESS and keeps:  # what it announces all the same may follow
+        keeps = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
     return WholeAnswer(status, headers, content, end, keeps)
 
 
@@ -195,8 +198,8 @@ def _framed(
     """Return the pieces of a body, and what its end is if all of them are read."""
     if status in _BODILESS:
         return iter(()), End.FRAMED
-    if coding := headers.get("transfer-encoding"):
-        if coding.lower() == "chunked":
+    if codings := _codings(headers.get("transfer-encoding", "")):
+        if codings == {"chunked"}:
             return _chunks(incoming), End.FRAMED
         return iter(lambda: incoming.some(READ_BYTES), b""), End.CLOSED
     if "content-length" in headers:
@@ -204,6 +207,11 @@ def _framed(
     # A 205 has no body, but unlike a 204 it may be ended by the end of the connection.
     end = End.FRAMED if status == HTTPStatus.RESET_CONTENT else End.CLOSED
     return iter(lambda: incoming.some(READ_BYTES), b""), end
+
+
+def _codings(header: str) -> set[str]:
+    """Return the transfer codings of a body; some servers repeat `chunked`, or name none."""
+    return {each.strip().lower() for each in header.split(",")} - _NO_CODING if header else set()
 
 
 def _length(header: str) -> int:

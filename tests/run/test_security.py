@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from target_stitch_import.config.settings import Settings
 from target_stitch_import.delivery.answer import Answer, End, Failure
 from target_stitch_import.delivery.verdict import Acknowledged, BodyRefused, Stop, judge
 from target_stitch_import.endpoints import Endpoint
@@ -356,3 +357,8 @@ def test_what_the_live_service_says_of_a_record_holds_no_value(
         else:
             assert (outcome.status, "[…]" in outcome.log) == (65, True)
     assert "S3CRET" not in outcome.log + reasons + (tmp_path / "summary.json").read_text()
+
+
+def test_settings_can_be_shown_without_their_token() -> None:
+    settings = Settings.load({"token": "S3CRET"})
+    assert "S3CRET" not in repr((settings, settings.endpoint("an agent")))

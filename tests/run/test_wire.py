@@ -32,6 +32,7 @@ TYPE = b"Content-Type: application/json;charset=UTF-8\r\n"
 CREATED = b"HTTP/1.1 201 Created\r\n" + TYPE
 CHUNKED = CREATED + b"Transfer-Encoding: chunked\r\n"
 CODED = b"Content-Encoding: gzip\r\n"
+TWICE_CHUNKED = b"Transfer-Encoding: chunked\r\nTransfer-Encoding: Chunked"
 
 
 def sized(head: bytes, body: bytes) -> bytes:
@@ -108,6 +109,7 @@ def test_only_a_complete_response_acknowledges(name: str) -> None:
         sized(CREATED + CODED, ZIPPED[:-1]),
         sized(CREATED + CODED, ZIPPED + b"!"),
         sized(CREATED + CODED, JSON),
+        sized(CREATED + CODED, gzip.compress(b"{}" + b" " * 100_000)),
         sized(CREATED, b'{"message":"' + b"x" * 5_000 + b'","status":"ERROR"}'),
         sized(CREATED, b'{"message":"' + b"x" * 100_000 + b'"}'),
         sized(CREATED, b"{}" + b" " * 100_000),
@@ -160,6 +162,9 @@ def test_how_an_answer_arrives_makes_no_difference(name: str, ends: list[int]) -
         (b"Transfer-Encoding: CHUNKED", b"2 ;a\r\n{}\r\n0\r\n\r\n", b"{}", End.FRAMED, True),
         (b"Transfer-Encoding: chunked\r\nContent-Length: 9", b"0\n\n", b"", End.FRAMED, True),
         (b"Transfer-Encoding: identity", b"{}", b"{}", End.CLOSED, False),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 2", b"{}", b"{}", End.FRAMED, True),
+        (b"Transfer-Encoding:\r\nContent-Length: 2", b"{}", b"{}", End.FRAMED, True),
+        (TWICE_CHUNKED, b"2\r\n{}\r\n0\r\n\r\n", b"{}", End.FRAMED, True),
         (b"Server: none", b"{}", b"{}", End.CLOSED, False),
     ],
 )
@@ -168,6 +173,35 @@ def test_how_the_headers_frame_a_body(
 ) -> None:
     answer = read_in_pieces(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n" + body)
     assert (answer.body, answer.end, answer.keeps_connection) == (read, end, keeps)
+
+
+@pytest.mark.parametrize(("size", "end"), [(64_000, End.FRAMED), (64_001, End.TRUNCATED)])
+def test_a_body_is_read_up_to_the_limit(size: int, end: End) -> None:
+    body = b"{}".ljust(size)
+    for text in (sized(CREATED, body), sized(CREATED + CODED, gzip.compress(body))):
+        assert read_in_pieces(text).end is end
+
+
+@pytest.mark.parametrize(
+    ("text", "keeps"),
+    [
+        (b"HTTP/1.1 204 X\r\n\r\n", True),
+        (b"HTTP/1.1 204 X\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 204 X\r\nContent-Length: 2\r\n\r\n", False),
+        (b"HTTP/1.1 204 X\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+        (b"HTTP/1.1 304 X\r\nContent-Length: 2\r\n\r\n", False),
+        (b"HTTP/1.1 101 X\r\n\r\n", False),
+        (b"HTTP/1.1 205 X\r\nContent-Length: 0\r\n\r\n", False),
+        (b"HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 202 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
+        (b"HTTP/1.0 202 X\r\nContent-Length: 0\r\n\r\n", False),
+        (b"HTTP/1.0 202 X\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n", True),
+    ],
+)
+def test_over_which_connection_another_request_may_go(text: bytes, *, keeps: bool) -> None:
+    """What an answer without a body announces all the same may come, and answer another request."""
+    answer = read_in_pieces(text)
+    assert (answer.body, answer.end, answer.keeps_connection) == (b"", End.FRAMED, keeps)
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,48 @@ def peer(what: Peer, answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
         threading.Thread(target=serve_until_closed, daemon=True).start()
         yield f"https://127.0.0.1:{listener.getsockname()[1]}", seen
+
+
+@contextmanager
+def nested_tls_proxy(
+    outer: ssl.SSLContext, inner: ssl.SSLContext, answers: list[list[bytes]]
+) -> Iterator[str]:
+    """Be a proxy that is spoken to over TLS, and the service behind it.
+
+    Each connection has one request, and the next of `answers`: texts that come at once, each in a
+    TLS record of its own. The last connection then ends without a word, and those before stay.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+
+        def serve() -> None:
+            for number, texts in enumerate(answers, 1):
+                connection, _ = listener.accept()
+                connection.settimeout(10)
+                with suppress(OSError), outer.wrap_socket(connection, server_side=True) as wire:
+                    receive(wire)
+                    wire.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                    _answer_inside(wire, inner, texts)
+                    if number < len(answers):
+                        wire.recv(1)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _answer_inside(wire: ssl.SSLSocket, context: ssl.SSLContext, texts: list[bytes]) -> None:
+    """Answer a request over TLS inside of the TLS of `wire`."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    request = b""
+    while not request.endswith(b"\r\n\r\n{}"):
+        try:
+            request += tls.read(65_536)
+        except ssl.SSLWantReadError:
+            wire.sendall(outgoing.read())
+            if not (received := wire.recv(65_536)):
+                raise ConnectionError from None
+            incoming.write(received)
+    for text in filter(None, texts):
+        tls.write(text)
+    wire.sendall(outgoing.read())

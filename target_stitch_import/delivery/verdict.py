@@ -24,7 +24,8 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 RETRY_AFTER_SPREAD_SECONDS = 1.0
 
-_TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Responses with these are worth a retry, from the Import API and from Stitch Connect."""
 _REFUSED_CONTENT = frozenset({400, 422})
 
 
@@ -97,7 +98,7 @@ def judge(answer: Answer, wall_clock_seconds: float, body: bytes = b"") -> Verdi
     said = f"{status} {shown(words, names_in(body))}".strip()
     if content is not None:
         return _no_acknowledgement(content, status, said)
-    if status in _TRY_AGAIN:
+    if status in TEMPORARY_STATUSES:
         wait = retry_after_seconds(answer.retry_after, wall_clock_seconds)
         return TryAgain(said, wait)
     if status == 413:

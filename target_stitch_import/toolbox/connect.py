@@ -14,6 +14,7 @@ import msgspec
 from target_stitch_import.config.checks import is_token
 from target_stitch_import.delivery.answer import Content, Failure
 from target_stitch_import.delivery.redaction import shown, words_of
+from target_stitch_import.delivery.verdict import TEMPORARY_STATUSES
 from target_stitch_import.errors import (
     ConfigurationError,
     CredentialsError,
@@ -35,8 +36,6 @@ MAX_TOKENS = 2
 
 MAX_ANSWER_BYTES = 10_000_000
 """Enough for all sources of an account, which are listed in one response."""
-
-_TRY_LATER = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -196,7 +195,7 @@ class ConnectApi:
                 f"Stitch Connect refused the token: {said}. Check {CONNECT_TOKEN_VARIABLE}: it is "
                 "a Connect API token, not an Import API access token; and `region`."
             )
-        if status in _TRY_LATER:
+        if status in TEMPORARY_STATUSES:
             return ServiceUnavailableError(
                 f"Stitch Connect is not available: {said}. Try again later."
             )

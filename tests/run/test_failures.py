@@ -31,7 +31,7 @@ def test_a_refused_connection_is_retried_and_reported(target: Target) -> None:
 def test_a_service_that_comes_later_gets_everything(target: Target) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with running(target, api_url=f"http://127.0.0.1:{port}") as process:
+    with running(target, api_url=f"http://127.0.0.1:{port}", batch_delay_seconds=0.1) as process:
         say(process, schema(), record(1), state(1))
         stderr = stream(process.stderr)
         log = b""

@@ -169,7 +169,7 @@ fuzz: $(FUZZ_READY) $(READY)
 
 # The fuzzer has wheels for some Pythons only, and the reader needs nothing but msgspec.
 $(FUZZ_READY): | uv
-	$(call environment,'atheris>=3,<4' 'msgspec>=0.20,<1')
+	$(call environment,'atheris~=3.0' 'msgspec~=0.20')
 
 # Random requests against the local Import API, checked against its OpenAPI description.
 fuzz-api: $(READY)

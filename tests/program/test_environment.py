@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -44,6 +45,22 @@ def make(folder: Path, *arguments: str, uv: str | None = None) -> tuple[int, str
     )
     assert not done.stderr
     return done.returncode, done.stdout
+
+
+def targets() -> list[str]:
+    """Return the targets that the Makefile declares as commands."""
+    (line,) = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return str(line).split()
+
+
+@pytest.mark.parametrize("target", targets())
+def test_each_target_runs_valid_commands(target: str) -> None:
+    """A comma in an argument of a function of make cuts the command: most run only on demand."""
+    commands = subprocess.run(
+        ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    assert commands
+    subprocess.run(["sh", "-n"], input=commands, check=True)
 
 
 def test_uv_is_tried_first_and_is_silent(tmp_path: Path) -> None:

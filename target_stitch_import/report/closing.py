@@ -211,7 +211,7 @@ def _counts(stream: StreamSummary, done: str) -> str:
     if stream.activations.read:
         counts += f"; {counted(stream.activations.read, 'version')} to activate"
     counts += f"; {size_of_all} in {counted(stream.batches, 'batch')}"
-    return counts + (f", {counted(stream.retries, 'request')} repeated" if stream.retries else "")
+    return counts + (f", {counted(stream.retries, 'request')} retried" if stream.retries else "")
 
 
 def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
@@ -233,15 +233,15 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
     if summary.requests == 1:
         yield f"1 request, answered in {duration(latency.slowest)}"
     elif summary.requests:
-        repeated = f", {summary.retries:,} of them repeated" if summary.retries else ""
+        retried = f", {summary.retries:,} of them retried" if summary.retries else ""
         yield (
-            f"{counted(summary.requests, 'request')}{repeated}; half were answered within "
+            f"{counted(summary.requests, 'request')}{retried}; half were answered within "
             f"{duration(latency.median)}, 99 of 100 within {duration(latency.p99)}, the slowest in "
             f"{duration(latency.slowest)}"
         )
     if summary.possible_duplicates:
         yield (
-            f"{counted(summary.possible_duplicates, 'request')} repeated after an unclear answer: "
+            f"{counted(summary.possible_duplicates, 'request')} retried after an unclear outcome: "
             "in streams without keys, their rows may be there twice"
         )
     if summary.unavailable_seconds >= 1:

@@ -136,7 +136,7 @@ def _figures(now: Sample, since: Sample | None, done: str) -> list[LinePart | No
         LinePart(f"{rate(records / seconds if seconds else 0.0)}/s"),
         LinePart(f"{size(byte_rate)}/s"),
         LinePart(f"{now.in_flight} in flight"),
-        LinePart(f"{now.retries:,} repeated") if now.retries else None,
+        LinePart(f"{now.retries:,} retried") if now.retries else None,
     ]
 
 

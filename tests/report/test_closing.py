@@ -178,14 +178,14 @@ def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> 
         (
             {"requests": 3, "retries": 1, "latency_seconds": {"slowest": 2.0}},
             (
-                "3 requests, 1 of them repeated; half were answered within 0 ms, 99 of 100 within "
+                "3 requests, 1 of them retried; half were answered within 0 ms, 99 of 100 within "
                 "0 ms, the slowest in 2.0 s"
             ),
         ),
         (
             {"possible_duplicates": 1},
             (
-                "1 request repeated after an unclear answer: in streams without keys, their rows "
+                "1 request retried after an unclear outcome: in streams without keys, their rows "
                 "may be there twice"
             ),
         ),

@@ -75,7 +75,7 @@ USUAL = Sample(
             3.0,
             (
                 "state 0:03 ago | 1,234,567 acknowledged in 1:23 | 11,522/s | 15.4 MB/s | "
-                "4 in flight | 2 repeated | stream `people`"
+                "4 in flight | 2 retried | stream `people`"
             ),
         ),
         (

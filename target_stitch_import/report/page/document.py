@@ -167,8 +167,8 @@ def _facts(summary: Summary) -> Iterator[str]:
             f"99 of 100 within {duration(latency.p99)}, the slowest in {duration(latency.slowest)}",
         )
     for title, count in (
-        ("Requests repeated", summary.retries),
-        ("Requests retried after an unclear answer", summary.possible_duplicates),
+        ("Requests retried", summary.retries),
+        ("Requests retried after an unclear outcome", summary.possible_duplicates),
         ("Changes of the concurrency limit", summary.throttle_changes),
     ):
         if count:

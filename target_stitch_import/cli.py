@@ -76,6 +76,7 @@ then starts a local Import API, which loads into stitch-import.duckdb.
 @click.option(
     "--input",
     "input_file",
+    metavar="FILE",
     type=click.File("rb"),
     help="Read messages from a file instead of stdin.",
 )

@@ -115,8 +115,8 @@ def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
         are = "is" if summary.set_aside == 1 else "are"
         yield (
             f"{counted(summary.set_aside, 'record')} {are} set aside in "
-            f"{context.dead_letter_path} and not delivered. Repair them there, "
-            "then send them with `stitch-import replay`"
+            f"{context.dead_letter_path} and not delivered. Repair the file, "
+            "then send it with `stitch-import replay`"
         )
     for table_name, reason, count in _most_frequent(summary.rejected):
         yield f"Table {table_name}: {counted(count, 'row')} rejected while loading: {reason}"
@@ -220,7 +220,7 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
         yield (
             f"{counted(summary.records_acknowledged, 'record')} would be sent, "
             f"{size(summary.bytes)} in {counted(summary.batches, 'batch')}. Nothing was sent: this "
-            "run was dry"
+            "was a dry run"
         )
         return
     records, seconds = summary.records_acknowledged, summary.seconds
@@ -242,7 +242,7 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
     if summary.possible_duplicates:
         yield (
             f"{counted(summary.possible_duplicates, 'request')} retried after an unclear outcome: "
-            "in streams without keys, their rows may be there twice"
+            "in streams without keys, their rows can be duplicated"
         )
     if summary.unavailable_seconds >= 1:
         yield f"Import API unavailable for {duration(summary.unavailable_seconds)}"

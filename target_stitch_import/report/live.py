@@ -110,7 +110,7 @@ def outage_part(outage: Outage, now: float) -> LinePart:
     elif outage.failure and outage.failure.brief:
         words = brief = outage.failure.brief
     else:
-        words, brief = "service does not answer", "no answer"
+        words, brief = "service does not respond", "no response"
     if outage.next_try is None:
         return LinePart(f"{words}, trying again", f"{brief}, trying again")
     seconds = max(math.ceil(outage.next_try - now), 1)

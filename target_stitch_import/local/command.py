@@ -20,7 +20,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     from target_stitch_import.local.warehouse.profiles import profiles  # noqa: PLC0415 - reads a file
 
     if value not in profiles():
-        raise click.BadParameter(f"it is one of {', '.join(profiles())}.")
+        raise click.BadParameter(f"must be one of {', '.join(profiles())}.")
     return value
 
 

@@ -22,6 +22,8 @@ MESSAGE_CALLS = (
     "note",
     "note_once",
     "_say",
+    "BadParameter",
+    "fail",
 )
 """The endings of the names of functions and classes that take a message."""
 

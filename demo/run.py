@@ -266,10 +266,11 @@ def show_delivered(delivered: Delivered) -> None:
     if not delivered.records:
         say("  Nothing new: the tap skipped every file, because the state covers all of them.")
         return
+    requests = "1 request" if delivered.requests == 1 else f"{delivered.requests} requests"
     say(
         f"  {delivered.records:,} records acknowledged in {delivered.seconds:.1f} s, "
         f"{delivered.records / delivered.seconds:,.0f} per second "
-        f"({delivered.bytes_sent / 1e6:,.1f} MB in {delivered.requests} requests)"
+        f"({delivered.bytes_sent / 1e6:,.1f} MB in {requests})"
     )
     say("  The last state that the target wrote, with line breaks added:")
     say(textwrap.indent((last_state() or "").replace("},", "},\n"), "    "))

@@ -47,8 +47,8 @@ _MORE = f"""{_STATUSES}
 Example:
   tap-something | target-stitch-import -c config.json > states.jsonl
 
-To try it without an account, put {{"region": "local"}} into FILE and pipe a tap into
-`target-stitch-import -c FILE`: it loads into stitch-import.duckdb.
+To try it without an account, put {{"region": "local"}} into config.json. The run
+then starts a local Import API, which loads into stitch-import.duckdb.
 """
 
 
@@ -76,6 +76,7 @@ To try it without an account, put {{"region": "local"}} into FILE and pipe a tap
 @click.option(
     "--input",
     "input_file",
+    metavar="FILE",
     type=click.File("rb"),
     help="Read messages from a file instead of stdin.",
 )

@@ -62,7 +62,7 @@ class ResourceError(TargetError):
 
     exit_status = 71  # EX_OSERR
     meaning = "out of memory or threads"
-    remedy = "raise the process's limit, or lower max_buffer_bytes"
+    remedy = "raise the process's limits, or lower max_buffer_bytes"
 
 
 class OutputError(TargetError):
@@ -70,7 +70,7 @@ class OutputError(TargetError):
 
     exit_status = 74  # EX_IOERR
     meaning = "stdout or a file cannot be written to"
-    remedy = "free disk space, or check what closed it"
+    remedy = "free disk space, or find out why it was closed"
 
 
 def why_it_cannot_be_written(error: Exception) -> str:
@@ -86,7 +86,7 @@ def why_it_cannot_be_written(error: Exception) -> str:
         case errno.EACCES | errno.EPERM:
             return f"{why}. Give this user permission to write there, then run again."
         case errno.EPIPE:
-            return f"{why}. What reads it has ended: see its messages, then run again."
+            return f"{why}. The program that reads it has ended: see its log, then run again."
         case _:
             return f"{why}. Check the path and the disk, then run again."
 

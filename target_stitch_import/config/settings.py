@@ -56,7 +56,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         Literal["us", "eu", "local"],
         _about(
             "Data pipeline region of the Stitch account: `us` or `eu`; or `local`, for a local "
-            "Import API that is started inside the run and loads into `local_database`."
+            "Import API that the run starts, and that loads into `local_database`."
         ),
     ] = "us"
     api_url: Annotated[
@@ -339,7 +339,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
 
     @property
     def starts_local_api(self) -> bool:
-        """Return whether a local Import API is to be started inside the run."""
+        """Return whether a local Import API is to be started for the run."""
         return self.region == "local" and not (self.api_url or self.small_batch_url)
 
     @property

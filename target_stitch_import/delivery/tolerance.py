@@ -67,6 +67,6 @@ class Allowance:
         """Return the error that ends the run; `first` is the first record over the limit."""
         return InputError(
             f"More than {self._limit:,} records would be set aside (`dead_letter_limit`). The "
-            f"first one too many: {origin(first.line, first.file)}: {first.reason}. Those before "
-            f"it are in {self._path}."
+            f"first record beyond the limit: {origin(first.line, first.file)}: {first.reason}. "
+            f"Those before it are in {self._path}."
         )

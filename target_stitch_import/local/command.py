@@ -20,7 +20,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     from target_stitch_import.local.warehouse.profiles import profiles  # noqa: PLC0415 - reads a file
 
     if value not in profiles():
-        raise click.BadParameter(f"it is one of {', '.join(profiles())}.")
+        raise click.BadParameter(f"must be one of {', '.join(profiles())}.")
     return value
 
 
@@ -103,7 +103,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
 @click.option(
     "--tls-cert",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Serve HTTPS with this certificate (PEM), and --tls-key.",
+    help="Serve HTTPS with this certificate (PEM); needs --tls-key.",
 )
 @click.option(
     "--tls-key",
@@ -114,7 +114,7 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     "--tls-self-signed",
     metavar="FOLDER",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Serve HTTPS with a pair created in this folder, for loopback and the service's names.",
+    help="Serve HTTPS with a certificate and key created in this folder.",
 )
 @click.option("--public-page", is_flag=True, help="Show the page to other machines too.")
 @click.option("--strict-keys", is_flag=True, help="Refuse string keys of 256 characters or more.")

@@ -115,8 +115,8 @@ def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
         are = "is" if summary.set_aside == 1 else "are"
         yield (
             f"{counted(summary.set_aside, 'record')} {are} set aside in "
-            f"{context.dead_letter_path} and not delivered. Repair them there, "
-            "then send them with `stitch-import replay`"
+            f"{context.dead_letter_path} and not delivered. Repair the file, "
+            "then send it with `stitch-import replay`"
         )
     for table_name, reason, count in _most_frequent(summary.rejected):
         yield f"Table {table_name}: {counted(count, 'row')} rejected while loading: {reason}"
@@ -211,7 +211,7 @@ def _counts(stream: StreamSummary, done: str) -> str:
     if stream.activations.read:
         counts += f"; {counted(stream.activations.read, 'version')} to activate"
     counts += f"; {size_of_all} in {counted(stream.batches, 'batch')}"
-    return counts + (f", {counted(stream.retries, 'request')} repeated" if stream.retries else "")
+    return counts + (f", {counted(stream.retries, 'request')} retried" if stream.retries else "")
 
 
 def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
@@ -220,7 +220,7 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
         yield (
             f"{counted(summary.records_acknowledged, 'record')} would be sent, "
             f"{size(summary.bytes)} in {counted(summary.batches, 'batch')}. Nothing was sent: this "
-            "run was dry"
+            "was a dry run"
         )
         return
     records, seconds = summary.records_acknowledged, summary.seconds
@@ -233,16 +233,16 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
     if summary.requests == 1:
         yield f"1 request, answered in {duration(latency.slowest)}"
     elif summary.requests:
-        repeated = f", {summary.retries:,} of them repeated" if summary.retries else ""
+        retried = f", {summary.retries:,} of them retried" if summary.retries else ""
         yield (
-            f"{counted(summary.requests, 'request')}{repeated}; half were answered within "
+            f"{counted(summary.requests, 'request')}{retried}; half were answered within "
             f"{duration(latency.median)}, 99 of 100 within {duration(latency.p99)}, the slowest in "
             f"{duration(latency.slowest)}"
         )
     if summary.possible_duplicates:
         yield (
-            f"{counted(summary.possible_duplicates, 'request')} repeated after an unclear answer: "
-            "in streams without keys, their rows may be there twice"
+            f"{counted(summary.possible_duplicates, 'request')} retried after an unclear outcome: "
+            "in streams without keys, their rows can be duplicated"
         )
     if summary.unavailable_seconds >= 1:
         yield f"Import API unavailable for {duration(summary.unavailable_seconds)}"

@@ -110,7 +110,7 @@ def outage_part(outage: Outage, now: float) -> LinePart:
     elif outage.failure and outage.failure.brief:
         words = brief = outage.failure.brief
     else:
-        words, brief = "service does not answer", "no answer"
+        words, brief = "service does not respond", "no response"
     if outage.next_try is None:
         return LinePart(f"{words}, trying again", f"{brief}, trying again")
     seconds = max(math.ceil(outage.next_try - now), 1)
@@ -136,7 +136,7 @@ def _figures(now: Sample, since: Sample | None, done: str) -> list[LinePart | No
         LinePart(f"{rate(records / seconds if seconds else 0.0)}/s"),
         LinePart(f"{size(byte_rate)}/s"),
         LinePart(f"{now.in_flight} in flight"),
-        LinePart(f"{now.retries:,} repeated") if now.retries else None,
+        LinePart(f"{now.retries:,} retried") if now.retries else None,
     ]
 
 

@@ -100,8 +100,8 @@ class Run:
         self.states.close()
         if self.states.is_busy:
             self._error = self._error or OutputError(
-                "Stdout is blocked: the last states could not be written. Check what reads them, "
-                "then run again."
+                "Stdout is blocked: the last states could not be written. Check the program that "
+                "reads them, then run again."
             )
         if failed := self._error or self.states.error:
             raise failed

@@ -208,7 +208,7 @@ def _on_keys(keys: Sequence[str], columns: int) -> Iterator[Advice]:
     if keys:
         return
     yield Advice(
-        "no key properties: rows are appended, and a request retried after an unclear answer can "
+        "no key properties: rows are appended, and a request retried after an unclear outcome can "
         "duplicate rows"
     )
     if not columns:

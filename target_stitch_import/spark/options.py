@@ -163,7 +163,7 @@ def _settings(given: Mapping[str, str], environment: Mapping[str, str]) -> Setti
     if config.get("region") == "local":
         raise ConfigurationError(
             "Option `region` cannot be `local`: tasks share no process that could serve them. "
-            "Start `stitch-import serve`, and name it as `api_url`."
+            "Start `stitch-import serve`, and give its URL as `api_url`."
         )
     config.setdefault("token", environment.get(TOKEN_VARIABLE) or None)
     if config["token"] is None:

@@ -182,7 +182,7 @@ class ConnectApi:
             # The request may have been executed: a retry could execute it twice.
             hint = " It may have been executed anyway: check that before trying again."
         return ServiceUnavailableError(
-            f"Stitch Connect at {self._base_url} did not answer: {text}.{hint}"
+            f"Stitch Connect at {self._base_url} did not respond: {text}.{hint}"
         )
 
     def _refused(

@@ -116,7 +116,7 @@ def init(  # noqa: PLR0913 - one argument an option
     steps = _write_plugin(path, answers) if meltano else _write_file(path, answers)
     words = [f"{path} is written. Next:", *(f"  {each}" for each in steps)]
     if answers.token and not no_check:
-        words.insert(0, "The token is good for this region.")
+        words.insert(0, "The token is valid for this region.")
     document = {"region": answers.region, "path": path, "tried": not no_check, "next": steps}
     return Result(document, "\n".join(words))
 

@@ -41,7 +41,7 @@ class _Saved(click.Path):
             str(each) for each in sorted(Path(path).glob("*.jsonl")) if each.name[0] not in "._"
         ]
         if not files:
-            self.fail(f"{value} has no files of dead letters, *.jsonl.", param, ctx)
+            self.fail(f"{value} contains no dead-letter files (*.jsonl).", param, ctx)
         return files
 
 

@@ -56,11 +56,11 @@ def _beside(summary: IO[bytes]) -> Path:
     """Return the default path of a summary's page."""
     if summary is sys.stdin.buffer:
         if sys.stdout.isatty():
-            raise click.UsageError("Say where to write the page: --output FILE.")
+            raise click.UsageError("Give a path for the page: --output FILE.")
         return _STDOUT
     path = Path(summary.name)
     if path.suffix == ".html":
-        raise click.UsageError(f"{path} would be overwritten. Say where to write: --output FILE.")
+        raise click.UsageError(f"{path} would be overwritten. Give another path: --output FILE.")
     return path.with_suffix(".html")
 
 

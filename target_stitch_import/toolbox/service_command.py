@@ -58,7 +58,7 @@ def check(where: ConnectionOptions) -> Result:
     endpoint = where.settings().endpoint(USER_AGENT)
     quick_connection(endpoint).check()
     document = {"url": endpoint.base_url, "token_accepted": True}
-    return Result(document, f"The token is good for this region, at {endpoint.base_url}.")
+    return Result(document, f"The token is valid for this region, at {endpoint.base_url}.")
 
 
 def _parsed(text: str) -> Any:

@@ -44,8 +44,8 @@ class Versions:
         if (table, version) not in self._noted:
             self._noted.add((table, version))
             self._note(
-                f"{place}: version {version} of table {quoted(table)} is not sent, as version "
-                f"{newer} was loaded since. Take its lines out of the file."
+                f"{place}: version {version} of table {quoted(table)} is not sent, because "
+                f"version {newer} was loaded later. Remove its lines from the file."
             )
         return True
 
@@ -63,8 +63,8 @@ class Versions:
         if version is None or version >= self._newest.get(table, version):
             return False
         self._note(
-            f"{place}: version {version} of table {quoted(table)} is not activated, as there are "
-            "lines of a newer one."
+            f"{place}: version {version} of table {quoted(table)} is not activated, because "
+            "there are lines of a newer one."
         )
         return True
 

@@ -16,7 +16,7 @@ ADVICE = {
     errno.EROFS: "Make the file system writable or use another one, then run again.",
     errno.EACCES: "Give this user permission to write there, then run again.",
     errno.EPERM: "Give this user permission to write there, then run again.",
-    errno.EPIPE: "What reads it has ended: see its messages, then run again.",
+    errno.EPIPE: "The program that reads it has ended: see its log, then run again.",
     errno.EIO: "Check the path and the disk, then run again.",
 }
 

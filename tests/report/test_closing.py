@@ -178,15 +178,15 @@ def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> 
         (
             {"requests": 3, "retries": 1, "latency_seconds": {"slowest": 2.0}},
             (
-                "3 requests, 1 of them repeated; half were answered within 0 ms, 99 of 100 within "
+                "3 requests, 1 of them retried; half were answered within 0 ms, 99 of 100 within "
                 "0 ms, the slowest in 2.0 s"
             ),
         ),
         (
             {"possible_duplicates": 1},
             (
-                "1 request repeated after an unclear answer: in streams without keys, their rows "
-                "may be there twice"
+                "1 request retried after an unclear outcome: in streams without keys, their rows "
+                "can be duplicated"
             ),
         ),
         ({"unavailable_seconds": 42.0}, "Import API unavailable for 42 s"),
@@ -210,7 +210,7 @@ def test_a_dry_run_sends_nothing_and_has_no_rate(caplog: pytest.LogCaptureFixtur
     assert logged(summary_of({"people": aside}), context, caplog) == [
         f"Stream `people`: 1 record would be set aside: {REASON}",
         "Stream `people`: 2 read, 1 would be sent, 1 set aside; 100 B in 1 batch",
-        "1 record would be sent, 100 B in 1 batch. Nothing was sent: this run was dry",
+        "1 record would be sent, 100 B in 1 batch. Nothing was sent: this was a dry run",
     ]
 
 
@@ -220,8 +220,8 @@ def test_what_needs_someone_to_act_is_a_warning() -> None:
         f"Stream `people`: 2 records set aside: {REASON}",
         "Stream `people`: 1 record set aside: other",
         (
-            "3 records are set aside in dead.jsonl and not delivered. Repair them there, then "
-            "send them with `stitch-import replay`"
+            "3 records are set aside in dead.jsonl and not delivered. Repair the file, then "
+            "send it with `stitch-import replay`"
         ),
         "Table `people`: 357 rows rejected while loading: too long",
         "Table `x`: 1 row rejected while loading: reserved",

@@ -200,7 +200,7 @@ def test_it_is_not_written_over_the_summary(summary: Path) -> None:
     summary = summary.rename(summary.with_suffix(".html"))
     outcome = report(str(summary))
     assert (outcome.status, outcome.states) == (78, [])
-    assert "would be overwritten. Say where to write: --output FILE." in outcome.log
+    assert "would be overwritten. Give another path: --output FILE." in outcome.log
     assert summary.read_bytes() == text
 
 

@@ -75,7 +75,7 @@ USUAL = Sample(
             3.0,
             (
                 "state 0:03 ago | 1,234,567 acknowledged in 1:23 | 11,522/s | 15.4 MB/s | "
-                "4 in flight | 2 repeated | stream `people`"
+                "4 in flight | 2 retried | stream `people`"
             ),
         ),
         (
@@ -112,8 +112,8 @@ def test_the_state_is_there_on_narrow_terminals(columns: int, shown: str) -> Non
     [
         (
             Outage(None, 112.0),
-            "service does not answer, next try in 12 s",
-            "no answer, retry in 12 s",
+            "service does not respond, next try in 12 s",
+            "no response, retry in 12 s",
         ),
         (Outage(503, 112.0), "service answers 503, next try in 12 s", "503, retry in 12 s"),
         (Outage(429, 400.0), "service answers 429, next try in 5:00", "429, retry in 5:00"),
@@ -130,10 +130,10 @@ def test_the_state_is_there_on_narrow_terminals(columns: int, shown: str) -> Non
         ),
         (
             Outage(None, 112.0, Failure.TIMED_OUT),
-            "service does not answer, next try in 12 s",
-            "no answer, retry in 12 s",
+            "service does not respond, next try in 12 s",
+            "no response, retry in 12 s",
         ),
-        (Outage(None, None), "service does not answer, trying again", "no answer, trying again"),
+        (Outage(None, None), "service does not respond, trying again", "no response, trying again"),
     ],
 )
 def test_an_outage_in_words(outage: Outage, words: str, brief: str) -> None:
@@ -148,9 +148,9 @@ def test_an_outage_stands_first_while_it_lasts() -> None:
     run.traffic.availability.failed(run.now, None)
     run.traffic.availability.note_wait(1, run.now + 13)
     run.traffic.availability.note_wait(2, run.now + 20)
-    assert run.tick().startswith("service does not answer, next try in 12 s | no state yet | ")
+    assert run.tick().startswith("service does not respond, next try in 12 s | no state yet | ")
     run.traffic.availability.note_wait_over(1)
-    assert run.tick().startswith("service does not answer, next try in 18 s | ")
+    assert run.tick().startswith("service does not respond, next try in 18 s | ")
     run.traffic.availability.note_wait_over(2)
     run.traffic.availability.failed(run.now, 503)
     assert run.tick().startswith("service answers 503, trying again | ")
@@ -163,7 +163,7 @@ def test_a_run_that_nothing_comes_to_says_so() -> None:
     run = Shown()
     assert run.tick(lines_read=0).startswith("waiting for a tap on stdin | no state yet | ")
     run.traffic.availability.failed(run.now, None)
-    assert run.tick(lines_read=0).startswith("service does not answer, ")
+    assert run.tick(lines_read=0).startswith("service does not respond, ")
     run.traffic.availability.answered(run.now)
     assert run.tick(lines_read=1).startswith("no state yet | ")
 

@@ -79,7 +79,7 @@ def test_a_2xx_of_the_service_acknowledges(
     api.set_faults([{"kind": "status", "status": status, "body": body}])
     outcome = target.run([schema(), record(1), state(1)])
     assert (outcome.status, outcome.states) == (0, ["1"])
-    assert " repeated" not in outcome.log
+    assert " retried" not in outcome.log
 
 
 def test_202_is_not_sent_again(target: Target, api: ImportApi) -> None:
@@ -259,7 +259,7 @@ def test_too_many_dead_letters_end_the_run(target: Target, tmp_path: Path) -> No
     outcome = target.run([schema(), *bad, state(1)], **settings)
     assert (outcome.status, outcome.states) == (65, [])
     assert "More than 2 records would be set aside (`dead_letter_limit`)" in outcome.log
-    assert "The first one too many: Line 4: field `/id`" in outcome.log
+    assert "The first record beyond the limit: Line 4: field `/id`" in outcome.log
     assert "secret" not in outcome.log
     letters = (tmp_path / "dead.jsonl").read_text().splitlines()
     assert [json.loads(each)["line"] for each in letters] == [2, 3], "those that count"

@@ -205,7 +205,9 @@ class World:
         times = Counter(each.data["u"] for each in self.service.stored if each.data is not None)
         if any(count > 1 for count in times.values()):
             self._sometimes("duplicates")
-            require(self.ambiguous, "a record arrived twice without an unclear answer or a restart")
+            require(
+                self.ambiguous, "a record arrived twice without an unclear outcome or a restart"
+            )
 
 
 def _settings(random: Random) -> Settings:

@@ -22,6 +22,8 @@ MESSAGE_CALLS = (
     "note",
     "note_once",
     "_say",
+    "BadParameter",
+    "fail",
 )
 """The endings of the names of functions and classes that take a message."""
 
@@ -76,7 +78,7 @@ def _expressions(tree: ast.Module) -> Iterator[ast.expr]:
             case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value):
                 if name in COLLECTING:
                     yield value
-            case ast.Assign(targets=[ast.Name(id="note" | "text")], value=value):
+            case ast.Assign(targets=[ast.Name(id="note" | "text" | "reason")], value=value):
                 yield value
             case ast.FunctionDef(returns=ast.Name(id="str"), name=name):
                 if "words" in name or "cannot" in name or name in OF_READER:

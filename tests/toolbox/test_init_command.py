@@ -92,7 +92,7 @@ def test_a_person_is_asked_until_it_works(strict_api: ImportApi, tmp_path: Path)
     terminal.answer(r"refused the token.*\[eu\]: $", "us\n")
     terminal.answer(r"not shown\): $", "good\n")
     status, shown = terminal.end()
-    assert (status, "good\r" in shown, "The token is good" in shown) == (0, False, True)
+    assert (status, "good\r" in shown, "The token is valid" in shown) == (0, False, True)
     assert "target-stitch-import --config config.json" in shown
     path = tmp_path / "config.json"
     assert json.loads(path.read_text()) == {
@@ -123,7 +123,7 @@ def test_nothing_is_asked_for_a_local_service(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     terminal.answer(r"Region .*: $", "local\n")
     status, shown = terminal.end()
-    assert (status, "token is good" in shown) == (0, False)
+    assert (status, "token is valid" in shown) == (0, False)
     [step] = [line.strip() for line in shown.splitlines() if " | target-stitch-import " in line]
     assert step == "tap-something | target-stitch-import --config config.json > states.jsonl"
     done = subprocess.run(
@@ -191,7 +191,7 @@ def test_nothing_is_written_if_the_answers_do_not_work(
 
 def test_no_check_writes_without_a_test(tmp_path: Path) -> None:
     outcome = init(tmp_path, "--region", "eu", "--no-check", token="good")  # noqa: S106 - made up
-    assert (outcome.status, "token is good" in "".join(outcome.states)) == (0, False)
+    assert (outcome.status, "token is valid" in "".join(outcome.states)) == (0, False)
     assert json.loads((tmp_path / "config.json").read_text()) == {"region": "eu", "token": "good"}
 
 

@@ -33,7 +33,7 @@ def test_status(api: ImportApi, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("token", "status", "words"),
     [
-        ("good", 0, "good for this region"),
+        ("good", 0, "valid for this region"),
         ("bad", 77, "refused the token"),
         ("european", 77, "other region"),
         ("paused", 77, "paused or deleted"),
@@ -155,7 +155,10 @@ def test_it_runs_as_a_program(api: ImportApi) -> None:
     )
     os.close(stdout)
     assert (done.returncode, done.stderr.count("\n")) == (74, 1)
-    assert "Stdout cannot be written to: Broken pipe. What reads it has ended" in done.stderr
+    assert (
+        "Stdout cannot be written to: Broken pipe. The program that reads it has ended"
+        in done.stderr
+    )
     done = subprocess.run([*TOOL, "none"], check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, "No such command" in done.stderr) == (78, True)
 

@@ -55,8 +55,8 @@ def test_of_the_activations_in_all_files_the_newest_is_replayed_at_the_end(
     number = files.index(FIRST)
     assert (outcome.status, outcome.states) == (0, ["3 messages delivered in 3 requests."])
     assert (
-        f"Line 2 of `{folder}/part-{number}.jsonl`: version 1 of table `t` is not activated, as "
-        "there are lines of a newer one."
+        f"Line 2 of `{folder}/part-{number}.jsonl`: version 1 of table `t` is not activated, "
+        "because there are lines of a newer one."
     ) in outcome.log
     assert sorted(sent(api)[:2]) == [(1, "upsert"), (2, "upsert")]
     assert sent(api)[2:] == [(2, "activate_version")]
@@ -70,7 +70,7 @@ def test_a_version_loaded_later_counts_for_all_files(
     folder = saved(tmp_path / "dead", *(files[each] for each in order))
     outcome = tool(tmp_path, "replay", folder, "--json", api_url=api.url, token=TOKEN)
     assert (outcome.status, json.loads("".join(outcome.states))["replaced"]) == (0, 2)
-    assert outcome.log.count("version 1 of table `t` is not sent, as version 2 was loaded") == 1
+    assert outcome.log.count("version 1 of table `t` is not sent, because version 2") == 1
     assert sent(api) == [(2, "upsert")]
 
 

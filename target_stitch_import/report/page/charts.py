@@ -104,7 +104,7 @@ def _charts(summary: Summary) -> Iterator[_Chart]:
     yield _Chart("Records acknowledged", records, _count)
     yield _Chart("Bytes buffered and in flight", over_time(series.held_bytes), _size)
     yield _Chart("Requests in flight", over_time(series.in_flight), _count, steps=True)
-    yield _Chart("Requests repeated", over_time(series.retries), _count, steps=True)
+    yield _Chart("Requests retried", over_time(series.retries), _count, steps=True)
 
 
 def _rates(totals: _Points) -> _Points:

@@ -137,7 +137,7 @@ def _tiles(summary: Summary) -> Iterator[str]:
     if summary.rejected_rows:
         yield _tile("Rejected", f"{summary.rejected_rows:,}", "while loading, in no table", "bad")
     if summary.repaired:
-        yield _tile("Repaired", f"{summary.repaired:,}", "values, as `repairs` asks for", "care")
+        yield _tile("Repaired", f"{summary.repaired:,}", "values, as set in `repairs`", "care")
     yield _tile("Duration", duration(took), per_second)
 
 
@@ -162,13 +162,13 @@ def _facts(summary: Summary) -> Iterator[str]:
     if summary.requests:
         yield _fact("Requests", f"{summary.requests:,}, {size(summary.bytes_sent)} in total")
         yield _fact(
-            "Answers",
+            "Responses",
             f"half within {duration(latency.median)}, 95 of 100 within {duration(latency.p95)}, "
             f"99 of 100 within {duration(latency.p99)}, the slowest in {duration(latency.slowest)}",
         )
     for title, count in (
-        ("Requests repeated", summary.retries),
-        ("Requests retried after an unclear answer", summary.possible_duplicates),
+        ("Requests retried", summary.retries),
+        ("Requests retried after an unclear outcome", summary.possible_duplicates),
         ("Changes of the concurrency limit", summary.throttle_changes),
     ):
         if count:

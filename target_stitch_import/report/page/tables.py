@@ -51,7 +51,7 @@ _STREAM_COLUMNS = (
     _Column("Versions activated", lambda each: each.activations.acknowledged),
     _Column("Size", lambda each: each.bytes, text=size),
     _Column("Batches", lambda each: each.batches),
-    _Column("Requests repeated", lambda each: each.retries),
+    _Column("Requests retried", lambda each: each.retries),
 )
 
 

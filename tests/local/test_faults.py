@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
+import struct
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,6 +155,36 @@ def test_latency_delays_one_request_and_not_another() -> None:
     finally:
         api.close()
     assert delays == [0, 1.5, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_after", "truncate"])
+def test_a_client_that_has_gone_is_no_error(caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    delayed, gone = threading.Event(), threading.Event()
+
+    async def sleep(_seconds: float) -> None:
+        delayed.set()
+        await asyncio.to_thread(gone.wait, 10)
+        for _ in range(10):  # in which the server notices
+            await asyncio.sleep(0)
+
+    api = LocalApi(Options(port=0), sleep)
+    api.start()
+    try:
+        api.faults.put([{"kind": "latency", "seconds": 1}, {"kind": kind}])
+        host, port = api.url.removeprefix("http://").split(":")
+        body = json.dumps(CUSTOMERS).encode()
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(
+                b"POST /v2/import/batch HTTP/1.1\r\nHost: localhost\r\n"
+                b"Authorization: Bearer T1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+            assert delayed.wait(10)
+        gone.set()
+        assert call(api, body=CUSTOMERS).status_code == 201
+    finally:
+        api.close()
+    assert not caplog.records
 
 
 def test_reset_before_drops_a_request_whose_body_never_came(api: ImportApi) -> None:

@@ -177,7 +177,7 @@ class DryDeadLetters:
             allowed = self._allowance.take(messages)
             for each in allowed:
                 if each.activated:
-                    continue
+                    continue  # a note about an activation, which is not set aside
                 what = "an activation" if each.is_activation else "a record"
                 text = (
                     f"{origin(each.line, each.file)}: {what} of stream {quoted(each.stream)} "

@@ -89,7 +89,7 @@ class DeadLetters:
         except OSError as error:
             raise OutputError(_cannot_write(path, error)) from None
 
-    def versions(self) -> set[tuple[str, int]]:
+    def incomplete_versions(self) -> set[tuple[str, int]]:
         """Return the tables and versions that lack records of the file; see `lacking`.
 
         Raises:

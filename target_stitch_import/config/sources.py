@@ -47,7 +47,8 @@ def read_config(paths: Sequence[str], warn: Callable[[str], None]) -> dict[str, 
             known = setting_names()
             for name in given:
                 if name not in known:
-                    warn(f"Unknown setting {quoted(name)} is ignored.{explain(name)}")
+                    note = f"Unknown setting {quoted(name)} is ignored.{explain(name)}"
+                    warn(note)
     return config
 
 

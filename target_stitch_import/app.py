@@ -156,7 +156,7 @@ class _Assembly:
     def run(self, source: Source, states: IO[bytes], files: Files) -> Run:
         """Open all parts, and return the run."""
         settings, options = self._settings, self._options
-        dead_letters, versions = self._dead_letters()
+        dead_letters, incomplete_versions = self._dead_letters()
         output = OutputFile(options.output_path) if options.output_path else None
         if output:
             self._stack.callback(output.close)
@@ -165,7 +165,7 @@ class _Assembly:
         pipeline = Pipeline(
             pipeline_rules(settings), batch_limits(settings), wakeup.check_interrupt
         )
-        for table, table_version in versions:
+        for table, table_version in incomplete_versions:
             pipeline.note_lacking(table, table_version)
         sender = Sender(
             self._transports(),
@@ -207,7 +207,7 @@ class _Assembly:
             self._report(self._observer.summary(run.pipeline.counts(), ending))
         finally:
             if failed:
-                raise failed
+                raise failed  # not an error of the report
 
     def _outcome(self, run: Run) -> TargetError | None:
         """Run; return the error that it failed with, if any."""
@@ -259,9 +259,9 @@ class _Assembly:
         if self._options.dry_run:
             # A dry run delivers nothing, so it must not mark versions as incomplete either.
             return DryDeadLetters(path, limit, self._observer.trouble), set()
-        letters = DeadLetters(path, limit)
-        self._stack.callback(letters.close)
-        return letters, letters.versions()
+        dead_letters = DeadLetters(path, limit)
+        self._stack.callback(dead_letters.close)
+        return dead_letters, dead_letters.incomplete_versions()
 
     def _transports(self) -> Callable[[], Transport]:
         if self._options.dry_run:

@@ -22,7 +22,7 @@ from target_stitch_import.errors import (
     statuses_help,
     why_it_cannot_be_written,
 )
-from target_stitch_import.interrupts import INTERRUPTED_STATUS
+from target_stitch_import.interrupts import INTERRUPTED_STATUS, INTERRUPTED_STATUSES
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.log import log_failure, set_up_logging
 
@@ -40,7 +40,9 @@ def _refuse_state(_context: click.Context, _option: click.Parameter, given: str 
         )
 
 
-_STATUSES = statuses_help("everything is delivered or in the dead-letter file", "129, 130, 143")
+_STATUSES = statuses_help(
+    "everything is delivered or in the dead-letter file", ", ".join(map(str, INTERRUPTED_STATUSES))
+)
 _MORE = f"""{_STATUSES}
 
 \b

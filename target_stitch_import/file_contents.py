@@ -69,7 +69,10 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _is_object(text: bytes, required: set[str], optional: set[str]) -> bool:
-    """Return whether `text` begins with an object with these members, or with part of one."""
+    """Return whether `text` begins with an object with these members, or with part of one.
+
+    True for blank text, which may be the beginning of anything.
+    """
     if not text.strip():
         return True
     found = _members(text.decode(errors="replace"))

@@ -16,6 +16,8 @@ else:
 
 INTERRUPTED_STATUS = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED_STATUSES = tuple(sorted(128 + each for each in SIGNALS))
+"""The exit statuses of a run that a signal ended."""
 
 
 def end_at_once_on_signals() -> None:

@@ -67,20 +67,21 @@ class Lane(Struct):
         """Add a closed batch to the queue."""
         self._waiting.append(batch)
 
-    def take_ready(self, *, withholds: bool) -> Iterator[Batch]:
-        """Remove and yield the batches that are ready; they count as in flight from then on.
+    def take_ready(self, *, withholds: bool) -> Iterator[tuple[Batch, bool]]:
+        """Remove the batches that are ready; yield each, and whether it is withheld.
 
-        If `withholds`, activations of versions that lack a record are yielded, too, but do not
-        count as in flight and block nothing.
+        If `withholds`, activations of versions that lack a record are withheld: they block nothing.
+        All other batches count as in flight from then on.
         """
         while self._waiting and not self._is_activating:
             batch = self._waiting[0]
             if batch.barrier and self.counts.in_flight:
                 return
-            if not (batch.barrier and withholds and self.is_incomplete(batch)):
+            is_withheld = withholds and batch.barrier and self.is_incomplete(batch)
+            if not is_withheld:
                 self._is_activating = batch.barrier
                 self.counts.in_flight += batch.count
-            yield self._waiting.popleft()
+            yield self._waiting.popleft(), is_withheld
 
     def settled(self, count: int, set_aside: Sequence[SetAside]) -> None:
         """Note that `count` messages in flight are settled, including those in `set_aside`."""
@@ -153,8 +154,8 @@ class Lanes:
         self.ready_or_in_flight -= 1
 
     def _advance(self, lane: Lane) -> None:
-        for batch in lane.take_ready(withholds=self._withholds):
-            if batch.barrier and self._withholds and lane.is_incomplete(batch):
+        for batch, is_withheld in lane.take_ready(withholds=self._withholds):
+            if is_withheld:
                 self.held_bytes -= batch.held_bytes
                 self._withhold(batch)
             else:

@@ -167,7 +167,7 @@ class Pipeline:
                 self._receive_malformed(event, now, clock_ns)
             case RecordFiles():
                 # Its records follow as events of their own.
-                self._streams.known(event.stream, "BATCH", event.line)
+                self._streams.require(event.stream, "BATCH", event.line)
             case _:
                 assert_never(event)
         self._refusals.raise_first()
@@ -316,12 +316,12 @@ class Pipeline:
             if not aliases:
                 self._ledger.settle(waiting.span.epoch, 1)
 
-    def _receive_records(self, run: Records, now: float, clock_ns: int) -> None:
-        messages, streams = run.messages, {message.stream for message in run.messages}
+    def _receive_records(self, event: Records, now: float, clock_ns: int) -> None:
+        messages, streams = event.messages, {message.stream for message in event.messages}
         unknown = streams - self._streams.names()
         if unknown:
             messages = list(takewhile(lambda each: each.stream not in unknown, messages))
-        span = self._enter(len(messages), run.line, run.file, clock_ns)
+        span = self._enter(len(messages), event.line, event.file, clock_ns)
         for stream in self._gathering.add(messages, streams, span, now):
             self._packer.admit(stream)
         while self._gathering.undated:
@@ -329,17 +329,17 @@ class Pipeline:
         if self._gathering.size > self._rules.max_buffer_bytes // GATHERED_DIVISOR:
             self._packer.admit_all()
         if unknown:
-            message = run.messages[len(messages)]
-            self._streams.known(message.stream, "RECORD", run.line + len(messages))
+            message = event.messages[len(messages)]
+            self._streams.require(message.stream, "RECORD", event.line + len(messages))
 
     def _receive_rows(self, rows: Rows, now: float, clock_ns: int) -> None:
-        stream = self._streams.known(rows.stream, "RECORD", rows.line)
+        stream = self._streams.require(rows.stream, "RECORD", rows.line)
         self._packer.admit(rows.stream)  # records keep their order
         span = self._enter(rows.count, rows.line, rows.file, clock_ns)
         self._packer.admit_rows(stream, rows, span, now)
 
     def _receive_malformed(self, event: MalformedRecord, now: float, clock_ns: int) -> None:
-        stream = self._streams.known(event.stream, "RECORD", event.line)
+        stream = self._streams.require(event.stream, "RECORD", event.line)
         self._packer.admit(event.stream)  # records are set aside in their order
         span = self._enter(1, event.line, event.file, clock_ns)
         if event.sequence is not None:

@@ -52,6 +52,8 @@ class Stream:
         schemas: RecentSchemas,
         check_interrupt: Callable[[], None],
     ) -> None:
+        if not message.stream:
+            raise InputError(f"Line {message.line}: SCHEMA has an empty stream name.")
         self.name = message.stream
         self._table_name = rules.table_prefix + message.stream
         self._message = message
@@ -85,8 +87,6 @@ class Stream:
         return f"Line {self._message.line}: SCHEMA of stream {quoted(self.name)}"
 
     def _cached(self, schemas: RecentSchemas) -> _CachedSchema:
-        if not self.name:
-            raise InputError(f"Line {self._message.line}: SCHEMA has an empty stream name.")
         try:
             return schemas.read(self._message.schema)
         except SchemaDefectError as defect:

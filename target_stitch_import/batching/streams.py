@@ -45,7 +45,7 @@ class Streams:
         self._check_interrupt = check_interrupt
         self._current: dict[str, Stream] = {}
         self._recent: dict[str, dict[_SchemaKey, Stream]] = {}
-        self._names: dict[str, str] = {}
+        self._name_by_lower_case: dict[str, str] = {}
         self._noticed: set[tuple[str, str, str]] = set()
 
     def __contains__(self, name: str) -> bool:
@@ -54,7 +54,7 @@ class Streams:
     def __getitem__(self, name: str) -> Stream:
         return self._current[name]
 
-    def known(self, name: str, kind: str, line: int) -> Stream:
+    def require(self, name: str, kind: str, line: int) -> Stream:
         """Return the stream of a message; `kind` and `line` are for the error.
 
         Raises:
@@ -102,7 +102,7 @@ class Streams:
             self.notice(name, each)
         if former and former.key_names != stream.key_names:
             self.notice(name, Advice("the key properties changed during the run"))
-        first_name = self._names.setdefault(name.lower(), name)
+        first_name = self._name_by_lower_case.setdefault(name.lower(), name)
         if first_name != name:
             self.notice(
                 name,

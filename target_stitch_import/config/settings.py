@@ -376,7 +376,7 @@ def json_schema() -> dict[str, Any]:
 
 def _flat(setting: dict[str, Any]) -> dict[str, Any]:
     """Write alternatives of plain types as a list of types, which more tools understand."""
-    if setting.get("default", 0) is None:
+    if "default" in setting and setting["default"] is None:
         del setting["default"]
     alternatives = setting.pop("anyOf", None)
     if alternatives:

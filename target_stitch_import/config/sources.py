@@ -45,9 +45,10 @@ def read_config(paths: Sequence[str], warn: Callable[[str], None]) -> dict[str, 
             given = _read_file(path)
             config |= given
             known = setting_names()
-            for name in (each for each in given if each not in known):
-                note = f"Unknown setting {quoted(name)} is ignored.{explain(name)}"
-                warn(note)
+            for name in given:
+                if name not in known:
+                    note = f"Unknown setting {quoted(name)} is ignored.{explain(name)}"
+                    warn(note)
     return config
 
 

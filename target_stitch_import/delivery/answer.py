@@ -65,7 +65,7 @@ _WITHOUT_CONNECTION = {
         ),
     ),
 }
-"""A short description of each failure, and what to check, in sentences."""
+"""A short description of each failure to connect, and what to check, in sentences."""
 
 
 class End(Enum):

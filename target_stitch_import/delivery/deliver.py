@@ -150,7 +150,8 @@ def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalStreak) -> Deli
         part = waiting.pop()
         verdict = yield from until_answered(part, rules)
         if isinstance(verdict, Acknowledged):
-            hints_are_right &= part is not suspect
+            if part is suspect:
+                hints_are_right = False  # the service accepts the record that it had named
             refusals.note_accepted()
             yield Settled(part)
         elif part.count == 1:

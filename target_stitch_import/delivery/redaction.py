@@ -167,7 +167,10 @@ def words_of(content: bytes) -> str:
 
 
 def _said(members: dict[str, Any], wanted: Collection[str] = _ERROR_MEMBERS) -> Iterator[str]:
-    """Yield the texts of the members that explain an error, as the Import API nests them."""
+    """Yield the texts of the members that explain an error, as the Import API nests them.
+
+    If `wanted` is empty, all members are yielded, each with its name before its text.
+    """
     for name, value in members.items():
         if wanted and name not in wanted:
             continue

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.set_aside import SetAside
 
 MAX_REFUSALS_IN_A_ROW = 8
-"""So many single records refused in a row end the run."""
+"""How many single records refused in a row end the run."""
 
 
 class RefusalStreak:

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from target_stitch_import.local.command import EX_CONFIG, serve
+from target_stitch_import.local.command import serve
+from target_stitch_import.local.options import EX_CONFIG
 
 
 def main() -> None:

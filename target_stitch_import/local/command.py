@@ -10,9 +10,14 @@ from typing import Any
 import click
 
 from target_stitch_import.local.extra import LocalExtraMissingError, require_extra
-from target_stitch_import.local.options import TLS_FILES, Options, OptionsError, Strictness
+from target_stitch_import.local.options import (
+    EX_CONFIG,
+    TLS_FILES,
+    Options,
+    OptionsError,
+    Strictness,
+)
 
-EX_CONFIG = 78
 DEFAULT_PORT = 8087
 
 

@@ -18,6 +18,7 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]\\]+))(?::\d{0,5})?")
 _ORIGIN = re.compile(r"https?://([^/]+)")
 
 
+EX_CONFIG = 78
 TLS_FILES = ("cert.pem", "key.pem")
 """Certificate and key in the folder of `tls_self_signed`."""
 

@@ -14,6 +14,8 @@ from target_stitch_import.report.terminal import Terminal, wants_live_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LOG_FORMAT = "%(asctime)s | %(levelname)-8s | %(name)s | %(message)s"
+"""The format of the SDK's plugins."""
 _CONFIGURATION = "the logging configuration"
 
 
@@ -38,15 +40,19 @@ def set_up_logging(
     if level == logging.INFO and not path and wants_live_line(sys.stderr, environment):
         terminal = Terminal(sys.stderr)
     logging.basicConfig(
-        format="%(asctime)s | %(levelname)-8s | %(name)s | %(message)s",
+        format=LOG_FORMAT,
         level=level,
         handlers=[terminal or logging.StreamHandler()],
     )
-    # It would log failures that the target reports itself, with tracebacks.
-    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    silence_urllib3()
     if path:
         _configure(path)
     return terminal
+
+
+def silence_urllib3() -> None:
+    """Let `urllib3` log nothing: it would log failures with tracebacks that are reported anyway."""
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 
 def _configure(path: str) -> None:

@@ -49,7 +49,7 @@ class Texts(Struct, frozen=True):
 
     values: Array
     mark: str = ""
-    has_not_finite: bool = False
+    has_nonfinite: bool = False
 
     def whole(self) -> Array:
         """Return the texts with their marks."""
@@ -58,7 +58,7 @@ class Texts(Struct, frozen=True):
     def filled(self) -> Texts:
         """Return the texts with the placeholder `NULL` instead of null, if they have marks."""
         if self.mark and self.values.null_count:
-            return Texts(self.values.fill_null(NULL), self.mark, self.has_not_finite)
+            return Texts(self.values.fill_null(NULL), self.mark, self.has_nonfinite)
         return self
 
 
@@ -159,11 +159,11 @@ def _floats(array: Array) -> Texts:
         texts = pc.if_else(is_whole, _joined(texts, ".0"), texts)
     if pc.all(is_plain).as_py() is not False:
         return Texts(texts)
-    apart = doubles.filter(pc.invert(is_plain))
-    written = pa.array(map(_TOLERANT_ENCODER.encode, apart.to_pylist()), pa.large_string())
-    has_not_finite = not pc.all(pc.is_finite(apart)).as_py()
+    others = doubles.filter(pc.invert(is_plain))
+    written = pa.array(map(_TOLERANT_ENCODER.encode, others.to_pylist()), pa.large_string())
+    has_nonfinite = not pc.all(pc.is_finite(others)).as_py()
     texts = pc.replace_with_mask(texts, pc.invert(is_plain), written)
-    return Texts(texts, has_not_finite=has_not_finite)
+    return Texts(texts, has_nonfinite=has_nonfinite)
 
 
 def _dates(array: Array) -> Texts:
@@ -233,9 +233,9 @@ def _check_years(numbers: Array, least: int, beyond: int) -> None:
         raise InexactError(_first(is_outside), "contains a date outside the years 1 to 9999")
 
 
-def _first(are: Array) -> int:
+def _first(flags: Array) -> int:
     """Return the index of the first true value; there must be one."""
-    return int(pc.index(are, True).as_py())
+    return int(pc.index(flags, True).as_py())
 
 
 def _dictionaries(array: Array) -> Texts:
@@ -247,7 +247,7 @@ def _dictionaries(array: Array) -> Texts:
         # Decoded, the error names the row that has the value; perhaps no row has it.
         return texts_of(array.dictionary_decode())
     values = known.values.take(array.indices)
-    return Texts(values, known.mark, known.has_not_finite)
+    return Texts(values, known.mark, known.has_nonfinite)
 
 
 def _structs(array: Array) -> Texts:
@@ -258,8 +258,8 @@ def _structs(array: Array) -> Texts:
     # `flatten` makes members null where their struct is null.
     columns = [texts_of(member) for member in array.flatten()]
     names = [kind.field(at).name for at in range(kind.num_fields)]
-    has_not_finite = any(column.has_not_finite for column in columns)
-    return _with_nulls_of(array, Texts(_object(names, columns), has_not_finite=has_not_finite))
+    has_nonfinite = any(column.has_nonfinite for column in columns)
+    return _with_nulls_of(array, Texts(_object(names, columns), has_nonfinite=has_nonfinite))
 
 
 def _with_nulls_of(array: Array, texts: Texts) -> Texts:
@@ -267,7 +267,7 @@ def _with_nulls_of(array: Array, texts: Texts) -> Texts:
         return texts
     null = pa.scalar(None, pa.large_string())
     values = pc.if_else(array.is_valid(), texts.values, null)
-    return Texts(values, has_not_finite=texts.has_not_finite)
+    return Texts(values, has_nonfinite=texts.has_nonfinite)
 
 
 def _lists(array: Array) -> Texts:
@@ -310,7 +310,7 @@ def _brackets(array: Array, elements: Array, marks: str, inner: Texts) -> Texts:
     sizes = pc.list_value_length(array).fill_null(0).cast(pa.int64())
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes)])
     joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, elements), as_large(","))
-    texts = Texts(_joined(marks[0], joined, marks[1]), has_not_finite=inner.has_not_finite)
+    texts = Texts(_joined(marks[0], joined, marks[1]), has_nonfinite=inner.has_nonfinite)
     return _with_nulls_of(array, texts)
 
 

@@ -67,7 +67,7 @@ def encoded(rows: RecordBatch) -> Encoded:
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         try:
             columns.append(texts_of(column))
-            if columns[-1].has_not_finite:
+            if columns[-1].has_nonfinite:
                 not_finite.update(_rows_without_json(columns[-1]))
         except InexactError as error:
             error.column = name

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _VALUE_BYTES = 24
 """The approximate length of a number, a time or a date as JSON."""
+_NULL_BYTES = 4
+_NAME_EXTRA_BYTES = 4
+"""Two quotation marks, a colon and a comma for each name of a member."""
+_BRACKETS_BYTES = 2
+"""Two quotation marks or brackets around a value."""
 
 
 def portions_of(rows: RecordBatch, about_bytes: int, max_bytes: int) -> Iterator[RecordBatch]:
@@ -31,7 +36,7 @@ def portions_of(rows: RecordBatch, about_bytes: int, max_bytes: int) -> Iterator
         InexactError: A row is longer than `max_bytes`; its index counts from the last slice.
     """
     columns = [_sizes(column) for column in rows.columns]
-    sizes = _sum([len(name) + 4 for name in rows.schema.names] + columns)
+    sizes = _object_sizes(rows.schema.names, columns)
     if isinstance(sizes, int):
         sizes = pa.array([sizes] * rows.num_rows, pa.int64())
     ends = pc.cumulative_sum(sizes).to_pylist()
@@ -57,12 +62,13 @@ def _sizes(array: Array) -> int | Array:
     kind = array.type
     if types.is_dictionary(kind):
         sizes = _sizes(array.dictionary)
-        return sizes if isinstance(sizes, int) else sizes.take(array.indices).fill_null(4)
+        return sizes if isinstance(sizes, int) else sizes.take(array.indices).fill_null(_NULL_BYTES)
     if is_text(kind) or is_binary(kind):
-        return pc.add(pc.binary_length(array.cast(pa.large_binary())).fill_null(4), 2)
+        lengths = pc.binary_length(array.cast(pa.large_binary())).fill_null(_NULL_BYTES)
+        return pc.add(lengths, _BRACKETS_BYTES)
     if types.is_struct(kind):
-        names = [len(kind.field(at).name) + 4 for at in range(kind.num_fields)]
-        return _sum(names + [_sizes(member) for member in array.flatten()])
+        names = [kind.field(at).name for at in range(kind.num_fields)]
+        return _object_sizes(names, [_sizes(member) for member in array.flatten()])
     if types.is_map(kind):
         array = map_items(array)
     if types.is_list(array.type) or types.is_large_list(array.type):
@@ -74,16 +80,18 @@ def _list_sizes(array: Array) -> Array:
     sizes = _sizes(array.flatten())
     counts = pc.list_value_length(array).fill_null(0).cast(pa.int64())
     if isinstance(sizes, int):
-        return pc.add(pc.multiply(counts, sizes + 1), 2)
+        return pc.add(pc.multiply(counts, sizes + 1), _BRACKETS_BYTES)
     sums = pa.concat_arrays([pa.array([0], pa.int64()), pc.cumulative_sum(sizes.cast(pa.int64()))])
     ends = pc.cumulative_sum(counts)
     inside = pc.subtract(sums.take(ends), sums.take(pc.subtract(ends, counts)))
-    return pc.add(pc.add(inside, counts), 2)
+    return pc.add(pc.add(inside, counts), _BRACKETS_BYTES)
 
 
-def _sum(sizes: list[int | Array]) -> int | Array:
-    total: Any = 2 + sum(each for each in sizes if isinstance(each, int))
-    for each in sizes:
+def _object_sizes(names: list[str], members: list[int | Array]) -> int | Array:
+    """Return the sizes of objects; `members` has the sizes of the members with these `names`."""
+    total: Any = _BRACKETS_BYTES + sum(len(name) + _NAME_EXTRA_BYTES for name in names)
+    total += sum(each for each in members if isinstance(each, int))
+    for each in members:
         if not isinstance(each, int):
             total = pc.add(total, each.cast(pa.int64()))
     return total

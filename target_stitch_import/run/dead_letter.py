@@ -89,7 +89,7 @@ class DeadLetters:
         except OSError as error:
             raise OutputError(_cannot_write(path, error)) from None
 
-    def versions(self) -> set[tuple[str, int]]:
+    def incomplete_versions(self) -> set[tuple[str, int]]:
         """Return the tables and versions that lack records of the file; see `lacking`.
 
         Raises:
@@ -177,7 +177,7 @@ class DryDeadLetters:
             allowed = self._allowance.take(messages)
             for each in allowed:
                 if each.activated:
-                    continue
+                    continue  # a note about an activation, which is not set aside
                 what = "an activation" if each.is_activation else "a record"
                 text = (
                     f"{origin(each.line, each.file)}: {what} of stream {quoted(each.stream)} "

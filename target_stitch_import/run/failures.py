@@ -66,7 +66,8 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 def failure_of(error: Exception) -> Failure:
     """Return the kind of failure that an exception of `requests` or `urllib3` means."""
     causes = list(_causes(error))
-    is_unsendable = any(isinstance(each, _UNSENDABLE) or _is_unreadable(each) for each in causes)
+    is_unsendable = any(isinstance(each, _UNSENDABLE) or _is_about_url(each) for each in causes)
+    # `requests` raises a plain OSError for a file of certificates that does not exist.
     if is_unsendable or "TLS CA cert" in str(error):
         return Failure.UNSENDABLE
     if any(map(is_accident, causes)):
@@ -79,7 +80,7 @@ def failure_of(error: Exception) -> Failure:
     return Failure.LOST
 
 
-def _is_unreadable(error: BaseException) -> bool:
+def _is_about_url(error: BaseException) -> bool:
     """Return whether an error is about a URL that cannot be parsed, such as a proxy's."""
     return isinstance(error, ValueError) and not isinstance(error, ssl.SSLError)
 
@@ -121,7 +122,7 @@ def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
         peers.append(_peer(proxy))
     hosts = {peer.rpartition(":")[0] for peer in peers}
     causes = _causes(error)
-    if any(map(_is_unreadable, causes)):
+    if any(map(_is_about_url, causes)):
         cause = "its URL cannot be read"  # the URL is not shown, as it may contain a password
     elif known := next(filter(None, map(words_of_tls, causes)), None):
         cause = known

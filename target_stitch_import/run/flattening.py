@@ -47,10 +47,11 @@ def flattenable(schema: Mapping[str, Any], root: Node, depth: int) -> dict[str, 
     """
     columns = _Flattening(schema, depth).columns(schema, root, 0)
     nested = {name for name, column in columns.items() if "properties" in column}
+    kept = columns.keys() - nested
     flat = {name: value for name, value in schema.items() if name not in _OF_THE_WHOLE}
     if isinstance(required := schema.get("required"), list):
         # Required objects become columns with other names, so they are left out.
-        flat["required"] = [name for name in required if name in columns.keys() - nested]
+        flat["required"] = [name for name in required if name in kept]
     return flat | {"properties": columns}
 
 
@@ -74,7 +75,7 @@ class _Flattening:
         return found
 
     def _column(self, node: Node) -> dict[str, Any]:
-        types = self._types_of(node) or node.types
+        types = self._types_of(node) or node.types  # a schema that no value satisfies has no types
         if types & _NESTED:
             return {"type": _listed((types - _NESTED) | {"string"})}
         found: dict[str, Any] = at(self._schema, node.place)

@@ -59,11 +59,12 @@ class ImportApiClient:
             "GET", url, connect_seconds=timeout, seconds=timeout, with_token=False
         )
         verdict = judge(answer, time.time())
+        # A failure that no retry can mend, or a 2xx response that is not from the Import API.
         if isinstance(verdict, Stop) and (answer.failure or answer.is_success):
             raise verdict.error
         if answer.failure and isinstance(verdict, TryAgain):
             raise _unanswered(verdict)
-        if answer.status != 200 or not _is_well(answer):
+        if answer.status != 200 or not _is_status_report(answer):
             said = f"{answer.status} {shown(words_of(answer.body))}"
             raise ServiceUnavailableError(f"The Import API at {url} is not available: {said}")
         # The request contained no secret that the response could repeat.
@@ -97,7 +98,7 @@ def _unanswered(verdict: TryAgain) -> ServiceUnavailableError:
     return ServiceUnavailableError(f"The Import API did not respond: {verdict.reason}.{hint}")
 
 
-def _is_well(answer: Answer) -> bool:
+def _is_status_report(answer: Answer) -> bool:
     """Return whether a 200 response is the service's status report, an object with `status`."""
-    is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body
-    return bool(is_object) and "status" in json.loads(answer.body)
+    is_object = answer.content is Content.ACKNOWLEDGEMENT and answer.body != b""
+    return is_object and "status" in json.loads(answer.body)

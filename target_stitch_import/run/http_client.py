@@ -128,7 +128,9 @@ class _Connection:
 
         def receive() -> bytes:
             connected.settimeout(self.deadline.left())
-            received: bytes = connected.recv(READ_BYTES) or b""  # TLS inside TLS ends with 0
+            received: bytes = (
+                connected.recv(READ_BYTES) or b""
+            )  # TLS inside TLS returns 0 at the end
             return received
 
         answer = read_answer(receive, self.max_answer_bytes)
@@ -195,7 +197,7 @@ def _host_of(url: str) -> str:
     """Return the value of the header `Host`, without the scheme's default port."""
     parts = urllib3.util.parse_url(url)
     default = 443 if parts.scheme == "https" else 80
-    host = (parts.host or "").rstrip(".")  # as in certificates and TLS, whatever DNS is asked
+    host = (parts.host or "").rstrip(".")  # certificates and TLS omit the final dot
     return f"{host}:{parts.port}" if parts.port not in {None, default} else host
 
 

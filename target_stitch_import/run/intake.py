@@ -31,7 +31,7 @@ PIPE_BYTES = 1 << 20
 PAUSE_SECONDS = 0.08
 """After a small read, a tap that flushes each line gets this long to write more."""
 CHECK_SECONDS = 0.04
-"""How often it is checked meanwhile whether the tap has written enough to read it at once."""
+"""How often, during this pause, the run checks whether the tap has written enough to read it."""
 
 
 class Source:
@@ -121,11 +121,11 @@ class Intake:
 
     @property
     def pause_seconds(self) -> float:
-        """How long the next `read` should be delayed, for efficiency."""
+        """How long to delay the next `read`, so that it reads more at once."""
         return PAUSE_SECONDS if self._waiting is None and self._source.brought_little else 0.0
 
     def has_much(self) -> bool:
-        """Return whether such a delay should end."""
+        """Return whether the tap has written so much that this delay should end."""
         return self._source.has_much()
 
     def read(self) -> Iterator[Event]:

@@ -81,8 +81,13 @@ class Run:
     _exchange: Exchange = field(init=False)
 
     def __post_init__(self) -> None:
-        parts = self.pipeline, self.sender, self.dead_letters, self.observer
-        self._exchange = Exchange(*parts, *([self.output.write] if self.output else []))
+        self._exchange = Exchange(
+            self.pipeline,
+            self.sender,
+            self.dead_letters,
+            self.observer,
+            save=self.output.write if self.output else lambda _: None,
+        )
 
     def run(self) -> None:
         """Run to the end of the input.

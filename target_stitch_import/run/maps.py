@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import simplejson
 from msgspec import Raw
 from msgspec.structs import replace
-from msgspec.structs import replace as replaced
 
 from target_stitch_import.errors import ConfigurationError, assert_never, quoted
 from target_stitch_import.names import LOGGER_NAME
@@ -95,15 +94,15 @@ class StreamMapper:
                 case MalformedRecord() | RecordFiles() if self._is_known(event.stream):
                     for stream_map in self._maps(event.stream):
                         yield from _renamed(event, stream_map)
-                case ActivateVersion():
+                case ActivateVersion() if self._is_known(event.stream):
                     for stream_map in self._maps(event.stream):
-                        yield ActivateVersion(event.line, stream_map.stream_alias, event.version)
+                        yield replace(event, stream=stream_map.stream_alias)
+                case ActivateVersion():
+                    yield event  # until its SCHEMA, it waits under the tap's stream name
                 case MalformedRecord() | RecordFiles() | MappedSchema() | State():
                     yield event
                 case _:
                     assert_never(event)
-            if isinstance(event, ActivateVersion) and not self._is_known(event.stream):
-                yield event  # until its SCHEMA, the activation waits under the tap's stream name
 
     def _is_known(self, stream: str) -> bool:
         return stream in self._mapper.stream_maps
@@ -185,8 +184,8 @@ def _mapped(
             record = stream_map.transform(record)
             if record is None:
                 return None
-            message = replaced(message, record=Raw(_write(record)))
-        return replaced(message, stream=alias)
+            message = replace(message, record=Raw(_write(record)))
+        return replace(message, stream=alias)
     except Exception as error:  # noqa: BLE001 - expressions can raise anything
         detail = type(error.__cause__ or error).__name__
         reason = f"its stream map failed with {detail}"

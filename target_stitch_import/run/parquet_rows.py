@@ -44,7 +44,10 @@ def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator
     reader = ArrowReader(batch.stream, batch.version, origin, MAX_LINE_BYTES)
     with _explained(batch, origin):
         for rows in _read(file):
-            yield from reader.feed(rows) if rows else ((),)
+            if rows is None:
+                yield ()
+            else:
+                yield from reader.feed(rows)
 
 
 def _read(file: IO[bytes]) -> Iterator[Any]:
@@ -74,9 +77,9 @@ def _read(file: IO[bytes]) -> Iterator[Any]:
         coerce_int96_timestamp_unit="us",
     )
     _check_columns(parquet)
-    for group in range(metadata.num_row_groups):
-        count = _rows_at_once(parquet, group, file, set(dictionaries))
-        yield from parquet.iter_batches(count, row_groups=[group], use_threads=False)
+    for number in range(metadata.num_row_groups):
+        count = _rows_at_once(parquet, number, file, set(dictionaries))
+        yield from parquet.iter_batches(count, row_groups=[number], use_threads=False)
 
 
 class _UnfitError(Exception):
@@ -142,28 +145,33 @@ def _note_short_texts(group: Any, found: dict[str, bool]) -> None:
         found[chunk.path_in_schema] = is_short and found.get(chunk.path_in_schema, True)
 
 
-def _rows_at_once(parquet: ParquetFile, group: int, file: IO[bytes], known: set[str]) -> int:
-    """Return how many rows of a row group to read at once: about `PORTION_BYTES` of memory."""
-    figures = parquet.metadata.row_group(group)
+def _rows_at_once(
+    parquet: ParquetFile, number: int, file: IO[bytes], dictionaries: set[str]
+) -> int:
+    """Return how many rows of a row group to read at once: about `PORTION_BYTES` of memory.
+
+    `dictionaries` has the paths of the columns that are read as dictionaries.
+    """
+    group = parquet.metadata.row_group(number)
     max_rows = MAX_ROWS_AT_ONCE
-    for chunk in _chunks(figures):
-        if chunk.physical_type != "BYTE_ARRAY" or chunk.path_in_schema in known:
+    for chunk in _chunks(group):
+        if chunk.physical_type != "BYTE_ARRAY" or chunk.path_in_schema in dictionaries:
             continue
         if "DELTA_BYTE_ARRAY" in chunk.encodings:
             max_rows = min(max_rows, _DELTA_ROWS)
         unpacked_bytes = max_rows * chunk.total_uncompressed_size
         if chunk.has_dictionary_page and unpacked_bytes > MAX_UNPACKED_BYTES:
-            longest = _longest_known(file, parquet.metadata, group, chunk.path_in_schema)
+            longest = _longest_known(file, parquet.metadata, number, chunk.path_in_schema)
             max_rows = min(max_rows, MAX_UNPACKED_BYTES // max(longest, 1))
-    size = sum(_unpacked_bytes(chunk, figures) for chunk in _chunks(figures))
-    row_bytes = size // max(figures.num_rows, 1)
+    size = sum(_unpacked_bytes(chunk, group) for chunk in _chunks(group))
+    row_bytes = size // max(group.num_rows, 1)
     return int(max(1, min(max_rows, 2 * PORTION_BYTES // max(row_bytes, 1))))
 
 
-def _longest_known(file: IO[bytes], metadata: Any, group: int, path: str) -> int:
+def _longest_known(file: IO[bytes], metadata: Any, number: int, path: str) -> int:
     """Return the length of the longest text in the dictionary of a column."""
     column = ParquetFile(file, metadata=metadata, read_dictionary=[path])
-    for rows in column.iter_batches(1, row_groups=[group], columns=[path], use_threads=False):
+    for rows in column.iter_batches(1, row_groups=[number], columns=[path], use_threads=False):
         known = _dictionaries(rows.column(0))
         lengths = [pc.max(pc.binary_length(each)).as_py() or 0 for each in known]
         return int(max(lengths, default=0))

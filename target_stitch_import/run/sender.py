@@ -220,6 +220,7 @@ class Sender:
         seconds = time.monotonic() - started
         verdict = judge(answer, time.time(), body)
         with self._changed:
+            self.traffic.in_flight -= 1
             self._note_availability(verdict, answer.status, started + seconds)
             allowed = self._throttle.allowed
             self._throttle.leave(succeeded=not isinstance(verdict, TryAgain), seconds=seconds)
@@ -237,7 +238,6 @@ class Sender:
 
     def _count(self, attempt: Attempt[Batch], verdict: Verdict, seconds: float) -> None:
         traffic = self.traffic
-        traffic.in_flight -= 1
         traffic.bytes_sent += attempt.part.size
         traffic.latencies.add(seconds)
         if attempt.again:

@@ -34,6 +34,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: .*)?", re.DOTALL
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _BODILESS = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, 304})
+_UNUSABLE_AFTER = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.RESET_CONTENT})
 _NO_CODING = frozenset({"", "identity"})
 
 
@@ -136,10 +137,10 @@ def read_answer(receive: Callable[[], bytes], max_bytes: int) -> WholeAnswer:
     incoming = _Incoming(receive)
     if not incoming.more():
         raise http.client.RemoteDisconnected("Remote end closed connection without response")
-    minor, status = _status_of(incoming.line())
+    is_1_1, status = _status_of(incoming.line())
     headers = _headers(incoming)
     while status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS:
-        minor, status = _status_of(incoming.line())
+        is_1_1, status = _status_of(incoming.line())
         headers = _headers(incoming)
     chunks, end = _framed(incoming, status, headers)
     body = bytearray()
@@ -154,15 +155,12 @@ def read_answer(receive: Callable[[], bytes], max_bytes: int) -> WholeAnswer:
         if len(content) > max_bytes:
             end = End.TRUNCATED
     options = {each.strip().lower() for each in headers.get("connection", "").split(",")}
-    keeps = "close" not in options if minor else "keep-alive" in options
+    keeps = "close" not in options if is_1_1 else "keep-alive" in options
     # Bytes after the response would be taken for the response to the next request.
     keeps = keeps and end is End.FRAMED and incoming.is_empty and status not in _UNUSABLE_AFTER
-    if status in _BODILESS and keeps:  # what it announces all the same may follow
+    if status in _BODILESS and keeps:  # a body that its headers announce nevertheless may follow
         keeps = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
     return WholeAnswer(status, headers, content, end, keeps)
-
-
-_UNUSABLE_AFTER = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.RESET_CONTENT})
 
 
 def _status_of(line: bytes) -> tuple[bool, int]:
@@ -210,7 +208,7 @@ def _framed(
 
 
 def _codings(header: str) -> set[str]:
-    """Return the transfer codings of a body; some servers repeat `chunked`, or name none."""
+    """Return the transfer codings of a body; some servers repeat `chunked`, or send `identity`."""
     return {each.strip().lower() for each in header.split(",")} - _NO_CODING if header else set()
 
 

@@ -99,7 +99,7 @@ class RecordCheck:
         self._repairs = frozenset(repairs)
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
-        self._way = RecordCheck._as_they_are
+        self._last_success = RecordCheck._as_they_are
         self._known: frozenset[str] = frozenset()
         self._quick_rest = self._quick
         """The quick check without the columns in `_known`."""
@@ -131,11 +131,11 @@ class RecordCheck:
             longest_bytes: The length of the longest record, or a little more.
             types: The JSON types of columns, as in `known_types`.
         """
-        ways = (RecordCheck._as_they_are, RecordCheck._with_offsets, RecordCheck._rewritten)
+        attempts = (RecordCheck._as_they_are, RecordCheck._with_offsets, RecordCheck._rewritten)
         # What the last group needed comes first: this one probably needs the same.
-        for way in sorted(ways, key=lambda each: each is not self._way):
-            if passed := way(self, messages, longest_bytes, types):
-                self._way = way
+        for attempt in sorted(attempts, key=lambda each: each is not self._last_success):
+            if passed := attempt(self, messages, longest_bytes, types):
+                self._last_success = attempt
                 return passed
         return None
 
@@ -178,7 +178,7 @@ class RecordCheck:
             return AllPassed(messages)
         completed, count = with_offsets(messages)
         if count != sum(naive.values()):
-            return None  # others look like them
+            return None  # strings outside these columns look like date-times, too
         notes = {pointer_to((name,)): _NOTE_UTC for name, number in naive.items() if number}
         return AllPassed(completed, notes)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from target_stitch_import.schema.node import MAX_DEPTH, same_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from target_stitch_import.schema.node import Node
 
@@ -50,20 +50,20 @@ def _columns(
             for name, below in each.properties.items():
                 members[name] = (*members.get(name, ()), below)
     above = above.union(nodes)
-    for name, about in members.items():
+    for name, schemas in members.items():
         column = Column(table, prefix + name, name)
-        if _is_scalar(about):
+        if _is_scalar(schemas):
             yield column
             continue
-        meant = [each for node in about for each in same_value(node)]
-        if not all(each.types <= _NESTED or _is_defined_below(each) for each in meant):
+        alternatives = [each for node in schemas for each in same_value(node)]
+        if _may_be_scalar(alternatives):
             yield column
-        if len(above) > MAX_DEPTH or not above.isdisjoint(about):
+        if len(above) > MAX_DEPTH or not above.isdisjoint(schemas):
             continue
-        if any(each.properties for each in meant):
-            yield from _columns(about, table, f"{column.name}__", above)
-        if items := tuple(each for node in meant for each in node.all_items()):
-            yield from _of_items(items, (*table, column.name), above.union(about))
+        if any(each.properties for each in alternatives):
+            yield from _columns(schemas, table, f"{column.name}__", above)
+        if items := tuple(each for node in alternatives for each in node.all_items()):
+            yield from _of_items(items, (*table, column.name), above.union(schemas))
 
 
 def _of_items(
@@ -72,9 +72,14 @@ def _of_items(
     """Yield the columns of a subtable; items that are not objects are in the column `value`."""
     if not above.isdisjoint(items):
         return
-    if any(not (each.types <= _NESTED or _is_defined_below(each)) for each in items):
+    if _may_be_scalar(items):
         yield Column(table, "value", "value")
     yield from _columns(items, table, "", above)
+
+
+def _may_be_scalar(nodes: Iterable[Node]) -> bool:
+    """Return whether one of the nodes accepts values that need a column of their own."""
+    return any(not (each.types <= _NESTED or _is_defined_below(each)) for each in nodes)
 
 
 def _is_scalar(nodes: tuple[Node, ...]) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.schema.date_times import is_date_time
-from target_stitch_import.schema.patterns import MAX_PATTERN_COST, making_cost, pattern
+from target_stitch_import.schema.patterns import MAX_PATTERN_COST, compile_cost, pattern
 from target_stitch_import.schema.text_checks import DOUBLE_DIGITS, joined
 from target_stitch_import.schema.values import exact_decimal
 
@@ -183,7 +183,7 @@ class _Tree:
             rules[keyword] = list(rules[keyword])
         _refuse_rounded_numbers(rules)
         for expression in [*(name for name, _ in node.patterns), rules.get("pattern")]:
-            self._pattern_cost += making_cost(expression) if expression else 0
+            self._pattern_cost += compile_cost(expression) if expression else 0
         if self._pattern_cost > MAX_PATTERN_COST:
             raise UncompilableError
         self.has_multiples |= "multipleOf" in rules

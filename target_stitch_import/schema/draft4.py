@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from target_stitch_import.errors import quoted
 from target_stitch_import.pointers import at, escaped
-from target_stitch_import.schema.node import MAX_DEPTH, TYPES, Node
-from target_stitch_import.schema.patterns import MAX_PATTERN_COST, making_cost, pattern
+from target_stitch_import.schema.node import ACCEPTS_ALL, MAX_DEPTH, TYPES, Node
+from target_stitch_import.schema.patterns import MAX_PATTERN_COST, compile_cost, pattern
 from target_stitch_import.schema.values import LONGEST_NUMBER, canonical, json_type
 
 if TYPE_CHECKING:
@@ -127,7 +127,10 @@ class _Reader:
         return ReadSchema(root, has_properties, self._references, warnings)
 
     def _node(self, source: Any, place: str, *, counts: bool = True) -> Node:
-        """Return the node of a subschema, or of the one that it refers to; it is filled later."""
+        """Return the node of a subschema, or of the one that it refers to; it is filled later.
+
+        `counts` is whether a value can be checked here; definitions alone check none.
+        """
         source, place = self._referred(source, place)
         if not isinstance(source, dict):
             found = "number" if isinstance(source, _Unreadable) else json_type(source)
@@ -173,7 +176,7 @@ class _Reader:
     def _read(self, source: _Json, place: str) -> dict[str, Any]:
         """Return the fields of a node."""
         rules: dict[str, Any] = {}
-        fields = {**_NOTHING, "place": place, "rules": MappingProxyType(rules)}
+        fields = {**ACCEPTS_ALL, "place": place, "rules": MappingProxyType(rules)}
         for keyword, value in source.items():
             if keyword in _SOUND:
                 self._rule(keyword, value, rules, f"{place}/{keyword}")
@@ -244,7 +247,7 @@ class _Reader:
     def _is_known(self, expression: str, place: str) -> bool:
         is_known = self._patterns_known.get(expression)
         if is_known is None:
-            self._pattern_cost_left -= making_cost(expression)
+            self._pattern_cost_left -= compile_cost(expression)
             known = pattern(expression) if self._pattern_cost_left >= 0 else None
             if known and not known.is_sound:
                 raise SchemaDefectError(place, "it is not a valid regular expression")
@@ -379,19 +382,3 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
     "format": lambda value: value == "date-time",
 }
 """Keywords that contain no schema, with a check of their value."""
-
-_NOTHING: dict[str, Any] = {
-    "types": TYPES,
-    "enum": frozenset(),
-    "properties": MappingProxyType({}),
-    "patterns": (),
-    "rest": True,
-    "dependencies": (),
-    "items": None,
-    "other_items": True,
-    "all_of": (),
-    "any_of": (),
-    "one_of": (),
-    "none_of": None,
-}
-"""The fields of a node that accepts everything."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from target_stitch_import.schema.node import TYPES
+from target_stitch_import.schema.node import ACCEPTS_ALL
 from target_stitch_import.schema.record_type import is_plain, takes_all
 
 if TYPE_CHECKING:
@@ -50,29 +50,10 @@ def _takes(node: Node, kind: str) -> bool:
 def without(schema: Node, columns: AbstractSet[str]) -> Node:
     """Return a schema that accepts any value in these columns."""
     properties = {
-        name: _anything(node) if name in columns else node
+        name: replace(node, rules={}, **ACCEPTS_ALL) if name in columns else node
         for name, node in schema.properties.items()
     }
     return replace(schema, properties=properties)
-
-
-def _anything(node: Node) -> Node:
-    return replace(
-        node,
-        types=TYPES,
-        rules={},
-        enum=frozenset(),
-        properties={},
-        patterns=(),
-        rest=True,
-        dependencies=(),
-        items=None,
-        other_items=True,
-        all_of=(),
-        any_of=(),
-        one_of=(),
-        none_of=None,
-    )
 
 
 def nothing_else_to_check(

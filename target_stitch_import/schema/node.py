@@ -6,6 +6,7 @@ Invariant: nodes never change, so that results can be cached by node.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
 TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 MAX_DEPTH = 100
 """The maximum nesting of schemas, and of schemas for the same value that lead to each other."""
+ACCEPTS_ALL: Mapping[str, Any] = MappingProxyType(
+    {
+        "types": TYPES,
+        "enum": frozenset(),
+        "properties": MappingProxyType({}),
+        "patterns": (),
+        "rest": True,
+        "dependencies": (),
+        "items": None,
+        "other_items": True,
+        "all_of": (),
+        "any_of": (),
+        "one_of": (),
+        "none_of": None,
+    }
+)
+"""The fields of a node that accepts everything, except for its place and its empty `rules`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

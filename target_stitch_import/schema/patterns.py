@@ -28,7 +28,7 @@ _MAX_CHARACTERS = 10 * _MAX_STATES
 """A longer expression is not examined: it has too many states."""
 
 MAX_PATTERN_COST = 500_000
-"""The maximum cost of compiling all expressions of a schema, by `making_cost`."""
+"""The maximum cost of compiling all expressions of a schema, by `compile_cost`."""
 _WIDE = re.compile(r"\\[pP]|\(\?[=!<].*\\[wWdDsSbB]|\\[wWdDsSbB].*\(\?[=!<]", re.DOTALL)
 """Unicode classes, which are large. In the linear engine, `\\w` and the like are ASCII."""
 _WIDE_COST = 700
@@ -79,7 +79,7 @@ class Pattern:
         return False
 
 
-def making_cost(expression: str) -> int:
+def compile_cost(expression: str) -> int:
     """Return the approximate maximum time of compiling an expression, in microseconds."""
     if len(expression) > _MAX_CHARACTERS:
         return 0  # it is never compiled

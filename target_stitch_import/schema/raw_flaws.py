@@ -87,7 +87,7 @@ def _flaws(text: bytes) -> Iterator[Flaw]:
     levels: list[_Level] = []
     opened: int | None = None  # where the current string begins
     skip_to = steps = 0
-    path: tuple[str | int, ...] = ()  # of the last flaw
+    string_path: tuple[str | int, ...] = ()  # to the current string, once it has a flaw
     for found in _MARK.finditer(text):
         steps += 1
         if steps > MAX_STEPS:
@@ -96,7 +96,7 @@ def _flaws(text: bytes) -> Iterator[Flaw]:
         top = levels[-1] if levels else None
         is_name = top is not None and top.is_at_name
         if opened is None:
-            path = ()
+            string_path = ()
             if mark == b'"':
                 opened = start
             elif mark[-1:] in b"Ny":  # of NaN and Infinity
@@ -112,9 +112,9 @@ def _flaws(text: bytes) -> Iterator[Flaw]:
             if _HIGH.match(mark) and _LOW.match(text, found.end()):
                 skip_to = found.end() + 1  # the other half
                 continue
-            steps += 0 if path else len(levels) // _LEVELS_A_STEP
-            path = path or _path(levels[:-1] if is_name else levels)
-            yield Flaw(start, found.end(), repair, path, is_name)
+            steps += 0 if string_path else len(levels) // _LEVELS_A_STEP
+            string_path = string_path or _path(levels[:-1] if is_name else levels)
+            yield Flaw(start, found.end(), repair, string_path, is_name)
 
 
 def _follow(mark: bytes, levels: list[_Level]) -> None:

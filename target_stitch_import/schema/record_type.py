@@ -259,8 +259,8 @@ def takes_all(node: Node, name: str) -> bool:
         return False
     if name in {"object", "array"}:
         return not _leads_on(node) and "required" not in node.rules
-    said = {"string": _OF_TEXTS, "number": _OF_NUMBERS, "integer": _OF_NUMBERS}
-    return node.rules.keys().isdisjoint(said.get(name, ()))
+    limits = {"string": _OF_TEXTS, "number": _OF_NUMBERS, "integer": _OF_NUMBERS}
+    return node.rules.keys().isdisjoint(limits.get(name, ()))
 
 
 def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
@@ -271,11 +271,11 @@ def _checked_as_text(node: Node, *, null: bool | None = None) -> _Kind | None:
     if not is_plain(node):
         return None
     null = "null" in node.types if null is None else null
-    said = node.rules.keys() - {"type"}
+    limits = node.rules.keys() - {"type"}
     types = node.types - {"null"}
-    if types == {"string"} and said == {"format"}:
+    if types == {"string"} and limits == {"format"}:
         return _Kind(Raw, DateTimes(null))
-    if "number" in types <= {"number", "integer"} and said & _OF_NUMBERS:
+    if "number" in types <= {"number", "integer"} and limits & _OF_NUMBERS:
         rules = node.rules
         bounds = Bounds(
             rules.get("minimum"),

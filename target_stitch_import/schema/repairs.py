@@ -81,13 +81,15 @@ class Rewriter:
             return (b'"%b"' % naive.encode(), None) if self.completes else None
         if "clamp_dates" in self._repairs and (end := clamped(text)):
             return b'"%b"' % end.encode(), "clamp_dates"
-        if "invalid_dates_to_null" in self._repairs and is_no_date(text):
+        if "invalid_dates_to_null" in self._repairs and is_impossible_date(text):
             return b"null", "invalid_dates_to_null"
         return None
 
 
 def rounded(text: str, step: int | Decimal) -> str | None:
-    """Return a number rounded to a multiple of `step`, half to even; None if it has no more digits.
+    """Return a number rounded to a multiple of `step`, half to even.
+
+    None if it is one, if it has no more decimals than `step`, or if it would be rounded to zero.
 
     Raises:
         ValueError: It is not a number, or too long.
@@ -118,7 +120,7 @@ def clamped(text: str) -> str | None:
     return LAST if year > 9999 else None
 
 
-def is_no_date(text: str) -> bool:
+def is_impossible_date(text: str) -> bool:
     """Return whether `text` has the form of a date or date-time, but does not exist."""
     match = _LIKE_A_DATE.fullmatch(text)
     return match is not None and not (

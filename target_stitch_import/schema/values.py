@@ -165,7 +165,8 @@ def canonical(value: Any) -> str:
 _quote = json.encoder.encode_basestring
 
 
-_DIGITS = bytes(range(ord("0"), ord("9") + 1)).ljust(256)
+_DIGITS = b"0123456789".ljust(256)
+"""Translates the numbers 0 to 9, as bytes, to their characters."""
 
 
 def parts_of(number: int | Decimal) -> tuple[int, int]:

@@ -28,7 +28,7 @@ class WholeLines:
 
     def __init__(self) -> None:
         self._is_first = True
-        self._is_blank = True
+        self._is_partial_blank = True
         self._partial: list[bytes] = []
         self._partial_bytes = 0
 
@@ -58,7 +58,7 @@ class WholeLines:
 
     def _keep(self, rest: bytes) -> None:
         if rest:
-            self._is_blank = self.is_blank and rest.isspace()
+            self._is_partial_blank = self.is_blank and rest.isspace()
             self._partial.append(rest)
             self._partial_bytes += len(rest)
 
@@ -70,7 +70,7 @@ class WholeLines:
     @property
     def is_blank(self) -> bool:
         """Return whether the incomplete last line, if any, is only white space."""
-        return self._is_blank or not self._partial
+        return self._is_partial_blank or not self._partial
 
     @property
     def is_too_long(self) -> bool:

@@ -358,7 +358,7 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
 
 
 def _of_stream(text: bytes) -> str:
-    """Return ` of stream ...` for an unreadable line if it names one early enough, else ``."""
+    """Return ` of stream ...` for an unreadable line if it names one early enough; else empty."""
     found = _STREAM.search(text[:_EARLY_BYTES].split(b'"record"', 1)[0])
     return f" of stream {quoted(plain_text(found[1]))}" if found else ""
 

@@ -76,14 +76,14 @@ def record_defect(record: bytes) -> Defect | None:
             if found := _NOT_A_NUMBER.match(record, start):
                 field = pointer(record, start)
                 return Defect(field, f"it is {found[0].decode()}, which is not a JSON number")
-        half = _half_a_pair(record)
+        half = _unpaired_surrogate(record)
         if half is not None:
             return Defect(pointer(record, half), "it contains an unpaired surrogate")
         return Defect("", "it is not JSON")
     return None
 
 
-def _half_a_pair(text: bytes) -> int | None:
+def _unpaired_surrogate(text: bytes) -> int | None:
     """Return the position of the first unpaired UTF-16 surrogate escape, if there is one."""
     at = 0
     for _ in range(MAX_STEPS):

@@ -29,7 +29,7 @@ _Decoded = TypeVar("_Decoded")
 
 
 class LineDecoder(Protocol[_Decoded]):
-    """How the lines of one kind of input mean. Lines are counted from 1."""
+    """Decodes the lines of one kind of input; lines are counted from 1."""
 
     def decode(self, text: Line, /) -> _Decoded:
         """Return the decoded line.

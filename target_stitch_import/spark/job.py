@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from target_stitch_import.errors import quoted
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report import closing
+from target_stitch_import.report.log import LOG_FORMAT, silence_urllib3
 from target_stitch_import.report.stats import Delivered, Latencies, Reasons
 from target_stitch_import.report.summary import (
     ActivationSummary,
@@ -190,9 +191,7 @@ def log_to_stderr() -> None:
     """Log to stderr, which Spark collects with its own log, unless logging is configured."""
     if not _LOGGER.hasHandlers():
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s | %(levelname)-8s | %(name)s | %(message)s")
-        )
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
         _LOGGER.addHandler(handler)
         _LOGGER.setLevel(logging.INFO)
-        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+        silence_urllib3()

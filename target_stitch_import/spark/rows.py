@@ -121,8 +121,9 @@ def variants(columns: StructType) -> tuple[str, ...]:
     return tuple(each.name for each in columns if isinstance(each.dataType, VariantType))
 
 
-def _indices(are: Array) -> list[int]:
-    return list(pc.indices_nonzero(are).to_pylist())
+def _indices(flags: Array) -> list[int]:
+    """Return the indices of the true values."""
+    return list(pc.indices_nonzero(flags).to_pylist())
 
 
 def _sent_type(kind: DataType, *, naive_is_utc: bool) -> DataType:

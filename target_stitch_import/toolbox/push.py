@@ -152,7 +152,7 @@ def requests_of(
         fault = None
         try:
             record = envelope.encode(given.strip(), sequencer.take(1, time.time_ns()))
-            if len(record) + 2 > MAX_BODY_BYTES:
+            if len(record) + 2 > MAX_BODY_BYTES:  # with the brackets around it
                 fault = Fault(line, f"it is larger than {MAX_BODY_BYTES:,} bytes")
         except ValueError as error:
             fault = Fault(line, str(error))
@@ -161,11 +161,10 @@ def requests_of(
                 yield closed()
             yield fault
             continue
-        if records and (
-            size + len(record) + 3 > limits.max_bytes or len(records) >= limits.max_rows
-        ):
+        larger = size + 1 + len(record)  # with the comma before it
+        if records and (larger + 2 > limits.max_bytes or len(records) >= limits.max_rows):
             yield closed()
-        size = (size + 1 if records else 0) + len(record)
+        size = larger if records else len(record)
         records.append(record)
         lines.append(line)
     if records:

@@ -145,7 +145,13 @@ def _send(  # noqa: PLR0913 - each is an option
 ) -> Push:
     from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
     from target_stitch_import.errors import ConfigurationError, TargetError  # noqa: PLC0415
-    from target_stitch_import.toolbox.push import Push, PushEnvelope, endpoint_of, requests_of  # noqa: PLC0415
+    from target_stitch_import.toolbox.push import (  # noqa: PLC0415
+        PUSH_PATH,
+        Push,
+        PushEnvelope,
+        endpoint_of,
+        requests_of,
+    )
 
     settings = where.settings(reads=[file])
     client_id = client_id or int(settings.client_id or 0)
@@ -161,7 +167,7 @@ def _send(  # noqa: PLR0913 - each is an option
     try:
         push.send(requests_of(file, envelope, limits))
     except (TargetError, KeyboardInterrupt):
-        if max_faults == 1:
+        if path == PUSH_PATH:
             say(_arrived(push.report))
         raise
     return push

@@ -70,12 +70,13 @@ class Versions:
 
     def keep(self, place: Place, activation: DeadActivation) -> None:
         """Keep an activation until all records are sent; only the newest of each table."""
-        table = activation.request.table_name
-        both = [self._activations.get(table, (place, activation)), (place, activation)]
-        (older_place, older), newest = sorted(both, key=lambda each: each[1].version)
-        if older.version < newest[1].version:
-            self.note_if_outdated(older_place, table, older.version)
-        self._activations[table] = newest
+        table, new = activation.request.table_name, (place, activation)
+        old = self._activations.get(table)
+        if old is None or old[1].version <= activation.version:
+            self._activations[table] = new
+        if old is not None and old[1].version != activation.version:
+            outdated_place, outdated = min(old, new, key=lambda each: each[1].version)
+            self.note_if_outdated(outdated_place, table, outdated.version)
 
     def kept(self) -> Iterator[tuple[Place, DeadActivation]]:
         """Yield the activations to send; each counts as waiting until the next one is requested."""

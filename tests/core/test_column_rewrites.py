@@ -102,11 +102,11 @@ def test_all_at_once_is_the_same_as_one_by_one(
     texts: list[str],
     naive: str,
     repairs: tuple[str, ...],
-    way_before: Any,
+    last_success: Any,
 ) -> None:
     one_by_one = [check(naive, repairs).examine(Raw(text.encode())) for text in texts]
     together = check(naive, repairs)
-    together._way = way_before
+    together._last_success = last_success
     messages = b"[%b]" % b",".join(message(text.encode()) for text in texts)
     passed = together.accepted(messages, max(map(len, texts)))
     if passed is None:

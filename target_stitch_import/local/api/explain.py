@@ -203,6 +203,6 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _shown(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return str(value).lower() if value is not None else "null"
-    return str(value)
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

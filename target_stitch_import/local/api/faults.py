@@ -25,10 +25,12 @@ Kind = Literal[
     "truncate",
 ]
 STATUS_PATH = "/v2/import/status"
+BATCH_PATH = "/v2/import/batch"
+PUSH_PATH = "/v2/import/push"
 VALIDATE_PATH = "/v2/import/validate"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?")
-_LOADING = ("/v2/import/batch", "/v2/import/push")
+_LOADING = (BATCH_PATH, PUSH_PATH)
 
 
 class FaultsError(ValueError):

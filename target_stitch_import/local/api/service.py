@@ -15,7 +15,13 @@ from target_stitch_import.local.api.accounts import Accounts, Denied, Source, be
 from target_stitch_import.local.api.answers import Answer
 from target_stitch_import.local.api.batch import Load, RefusedError, read_batch
 from target_stitch_import.local.api.connect_stubs import Destination
-from target_stitch_import.local.api.faults import tables_of
+from target_stitch_import.local.api.faults import (
+    BATCH_PATH,
+    PUSH_PATH,
+    STATUS_PATH,
+    VALIDATE_PATH,
+    tables_of,
+)
 from target_stitch_import.local.api.journal import Stored
 from target_stitch_import.local.api.push import read_push
 from target_stitch_import.local.api.values import MalformedError
@@ -24,11 +30,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local.api.request import Request
     from target_stitch_import.local.options import Strictness
 
-STATUS = "/v2/import/status"
-BATCH = "/v2/import/batch"
-PUSH = "/v2/import/push"
-VALIDATE = "/v2/import/validate"
-METHODS = {STATUS: "GET", BATCH: "POST", PUSH: "POST", VALIDATE: "POST"}
+METHODS = {STATUS_PATH: "GET", BATCH_PATH: "POST", PUSH_PATH: "POST", VALIDATE_PATH: "POST"}
 JSON = "application/json"
 TRANSIT = "application/transit+json"
 GZIP = b"\x1f\x8b"
@@ -106,9 +108,9 @@ class Service:
 
     def media(self, request: Request) -> Answer | None:
         """Return the refusal of a media type that the endpoint does not accept, or None."""
-        if request.path == STATUS:
+        if request.path == STATUS_PATH:
             return None
-        if request.path == BATCH:
+        if request.path == BATCH_PATH:
             return None if request.media_type == JSON else answers.BATCH_MEDIA_TYPE
         if request.media_type in (JSON, TRANSIT):
             return None
@@ -120,12 +122,12 @@ class Service:
             outcome = self._outcome(request)
         except RecursionError:  # valid JSON, but too deep to be loaded; nothing is stored yet
             outcome = Outcome(answers.malformed("nested too deeply"))
-        if outcome.answer.accepted or request.path == STATUS:
+        if outcome.answer.accepted or request.path == STATUS_PATH:
             return outcome
         return Outcome(outcome.answer, tuple(sorted(tables_of(request.body))))
 
     def _outcome(self, request: Request) -> Outcome:
-        if request.path == STATUS:
+        if request.path == STATUS_PATH:
             return Outcome(answers.health())
         source = self._source(request)
         if isinstance(source, Answer):
@@ -133,7 +135,7 @@ class Service:
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding != "identity" or request.body.startswith(GZIP):
             return Outcome(answers.malformed(ENCODED))
-        if request.path == BATCH:
+        if request.path == BATCH_PATH:
             return self._batch(request, source)
         return self._push(request, source)
 
@@ -150,7 +152,7 @@ class Service:
             return answers.INVALID_REGION
         if found.reason == "inactive":
             return answers.CONNECTION_NOT_ACTIVE
-        return answers.NOT_AUTHORIZED if request.path == BATCH else answers.NOT_AUTHENTICATED
+        return answers.NOT_AUTHORIZED if request.path == BATCH_PATH else answers.NOT_AUTHENTICATED
 
     def _batch(self, request: Request, source: Source) -> Outcome:
         received_at = datetime.now(timezone.utc)
@@ -183,7 +185,7 @@ class Service:
         loads = pushed.loads
         tables = tuple(dict.fromkeys(load.table_name for load in loads))
         records = sum(len(load.records) for load in loads)
-        if request.path == VALIDATE:
+        if request.path == VALIDATE_PATH:
             return Outcome(answers.BATCH_VALID, tables, records, notes=pushed.notes)
         loaded = self._loader.load(source.name, loads, received_at)
         return Outcome(

@@ -139,12 +139,14 @@ class RecordSchema:
         return not numbers or _numbers_fit(schema, numbers)
 
     def _texts_fit(self, schema: dict[str, Any], texts: Sequence[str]) -> bool:
-        if "format" in schema and (self._strict or not all_sure(texts)):
-            # One by one is still cheaper than the full check of every record.
-            dated = all(map(self._is_date_time, texts))
-        else:
-            dated = True
-        if not dated or ("maxLength" in schema and max(map(len, texts)) > schema["maxLength"]):
+        # Checking dates one by one is still cheaper than the full check of every record.
+        if (
+            "format" in schema
+            and (self._strict or not all_sure(texts))
+            and not all(map(self._is_date_time, texts))
+        ):
+            return False
+        if "maxLength" in schema and max(map(len, texts)) > schema["maxLength"]:
             return False
         return "minLength" not in schema or min(map(len, texts)) >= schema["minLength"]
 

@@ -164,28 +164,28 @@ class ImportApp:
     ) -> None:
         status = outcome.answer.status
         accepted = outcome.answer.accepted and not outcome.by_fault
-        seconds = (datetime.now(timezone.utc) - started).total_seconds()
+        reason = outcome.answer.reason[:2000]
+        if outcome.by_fault:
+            reason = reason or BY_FAULT
         self._journal.note(
             Entry(
-                number,
-                started,
-                request.method,
-                request.path,
-                outcome.tables,
-                outcome.records,
-                outcome.rejected,
-                len(request.body),
-                status,
-                accepted,
-                BY_FAULT
-                if outcome.by_fault and not outcome.answer.reason
-                else outcome.answer.reason[:2000],
-                seconds,
-                outcome.notes,
-                fault,
-                outcome.answer.body[:MAX_ANSWER_CHARACTERS].decode("utf-8", "replace"),
-                outcome.answer.places,
-                outcome.stored,
+                number=number,
+                received_at=started,
+                method=request.method,
+                path=request.path,
+                tables=outcome.tables,
+                records=outcome.records,
+                rejected=outcome.rejected,
+                size_bytes=len(request.body),
+                status=status,
+                accepted=accepted,
+                reason=reason,
+                seconds=(datetime.now(timezone.utc) - started).total_seconds(),
+                notes=outcome.notes,
+                fault=fault,
+                answer=outcome.answer.body[:MAX_ANSWER_CHARACTERS].decode("utf-8", "replace"),
+                places=outcome.answer.places,
+                stored=outcome.stored,
             )
         )
         imported = request.method == "POST" and request.path.startswith("/v2/")

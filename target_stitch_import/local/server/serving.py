@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from target_stitch_import.local.api.accounts import AccountsError
-from target_stitch_import.local.options import OptionsError
+from target_stitch_import.local.options import EX_CONFIG, OptionsError
 from target_stitch_import.local.server.runtime import AddressError, LocalApi
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from target_stitch_import.local.options import Options
 
 EX_UNAVAILABLE = 69
-EX_CONFIG = 78
 
 
 def run(options: Options, *, stop_with_stdin: bool = False) -> int:

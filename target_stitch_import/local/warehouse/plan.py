@@ -66,7 +66,7 @@ class _UnfitRecords:
     def add(self, at: int, reason: str) -> None:
         self.reasons.setdefault(at, reason)
 
-    def all(self, positions: Iterable[int], reason: str) -> None:
+    def add_all(self, positions: Iterable[int], reason: str) -> None:
         for at in positions:
             self.add(at, reason)
 
@@ -133,10 +133,12 @@ class Planner:
         root = plan.tables[0].table if rows.levels is not None else None
         table = tables.get(new.name.lower())
         if root is not None and len(new.name) > profile.table_characters:
-            unfit.all(rows.roots, f"Table name [{rows.raw_name}] is too long for {profile.title}")
+            unfit.add_all(
+                rows.roots, f"Table name [{rows.raw_name}] is too long for {profile.title}"
+            )
             return
         if root is not None and table is not None and not _is_sub(table, root, rows.raw_name):
-            unfit.all(rows.roots, f"Table [{rows.raw_name}] collides with [{table.raw_name}]")
+            unfit.add_all(rows.roots, f"Table [{rows.raw_name}] collides with [{table.raw_name}]")
             return
         if table is None:
             table = tables[new.name.lower()] = new
@@ -156,7 +158,7 @@ class Planner:
         for series in rows.series:
             self._series(plan, each, series, unfit)
         if profile.max_columns and len(table.columns) > profile.max_columns:
-            unfit.all(rows.roots, "ERROR: too many columns")
+            unfit.add_all(rows.roots, "ERROR: too many columns")
         plan.tables.append(each)
 
     def _series(self, plan: Plan, each: TablePlan, series: Series, unfit: _UnfitRecords) -> None:
@@ -167,7 +169,7 @@ class Planner:
             column = place(table, series.raw_name, series.kind, self._profile, reserved)
         except UnusableColumnError as error:
             if rows.levels is None and series.raw_name in plan.load.key_names:
-                unfit.all(rows.roots, str(error))
+                unfit.add_all(rows.roots, str(error))
                 return
             # The record loads without this property, so only the property is rejected.
             value = next(value for value in series.values if value is not None)
@@ -214,10 +216,10 @@ class Planner:
         present = [value for value in values if value is not None]
         if column.sql_type != HUGE_INTEGER and min(present) in INT64 and max(present) in INT64:
             return column, []
-        digits = self._profile.integer_digits
-        room = range(-(10**digits) + 1, 10**digits) if digits else INT64
+        most = self._profile.integer_digits
+        room = range(-(10**most) + 1, 10**most) if most else INT64
         outside = [at for at, each in enumerate(values) if each is not None and each not in room]
-        huge = digits and any(each in room and each not in INT64 for each in present)
+        huge = most and any(each in room and each not in INT64 for each in present)
         return (replace(column, sql_type=HUGE_INTEGER) if huge else column), outside
 
 

@@ -90,6 +90,7 @@ def _charts(summary: Summary) -> Iterator[_Chart]:
     def over_time(values: Sequence[float]) -> _Points:
         return [(0.0, 0.0), *zip(series.seconds, values, strict=False)]
 
+    # Summaries of earlier versions have no activations.
     records = over_time(
         [
             messages - activations

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from target_stitch_import.errors import FAILURES
+from target_stitch_import.interrupts import INTERRUPTED_STATUSES
 from target_stitch_import.report.page import tables
 from target_stitch_import.report.page.charts import charts
 from target_stitch_import.report.page.tables import safe
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _STATE_CHARACTERS = 2_000
 _ERROR_CHARACTERS = 4_000
-_INTERRUPTED = (129, 130, 143)
 
 
 def page(summary: Summary) -> str:
@@ -80,7 +80,7 @@ def _moment(text: str) -> str:
 def _meaning(status: int) -> str:
     if status == 0:
         return "Everything was delivered or set aside, and the last state was written."
-    if status in _INTERRUPTED:
+    if status in INTERRUPTED_STATUSES:
         name = Signals(status - 128).name
         return f"Stopped by {name}. What had been read was delivered as far as possible. Run again."
     if status in FAILURES:
@@ -93,7 +93,7 @@ def _outcome(summary: Summary) -> str:
     """Return how the run ended, with words and a symbol, not by colour alone."""
     status = summary.exit_status
     lost = summary.set_aside + summary.rejected_rows
-    if status in _INTERRUPTED:
+    if status in INTERRUPTED_STATUSES:
         kind, sign, title = "care", "!", "Interrupted"
     elif status:
         kind, sign, title = "bad", "✕", "Failed"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -165,6 +165,7 @@ def is_json(text: str) -> bool:
 
 @settings(max_examples=200, deadline=None)
 @given(batches(), st.integers(0, 3), st.integers(0, 10**18))
+@example(pa.record_batch([pa.array(["a", "b", "c"])], names=["n"]), 1, 7)
 def test_messages_are_written_as_records_are(rows: pa.RecordBatch, start: int, first: int) -> None:
     """Also for some of the rows of a batch."""
     texts = [text.encode() for text in rows_as_json(rows)][start:]

@@ -98,7 +98,7 @@ def map_items(array: Array) -> Array:
 
 
 def known_types(rows: RecordBatch) -> dict[str, frozenset[str]]:
-    """Return the JSON types of each column's values; all types if the Arrow type does not tell.
+    """Return the JSON types of each column's values; all types if the Arrow type leaves it open.
 
     `date-time` means strings that the Import API accepts as date-times.
     """

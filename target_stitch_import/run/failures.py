@@ -40,7 +40,7 @@ _UNSENDABLE = (
     FileNotFoundError,
 )
 _OPENSSL_PLACE = re.compile(r"^\[SSL[^\]]*\] | ?\(?_ssl\.c:\d+\)?:? ?")
-"""The place in OpenSSL or Python in the text of a TLS error."""
+"""The source location in OpenSSL or Python, which the text of a TLS error includes."""
 _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     (
         (requests.exceptions.SSLError, urllib3.exceptions.SSLError, ssl.SSLError),
@@ -60,7 +60,7 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((http.client.IncompleteRead,), Failure.CUT_OFF),
     ((urllib3.exceptions.ReadTimeoutError, TimeoutError), Failure.TIMED_OUT),
 )
-"""What it means that an error, or one of its causes, has one of these types; the first counts."""
+"""The failure for each group of types; the first that an error or a cause of it belongs to counts."""
 
 
 def failure_of(error: Exception) -> Failure:

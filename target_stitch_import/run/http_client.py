@@ -114,7 +114,7 @@ class _Connection:
             try:
                 self.sock.sendall(piece)
             except ssl.SSLEOFError:
-                # As without TLS: `urllib3` ignores this error and reads the response.
+                # Without TLS, this is the error; `urllib3` ignores it and reads the response.
                 raise BrokenPipeError from None
         self._is_sent = True
 

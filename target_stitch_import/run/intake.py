@@ -31,7 +31,7 @@ PIPE_BYTES = 1 << 20
 PAUSE_SECONDS = 0.08
 """After a small read, a tap that flushes each line gets this long to write more."""
 CHECK_SECONDS = 0.04
-"""How often, during this pause, the run checks whether the tap has written enough to read it."""
+"""The time between two checks, during this pause, whether the pipe is full enough to be read."""
 
 
 class Source:
@@ -125,7 +125,7 @@ class Intake:
         return PAUSE_SECONDS if self._waiting is None and self._source.brought_little else 0.0
 
     def has_much(self) -> bool:
-        """Return whether the tap has written so much that this delay should end."""
+        """Return whether the tap has written so much that `read` should be delayed no longer."""
         return self._source.has_much()
 
     def read(self) -> Iterator[Event]:

@@ -174,7 +174,7 @@ class Run:
             poll.register(descriptor, events)
         seconds = min(self._next_deadline(), until) - time.monotonic()
         if self.sender.reports:
-            seconds = 0.0  # an error interrupted handling; their wake-up was consumed
+            seconds = 0.0  # left over after an error; the wake-up for them was consumed
         seconds = min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS)
         ready = {each for each, _ in poll.poll(math.ceil(seconds * 1000))}
         if self.wakeup.descriptor in ready:
@@ -220,7 +220,7 @@ class Run:
         except InterruptedRunError:
             pass  # the records not checked yet never settle
         except InputError as earlier:
-            # This record was read before the line of `error`, so it is reported instead.
+            # `earlier` is about a record before the line of `error`, so it is reported instead.
             error = earlier if isinstance(error, InputError) else error
         self._error = self._error or error
         try:

@@ -53,7 +53,7 @@ def portions(file: IO[bytes], batch: RecordFiles, origin: BatchFile) -> Iterator
 def _read(file: IO[bytes]) -> Iterator[Any]:
     """Yield the rows of a Parquet file as record batches that take bounded memory.
 
-    For each row group that is only examined, it yields None, so that a run can check for signals.
+    Before that, it yields None for each row group it examines, so that a run can check for signals.
     """
     metadata = ParquetFile(file).metadata
     by_dictionary: dict[str, bool] = {}

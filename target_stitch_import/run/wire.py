@@ -158,7 +158,7 @@ def read_answer(receive: Callable[[], bytes], max_bytes: int) -> WholeAnswer:
     keeps = "close" not in options if is_1_1 else "keep-alive" in options
     # Bytes after the response would be taken for the response to the next request.
     keeps = keeps and end is End.FRAMED and incoming.is_empty and status not in _UNUSABLE_AFTER
-    if status in _BODILESS and keeps:  # a body that its headers announce nevertheless may follow
+    if status in _BODILESS and keeps:  # a body may follow nevertheless, if the headers announce one
         keeps = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
     return WholeAnswer(status, headers, content, end, keeps)
 
@@ -193,7 +193,7 @@ def _headers(incoming: _Incoming) -> dict[str, str]:
 def _framed(
     incoming: _Incoming, status: int, headers: dict[str, str]
 ) -> tuple[Iterator[bytes], End]:
-    """Return the pieces of a body, and what its end is if all of them are read."""
+    """Return the pieces of a body, and the kind of its end if all pieces are read."""
     if status in _BODILESS:
         return iter(()), End.FRAMED
     if codings := _codings(headers.get("transfer-encoding", "")):

@@ -252,7 +252,7 @@ class _Assembly:
         return RunObserver(progress, metrics, path, settings.max_retry_seconds)
 
     def _dead_letters(self) -> tuple[DeadLetterSink, set[tuple[str, int]]]:
-        """Return where records are set aside, and the table versions that lack some already."""
+        """Return where records are set aside, and the table versions that already lack records."""
         path, limit = self._settings.dead_letters, self._settings.dead_letter_limit
         if path is None:
             return NoDeadLetters(), set()

@@ -44,7 +44,7 @@ class Endpoint(Struct, frozen=True):
     media_type: str = "application/json"
 
     def __repr__(self) -> str:
-        """Return what may be shown of it, which the token is not."""
+        """Return a text for logs, without the token."""
         return f"{type(self).__name__}({self.url!r})"
 
     @property

@@ -35,8 +35,7 @@ class Counts(Struct):
 class Lane(Struct):
     """The queue of one stream's closed batches.
 
-    `lacking` maps each version that lacks a record to the sequence of the first one that was set
-    aside.
+    `lacking` maps each version that lacks records to the sequence of the first of them.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -54,7 +53,7 @@ class Lane(Struct):
         return first_lacking is not None and first_lacking < activation.first_sequence
 
     def forget_replaced(self, activation: Batch) -> bool:
-        """Forget what the older versions lack that this one replaced; return whether any did."""
+        """Remove all older versions from `lacking`; return whether there were any."""
         version = activation.version
         if version is None:
             return False

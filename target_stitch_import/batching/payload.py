@@ -151,7 +151,7 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 def upserts(
     sequence: int, records: Sequence[Raw], times: Iterable[str | UnsetType]
 ) -> Iterator[Upsert]:
-    """Return the messages for `records`, which count up from `sequence`.
+    """Return the messages for `records`, numbered consecutively from `sequence`.
 
     `times` is when each was extracted, as the API writes it.
     """
@@ -175,7 +175,7 @@ class UpsertEncoder:
 
 
 class BodyPrefix(Struct, frozen=True):
-    """What every body of a stream opens with, up to its messages."""
+    """The beginning of every body of a stream, up to its messages."""
 
     encoded: bytes
 

@@ -269,7 +269,7 @@ class Pipeline:
             self._close_largest()
 
     def earned_state(self) -> bytes | None:
-        """Return the newest state that may be written, or None if there is none since last time."""
+        """Return the newest state earned since the last call, or None."""
         return self._ledger.earned()
 
     def counts(self) -> dict[str, Counts]:

@@ -23,7 +23,7 @@ class SetAside(Struct, frozen=True):
     record: bytes | None
     """The record's text; None for an activation."""
     prefix: BodyPrefix
-    """The beginning of a request for it, so that it can be sent once it is repaired."""
+    """The beginning of a request for the message, so that it can be sent after a repair."""
     file: BatchFile | None = None
     """The file in which `line` is counted; None for the tap's output."""
     mapped: bool = True

@@ -123,7 +123,7 @@ class Stream:
     def prefix(self, version: int | None) -> BodyPrefix:
         """Return the beginning of this stream's bodies for records of `version`."""
         if self._prefix is None or self._prefix[0] != version:
-            # Only the newest is kept: versions follow each other, and batches have their own.
+            # Only the newest prefix is kept: versions follow each other, and batches keep theirs.
             prefix = BodyPrefix.of(
                 self._table_name,
                 self._sent,

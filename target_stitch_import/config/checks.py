@@ -34,7 +34,7 @@ def check_path(name: str, path: str) -> None:
     """Check that a file can have this path.
 
     Raises:
-        ConfigurationError: It cannot; the text does not repeat the path.
+        ConfigurationError: No file can have this path; the text does not repeat the path.
     """
     try:
         is_name = b"\0" not in os.fsencode(path)
@@ -51,7 +51,7 @@ def check_client_id(client_id: int | str) -> None:
     """Check that the client ID is a positive integer.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: It is not a positive integer.
     """
     given = str(client_id)
     if not (given.isascii() and given.isdigit() and given.strip("0")):

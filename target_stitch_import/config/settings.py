@@ -325,7 +325,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
 
     @property
     def requests_at_once(self) -> int:
-        """How many requests may be in flight, by whichever of its two names it was set."""
+        """The maximum number of requests in flight, from whichever of two settings is used."""
         return self.turbo_boost_factor or self.max_in_flight_requests
 
     def with_requests_at_once(self, count: int) -> Settings:

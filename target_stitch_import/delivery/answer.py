@@ -77,7 +77,7 @@ class End(Enum):
 
 
 class Content(Enum):
-    """What the body of a 2xx response is; the value describes it to users."""
+    """The kinds of bodies of 2xx responses; the value describes the kind to users."""
 
     ACKNOWLEDGEMENT = "an acknowledgement"
     ERROR = "an error"
@@ -106,12 +106,12 @@ class Answer(Struct, frozen=True):
 
     @property
     def content(self) -> Content:
-        """What the body is, if the status is 2xx."""
+        """The kind of the body, if the status is 2xx."""
         return content_of(self.body, self.end)
 
 
 def content_of(body: bytes, end: End) -> Content:
-    """Return what the body of a 2xx response is; `end` says how far it was read."""
+    """Return the kind of the body of a 2xx response; `end` is how far the body was read."""
     if not body:
         # If only the end of the connection ended the response, its body may have been lost.
         return Content.ACKNOWLEDGEMENT if end is End.FRAMED else Content.UNCLEAR

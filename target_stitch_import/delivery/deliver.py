@@ -176,7 +176,7 @@ def until_answered(
     """Send one body until there is a final verdict, and return that verdict.
 
     Raises:
-        TargetError: There will be none: the service is unavailable, or refuses the credentials.
+        TargetError: No verdict is final: the service is unavailable, or refuses the credentials.
     """
     first_failure: float | None = None
     tries = 0

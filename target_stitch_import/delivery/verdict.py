@@ -25,7 +25,7 @@ LONGEST_WAIT_SECONDS = 30.0
 RETRY_AFTER_SPREAD_SECONDS = 1.0
 
 TEMPORARY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Responses with these are worth a retry, from the Import API and from Stitch Connect."""
+"""Responses with these statuses are worth a retry, from the Import API and from Stitch Connect."""
 _REFUSED_CONTENT = frozenset({400, 422})
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 WARNING_SECONDS = 60.0
-"""Between two warnings that no request has reached the service yet."""
+"""The time between two warnings that no request has reached the service yet."""
 
 
 class Ending(Struct, frozen=True):

@@ -60,7 +60,7 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
     ((http.client.IncompleteRead,), Failure.CUT_OFF),
     ((urllib3.exceptions.ReadTimeoutError, TimeoutError), Failure.TIMED_OUT),
 )
-"""The failure for each group of types; the first that an error or a cause of it belongs to counts."""
+"""The failure for each group of types; the first that matches the error or a cause counts."""
 
 
 def failure_of(error: Exception) -> Failure:

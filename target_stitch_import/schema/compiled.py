@@ -49,7 +49,7 @@ class QuickCheck(Protocol):
     def naive_date_times(self, messages: bytes) -> Mapping[str, int] | None:
         """Return how many values of each of the columns `date_times` lack an offset.
 
-        None if records are not valid but for these offsets, or without such columns.
+        None if records are invalid in any other way, or without such columns.
         """
 
     def accepts(self, record: Raw) -> bool:

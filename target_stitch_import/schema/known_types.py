@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
 
 _OF_KEYS = frozenset({"integer", "number", "boolean"})
-"""Types that need no check in keys; a string may be empty, or too long for a key."""
+"""Types that need no check in keys. Strings do: one may be empty, or too long for a key."""
 
 
 def known_columns(

@@ -71,7 +71,7 @@ def _all_nodes(root: Node) -> list[Node]:
 
 
 def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
-    """Fill a place with what a node, and others for the same value, require."""
+    """Fill a place with the requirements of a node and of others for the same value."""
     place.is_date_time = _is_date_time(node)
     place.step = _step(node)
     for each in same_value(node):

@@ -58,7 +58,7 @@ class TypedCheck:
         return self._check is None or self._check(records)
 
     def naive_date_times(self, messages: bytes) -> Mapping[str, int] | None:
-        """Return how many values of each column lack an offset, if records are valid but for it."""
+        """Return how many values of each column lack an offset, if records are valid otherwise."""
         records = self._records(messages) if self.date_times else None
         if records is None or (self._naive_check and not self._naive_check(records)):
             return None

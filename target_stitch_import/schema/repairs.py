@@ -34,7 +34,7 @@ RESPELLED = "date_time_spelling"
 """The repair of a date-time in another format; it is always enabled."""
 
 FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
-"""What `clamp_dates` makes of earlier and later date-times."""
+"""The replacements, by `clamp_dates`, of earlier and later date-times."""
 
 _LIKE_A_DATE = re.compile(
     r"(?P<year>[+-]?\d{4,9})-(?P<day>\d\d-\d\d)"
@@ -89,7 +89,7 @@ class Rewriter:
 def rounded(text: str, step: int | Decimal) -> str | None:
     """Return a number rounded to a multiple of `step`, half to even.
 
-    None if it is one, if it has no more decimals than `step`, or if it would be rounded to zero.
+    None if it is a multiple, has no more decimals than `step`, or would be rounded to zero.
 
     Raises:
         ValueError: It is not a number, or too long.

@@ -78,7 +78,7 @@ def parse_exactly(record: Raw | bytes) -> Any:
 
 
 def unreadable_path(text: Raw | bytes, levels: int = 20) -> tuple[str | int, ...]:
-    """Return the path to the value in a record that has no exact value, or the beginning of it.
+    """Return the path, or its beginning, to the value in a record that has no exact form.
 
     Each level is parsed again, so for longer texts the path has fewer levels.
     """

@@ -159,7 +159,7 @@ class Schema(Struct, frozen=True):
 
 
 class MappedSchema(Struct, frozen=True):
-    """The streams that the stream maps make of one of the tap's: each alias has had its Schema."""
+    """The streams that stream maps make from one stream of the tap; each has had its `Schema`."""
 
     line: int
     stream: str

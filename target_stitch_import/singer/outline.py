@@ -47,7 +47,7 @@ _COLON = re.compile(rb"\s*:\s*")
 _NEXT = re.compile(rb"\s*([,}\]])")
 _MARK = re.compile(rb'["{}\[\],]')
 _INNER_MARK = re.compile(rb'"|[{\[]+|[}\]]+')
-# A pattern's repeats take memory for each of them, hence their limits.
+# Each repetition that a pattern matches takes memory, so repetitions are limited.
 _IN_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,1000}', re.DOTALL)
 _STRINGS = re.compile(rb'(?:"[^"\\]*"[^"{}\[\]]*){1,1000}')
 """Consecutive strings without escapes, inside brackets."""

@@ -46,7 +46,7 @@ class LineDecoder(Protocol[_Decoded]):
         """
 
     def explain(self, line: int, text: bytes, error: Exception | None) -> Event:
-        """Return the event of a line that `decode` fails on; without `error` it is not UTF-8.
+        """Return the event of a line that `decode` fails on; no `error` means it is not UTF-8.
 
         Raises:
             InputError: The line cannot be read as any event.

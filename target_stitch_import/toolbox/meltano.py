@@ -73,7 +73,7 @@ def _entry(name: str, setting: dict[str, Any], values: dict[str, str]) -> dict[s
 
 
 def kind(setting: dict[str, Any]) -> str:
-    """Return what Meltano calls the type of a setting in JSON Schema."""
+    """Return the name that Meltano has for the JSON Schema type of a setting."""
     if "enum" in setting:
         return "options"
     types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]

@@ -101,7 +101,7 @@ def _send(batches: Iterator[Batch], sending: _Sending, at_once: int) -> None:
 
 
 def _words_on_the_rest(files: SavedFiles, sending: _Sending, saved: SavedBatches) -> str:
-    """Return from which line on the files must be sent again, in words; empty if from none."""
+    """Describe the line from which the files must be sent again; empty if there is none."""
     first = min([*sending.places.values(), *saved.waiting()], key=files.order, default=None)
     if first is None:
         return ""

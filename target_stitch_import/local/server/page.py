@@ -27,7 +27,7 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 _HEADERS = {
-    # No other origins, nothing inline: markup that got in with data could do nothing.
+    # No other origins, nothing inline: markup that is injected through data has no effect.
     "content-security-policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
         " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -38,7 +38,7 @@ class LocalApi:
     """One running local Import API."""
 
     def __init__(self, options: Options, sleep: Sleep = asyncio.sleep) -> None:
-        """`sleep` is what the fault `latency` calls."""
+        """`sleep` is called by the fault `latency`."""
         profile = profiles()[options.destination]
         flatten = (options.nested or profile.nested) == "flatten"
         self._options = options

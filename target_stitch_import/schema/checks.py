@@ -166,7 +166,7 @@ class RecordCheck:
         longest_bytes: int,
         types: Mapping[str, AbstractSet[str]] | None,  # noqa: ARG002
     ) -> AllPassed | None:
-        """Complete date-times where nothing else is missing; None if that is not enough."""
+        """Complete date-times without offsets; None if records are invalid in any other way."""
         if not (self._rewrite.completes or self._keeps_naive):
             return None
         if not (self._can_grow(longest_bytes) and self._is_within_limits(messages, longest_bytes)):
@@ -232,7 +232,7 @@ class RecordCheck:
     def examine(self, record: Raw, repaired: Sequence[Repair] = ()) -> Passed | Refused:
         """Validate one record, and repair it if need be.
 
-        `repaired` are the repairs that made its text valid JSON.
+        `repaired` has the repairs that made the text of `record` valid JSON.
         """
         if self._may_be_too_large(record) and (refused := self._too_large(record)):
             return refused

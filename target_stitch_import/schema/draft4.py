@@ -129,7 +129,7 @@ class _Reader:
     def _node(self, source: Any, place: str, *, counts: bool = True) -> Node:
         """Return the node of a subschema, or of the one that it refers to; it is filled later.
 
-        `counts` is whether a value can be checked here; definitions alone check none.
+        `counts` is whether values are validated at this place; at a mere definition, none are.
         """
         source, place = self._referred(source, place)
         if not isinstance(source, dict):

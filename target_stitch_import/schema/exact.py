@@ -40,7 +40,7 @@ class Refused(Struct, frozen=True):
 
 
 def refused_key(key: str, record: dict[str, Any], notes: dict[str, str]) -> Refused | None:
-    """Return why a key property cannot be sent, or None; notes about odd keys go to `notes`."""
+    """Return why a key property cannot be sent, or None; notes about unusual keys go to `notes`."""
     field = pointer_to((key,))
     if key not in record:
         return Refused(field, "the key property is missing", KeyMissingError)
@@ -255,7 +255,7 @@ class _Evaluation:
         return len({self.canonical(item) for item in items}) == len(items)
 
     def is_multiple(self, number: int | Decimal, factor: int | Decimal) -> bool:
-        """Return whether a number is a multiple."""
+        """Return whether a number is a multiple of `factor`."""
         self.spend(1 + len(str(number)) // 8)
         return is_multiple(number, factor)
 
@@ -267,7 +267,7 @@ def has_type(value: Any, types: Iterable[str]) -> bool:
 
 
 _MAX_COMPARED = 1_000
-"""Alternatives; ranking their faults takes far longer than validating them."""
+"""The most alternatives whose faults are ranked: that takes far longer than validating them."""
 
 
 def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:
@@ -341,4 +341,4 @@ _RULES: dict[str, Callable[[_Evaluation, Node, Any, Any], bool]] = {
     "maxProperties": _of(dict, lambda _e, _n, most, members: len(members) <= most),
     "required": _of(dict, lambda _e, _n, names, members: all(name in members for name in names)),
 }
-"""Whether a value satisfies a keyword; values of other types do."""
+"""Whether a value satisfies a keyword; it does if the keyword is not about values of its type."""

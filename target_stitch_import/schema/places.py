@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Place(Struct):
     """What may be rewritten in a value: the value itself, its members, or its items.
 
-    `step` is the number of which a number must be a multiple. `rest` is the place of members whose
+    `step` is the `multipleOf` that a number must satisfy. `rest` is the place of members whose
     names are not in `named`.
     """
 
@@ -92,7 +92,7 @@ def _is_date_time(node: Node) -> bool:
 
 
 def _step(node: Node) -> int | Decimal | None:
-    """Return the number of which a number must be a multiple, or None."""
+    """Return the `multipleOf` that a number must satisfy, or None."""
     for numbers in _choices(node, {"number"}):
         steps = {each.rules.get("multipleOf") for each in numbers}
         if len(steps) == 1 and None not in steps:
@@ -122,7 +122,7 @@ def _all_that_must_hold(node: Node) -> list[Node]:
 
 
 def _prune(places: Collection[Place]) -> None:
-    """Remove places that lead to no rewritable value, which most members of a record are."""
+    """Remove the places that lead to no rewritable value: in most schemas, these are most places."""
     above: dict[int, list[Place]] = {}
     for each in places:
         for below in each.below():
@@ -168,7 +168,7 @@ _OPENINGS = frozenset((b"{", b"["))
 _BYTES_A_STEP = 500
 """Bytes of an object or list that are decoded in one step: its values are only skipped."""
 _MAX_REPLACED = 16
-"""Up to so many values are searched for and replaced one by one in the surrounding text."""
+"""Up to this many values are searched for and replaced one by one in the surrounding text."""
 
 
 def rewritten(record: Raw, place: Place, rewrite: Rewrite, found: list[Change]) -> Raw:
@@ -240,7 +240,7 @@ class _Walk:
 def _replaced(text: Raw, pairs: Sequence[tuple[Raw, Raw]]) -> Raw | None:
     """Return `text` with old values replaced by new ones, and all other bytes unchanged.
 
-    None if an old value occurs elsewhere in it, too, or if there are too many.
+    None if an old value also occurs elsewhere in `text`, or if there are too many of them.
     """
     if len(pairs) > _MAX_REPLACED:
         return None

@@ -27,7 +27,7 @@ _Done = TypeVar("_Done")
 
 
 class AttemptDeadLetters:
-    """The records that one task attempt sets aside; on its own machine until it is done.
+    """The records that one task attempt sets aside; on the attempt's machine until it is done.
 
     Files are replayed in the order of `part`, the name of partition and attempt.
     """

@@ -107,7 +107,7 @@ class WriteOptions(Struct, frozen=True):
         """Check that the write can do what its mode says.
 
         Raises:
-            ConfigurationError: It overwrites, and there is no `table_version`.
+            ConfigurationError: The write overwrites, and there is no `table_version`.
         """
         if overwrite and self.table_version is None:
             raise ConfigurationError(

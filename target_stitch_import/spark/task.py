@@ -111,7 +111,7 @@ class Task:
         """Wait until everything is acknowledged or set aside; return the counts.
 
         Raises:
-            TargetError: As `send`.
+            TargetError: See `send`.
         """
         self._pipeline.end()
         self._turn()

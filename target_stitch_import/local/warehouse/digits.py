@@ -35,7 +35,7 @@ class Extent:
 
     @property
     def fits(self) -> bool:
-        """Return whether one DECIMAL type can hold them."""
+        """Return whether one DECIMAL type can hold these numbers."""
         return self.whole + self.scale <= MAX_DIGITS
 
 
@@ -51,7 +51,7 @@ class Range:
     digits: int = 0
 
     def holds(self, needed: Extent) -> bool:
-        """Return whether a number of that extent is within it."""
+        """Return whether a number that needs these digits is within the limits."""
         return (
             (not self.whole or needed.whole <= self.whole)
             and (not self.scale or needed.scale <= self.scale)
@@ -68,7 +68,7 @@ class Fit:
 
 
 def decimal_type(scale: int) -> str:
-    """Name the DECIMAL type of that scale."""
+    """Return the DECIMAL type with this scale."""
     return f"DECIMAL({MAX_DIGITS},{scale})"
 
 

@@ -80,7 +80,7 @@ class Planner:
         self._flatten = flatten
 
     def plan(self, load: Load, tables: dict[str, Table], schema: str) -> Plan:
-        """Plan `load` on copies of `tables`, the schema's by lower-case name."""
+        """Plan `load` on copies of `tables`: those of the schema, by lower-case name."""
         reason = self._table_reason(load, tables)
         if reason is not None:
             rejected = [Rejection(reason, record) for record in load.records]
@@ -128,7 +128,7 @@ class Planner:
     def _table(
         self, plan: Plan, rows: Rows, tables: dict[str, Table], new: Table, unfit: _UnfitRecords
     ) -> None:
-        """Plan the rows of one table: one of `tables`, or else `new`, which joins them."""
+        """Plan the rows of one table: one of `tables`, or else `new`, which is added to them."""
         load, profile = plan.load, self._profile
         root = plan.tables[0].table if rows.levels is not None else None
         table = tables.get(new.name.lower())

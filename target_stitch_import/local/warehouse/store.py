@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "_stitch_import"  # the schema of the catalog, the shelves and the staged relations
 REJECTED = "_sdc_rejected"
-CATALOG = "import-api"  # the database's name in a connection; with `-`, as no source's name has
+CATALOG = "import-api"  # the database's name in a connection; no source's name contains `-`
 _TAKEN = frozenset({"main", "information_schema", "pg_catalog", HIDDEN})
 _CATALOG = f"""
 CREATE SCHEMA IF NOT EXISTS {HIDDEN};

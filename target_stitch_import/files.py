@@ -36,7 +36,7 @@ class FileUse(Struct, frozen=True):
     """A file and what it is used for.
 
     Args:
-        role: What messages call it, within a sentence.
+        role: The name of the file in messages, within a sentence.
         place: A path, the descriptor of an open file, or None.
         content: The kind of file that is written, or None if it is only read.
         is_output_stream: Whether it was already opened for writing, by the shell or for the log.

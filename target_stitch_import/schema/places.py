@@ -122,7 +122,7 @@ def _all_that_must_hold(node: Node) -> list[Node]:
 
 
 def _prune(places: Collection[Place]) -> None:
-    """Remove the places that lead to no rewritable value: in most schemas, these are most places."""
+    """Remove the places that lead to no rewritable value, which are most places of a schema."""
     above: dict[int, list[Place]] = {}
     for each in places:
         for below in each.below():

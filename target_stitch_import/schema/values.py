@@ -107,7 +107,7 @@ class Size(Struct, frozen=True):
 def size_of(text: Raw | bytes, most: Size) -> Size:
     """Count the values of a valid JSON text without parsing it, so that no memory is needed.
 
-    If the count exceeds `most`, it ends early, and the count so far is returned.
+    Counting ends once `most` is exceeded; the counts until then are returned.
     """
     # Without escaped quotation marks, a string ends at the next quotation mark.
     bare = bytes(text).replace(rb"\\", b"").replace(rb"\"", b"")

@@ -189,8 +189,8 @@ class Outage(Struct, frozen=True):
 class Availability(Struct):
     """Whether the service accepts requests, and for how long it did not; `now` is monotonic.
 
-    An outage begins with a request that has to be retried, and ends with one that has not. `failed`
-    and `answered` are called under one lock, the other methods from any thread.
+    An outage begins with a request that has to be retried, and ends with one that need not be.
+    `failed` and `answered` are called under one lock, the other methods from any thread.
     """
 
     _since: float | None = None

@@ -1,6 +1,6 @@
 """Collects the values at one place of all decoded records, and checks them together.
 
-Invariant: a check gets every value of its place, and besides only markers of absent members.
+Invariant: a check gets every value of its place, and nothing else but markers of absent members.
 """
 
 from __future__ import annotations

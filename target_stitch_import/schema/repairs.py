@@ -110,7 +110,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
 
 
 def clamped(text: str) -> str | None:
-    """Return the nearest date-time in the years 1 to 9999; None if it is in them, or not valid."""
+    """Return the nearest date-time in the years 1 to 9999; None if it is within them, or invalid."""
     match = _LIKE_A_DATE.fullmatch(text)
     if match is None or not (match["time"] and _is_real(match)):
         return None
@@ -121,7 +121,7 @@ def clamped(text: str) -> str | None:
 
 
 def is_impossible_date(text: str) -> bool:
-    """Return whether `text` has the form of a date or date-time, but does not exist."""
+    """Return whether `text` has the form of a date or date-time, but of one that does not exist."""
     match = _LIKE_A_DATE.fullmatch(text)
     return match is not None and not (
         _is_real(match) and not match["bc"] and 1 <= int(match["year"]) <= 9999

@@ -28,7 +28,7 @@ MAX_STEPS = 20_000
 """How many members and items are skipped in search of a value that is not JSON."""
 MAX_ESCAPES = 1_000
 MAX_PASSES = 8
-"""How often a text is read in that search, once for each level of nesting."""
+"""How often a text is read to find a value that is not JSON: once for each level of nesting."""
 
 _RAW = msgspec.json.Decoder(Raw)
 _STAND_INS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}

@@ -125,7 +125,7 @@ class PushReport(Struct):
 
 
 def endpoint_of(endpoint: Endpoint, path: str, *, transit: bool) -> Endpoint:
-    """Return the endpoint for pushes at `path`, given that for batches."""
+    """Return the endpoint for pushes at `path`; `endpoint` is the one for batches."""
     url = endpoint.base_url + path
     media_type = "application/transit+json" if transit else "application/json"
     return replace(endpoint, url=url, big_url=url, media_type=media_type)

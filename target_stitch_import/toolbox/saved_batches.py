@@ -1,7 +1,7 @@
 """Turns the lines of a replay into batches: of saved bodies, and of repaired records.
 
 Invariant: batches are in the order of their lines, except that dead letters of one table are sent
-together, and activations that were set aside after all records.
+together, and that activations that were set aside come after all records.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class RecordChecks:
         self._checks: dict[BodyPrefix, RecordCheck] = {}
 
     def checked(self, place: Place, dead_letter: DeadLetter, prefix: BodyPrefix) -> Upsert:
-        """Return the message with the record of a dead letter; `prefix` is its request's.
+        """Return the message with the record of a dead letter; `prefix` is that of its request.
 
         Raises:
             InputError: The record is still invalid.

@@ -37,7 +37,7 @@ class Match:
         )
 
     def delete_old(self, target: str, prefix: str = "") -> str:
-        """Return the statement that deletes replaced rows; `prefix` is of the key columns."""
+        """Return the statement that deletes replaced rows; `prefix` precedes each key's name."""
         return f"DELETE FROM {target} t USING incoming WHERE {self._where(prefix)}"
 
     def _where(self, prefix: str) -> str:

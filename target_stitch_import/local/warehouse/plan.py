@@ -149,7 +149,7 @@ class Planner:
             else:
                 table.root = root.name
         elif root is None and rows.roots and not table.columns:
-            # Known only from an activation, which need not name the keys.
+            # The table is known only from an activation, which need not name the keys.
             table.key_names = load.key_names
             table.append_only = not load.key_names
         elif root is None and rows.roots and not _same_keys(table, load):

@@ -29,7 +29,7 @@ class Profile(msgspec.Struct, frozen=True):
 
     title: str
     connect_type: str
-    """Its name in Stitch Connect."""
+    """The destination's name in Stitch Connect."""
     table_characters: int
     column_characters: int
     max_columns: int
@@ -44,7 +44,7 @@ class Profile(msgspec.Struct, frozen=True):
     strip_leading: str
     """Regular expression of what is removed at the start."""
     strip_leading_of_tables: str
-    """The same for tables."""
+    """The same as `strip_leading`, for names of tables."""
     keeps_table_names: bool
     """Whether a table is named as it is sent: documented rules are for columns only."""
     prefix_leading: str
@@ -60,7 +60,7 @@ class Profile(msgspec.Struct, frozen=True):
     integer_digits: int
     """Digits of the largest integer; 0 means 64 bits."""
     decimals: Range
-    """The limits of its decimals."""
+    """The limits of decimals."""
 
     def name(self, raw: str, *, table: bool = False) -> str:
         """Turn a table or column name from data into the destination's; may be empty."""

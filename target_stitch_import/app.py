@@ -207,7 +207,7 @@ class _Assembly:
             self._report(self._observer.summary(run.pipeline.counts(), ending))
         finally:
             if failed:
-                raise failed  # not an error of the report
+                raise failed  # also if the report failed
 
     def _outcome(self, run: Run) -> TargetError | None:
         """Run; return the error that it failed with, if any."""

@@ -19,7 +19,7 @@ _LOGGER = logging.getLogger("singer_sdk.metrics")
 """The SDK's own logger, so that a logging configuration for its plugins applies here, too."""
 
 INTERVAL_SECONDS = 60.0
-"""The same as in the SDK."""
+"""The interval at which the SDK logs metrics."""
 MAX_LINES = 100
 """The limit for each metric in one interval; at the end, every count is logged."""
 

@@ -96,7 +96,7 @@ class Respelling(Struct, frozen=True):
     """How date-times of one shape are rewritten to the documented format.
 
     `parts` are slices of the JSON text, and texts between them. `has_offset` is whether the shape
-    has an offset; if not, a date-time gets that of UTC.
+    has an offset; if not, a date-time gets the offset of UTC.
     """
 
     parts: tuple[slice | bytes, ...]

@@ -134,7 +134,7 @@ def require_local() -> None:
 
 
 class _Input(click.File):
-    """A file to read, or stdin; the process may have been started without one."""
+    """A file to read, or stdin; the process may have been started without stdin."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the open file."""

@@ -322,7 +322,7 @@ def _open(database: Path | None) -> duckdb.DuckDBPyConnection:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Pause garbage collection, which would scan the many objects of a load while in use."""
+    """Pause garbage collection, which would scan the many objects of a load again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
 """The tables of the report page: streams, and what was set aside, repaired or rejected.
 
 Each cell has its column's title, because a phone shows a row as a card, and each number has its
-value, by which rows are sorted.
+value as an attribute, by which rows are sorted.
 """
 
 from __future__ import annotations

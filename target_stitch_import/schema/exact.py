@@ -267,7 +267,7 @@ def has_type(value: Any, types: Iterable[str]) -> bool:
 
 
 _MAX_COMPARED = 1_000
-"""The most alternatives whose faults are ranked: that takes far longer than validating them."""
+"""The maximum number of alternatives to rank, which takes far longer than validating them."""
 
 
 def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:

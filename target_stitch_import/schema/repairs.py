@@ -110,7 +110,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
 
 
 def clamped(text: str) -> str | None:
-    """Return the nearest date-time in the years 1 to 9999; None if it is one, or invalid."""
+    """Return the nearest date-time in the years 1 to 9999; None if `text` is one, or invalid."""
     match = _LIKE_A_DATE.fullmatch(text)
     if match is None or not (match["time"] and _is_real(match)):
         return None

@@ -40,7 +40,7 @@ def api_times(
 def _common_times(texts: Sequence[str | None]) -> Sequence[str | UnsetType] | None:
     """Return the times if all are valid and have the same common format, else None.
 
-    Every record has a time, so all are converted together.
+    In most streams, every record has a time, so all are converted together.
     """
     try:
         joined = _BETWEEN.join(texts)  # type: ignore[arg-type]  # None is a TypeError

@@ -1,7 +1,7 @@
 """Loads rows in bulk: columns of Python values become a temporary table, through a JSON file.
 
 A statement's parameter costs microseconds per value; a file of columns, not rows, costs a
-fraction of one.
+fraction of a microsecond.
 """
 
 # ruff: noqa: S608 - names are the caller's own, never from data
@@ -84,7 +84,7 @@ class Bulk:
             for each in self.connection.extract_statements(";".join(statements)):
                 self.connection.execute(each)
         except BaseException:
-            self.connection.execute("ROLLBACK")  # before it, DuckDB refuses other statements
+            self.connection.execute("ROLLBACK")  # until then, DuckDB refuses other statements
             raise
         finally:
             self.connection.execute("PRAGMA enable_optimizer")

@@ -94,7 +94,7 @@ class WriteOptions(Struct, frozen=True):
         """Check the write for a cluster with `spark.speculation`, which runs some tasks twice.
 
         Raises:
-            ConfigurationError: The table has no keys, so it would get the rows of such a task twice.
+            ConfigurationError: The table has no keys, so it would get those rows twice.
         """
         if not self.key_names:
             raise ConfigurationError(

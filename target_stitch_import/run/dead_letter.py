@@ -140,8 +140,8 @@ class DeadLetters:
 def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
     """Return the tables and versions that lack records, according to the lines of the file.
 
-    A version lacks a record that any run has set aside until the record is repaired and sent, or a
-    newer version has been activated.
+    A version lacks each record that a run has set aside, until the line of the record is removed
+    from the file, or a newer version is activated.
     """
     found: set[tuple[str, int]] = set()
     loaded: dict[str, int] = {}
@@ -154,7 +154,7 @@ def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
             found.add((table, entry.version))
         elif entry.action == ACTIVATED:
             loaded[table] = max(entry.version, loaded.get(table, entry.version))
-    return {each for each in found if each[1] >= loaded.get(*each)}
+    return {(table, version) for table, version in found if version >= loaded.get(table, version)}
 
 
 class DryDeadLetters:

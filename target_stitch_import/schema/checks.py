@@ -13,7 +13,11 @@ from msgspec import Raw, Struct, field
 
 from target_stitch_import.limits import MAX_DATA_POINTS
 from target_stitch_import.pointers import pointer_to
-from target_stitch_import.schema.column_rewrites import DateTimeColumns, with_offsets
+from target_stitch_import.schema.column_rewrites import (
+    DateTimeColumns,
+    count_naive,
+    with_offsets,
+)
 from target_stitch_import.schema.exact import Refused, refused_by_schema, refused_key, too_costly
 from target_stitch_import.schema.known_types import known_columns, nothing_else_to_check, without
 from target_stitch_import.schema.patterns import STEPS
@@ -131,22 +135,23 @@ class RecordCheck:
             longest_bytes: The length of the longest record, or a little more.
             types: The JSON types of columns, as in `known_types`.
         """
-        attempts = (RecordCheck._as_they_are, RecordCheck._with_offsets, RecordCheck._rewritten)
+        if not self._is_within_limits(messages, longest_bytes):
+            return None  # nor would they be once rewritten
+        attempts = [RecordCheck._as_they_are]
+        if self._max_record_bytes >= 2 * longest_bytes:  # rewriting never doubles one
+            attempts += [RecordCheck._with_offsets, RecordCheck._rewritten]
         # What the last group needed comes first: this one probably needs the same.
         for attempt in sorted(attempts, key=lambda each: each is not self._last_success):
-            if passed := attempt(self, messages, longest_bytes, types):
+            if passed := attempt(self, messages, types):
                 self._last_success = attempt
                 return passed
         return None
 
     def _as_they_are(
-        self,
-        messages: bytes,
-        longest_bytes: int,
-        types: Mapping[str, AbstractSet[str]] | None,
+        self, messages: bytes, types: Mapping[str, AbstractSet[str]] | None
     ) -> AllPassed | None:
         quick = self._without_known(types) if types else self._quick
-        return AllPassed(messages) if self._accepts_all(quick, messages, longest_bytes) else None
+        return AllPassed(messages) if quick.accepts_all(messages) else None
 
     def _without_known(self, types: Mapping[str, AbstractSet[str]]) -> QuickCheck:
         """Return the quick check for everything that does not follow from `types`."""
@@ -163,35 +168,22 @@ class RecordCheck:
     def _with_offsets(
         self,
         messages: bytes,
-        longest_bytes: int,
         types: Mapping[str, AbstractSet[str]] | None,  # noqa: ARG002
     ) -> AllPassed | None:
         """Complete date-times without offsets; None if records are invalid in any other way."""
         if not (self._rewrite.completes or self._keeps_naive):
             return None
-        if not (self._can_grow(longest_bytes) and self._is_within_limits(messages, longest_bytes)):
-            return None
-        naive = self._quick.naive_date_times(messages)
-        if naive is None:
+        columns = self._quick.naive_columns(messages)
+        if columns is None:
             return None
         if self._keeps_naive:
             return AllPassed(messages)
+        naive = {name: count_naive(texts) for name, texts in columns.items()}
         completed, count = with_offsets(messages)
         if count != sum(naive.values()):
             return None  # strings outside these columns look like date-times, too
         notes = {pointer_to((name,)): _NOTE_UTC for name, number in naive.items() if number}
         return AllPassed(completed, notes)
-
-    def _can_grow(self, longest_bytes: int) -> bool:
-        """Return whether records are surely small enough after rewriting."""
-        return self._max_record_bytes >= 2 * longest_bytes
-
-    def _accepts_all(
-        self, quick: QuickCheck, messages: bytes, longest_bytes: int, values: int | None = None
-    ) -> bool:
-        return self._is_within_limits(messages, longest_bytes) and quick.accepts_all(
-            messages, values
-        )
 
     def _is_within_limits(self, messages: bytes, longest_bytes: int) -> bool:
         """Return whether sizes are within limits, and no text has a NUL."""
@@ -205,11 +197,10 @@ class RecordCheck:
     def _rewritten(
         self,
         messages: bytes,
-        longest_bytes: int,
         types: Mapping[str, AbstractSet[str]] | None,  # noqa: ARG002
     ) -> AllPassed | None:
         """Rewrite the date-times of all records; None if they are still not valid."""
-        if self._columns is None or not self._can_grow(longest_bytes):
+        if self._columns is None:
             return None
         done = self._columns.rewritten(messages, self._rewrite)
         if done is None:
@@ -222,7 +213,7 @@ class RecordCheck:
             checked = completed
         if checked.messages is messages:
             return None  # nothing is rewritten
-        if not self._accepts_all(self._quick, checked.messages, longest_bytes, checked.values):
+        if not self._quick.accepts_all(checked.messages, checked.values):
             return None
         fields = (
             (pointer_to((name,)), repair, count) for (name, repair), count in done.changed.items()

@@ -7,7 +7,7 @@ without references, expressions that cannot backtrack, and numbers in the range 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
@@ -29,38 +29,41 @@ _MAX_WORK = 10_000_000
 """Bound on the text's length times the work per character; takes about half a second."""
 
 
-class QuickCheck(Protocol):
-    """A check that accepts only valid records; what it refuses needs the exact check."""
+class QuickCheck:
+    """A check that accepts only valid records; what it refuses needs the exact check.
 
-    @property
-    def validates(self) -> bool:
-        """Return whether records are validated at all."""
+    The base class accepts nothing.
+    """
 
-    @property
-    def date_times(self) -> Sequence[str]:
-        """The columns whose values are all date-times, or null."""
+    validates: bool = True
+    """Whether records are validated at all."""
+    date_times: Sequence[str] = ()
+    """The columns whose values are all date-times, or null."""
 
-    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:
+    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
         """Check a JSON list of messages, each with its record in `data`.
 
         `values` is how many values the columns `date_times` must have, if that is known.
         """
+        return False
 
-    def naive_date_times(self, messages: bytes) -> Mapping[str, int] | None:
-        """Return how many values of each of the columns `date_times` lack an offset.
+    def naive_columns(self, messages: bytes) -> Mapping[str, bytes] | None:  # noqa: ARG002
+        """Return the texts of the values in each of the columns `date_times`, joined by commas.
 
-        None if records are invalid in any other way, or without such columns.
+        None if records are invalid except for missing offsets, or without such columns.
         """
+        return None
 
-    def accepts(self, record: Raw) -> bool:
+    def accepts(self, record: Raw) -> bool:  # noqa: ARG002
         """Check one record."""
+        return False
 
 
 class UncompilableError(ValueError):
     """A schema that this check does not support."""
 
 
-class CompiledCheck:
+class CompiledCheck(QuickCheck):
     """A quick check by `jsonschema-rs` of whole records.
 
     Args:
@@ -70,9 +73,6 @@ class CompiledCheck:
     Raises:
         UncompilableError: The check does not support the schema.
     """
-
-    validates = True
-    date_times = ()
 
     def __init__(self, schema: Node, key_check: QuickCheck) -> None:
         self._compiled = _Compiled(_Tree(), schema)
@@ -86,9 +86,6 @@ class CompiledCheck:
             return False
         records = [each.data for each in self._messages.decode(messages)]
         return self._compiled.are_valid(b",".join(records))
-
-    def naive_date_times(self, messages: bytes) -> None:
-        """Return None."""
 
     def accepts(self, record: Raw) -> bool:
         """Check one record."""

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from target_stitch_import.schema.column_rewrites import count_naive
-from target_stitch_import.schema.compiled import CompiledCheck
+from target_stitch_import.schema.compiled import CompiledCheck, QuickCheck
 from target_stitch_import.schema.record_type import key_type, record_type
 from target_stitch_import.schema.text_checks import joined
 
@@ -20,19 +19,16 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from target_stitch_import.schema.compiled import QuickCheck
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.record_type import RecordType
 
 
-class TypedCheck:
+class TypedCheck(QuickCheck):
     """A quick check by a `msgspec` type: types are checked while the text is parsed.
 
     `check` then checks the decoded records together. `date_times` names the columns whose values
     must be date-times.
     """
-
-    validates = True
 
     def __init__(self, record: RecordType) -> None:
         self.date_times = record.date_times
@@ -57,13 +53,15 @@ class TypedCheck:
                 return False
         return self._check is None or self._check(records)
 
-    def naive_date_times(self, messages: bytes) -> Mapping[str, int] | None:
-        """Return how many values of each column lack an offset, if records are valid otherwise."""
-        records = self._records(messages) if self.date_times else None
-        if records is None or (self._naive_check and not self._naive_check(records)):
+    def naive_columns(self, messages: bytes) -> Mapping[str, bytes] | None:
+        """Return the texts of each date-time column, if at most offsets are missing."""
+        check = self._naive_check
+        if check is None:
             return None
-        columns = self._date_time_columns(records)
-        return dict(zip(self.date_times, map(count_naive, columns), strict=True))
+        records = self._records(messages)
+        if records is None or not check(records):
+            return None
+        return dict(zip(self.date_times, self._date_time_columns(records), strict=True))
 
     def _records(self, messages: bytes) -> list[Any] | None:
         try:
@@ -84,40 +82,22 @@ class TypedCheck:
         return self._check is None or self._check([found])
 
 
-class AcceptAll:
+class AcceptAll(QuickCheck):
     """A check that accepts all records, and leaves validation to the Import API."""
 
     validates = False
-    date_times = ()
 
     def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
         """Return True."""
         return True
-
-    def naive_date_times(self, messages: bytes) -> None:
-        """Return None."""
 
     def accepts(self, record: Raw) -> bool:  # noqa: ARG002
         """Return True."""
         return True
 
 
-class ExamineAll:
+class ExamineAll(QuickCheck):
     """A check that accepts nothing, for schemas that only the exact check supports."""
-
-    validates = True
-    date_times = ()
-
-    def accepts_all(self, messages: bytes, values: int | None = None) -> bool:  # noqa: ARG002
-        """Return False."""
-        return False
-
-    def naive_date_times(self, messages: bytes) -> None:
-        """Return None."""
-
-    def accepts(self, record: Raw) -> bool:  # noqa: ARG002
-        """Return False."""
-        return False
 
 
 def quick_check(schema: Node, keys: Sequence[str]) -> QuickCheck:

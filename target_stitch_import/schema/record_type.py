@@ -85,14 +85,15 @@ def record_type(schema: Node, keys: Sequence[str]) -> RecordType | None:
 
 
 def _accepting_naive(check: ValuesCheck | None) -> ValuesCheck | None:
-    """Return a check of records that accepts naive date-times in their columns."""
+    """Return a check of records that accepts naive date-times in columns; None without any."""
     if not isinstance(check, Members):
         return None
-    checks = {
-        name: replace(each, naive=True) if isinstance(each, DateTimes) else each
+    naive = {
+        name: replace(each, naive=True)
         for name, each in check.checks.items()
+        if isinstance(each, DateTimes)
     }
-    return Members(check.kind, checks)
+    return Members(check.kind, {**check.checks, **naive}) if naive else None
 
 
 def key_type(keys: Sequence[str]) -> RecordType | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.support.makefile import targets
 
 ROOT = Path(__file__).parents[2]
 METADATA = "Metadata-Version: 2.1\nName: nothing\nVersion: 1\n"
@@ -45,12 +46,6 @@ def make(folder: Path, *arguments: str, uv: str | None = None) -> tuple[int, str
     )
     assert not done.stderr
     return done.returncode, done.stdout
-
-
-def targets() -> list[str]:
-    """Return the targets that the Makefile declares as commands."""
-    (line,) = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    return str(line).split()
 
 
 @pytest.mark.parametrize("target", targets())

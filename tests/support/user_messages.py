@@ -19,6 +19,7 @@ MESSAGE_CALLS = (
     "Notice",
     "TryAgain",
     "warning",
+    "error",
     "note",
     "note_once",
     "_say",

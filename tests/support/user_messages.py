@@ -23,6 +23,7 @@ MESSAGE_CALLS = (
     "note",
     "note_once",
     "_say",
+    "__init__",
     "BadParameter",
     "fail",
 )

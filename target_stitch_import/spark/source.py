@@ -225,9 +225,9 @@ def _loader() -> Callable[[bytes], Any]:
 
             os.environ["SPARK_HIDE_TRACEBACK"] = "1"
             text = (
-                f"The executor on {socket.gethostname()} has no target-stitch-import: install it with "
-                "the extra `spark` in the Python of all executors (PYSPARK_PYTHON), the same version "
-                "as on the driver."
+                f"The executor on {socket.gethostname()} has no target-stitch-import: install it "
+                "with the extra `spark` in the Python of all executors (PYSPARK_PYTHON), the same "
+                "version as on the driver."
             )
             raise RuntimeError(text) from None
         kind, write = pickle.loads(pickled)  # noqa: S301 - from our own driver

@@ -23,7 +23,6 @@ MESSAGE_CALLS = (
     "note",
     "note_once",
     "_say",
-    "__init__",
     "BadParameter",
     "fail",
 )

@@ -258,7 +258,7 @@ class _Assembly:
             return NoDeadLetters(), set()
         if self._options.dry_run:
             # A dry run delivers nothing, so it must not mark versions as incomplete either.
-            return DryDeadLetters(path, limit, self._observer.trouble), set()
+            return DryDeadLetters(limit, self._observer.trouble), set()
         dead_letters = DeadLetters(path, limit)
         self._stack.callback(dead_letters.close)
         return dead_letters, dead_letters.incomplete_versions()

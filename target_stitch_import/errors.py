@@ -122,7 +122,8 @@ class InterruptedRunError(TargetError):
     remedy = "run again"
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"Stopped by signal {signal_number}.")
+        text = f"Stopped by signal {signal_number}. Run again, from the last state."
+        super().__init__(text)
         self.exit_status = 128 + signal_number
 
 

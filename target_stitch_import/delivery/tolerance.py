@@ -46,12 +46,12 @@ class Allowance:
 
     Args:
         limit: Setting aside more records than this ends the run; activations do not count.
-        path: The dead-letter file, for the error message.
+        place: Where those set aside are, for the error message.
     """
 
-    def __init__(self, limit: int, path: str) -> None:
+    def __init__(self, limit: int, place: str) -> None:
         self._limit = limit
-        self._path = path
+        self._place = place
         self._left = limit
 
     def take(self, messages: Sequence[SetAside]) -> Sequence[SetAside]:
@@ -68,5 +68,5 @@ class Allowance:
         return InputError(
             f"More than {self._limit:,} records would be set aside (`dead_letter_limit`). The "
             f"first record beyond the limit: {origin(first.line, first.file)}: {first.reason}. "
-            f"Those before it are in {self._path}."
+            f"Those before it are in {self._place}."
         )

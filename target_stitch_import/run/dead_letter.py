@@ -162,8 +162,8 @@ class DryDeadLetters:
 
     sets_aside = True
 
-    def __init__(self, path: str, limit: int, warn: Callable[[str], None]) -> None:
-        self._allowance = Allowance(limit, path)
+    def __init__(self, limit: int, warn: Callable[[str], None]) -> None:
+        self._allowance = Allowance(limit, "the log")
         self._warn = warn
         self._lock = threading.Lock()
 

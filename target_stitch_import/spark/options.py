@@ -59,7 +59,7 @@ class WriteOptions(Struct, frozen=True):
         known = (*SETTINGS, *OF_TABLE)
         for name in given:
             if name not in (*known, *OF_SPARK):
-                raise ConfigurationError(_unknown(name, known))
+                raise ConfigurationError(_words_on_unknown(name, known))
         if not given.get("table"):
             raise ConfigurationError(
                 'Option `table` is missing: name the table to load: .option("table", "orders").'
@@ -117,7 +117,7 @@ class WriteOptions(Struct, frozen=True):
             )
 
 
-def _unknown(name: str, known: tuple[str, ...]) -> str:
+def _words_on_unknown(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, 1, 0.6)
     if name == "path":
         return "The data source has no path: call save() without one, and name the `table`."

@@ -224,12 +224,12 @@ def _loader() -> Callable[[bytes], Any]:
             import socket  # noqa: PLC0415
 
             os.environ["SPARK_HIDE_TRACEBACK"] = "1"
-            message = (
-                f"The executor on {socket.gethostname()} has no target-stitch-import: install "
-                "'target-stitch-import[spark]' in the Python of all executors (PYSPARK_PYTHON), "
-                "the same version as on the driver."
+            text = (
+                f"The executor on {socket.gethostname()} has no target-stitch-import: install it "
+                "with the extra `spark` in the Python of all executors (PYSPARK_PYTHON), the same "
+                "version as on the driver."
             )
-            raise RuntimeError(message) from None
+            raise RuntimeError(text) from None
         kind, write = pickle.loads(pickled)  # noqa: S301 - from our own driver
         return kind(write)
 

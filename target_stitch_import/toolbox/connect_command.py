@@ -69,7 +69,10 @@ def create(where: ConnectionOptions, display_name: str) -> Result:
 @connecting
 @answering
 def show_sources(where: ConnectionOptions, source_id: int | None) -> Result:
-    """Show one source, or all Import API sources of the account that are not deleted."""
+    """Show one source, or all that are not deleted.
+
+    Only sources of the type Import API are listed.
+    """
     from target_stitch_import.toolbox.connect import SOURCE_TYPE  # noqa: PLC0415 - slow to import
 
     api = _connect(where)

@@ -238,7 +238,7 @@ def _test(answers: _Answers, *, with_request: bool) -> None:
         quick_connection(settings.endpoint(USER_AGENT)).check()
     except (ServiceUnavailableError, ProtocolError) as error:
         raise type(error)(
-            f"{error} Nothing was written. With --no-check, it is written without a test."
+            f"{error} Nothing was written. With --no-check, the file is written without a test."
         ) from None
 
 

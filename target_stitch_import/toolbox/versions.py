@@ -45,7 +45,8 @@ class Versions:
             self._noted.add((table, version))
             self._note(
                 f"{place}: version {version} of table {quoted(table)} is not sent, because "
-                f"version {newer} was loaded later. Remove its lines from the file."
+                f"version {newer} was loaded later. Remove the lines of version {version} from the "
+                "file."
             )
         return True
 

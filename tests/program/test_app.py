@@ -176,6 +176,7 @@ def test_a_dry_run_sets_nothing_aside(target: Target, tmp_path: Path) -> None:
     assert "answered" not in outcome.log
     too_many = target.run([schema(), good, bad], "--dry-run", dead_letter_limit=0, **settings)
     assert (too_many.status, path.exists()) == (65, False)
+    assert "Those before it are in the log." in too_many.log
     activation = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 7}
     assert target.run([schema(), good, bad], **settings).status == 0
     text = path.read_text()

@@ -120,6 +120,6 @@ def test_an_executor_without_the_package(api: ImportApi, tmp_path: Path) -> None
     )
     python.chmod(0o700)
     output = submit(api, tmp_path, python=python)
-    assert "has no target-stitch-import: install 'target-stitch-import[spark]'" in output
+    assert "has no target-stitch-import: install it with the extra `spark`" in output
     assert "Traceback" not in output
     assert api.requests() == []

@@ -19,6 +19,7 @@ MESSAGE_CALLS = (
     "Notice",
     "TryAgain",
     "warning",
+    "error",
     "note",
     "note_once",
     "_say",
@@ -81,7 +82,7 @@ def _expressions(tree: ast.Module) -> Iterator[ast.expr]:
             case ast.Assign(targets=[ast.Name(id="note" | "text" | "reason")], value=value):
                 yield value
             case ast.FunctionDef(returns=ast.Name(id="str"), name=name):
-                if "words" in name or "cannot" in name or name in OF_READER:
+                if "words" in name or "cannot" in name or "reason" in name or name in OF_READER:
                     returns = (each for each in ast.walk(node) if isinstance(each, ast.Return))
                     yield from (each.value for each in returns if each.value)
             case ast.FunctionDef(name="warnings"):

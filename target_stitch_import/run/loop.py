@@ -50,7 +50,7 @@ class Observer(Listener, Protocol):
     def trouble(self, text: str) -> None:
         """Called when something goes wrong in addition to the error that ends the run."""
 
-    def tick(self, now: float, run: LoopSnapshot) -> None:
+    def tick(self, now: float, snapshot: LoopSnapshot) -> None:
         """Called when `due` has come; it sets `due` to a later time."""
 
 

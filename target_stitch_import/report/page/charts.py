@@ -30,7 +30,10 @@ _Points: TypeAlias = "Sequence[tuple[float, float]]"
 
 
 class _Chart(Struct, frozen=True):
-    """One chart; `points` are pairs of seconds and value, `steps` means that a value holds."""
+    """One chart; `points` are pairs of seconds and value.
+
+    With `steps`, a value holds until the next point; otherwise, lines connect the points.
+    """
 
     title: str
     points: _Points
@@ -99,9 +102,8 @@ def _charts(summary: Summary) -> Iterator[_Chart]:
             )
         ]
     )
-    taken = over_time(series.bytes)
     yield _Chart("Records a second", _rates(records), _count)
-    yield _Chart("Bytes a second", _rates(taken), _size)
+    yield _Chart("Bytes a second", _rates(over_time(series.bytes)), _size)
     yield _Chart("Records acknowledged", records, _count)
     yield _Chart("Bytes buffered and in flight", over_time(series.held_bytes), _size)
     yield _Chart("Requests in flight", over_time(series.in_flight), _count, steps=True)

@@ -201,7 +201,7 @@ class _Assembly:
             exit_status=failed.exit_status if failed else 0,
             error=str(failed) if failed else None,
             rejected=rejected,
-            run=run.snapshot(),
+            snapshot=run.snapshot(),
         )
         try:
             self._report(self._observer.summary(run.pipeline.counts(), ending))

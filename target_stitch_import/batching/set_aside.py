@@ -37,3 +37,8 @@ class SetAside(Struct, frozen=True):
     def is_activation(self) -> bool:
         """Return whether it is an activation, not a record."""
         return self.record is None
+
+    @property
+    def noun(self) -> str:
+        """What to call it in a text for users."""
+        return "an activation" if self.is_activation else "a record"

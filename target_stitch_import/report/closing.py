@@ -149,7 +149,7 @@ def table(summary: Summary, done: str, columns: int) -> list[str]:
     named, rest = _streams(summary)
     rows = [(quoted(name, mark=""), each) for name, each in named]
     if rest:
-        rows.append((f"{counted(len(rest), 'smaller stream')}", StreamSummary.together(rest)))
+        rows.append((counted(len(rest), "smaller stream"), StreamSummary.together(rest)))
     if len(rows) > 1:
         rows.append(("all", StreamSummary.together(summary.streams.values())))
     titles = ["stream", "read", done, "set aside", "repaired", "bytes"]

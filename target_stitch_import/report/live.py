@@ -27,7 +27,7 @@ _LIVE_WINDOW_SECONDS = 5.0
 """A live rate is the average over the last few seconds, so that it is steady enough to read."""
 _CLOCK_FROM_SECONDS = 90
 """From here on, a wait is shown as minutes and seconds."""
-WAITING = LinePart("waiting for a tap on stdin", "waiting for a tap on stdin")
+WAITING = LinePart("waiting for a tap on stdin")
 
 
 class Progress:
@@ -128,8 +128,8 @@ def _figures(now: Sample, since: Sample | None, done: str) -> list[LinePart | No
     """Return the counts and rates; rates are since `since`, or since the beginning."""
     seconds = now.seconds - (since.seconds if since else 0.0)
     records = now.records - (since.records if since else 0)
-    taken_bytes = now.bytes - (since.bytes if since else 0)
-    byte_rate = taken_bytes / seconds if seconds else 0.0
+    acknowledged_bytes = now.bytes - (since.bytes if since else 0)
+    byte_rate = acknowledged_bytes / seconds if seconds else 0.0
     return [
         LinePart(f"{now.records:,} {done} in {elapsed(now.seconds)}", f"{now.records:,} {done}"),
         LinePart(f"{now.set_aside:,} set aside") if now.set_aside else None,

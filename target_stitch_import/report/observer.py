@@ -53,14 +53,14 @@ WARNING_SECONDS = 60.0
 class Ending(Struct, frozen=True):
     """How a run ended.
 
-    `rejected` has the number of rows rejected while loading, by table and reason, if known; `run`
-    is the snapshot at the end.
+    `rejected` has the number of rows rejected while loading, by table and reason, if known;
+    `snapshot` is that at the end.
     """
 
     exit_status: int = 0
     error: str | None = None
     rejected: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    run: LoopSnapshot = field(default_factory=LoopSnapshot)
+    snapshot: LoopSnapshot = field(default_factory=LoopSnapshot)
 
 
 class RunObserver:
@@ -124,16 +124,17 @@ class RunObserver:
         if self._metrics and not part.barrier:  # an activation is not a record
             self._metrics.delivered(part.stream, count)
 
-    def set_aside(self, records: Sequence[SetAside]) -> None:
-        """Count records in the dead-letter file; warn about the first one of each stream."""
-        self._set_aside_count += len(records)
-        for each in records:
+    def set_aside(self, messages: Sequence[SetAside]) -> None:
+        """Count messages in the dead-letter file; warn about the first one of each stream."""
+        self._set_aside_count += len(messages)
+        for each in messages:
             reasons = self._set_aside.setdefault(each.stream, Reasons())
             if not reasons.counts and self._dead_letter_path:
                 _LOGGER.warning(
-                    "%s: a record of stream %s is set aside: %s. It is in %s; later ones of the "
+                    "%s: %s of stream %s is set aside: %s. It is in %s; later ones of the "
                     "stream are counted at the end of the run.",
                     origin(each.line, each.file),
+                    each.noun,
                     quoted(each.stream),
                     each.reason,
                     self._dead_letter_path,
@@ -156,18 +157,19 @@ class RunObserver:
         if self._metrics:
             self._metrics.processed(batch.stream, seconds, succeeded=succeeded)
 
-    def tick(self, now: float, run: LoopSnapshot) -> None:
+    def tick(self, now: float, snapshot: LoopSnapshot) -> None:
         """Take a sample, and report what is due at `now`."""
-        if run.last_state is not self._last_state:
-            self._last_state, self._last_state_at = run.last_state, now
-        sample, outage = self._sample(now, run), run.traffic.availability.outage()
+        if snapshot.last_state is not self._last_state:
+            self._last_state, self._last_state_at = snapshot.last_state, now
+        sample = self._sample(now, snapshot)
+        outage = snapshot.traffic.availability.outage()
         if now >= self._started + self._history.due_seconds:
             self._history.add(sample)
         due = [self._started + self._history.due_seconds]
         if self._progress:
             if now >= self._started + self._progress.due_seconds:
-                state_age = None if run.last_state is None else now - self._last_state_at
-                self._progress.update(sample, state_age, _urgent(now, run, outage))
+                state_age = None if snapshot.last_state is None else now - self._last_state_at
+                self._progress.update(sample, state_age, _urgent(now, snapshot, outage))
             due.append(self._started + self._progress.due_seconds)
         if self._metrics:
             if now >= self._metrics.due:
@@ -197,26 +199,26 @@ class RunObserver:
         if self._metrics:
             self._metrics.close()
 
-    def _sample(self, now: float, run: LoopSnapshot) -> Sample:
-        traffic = run.traffic
+    def _sample(self, now: float, snapshot: LoopSnapshot) -> Sample:
+        traffic = snapshot.traffic
         return Sample(
             seconds=now - self._started,
             acknowledged=self._acknowledged,
             bytes=self._bytes,
             retries=traffic.retries,
             in_flight=traffic.in_flight,
-            held_bytes=run.held_bytes,
+            held_bytes=snapshot.held_bytes,
             activations=self._activations,
             set_aside=self._set_aside_count,
-            seconds_without_room=run.seconds_without_room,
+            seconds_without_room=snapshot.seconds_without_room,
             unavailable_seconds=traffic.availability.unavailable_seconds(now),
         )
 
     def summary(self, counts: Mapping[str, Counts], ending: Ending) -> Summary:
         """Return the summary of the run, at its end."""
-        now, run, traffic = self._clock(), ending.run, ending.run.traffic
+        now, traffic = self._clock(), ending.snapshot.traffic
         seconds = now - self._started
-        last = self._sample(now, run)
+        last = self._sample(now, ending.snapshot)
         self._history.add(last)
         streams = {stream: self._stream(stream, count, traffic) for stream, count in counts.items()}
         total = StreamSummary.together(streams.values())
@@ -228,7 +230,7 @@ class RunObserver:
             seconds=round(seconds, 3),
             exit_status=ending.exit_status,
             error=ending.error,
-            last_state=Raw(run.last_state or b"null"),
+            last_state=Raw(ending.snapshot.last_state or b"null"),
             read=total.read,
             acknowledged=total.acknowledged,
             set_aside=total.set_aside,
@@ -270,11 +272,11 @@ class RunObserver:
         )
 
 
-def _urgent(now: float, run: LoopSnapshot, outage: Outage | None) -> LinePart | None:
+def _urgent(now: float, snapshot: LoopSnapshot, outage: Outage | None) -> LinePart | None:
     """Return the part to show first: the service is unavailable, or there is no input yet."""
     if outage:
         return outage_part(outage, now)
-    return WAITING if run.lines_read == 0 else None
+    return WAITING if snapshot.lines_read == 0 else None
 
 
 def _moment(seconds: float) -> datetime:

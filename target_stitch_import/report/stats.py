@@ -216,13 +216,13 @@ class Availability(Struct):
             self._past_seconds += now - self._since
             self._since = None
 
-    def note_wait(self, sender: int, until: float) -> None:
-        """Note when the next try of a sender is due."""
-        self._tries[sender] = until
+    def note_wait(self, thread: int, until: float) -> None:
+        """Note when the next try of a sender's thread is due."""
+        self._tries[thread] = until
 
-    def note_wait_over(self, sender: int) -> None:
-        """Note that a sender does not wait any more."""
-        self._tries.pop(sender, None)
+    def note_wait_over(self, thread: int) -> None:
+        """Note that a sender's thread does not wait any more."""
+        self._tries.pop(thread, None)
 
     def outage(self) -> Outage | None:
         """Return the current outage, or None if the service is available."""

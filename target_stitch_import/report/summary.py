@@ -51,7 +51,10 @@ class StreamSummary(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def together(cls, streams: Iterable[StreamSummary]) -> StreamSummary:
-        """Return the totals of streams; of `repaired` only the total number."""
+        """Return the totals of streams, without reasons and sequences.
+
+        Of `repaired`, there is only the total number.
+        """
         streams = list(streams)
         return cls(
             read=sum(each.read for each in streams),
@@ -65,6 +68,7 @@ class StreamSummary(Struct, frozen=True, kw_only=True):
             batches=sum(each.batches for each in streams),
             bytes=sum(each.bytes for each in streams),
             retries=sum(each.retries for each in streams),
+            possible_duplicates=sum(each.possible_duplicates for each in streams),
         )
 
     @property

@@ -43,7 +43,7 @@ def wants_live_line(stream: TextIO | None, environment: Mapping[str, str]) -> bo
 
 
 class LinePart(Struct, frozen=True):
-    """One part of the live line, and its brief form for narrow terminals."""
+    """One part of the live line, and its brief form for narrow terminals, if it has one."""
 
     text: str
     brief: str = ""

@@ -19,6 +19,7 @@ from target_stitch_import.run.arrow_types import (
     InexactError,
     RawJson,
     is_binary,
+    is_list,
     is_text,
     map_items,
 )
@@ -106,7 +107,7 @@ def texts_of(array: Array) -> Texts:
     if types.is_nested(kind) and not types.is_map(kind):
         if types.is_struct(kind):
             return _structs(array)
-        if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        if is_list(kind):
             return _lists(array)
         return _by_value(array)
     for is_of, texts in _BY_TYPE:

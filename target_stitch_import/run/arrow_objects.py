@@ -42,6 +42,7 @@ class Encoded(Struct, frozen=True):
 
     def texts(self) -> list[bytes]:
         """Return the JSON object of each row."""
+        # Without columns, there are only constant texts, which do not give the number of rows.
         texts = joined_parts([*self.parts, pa.array([""] * self.count)])
         return [_with_nulls(text.encode()) for text in texts.to_pylist()]
 

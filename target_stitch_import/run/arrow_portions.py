@@ -13,7 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from target_stitch_import.run.arrow_types import InexactError, is_binary, is_text, map_items
+from target_stitch_import.run.arrow_types import (
+    InexactError,
+    is_binary,
+    is_list,
+    is_text,
+    map_items,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +39,8 @@ def portions_of(rows: RecordBatch, about_bytes: int, max_bytes: int) -> Iterator
     """Yield `rows` in slices of about `about_bytes` of JSON, each with at least one row.
 
     Raises:
-        InexactError: A row is longer than `max_bytes`; its index counts from the last slice.
+        InexactError: A row is longer than `max_bytes`; its index is 0, as the first row after
+            those yielded.
     """
     columns = [_sizes(column) for column in rows.columns]
     sizes = _object_sizes(rows.schema.names, columns)
@@ -66,12 +73,14 @@ def _sizes(array: Array) -> int | Array:
     if is_text(kind) or is_binary(kind):
         lengths = pc.binary_length(array.cast(pa.large_binary())).fill_null(_NULL_BYTES)
         return pc.add(lengths, _BRACKETS_BYTES)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _sizes(array.storage)
     if types.is_struct(kind):
         names = [kind.field(at).name for at in range(kind.num_fields)]
         return _object_sizes(names, [_sizes(member) for member in array.flatten()])
     if types.is_map(kind):
         array = map_items(array)
-    if types.is_list(array.type) or types.is_large_list(array.type):
+    if is_list(array.type):
         return _list_sizes(array)
     return _VALUE_BYTES
 

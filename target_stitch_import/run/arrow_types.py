@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class InexactError(Exception):
-    """A value has no exact form in JSON.
+    """A value has no exact form in JSON, or makes its row too long.
 
     Args:
-        row: The index of its row in the batch.
+        row: The index of its row in the rows that are being converted.
         reason: The reason, as the end of a sentence that begins with the column.
         column: The name of its column, once that is known.
     """
@@ -57,6 +57,11 @@ def is_binary(kind: DataType) -> bool:
         or types.is_binary_view(kind)
         or types.is_fixed_size_binary(kind)
     )
+
+
+def is_list(kind: DataType) -> bool:
+    """Return whether values of this type are lists, except list views."""
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 class RawJson(pa.ExtensionType):  # type: ignore[misc] # pyarrow has no type hints

@@ -87,7 +87,7 @@ class DeadLetters:
             _sync_folder(path)
             self._is_in_mid_line = _ends_in_mid_line(self._file)
         except OSError as error:
-            raise OutputError(_cannot_write(path, error)) from None
+            raise OutputError(_cannot_be("written", path, error)) from None
 
     def incomplete_versions(self) -> set[tuple[str, int]]:
         """Return the tables and versions that lack records of the file; see `lacking`.
@@ -96,10 +96,10 @@ class DeadLetters:
             OutputError: The file cannot be read.
         """
         try:
-            with open(self._path, "rb") as file:  # noqa: PTH123 - like `os.open` above
+            with open(self._path, "rb") as file:  # noqa: PTH123 - one call is enough
                 return lacking(file)
         except OSError as error:
-            raise OutputError(_cannot_write(self._path, error)) from None
+            raise OutputError(_cannot_be("read", self._path, error)) from None
 
     def write(self, messages: Sequence[SetAside]) -> None:
         """Write `messages` and wait until they are on the disk.
@@ -128,7 +128,7 @@ class DeadLetters:
             self._is_in_mid_line = False
             self._sync(self._file)
         except OSError as error:
-            raise OutputError(_cannot_write(self._path, error)) from None
+            raise OutputError(_cannot_be("written", self._path, error)) from None
 
     def close(self) -> None:
         """Close the file; threads that outlive the run can no longer write to it."""
@@ -144,7 +144,7 @@ def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
     from the file, or a newer version is activated.
     """
     found: set[tuple[str, int]] = set()
-    loaded: dict[str, int] = {}
+    activated: dict[str, int] = {}
     for line in lines:
         entry = _read(line)
         if entry is None or entry.version is None:
@@ -153,8 +153,10 @@ def lacking(lines: Iterable[bytes]) -> set[tuple[str, int]]:
         if entry.action == UPSERT:
             found.add((table, entry.version))
         elif entry.action == ACTIVATED:
-            loaded[table] = max(entry.version, loaded.get(table, entry.version))
-    return {(table, version) for table, version in found if version >= loaded.get(table, version)}
+            activated[table] = max(entry.version, activated.get(table, entry.version))
+    return {
+        (table, version) for table, version in found if version >= activated.get(table, version)
+    }
 
 
 class DryDeadLetters:
@@ -178,9 +180,8 @@ class DryDeadLetters:
             for each in allowed:
                 if each.activated:
                     continue  # a note about an activation, which is not set aside
-                what = "an activation" if each.is_activation else "a record"
                 text = (
-                    f"{origin(each.line, each.file)}: {what} of stream {quoted(each.stream)} "
+                    f"{origin(each.line, each.file)}: {each.noun} of stream {quoted(each.stream)} "
                     f"would be set aside: {each.reason}"
                 )
                 self._warn(text)
@@ -255,5 +256,5 @@ def _file(message: SetAside) -> dict[str, object]:
     return {"file": file.path, "batch_line": file.batch_line} if file else {}
 
 
-def _cannot_write(path: str, error: OSError) -> str:
-    return f"The dead-letter file {path} cannot be written: {why_it_cannot_be_written(error)}"
+def _cannot_be(done: str, path: str, error: OSError) -> str:
+    return f"The dead-letter file {path} cannot be {done}: {why_it_cannot_be_written(error)}"

@@ -40,8 +40,8 @@ class Listener(Protocol):
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Called when the sender has finished `batch`, after `seconds`."""
 
-    def set_aside(self, records: Sequence[SetAside]) -> None:
-        """Called when records are safe in the dead-letter file."""
+    def set_aside(self, messages: Sequence[SetAside]) -> None:
+        """Called when messages are safe in the dead-letter file."""
 
 
 class Exchange:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from target_stitch_import.delivery.answer import Failure
+from target_stitch_import.delivery.answer import Answer, Failure
 from target_stitch_import.delivery.redaction import shown
 from target_stitch_import.errors import quoted
 from target_stitch_import.run.tls_words import is_accident, words_of_tls
@@ -63,12 +63,25 @@ _MEANINGS: tuple[tuple[tuple[type[BaseException], ...], Failure], ...] = (
 """The failure for each group of types; the first that matches the error or a cause counts."""
 
 
-def failure_of(error: Exception) -> Failure:
-    """Return the kind of failure that an exception of `requests` or `urllib3` means."""
-    causes = list(_causes(error))
+def answer_of(error: Exception, url: str, proxies: Mapping[str, str]) -> Answer:
+    """Return the failure that an exception of `requests` or `urllib3` means.
+
+    `url` is the URL of the request, `proxies` has the proxies of the environment by scheme. The
+    frames of the traceback are cleared, because they refer to the body of the request: the frames
+    of `urllib3` refer to the error and the error to them, so the body would stay in memory until
+    Python collects cyclic garbage.
+    """
+    causes = _causes(error)
+    answer = Answer(failure=_failure_of(causes), detail=_detail_of(causes, url, proxies))
+    for cause in causes:
+        traceback.clear_frames(cause.__traceback__)
+    return answer
+
+
+def _failure_of(causes: list[BaseException]) -> Failure:
     is_unsendable = any(isinstance(each, _UNSENDABLE) or _is_about_url(each) for each in causes)
     # `requests` raises a plain OSError for a file of certificates that does not exist.
-    if is_unsendable or "TLS CA cert" in str(error):
+    if is_unsendable or "TLS CA cert" in str(causes[0]):
         return Failure.UNSENDABLE
     if any(map(is_accident, causes)):
         return Failure.LOST
@@ -91,7 +104,7 @@ def _is_of_tunnel(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error with its causes: `requests` and `urllib3` wrap other errors."""
+    """Return an error and its causes, innermost last: `requests` and `urllib3` wrap errors."""
     found: list[BaseException] = []
     waiting: list[BaseException] = [error]
     while waiting and len(found) < 20:
@@ -102,32 +115,18 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def forget_frames(error: Exception) -> None:
-    """Clear the frames of an error's traceback, which refer to the body of the request.
-
-    The frames of `urllib3` refer to the error and the error to them, so without this the body would
-    stay in memory until Python collects cyclic garbage.
-    """
-    for cause in _causes(error):
-        traceback.clear_frames(cause.__traceback__)
-
-
-def detail_of(error: Exception, url: str, proxies: Mapping[str, str]) -> str:
-    """Return a description of an error that may be shown: the peers, and the innermost cause.
-
-    `url` is the URL of the request, `proxies` has the proxies of the environment by scheme.
-    """
+def _detail_of(causes: list[BaseException], url: str, proxies: Mapping[str, str]) -> str:
+    """Return a description of an error that may be shown: the peers, and the innermost cause."""
     peers = [_peer(url)]
     if proxy := requests.utils.select_proxy(url, dict(proxies)):
         peers.append(_peer(proxy))
     hosts = {peer.rpartition(":")[0] for peer in peers}
-    causes = _causes(error)
     if any(map(_is_about_url, causes)):
         cause = "its URL cannot be read"  # the URL is not shown, as it may contain a password
     elif known := next(filter(None, map(words_of_tls, causes)), None):
         cause = known
     else:
-        cause = shown(_root_text(error), {*peers, *hosts, *map(_unbracketed, hosts)})
+        cause = shown(_text_of(causes[-1]), {*peers, *hosts, *map(_unbracketed, hosts)})
     return f"{' through the proxy '.join(peers)}: {cause}"
 
 
@@ -146,8 +145,7 @@ def _unbracketed(host: str) -> str:
     return host.strip("[]")
 
 
-def _root_text(error: Exception) -> str:
-    """Return the text of the innermost cause, without the addresses of Python objects."""
-    innermost = _causes(error)[-1]
-    text = _OPENSSL_PLACE.sub("", str(innermost))
-    return text.rsplit(">: ", 1)[-1] or type(innermost).__name__
+def _text_of(error: BaseException) -> str:
+    """Return the text of an error without the addresses of Python objects, or else its type."""
+    text = _OPENSSL_PLACE.sub("", str(error))
+    return text.rsplit(">: ", 1)[-1] or type(error).__name__

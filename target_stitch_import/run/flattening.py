@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from target_stitch_import.schema.node import Node
 
+_ORDER = sorted(TYPES)
 _NESTED = frozenset({"object", "array"})
 _OF_THE_WHOLE = frozenset(
     {
@@ -108,6 +109,3 @@ def _listed(types: frozenset[str]) -> list[str]:
     return [
         each for each in _ORDER if each in types and not (each == "integer" and "number" in types)
     ]
-
-
-_ORDER = sorted(TYPES)

@@ -59,7 +59,7 @@ class ImportApiClient:
             "GET", url, connect_seconds=timeout, seconds=timeout, with_token=False
         )
         verdict = judge(answer, time.time())
-        # A failure that no retry can mend, or a 2xx response that is not from the Import API.
+        # A failure that a retry cannot fix, or a 2xx response that is not from the Import API.
         if isinstance(verdict, Stop) and (answer.failure or answer.is_success):
             raise verdict.error
         if answer.failure and isinstance(verdict, TryAgain):

@@ -25,7 +25,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.endpoints import is_loopback
-from target_stitch_import.run.failures import NO_ANSWER, detail_of, failure_of, forget_frames
+from target_stitch_import.run.failures import NO_ANSWER, answer_of
 from target_stitch_import.run.wire import (
     CONTENT_CODING,
     READ_BYTES,
@@ -44,7 +44,7 @@ SMALL_BODY_BYTES = 65_536
 _NO_RETRIES = urllib3.Retry(0, read=False)
 
 
-class _InTime(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """Reads from a socket until the deadline, however slowly the data arrives."""
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket, deadline: Deadline) -> None:
@@ -128,9 +128,8 @@ class _Connection:
 
         def receive() -> bytes:
             connected.settimeout(self.deadline.left())
-            received: bytes = (
-                connected.recv(READ_BYTES) or b""
-            )  # TLS inside TLS returns 0 at the end
+            # TLS inside TLS returns 0 at the end.
+            received: bytes = connected.recv(READ_BYTES) or b""
             return received
 
         answer = read_answer(receive, self.max_answer_bytes)
@@ -189,7 +188,9 @@ class _Routes(requests.adapters.HTTPAdapter):
     ) -> http.client.HTTPResponse:
         """Return the reader of a proxy's response to CONNECT, which keeps to the deadline."""
         answer = http.client.HTTPResponse(connection, *args, **options)
-        answer.fp = io.BufferedReader(_InTime(answer.fp.detach(), connection, self._deadline))
+        answer.fp = io.BufferedReader(
+            _DeadlineReader(answer.fp.detach(), connection, self._deadline)
+        )
         return answer
 
 
@@ -275,10 +276,7 @@ class HttpClient:
             )
         except NO_ANSWER as error:
             self.close()
-            detail = detail_of(error, url, self._proxies_of(url))
-            answer = Answer(failure=failure_of(error), detail=detail)
-            forget_frames(error)
-            return answer
+            return answer_of(error, url, self._proxies_of(url))
         return Answer(read.status, read.body, read.headers.get("retry-after"), end=read.end)
 
     def _route(self, method: str, url: str, *, with_token: bool) -> _Route:

@@ -46,7 +46,7 @@ class Source:
             self.descriptor: int | None = binary.fileno()
         except (OSError, AttributeError):
             self.descriptor = None
-        pipe_bytes = _pipe_capacity(self.descriptor)
+        pipe_bytes = _enlarge_pipe(self.descriptor)
         self._little_bytes = min(pipe_bytes, CHUNK_BYTES) // 4
         self._much_bytes = pipe_bytes // 2
         self.brought_little = False
@@ -79,7 +79,7 @@ class Source:
         return chunk
 
 
-def _pipe_capacity(descriptor: int | None) -> int:
+def _enlarge_pipe(descriptor: int | None) -> int:
     """Enlarge a pipe if the system allows it, and return its capacity in bytes; 0 if no pipe."""
     if descriptor is None or not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         return 0

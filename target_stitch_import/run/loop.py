@@ -1,7 +1,7 @@
 """The main loop of a run, which drives the pipeline with input, reports, signals and deadlines.
 
-Invariant: only the main thread uses the pipeline, and it blocks only to wait for input, reports,
-signals and deadlines together. Signal handlers only set a flag.
+Invariant: only the main thread uses the pipeline, and it waits for input, reports, signals and
+deadlines together. Signal handlers only set a flag.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Observer(Listener, Protocol):
     def trouble(self, text: str) -> None:
         """Called when something goes wrong in addition to the error that ends the run."""
 
-    def tick(self, now: float, run: LoopSnapshot) -> None:
+    def tick(self, now: float, snapshot: LoopSnapshot) -> None:
         """Called when `due` has come; it sets `due` to a later time."""
 
 

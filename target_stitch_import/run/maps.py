@@ -135,7 +135,7 @@ class StreamMapper:
             yield Schema(
                 event.line,
                 stream_map.stream_alias,
-                _write(columns),
+                _as_json(columns),
                 tuple(stream_map.transformed_key_properties or ()),
                 tuple(bookmarks),
                 is_mapped=True,
@@ -184,7 +184,7 @@ def _mapped(
             record = stream_map.transform(record)
             if record is None:
                 return None
-            message = replace(message, record=Raw(_write(record)))
+            message = replace(message, record=Raw(_as_json(record)))
         return replace(message, stream=alias)
     except Exception as error:  # noqa: BLE001 - expressions can raise anything
         detail = type(error.__cause__ or error).__name__
@@ -218,7 +218,7 @@ def _renamed(event: MalformedRecord | RecordFiles, stream_map: StreamMap) -> Ite
         yield replace(renamed, repaired_record=mapped)
 
 
-def _write(value: Any) -> bytes:
+def _as_json(value: Any) -> bytes:
     """Return a value as JSON; a map may have made dates, but NaN and Infinity are refused."""
     text: str = simplejson.dumps(
         value,
@@ -234,4 +234,4 @@ def _write(value: Any) -> bytes:
 def _iso_format(value: Any) -> str:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
-    raise ValueError(f"a {type(value).__name__} is no JSON")
+    raise ValueError(f"a {type(value).__name__} is not JSON")

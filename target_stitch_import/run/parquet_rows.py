@@ -61,7 +61,7 @@ def _read(file: IO[bytes]) -> Iterator[Any]:
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         _note_short_texts(group, by_dictionary)
-        _check_swelling(group, first_row)
+        _check_unpacked_size(group, first_row)
         first_row += group.num_rows
         yield None
     dictionaries = [path for path, is_short in by_dictionary.items() if is_short]
@@ -101,8 +101,8 @@ def _check_columns(parquet: ParquetFile) -> None:
             )
 
 
-def _check_swelling(group: Any, first: int) -> None:
-    """Raise `_UnfitError` for a row group that takes far more memory than its file.
+def _check_unpacked_size(group: Any, first: int) -> None:
+    """Raise `_UnfitError` for a row group that takes far more room in memory than in the file.
 
     `first` is the number of its first row.
     """
@@ -148,7 +148,7 @@ def _note_short_texts(group: Any, found: dict[str, bool]) -> None:
 def _rows_at_once(
     parquet: ParquetFile, number: int, file: IO[bytes], dictionaries: set[str]
 ) -> int:
-    """Return how many rows of a row group to read at once: about `PORTION_BYTES` of memory.
+    """Return how many rows of a row group to read at once: about twice `PORTION_BYTES` in memory.
 
     `dictionaries` has the paths of the columns that are read as dictionaries.
     """
@@ -171,11 +171,11 @@ def _rows_at_once(
 def _longest_known(file: IO[bytes], metadata: Any, number: int, path: str) -> int:
     """Return the length of the longest text in the dictionary of a column."""
     column = ParquetFile(file, metadata=metadata, read_dictionary=[path])
-    for rows in column.iter_batches(1, row_groups=[number], columns=[path], use_threads=False):
-        known = _dictionaries(rows.column(0))
-        lengths = [pc.max(pc.binary_length(each)).as_py() or 0 for each in known]
-        return int(max(lengths, default=0))
-    return 0
+    batches = column.iter_batches(1, row_groups=[number], columns=[path], use_threads=False)
+    rows = next(batches, None)  # the first row comes with the whole dictionary
+    known = _dictionaries(rows.column(0)) if rows else ()
+    lengths = [pc.max(pc.binary_length(each)).as_py() or 0 for each in known]
+    return int(max(lengths, default=0))
 
 
 def _dictionaries(array: Any) -> Iterator[Any]:

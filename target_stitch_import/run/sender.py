@@ -250,9 +250,9 @@ class Sender:
     def _wait(self, wait: Wait) -> None:
         if wait.note:
             self._note(wait.note)
-        sender, availability = threading.get_ident(), self.traffic.availability
-        availability.note_wait(sender, time.monotonic() + wait.seconds)
+        thread, availability = threading.get_ident(), self.traffic.availability
+        availability.note_wait(thread, time.monotonic() + wait.seconds)
         stopped = self._stop.wait(wait.seconds)
-        availability.note_wait_over(sender)
+        availability.note_wait_over(thread)
         if stopped:
             raise _StoppedError

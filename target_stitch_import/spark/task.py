@@ -177,9 +177,9 @@ class _Listener:
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
         """Do nothing: a task has no live display."""
 
-    def set_aside(self, records: Iterable[SetAside]) -> None:
-        """Count why records were set aside."""
-        for each in records:
+    def set_aside(self, messages: Iterable[SetAside]) -> None:
+        """Count why messages were set aside."""
+        for each in messages:
             self._commit.reasons.add(each.reason)
 
 

@@ -168,9 +168,11 @@ def summary_of(streams: dict[str, Counts]) -> Summary:
     return RunObserver().summary(streams, Ending())
 
 
-def letter(line: int, stream: str = "people", reason: str = "wrong") -> SetAside:
+def letter(
+    line: int, stream: str = "people", reason: str = "wrong", record: bytes | None = b"{}"
+) -> SetAside:
     prefix = BodyPrefix.of(stream, b"{}", ())
-    return SetAside(stream, None, line, line, 0, reason, b"{}", prefix)
+    return SetAside(stream, None, line, line, 0, reason, record, prefix)
 
 
 def test_the_first_record_of_each_stream_that_is_set_aside_is_told(
@@ -188,6 +190,14 @@ def test_the_first_record_of_each_stream_that_is_set_aside_is_told(
     assert told.streams["people"].set_aside_reasons == {"wrong": 2, "worse": 1}
     assert told.streams["orders"].set_aside_reasons == {"worse": 1}
     assert told.set_aside == 4
+
+
+def test_an_activation_that_is_set_aside_is_not_reported_as_a_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It comes first, if an earlier run set aside the records."""
+    RunObserver(dead_letter_path="dead.jsonl").set_aside([letter(7, record=None)])
+    assert caplog.messages[0].startswith("Line 7: an activation of stream `people` is set aside: ")
 
 
 def test_reasons_take_bounded_room() -> None:

@@ -16,7 +16,7 @@ from msgspec import Raw
 from target_stitch_import.batching.payload import Upsert, UpsertEncoder
 from target_stitch_import.run.arrow_objects import encoded
 from target_stitch_import.run.arrow_portions import portions_of
-from target_stitch_import.run.arrow_types import InexactError, is_exact
+from target_stitch_import.run.arrow_types import InexactError, is_exact, raw_json
 from tests.support.rows_as_json import rows_as_json
 
 if TYPE_CHECKING:
@@ -214,3 +214,22 @@ def test_maps_in_maps_without_values(within: Callable[[Any], Any]) -> None:
     ]
     (portion,) = portions_of(rows, 1_000, 1_000)
     assert portion.num_rows == 2
+
+
+LONG_TEXT = "x" * 1_000
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([[LONG_TEXT]] * 3, pa.list_(pa.string(), 1)),
+        pa.ExtensionArray.from_storage(pa.json_(), pa.array([f'"{LONG_TEXT}"'] * 3)),
+        raw_json([f'"{LONG_TEXT}"'] * 3),
+    ],
+    ids=["lists of fixed size", "JSON", "raw JSON"],
+)
+def test_long_values_of_any_type_are_measured(column: Any) -> None:
+    rows = pa.record_batch({"a": column})
+    assert [each.num_rows for each in portions_of(rows, 1_500, 1_500)] == [1, 1, 1]
+    with pytest.raises(InexactError, match="makes the row longer than 900 bytes"):
+        list(portions_of(rows, 900, 900))

@@ -151,6 +151,15 @@ def test_dead_letters_that_fail_are_not_written_again(tmp_path: Path) -> None:
     assert stdout.getvalue() == b"", "it does not count as settled either"
 
 
+def test_a_file_that_cannot_be_read_again_is_not_reported_as_unwritable(tmp_path: Path) -> None:
+    path = tmp_path / "dead.jsonl"
+    letters = DeadLetters(str(path), 10)
+    path.unlink()
+    with pytest.raises(OutputError, match=f"file {path} cannot be read: No such file"):
+        letters.incomplete_versions()
+    letters.close()
+
+
 def test_a_thread_that_outlives_the_run_writes_no_dead_letters(tmp_path: Path) -> None:
     """By then, another file may have the same descriptor."""
     refusing = pipeline(dead_letter=True)

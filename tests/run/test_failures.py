@@ -11,7 +11,7 @@ import urllib3
 from target_stitch_import.delivery.answer import Failure
 from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.local import ImportApi as LocalApi
-from target_stitch_import.run.failures import failure_of
+from target_stitch_import.run.failures import answer_of
 from target_stitch_import.run.http import ImportApiClient
 from tests.support.processes import end, running, say, stream
 from tests.support.servers import server
@@ -57,8 +57,8 @@ def test_a_service_that_comes_later_gets_everything(target: Target) -> None:
 )
 def test_what_an_error_means_however_it_is_wrapped(error: Exception, failure: Failure) -> None:
     pool = urllib3.HTTPConnectionPool("localhost")
-    assert failure_of(error) == failure
-    assert failure_of(urllib3.exceptions.MaxRetryError(pool, "/", error)) == failure
+    for each in (error, urllib3.exceptions.MaxRetryError(pool, "/", error)):
+        assert answer_of(each, "http://localhost", {}).failure == failure
 
 
 def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,9 +174,9 @@ class Invariants:
             self._settle(known, "acknowledged")
             self._counts[part.stream]["in flight"] -= 1
 
-    def set_aside(self, records: Iterable[SetAside]) -> None:
+    def set_aside(self, messages: Iterable[SetAside]) -> None:
         """Note that records and activations are safe in the dead-letter file."""
-        for record in records:
+        for record in messages:
             known = self.known[record.line]
             message = known.message
             require(message.kind.counts, "no message was set aside: line", record.line)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from target_stitch_import.report.summary import Summary
 
 _WIDTH, _HEIGHT = 1_000, 100
-_RATES = 50
+_MAX_RATES = 50
+"""The maximum number of periods of rates: in shorter periods, each batch would be a peak."""
 _LASTING_SHARE = 0.5
 """A condition counts for the time between two samples if it held for more than this share."""
 _EDGE_PERCENT = 8
@@ -30,7 +31,10 @@ _Points: TypeAlias = "Sequence[tuple[float, float]]"
 
 
 class _Chart(Struct, frozen=True):
-    """One chart; `points` are pairs of seconds and value, `steps` means that a value holds."""
+    """One chart; `points` are pairs of seconds and value.
+
+    With `steps`, a value holds until the next point; otherwise, lines connect the points.
+    """
 
     title: str
     points: _Points
@@ -74,9 +78,9 @@ def charts(summary: Summary) -> str:
         for kind, words in shades.items()
         if kind in seen
     )
-    clock = ticks(start, end)
-    figures = "".join(_figure(chart, end, bands, clock) for chart in drawn)
-    times = ' <span class="quiet">Times are UTC.</span>' if clock else ""
+    axis = ticks(start, end)
+    figures = "".join(_figure(chart, end, bands, axis) for chart in drawn)
+    times = ' <span class="quiet">Times are UTC.</span>' if axis else ""
     return (
         f'<section aria-labelledby="over-time"><h2 id="over-time">Over time{times}</h2>'
         + (f'<ul class="key">{key}</ul>' if key else "")
@@ -99,9 +103,8 @@ def _charts(summary: Summary) -> Iterator[_Chart]:
             )
         ]
     )
-    taken = over_time(series.bytes)
     yield _Chart("Records a second", _rates(records), _count)
-    yield _Chart("Bytes a second", _rates(taken), _size)
+    yield _Chart("Bytes a second", _rates(over_time(series.bytes)), _size)
     yield _Chart("Records acknowledged", records, _count)
     yield _Chart("Bytes buffered and in flight", over_time(series.held_bytes), _size)
     yield _Chart("Requests in flight", over_time(series.in_flight), _count, steps=True)
@@ -109,8 +112,8 @@ def _charts(summary: Summary) -> Iterator[_Chart]:
 
 
 def _rates(totals: _Points) -> _Points:
-    """Return rates per second, over periods long enough to contain several batches."""
-    ends = totals[:: len(totals) // _RATES + 1]
+    """Return rates per second, averaged over periods of one or more samples."""
+    ends = totals[:: len(totals) // _MAX_RATES + 1]
     ends = [*ends, totals[-1]] if ends[-1] != totals[-1] else ends
     return [
         ends[0],
@@ -135,7 +138,7 @@ def _bands(kind: str, seconds: Sequence[float], lasted: Sequence[float]) -> list
     return bands
 
 
-def _figure(chart: _Chart, end: float, bands: Sequence[_Band], clock: Sequence[Tick]) -> str:
+def _figure(chart: _Chart, end: float, bands: Sequence[_Band], axis: Sequence[Tick]) -> str:
     top = _ceiling(chart.highest)
 
     def across(seconds: float) -> float:
@@ -153,13 +156,13 @@ def _figure(chart: _Chart, end: float, bands: Sequence[_Band], clock: Sequence[T
     grid = "".join(f'<path class="grid" d="M0 {y}H{_WIDTH}"/>' for y in (0, _HEIGHT / 2, _HEIGHT))
     grid += "".join(
         f'<path class="grid" d="M{_WIDTH / 100 * across(tick.seconds):.1f} 0V{_HEIGHT}"/>'
-        for tick in clock
+        for tick in axis
     )
     curve = _curve(chart, end, top)
     times = "".join(
         f'<span class="time {_side(across(tick.seconds))}" style="left:{across(tick.seconds)}%">'
         f"{tick.label}</span>"
-        for tick in clock
+        for tick in axis
     )
     return (
         f'<figure class="card"><figcaption>{chart.title}'

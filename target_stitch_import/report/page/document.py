@@ -31,7 +31,7 @@ def page(summary: Summary) -> str:
     """Return the report page as HTML."""
     script = _file("sort.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    started = safe(_moment(summary.started_at))
+    started = safe(_shown_time(summary.started_at))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -72,7 +72,7 @@ def _style() -> str:
     return _file("style.css") + "".join(f"@container {each} {{\n{cards}}}\n" for each in conditions)
 
 
-def _moment(text: str) -> str:
+def _shown_time(text: str) -> str:
     time = moment(text)
     return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else text
 
@@ -92,12 +92,12 @@ def _meaning(status: int) -> str:
 def _outcome(summary: Summary) -> str:
     """Return how the run ended, with words and a symbol, not by colour alone."""
     status = summary.exit_status
-    lost = summary.set_aside + summary.rejected_rows
+    undelivered = summary.set_aside + summary.rejected_rows
     if status in INTERRUPTED_STATUSES:
         kind, sign, title = "care", "!", "Interrupted"
     elif status:
         kind, sign, title = "bad", "✕", "Failed"
-    elif lost:
+    elif undelivered:
         kind, sign, title = "care", "!", "Delivered, but not all of it"
     else:
         kind, sign, title = "good", "✓", "Delivered" if summary.read else "Nothing to deliver"
@@ -152,13 +152,13 @@ def _facts(summary: Summary) -> Iterator[str]:
     """Yield the details, without those that did not happen."""
     latency = summary.latency_seconds
     state = msgspec.json.format(bytes(summary.last_state), indent=-1).decode(errors="replace")
-    waiting = summary.read - summary.acknowledged - summary.set_aside
-    yield _fact("Started", safe(_moment(summary.started_at)))
-    yield _fact("Ended", safe(_moment(summary.ended_at)))
+    unsettled = summary.read - summary.acknowledged - summary.set_aside
+    yield _fact("Started", safe(_shown_time(summary.started_at)))
+    yield _fact("Ended", safe(_shown_time(summary.ended_at)))
     written = "none" if state == "null" else f"<code>{safe(state, _STATE_CHARACTERS)}</code>"
     yield _fact("Last state written", written)
-    if waiting:
-        yield _fact("Read, neither acknowledged nor set aside", f"{waiting:,}")
+    if unsettled:
+        yield _fact("Read, neither acknowledged nor set aside", f"{unsettled:,}")
     if summary.requests:
         yield _fact("Requests", f"{summary.requests:,}, {size(summary.bytes_sent)} in total")
         yield _fact(

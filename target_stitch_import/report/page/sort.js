@@ -1,5 +1,6 @@
 "use strict";
-// Orders a table's rows by the column whose title is pressed. Without it, the page is all there.
+// Orders a table's rows by the column whose title is pressed. Without this script, the page is
+// complete, but its tables cannot be sorted.
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
   if (body.rows.length < 2) continue;

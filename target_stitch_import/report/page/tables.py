@@ -108,23 +108,30 @@ def _flat(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[tuple[str, ...]
 
 
 def _counts(
-    title: str, names: Sequence[str], number: str, counts: Sequence[tuple[tuple[str, ...], int]]
+    title: str,
+    name_titles: Sequence[str],
+    number_title: str,
+    counts: Sequence[tuple[tuple[str, ...], int]],
 ) -> str:
     """Return a table of counts, the highest first."""
     ordered = sorted(counts, key=lambda each: (-each[1], each[0]))
-    rows = [_Row(row_names, [(count, f"{count:,}")]) for row_names, count in ordered]
-    return _table(title, names, [number], rows)
+    rows = [_Row(names, [(count, f"{count:,}")]) for names, count in ordered]
+    return _table(title, name_titles, [number_title], rows)
 
 
-def _table(title: str, names: Sequence[str], numbers: Sequence[str], rows: Sequence[_Row]) -> str:
+def _table(
+    title: str, name_titles: Sequence[str], number_titles: Sequence[str], rows: Sequence[_Row]
+) -> str:
     """Return a table with its title and column headers; empty if there are no rows."""
     if not rows:
         return ""
-    wide = " wide" * (len(names) + len(numbers) > _NARROW_COLUMNS)
+    wide = " wide" * (len(name_titles) + len(number_titles) > _NARROW_COLUMNS)
     identity = title.lower().replace(" ", "-")
-    heads = [f'<th role="columnheader" scope="col">{name}</th>' for name in names]
-    heads += [f'<th role="columnheader" scope="col" class="n">{name}</th>' for name in numbers]
-    body = "".join(_row(row, names, numbers) for row in rows)
+    heads = [f'<th role="columnheader" scope="col">{each}</th>' for each in name_titles]
+    heads += [
+        f'<th role="columnheader" scope="col" class="n">{each}</th>' for each in number_titles
+    ]
+    body = "".join(_row(row, name_titles, number_titles) for row in rows)
     return (
         f'<section class="card" aria-labelledby="{identity}"><h2 id="{identity}">{title}</h2>'
         f'<div class="table{wide}"><table role="table" aria-labelledby="{identity}">'
@@ -133,16 +140,16 @@ def _table(title: str, names: Sequence[str], numbers: Sequence[str], rows: Seque
     )
 
 
-def _row(row: _Row, names: Sequence[str], numbers: Sequence[str]) -> str:
+def _row(row: _Row, name_titles: Sequence[str], number_titles: Sequence[str]) -> str:
     head, *others = row.names
     cells = [f'<th role="rowheader" scope="row">{safe(head)}</th>']
     cells += [
         f'<td role="cell" data-title="{title}"><span>{safe(text, _REASON_CHARACTERS)}</span></td>'
-        for title, text in zip(names[1:], others, strict=True)
+        for title, text in zip(name_titles[1:], others, strict=True)
     ]
     cells += [
         f'<td role="cell" class="n{" zero" * (not value)}" data-title="{title}" '
         f'data-value="{value}">{text}</td>'
-        for title, (value, text) in zip(numbers, row.numbers, strict=True)
+        for title, (value, text) in zip(number_titles, row.numbers, strict=True)
     ]
     return f'<tr role="row">{"".join(cells)}</tr>'

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Counts(Struct):
     """How many messages of one stream are in each state; activations count as messages.
 
-    `activations` is how many activations were read.
+    `activations` is how many activations were read, `activations_set_aside` how many of them were
+    set aside.
     """
 
     read: int = 0
@@ -30,6 +31,12 @@ class Counts(Struct):
     set_aside: int = 0
     in_flight: int = 0
     activations: int = 0
+    activations_set_aside: int = 0
+
+    def add_set_aside(self, messages: Sequence[SetAside]) -> None:
+        """Count messages that are safe in the dead-letter file."""
+        self.set_aside += len(messages)
+        self.activations_set_aside += sum(each.is_activation for each in messages)
 
 
 class Lane(Struct):
@@ -85,7 +92,7 @@ class Lane(Struct):
     def settled(self, count: int, set_aside: Sequence[SetAside]) -> None:
         """Note that `count` messages in flight are settled, including those in `set_aside`."""
         self.counts.in_flight -= count
-        self.counts.set_aside += len(set_aside)
+        self.counts.add_set_aside(set_aside)
         self.counts.acknowledged += count - len(set_aside)
         for each in set_aside:
             self.note_lacking(each.version, each.sequence)

@@ -260,7 +260,7 @@ class Pipeline:
     def set_aside(self, message: SetAside) -> None:
         """Note that a message from `to_set_aside` is safe in the dead-letter file."""
         self._ledger.settle(message.epoch, 1)
-        self._lanes[message.stream].counts.set_aside += 1
+        self._lanes[message.stream].counts.add_set_aside([message])
 
     def released(self, batch: Batch) -> None:
         """Note that nothing refers to a batch from `ready` any more."""

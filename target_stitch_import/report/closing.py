@@ -106,16 +106,18 @@ def _wrapped(texts: Iterable[str], columns: int) -> list[str]:
 
 
 def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
-    """Yield warnings about records that were set aside, and rows that were rejected."""
+    """Yield warnings about messages that were set aside, and rows that were rejected."""
     aside = {name: each.set_aside_reasons for name, each in summary.streams.items()}
     verb = "would be set aside" if context.dry_run else "set aside"
     for stream, reason, count in _most_frequent(aside):
-        yield f"Stream {stream}: {counted(count, 'record')} {verb}: {reason}"
+        yield f"Stream {stream}: {count:,} {verb}: {reason}"
     if summary.set_aside and context.dead_letter_path and not context.dry_run:
+        counts = {"record": summary.records.set_aside, "activation": summary.activations.set_aside}
+        messages = " and ".join(counted(count, noun) for noun, count in counts.items() if count)
         are = "is" if summary.set_aside == 1 else "are"
         yield (
-            f"{counted(summary.set_aside, 'record')} {are} set aside in "
-            f"{context.dead_letter_path} and not delivered. Repair the file, "
+            f"{messages} {are} set aside in {context.dead_letter_path} and not delivered. "
+            "Repair the file, "
             "then send it with `stitch-import replay`"
         )
     for table_name, reason, count in _most_frequent(summary.rejected):
@@ -183,11 +185,11 @@ def _numbers_width(cells: list[list[str]]) -> int:
 
 
 def _cells(stream: StreamSummary) -> list[str]:
-    activations = stream.activations
+    records = stream.records
     return [
-        f"{stream.read - activations.read:,}",
-        f"{stream.acknowledged - activations.acknowledged:,}",
-        f"{stream.set_aside:,}",
+        f"{records.read:,}",
+        f"{records.acknowledged:,}",
+        f"{records.set_aside:,}",
         f"{stream.repaired_values:,}",
         size(stream.bytes),
     ]
@@ -210,6 +212,8 @@ def _counts(stream: StreamSummary, done: str) -> str:
         counts += f", {repaired} repaired"
     if stream.activations.read:
         counts += f"; {counted(stream.activations.read, 'version')} to activate"
+    if stream.activations.set_aside:
+        counts += f", {stream.activations.set_aside:,} set aside"
     counts += f"; {size_of_all} in {counted(stream.batches, 'batch')}"
     return counts + (f", {counted(stream.retries, 'request')} retried" if stream.retries else "")
 
@@ -218,12 +222,12 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
     """Yield sentences about the run as a whole."""
     if context.dry_run:  # nothing was sent, so there are no times and no rates
         yield (
-            f"{counted(summary.records_acknowledged, 'record')} would be sent, "
+            f"{counted(summary.records.acknowledged, 'record')} would be sent, "
             f"{size(summary.bytes)} in {counted(summary.batches, 'batch')}. Nothing was sent: this "
             "was a dry run"
         )
         return
-    records, seconds = summary.records_acknowledged, summary.seconds
+    records, seconds = summary.records.acknowledged, summary.seconds
     rates = ""
     if records and seconds:
         rates = f", {rate(records / seconds)} records and {size(summary.bytes / seconds)} a second"

@@ -132,7 +132,7 @@ def _figures(now: Sample, since: Sample | None, done: str) -> list[LinePart | No
     byte_rate = acknowledged_bytes / seconds if seconds else 0.0
     return [
         LinePart(f"{now.records:,} {done} in {elapsed(now.seconds)}", f"{now.records:,} {done}"),
-        LinePart(f"{now.set_aside:,} set aside") if now.set_aside else None,
+        LinePart(f"{now.records_set_aside:,} set aside") if now.records_set_aside else None,
         LinePart(f"{rate(records / seconds if seconds else 0.0)}/s"),
         LinePart(f"{size(byte_rate)}/s"),
         LinePart(f"{now.in_flight} in flight"),

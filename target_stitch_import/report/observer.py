@@ -93,7 +93,7 @@ class RunObserver:
         self._activations = 0
         self._bytes = 0
         self._delivered: dict[str, Delivered] = {}
-        self._set_aside_count = 0
+        self._records_set_aside = 0
         self._set_aside: dict[str, Reasons] = {}
         self._repaired: dict[str, dict[str, Counter[str]]] = {}
         self._last_state: bytes | None = None
@@ -126,7 +126,6 @@ class RunObserver:
 
     def set_aside(self, messages: Sequence[SetAside]) -> None:
         """Count messages in the dead-letter file; warn about the first one of each stream."""
-        self._set_aside_count += len(messages)
         for each in messages:
             reasons = self._set_aside.setdefault(each.stream, Reasons())
             if not reasons.counts and self._dead_letter_path:
@@ -140,6 +139,8 @@ class RunObserver:
                     self._dead_letter_path,
                 )
             reasons.add(each.reason)
+            if not each.is_activation:
+                self._records_set_aside += 1
 
     def repaired(self, stream: str, field: str, repair: str, count: int) -> None:
         """Count repaired values; warn about the first one of each field and repair."""
@@ -209,7 +210,7 @@ class RunObserver:
             in_flight=traffic.in_flight,
             held_bytes=snapshot.held_bytes,
             activations=self._activations,
-            set_aside=self._set_aside_count,
+            records_set_aside=self._records_set_aside,
             seconds_without_room=snapshot.seconds_without_room,
             unavailable_seconds=traffic.availability.unavailable_seconds(now),
         )
@@ -260,7 +261,9 @@ class RunObserver:
             read=count.read,
             acknowledged=count.acknowledged,
             set_aside=count.set_aside,
-            activations=ActivationSummary(count.activations, entry.activations),
+            activations=ActivationSummary(
+                count.activations, entry.activations, count.activations_set_aside
+            ),
             set_aside_reasons=dict(self._set_aside.get(stream, Reasons()).counts),
             repaired={field: dict(repairs) for field, repairs in repaired.items()},
             batches=entry.batches,

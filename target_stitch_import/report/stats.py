@@ -122,7 +122,7 @@ class Sample(Struct, frozen=True):
     in_flight: int = 0
     held_bytes: int = 0
     activations: int = 0
-    set_aside: int = 0
+    records_set_aside: int = 0
     seconds_without_room: float = 0.0
     unavailable_seconds: float = 0.0
 

@@ -28,6 +28,25 @@ class ActivationSummary(Struct, frozen=True):
 
     read: int = 0
     acknowledged: int = 0
+    set_aside: int = 0
+
+
+class RecordCounts(Struct, frozen=True):
+    """Counts of records, without activations."""
+
+    read: int
+    acknowledged: int
+    set_aside: int
+
+    @classmethod
+    def of(cls, messages: StreamSummary | Summary) -> RecordCounts:
+        """Return the counts of messages, less their activations."""
+        activations = messages.activations
+        return cls(
+            messages.read - activations.read,
+            messages.acknowledged - activations.acknowledged,
+            messages.set_aside - activations.set_aside,
+        )
 
 
 class StreamSummary(Struct, frozen=True, kw_only=True):
@@ -63,6 +82,7 @@ class StreamSummary(Struct, frozen=True, kw_only=True):
             activations=ActivationSummary(
                 sum(each.activations.read for each in streams),
                 sum(each.activations.acknowledged for each in streams),
+                sum(each.activations.set_aside for each in streams),
             ),
             repaired={"": {"": sum(each.repaired_values for each in streams)}},
             batches=sum(each.batches for each in streams),
@@ -70,6 +90,11 @@ class StreamSummary(Struct, frozen=True, kw_only=True):
             retries=sum(each.retries for each in streams),
             possible_duplicates=sum(each.possible_duplicates for each in streams),
         )
+
+    @property
+    def records(self) -> RecordCounts:
+        """The counts without activations."""
+        return RecordCounts.of(self)
 
     @property
     def repaired_values(self) -> int:
@@ -159,14 +184,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     series: Series
 
     @property
-    def records_read(self) -> int:
-        """How many records were read, without activations."""
-        return self.read - self.activations.read
-
-    @property
-    def records_acknowledged(self) -> int:
-        """How many records were acknowledged, without activations."""
-        return self.acknowledged - self.activations.acknowledged
+    def records(self) -> RecordCounts:
+        """The counts without activations."""
+        return RecordCounts.of(self)
 
     @property
     def rejected_rows(self) -> int:

@@ -22,6 +22,7 @@ class PartitionCommit(Struct, WriterCommitMessage):
     acknowledged: int = 0
     set_aside: int = 0
     activations: int = 0
+    activations_set_aside: int = 0
     bytes_sent: int = 0
     retries: int = 0
     possible_duplicates: int = 0

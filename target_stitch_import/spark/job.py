@@ -155,6 +155,7 @@ _SUMMED = (
     "acknowledged",
     "set_aside",
     "activations",
+    "activations_set_aside",
     "bytes_sent",
     "retries",
     "possible_duplicates",
@@ -175,7 +176,9 @@ def _stream(sums: Counter[str], parts: Sequence[PartitionCommit]) -> StreamSumma
         read=sums["read"],
         acknowledged=sums["acknowledged"],
         set_aside=sums["set_aside"],
-        activations=ActivationSummary(sums["activations"], delivered.activations),
+        activations=ActivationSummary(
+            sums["activations"], delivered.activations, sums["activations_set_aside"]
+        ),
         set_aside_reasons=dict(reasons.counts),
         repaired=repaired,
         batches=delivered.batches,

@@ -124,6 +124,7 @@ class Task:
             commit.acknowledged += counts.acknowledged
             commit.set_aside += counts.set_aside
             commit.activations += counts.activations
+            commit.activations_set_aside += counts.activations_set_aside
         if self._dead_letters:
             commit.dead_letters = self._dead_letters.share()
         commit.bytes_sent = traffic.bytes_sent

@@ -38,7 +38,7 @@ def summary_of(streams: dict[str, dict[str, Any]], **members: Any) -> Summary:
     }
     activations = {
         name: sum(each.get("activations", {}).get(name, 0) for each in every)
-        for name in ("read", "acknowledged")
+        for name in ("read", "acknowledged", "set_aside")
     }
     numbers = """exit_status messages_per_second bytes_per_second requests bytes_sent
         possible_duplicates throttle_changes seconds_without_room"""
@@ -208,17 +208,40 @@ def test_a_dry_run_sends_nothing_and_has_no_rate(caplog: pytest.LogCaptureFixtur
     context = ClosingContext("dead.jsonl", "x.duckdb", dry_run=True)
     aside = counts(2, set_aside=1) | {"set_aside_reasons": {REASON: 1}}
     assert logged(summary_of({"people": aside}), context, caplog) == [
-        f"Stream `people`: 1 record would be set aside: {REASON}",
+        f"Stream `people`: 1 would be set aside: {REASON}",
         "Stream `people`: 2 read, 1 would be sent, 1 set aside; 100 B in 1 batch",
         "1 record would be sent, 100 B in 1 batch. Nothing was sent: this was a dry run",
+    ]
+
+
+def test_activations_set_aside_are_not_counted_as_records(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    activations = {"read": 1, "acknowledged": 0, "set_aside": 1}
+    aside = counts(4, set_aside=2) | {
+        "activations": activations,
+        "set_aside_reasons": {REASON: 1, "version 7 lacks a record": 1},
+    }
+    told = logged(summary_of({"people": aside}), ClosingContext("dead.jsonl"), caplog)
+    assert told[:4] == [
+        f"Stream `people`: 1 set aside: {REASON}",
+        "Stream `people`: 1 set aside: version 7 lacks a record",
+        (
+            "1 record and 1 activation are set aside in dead.jsonl and not delivered. Repair the "
+            "file, then send it with `stitch-import replay`"
+        ),
+        (
+            "Stream `people`: 3 read, 2 acknowledged, 1 set aside; 1 version to activate, 1 set "
+            "aside; 200 B in 1 batch"
+        ),
     ]
 
 
 def test_what_needs_someone_to_act_is_a_warning() -> None:
     summary = summary_of(TWO, rejected={"people": {"too long": 357}, "x": {"reserved": 1}})
     assert list(warnings(summary, ClosingContext("dead.jsonl", "my ware.duckdb"))) == [
-        f"Stream `people`: 2 records set aside: {REASON}",
-        "Stream `people`: 1 record set aside: other",
+        f"Stream `people`: 2 set aside: {REASON}",
+        "Stream `people`: 1 set aside: other",
         (
             "3 records are set aside in dead.jsonl and not delivered. Repair the file, then "
             "send it with `stitch-import replay`"
@@ -238,10 +261,10 @@ def test_of_many_reasons_the_most_frequent_are_told() -> None:
     reasons = {f"reason {number}": number for number in range(1, 51)}
     streams = {"s": counts(2_000, set_aside=sum(reasons.values())) | {"set_aside_reasons": reasons}}
     told = list(warnings(summary_of(streams), ClosingContext("dead.jsonl")))
-    assert told[0] == "Stream `s`: 50 records set aside: reason 50"
+    assert told[0] == "Stream `s`: 50 set aside: reason 50"
     rest = sum(range(1, 51 - MAX_REASONS_SHOWN))
     assert told[MAX_REASONS_SHOWN] == (
-        f"Stream `...`: {rest} records set aside: 30 more reasons or streams"
+        f"Stream `...`: {rest} set aside: 30 more reasons or streams"
     )
     assert len(told) == MAX_REASONS_SHOWN + 2
 
@@ -296,8 +319,8 @@ def test_records_set_aside_are_reported(
             f"Line 4: a record of stream `people` is set aside: {reason}. It is in {path}; later "
             "ones of the stream are counted at the end of the run."
         ),
-        f"Stream `people`: 2 records set aside: {reason}",
-        "Stream `orders`: 1 record set aside: field `/name`: expected null or string, found array",
+        f"Stream `people`: 2 set aside: {reason}",
+        "Stream `orders`: 1 set aside: field `/name`: expected null or string, found array",
         f"3 records are set aside in {path} and not delivered. ",
     ):
         assert sum(words in line for line in told) == 1, told

@@ -301,7 +301,7 @@ def test_the_tables() -> None:
         ["many", "1,000", "998", "2", "7", "0"],
         ["few", "2", "2", "0", "0", "1"],
     ]
-    assert cells(text, "Set aside") == [["Stream", "Reason", "Records"], ["many", "<wrong>", "2"]]
+    assert cells(text, "Set aside") == [["Stream", "Reason", "Messages"], ["many", "<wrong>", "2"]]
     assert cells(text, "Repaired") == [
         ["Stream", "Field", "Repair", "Values"],
         ["many", "total", "clamp_dates", "4"],

@@ -79,7 +79,7 @@ USUAL = Sample(
             ),
         ),
         (
-            Sample(75.0, 30, 7_000, set_aside=4),
+            Sample(75.0, 30, 7_000, records_set_aside=4),
             Sample(70.0, 29, 2_000),
             0.0,
             (

@@ -234,7 +234,7 @@ def test_activations_are_no_records(target: Target, api: ImportApi) -> None:
     path = target.folder / "summary.json"
     log = target.run(messages, summary_path=str(path)).log
     told = json.loads(path.read_text())
-    both = {"read": 1, "acknowledged": 1}
+    both = {"read": 1, "acknowledged": 1, "set_aside": 0}
     assert (told["activations"], told["streams"]["people"]["activations"]) == (both, both)
     assert (told["read"], told["acknowledged"], told["series"]["activations"][-1]) == (4, 4, 1)
     assert "Stream `people`: 3 read, 3 acknowledged, 0 set aside; 1 version to activate; " in log

@@ -349,6 +349,7 @@ def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside(
     assert activated == ["b"]
     assert "WARNING" in outcome.log
     assert "version 7 is not activated" in outcome.log
+    assert "1 record and 1 activation are set aside in" in outcome.log
 
 
 def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(

@@ -63,7 +63,7 @@ def test_a_version_that_lacks_a_record_is_activated_by_replay(
     )
     written = json.loads(summary.read_text())
     assert (written["read"], written["acknowledged"], written["set_aside"]) == (10, 8, 2)
-    assert written["activations"] == {"read": 1, "acknowledged": 0}
+    assert written["activations"] == {"read": 1, "acknowledged": 0, "set_aside": 1}
     assert written["streams"]["t"]["set_aside_reasons"] == {
         "field `/v`: it is NaN, which is not a JSON number": 1,
         "version 2 lacks a record that was set aside before it": 1,

@@ -115,8 +115,9 @@ def _outcome(summary: Summary) -> str:
 
 def _tiles(summary: Summary) -> Iterator[str]:
     """Yield the key figures; repaired and rejected ones only if there are any."""
-    delivered, took = summary.records_acknowledged, summary.seconds
-    read = f"of {summary.records_read:,} read"
+    records, took = summary.records, summary.seconds
+    delivered = records.acknowledged
+    read = f"of {records.read:,} read"
     versions = summary.activations.acknowledged
     per_second = ""
     if delivered and took:
@@ -127,12 +128,13 @@ def _tiles(summary: Summary) -> Iterator[str]:
         read + (f", {counted(versions, 'version')} activated" if versions else ""),
         "good" if delivered else "",
     )
-    aside = summary.set_aside
+    activations = summary.activations.set_aside
     yield _tile(
         "Set aside",
-        f"{aside:,}",
-        "in the dead-letter file, not delivered" if aside else "",
-        "care" if aside else "",
+        f"{records.set_aside:,}",
+        (f"and {counted(activations, 'activation')}, " if activations else "")
+        + ("in the dead-letter file, not delivered" if summary.set_aside else ""),
+        "care" if summary.set_aside else "",
     )
     if summary.rejected_rows:
         yield _tile("Rejected", f"{summary.rejected_rows:,}", "while loading, in no table", "bad")

@@ -40,15 +40,12 @@ class _Column(Struct, frozen=True):
 
 
 _STREAM_COLUMNS = (
-    _Column("Read", lambda each: each.read - each.activations.read, always=True),
-    _Column(
-        "Acknowledged",
-        lambda each: each.acknowledged - each.activations.acknowledged,
-        always=True,
-    ),
-    _Column("Set aside", lambda each: each.set_aside, always=True),
+    _Column("Read", lambda each: each.records.read, always=True),
+    _Column("Acknowledged", lambda each: each.records.acknowledged, always=True),
+    _Column("Set aside", lambda each: each.records.set_aside, always=True),
     _Column("Repaired values", lambda each: each.repaired_values),
     _Column("Versions activated", lambda each: each.activations.acknowledged),
+    _Column("Activations set aside", lambda each: each.activations.set_aside),
     _Column("Size", lambda each: each.bytes, text=size),
     _Column("Batches", lambda each: each.batches),
     _Column("Requests retried", lambda each: each.retries),
@@ -78,9 +75,9 @@ def streams(summary: Summary) -> str:
 
 
 def set_aside(summary: Summary) -> str:
-    """Return a table of the reasons why records were set aside, by stream."""
+    """Return a table of the reasons why messages were set aside, by stream."""
     reasons = {name: each.set_aside_reasons for name, each in summary.streams.items()}
-    return _counts("Set aside", ["Stream", "Reason"], "Records", _flat(reasons))
+    return _counts("Set aside", ["Stream", "Reason"], "Messages", _flat(reasons))
 
 
 def repaired(summary: Summary) -> str:

@@ -191,7 +191,8 @@ class Pipeline:
         """Check what is gathered, and close all batches, a few at a time as requests become free.
 
         Raises:
-            InputError: A record is invalid; all others are still delivered.
+            InputError: A record is invalid, and none before it was reported; all valid ones are
+                still delivered.
             InterruptedRunError: See `receive`; what was checked before is still delivered.
         """
         self._packer.admit_all()

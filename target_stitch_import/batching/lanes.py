@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Counts(Struct):
     """How many messages of one stream are in each state; activations count as messages.
 
-    `activations` is how many activations were read.
+    `in_flight` includes batches that are ready; `activations` is how many activations were read.
     """
 
     read: int = 0

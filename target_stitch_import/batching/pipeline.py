@@ -1,7 +1,8 @@
 """Turns the tap's messages into batches and states, without clock, network or threads.
 
-Invariants: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. The
-memory held stays within `max_buffer_bytes`, one chunk of input, and the share of gathered records.
+Invariants: per stream, read = acknowledged + set aside + unsettled, at every moment. The
+memory held stays within the sum of `max_buffer_bytes`, one chunk of input, and the share of
+gathered records.
 """
 
 from __future__ import annotations
@@ -283,7 +284,7 @@ class Pipeline:
 
     @property
     def held_bytes(self) -> int:
-        """The size in bytes of what is gathered, buffered, ready or in flight."""
+        """The size in bytes of what is gathered, buffered, queued, ready or in flight."""
         return self._packer.held_bytes
 
     # Receiving.
@@ -352,6 +353,7 @@ class Pipeline:
             return
         name = message.stream
         if name in self._streams:
+            # An activation after an error would delete rows of records that were not checked.
             self._packer.close(name)
             self._refusals.raise_first()
         span = self._enter(1, message.line, None, clock_ns)

@@ -196,9 +196,16 @@ def until_answered(
         left = rules.max_retry_seconds - spent
         where = f"a batch of stream {quoted(part.stream)}"
         if left < LEAST_LEFT_SECONDS or verdict.at_least_seconds > left:
-            hints = " ".join(filter(None, (verdict.advice, rules.hints.unavailable)))
+            attempts = f"{tries} attempts" if tries > 1 else "1 attempt"
+            asked = ""
+            if verdict.at_least_seconds > max(left, 0):
+                asked = (
+                    f"It asks for a wait of {verdict.at_least_seconds:,.0f} seconds, longer than "
+                    "what is left of `max_retry_seconds`."
+                )
+            hints = " ".join(filter(None, (asked, verdict.advice, rules.hints.unavailable)))
             raise ServiceUnavailableError(
-                f"The Import API did not accept {where} after {tries} attempts in {spent:.0f} "
+                f"The Import API did not accept {where} after {attempts} in {spent:.0f} "
                 f"seconds: {verdict.reason}. {hints}"
             )
         # The last attempt is made when the time is up, and not before.

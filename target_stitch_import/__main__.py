@@ -66,7 +66,7 @@ def _run(program: Callable[[], None]) -> None:
 
 
 def _end_at_once_without_memory(end: SystemExit) -> None:
-    """After a `ResourceError`, exit without Python's own cleanup, which aborts without memory.
+    """After a `ResourceError`, exit without Python's own cleanup, which may abort: it needs memory.
 
     Nothing is lost: states and files are already written, and stderr is written line by line.
     """

@@ -32,7 +32,7 @@ def is_loopback(url: str) -> bool:
 
 
 class Endpoint(Struct, frozen=True):
-    """Where batches are sent, and with which token; larger bodies go to `big_url`."""
+    """Where batches are sent, and with which token; bodies over 4 MB go to `big_url`."""
 
     url: str
     big_url: str

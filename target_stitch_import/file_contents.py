@@ -24,7 +24,8 @@ class FileKind(Struct, frozen=True):
     """A kind of file, and how to recognise it.
 
     `recognises` is called with the file's first bytes, and with its last line, or None if that is
-    longer than `ENDS_BYTES`.
+    longer than `ENDS_BYTES`. `flags` are those with which the check opens an existing file, so
+    that it fails where the run would: some files may only be appended to.
     """
 
     description: str

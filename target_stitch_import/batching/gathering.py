@@ -36,7 +36,7 @@ GATHERED_DIVISOR = 6
 chunks of input in memory."""
 ENOUGH_RECORDS = 64
 ENOUGH_BYTES = 1 << 16
-
+"""A stream with this many gathered records, or with this much memory of them, waits no longer."""
 
 _UPSERTS = msgspec.json.Decoder(list[Upsert])
 
@@ -44,7 +44,8 @@ _UPSERTS = msgspec.json.Decoder(list[Upsert])
 class Gathered:
     """Records of one stream and version, in the order of the input.
 
-    `spans` has the origin of each; `size` is their approximate memory in bytes.
+    `spans` has the origin of each; `size` is their approximate memory in bytes, correct only while
+    they wait for more.
     """
 
     __slots__ = ("size", "spans", "upserts", "version")
@@ -57,7 +58,7 @@ class Gathered:
 
     @classmethod
     def of(cls, version: int | None, messages: bytes, spans: list[Span]) -> Gathered:
-        """Make an instance from a JSON list of messages and their spans; its `size` is not set."""
+        """Make an instance from a JSON list of messages and their spans."""
         gathered = cls(version)
         gathered.upserts = _UPSERTS.decode(messages)
         gathered.spans = spans
@@ -79,7 +80,7 @@ class Gathered:
         self.upserts += upserts(span.sequence, records, times)
         self.spans += [span] * count
         if len(self.spans) >= ENOUGH_RECORDS:
-            return True  # the caller takes the records at once, so `size` does not matter
+            return True  # the records do not wait, so their `size` is not needed
         self.size += sum(map(len, records)) + RECORD_BYTES * count
         return self.size >= ENOUGH_BYTES
 
@@ -100,7 +101,10 @@ class Gathered:
 class Gathering:
     """The gathered records of all streams.
 
-    `since` is when the oldest gathered record arrived; it is reset only when nothing is gathered.
+    `size` is the approximate memory of all records read together with gathered ones, because those
+    keep the whole chunk; `since` is when the oldest gathered record arrived. Both are reset only
+    when nothing is gathered.
+
     `undated` has the streams with an invalid `time_extracted`, until the caller empties it.
     """
 

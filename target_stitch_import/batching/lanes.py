@@ -29,7 +29,7 @@ class Counts(Struct):
     read: int = 0
     acknowledged: int = 0
     set_aside: int = 0
-    in_flight: int = 0
+    ready_or_in_flight: int = 0
     activations: int = 0
     activations_set_aside: int = 0
 
@@ -81,22 +81,22 @@ class Lane(Struct):
         """
         while self._waiting and not self._is_activating:
             batch = self._waiting[0]
-            if batch.barrier and self.counts.in_flight:
+            if batch.barrier and self.counts.ready_or_in_flight:
                 return
             is_withheld = withholds and batch.barrier and self.is_incomplete(batch)
             if not is_withheld:
                 self._is_activating = batch.barrier
-                self.counts.in_flight += batch.count
+                self.counts.ready_or_in_flight += batch.count
             yield self._waiting.popleft(), is_withheld
 
     def settled(self, count: int, set_aside: Sequence[SetAside]) -> None:
         """Note that `count` messages in flight are settled, including those in `set_aside`."""
-        self.counts.in_flight -= count
+        self.counts.ready_or_in_flight -= count
         self.counts.add_set_aside(set_aside)
         self.counts.acknowledged += count - len(set_aside)
         for each in set_aside:
             self.note_lacking(each.version, each.sequence)
-        if self.counts.in_flight == 0:
+        if self.counts.ready_or_in_flight == 0:
             self._is_activating = False
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def with_repairs(events: Iterable[Event], repairs: Collection[str]) -> Iterator[Event]:
-    """Yield `events`, with malformed records repaired where `repairs` allows and can do so."""
+    """Yield `events`, and repair malformed records with those of `repairs` that apply."""
     for event in events:
         yield _repaired(event, repairs) if isinstance(event, MalformedRecord) else event
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Packer(Struct):
-    """Moves records from `gathering` to `buffers`, closed batches to `lanes`.
+    """Moves records from `gathering` to `buffers`, and closed batches to `lanes`.
 
     Bad records go to `refusals`. `check_interrupt` is called between records that are checked one
     by one, and may raise InterruptedRunError; the records not checked yet then never settle.
@@ -151,7 +151,7 @@ class Packer(Struct):
             self.lanes.enqueue(batch)
 
     def close_largest(self, enough: int, enough_bytes: int) -> None:
-        """Close the largest batches, until `enough` batches of `enough_bytes` can be sent.
+        """Close the largest batches, until `enough` can be sent, with `enough_bytes` in total.
 
         The other batches keep growing.
         """

@@ -49,14 +49,16 @@ class _ActivateVersion(msgspec.Struct, tag_field="action", tag="activate_version
     sequence: int
 
 
-class _SavedMessage(msgspec.Struct):
+class _ReadMessage(msgspec.Struct):
+    """An encoded message of either action, as it is read again."""
+
     sequence: int
     data: Raw | UnsetType = UNSET
     time_extracted: str | None = None
 
 
 _MESSAGES = msgspec.json.Decoder(list[Raw])
-_MESSAGE = msgspec.json.Decoder(_SavedMessage)
+_MESSAGE = msgspec.json.Decoder(_ReadMessage)
 
 
 class Sequencer:
@@ -207,7 +209,7 @@ class BodyPrefix(Struct, frozen=True):
 
     @property
     def max_record_bytes(self) -> int:
-        """The longest text of a record that still fits a body of the service's limit."""
+        """The size in bytes of the largest record that fits into a body alone."""
         return MAX_BODY_BYTES - self.body_bytes - _ENVELOPE_BYTES
 
     @property
@@ -247,7 +249,7 @@ class Batch(Struct, frozen=True):
         pieces: list[bytes | memoryview] = []
         for fragment in fragments:
             pieces += (b",", memoryview(fragment.encoded)[1:-1])
-        pieces[0] = prefix.encoded
+        pieces[0] = prefix.encoded  # instead of the first comma
         body = b"".join((*pieces, _CLOSING))
         spans = list(chain.from_iterable(fragment.spans for fragment in fragments))
         first, last = fragments[0].first, fragments[-1].last

@@ -1,7 +1,8 @@
 """Turns the tap's messages into batches and states, without clock, network or threads.
 
-Invariants: per stream, read = acknowledged + set aside + in flight + buffered, at every moment. The
-memory held stays within `max_buffer_bytes`, one chunk of input, and the share of gathered records.
+Invariants: per stream, read = acknowledged + set aside + unsettled, at every moment. The
+memory held stays within the sum of `max_buffer_bytes`, one chunk of input, and the share of
+gathered records.
 """
 
 from __future__ import annotations
@@ -191,7 +192,8 @@ class Pipeline:
         """Check what is gathered, and close all batches, a few at a time as requests become free.
 
         Raises:
-            InputError: A record is invalid; all others are still delivered.
+            InputError: A record is invalid, and none before it was reported; all valid ones are
+                still delivered.
             InterruptedRunError: See `receive`; what was checked before is still delivered.
         """
         self._packer.admit_all()
@@ -282,7 +284,7 @@ class Pipeline:
 
     @property
     def held_bytes(self) -> int:
-        """The size in bytes of what is gathered, buffered, ready or in flight."""
+        """The size in bytes of what is gathered, buffered, queued, ready or in flight."""
         return self._packer.held_bytes
 
     # Receiving.
@@ -351,6 +353,7 @@ class Pipeline:
             return
         name = message.stream
         if name in self._streams:
+            # An activation after an error would delete rows of records that were not checked.
             self._packer.close(name)
             self._refusals.raise_first()
         span = self._enter(1, message.line, None, clock_ns)

@@ -35,8 +35,10 @@ class Refusals:
         self.replacements_to_record: deque[SetAside] = deque()
         """Acknowledged activations that are to be recorded in the dead-letter file."""
         self._sets_aside = sets_aside
-        self._first: tuple[int, InputError] | None = None
-        """The sequence of the first record that ends the run, and its error."""
+        self._first_bad_sequence: int | None = None
+        """The sequence of the first bad record found so far that ends the run."""
+        self._bad: InputError | None = None
+        """The error of that record, until it is raised."""
         self._interrupted: InterruptedRunError | None = None
 
     def refuse_record(self, stream: Stream, version: int | None, bad: BadRecord) -> None:
@@ -48,8 +50,10 @@ class Refusals:
                 f"{bad.refused}. With `on_invalid_record: dead_letter`, such records are set aside "
                 "instead."
             )
-            if self._first is None or span.sequence < self._first[0]:
-                self._first = span.sequence, bad.refused.error(text)
+            first = self._first_bad_sequence
+            if first is None or span.sequence < first:
+                self._first_bad_sequence = span.sequence
+                self._bad = bad.refused.error(text)
             return
         self.to_set_aside.append(
             SetAside(
@@ -85,14 +89,17 @@ class Refusals:
     def raise_first(self) -> None:
         """Raise what ends the run, if anything does.
 
+        After an error about a bad record, only one about an earlier record is raised.
+
         Raises:
-            InputError: The first bad record, if bad records end the run.
+            InputError: The first bad record, if bad records end the run. An interruption is not
+                raised then: running again would not help before the record is fixed.
             InterruptedRunError: A signal ended the checking of records.
         """
-        first, interrupted = self._first, self._interrupted
-        self._first = self._interrupted = None
-        if first:
-            raise first[1]
+        bad, interrupted = self._bad, self._interrupted
+        self._bad = self._interrupted = None
+        if bad:
+            raise bad
         if interrupted:
             raise interrupted
 

@@ -47,7 +47,7 @@ class UndeclaredActivations:
         return list(self._waiting)
 
     def overdue(self, now: float, patience_seconds: float) -> Iterator[str]:
-        """Yield the streams with an activation that waits for `patience_seconds`; each once."""
+        """Yield each stream, once, whose activation has waited for `patience_seconds`."""
         for stream in [*self._waiting]:
             if self._due(stream, patience_seconds) <= now:
                 self._reported.add(stream)

@@ -29,12 +29,12 @@ class Failure(Enum):
 
     @property
     def brief(self) -> str:
-        """A short description; empty if a connection was established."""
+        """A short description of a failure to connect; empty for all other failures."""
         return _WITHOUT_CONNECTION.get(self, ("", ""))[0]
 
     @property
     def advice(self) -> str:
-        """What to check, in sentences; empty if a connection was established."""
+        """What to check after a failure to connect, in sentences; empty for all other failures."""
         return _WITHOUT_CONNECTION.get(self, ("", ""))[1]
 
 
@@ -72,7 +72,7 @@ class End(Enum):
     """How far the body of a complete response was read."""
 
     FRAMED = "to the end that its headers announce"
-    CLOSED = "to the end of the connection, which need not be its own"
+    CLOSED = "to the end of the connection, which may have come before that of the body"
     TRUNCATED = "up to the size limit"
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from target_stitch_import.delivery.tolerance import RefusalStreak
 
 LEAST_LEARNED_BYTES = 1_000
+"""No smaller limit on bodies is learned from a response."""
 LEAST_LEFT_SECONDS = 0.001
 """Less time than this counts as none, because sums of waits are not more precise."""
 
@@ -145,13 +146,13 @@ def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalStreak) -> Deli
     refused: list[tuple[Batch, SetAside]] = []
     waiting = [batch]
     suspect: Batch | None = None
-    hints_are_right = True
+    trusts_named_record = True
     while waiting:
         part = waiting.pop()
         verdict = yield from until_answered(part, rules)
         if isinstance(verdict, Acknowledged):
             if part is suspect:
-                hints_are_right = False  # the service accepts the record that it had named
+                trusts_named_record = False  # the service accepts the record that it had named
             refusals.note_accepted()
             yield Settled(part)
         elif part.count == 1:
@@ -159,7 +160,7 @@ def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalStreak) -> Deli
         elif isinstance(verdict, TooLarge):
             yield LimitLearned(max(part.size // 2, LEAST_LEARNED_BYTES))
             waiting.extend(reversed(part.split(part.count // 2)))
-        elif hints_are_right and verdict.record is not None and verdict.record < part.count:
+        elif trusts_named_record and verdict.record is not None and verdict.record < part.count:
             suspect, *rest = _single_out(part, verdict.record)
             waiting.extend([*reversed(rest), suspect])
         else:
@@ -195,9 +196,16 @@ def until_answered(
         left = rules.max_retry_seconds - spent
         where = f"a batch of stream {quoted(part.stream)}"
         if left < LEAST_LEFT_SECONDS or verdict.at_least_seconds > left:
-            hints = " ".join(filter(None, (verdict.advice, rules.hints.unavailable)))
+            attempts = f"{tries} attempts" if tries > 1 else "1 attempt"
+            asked = ""
+            if verdict.at_least_seconds > max(left, 0):
+                asked = (
+                    f"It asks for a wait of {verdict.at_least_seconds:,.0f} seconds, longer than "
+                    "what is left of `max_retry_seconds`."
+                )
+            hints = " ".join(filter(None, (asked, verdict.advice, rules.hints.unavailable)))
             raise ServiceUnavailableError(
-                f"The Import API did not accept {where} after {tries} attempts in {spent:.0f} "
+                f"The Import API did not accept {where} after {attempts} in {spent:.0f} "
                 f"seconds: {verdict.reason}. {hints}"
             )
         # The last attempt is made when the time is up, and not before.

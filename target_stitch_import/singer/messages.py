@@ -66,9 +66,8 @@ class _Row(msgspec.Struct):
 
 _ROWS = msgspec.json.Decoder(list[_Row])
 
-_Message: TypeAlias = (
-    RecordMessage | _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
-)
+_OtherMessage: TypeAlias = _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
+_Message: TypeAlias = RecordMessage | _OtherMessage
 _MESSAGES = msgspec.json.Decoder(_Message)
 _STREAM = re.compile(rb'"stream"\s*:\s*("(?:[^"\\]|\\.){0,1000}")')
 RECORD_BYTES = 400
@@ -256,7 +255,7 @@ def _copy_records(chunk_bytes: int, messages: list[_Message]) -> None:
             message.record = Raw(bytes(message.record))
 
 
-def _event(line: int, message: _Message) -> Event:
+def _event(line: int, message: _OtherMessage) -> Event:
     match message:
         case _SchemaMessage():
             return _schema(line, message)
@@ -268,8 +267,6 @@ def _event(line: int, message: _Message) -> Event:
             encoding = msgspec.structs.asdict(message.encoding)
             manifest = tuple(message.manifest)
             return RecordFiles(line, message.stream, encoding, manifest, message.version)
-        case RecordMessage():
-            return Records(line, [message])
         case _:
             return assert_never(message)
 

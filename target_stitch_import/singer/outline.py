@@ -27,6 +27,7 @@ MAX_MARKS = 300_000
 MAX_STEPS = 20_000
 """How many members and items are skipped in search of a value that is not JSON."""
 MAX_ESCAPES = 1_000
+"""How many backslashes before a surrogate are counted: after an odd number, it is plain text."""
 MAX_PASSES = 8
 """How often a text is read to find a value that is not JSON: once for each level of nesting."""
 

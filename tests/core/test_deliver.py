@@ -164,5 +164,30 @@ def test_a_requested_wait_beyond_the_time_limit_ends_the_run_at_once() -> None:
     assert tries(40.0, [], asked=41.0) == [0.0]
 
 
+def test_the_error_names_a_requested_wait_that_is_too_long() -> None:
+    """Otherwise, a run that ends at once seems not to retry at all."""
+    rules = DeliveryRules(max_retry_seconds=40.0, dead_letter=False, chance=lambda: 0.5)
+    conversation = until_answered(Body(), rules)
+    next(conversation)
+    words = (
+        r"after 1 attempt in 0 seconds: 503\. It asks for a wait of 7,200 seconds, longer than "
+        r"what is left of `max_retry_seconds`\. What is not"
+    )
+    with pytest.raises(ServiceUnavailableError, match=words):
+        conversation.send(Outcome(TryAgain("503", 7_200.0), 100.0))
+
+
+def test_the_error_names_no_wait_if_none_was_requested() -> None:
+    """Although less than no time is left, because an attempt takes time, too."""
+    rules = DeliveryRules(max_retry_seconds=40.0, dead_letter=False, chance=lambda: 0.5)
+    conversation = until_answered(Body(), rules)
+    next(conversation)
+    assert isinstance(conversation.send(Outcome(TryAgain("503"), 100.0)), Wait)
+    conversation.send(None)
+    words = r"after 2 attempts in 50 seconds: 503\. What is not"
+    with pytest.raises(ServiceUnavailableError, match=words):
+        conversation.send(Outcome(TryAgain("503"), 150.0))
+
+
 def test_no_time_means_one_attempt() -> None:
     assert tries(0.0, []) == [0.0]

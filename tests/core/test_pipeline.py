@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from target_stitch_import.batching.gathering import GATHERED_DIVISOR
+from target_stitch_import.batching.gathering import ENOUGH_RECORDS, GATHERED_DIVISOR
 from target_stitch_import.errors import InputError
 from target_stitch_import.singer.messages import (
     MessageLines,
@@ -315,6 +315,17 @@ def test_the_first_bad_line_is_reported() -> None:
     assert [(batch.stream, batch.count) for batch in take(of)] == [("a", 1), ("b", 1)]
 
 
+def test_a_bad_line_found_after_the_first_one_was_reported() -> None:
+    """Records of another stream may still be gathered when the first bad line ends the run."""
+    of = pipeline()
+    enough = [record(number, "a") for number in range(1, ENOUGH_RECORDS)]
+    feed(of, [schema("a"), schema("b")])
+    with pytest.raises(InputError, match=r"^Line 2: invalid record in stream `a`"):
+        feed(of, [record(1, "b"), record(0, "a", id=None), *enough, record(0, "b", id=None)])
+    of.close()
+    assert [(batch.stream, batch.count) for batch in take(of)] == [("a", 63), ("b", 1)]
+
+
 @pytest.mark.parametrize(
     ("message", "words"),
     [
@@ -350,7 +361,7 @@ def test_records_before_one_of_an_unknown_stream_are_accepted() -> None:
     of.close()
     assert [(batch.stream, batch.count) for batch in take(of)] == [("people", 1), ("b", 1)]
     counts = of.counts()
-    assert [(each.read, each.in_flight) for each in counts.values()] == [(1, 1), (1, 1)]
+    assert [(each.read, each.ready_or_in_flight) for each in counts.values()] == [(1, 1), (1, 1)]
 
 
 def test_notices_are_told_once() -> None:

@@ -142,7 +142,7 @@ class Invariants:
             require(not known.handed, "handed over twice: line", number)
             known.handed = True
             self._waiting.pop(number, None)
-        self._counts[batch.stream]["in flight"] += len(lines)
+        self._counts[batch.stream]["ready or in flight"] += len(lines)
 
     def sent(self, part: Batch, body: bytes) -> None:
         """Check a request that is about to be sent."""
@@ -172,7 +172,7 @@ class Invariants:
             require(not known.settled, "settled twice: line", message.span.line)
             known.acknowledged = True
             self._settle(known, "acknowledged")
-            self._counts[part.stream]["in flight"] -= 1
+            self._counts[part.stream]["ready or in flight"] -= 1
 
     def set_aside(self, messages: Iterable[SetAside]) -> None:
         """Note that records and activations are safe in the dead-letter file."""
@@ -192,8 +192,9 @@ class Invariants:
             self._check_sequence(record.line, record.sequence)
             if record.is_activation:
                 self._check_withheld(known)
+                self._counts[message.stream]["activations set aside"] += 1
             self._settle(known, "set aside")
-            self._counts[message.stream]["in flight"] -= known.handed
+            self._counts[message.stream]["ready or in flight"] -= known.handed
             if not record.is_activation:
                 self._note_set_aside(known)
 
@@ -344,7 +345,8 @@ class Invariants:
                 "read": counts.read,
                 "acknowledged": counts.acknowledged,
                 "set aside": counts.set_aside,
-                "in flight": counts.in_flight,
+                "activations set aside": counts.activations_set_aside,
+                "ready or in flight": counts.ready_or_in_flight,
             }
             for name, value in believed.items():
                 require(value == mine[name], "miscounted:", stream, name, value, "of", mine[name])

@@ -85,6 +85,8 @@ class Options:
                     f"--allow-origin {origin}: give scheme, host and port as a browser does, such"
                     " as http://localhost:3000"
                 )
+        if self.nested not in (None, "flatten", "json"):
+            raise OptionsError(f"nested: {self.nested} is neither flatten nor json")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise OptionsError("--tls-cert and --tls-key go together: give both files")
         if self.tls_cert is not None and self.tls_self_signed is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SHOWN_MESSAGES = 20
-MAX_LINES = 400  # of a part; of those after them, up to as many that are marked
+MAX_LINES = 400  # of a part; up to as many further lines are shown if they are marked
 MAX_SEARCHED_LINES = 50_000
 MAX_DEPTH = 40  # what is nested deeper is shown in one line
 MAX_TEXT_CHARACTERS = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,15 +18,33 @@ from target_stitch_import.local.options import (
     Strictness,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 DEFAULT_PORT = 8087
 
 
-def _destination(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+class _Destination(click.ParamType):  # type: ignore[type-arg]  # not generic in older clicks
+    """One of the destinations in `profiles.json`, which is read only for `serve` and its help."""
+
+    name = "destination"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Return the destinations, for the help."""
+        del param, ctx
+        return f"[{'|'.join(_destinations())}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name of a destination as it is, or fail."""
+        if value not in _destinations():
+            self.fail(f"must be one of {', '.join(_destinations())}.", param, ctx)
+        return value
+
+
+def _destinations() -> Iterable[str]:
     from target_stitch_import.local.warehouse.profiles import profiles  # noqa: PLC0415 - reads a file
 
-    if value not in profiles():
-        raise click.BadParameter(f"must be one of {', '.join(profiles())}.")
-    return value
+    return profiles()
 
 
 @click.command(
@@ -62,11 +80,8 @@ def _destination(_context: click.Context, _parameter: click.Parameter, value: st
     "--destination",
     default=Options.destination,
     show_default=True,
-    callback=_destination,
-    help=(
-        "Destination whose naming rules, limits and types to emulate: postgresql, redshift, "
-        "snowflake, bigquery, databricks, synapse, sqlserver or mysql."
-    ),
+    type=_Destination(),
+    help="Destination whose naming rules, limits and types to emulate.",
 )
 @click.option(
     "--nested",

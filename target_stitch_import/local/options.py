@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]\\]+))(?::\d{0,5})?")
@@ -35,7 +35,7 @@ def host_of(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Strictness:
-    """Rules on which the documentation disagrees: each switch selects the stricter reading."""
+    """Rules on which the documentation disagrees, and how errors are worded."""
 
     strict_keys: bool = False
     """Refuse string keys of 256 characters and more, not only those over 1,024."""
@@ -75,6 +75,9 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check what can be checked without starting. Raises OptionsError."""
+        for name in ("tls_cert", "tls_key", "tls_self_signed"):  # `ImportApi` takes texts, too
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given is None else Path(given))
         for name in self.allow_hosts:
             if host_of(name) != name.lower():
                 raise OptionsError(f"--allow-host {name}: give only a host name, without port")
@@ -85,6 +88,8 @@ class Options:
                     f"--allow-origin {origin}: give scheme, host and port as a browser does, such"
                     " as http://localhost:3000"
                 )
+        if self.nested not in (None, "flatten", "json"):
+            raise OptionsError(f"nested: {self.nested} is neither flatten nor json")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise OptionsError("--tls-cert and --tls-key go together: give both files")
         if self.tls_cert is not None and self.tls_self_signed is not None:

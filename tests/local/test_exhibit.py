@@ -44,6 +44,8 @@ def test_any_value_is_shown_whole(value: Any) -> None:
         ({"messages": [{"data": {"a/b": 1}}]}, "/messages/0/data/a~1b", ['"a/b": 1']),
         ({"messages": [{"data": {"a": [1, 2]}}]}, "/messages/0/data/a", ['"a": [1,2]']),
         ({"messages": [{"data": {"a": [{}, {"b": 1}]}}]}, "/messages/0/data/a/1", ["{"]),
+        ({"messages": [{"data": {"a": [1, 2]}}]}, "/messages/0/data/a/1", ['"a": [1,2]']),
+        ({"messages": [{"data": {"a": []}}]}, "/messages/0/data/a", ['"a": []']),
         ({"messages": [5]}, "/messages/0", ["5"]),
         ({"messages": "x"}, "/messages", ['"messages": "x"']),
         ({"table_name": 5, "messages": []}, "/table_name", ['"table_name": 5']),
@@ -63,6 +65,18 @@ def test_a_large_body_is_cut() -> None:
     assert len(found.parts) == SHOWN_MESSAGES + 2
     assert found.left_out == 1000 - SHOWN_MESSAGES - 1
     assert max(len(part.lines) for part in found.parts) == MAX_LINES + 1
+
+
+def test_what_is_invalid_is_shown_beyond_the_cut() -> None:
+    wide = {f"c{at}": at for at in range(5 * MAX_LINES)}
+    last = 5 * MAX_LINES - 1
+    assert texts([wide], f"/0/c{last}") == [f'"c{last}": {last}']
+    found = exhibit(json.dumps([wide]).encode(), [f"/0/c{at}" for at in range(5 * MAX_LINES)])
+    assert len(found.parts[0].lines) == 2 * MAX_LINES + 1
+    deep: Any = 5
+    for _ in range(2 * MAX_DEPTH):
+        deep = {"a": deep}
+    assert len(texts([deep], "/0" + 2 * MAX_DEPTH * "/a")) == 1
 
 
 def test_a_deep_body_is_cut_at_the_greatest_depth() -> None:

@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 import requests
 
 from target_stitch_import.local import ImportApi
-from target_stitch_import.local.warehouse.profiles import profiles
+from target_stitch_import.local.warehouse.catalog import TYPES
+from target_stitch_import.local.warehouse.insight import KIND_WORDS
+from target_stitch_import.local.warehouse.profiles import Kind, profiles
 from tests.local.calls import batch, call, columns, customers, rejected, send, tables, upsert
 
 if TYPE_CHECKING:
@@ -233,3 +235,11 @@ def test_a_source_may_have_any_name(api: ImportApi, name: str, schema: str) -> N
     assert "Field collision" in requests.get(api.url, timeout=10).text
     assert requests.post(f"{api.url}/_local/reset", timeout=10).status_code == 200
     assert api.tables() == []
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_column_has_all_its_names(kind: Kind) -> None:
+    """An SQL type, words for the pages, and a suffix at every destination."""
+    assert TYPES[kind]
+    assert all(KIND_WORDS[kind])
+    assert all(profile.suffix(kind).startswith("__") for profile in profiles().values())

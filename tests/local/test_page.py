@@ -249,7 +249,14 @@ BAD_PUSH = {**PUSHED[0], "sequence": "x", "data": {"name": 1}}
         ),
         ("/v2/import/batch", {"table_name": "t", "schema": {}, "messages": [{"action": 5}]},
          ["{"]),
+        (
+            "/v2/import/batch",
+            batch("t", upsert({"a b": 5, "c:d": 6}),
+                  schema={"properties": {"a b": {"type": "string"}, "c:d": {"type": "string"}}}),
+            ['"a b": 5,', '"c:d": 6'],
+        ),
         ("/v2/import/push", [PUSHED[0], BAD_PUSH], ['"sequence": "x",']),
+        ("/v2/import/push", [{**PUSHED[0], "a/b": 1}], ['"a/b": 1']),
     ],
 )  # fmt: skip
 def test_a_request_marks_what_is_invalid(

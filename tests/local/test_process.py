@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 import requests
+from click.testing import CliRunner
 
 from target_stitch_import.local import (
     ImportApi,
@@ -22,6 +23,8 @@ from target_stitch_import.local import (
     StartError,
 )
 from target_stitch_import.local.command import serve
+from target_stitch_import.local.options import OptionsError
+from target_stitch_import.local.warehouse.profiles import profiles
 from target_stitch_import.toolbox import main
 from tests.local.calls import batch, call, customers, send, upsert
 from tests.support.toolbox import TOOL
@@ -161,6 +164,8 @@ def test_serve_reports_what_is_wrong(tmp_path: Path) -> None:
     """A taken port, an unusable database or accounts file: one line, and its exit status."""
     bad = tmp_path / "bad.json"
     bad.write_text('{"clients": 5}')
+    latin = tmp_path / "latin.json"
+    latin.write_bytes('{"clients": [{"client_id": 1, "connect_tokens": ["é"]}]}'.encode("latin-1"))
     text = tmp_path / "text.duckdb"
     text.write_text("no database, just words " * 1000)
     other = tmp_path / "other.duckdb"
@@ -176,6 +181,7 @@ def test_serve_reports_what_is_wrong(tmp_path: Path) -> None:
             (["--database", str(text)], 78, "something other than a DuckDB database"),
             (["--database", str(other)], 69, "made by another version"),
             (["--accounts", str(bad)], 78, "accounts file: Expected `array`, got `int`"),
+            (["--accounts", str(latin)], 78, "accounts file: 'utf-8' codec can't decode"),
         ):
             done = subprocess.run(
                 [*SERVE, *more], capture_output=True, text=True, timeout=30, check=False
@@ -183,6 +189,23 @@ def test_serve_reports_what_is_wrong(tmp_path: Path) -> None:
             assert (done.returncode, done.stdout) == (status, "")
             assert words in done.stderr
             assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"destination": "moon"}, "destination: must be one of redshift, postgresql, "),
+        ({"nested": "moon"}, "nested: moon is neither flatten nor json"),
+    ],
+)
+def test_an_option_without_this_value_is_an_error(option: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionsError, match=words), ImportApi(**option):
+        pass
+
+
+def test_the_help_lists_every_destination() -> None:
+    shown = CliRunner().invoke(serve, ["--help"]).output
+    assert f"[{'|'.join(profiles())}]" in "".join(shown.split())
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def serve(
 def pair(tmp_path: Path) -> Path:
     """A folder with a created pair of certificate and key."""
     require("openssl")
-    with ImportApi(tls_self_signed=tmp_path / "pair"):
+    with ImportApi(tls_self_signed=str(tmp_path / "pair")):
         return tmp_path / "pair"
 
 
@@ -108,10 +108,14 @@ def test_a_pair_that_cannot_be_used(tmp_path: Path) -> None:
     text = tmp_path / "text.pem"
     text.write_text("no key")
     (tmp_path / "file").write_text("")
+    (tmp_path / "pair").mkdir()
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / "pair" / name).write_text("no key")
     for options, words in (
         (["--tls-cert", str(text), "--tls-key", str(text)], "cannot be used"),
         (["--tls-cert", str(text)], "go together"),
         (["--tls-self-signed", str(tmp_path / "file" / "x")], "--tls-self-signed"),
+        (["--tls-self-signed", str(tmp_path / "pair")], "pair: cert.pem and key.pem cannot be"),
     ):
         done = serve(*options)
         assert (done.returncode, words in done.stderr) == (78, True), done.stderr

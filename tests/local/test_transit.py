@@ -103,6 +103,7 @@ def test_the_cache_begins_anew_when_it_is_full() -> None:
         '["~?x"]',
         '["~Q1"]',
         '["~#ratio",["~n1","~n0"]]',
+        '["~#ratio",["NaN","~n1"]]',
         '["^ ",["^ "],1]',
         "{",
         "[" * 5000 + "]" * 5000,

@@ -97,7 +97,7 @@ def read_accounts(given: Path | str | Mapping[str, Any]) -> AccountsFile:
         return msgspec.json.decode(Path(given).read_bytes(), type=AccountsFile)
     except OSError as error:
         raise AccountsError(f"accounts file: {error.strerror}: {error.filename}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise AccountsError(f"accounts file: {error}") from None
 
 

@@ -130,8 +130,8 @@ def unprocessable(errors: list[Any], places: tuple[str, ...] = ()) -> Answer:
     return replace(as_json(422, body), places=places)
 
 
-def unavailable(status: int = 503) -> Answer:
-    """Return an answer without details, by default that the service is unavailable."""
+def of_status(status: int) -> Answer:
+    """Return an answer without details: `status`, and its meaning as the message."""
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:

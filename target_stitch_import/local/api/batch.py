@@ -18,12 +18,12 @@ from target_stitch_import.local.api.validator import RecordSchema, compiled
 from target_stitch_import.local.api.values import (
     INT64,
     MAX_DATA_POINTS,
-    MAX_KEY_CHARACTERS,
     MAX_RECORDS,
     MAX_SEQUENCE,
     Columns,
     data_points,
     decoder_for,
+    longest_key,
     parse,
     type_name,
 )
@@ -34,14 +34,15 @@ if TYPE_CHECKING:
     from target_stitch_import.local.options import Strictness
 
 _ENVELOPE = "Request failed validation:"
-_POINTER = re.compile(r"#((?:/[^\s:/]*)*):")
-"""A position in the text of a violation."""
-STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
+_POINTER = re.compile(r"(?<![^\s:])#((?:/.*?)?): ", re.DOTALL)
+"""A JSON Pointer in the text of violations."""
+_UNSURE_KEYS = {type(None), dict, list, str}
+"""Types of values that cannot be keys, and of strings, which can be too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The records, or the activation, of one accepted request for one table.
+    """The records of one table in an accepted request, and whether they activate its version.
 
     `schema` is None for push, where each value's own type counts.
     """
@@ -148,8 +149,8 @@ def _check_records(
     wrong_key = _first_wrong_key(columns, key_names, strictness)
     too_wide = _first_too_wide(columns) if strictness.count_data_points else None
     unfit = schema.first_unfit(columns)
-    places = (wrong_key[0] if wrong_key is not None else None, too_wide, unfit)
-    first = min((at for at in places if at is not None), default=None)
+    positions = (wrong_key[0] if wrong_key is not None else None, too_wide, unfit)
+    first = min((at for at in positions if at is not None), default=None)
     if first is None:
         return
     if wrong_key is not None and wrong_key[0] == first:
@@ -179,12 +180,16 @@ def _unfit(index: int, why: str, *, live: bool) -> str:
 def _first_wrong_key(
     columns: Columns, key_names: list[str], strictness: Strictness
 ) -> tuple[int, str] | None:
-    """Find the first record whose key is missing, null, not a scalar, or too long."""
-    longest = STRICT_KEY_CHARACTERS if strictness.strict_keys else MAX_KEY_CHARACTERS
+    """Return the position and error of the first record with an invalid key.
+
+    A key must be a scalar, not null, and not too long.
+    """
+    longest = longest_key(strictness)
     first: tuple[int, str] | None = None
-    for name in key_names:
-        values = columns.values.get(name, [None] * min(len(columns.records), 1))
-        if columns.kinds.get(name, {None}).isdisjoint({type(None), None, dict, list, str}):
+    for name in key_names if columns.records else ():
+        # A key that no record has is missing from the first one.
+        values = columns.values.get(name, (None,))
+        if name in columns.kinds and columns.kinds[name].isdisjoint(_UNSURE_KEYS):
             continue
         for index, value in enumerate(values):
             if first is not None and index >= first[0]:

@@ -24,10 +24,12 @@ from target_stitch_import.local.api.accounts import (
 )
 from target_stitch_import.local.api.connect_stubs import (
     DESTINATION_ID,
+    STEPS,
     Destination,
     connection_check,
     destinations,
     not_implemented,
+    report_card,
     streams,
 )
 from target_stitch_import.local.api.values import MalformedError, parse
@@ -53,8 +55,6 @@ _PATHS = {
         "destination check": r"/v4/destinations/(\d{1,18})/last-connection-check",
     }.items()
 }
-_FORM = {"type": "form", "properties": []}
-_DONE = {"type": "fully_configured", "properties": []}
 _DETAILS = {
     "pricing_tier": "standard",
     "pipeline_state": "released",
@@ -97,16 +97,13 @@ class _Call:
 
 def handle(accounts: Accounts, destination: Destination, request: Request) -> Answer:
     """Answer one request to Stitch Connect."""
-    found = _endpoint(request.path)
+    name, ids = _endpoint(request.path) or ("", ())
     unsupported = not_implemented(request.path)
-    if found is None and unsupported is None:
+    if not name and unsupported is None:
         return answers.NOT_FOUND
     client = accounts.client_of(bearer(request.headers.get("authorization")))
     if client is None:
         return _UNAUTHORIZED
-    if found is None:
-        return unsupported or answers.NOT_FOUND
-    name, ids = found
     method = "GET" if request.method == "HEAD" else request.method
     action = _ACTIONS.get((method, name))
     if action is None:
@@ -133,7 +130,7 @@ def _report_card(_call: _Call) -> Any:
         "type": TYPE,
         "current_step": 1,
         "current_step_type": "form",
-        "steps": [_FORM, _DONE],
+        "steps": STEPS,
         "details": _DETAILS,
     }
 
@@ -153,12 +150,7 @@ def _shown(source: Source) -> dict[str, Any]:
         "id": source.id,
         "display_name": source.display_name,
         "created_at": source.created_at,
-        "report_card": {
-            "type": TYPE,
-            "current_step": 2,
-            "current_step_type": "fully_configured",
-            "steps": [_FORM, _DONE],
-        },
+        "report_card": report_card(TYPE),
     }
 
 

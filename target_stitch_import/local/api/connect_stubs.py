@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from target_stitch_import.local.api.answers import Answer
 
 DESTINATION_ID = 1
+STEPS = [{"type": "form", "properties": []}, {"type": "fully_configured", "properties": []}]
+"""The steps to configure a source or destination without settings."""
 _NOT_IMPLEMENTED = (
     (r"/v4/sources/[^/]+/streams/metadata", "the selection of streams"),
     (r"/v4/sources/[^/]+/streams/[^/]+", "the schemas of streams"),
@@ -44,7 +46,7 @@ class Destination:
     type: str
     """Such as `postgres`."""
     streams: Callable[[str], list[tuple[str, tuple[str, ...]]]]
-    """The tables of a source's schema that hold rows: names as sent, and their keys."""
+    """The tables that arrived for a source of this name: names as sent, and their keys."""
 
 
 def not_implemented(path: str) -> Answer | None:
@@ -56,14 +58,24 @@ def not_implemented(path: str) -> Answer | None:
     return None
 
 
-def connection_check(client: Client, kind_id: int, created_at: str) -> dict[str, Any]:
+def report_card(type_: str) -> dict[str, Any]:
+    """Return the report card of a configured source or destination."""
+    return {
+        "type": type_,
+        "current_step": 2,
+        "current_step_type": "fully_configured",
+        "steps": STEPS,
+    }
+
+
+def connection_check(client: Client, id_: int, created_at: str) -> dict[str, Any]:
     """Return the last connection check of a source or destination: it succeeded on creation."""
-    check = uuid5(NAMESPACE_URL, f"{client.client_id}/{kind_id}")
+    check = uuid5(NAMESPACE_URL, f"{client.client_id}/{id_}")
     return {
         "target_exit_status": None,
         "tap_error_message": None,
         "check_exit_status": 0,
-        "name": f"{client.client_id}.{kind_id}.check.{check}",
+        "name": f"{client.client_id}.{id_}.check.{check}",
         "start_time": created_at,
         "mode": "check",
         "tap_exit_status": None,
@@ -92,7 +104,6 @@ def streams(source: Source, destination: Destination) -> list[dict[str, Any]]:
 
 def destinations(client: Client, destination: Destination) -> list[dict[str, Any]]:
     """Return the only destination."""
-    form = {"type": "form", "properties": []}
     return [
         {
             "description": None,
@@ -107,11 +118,6 @@ def destinations(client: Client, destination: Destination) -> list[dict[str, Any
             "id": DESTINATION_ID,
             "display_name": None,
             "created_at": DEFAULT_CREATED_AT,
-            "report_card": {
-                "type": destination.type,
-                "current_step": 2,
-                "current_step_type": "fully_configured",
-                "steps": [form, {"type": "fully_configured", "properties": []}],
-            },
+            "report_card": report_card(destination.type),
         }
     ]

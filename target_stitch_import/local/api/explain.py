@@ -26,7 +26,7 @@ _NAMES = {
     "null": "null",
 }
 _DATE_TIME_FORMS = "[yyyy-MM-dd'T'HH:mm:ssZ, yyyy-MM-dd'T'HH:mm:ss.[0-9]{1,9}Z]"
-MAX_DEPTH = 200
+MAX_DEPTH = 200  # of subschemas; deeper violations are left out, or Python's stack would overflow
 
 Path = tuple[str | int, ...]
 
@@ -99,7 +99,7 @@ class _Walk:
         ]
         additional = schema.get("additionalProperties", True)
         here = pointer(path)
-        yield from (f"{here}: {words}" for words in _members(schema, value))
+        yield from (f"{here}: {words}" for words in _missing_members(schema, value))
         if additional is False:
             for name in rest:
                 yield f"{here}: extraneous key [{name}] is not permitted"
@@ -183,7 +183,7 @@ class _Walk:
             yield f"{here}: subject must not be valid against schema {_shown(schema['not'])}"
 
 
-def _members(schema: dict[str, Any], value: dict[str, Any]) -> Iterator[str]:
+def _missing_members(schema: dict[str, Any], value: dict[str, Any]) -> Iterator[str]:
     """Yield an error for each member that is missing."""
     for name in schema.get("required", ()):
         if name not in value:

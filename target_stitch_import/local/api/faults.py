@@ -78,7 +78,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
         """Return the fault's own answer; None if the request must be handled first."""
         if self.kind == "down":
             reason = "The API is down (fault)."
-            return answers.health(reason) if path == STATUS_PATH else answers.unavailable()
+            return answers.health(reason) if path == STATUS_PATH else answers.of_status(503)
         if self.kind == "redirect":
             status = self.status if 300 <= self.status < 400 else 307
             return Answer(status, b"", headers={"location": self.location, **self.headers})
@@ -87,7 +87,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
         if self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             return Answer(self.status, b"", headers=self.headers)  # HTTP allows them no body
         if self.body is msgspec.UNSET:
-            general = answers.unavailable(self.status)
+            general = answers.of_status(self.status)
             return Answer(self.status, general.body, general.media_type, self.headers)
         if isinstance(self.body, str):
             return answers.as_text(self.status, self.body, self.headers)
@@ -102,7 +102,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class FaultList:
-    """The faults in order; used from one thread."""
+    """The faults in order; requests use them in one thread, others may read and replace them."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -122,13 +122,14 @@ class FaultList:
                 raise FaultsError("status: from 200 to 599")
             for name, text in (*fault.headers.items(), ("location", fault.location)):
                 if not _sendable(name, text):
-                    raise FaultsError(f"headers: {name!r} cannot be sent as that")
+                    raise FaultsError(
+                        f"headers: {name!r} or its value is not valid, or the server sets it itself"
+                    )
         self._faults = faults
 
     def entries(self) -> list[Any]:
         """Return the remaining entries, as JSON."""
-        self._faults = [fault for fault in self._faults if not fault.spent]
-        return [msgspec.to_builtins(fault) for fault in self._faults]
+        return [msgspec.to_builtins(fault) for fault in self._faults if not fault.spent]
 
     @property
     def by_table(self) -> bool:

@@ -51,7 +51,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Records of one table that a request brought."""
+    """How many records of one table a request stored."""
 
     source: str
     table: str
@@ -60,7 +60,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log: a request, its answer, and why."""
+    """One line of the log: a request, its answer, and the reason if it was refused."""
 
     number: int
     received_at: datetime

@@ -11,17 +11,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from target_stitch_import.local.api import answers
-from target_stitch_import.local.api.batch import STRICT_KEY_CHARACTERS, Load
+from target_stitch_import.local.api.batch import Load
 from target_stitch_import.local.api.transit import read_transit
 from target_stitch_import.local.api.values import (
     INT64,
     MAX_DATA_POINTS,
-    MAX_KEY_CHARACTERS,
     MAX_RECORDS,
     MAX_SEQUENCE,
     MalformedError,
     data_points,
+    longest_key,
     parse,
+    pointer,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Pushed:
 
 @dataclass(slots=True)
 class _Loads:
-    """The loads of a push: records that land in one table the same way are one load.
+    """The loads of a push: the records of one table with the same keys and version are one load.
 
     A `switch_view` takes effect between the records before and after it.
     """
@@ -58,7 +59,7 @@ class _Loads:
     open: dict[tuple[str, tuple[str, ...], int], Load] = field(default_factory=dict)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Add one record that was checked."""
+        """Add one valid record."""
         table, version = record["table_name"], record.get("table_version") or 0
         if record["action"] == SWITCH_VIEW:
             self.close()
@@ -70,7 +71,7 @@ class _Loads:
         load.sequences.append(record["sequence"])
 
     def close(self) -> list[Load]:
-        """Return all loads in order."""
+        """Close the open loads, and return all loads in order."""
         self.done += self.open.values()
         self.open = {}
         return self.done
@@ -99,10 +100,8 @@ def read_push(
         reasons = _reasons(record, strictness)
         if reasons:
             errors.append({"reason": reasons})
-            places += [
-                f"/{at}",
-                *(f"/{at}/{name}" for name in reasons if isinstance(reasons, dict)),
-            ]
+            names = reasons if isinstance(reasons, dict) else ()
+            places += [_place(at), *(_place(at, name) for name in names)]
             if len(errors) == MAX_ERRORS:
                 break
             continue
@@ -111,6 +110,10 @@ def read_push(
         return answers.unprocessable(errors, tuple(places))
     as_text = any(isinstance(record["client_id"], str) for record in records)
     return Pushed(loads.close(), (DIGITS_NOTE,) if as_text else ())
+
+
+def _place(*path: str | int) -> str:
+    return pointer(path).removeprefix("#")
 
 
 def _check_clients(records: list[Any], source: Source, *, any_client: bool) -> Answer | None:
@@ -141,8 +144,8 @@ def _is_digits(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) is not None
 
 
-def _reasons(record: Any, strictness: Strictness) -> Any:
-    """Return the errors of one record by field; empty if it is valid."""
+def _reasons(record: Any, strictness: Strictness) -> str | dict[str, list[str]]:
+    """Return the errors of a record by field, empty if it is valid; a text if it is no object."""
     if not isinstance(record, dict):
         return "record must be an object"
     found: dict[str, list[str]] = {}
@@ -152,8 +155,8 @@ def _reasons(record: Any, strictness: Strictness) -> Any:
         texts = check(record.get(name))
         if texts:
             found[name] = texts
-    if "data" in checks and "data" not in found:
-        text = _data_reason(record["data"], record["key_names"], strictness) if not found else ""
+    if "data" in checks and not found:
+        text = _data_reason(record["data"], record["key_names"], strictness)
         if text:
             found["data"] = [text]
     for name in record:
@@ -163,7 +166,7 @@ def _reasons(record: Any, strictness: Strictness) -> Any:
 
 
 def _data_reason(data: dict[str, Any], key_names: list[str], strictness: Strictness) -> str:
-    longest = STRICT_KEY_CHARACTERS if strictness.strict_keys else MAX_KEY_CHARACTERS
+    longest = longest_key(strictness)
     for name in key_names:
         if name not in data or isinstance(data[name], dict | list):
             return "data must include keys"

@@ -34,9 +34,9 @@ class InvalidSchemaError(ValueError):
 def usable(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Check `schema` as Draft 4 and keep what the service enforces.
 
-    Dropped are formats other than `date-time`, numeric `exclusiveMinimum` and
-    `exclusiveMaximum` (Draft 6), and annotations, so that none of them can refuse a record.
-    Targets of references are put into `definitions`, wherever they are in the document.
+    Formats other than `date-time`, numeric `exclusiveMinimum` and `exclusiveMaximum` (Draft 6), and
+    annotations are dropped, so that none of them can refuse a record. Targets of references are put
+    into `definitions`, wherever they are in the document.
     Raises InvalidSchemaError.
     """
     return _Reading(schema).whole()
@@ -82,9 +82,9 @@ class _Reading:
             return {"$ref": self._reference(schema["$ref"])}  # keywords next to it have no effect
         kept: dict[str, Any] = {}
         for keyword, value in schema.items():
-            usable = self._keyword(keyword, value, depth + 1)
-            if usable is not None:
-                kept[keyword] = usable
+            enforced = self._keyword(keyword, value, depth + 1)
+            if enforced is not None:
+                kept[keyword] = enforced
         if "patternProperties" in kept:
             self._patterns(kept)
         for strict, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -157,8 +157,8 @@ class _Reading:
         kept: dict[str, Any] = {}
         for name, needed in _object("dependencies", value).items():
             if isinstance(needed, list):
-                # Draft 4 requires at least one; an empty list requires nothing.
-                kept |= {name: _names(name, needed)} if needed else {}
+                if needed:  # Draft 4 requires at least one; an empty list requires nothing
+                    kept[name] = _names(name, needed)
             elif isinstance(needed, dict):
                 kept[name] = self._schema(needed, depth)
             else:
@@ -245,8 +245,11 @@ def _required(value: Any) -> list[str] | None:
 
 def _pattern(value: Any) -> str | None:
     """Return an expression; None if it is not a string, or too large to be applied."""
-    if not isinstance(value, str) or _compiles(value):
-        return value if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    if _compiles(value):
+        return value
+    # An expression that is only too large compiles without its repetitions.
     if not _compiles(_REPETITION.sub("{1}", value)):
         raise InvalidSchemaError(f"pattern [{value}] is not a regular expression")
     return None
@@ -267,7 +270,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "required": _required,
     "pattern": _pattern,
 }
-# Keywords with plain values, and which values are enforced; others are ignored, as unknown ones.
+# Keywords with plain values, and the values that are enforced; all others are ignored.
 _CHECKED: dict[str, Callable[[Any], bool]] = {
     "enum": lambda value: isinstance(value, list) and len(value) > 0,
     "format": lambda value: value == "date-time",

@@ -60,10 +60,6 @@ class Loaded(Protocol):
     """The result of one load."""
 
     @property
-    def rows(self) -> int:
-        """Rows that arrived, those of subtables included."""
-
-    @property
     def rejected(self) -> int:
         """Rows written to `_sdc_rejected`."""
 
@@ -75,11 +71,11 @@ class Loader(Protocol):
     def destination_type(self) -> str:
         """Connect's name for the type of destination."""
 
-    def streams(self, schema: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Return the tables that arrived in a source's schema, as sent, with their keys."""
+    def streams(self, source_name: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the tables that arrived for a source, named as sent, with their keys."""
 
-    def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
-        """Store `loads` durably in one transaction, or raise."""
+    def load(self, source_name: str, loads: list[Load], received_at: datetime) -> Loaded:
+        """Store `loads` of a source durably in one transaction, or raise."""
 
 
 class Service:

@@ -192,7 +192,7 @@ def _tagged(tag: str, value: Any) -> Any:
     if tag in _SCALARS and isinstance(value, str) and tag not in "#'":
         return _SCALARS[tag](value)
     if tag == "ratio" and isinstance(value, list) and len(value) == 2:
-        return Decimal(value[0]) / Decimal(value[1])
+        return _decimal(str(value[0])) / _decimal(str(value[1]))
     if tag == "cmap" and isinstance(value, list):
         pairs = zip(value[::2], value[1::2], strict=True)
         return {_key(name): each for name, each in pairs}

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _NUMBER = "x-number"
-"""The keyword that replaces those of numbers in the compiled schema; its value is an index, since
-the compiler would read the bounds themselves as doubles."""
+"""The keyword that replaces those of numbers in the compiled schema; its value is an index of the
+rules, since the compiler would read the bounds themselves as doubles."""
 _OF_TYPE: dict[str, frozenset[type]] = {
     "string": frozenset({str}),
     "integer": frozenset({int}),
@@ -48,8 +48,10 @@ _OF_TYPE: dict[str, frozenset[type]] = {
     "null": frozenset({type(None)}),
 }
 _ANY = frozenset().union(*_OF_TYPE.values())
-_BY_COLUMN = frozenset({"type", "format", "minLength", "maxLength", *KEYWORDS})
-_CHECKED_BY_COLUMNS = frozenset({"type", "properties", "definitions"})
+_COLUMN_KEYWORDS = frozenset({"type", "format", "minLength", "maxLength", *KEYWORDS})
+"""What the check of a column covers in the schema of a property."""
+_RECORD_KEYWORDS = frozenset({"type", "properties"})
+"""What the checks of all columns cover in the schema of a record."""
 
 
 class RecordSchema:
@@ -62,8 +64,7 @@ class RecordSchema:
         self._strict = strict_date_time
         self.schema: dict[str, Any] = usable(schema)
         self.accepts = self._compiled(self.schema)
-        self._columns: dict[str, dict[str, Any]] = {}
-        rest = self._rest()
+        self._columns, rest = _by_column(self.schema)
         self._rest_accepts = self._compiled(rest) if rest is not None else None
 
     def first_unfit(self, columns: Columns) -> int | None:
@@ -80,22 +81,6 @@ class RecordSchema:
     def explain(self, record: Any) -> str:
         """Say why `record` was refused, in the words of the live service's validator."""
         return explain(self.schema, record, self._is_date_time)
-
-    def _rest(self) -> dict[str, Any] | None:
-        """Set `_columns`, what is checked by column; return the rest of the schema, or None."""
-        properties = self.schema.get("properties", {})
-        if "$ref" in self.schema or "definitions" in self.schema:
-            return self.schema  # targets of references must stay where they are
-        if dict not in _types(self.schema):
-            return self.schema
-        self._columns = {
-            name: schema for name, schema in properties.items() if schema.keys() <= _BY_COLUMN
-        }
-        if len(self._columns) == len(properties) and self.schema.keys() <= _CHECKED_BY_COLUMNS:
-            return None
-        # The names stay, because `additionalProperties` applies to all others.
-        named: dict[str, Any] = {name: {} for name in self._columns}
-        return {**self.schema, "properties": {**properties, **named}}
 
     def _compiled(self, schema: dict[str, Any]) -> Callable[[Any], bool]:
         rules: list[dict[str, Any]] = []
@@ -151,6 +136,23 @@ class RecordSchema:
         return "minLength" not in schema or min(map(len, texts)) >= schema["minLength"]
 
 
+def _by_column(
+    schema: dict[str, Any],
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
+    """Return the properties that can be checked by column, and the rest of the schema, if any."""
+    if "$ref" in schema or "definitions" in schema:
+        return {}, schema  # targets of references must stay where they are
+    if dict not in _types(schema):
+        return {}, schema
+    properties = schema.get("properties", {})
+    columns = {name: each for name, each in properties.items() if each.keys() <= _COLUMN_KEYWORDS}
+    if len(columns) == len(properties) and schema.keys() <= _RECORD_KEYWORDS:
+        return columns, None
+    # The names stay, because `additionalProperties` applies to all others.
+    named: dict[str, Any] = {name: {} for name in columns}
+    return columns, {**schema, "properties": {**properties, **named}}
+
+
 def _types(schema: dict[str, Any]) -> frozenset[type]:
     names = schema.get("type")
     if names is None:
@@ -173,6 +175,7 @@ def _numbers_fit(schema: dict[str, Any], numbers: list[int | Decimal]) -> bool:
 def _are_multiples(numbers: list[int | Decimal], step: int | Decimal) -> bool:
     """Return whether all numbers are multiples of a step, such as 0.01."""
     scale = scale_of_step(step)
+    # Only with a power of ten do the digits after the point decide.
     if step != Decimal((0, (1,), -scale)):
         return all(is_multiple(each, step) for each in numbers)
     texts = [str(each) for each in numbers if type(each) is Decimal]

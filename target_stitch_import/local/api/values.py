@@ -16,10 +16,13 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from target_stitch_import.local.options import Strictness
+
 INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
 MAX_SEQUENCE = 2**63 - 1
 MAX_KEY_CHARACTERS = 1024  # push errors: "String keys cannot be longer than 1024 characters"
+STRICT_KEY_CHARACTERS = 255  # the reference's prose: fewer than 256
 MAX_DATA_POINTS = 10_000  # per `data` object
 MAX_RECORDS = 20_000  # per request
 
@@ -89,8 +92,13 @@ def type_name(value: Any) -> str:
     return "Double" if isinstance(value, Decimal | float) else "String"
 
 
+def longest_key(strictness: Strictness) -> int:
+    """Return how many characters a string key may have."""
+    return STRICT_KEY_CHARACTERS if strictness.strict_keys else MAX_KEY_CHARACTERS
+
+
 def data_points(value: Any) -> int:
-    """Count scalar leaves: array elements singly, `null` included."""
+    """Count the scalar values at any depth: each element of an array counts, and so does null."""
     count = 0
     pending = [value]
     while pending:

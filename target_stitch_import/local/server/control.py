@@ -55,7 +55,7 @@ class Control:
             try:
                 self.faults.put(parse(await request.body()))
             except (FaultsError, MalformedError) as error:
-                return response(answers.batch_error(str(error)))
+                return response(_invalid(str(error)))
         return response(answers.as_json(200, self.faults.entries()))
 
     async def _requests(self, _request: Request) -> Response:
@@ -82,9 +82,7 @@ class Control:
         except ValueError:
             since = None
         if since is None or since.tzinfo is None:
-            return response(
-                answers.batch_error("since: expected a date-time such as 2024-01-31T23:59:59Z")
-            )
+            return response(_invalid("since: expected a date-time such as 2024-01-31T23:59:59Z"))
         groups = await asyncio.to_thread(insight.rejected, self.warehouse, since)
         listed = [
             {"schema": each.schema, "table": each.table, "reason": each.reason, "rows": each.count}
@@ -95,6 +93,10 @@ class Control:
     async def _openapi(self, _request: Request) -> Response:
         body = files("target_stitch_import.local.api").joinpath("openapi.json").read_bytes()
         return Response(body, 200, media_type=answers.JSON_MEDIA_TYPE)
+
+
+def _invalid(text: str) -> Answer:
+    return answers.as_json(400, {"error": text})
 
 
 def response(answer: Answer) -> Response:

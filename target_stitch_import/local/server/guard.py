@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NOT_LOCAL = answers.as_text(403, "Only from this machine.")
 WRONG_HOST = answers.as_text(
     403,
-    "The Host header is none of this server's names: see --allow-host of stitch-import serve.",
+    "The Host header is not a name of this server: see --allow-host of stitch-import serve.",
 )
 WRONG_ORIGIN = answers.as_text(
     403,
@@ -41,7 +41,7 @@ _PREFLIGHT = {
 
 
 class Guard:
-    """Decides by peer, `Host` and `Origin`."""
+    """Decides by `Host` and `Origin`."""
 
     def __init__(self, options: Options) -> None:
         # The real host names can only lead here through the hosts file.

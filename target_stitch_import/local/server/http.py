@@ -96,14 +96,14 @@ class ImportApp:
             return  # the peer left before its request was complete
         except StorageError as error:
             _log.error("The database cannot be written, so a request is refused: %s", error)
-            outcome, fault = Outcome(answers.unavailable()), None
+            outcome, fault = Outcome(answers.of_status(503)), None
         except Exception:  # noqa: BLE001 - whatever happens, the peer gets an answer
             _log.exception("%s %s could not be answered", request.method, request.path)
-            outcome, fault = Outcome(answers.unavailable(500)), None
-        # Logged before the answer is sent, so that a client with the answer finds its request.
+            outcome, fault = Outcome(answers.of_status(500)), None
         kind = fault.kind if fault is not None else ""
-        faults = " and ".join(["latency"] * exchange.delayed + [kind] * bool(kind))
-        self._note(number, started, exchange.request(), outcome, faults)
+        applied = " and ".join(filter(None, ["latency" if exchange.delayed else "", kind]))
+        # Logged before the answer is sent, so that a client with the answer finds its request.
+        self._note(number, started, exchange.request(), outcome, applied)
         if kind in ("reset_before", "reset_after"):
             await exchange.reset()
         elif kind == "truncate":

@@ -40,7 +40,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The contents of the page's head."""
+    """What every page shows at its top."""
 
     url: str
     region: str
@@ -66,7 +66,7 @@ class Page:
         )
 
     def routes(self) -> list[Route]:
-        """Return the page's routes."""
+        """Return the pages' routes, for which `is_page` holds."""
         return [
             Route("/", self._index),
             Route("/_page/{name}", self._static),
@@ -109,6 +109,11 @@ class Page:
     def _html(self, template: str, values: dict[str, Any], status: int = 200) -> Response:
         body = self._templates.get_template(template).render(about=self._about, **values)
         return Response(body, status, _HEADERS, "text/html")
+
+
+def is_page(path: str) -> bool:
+    """Return whether a path is one of the pages' or of their files'."""
+    return path == "/" or path.startswith(("/_page/", "/request/", "/table/"))
 
 
 def _number(text: str) -> int:

@@ -18,10 +18,11 @@ from target_stitch_import.local.api.accounts import Accounts
 from target_stitch_import.local.api.faults import FaultList
 from target_stitch_import.local.api.journal import Journal
 from target_stitch_import.local.api.service import Service
+from target_stitch_import.local.options import OptionsError
 from target_stitch_import.local.server.control import Control, response
 from target_stitch_import.local.server.guard import NOT_LOCAL, Guard, is_loopback
 from target_stitch_import.local.server.http import ImportApp, Protocol
-from target_stitch_import.local.server.page import About, Page
+from target_stitch_import.local.server.page import About, Page, is_page
 from target_stitch_import.local.server.tls import certificate
 from target_stitch_import.local.server.views import Views
 from target_stitch_import.local.warehouse.profiles import profiles
@@ -39,13 +40,15 @@ class LocalApi:
 
     def __init__(self, options: Options, sleep: Sleep = asyncio.sleep) -> None:
         """`sleep` is called by the fault `latency`."""
-        profile = profiles()[options.destination]
+        profile = profiles().get(options.destination)
+        if profile is None:
+            raise OptionsError(f"destination: must be one of {', '.join(profiles())}")
         flatten = (options.nested or profile.nested) == "flatten"
         self._options = options
         accounts = Accounts.load(options.accounts, options.region)
         pair = certificate(options)
         self._scheme = "http" if pair is None else "https"
-        # The socket first: a port in use is reported before a file is created.
+        # The socket first: a port in use is reported before the database is created.
         self._socket = _listen(options.host, options.port)
         try:
             self.warehouse = Warehouse(options.database, profile, flatten=flatten)
@@ -86,7 +89,7 @@ class LocalApi:
         self._server.ready.wait()
 
     def run(self) -> None:
-        """Serve until `stop`."""
+        """Serve until `request_stop`."""
         try:
             self._server.run(sockets=[self._socket])
         finally:
@@ -132,12 +135,11 @@ class LocalApi:
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             path: str = scope["path"]
-            is_page = path == "/" or path.startswith(("/_page/", "/table/", "/request/"))
-            if not is_page and not path.startswith("/_local/"):
+            if not is_page(path) and not path.startswith("/_local/"):
                 await imports(scope, receive, send)
                 return
             refusal = guard.refusal(scope, shared=False)
-            if not is_loopback(scope) and not (is_page and public_page):
+            if not is_loopback(scope) and not (public_page and is_page(path)):
                 refusal = NOT_LOCAL
             await (local if refusal is None else response(refusal))(scope, receive, send)
 

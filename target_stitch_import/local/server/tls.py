@@ -39,7 +39,12 @@ def certificate(options: Options) -> tuple[Path, Path] | None:
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*pair)
     except (OSError, ValueError) as error:
-        raise OptionsError(f"--tls-cert and --tls-key cannot be used: {error}") from None
+        if options.tls_self_signed is None:
+            raise OptionsError(f"--tls-cert and --tls-key cannot be used: {error}") from None
+        raise OptionsError(
+            f"--tls-self-signed {options.tls_self_signed}: cert.pem and key.pem cannot be used:"
+            f" {error}. Move the files, or name another folder"
+        ) from None
     return pair
 
 

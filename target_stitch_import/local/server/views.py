@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from target_stitch_import.local.api.faults import Fault
 from target_stitch_import.local.server.exhibit import exhibit
 from target_stitch_import.local.server.plot import plot
 from target_stitch_import.local.warehouse import insight
@@ -45,13 +46,13 @@ SHOWN_HEADERS = (
 )
 """The headers that are shown; others may contain secrets."""
 _NUMBERS = ("BIGINT", "HUGEINT", "DOUBLE", "DECIMAL")
-SHOWN: dict[str, tuple[str, Callable[[Entry], bool]]] = {
+FILTERS: dict[str, tuple[str, Callable[[Entry], bool]]] = {
     "": ("all", lambda _entry: True),
     "refused": ("refused", lambda entry: not entry.accepted),
     "rejected": ("with rejected records", lambda entry: entry.rejected > 0),
     "faults": ("with a fault", lambda entry: bool(entry.fault)),
 }
-"""The filters of the list of requests: name, and predicate."""
+"""The filters of the list of requests, by the URL's parameter `show`: name, and predicate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +101,13 @@ class Views:
         sort = asked.get("sort", "")
         sort = sort if sort in SORTS else "name"
         show = asked.get("show", "")
-        show = show if show in SHOWN else ""
+        show = show if show in FILTERS else ""
         found = sorted(
             (each for each in tables if search.lower() in f"{each.schema}.{each.name}".lower()),
             key=SORTS[sort],
         )
         state = {"q": search, "sort": sort if sort != "name" else "", "show": show}
-        entries = [each for each in reversed(list(journal.log)) if SHOWN[show][1](each)]
+        entries = [each for each in reversed(list(journal.log)) if FILTERS[show][1](each)]
         rate = dict(journal.rate)
         return {
             "accepted": journal.accepted,
@@ -122,7 +123,7 @@ class Views:
             "sort": sort,
             "sorts": {each: _query(state, sort=each if each != "name" else "") for each in SORTS},
             "show": show,
-            "shows": [(each, SHOWN[each][0], _query(state, show=each)) for each in SHOWN],
+            "shows": [(each, FILTERS[each][0], _query(state, show=each)) for each in FILTERS],
             "state": state,
             "groups": groups[:SHOWN_GROUPS],
             "more_groups": len(groups) - SHOWN_GROUPS,
@@ -280,10 +281,11 @@ def _pretty(answer: str) -> str:
 
 
 def _brief(fault: dict[str, Any]) -> dict[str, Any]:
-    """Return a fault without the members that its kind does not use."""
-    shown = {name: value for name, value in fault.items() if value not in (None, {}, "/", 0.0)}
-    if fault["times"] == 1:
-        del shown["times"]
-    if fault["kind"] not in ("status", "redirect"):
-        shown.pop("status", None)
-    return shown
+    """Return a fault without the members that have their defaults; a status that is sent stays."""
+    defaults = msgspec.to_builtins(Fault(fault["kind"]))
+    kept = ("kind", "status") if fault["kind"] in ("status", "redirect") else ("kind",)
+    return {
+        name: value
+        for name, value in fault.items()
+        if name in kept or value != defaults.get(name, msgspec.UNSET)
+    }

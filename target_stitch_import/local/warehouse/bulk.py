@@ -38,17 +38,17 @@ class Bulk:
         self.connection = connection
         self._scratch = scratch
 
-    def read(
+    def create(
         self,
         name: str,
         *blocks: Mapping[str, Field],
         extra: Sequence[str] = (),
         tail: str = "",
     ) -> None:
-        """Make the temporary table `name` of blocks of rows; columns that a block lacks are NULL.
+        """Create the temporary table `name` from blocks of rows.
 
-        Columns are in the order in which the blocks name them. `extra` are further expressions,
-        `tail` follows the query, such as QUALIFY.
+        Columns are in the order in which the blocks name them; a column that a block lacks is NULL
+        there. `extra` are further expressions, `tail` follows the query, such as QUALIFY.
         """
         types = {key: type_ for block in blocks for key, (type_, _) in block.items()}
         read_as = {key: _READ_AS.get(type_, "VARCHAR") for key, type_ in types.items()}

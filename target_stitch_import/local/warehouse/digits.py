@@ -61,7 +61,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The SQL type for a column, and the positions of values that no type can hold."""
+    """The SQL type for a column, and the positions of values outside the destination's range."""
 
     sql_type: str
     outside: Sequence[int] = ()

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 MAX_CELL_CHARACTERS = 2000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-# Without the value, which would make a group of each record.
-_KIND = r"regexp_replace(reason, '( out of range for [^\[]*) on \[.*\]$', '\1', 's')"
-_KINDS: dict[Kind, tuple[str, str]] = {
+# The reason without the value in it, which would make a group of each record.
+_SAME_REASON = r"regexp_replace(reason, '( out of range for [^\[]*) on \[.*\]$', '\1', 's')"
+KIND_WORDS: dict[Kind, tuple[str, str]] = {
     "integer": ("an integer", "integers"),
     "number": ("a number", "numbers"),
     "boolean": ("a boolean", "booleans"),
@@ -31,18 +31,18 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     "timestamp": ("a date-time", "date-times"),
     "json": ("an object or array", "objects and arrays"),
 }
+"""One value of each kind, and many."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedGroup:
-    """Records rejected for one reason, and the newest of them as an example."""
+    """Records of a table rejected for one reason, and the newest of them as an example."""
 
     schema: str
     table: str
     reason: str
     count: int
     newest: datetime
-    example_reason: str
     example: str
 
 
@@ -75,12 +75,13 @@ def rejected(warehouse: Warehouse, since: datetime = _EPOCH) -> list[RejectedGro
     if not parts:
         return []
     found = warehouse.query(
-        f"SELECT schema_name, table_name, {_KIND} AS kind, count(*) AS records,"
-        " max(_sdc_rejected_at), arg_max(reason, _sdc_rejected_at),"
+        f"SELECT schema_name, table_name, {_SAME_REASON} AS same_reason, count(*) AS records,"
+        " max(_sdc_rejected_at),"
         f" left(arg_max(record, _sdc_rejected_at), {MAX_CELL_CHARACTERS})"
         f" FROM ({' UNION ALL '.join(parts)})"
         " WHERE _sdc_rejected_at >= $1::TIMESTAMPTZ::TIMESTAMP"
-        " GROUP BY schema_name, table_name, kind ORDER BY records DESC, table_name, kind",
+        " GROUP BY schema_name, table_name, same_reason"
+        " ORDER BY records DESC, table_name, same_reason",
         [since],
     )
     return [RejectedGroup(*each) for each in found]
@@ -111,7 +112,7 @@ def _why(table: Table, name: str, sql_type: str, was: str | None) -> str:
     first = next((each for each in others if _leads(each, column)), None)
     if first is None:
         return "its first value arrived"
-    one, many = _KINDS[column.kind][0], _KINDS[first.kind][1]
+    (one, _), (_, many) = KIND_WORDS[column.kind], KIND_WORDS[first.kind]
     return f"{one} arrived for {column.raw_name}, whose column {first.name} has {many}"
 
 

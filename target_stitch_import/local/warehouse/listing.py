@@ -38,7 +38,7 @@ def listing(database: Path, rows: int) -> Iterator[str]:
 
 
 def document(database: Path, rows: int) -> list[dict[str, Any]]:
-    """Return the same tables as JSON values, numbers as decimals. Raises ListingError."""
+    """Return what `listing` shows as JSON values, numbers as decimals. Raises ListingError."""
     with _opened(database) as connection:
         return [
             {

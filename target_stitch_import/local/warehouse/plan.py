@@ -166,7 +166,7 @@ class Planner:
         profile = self._profile
         reserved = profile.reserved_prefix(series.raw_name) or profile.reserved_suffix(series.leaf)
         try:
-            column = place(table, series.raw_name, series.kind, self._profile, reserved)
+            column = place(table, series.raw_name, series.kind, profile, reserved)
         except UnusableColumnError as error:
             if rows.levels is None and series.raw_name in plan.load.key_names:
                 unfit.add_all(rows.roots, str(error))
@@ -185,13 +185,13 @@ class Planner:
             what = {"number": "decimal"}.get(series.kind, series.kind)
             unfit.add(
                 rows.roots[at],
-                f"{what} out of range for {self._profile.title} on [{series.values[at]}]"[:500],
+                f"{what} out of range for {profile.title} on [{series.values[at]}]"[:500],
             )
         table.add(column)
         each.columns.append((column, series.values))
 
     def _fitted(self, table: Table, column: Column, series: Series) -> tuple[Column, list[int]]:
-        """Return the column with the type its values need, and the positions that fit no type."""
+        """Return the column with the type its values need, and the positions out of range."""
         known = table.columns.get(column.name.lower())
         if series.kind == "number":
             state = digits.ColumnState(

@@ -73,7 +73,7 @@ class Reshaper:
         ]
         new = [plain(Decimal(value)) for value in old]
         if old != new:
-            self._bulk.read("plainly", {"o": ("VARCHAR", old), "n": ("VARCHAR", new)})
+            self._bulk.create("plainly", {"o": ("VARCHAR", old), "n": ("VARCHAR", new)})
             self._sql(
                 f"UPDATE {relation} SET {name} = n FROM plainly WHERE {name} = o AND {condition};"
                 "DROP TABLE plainly"

@@ -43,7 +43,7 @@ class Series:
 
 @dataclass(slots=True)
 class Rows:
-    """Rows of one table: `roots` has each row's record, `levels` its indices in nested arrays."""
+    """Rows of one table: the position of each row's record, and its indices in nested arrays."""
 
     raw_name: str
     roots: Sequence[int]
@@ -58,6 +58,7 @@ class _Hint:
     number: bool = False
     timestamp: bool = False
     text: bool = False
+    """Whether strings other than date-times are allowed, too."""
     scale: int | None = None
 
 

@@ -178,7 +178,7 @@ def write_rejections(bulk: Bulk, schema: str, rejected: list[tuple[str, str, str
             name: ("VARCHAR", list(values))
             for name, values in zip(names, zip(*rejected, strict=True), strict=True)
         }
-        bulk.read("rejected", fields)
+        bulk.create("rejected", fields)
         bulk.connection.execute(
             f"INSERT INTO {within(schema, REJECTED)} SELECT now()::TIMESTAMP, * FROM rejected"
         )
@@ -200,7 +200,7 @@ def write_changes(bulk: Bulk, changed: list[Table], known: Mapping[str, Table]) 
             name: ("VARCHAR", values)
             for name, values in zip(names, zip(*found, strict=True), strict=True)
         }
-        bulk.read("noted", fields)
+        bulk.create("noted", fields)
         bulk.connection.execute(
             f"INSERT INTO {HIDDEN}.changes SELECT *, now()::TIMESTAMP FROM noted; DROP TABLE noted"
         )
@@ -226,9 +226,9 @@ def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
         "number": ("BIGINT", [table.number for table in changed]),
         "place": ("BIGINT", list(range(1, len(changed) + 1))),
     }
-    bulk.read("changed", tables)
+    bulk.create("changed", tables)
     if columns:
-        bulk.read(
+        bulk.create(
             "changed_columns",
             {
                 "schema_name": ("VARCHAR", [table.schema for table, _, _ in columns]),

@@ -71,7 +71,7 @@ class Subtables:
         for column in (_NUMBER, *keys, *levels, *filled):
             shelf.add(column)
         moves = []
-        self._number([each.table for each in plans])
+        self._assign_numbers([each.table for each in plans])
         for each in plans:
             for column in (*keys, *levels[: depth_of(each)], *filled):
                 if column.name != EXTRACTED_AT or not has_own_extracted_at(each.table):
@@ -85,7 +85,7 @@ class Subtables:
         others: dict[str, Table] = {}
         if any(had.get(key.name.lower(), key).sql_type != key.sql_type for key in keys):
             others = self._follow_keys(keys, {each.table.name.lower() for each in plans})
-        self._show([*(each.table for each in plans), *others.values()])
+        self._create_views([*(each.table for each in plans), *others.values()])
         return others
 
     def insert(
@@ -104,7 +104,7 @@ class Subtables:
         if shelf is None or not plans:
             return
         slots: dict[str, str] = {}
-        self._bulk.read("incoming_subs", *(_block(each, slots) for each in plans))
+        self._bulk.create("incoming_subs", *(_block(each, slots) for each in plans))
         depth = max(map(depth_of, plans))
         values = {quoted(slot): name for slot, name in slots.items()}
         values[SUBTABLE] = "t"
@@ -120,7 +120,7 @@ class Subtables:
             f" ORDER BY {places}; DROP TABLE incoming_subs"
         )
 
-    def _number(self, tables: Sequence[Table]) -> None:
+    def _assign_numbers(self, tables: Sequence[Table]) -> None:
         new = [table for table in tables if not table.number]
         if new:
             name = self._root.name
@@ -161,7 +161,7 @@ class Subtables:
             self._reshaper.write_plainly(relation, new, to, mine)
 
     def _follow_keys(self, keys: Sequence[Column], planned: set[str]) -> dict[str, Table]:
-        """Return the subtables outside the plan with a key column whose type changed."""
+        """Return copies of unplanned subtables, with the new types of their key columns."""
         types = {key.name: key.sql_type for key in keys}
         changed = {}
         for name, table in self._known.items():
@@ -179,8 +179,8 @@ class Subtables:
                     changed[name].add(replace(column, sql_type=types[column.name]))
         return changed
 
-    def _show(self, tables: Sequence[Table]) -> None:
-        """Create the views of subtables that are new, or whose columns changed."""
+    def _create_views(self, tables: Sequence[Table]) -> None:
+        """Create or replace the views of subtables that are new, or whose columns changed."""
         shelf = self._root.shelf or new_shelf(self._root)
         # Without the database's name, which depends on the program that opens the file.
         stored = f"{quoted(shelf.schema)}.{quoted(shelf.name)}"
@@ -227,7 +227,11 @@ def _level(at: int) -> Column:
 
 
 def _block(each: TablePlan, slots: dict[str, str]) -> dict[str, Field]:
-    """Return a subtable's rows under temporary names; `slots` gets the name for each slot."""
+    """Return a subtable's rows; `slots` gets the temporary name of each slot.
+
+    The names are `t` (number of the subtable), `r` (position of the record), `l0`, `l1` and so on
+    (index in each array), and `e0`, `e1` and so on (values).
+    """
     count = len(each.rows.roots)
     fields: dict[str, Field] = {
         "t": ("BIGINT", [each.table.number] * count),

@@ -57,7 +57,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The result of one load: rows stored, those of subtables included, and rows rejected."""
+    """The result of one load: rows that arrived, also those of subtables, and rows rejected."""
 
     rows: int
     rejected: int
@@ -83,9 +83,9 @@ class Warehouse:
         self._wal_file = Path(f"{database}.wal") if database is not None else None
         self._tables: dict[str, dict[str, Table]] = store.read_catalog(self._connection)
 
-    def load(self, schema: str, loads: list[Load], received_at: datetime) -> Loaded:
-        """Store one accepted request in `schema`, durably and in one transaction."""
-        schema = store.schema_name(schema)
+    def load(self, source_name: str, loads: list[Load], received_at: datetime) -> Loaded:
+        """Store one accepted request in its source's schema, durably and in one transaction."""
+        schema = store.schema_name(source_name)
         with self._lock, _uncollected():
             job = _Job(schema, received_at)
             while True:
@@ -123,13 +123,13 @@ class Warehouse:
         """Connect's name for the type of destination."""
         return self._profile.connect_type
 
-    def streams(self, schema: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Return the tables that arrived in a source's schema, as sent, with their keys."""
-        name = store.schema_name(schema)
+    def streams(self, source_name: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the tables that arrived for a source, named as sent, with their keys."""
+        schema = store.schema_name(source_name)
         return [
             (table.raw_name, table.key_names)
             for table in self.tables()
-            if table.schema == name and table.root is None
+            if table.schema == schema and table.root is None
         ]
 
     def counts(self) -> list[tuple[Table, int]]:
@@ -225,7 +225,7 @@ class Warehouse:
     ) -> tuple[dict[str, Table], int]:
         root = plan.tables[0].table
         writer = Writer(self._bulk, received_at)
-        rows, changed = writer.rows(plan, known)
+        rows, changed = writer.store(plan, known)
         planned = [each.table for each in plan.tables if each.table.columns]
         changed |= {table.name.lower(): table for table in [root, *planned]}
         if plan.load.activate and plan.load.version != root.version:

@@ -48,10 +48,10 @@ class Writer:
         self._received_at = received_at
         self._batched_at = datetime.now(timezone.utc)
 
-    def rows(self, plan: Plan, known: dict[str, Table]) -> tuple[int, dict[str, Table]]:
+    def store(self, plan: Plan, known: dict[str, Table]) -> tuple[int, dict[str, Table]]:
         """Store the planned rows: upserted by key, or appended; `known` holds the tables before.
 
-        Returns how many arrived, and which tables changed besides the planned ones.
+        Returns how many rows arrived, and which tables changed besides the planned ones.
         """
         root = plan.tables[0]
         if not plan.load.records or not any(each.table.columns for each in plan.tables):
@@ -66,7 +66,7 @@ class Writer:
         Reshaper(self._bulk).reshape(table, known.get(table.name.lower()), staged=staged)
         subtables = Subtables(self._bulk, table, known)
         others = subtables.reshape(subs, system, staged=staged)
-        names = self._incoming(plan, root)
+        names = self._load_incoming(plan, root)
         target = target_relation(table, staged=staged)
         if table.key_columns():
             match = Match(table, names, version if staged else None)
@@ -95,10 +95,11 @@ class Writer:
                 )
                 self._sql(f"DELETE FROM {staged} WHERE {TABLE_VERSION} <= ?", [version])
 
-    def _incoming(self, plan: Plan, root: TablePlan) -> dict[str, str]:
+    def _load_incoming(self, plan: Plan, root: TablePlan) -> dict[str, str]:
         """Load the root's rows as the temporary table `incoming`, the newest per key.
 
-        Returns the temporary name of each of the load's columns.
+        Its columns are `r` (position of the record), `s` (sequence), `x` (time of extraction), `k`
+        (generated key), and `c0`, `c1` and so on; returns which of these each column has.
         """
         names = {column.name: f"c{at}" for at, (column, _) in enumerate(root.columns)}
         fields: dict[str, Field] = {
@@ -118,7 +119,7 @@ class Writer:
                 f" QUALIFY row_number() OVER (PARTITION BY {', '.join(parts)}"
                 " ORDER BY s DESC, r) = 1 ORDER BY r"
             )
-        self._bulk.read("incoming", fields, extra=extra, tail=winners)
+        self._bulk.create("incoming", fields, extra=extra, tail=winners)
         return names
 
     def _insert_root(

@@ -39,7 +39,10 @@ MAX_ANSWER_BYTES = 10_000_000
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A source. `name` is the schema that its tables land in; times are RFC 3339."""
+    """A source. `name` is the schema that its tables land in; times are RFC 3339.
+
+    The `properties` in Connect's responses are not read: they may contain secrets.
+    """
 
     id: int
     name: str
@@ -72,6 +75,11 @@ class NewToken:
 
     access_token: str = field(repr=False)
     id: int | None = None
+
+    @property
+    def shown_id(self) -> str:
+        """The ID, for messages."""
+        return "of unknown ID" if self.id is None else str(self.id)
 
 
 class _Detail(msgspec.Struct):

@@ -1,7 +1,7 @@
 """`stitch-import`: the command-line tool, one file per topic; commands import late, to start fast.
 
-A new command is a function with `click.command()` in a file of its own, and an entry at the end of
-this module.
+A new command is a function with `click.command()` in the file of its topic, or in a new one, and an
+entry at the end of this module.
 """
 
 from __future__ import annotations

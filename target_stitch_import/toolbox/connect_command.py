@@ -261,7 +261,7 @@ class _Swap:
         )
         try:
             show(self.new.access_token)
-            say("It is shown only once. Deploy it wherever the old one is used, then answer.")
+            say("The new token is shown only once. Deploy it wherever the old one is used.")
             deployed = click.confirm(
                 f"Is it deployed? Then token {self.old_id} is revoked", err=True
             )

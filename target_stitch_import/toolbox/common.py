@@ -94,7 +94,7 @@ class ConnectionOptions:
             config = {**config, **dict.fromkeys(URL_SETTINGS), "region": self.region}
         if self.api_url:
             config["api_url"] = self.api_url
-        settings = Settings.load(config, dry_run=not needs_token)
+        settings = Settings.load(config, needs_token=needs_token)
         if settings.starts_local_api and starts_local:
             check_files(*uses, *database("setting `local_database`", settings.local_database))
         elif settings.starts_local_api:

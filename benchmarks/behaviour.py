@@ -1,4 +1,7 @@
-"""Measures what is not throughput: start to exit, slow requests, peak memory, trickle delay."""
+"""Measures what is not throughput: start to exit, slow requests, peak memory, delays, flushing.
+
+It also runs `columns.py`, which compares the forms of input.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,8 @@ def start_to_exit(chosen: list[Peer], *, repeat: int) -> str:
             for peer in chosen:
                 samples[peer.name].append(measure.run(peer, path, gate))
     base = samples.get(peers.TARGET_STITCH_PEER.name)
+    if base and _trouble(base, 1):
+        base = None
     rows = []
     for name, runs in samples.items():
         trouble = _trouble(runs, 1)
@@ -60,11 +65,12 @@ def start_to_exit(chosen: list[Peer], *, repeat: int) -> str:
             f"{min(walls):.3f} to {max(walls):.3f}",
             f"{cpu:.3f}",
         ]
-        if base is not None:
+        ratios = ["", ""]
+        if base:
             base_wall = statistics.median(run.wall_seconds for run in base)
             base_cpu = statistics.median(run.cpu_seconds for run in base)
-            row += [f"{statistics.median(walls) / base_wall:.2f}", f"{cpu / base_cpu:.2f}"]
-        rows.append(row)
+            ratios = [f"{statistics.median(walls) / base_wall:.2f}", f"{cpu / base_cpu:.2f}"]
+        rows.append([*row, *ratios])
     return markdown(
         ["target", "seconds", "fastest to slowest", "CPU s", "x target-stitch", "by CPU"], rows
     )
@@ -152,7 +158,7 @@ def trickle_delay(chosen: list[Peer]) -> str:
     """Measure how long a record waits if few arrive, and then none while stdin stays open."""
     rows = []
     for peer in chosen:
-        with GateProcess(keep=True) as gate:
+        with GateProcess(count=True, keep=True) as gate:
             config = peer.config(gate.url)
             if peer.delay_setting is not None:
                 config[peer.delay_setting] = DELAY_SECONDS
@@ -161,10 +167,7 @@ def trickle_delay(chosen: list[Peer]) -> str:
             )
             sample = measure.run_configured(peer, config, arguments, _trickle, gate)
             delays = _delays(gate.bodies())
-        trouble = f"exit {sample.exit_status}: {sample.complaint}" if sample.exit_status else ""
-        if not trouble and len(delays) != TRICKLE_RECORDS:
-            trouble = f"{len(delays)} of {TRICKLE_RECORDS} records delivered"
-        if trouble:
+        if trouble := _trouble([sample], TRICKLE_RECORDS):
             rows.append([peer.name, trouble, "", "", ""])
             continue
         kept = max(delays) <= DELAY_SECONDS + DELAY_ALLOWANCE_SECONDS
@@ -190,12 +193,12 @@ def flushed(chosen: list[Peer], *, repeat: int, size: float) -> str:
     path, lone_path = (input_file(WORKLOADS["wide"], count) for count in (records, 1))
     rows = []
     for peer in chosen:
-        ratios, shares = [], []
+        ratios, shares, trouble = [], [], ""
         with GateProcess(count=True) as gate:
             for _ in range(repeat):
                 lone = measure.run(peer, lone_path, gate)
                 runs = [measure.run(peer, source, gate) for source in (path, _flushing(path))]
-                trouble = _trouble(runs, records)
+                trouble = trouble or _trouble(runs, records)
                 file, pipe = (run.cpu_seconds - lone.cpu_seconds for run in runs)
                 ratios.append(pipe / file)
                 shares.append((file, pipe))
@@ -270,8 +273,6 @@ def _delays(bodies: list[dict[str, Any]]) -> list[float]:
 
 def _trouble(runs: list[Sample], records: int) -> str:
     for run in runs:
-        if run.exit_status:
-            return f"INVALID: exit {run.exit_status}: {run.complaint[:160]}"
-        if run.messages != records:
-            return f"INVALID: {run.messages} of {records} records delivered"
+        if trouble := run.trouble(records):
+            return f"INVALID: {trouble}"
     return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import math
 import os
 import random
 import statistics
@@ -86,7 +87,7 @@ def prepare(count: int) -> None:
     if not parquet.exists():
         pq.write_table(rows(min(count, 50_000)), OUT / "part.parquet")
         part = pq.read_table(OUT / "part.parquet")
-        table = pa.concat_tables([part] * (count // part.num_rows))
+        table = pa.concat_tables([part] * math.ceil(count / part.num_rows)).slice(0, count)
         ids = pa.array(range(table.num_rows))
         pq.write_table(table.set_column(0, "int_0", ids), parquet, row_group_size=100_000)
     table = pq.read_table(parquet)

@@ -44,8 +44,8 @@ PAYLOAD_BYTES: Final = 120_000_000
 class Point:
     """One place on the x axis: the input, and the configuration that belongs to it.
 
-    `arguments` are for target-stitch, `settings` for our target: they name the same things
-    differently.
+    `settings` are for our target; `arguments`, and `turbo` as its `turbo_boost_factor`, are for
+    target-stitch, which names the same things differently.
     """
 
     x: int
@@ -194,12 +194,7 @@ def _run(peer: Peer, point: Point, gate: GateProcess) -> Sample:
 
 
 def _row(name: str, point: Point, pairs: list[tuple[Sample, Sample]]) -> dict[str, Any]:
-    trouble = ""
-    for _, sample in pairs:
-        if sample.exit_status:
-            trouble = f"exit {sample.exit_status}: {sample.complaint[:160]}"
-        elif sample.messages != point.records:
-            trouble = f"{sample.messages} of {point.records} records delivered"
+    trouble = next(filter(None, (sample.trouble(point.records) for _, sample in pairs)), "")
     wall = min(sample.wall_seconds for _, sample in pairs)
     start = min(sample.wall_seconds for sample, _ in pairs)
     cpu = min(sample.cpu_seconds for _, sample in pairs)

@@ -51,6 +51,14 @@ class Sample:
         """Return the peak memory in megabytes."""
         return self.peak_rss_bytes / 1e6
 
+    def trouble(self, records: int) -> str:
+        """Return why a counted run of `records` is invalid; empty if it delivered all of them."""
+        if self.exit_status:
+            return f"exit {self.exit_status}: {self.complaint[:160]}"
+        if self.messages != records:
+            return f"{self.messages} of {records} records delivered"
+        return ""
+
 
 class GateProcess:
     """The gate as a process, in a `with` statement."""

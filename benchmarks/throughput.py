@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from measure import Sample
     from peers import Peer
 
-# Records of the large size for the fastest; the small size is a sixth of it.
+# The records of the large size for a peer whose `share` is 1; the small size is a sixth of it.
 LARGE: Final = {
     "wide": 240_000,
     "varied": 240_000,
@@ -125,10 +125,8 @@ def _series(peer: Peer, workload: Workload, size: float) -> Series:
 
 def _undelivered(peer: Peer, sample: Sample, records: int, path: Path) -> str:
     """Return what is missing after a counted run, or an empty text."""
-    if sample.exit_status:
-        return f"exit {sample.exit_status}: {sample.complaint}"
-    if sample.messages != records:
-        return f"{sample.messages} of {records} records delivered"
+    if trouble := sample.trouble(records):
+        return trouble
     if peer.writes_states:
         last_state = json.loads(measure.last_line(path))["value"]
         if not sample.last_line or json.loads(sample.last_line) != last_state:

@@ -40,7 +40,7 @@ DATA = WORK / "data"
 STATES = WORK / "states.jsonl"
 STATE = WORK / "state.json"
 SUMMARY = WORK / "summary.json"
-LIMITED = WORK / "limit"
+LAST_LIMIT = WORK / "limit"
 DATABASE = WORK / "nycflights13.duckdb"
 TAP_LOG = WORK / "tap.log"
 TARGET_LOG = WORK / "target.log"
@@ -126,9 +126,9 @@ def prepare(files: Contents, last_month: int) -> dict[str, int]:
         path = DATA / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(lines), encoding="utf-8", newline="")
-        year, closed_in = divmod(int(month or 0), 12)
-        closed = datetime(2013 + year, closed_in + 1, 1, tzinfo=timezone.utc).timestamp()
-        os.utime(path, (closed, closed))
+        years, months = divmod(int(month or 0), 12)
+        end = datetime(2013 + years, months + 1, 1, tzinfo=timezone.utc).timestamp()
+        os.utime(path, (end, end))
         rows[table] = rows.get(table, 0) + len(lines) - 1
     return rows
 
@@ -140,11 +140,12 @@ def count_rows(files: Contents) -> int:
 
 def discard_other_limit(limit: int | None) -> None:
     """Delete the database of a run with another limit: the tap would not read a file again."""
-    if DATABASE.exists() and (LIMITED.read_text() if LIMITED.exists() else "None") != f"{limit}":
+    last = LAST_LIMIT.read_text() if LAST_LIMIT.exists() else "None"
+    if DATABASE.exists() and last != f"{limit}":
         say(f"  The last run had another LIMIT: {DATABASE} is deleted first.")
         DATABASE.unlink()
     WORK.mkdir(exist_ok=True)
-    LIMITED.write_text(f"{limit}")
+    LAST_LIMIT.write_text(f"{limit}")
 
 
 # The pipe

@@ -136,7 +136,7 @@ def command(  # noqa: PLR0913 - one argument an option
             for option, setting in _OVERRIDES.items()
             if overrides[option] is not None
         }
-        settings = Settings.load(config, dry_run=dry_run)
+        settings = Settings.load(config, needs_token=not dry_run)
         _deliver(
             settings,
             input_file,

@@ -41,8 +41,7 @@ def fetch_uv() -> None:
     if find_uv():
         return
     say("uv: not on PATH, fetching it with pip …")
-    with_pip = [*make_with_pip(FETCHED), [*pip(FETCHED), "uv>=0.9,<1"]]
-    if failure := run_all(with_pip, FETCHED):
+    if failure := run_all([venv(FETCHED), [*pip(FETCHED), "uv>=0.9,<1"]], FETCHED):
         say(f"uv: cannot be fetched ({failure.splitlines()[-1]}); using pip, which takes longer")
 
 
@@ -50,8 +49,8 @@ def install(folder: Path, arguments: list[str]) -> str:
     """Create the environment from scratch; return the failed command's output, or an empty text."""
     started = time.monotonic()
     say(f"{folder}: installing …")
-    failure = "There is no uv."
-    if uv := find_uv():
+    uv, failure = find_uv(), ""
+    if uv:
         into = ["--quiet", "--python", str(python(folder)), NO_DEPENDENCIES]
         failure = run_all(
             [
@@ -63,9 +62,9 @@ def install(folder: Path, arguments: list[str]) -> str:
         if failure:
             # uv does not read pip's configuration, which may name the only reachable index.
             say(f"{folder}: uv failed, trying pip …")
-    if failure:
-        pipped = [*pip(folder), "--use-pep517", NO_DEPENDENCIES, *arguments]
-        failure = run_all([*make_with_pip(folder), pipped], folder)
+    if failure or not uv:
+        pip_install = [*pip(folder), "--use-pep517", NO_DEPENDENCIES, *arguments]
+        failure = run_all([venv(folder), pip_install], folder)
     if not failure:
         (folder / ".ready").touch()
         say(f"{folder}: {packages(folder)} packages in {time.monotonic() - started:.0f} s")
@@ -77,9 +76,9 @@ def python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def make_with_pip(folder: Path) -> list[list[str]]:
-    """Return the commands that create an environment with `pip`."""
-    return [[sys.executable, "-m", "venv", str(folder)]]
+def venv(folder: Path) -> list[str]:
+    """Return the command that creates an environment with `pip`."""
+    return [sys.executable, "-m", "venv", str(folder)]
 
 
 def pip(folder: Path) -> list[str]:

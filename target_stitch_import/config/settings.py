@@ -250,7 +250,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
     __repr__ = object.__repr__  # which shows no token
 
     @classmethod
-    def load(cls, config: Mapping[str, Any], *, dry_run: bool = False) -> Settings:
+    def load(cls, config: Mapping[str, Any], *, needs_token: bool = True) -> Settings:
         """Return the settings of a configuration.
 
         Raises:
@@ -267,10 +267,10 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
             if allowed := allowed_values(name):
                 what = f"it must be {allowed}"
             raise ConfigurationError(f"Setting `{name}` is invalid: {what}.") from None
-        settings.check(dry_run=dry_run)
+        settings.check(needs_token=needs_token)
         return settings
 
-    def check(self, *, dry_run: bool) -> None:
+    def check(self, *, needs_token: bool) -> None:
         """Check the values of the settings, and their combinations.
 
         Raises:
@@ -302,7 +302,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
                 "Setting `batch_size_preferences` must have a list of names as its "
                 "`full_table_streams`."
             )
-        if self.token is None and self.region != "local" and not dry_run:
+        if needs_token and self.token is None and self.region != "local":
             raise ConfigurationError(
                 "Setting `token` is missing: create an Import API integration in Stitch, and "
                 f"give its access token as `token`, or as {TOKEN_VARIABLE} with "

@@ -55,7 +55,7 @@ class Job(Struct, frozen=True):
         settings = self.options.settings
         parts = list(messages)
         if activates and self.options.table_version is not None:
-            parts.append(self._activated(self.options.table_version, messages))
+            parts.append(self._activate(self.options.table_version, messages))
         if names := [each.dead_letters for each in parts if each.dead_letters]:
             dead_letters.commit(str(settings.dead_letters), names)
         self._advise(messages)
@@ -75,9 +75,9 @@ class Job(Struct, frozen=True):
             dead_letters.discard(str(self.options.settings.dead_letters), names)
         numbers = ", ".join(str(each.partition) for each in arrived) or "none"
         again = (
-            "Written again, the rows replace these by their keys"
+            "Writing again replaces these rows by their keys"
             if self.options.key_names
-            else "Written again, their rows are loaded twice, because the table has no keys"
+            else "Writing again loads these rows twice, because the table has no keys"
         )
         _LOGGER.error(
             "The write to table %s failed. Partitions that arrived: %s, with %s records. %s.",
@@ -87,9 +87,7 @@ class Job(Struct, frozen=True):
             again,
         )
 
-    def _activated(
-        self, table_version: int, messages: Sequence[PartitionCommit]
-    ) -> PartitionCommit:
+    def _activate(self, table_version: int, messages: Sequence[PartitionCommit]) -> PartitionCommit:
         last = max((each.delivered.last_sequence or 0 for each in messages), default=0)
         is_complete = not any(each.set_aside for each in messages)
         task = Task(self.options, self.schema, PartitionCommit(DRIVER, attempt=0))

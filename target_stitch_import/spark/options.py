@@ -135,7 +135,9 @@ def _version(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEQUENCE):
-        raise ConfigurationError("Option `table_version` must be a whole number, 0 or greater.")
+        raise ConfigurationError(
+            f"Option `table_version` must be a whole number from 0 to {MAX_SEQUENCE}."
+        )
     return int(text)
 
 

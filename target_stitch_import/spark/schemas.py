@@ -94,7 +94,8 @@ class _Column(NamedTuple):
             names = kind.fieldNames()
             if len(set(names)) < len(names):
                 raise InputError(
-                    f"Column {quoted(self.name)} has a struct with two fields of one name."
+                    f"Column {quoted(self.name)} has a struct with two fields of the same name: "
+                    "rename one of them."
                 )
             members = {
                 each.name: self.schema(each.dataType, nullable=each.nullable) for each in kind

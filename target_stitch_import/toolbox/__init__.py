@@ -1,7 +1,7 @@
 """`stitch-import`: the command-line tool, one file per topic; commands import late, to start fast.
 
-A new command is a function with `click.command()` in a file of its own, and an entry at the end of
-this module.
+A new command is a function with `click.command()` in the file of its topic, or in a new one, and an
+entry at the end of this module.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 from target_stitch_import.errors import ConfigurationError, statuses_help
 from target_stitch_import.interrupts import INTERRUPTED_STATUS
 from target_stitch_import.names import DISTRIBUTION, TOOL
+from target_stitch_import.toolbox.common import reporting_errors, show
 from target_stitch_import.toolbox.connect_command import source, token
 from target_stitch_import.toolbox.init_command import init
 from target_stitch_import.toolbox.local_command import serve, tables
@@ -47,9 +48,10 @@ class _Tool(click.Group):
         try:
             status = super().main(*args, **options)
         except click.ClickException as error:
-            if isinstance(error, click.UsageError) and isinstance(error, _NO_ARGUMENTS):
+            if isinstance(error, _NO_ARGUMENTS):
                 # Without arguments, the help is the result.
-                click.echo(error.format_message())
+                with reporting_errors():
+                    show(error.format_message())
                 sys.exit(0)
             with suppress(OSError):  # the status counts, also where nobody reads stderr
                 error.show()

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from target_stitch_import.run.http import ImportApiClient
 
 USER_AGENT = TOOL
-QUESTION_SECONDS = 30.0
+QUICK_TIMEOUT_SECONDS = 30.0
+"""The longest timeout of a request that a person waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class ConnectionOptions:
             config = {**config, **dict.fromkeys(URL_SETTINGS), "region": self.region}
         if self.api_url:
             config["api_url"] = self.api_url
-        settings = Settings.load(config, dry_run=not needs_token)
+        settings = Settings.load(config, needs_token=needs_token)
         if settings.starts_local_api and starts_local:
             check_files(*uses, *database("setting `local_database`", settings.local_database))
         elif settings.starts_local_api:
@@ -165,7 +166,11 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--api-url", metavar="URL", help="Base URL to use instead of the region's.")
     @functools.wraps(command)
     def with_where(
-        *args: Any, config_paths: tuple[str, ...], region: str, api_url: str, **given: Any
+        *args: Any,
+        config_paths: tuple[str, ...],
+        region: str | None,
+        api_url: str | None,
+        **given: Any,
     ) -> Any:
         return command(*args, where=ConnectionOptions(config_paths, region, api_url), **given)
 
@@ -247,7 +252,7 @@ def quick_connection(endpoint: Endpoint) -> ImportApiClient:
     """Return a connection with a short timeout, for a request that a person waits for."""
     from msgspec.structs import replace  # noqa: PLC0415 - `--help` does without
 
-    seconds = min(endpoint.request_timeout_seconds, QUESTION_SECONDS)
+    seconds = min(endpoint.request_timeout_seconds, QUICK_TIMEOUT_SECONDS)
     return connection(replace(endpoint, request_timeout_seconds=seconds))
 
 

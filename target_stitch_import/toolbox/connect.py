@@ -28,6 +28,7 @@ from target_stitch_import.run.http_client import HttpClient
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from target_stitch_import.delivery.answer import Answer
     from target_stitch_import.errors import TargetError
 
 SOURCE_TYPE = "import_api"
@@ -36,10 +37,16 @@ MAX_TOKENS = 2
 
 MAX_ANSWER_BYTES = 10_000_000
 """Enough for all sources of an account, which are listed in one response."""
+_BEFORE_EXECUTION = frozenset({408, 425, 429})
+"""The statuses of requests that were not executed."""
+_MAYBE_EXECUTED = "It may have been executed anyway: check that before trying again."
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A source. `name` is the schema that its tables land in; times are RFC 3339."""
+    """A source. `name` is the schema that its tables land in; times are RFC 3339.
+
+    The `properties` in Connect's responses are not read: they may contain secrets.
+    """
 
     id: int
     name: str
@@ -72,6 +79,11 @@ class NewToken:
 
     access_token: str = field(repr=False)
     id: int | None = None
+
+    @property
+    def shown_id(self) -> str:
+        """The ID, for messages."""
+        return "of unknown ID" if self.id is None else str(self.id)
 
 
 class _Detail(msgspec.Struct):
@@ -156,7 +168,7 @@ class ConnectApi:
             raise self._unanswered(method, answer.failure, answer.detail)
         if not answer.is_success:
             names = {*path.split("/"), *map(str, (body or {}).values())}
-            raise self._refused(answer.status, path, answer.body, names)
+            raise self._refused(method, path, answer, names)
         content = answer.body
         if method == "DELETE":
             # A successful DELETE may have no body, or one that is not documented.
@@ -180,15 +192,15 @@ class ConnectApi:
         hint = f" {failure.advice}" if failure.advice else ""
         if method != "GET" and failure.is_ambiguous:
             # The request may have been executed: a retry could execute it twice.
-            hint = " It may have been executed anyway: check that before trying again."
+            hint = f" {_MAYBE_EXECUTED}"
         return ServiceUnavailableError(
             f"Stitch Connect at {self._base_url} did not respond: {text}.{hint}"
         )
 
     def _refused(
-        self, status: int | None, path: str, content: bytes, names: Collection[str]
+        self, method: str, path: str, answer: Answer, names: Collection[str]
     ) -> TargetError:
-        words = shown(words_of(content), names)
+        status, words = answer.status, shown(words_of(answer.body), names)
         said = f"{status} {words}".strip()
         if status in {401, 403}:
             return CredentialsError(
@@ -196,11 +208,12 @@ class ConnectApi:
                 "a Connect API token, not an Import API access token; and `region`."
             )
         if status in TEMPORARY_STATUSES:
-            return ServiceUnavailableError(
-                f"Stitch Connect is not available: {said}. Try again later."
-            )
+            # A gateway may report an error of a request that reached the service.
+            is_clear = method == "GET" or status in _BEFORE_EXECUTION
+            hint = "Try again later." if is_clear else _MAYBE_EXECUTED
+            return ServiceUnavailableError(f"Stitch Connect is not available: {said}. {hint}")
         try:
-            msgspec.json.decode(content, type=_Refusal)
+            msgspec.json.decode(answer.body, type=_Refusal)
         except (ValueError, RecursionError):
             if status == 404 and path.startswith("/v4/sources/"):
                 return InputError(

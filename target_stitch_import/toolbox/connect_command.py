@@ -113,8 +113,8 @@ def create_token(where: ConnectionOptions, source_id: int) -> Result:
     Stitch shows the token only once: store it.
     """
     api = _connect(where)
-    _require_room(where, source_id, _active(api, source_id))
-    new = _created(api, source_id)
+    _require_room(where, source_id, _active_ids(api, source_id))
+    new = _create(api, source_id)
     say("The token on stdout is shown only once: store it now.")
     document = {"source_id": source_id, "id": new.id, "access_token": new.access_token}
     return Result(document, new.access_token)
@@ -175,11 +175,11 @@ def rotate(where: ConnectionOptions, source_id: int, deploy: str | None) -> Resu
         _require_terminal("give --deploy COMMAND")
     command = _split(deploy)
     api = _connect(where)
-    tokens = _active(api, source_id)
-    _require_room(where, source_id, tokens)
-    _require_one(where, source_id, tokens)
-    (old_id,) = tokens
-    new = _created(api, source_id)
+    active_ids = _active_ids(api, source_id)
+    _require_room(where, source_id, active_ids)
+    _require_one(where, source_id, active_ids)
+    (old_id,) = active_ids
+    new = _create(api, source_id)
     swap = _Swap(api, where, source_id, old_id, new)
     if command:
         swap.deploy(command)
@@ -213,10 +213,6 @@ class _Swap:
     old_id: int
     new: NewToken
 
-    @property
-    def _new_name(self) -> str:
-        return "of unknown ID" if self.new.id is None else str(self.new.id)
-
     def _revoke_command(self, token_id: int | None) -> str:
         shown = "ID" if token_id is None else token_id
         return f"stitch-import token revoke {self.source_id} {shown}{self.where.options}"
@@ -242,8 +238,8 @@ class _Swap:
             problem = f"cannot be run: {error}"
         except KeyboardInterrupt:
             say(
-                f"\nIt is unknown whether token {self._new_name} is deployed. It is active, and so "
-                f"is token {self.old_id}. Revoke the one that is not used: "
+                f"\nIt is unknown whether token {self.new.shown_id} is deployed. It is active, and "
+                f"so is token {self.old_id}. Revoke the one that is not used: "
                 f"{self._revoke_command(None)}"
             )
             raise
@@ -257,7 +253,7 @@ class _Swap:
                 f"The command of --deploy {problem}, and token {self.old_id} is still the one in "
                 f"use. Token {self.new.id} may still be active:",
             )
-            left = f"The new token {self.new.id} is revoked again"
+            left = f"The new token {self.new.id} is revoked"
         raise InputError(f"The command of --deploy {problem}. {left}; the old one stays active.")
 
     def by_hand(self) -> None:
@@ -268,7 +264,7 @@ class _Swap:
         )
         try:
             show(self.new.access_token)
-            say("It is shown only once. Deploy it wherever the old one is used, then answer.")
+            say("The new token is shown only once. Deploy it wherever the old one is used.")
             deployed = click.confirm(
                 f"Is it deployed? Then token {self.old_id} is revoked", err=True
             )
@@ -279,13 +275,13 @@ class _Swap:
             say(later)
             return
         self.revoke_old()
-        say(f"Token {self.old_id} is revoked. Resend requests that were refused in the meantime.")
+        say(f"Token {self.old_id} is revoked: clients that still use it get 401.")
 
     def revoke_old(self) -> None:
         """Revoke the token that was replaced."""
         self._revoke(
             self.old_id,
-            f"Token {self._new_name} is deployed. Token {self.old_id} may still be active:",
+            f"Token {self.new.shown_id} is deployed. Token {self.old_id} may still be active:",
         )
 
     def _revoke(self, token_id: int, otherwise: str) -> None:
@@ -308,33 +304,33 @@ def _connect(where: ConnectionOptions) -> ConnectApi:
     return ConnectApi(base_url, os.environ.get(CONNECT_TOKEN_VARIABLE, ""), USER_AGENT)
 
 
-def _created(api: ConnectApi, source_id: int) -> NewToken:
+def _create(api: ConnectApi, source_id: int) -> NewToken:
     new = api.create_token(source_id)
     # Printed before anything else can fail, so that the user can revoke it.
-    say(f"Token {'of unknown ID' if new.id is None else new.id} of source {source_id} is created.")
+    say(f"Token {new.shown_id} of source {source_id} is created.")
     return new
 
 
-def _active(api: ConnectApi, source_id: int) -> list[int]:
+def _active_ids(api: ConnectApi, source_id: int) -> list[int]:
     return [each.token_id for each in api.tokens(source_id)]
 
 
-def _require_room(where: ConnectionOptions, source_id: int, tokens: list[int]) -> None:
+def _require_room(where: ConnectionOptions, source_id: int, active_ids: list[int]) -> None:
     from target_stitch_import.errors import InputError  # noqa: PLC0415
     from target_stitch_import.toolbox.connect import MAX_TOKENS  # noqa: PLC0415 - slow to import
 
-    if len(tokens) >= MAX_TOKENS:
+    if len(active_ids) >= MAX_TOKENS:
         raise InputError(
-            f"Source {source_id} has {len(tokens)} active tokens already, "
-            f"{' and '.join(map(str, tokens))}, and Stitch allows {MAX_TOKENS}. Revoke the one "
+            f"Source {source_id} has {len(active_ids)} active tokens already, "
+            f"{' and '.join(map(str, active_ids))}, and Stitch allows {MAX_TOKENS}. Revoke the one "
             f"that is not used: stitch-import token revoke {source_id} ID{where.options}"
         )
 
 
-def _require_one(where: ConnectionOptions, source_id: int, tokens: list[int]) -> None:
+def _require_one(where: ConnectionOptions, source_id: int, active_ids: list[int]) -> None:
     from target_stitch_import.errors import InputError  # noqa: PLC0415
 
-    if not tokens:
+    if not active_ids:
         raise InputError(
             f"Source {source_id} has no active token to replace. Create one: stitch-import token "
             f"create {source_id}{where.options}"
@@ -352,7 +348,7 @@ def _require_terminal(otherwise: str) -> None:
 
 
 def _document(found: Source) -> dict[str, Any]:
-    """Return a source for `--json`, without its properties, which may have secrets."""
+    """Return a source for `--json`."""
     return {
         "id": found.id,
         "name": found.name,

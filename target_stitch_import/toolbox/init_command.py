@@ -38,7 +38,7 @@ _ENVIRONMENT_FILE = ".env"
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """The user's answers, from options or prompts; None where one is missing."""
+    """The user's answers, from options or prompts; None where none was given."""
 
     region: str | None
     api_url: str | None
@@ -46,13 +46,18 @@ class _Answers:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether no answer is missing."""
+        """Return whether no answer that is needed is missing."""
         return self.region is not None and not self.lacks_token
+
+    @property
+    def needs_token(self) -> bool:
+        """Return whether a token is needed: not for the local Import API that a run starts."""
+        return self.region != "local" or self.api_url is not None
 
     @property
     def lacks_token(self) -> bool:
         """Return whether a token is needed and missing."""
-        return self.token is None and (self.region != "local" or self.api_url is not None)
+        return self.needs_token and self.token is None
 
     def settings(self) -> Settings:
         """Return the answers as settings. Raises ConfigurationError."""
@@ -115,7 +120,7 @@ def init(  # noqa: PLR0913 - one argument an option
     answers = _complete(given, is_tested=not no_check)
     steps = _write_plugin(path, answers) if meltano else _write_file(path, answers)
     words = [f"{path} is written. Next:", *(f"  {each}" for each in steps)]
-    if answers.token and not no_check:
+    if answers.needs_token and not no_check:
         words.insert(0, "The token is valid for this region.")
     document = {"region": answers.region, "path": path, "tried": not no_check, "next": steps}
     return Result(document, "\n".join(words))
@@ -150,7 +155,7 @@ def _check_environment_file() -> None:
     from target_stitch_import.files import FileUse  # noqa: PLC0415
 
     check_files(FileUse("`.env`", _ENVIRONMENT_FILE, ANYTHING))
-    text = _environment_file()
+    text = _read_environment_file()
     if re.search(rf"^\s*(?:export\s+)?{TOKEN_VARIABLE}\s*=".encode(), text, re.MULTILINE):
         raise ConfigurationError(
             f"{_ENVIRONMENT_FILE} already sets {TOKEN_VARIABLE}, and was not changed. Remove the "
@@ -158,7 +163,7 @@ def _check_environment_file() -> None:
         )
 
 
-def _environment_file() -> bytes:
+def _read_environment_file() -> bytes:
     """Return the content of `.env`; empty if there is none."""
     path = Path(_ENVIRONMENT_FILE)
     return path.read_bytes() if path.exists() else b""
@@ -256,11 +261,11 @@ def _write_plugin(path: str, answers: _Answers) -> list[str]:
     values = answers.configuration()
     token = values.pop("token", None)
     if token:
-        before = _environment_file()
+        before = _read_environment_file()
         line_break = "\n" if before and not before.endswith(b"\n") else ""
         _write(_ENVIRONMENT_FILE, f"{line_break}{TOKEN_VARIABLE}={token}\n", os.O_APPEND)
-    extra = "local" if values["region"] == "local" and "api_url" not in values else ""
-    _write(path, definition(own_requirement(extra), values), os.O_EXCL)
+    requirement = own_requirement("" if answers.needs_token else "local")
+    _write(path, definition(requirement, values), os.O_EXCL)
     quoted = shlex.quote(path)
     return [
         f"meltano add --plugin-type loader target-stitch-import --from-ref {quoted}",

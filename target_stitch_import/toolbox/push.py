@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PUSH_PATH = "/v2/import/push"
 VALIDATE_PATH = "/v2/import/validate"
 MAX_FAULTS = 20
-"""After these faults the whole file is likely wrong, and each takes a dozen requests to find."""
+"""With so many faults, the whole file is likely wrong, and each takes a dozen requests to find."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 
@@ -138,9 +138,11 @@ def requests_of(
     sequencer = Sequencer()
     records: list[bytes] = []
     lines: list[int] = []
-    size = 0
+    size = 1  # of the body: a bracket, and each record with the comma or bracket after it
 
     def closed() -> Request:
+        nonlocal size
+        size = 1
         request = Request(envelope.table_name, tuple(records), tuple(lines))
         records.clear()
         lines.clear()
@@ -152,7 +154,8 @@ def requests_of(
         fault = None
         try:
             record = envelope.encode(given.strip(), sequencer.take(1, time.time_ns()))
-            if len(record) + 2 > MAX_BODY_BYTES:  # with the brackets around it
+            added = len(record) + 1
+            if 1 + added > MAX_BODY_BYTES:
                 fault = Fault(line, f"it is larger than {MAX_BODY_BYTES:,} bytes")
         except ValueError as error:
             fault = Fault(line, str(error))
@@ -161,10 +164,9 @@ def requests_of(
                 yield closed()
             yield fault
             continue
-        larger = size + 1 + len(record)  # with the comma before it
-        if records and (larger + 2 > limits.max_bytes or len(records) >= limits.max_rows):
+        if records and (size + added > limits.max_bytes or len(records) >= limits.max_rows):
             yield closed()
-        size = larger if records else len(record)
+        size += added
         records.append(record)
         lines.append(line)
     if records:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from target_stitch_import.toolbox.common import ConnectionOptions
-    from target_stitch_import.toolbox.push import Push, PushReport
+    from target_stitch_import.toolbox.push import PushReport
 
 
 def _taking_records(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,7 +73,7 @@ def validate(where: ConnectionOptions, **given: Any) -> Result:
     """
     from target_stitch_import.toolbox.push import MAX_FAULTS, VALIDATE_PATH  # noqa: PLC0415 - slow
 
-    report = _send(where, VALIDATE_PATH, MAX_FAULTS, **given).report
+    report = _send(where, VALIDATE_PATH, MAX_FAULTS, **given)
     document = {
         "valid": report.records,
         "refused": [{"line": each.line, "reason": each.reason} for each in report.faults],
@@ -116,7 +116,7 @@ def push(where: ConnectionOptions, **given: Any) -> Result:
     """
     from target_stitch_import.toolbox.push import PUSH_PATH  # noqa: PLC0415 - slow
 
-    report = _send(where, PUSH_PATH, 1, **given).report
+    report = _send(where, PUSH_PATH, 1, **given)
     document = {
         "table": given["table"],
         "records": report.records,
@@ -142,7 +142,7 @@ def _send(  # noqa: PLR0913 - each is an option
     keys: tuple[str, ...],
     client_id: int | None,
     transit: bool,
-) -> Push:
+) -> PushReport:
     from target_stitch_import.app import batch_limits  # noqa: PLC0415 - slow to import
     from target_stitch_import.errors import ConfigurationError, TargetError  # noqa: PLC0415
     from target_stitch_import.toolbox.push import (  # noqa: PLC0415
@@ -170,7 +170,7 @@ def _send(  # noqa: PLR0913 - each is an option
         if path == PUSH_PATH:
             say(_arrived(push.report))
         raise
-    return push
+    return push.report
 
 
 def _arrived(report: PushReport) -> str:

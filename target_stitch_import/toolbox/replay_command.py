@@ -32,7 +32,7 @@ class _Saved(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the paths; of a folder, those of its committed and visible files."""
         if value == "-":
-            INPUT.convert(value, param, ctx)
+            INPUT.convert(value, param, ctx)  # fails without stdin
             return [value]
         path = str(super().convert(value, param, ctx))
         if not Path(path).is_dir():

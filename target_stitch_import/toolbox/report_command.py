@@ -54,8 +54,9 @@ def report(summary: IO[bytes], output: Path | None) -> None:
 
 def _beside(summary: IO[bytes]) -> Path:
     """Return the default path of a summary's page."""
-    if summary is sys.stdin.buffer:
-        if sys.stdout.isatty():
+    # A process may be started without stdin or stdout.
+    if sys.stdin and summary is sys.stdin.buffer:
+        if sys.stdout and sys.stdout.isatty():
             raise click.UsageError("Give a path for the page: --output FILE.")
         return _STDOUT
     path = Path(summary.name)

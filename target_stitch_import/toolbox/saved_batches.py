@@ -82,7 +82,7 @@ class SavedBatches:
         """
         for place, text in lines:
             if body := read_body(text):
-                if self._takes(place, body):
+                if self._admit(place, body):
                     yield from self._of_body(place, body)
             else:
                 yield from self._of_dead_letter(place, read_dead_letter(place, text))
@@ -91,12 +91,12 @@ class SavedBatches:
             request, span = kept.request, place.span(kept.sequence)
             yield activation(request.table_name, request.prefix(), kept.version, span)
 
-    def _takes(self, place: Place, request: SavedRequest) -> bool:
-        """Return whether a line is sent, and take note of its version."""
+    def _admit(self, place: Place, request: SavedRequest) -> bool:
+        """Register a line's version, or count the line as replaced; return whether to send it."""
         if self._versions.note_if_replaced(place, request):
             self.replaced += 1
             return False
-        self._versions.read(request)
+        self._versions.register(request)
         return True
 
     def _of_body(self, place: Place, body: SavedRequest) -> Iterator[Batch]:
@@ -106,7 +106,7 @@ class SavedBatches:
                 yield batch
 
     def _of_dead_letter(self, place: Place, line: DeadLetterLine) -> Iterator[Batch]:
-        if isinstance(line, Activated) or not self._takes(place, line.request):
+        if isinstance(line, Activated) or not self._admit(place, line.request):
             return
         if isinstance(line, DeadActivation):
             self._versions.keep(place, line)
@@ -129,13 +129,14 @@ class RecordBatches:
     ) -> Iterator[Batch]:
         """Buffer a record; yield the batches that it completes."""
         table, version, sequence = request.table_name, request.table_version, upsert.sequence
-        encoded, spans = self._encoder.encode([upsert]), [place.span(sequence)]
-        fragment = Fragment(encoded, spans, sequence, sequence)
+        span = place.span(sequence)
+        fragment = Fragment(self._encoder.encode([upsert]), [span], sequence, sequence)
         self._first.setdefault(prefix, place)
         for batch in self._buffers.add(table, prefix, version, fragment, 0.0):
             yield batch
-            self._first.pop(batch.prefix, None)
-            self._first.setdefault(prefix, place)
+            del self._first[batch.prefix]
+            if batch.spans[-1] != span:  # the record is still buffered
+                self._first.setdefault(prefix, place)
 
     def rest(self) -> Iterator[Batch]:
         """Yield the batches of what is still buffered."""

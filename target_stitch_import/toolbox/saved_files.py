@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 import click
 
-from target_stitch_import.errors import InputError
+from target_stitch_import.errors import InputError, OutputError, why_it_cannot_be_written
 from target_stitch_import.singer.origin import BatchFile
 from target_stitch_import.toolbox.saved_lines import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+_COPIED_BYTES = 1_000_000
+"""How much of a file that can be read only once is copied at a time."""
 
 
 class SavedFiles:
@@ -37,6 +39,7 @@ class SavedFiles:
 
         Raises:
             InputError: A file cannot be read.
+            OutputError: A file can be read only once, and its copy cannot be written.
         """
         for path, name in self._names.items():
             try:
@@ -68,6 +71,19 @@ class SavedFiles:
                 return
             copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
             self._copies[path] = self._open.enter_context(copy)
-            shutil.copyfileobj(file, copy)
+            for part in iter(lambda: file.read(_COPIED_BYTES), b""):
+                _write(copy, part, path)
         copy.seek(0)
         yield copy
+
+
+def _write(copy: IO[bytes], part: bytes, path: str) -> None:
+    try:
+        copy.write(part)
+        copy.flush()
+    except OSError as error:
+        with suppress(OSError):  # closing writes what is still buffered, and fails again
+            copy.close()
+        raise OutputError(
+            f"The temporary copy of {path} cannot be written: {why_it_cannot_be_written(error)}"
+        ) from None

@@ -57,7 +57,10 @@ class SavedRequest(msgspec.Struct):
 
 
 class DeadLetter(msgspec.Struct):
-    """A record that was set aside: its JSON, or its text if that is not JSON."""
+    """A record that was set aside: its JSON, or its text if that is not JSON.
+
+    `mapped` is false if stream maps are still to be applied to it.
+    """
 
     sequence: int
     request: SavedRequest

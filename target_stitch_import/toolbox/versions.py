@@ -50,8 +50,8 @@ class Versions:
             )
         return True
 
-    def read(self, request: SavedRequest) -> None:
-        """Take note of the version of a line that is replayed."""
+    def register(self, request: SavedRequest) -> None:
+        """Register the version of a line that is sent."""
         table, version = request.table_name, request.table_version
         if version is not None:
             self._newest[table] = max(version, self._newest.get(table, version))

@@ -109,8 +109,8 @@ def test_what_can_work_is_taken(config: dict[str, Any]) -> None:
     assert Settings.load(config)
 
 
-def test_a_dry_run_needs_no_token() -> None:
-    assert Settings.load({}, dry_run=True).token is None
+def test_a_token_can_be_optional() -> None:
+    assert Settings.load({}, needs_token=False).token is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from target_stitch_import.run.sender import SenderRules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEFAULTS = Settings.load({}, dry_run=True)
+DEFAULTS = Settings.load({}, needs_token=False)
 
 
 def limits(**given: Any) -> Any:

@@ -100,6 +100,19 @@ def test_an_ambiguous_creation_is_reported() -> None:
     assert request_lines(seen) == ["POST /v4/sources/2/tokens"]
 
 
+CHANGES = [("GET", 504, "later"), ("POST", 429, "later"), ("POST", 504, "executed anyway")]
+
+
+@pytest.mark.parametrize(("method", "status", "words"), CHANGES)
+def test_an_unclear_change_is_not_to_be_tried_again_unchecked(
+    method: str, status: int, words: str
+) -> None:
+    with server([answer(status, "")]) as (url, _):
+        api = ConnectApi(url, CONNECT_TOKEN, "test")
+        with pytest.raises(ServiceUnavailableError, match=words):
+            api.tokens(2) if method == "GET" else api.create_token(2)
+
+
 @pytest.mark.parametrize("head", [b"204 No Content\r\n", b"200 OK\r\nContent-Length: 0\r\n"])
 def test_a_revocation_needs_no_body(head: bytes) -> None:
     with server([b"HTTP/1.1 " + head + b"Connection: close\r\n\r\n"]) as (url, _):

@@ -190,7 +190,7 @@ def test_a_script_rotates_by_deploying(connect: ImportApi, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("false", "ended with status 1. The new token 33 is revoked again"),
+        ("false", "ended with status 1. The new token 33 is revoked; the old one"),
         ("/no/such/program", "cannot be run"),
     ],
 )

@@ -138,6 +138,12 @@ def test_nothing_is_asked_for_a_local_service(tmp_path: Path) -> None:
     assert (tmp_path / "stitch-import.duckdb").exists()
 
 
+def test_no_token_is_called_valid_for_a_local_service(tmp_path: Path) -> None:
+    outcome = init(tmp_path, "--region", "local", token="good")  # noqa: S106 - made up
+    assert outcome.status == 0
+    assert outcome.states[0] == "config.json is written. Next:"
+
+
 @pytest.mark.parametrize("source", ["stdin", "environment"])
 def test_a_script_gives_the_token_without_showing_it(
     strict_api: ImportApi, tmp_path: Path, source: str

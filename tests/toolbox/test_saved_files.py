@@ -50,6 +50,12 @@ def test_a_pipe_is_replayed(api: ImportApi, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "1 message delivered in 1 request.\n")
 
 
+def test_a_pipe_that_cannot_be_copied(api: ImportApi) -> None:
+    done = run("ulimit -f 1; REPLAY <(head -c 100000 /dev/zero)", api)
+    words = "cannot be written: File too large. Raise"
+    assert (done.returncode, words in done.stderr) == (74, True)
+
+
 def test_the_configuration_is_read_once(api: ImportApi, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "dead", *[json.dumps(dead_letter(1))] * 3)
     config: dict[str, Any] = {"api_url": api.url, "token": TOKEN, "nothing": 1}

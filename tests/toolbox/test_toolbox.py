@@ -204,7 +204,8 @@ def test_status_shows_no_control_characters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "--version", "check --help", "status --json --api-url http://127.0.0.1:9"]
+    "command",
+    ["", "--help", "--version", "check --help", "status --json --api-url http://127.0.0.1:9"],
 )
 def test_a_full_stdout_is_reported(command: str) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
@@ -217,6 +218,7 @@ def test_a_full_stdout_is_reported(command: str) -> None:
             timeout=60,
         )
     assert (done.returncode, "Internal" in done.stderr) == (74, False)
+    assert "Traceback" not in done.stderr
     assert "Stdout cannot be written to: No space left on device. Free disk space" in done.stderr
 
 
@@ -225,6 +227,14 @@ def test_a_missing_stdin_is_reported(command: str) -> None:
     shell = f"exec {' '.join(TOOL)} {command} <&-"
     done = subprocess.run(["sh", "-c", shell], check=False, capture_output=True, timeout=60)
     assert (done.returncode, b"there is no stdin" in done.stderr) == (78, True)
+
+
+def test_report_needs_no_stdin_for_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    path.write_text("{}")
+    shell = f"exec {' '.join(TOOL)} report {path} <&-"
+    done = subprocess.run(["sh", "-c", shell], check=False, capture_output=True, timeout=60)
+    assert (done.returncode, b"summary.json" in done.stderr) == (65, True)
 
 
 @pytest.mark.parametrize("command", ["", "token", "source"])

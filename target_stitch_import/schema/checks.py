@@ -233,7 +233,7 @@ class RecordCheck:
             if text.left:
                 return _refused_nul(text.left)
             record = Raw(text.text)
-            found += map(self._change, text.changes)
+            found += map(self._change, text.repairs)
         if self._quick.accepts(record):
             return _passed(record, {}, found)
         checked = record

@@ -25,9 +25,9 @@ def _repaired(event: MalformedRecord, repairs: Collection[str]) -> MalformedReco
     if REPAIRS.isdisjoint(repairs) or not event.field:
         return event  # without a field, the fault is not in a value
     done = repaired_text(event.text, repairs)
-    if not done.changes:
+    if not done.repairs:
         return event
     if defect := record_defect(done.text):
         return replace(event, reason=defect.reason, field=defect.field)
     message = RecordMessage(event.stream, Raw(done.text), event.version, event.time_extracted)
-    return replace(event, repaired_record=message, repaired=tuple(done.changes))
+    return replace(event, repaired_record=message, repaired=tuple(done.repairs))

@@ -55,7 +55,10 @@ def check_client_id(client_id: int | str) -> None:
     """
     given = str(client_id)
     if not (given.isascii() and given.isdigit() and given.strip("0")):
-        raise ConfigurationError("Setting `client_id` must be an integer above 0, or digits.")
+        raise ConfigurationError(
+            "Setting `client_id` must be a positive integer: the number after `/client/` in the "
+            "URL of your Stitch account."
+        )
 
 
 def is_token(text: str) -> bool:

@@ -6,7 +6,7 @@ Invariant: a quick check accepts nothing that the exact check (`exact`) refuses.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -35,7 +35,7 @@ from target_stitch_import.schema.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from target_stitch_import.schema.compiled import QuickCheck
@@ -103,7 +103,7 @@ class RecordCheck:
         self._repairs = frozenset(repairs)
         self._rewrite = Rewriter(completes=naive_datetimes == "utc", repairs=repairs)
         self._quick = quick or quick_check(schema, keys)
-        self._last_success = RecordCheck._as_they_are
+        self._last_success: Callable[..., AllPassed | None] = RecordCheck._as_they_are
         self._known: frozenset[str] = frozenset()
         self._quick_rest = self._quick
         """The quick check without the columns in `_known`."""
@@ -136,13 +136,16 @@ class RecordCheck:
             types: The JSON types of columns, as in `known_types`.
         """
         if not self._is_within_limits(messages, longest_bytes):
-            return None  # nor would they be once rewritten
-        attempts = [RecordCheck._as_they_are]
-        if self._max_record_bytes >= 2 * longest_bytes:  # rewriting never doubles one
-            attempts += [RecordCheck._with_offsets, RecordCheck._rewritten]
+            return None  # `examine` decides; no attempt below removes a NUL or data points
+        attempts: list[tuple[Callable[..., AllPassed | None], tuple[Any, ...]]]
+        attempts = [(RecordCheck._as_they_are, (messages, types))]
+        if self._max_record_bytes >= 2 * longest_bytes:  # rewriting never doubles a record's size
+            attempts += [(RecordCheck._with_offsets, (messages,))]
+            attempts += [(RecordCheck._rewritten, (messages,))]
         # What the last group needed comes first: this one probably needs the same.
-        for attempt in sorted(attempts, key=lambda each: each is not self._last_success):
-            if passed := attempt(self, messages, types):
+        attempts.sort(key=lambda each: each[0] is not self._last_success)
+        for attempt, arguments in attempts:
+            if passed := attempt(self, *arguments):
                 self._last_success = attempt
                 return passed
         return None
@@ -165,11 +168,7 @@ class RecordCheck:
             self._quick_rest = quick_check(without(self._schema, known), self._keys)
         return self._quick_rest
 
-    def _with_offsets(
-        self,
-        messages: bytes,
-        types: Mapping[str, AbstractSet[str]] | None,  # noqa: ARG002
-    ) -> AllPassed | None:
+    def _with_offsets(self, messages: bytes) -> AllPassed | None:
         """Complete date-times without offsets; None if records are invalid in any other way."""
         if not (self._rewrite.completes or self._keeps_naive):
             return None
@@ -194,11 +193,7 @@ class RecordCheck:
         # `rfind` looks for the first byte of NUL, a backslash, which most texts do not contain.
         return not (self._quick.validates and NUL[:1] in messages and messages.rfind(NUL) >= 0)
 
-    def _rewritten(
-        self,
-        messages: bytes,
-        types: Mapping[str, AbstractSet[str]] | None,  # noqa: ARG002
-    ) -> AllPassed | None:
+    def _rewritten(self, messages: bytes) -> AllPassed | None:
         """Rewrite the date-times of all records; None if they are still not valid."""
         if self._columns is None:
             return None
@@ -233,7 +228,7 @@ class RecordCheck:
             if text.left:
                 return _refused_nul(text.left)
             record = Raw(text.text)
-            found += map(self._change, text.changes)
+            found += map(self._change, text.repairs)
         if self._quick.accepts(record):
             return _passed(record, {}, found)
         checked = record
@@ -254,7 +249,7 @@ class RecordCheck:
         return Change(path, shown_path(path, self._schema), name)
 
     def _may_be_too_large(self, record: Raw) -> bool:
-        """Return whether a record's data points must be counted: all but one follow a comma."""
+        """Return whether a record is too long, or has enough commas for too many data points."""
         return len(record) > SMALL_RECORD_BYTES and (
             len(record) > self._max_record_bytes or bytes(record).count(b",") >= MAX_DATA_POINTS
         )

@@ -82,9 +82,8 @@ class DateTimeColumns:
             return Rewritten(messages, 0, {})
         columns = {key: self._columns[key.split(b'"', 2)[1]] for key in {*keys}}
         shapes = b"\n".join(olds).translate(SHAPE).split(b"\n")
-        kinds = {*shapes} - {b"null"}
         places = [columns[key][1] for key in keys]
-        pieces[2::3], repairs = _new_texts(olds, shapes, kinds, rewrite, places)
+        pieces[2::3], repairs = _new_texts(olds, shapes, rewrite, places)
         changed: Counter[tuple[str, str | None]] = Counter()
         for (key, repair), count in Counter(zip(keys, repairs, strict=True)).items():
             if repair != _UNCHANGED:
@@ -102,14 +101,13 @@ def _escapes_in(names: Iterable[str]) -> re.Pattern[bytes]:
 def _new_texts(
     olds: Sequence[bytes],
     shapes: Sequence[bytes],
-    kinds: Iterable[bytes],
     rewrite: Rewriter,
     places: Sequence[Place],
 ) -> tuple[list[bytes], list[str | None]]:
     """Return the rewritten texts, and the repair of each, working shape by shape."""
     news = list(olds)
     repairs: list[str | None] = [_UNCHANGED] * len(olds)
-    for shape in kinds:
+    for shape in {*shapes} - {b"null"}:
         at = [index for index, each in enumerate(shapes) if each == shape]
         of_shape = [olds[index] for index in at]
         changes = _changes(shape, of_shape, rewrite, [places[index] for index in at])

@@ -1,7 +1,7 @@
 """A quick check by `jsonschema-rs`, for schemas that no `msgspec` type can express.
 
 Invariant: it supports only schemas whose checks have a known bound: no recursion, a limited size
-without references, expressions that cannot backtrack, and numbers in the range of a double.
+with references expanded, expressions that cannot backtrack, and numbers in the range of a double.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from target_stitch_import.schema.date_times import is_date_time
+from target_stitch_import.schema.node import all_nodes
 from target_stitch_import.schema.patterns import MAX_PATTERN_COST, compile_cost, pattern
 from target_stitch_import.schema.text_checks import DOUBLE_DIGITS, joined
 from target_stitch_import.schema.values import exact_decimal
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from target_stitch_import.schema.node import Node
     from target_stitch_import.schema.text_checks import ValuesCheck
 
-_MAX_DIGITS = 300
+_MAX_EXPONENT = 300
 _MAX_NODES = 20_000
 _MAX_WORK = 10_000_000
 """Bound on the text's length times the work per character; takes about half a second."""
@@ -50,7 +51,7 @@ class QuickCheck:
     def naive_columns(self, messages: bytes) -> Mapping[str, bytes] | None:  # noqa: ARG002
         """Return the texts of the values in each of the columns `date_times`, joined by commas.
 
-        None if records are invalid except for missing offsets, or without such columns.
+        None if records have other faults than missing offsets, or if there are no such columns.
         """
         return None
 
@@ -108,7 +109,7 @@ class Compiler:
         compiled = _Compiled(self._tree, node, extra)
         self._size += self._tree.size(node)
         if self._size > _MAX_NODES:
-            raise UncompilableError  # too large without references
+            raise UncompilableError  # too large with references expanded
         return lambda values: compiled.are_valid(joined(values))
 
 
@@ -119,9 +120,8 @@ class _Compiled:
         import jsonschema_rs  # noqa: PLC0415 - only if a schema needs it
 
         if tree.size(node) > _MAX_NODES:
-            raise UncompilableError  # too large without references
+            raise UncompilableError  # too large with references expanded
         self._max_bytes = _MAX_WORK // tree.work(node)
-        tree.has_multiples = False
         written = tree.of(node)
         # The linear engine cannot hang; expressions that it lacks are left to the exact check.
         try:
@@ -134,7 +134,8 @@ class _Compiled:
             ).is_valid
         except ValueError as error:
             raise UncompilableError from error
-        number = _short_decimal if tree.has_multiples else _plain_decimal
+        has_multiples = any("multipleOf" in each.rules for each in all_nodes(node))
+        number = _short_decimal if has_multiples else _plain_decimal
         self._values = msgspec.json.Decoder(list[Any], float_hook=number)
 
     def is_small(self, texts: bytes) -> bool:
@@ -153,7 +154,6 @@ class _Tree:
     """Writes nodes as a schema without references."""
 
     def __init__(self) -> None:
-        self.has_multiples = False
         self._pattern_cost = 0
         self._sizes: dict[Node, int | None] = {}
         self._work: dict[Node, int] = {}
@@ -183,7 +183,6 @@ class _Tree:
             self._pattern_cost += compile_cost(expression) if expression else 0
         if self._pattern_cost > MAX_PATTERN_COST:
             raise UncompilableError
-        self.has_multiples |= "multipleOf" in rules
         written = rules | self._objects(node) | self._combined(node)
         if isinstance(node.items, tuple):
             written["items"] = [self.of(each) for each in node.items]
@@ -242,7 +241,7 @@ def _refuse_rounded_numbers(rules: dict[str, Any]) -> None:
             waiting += value
         elif isinstance(value, dict):
             waiting += value.values()
-        elif isinstance(value, int | Decimal) and abs(Decimal(value).adjusted()) > _MAX_DIGITS:
+        elif isinstance(value, int | Decimal) and abs(Decimal(value).adjusted()) > _MAX_EXPONENT:
             raise UncompilableError
 
 
@@ -260,7 +259,7 @@ def _plain_decimal(text: str) -> Decimal:
     if "e" in text or "E" in text:
         if str(number).lstrip("-").isdigit():
             raise ValueError("with this exponent, it would be taken for an integer")
-        if abs(number.adjusted()) > _MAX_DIGITS:
+        if abs(number.adjusted()) > _MAX_EXPONENT:
             raise ValueError("beyond doubles")
     return number
 

@@ -97,8 +97,10 @@ def _words(keyword: str, expected: Any, found: Any) -> str:
         return f"expected {' or '.join(expected)}, found {json_type(found)}"
     if keyword == "format":
         return "expected a date-time with an offset, as in 2024-01-31T23:59:59Z"
-    if keyword in {"anyOf", "oneOf"}:
-        return f"it fits none, or too many, of the {len(expected)} alternatives of `{keyword}`"
+    if keyword == "anyOf":
+        return f"it fits none of the {len(expected)} alternatives of `anyOf`"
+    if keyword == "oneOf":
+        return f"it fits none, or more than one, of the {len(expected)} alternatives of `oneOf`"
     if keyword == "additionalProperties":
         return "it has a property that the schema does not allow"
     if keyword == "enum":
@@ -271,7 +273,7 @@ _MAX_COMPARED = 1_000
 
 
 def _nearer(evaluation: _Evaluation, fault: _Fault) -> _Fault | None:
-    """Return the fault of the alternative that fits best, or None if there is no such one.
+    """Return the fault of the alternative that fits best, or None if none fits best.
 
     That is the alternative with the deepest fault, or the only one of the value's type.
     """

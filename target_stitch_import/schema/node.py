@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
 MAX_DEPTH = 100
@@ -99,12 +99,20 @@ class Node:
 
 def same_value(node: Node) -> list[Node]:
     """Return a node with its `anyOf`, `oneOf` and `allOf`, at any depth, without duplicates."""
-    found = {node: None}
-    waiting = [node]
+    return reached(node, lambda each: (*each.any_of, *each.one_of, *each.all_of))
+
+
+def all_nodes(root: Node) -> list[Node]:
+    """Return all nodes of a schema, without duplicates."""
+    return reached(root, lambda each: (*each.beside(), *each.below()))
+
+
+def reached(start: Node, following: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    """Return `start` and the nodes that `following` leads to, at any depth, without duplicates."""
+    found = {start: None}
+    waiting = [start]
     while waiting:
-        node = waiting.pop()
-        others = (*node.any_of, *node.one_of, *node.all_of)
-        fresh = [each for each in others if each not in found]
+        fresh = [each for each in following(waiting.pop()) if each not in found]
         found |= dict.fromkeys(fresh)
         waiting += fresh
     return list(found)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw, Struct, field
 
 from target_stitch_import.pointers import pointer_to
-from target_stitch_import.schema.node import MAX_DEPTH, same_value
+from target_stitch_import.schema.node import MAX_DEPTH, all_nodes, reached, same_value
 from target_stitch_import.schema.patterns import STEPS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Place(Struct):
 
 def places_of(root: Node) -> Place | None:
     """Return the places of values that may be rewritten, or None if a schema has none."""
-    nodes = _all_nodes(root)
+    nodes = all_nodes(root)
     if not any(node.is_date_time or "multipleOf" in node.rules for node in nodes):
         return None
     known = {node: Place() for node in nodes}
@@ -56,18 +56,6 @@ def places_of(root: Node) -> Place | None:
         _fill(place, node, known)
     _prune(known.values())
     return known[root]
-
-
-def _all_nodes(root: Node) -> list[Node]:
-    """Return all nodes of a schema."""
-    found = {root: None}
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        fresh = [each for each in (*node.beside(), *node.below()) if each not in found]
-        found |= dict.fromkeys(fresh)
-        waiting += fresh
-    return list(found)
 
 
 def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
@@ -101,24 +89,14 @@ def _step(node: Node) -> int | Decimal | None:
 
 
 def _choices(node: Node, types: set[str]) -> Iterable[list[Node]]:
-    """Yield, for each set of alternatives, those that accept these types; one must match."""
-    for each in _all_that_must_hold(node):
+    """Yield lists of nodes that accept these types; a value must match one node of each list."""
+    for each in reached(node, lambda node: node.all_of):
         if each.types & types:
             yield [each]
         fitting = [other for other in each.any_of + each.one_of if other.types & types]
         # If these have alternatives themselves, it is unknown what they require.
         if fitting and not any(other.any_of or other.one_of for other in fitting):
             yield fitting
-
-
-def _all_that_must_hold(node: Node) -> list[Node]:
-    found = {node: None}
-    waiting = [node]
-    while waiting:
-        fresh = [each for each in waiting.pop().all_of if each not in found]
-        found |= dict.fromkeys(fresh)
-        waiting += fresh
-    return list(found)
 
 
 def _prune(places: Collection[Place]) -> None:

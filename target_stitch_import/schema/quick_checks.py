@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 class TypedCheck(QuickCheck):
     """A quick check by a `msgspec` type: types are checked while the text is parsed.
 
-    `check` then checks the decoded records together. `date_times` names the columns whose values
-    must be date-times.
+    The additional check of `record` then checks the decoded records together.
     """
 
     def __init__(self, record: RecordType) -> None:
@@ -47,7 +46,7 @@ class TypedCheck(QuickCheck):
         if records is None:
             return False
         if values is not None:
-            # A value with commas counts more than once.
+            # A value with commas counts more than once, but is no date-time: the check refuses it.
             columns = self._date_time_columns(records)
             if sum(column.count(b",") + 1 for column in columns if column) != values:
                 return False

@@ -30,7 +30,7 @@ _NEW = {"nan_to_null": b"null", "strip_nul": b"", "replace_surrogates": b"\\ufff
 """The replacement of each repair."""
 
 REPAIRS = frozenset(_NEW)
-"""The names of the repairs."""
+"""The names of the repairs of texts; `repairs` has those of parsed values."""
 
 _MARK = re.compile(rb'\\(?:u[0-9a-fA-F]{4}|.)|"|-?(?:NaN|Infinity)|[{}\[\],:]', re.DOTALL)
 _HIGH = re.compile(rb"\\u[dD][89abAB]")
@@ -54,14 +54,14 @@ class RepairedText(Struct, frozen=True):
     """A repaired text, its repairs, and the first flaw that was not repaired."""
 
     text: bytes
-    changes: list[Repair]
+    repairs: list[Repair]
     left: Flaw | None
 
 
 def repaired_text(text: bytes, repairs: Collection[str]) -> RepairedText:
     """Make the given repairs in a record's text; names of members are not repaired."""
     pieces: list[bytes] = []
-    changes: dict[Repair, None] = {}
+    made: dict[Repair, None] = {}
     left = None
     position = 0
     for flaw in _flaws(text):
@@ -70,9 +70,9 @@ def repaired_text(text: bytes, repairs: Collection[str]) -> RepairedText:
             continue
         pieces += (text[position : flaw.start], _NEW[flaw.repair])
         position = flaw.end
-        changes[flaw.path, flaw.repair] = None
+        made[flaw.path, flaw.repair] = None
     pieces.append(text[position:])
-    return RepairedText(b"".join(pieces), list(changes), left)
+    return RepairedText(b"".join(pieces), list(made), left)
 
 
 class _Level(Struct):

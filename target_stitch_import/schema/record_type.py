@@ -197,8 +197,8 @@ class _Types:
     def _alternatives(self, node: Node) -> _Kind:
         """Return a union; no two alternatives may accept the same value."""
         alternatives = node.any_of or node.one_of
-        is_all = alternatives == tuple(node.beside()) and not node.rules
-        if not is_all or node.patterns or node.dependencies or _leads_on(node):
+        is_only_rule = alternatives == tuple(node.beside()) and not node.rules
+        if not is_only_rule or node.patterns or node.dependencies or _leads_on(node):
             raise _InexpressibleError
         apart = _widest(alternatives) if node.any_of else alternatives
         seen: set[str] = set()
@@ -314,7 +314,7 @@ def _struct_type(kinds: Mapping[str, _Kind], required: AbstractSet[str], *, is_o
         else:
             type_ = kind.type | UnsetType if kind.type is not Raw else Raw
             fields.append((f"f{at}", type_, UNSET))
-    fields.sort(key=len)
+    fields.sort(key=len)  # `defstruct` requires that fields with a default come last
     struct = msgspec.defstruct(
         "Record", fields, rename=names, forbid_unknown_fields=not is_open, gc=False
     )

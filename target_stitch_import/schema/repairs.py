@@ -55,7 +55,6 @@ class Rewriter:
 
     def __init__(self, *, completes: bool, repairs: Collection[str] = ()) -> None:
         self.completes = completes
-        self.has_repairs = bool(repairs)
         self._repairs = frozenset(repairs)
 
     def __call__(self, text: Raw, place: Place) -> tuple[bytes, str | None] | None:

@@ -38,23 +38,23 @@ def sent_schema(text: bytes, read: ReadSchema, keys: Collection[str]) -> bytes:
     Raises:
         SchemaDefectError: A name in the schema is not valid Unicode.
     """
-    is_referred = "" in read.references
+    root_is_ref = "" in read.references
     lost = {
         place: target
         for place, target in read.references.items()
-        if place and not _is_found(target, is_referred=is_referred)
+        if place and not _is_found(target, root_is_ref=root_is_ref)
     }
     missing = [key for key in keys if key not in read.root.properties]
-    if not (lost or missing or is_referred):
+    if not (lost or missing or root_is_ref):
         return text
     try:
-        return bytes(_completed(Raw(text), read, lost, missing, is_referred=is_referred))
+        return bytes(_completed(Raw(text), read, lost, missing, root_is_ref=root_is_ref))
     except (msgspec.MsgspecError, UnicodeError):
         raise SchemaDefectError("", "it has a property name that is not valid Unicode") from None
 
 
 def _completed(
-    text: Raw, read: ReadSchema, lost: dict[str, str], missing: Iterable[str], *, is_referred: bool
+    text: Raw, read: ReadSchema, lost: dict[str, str], missing: Iterable[str], *, root_is_ref: bool
 ) -> Raw:
     names = _names(set(lost.values()), _MEMBERS.decode(text))
     edits: _Edits = {}
@@ -64,17 +64,17 @@ def _completed(
     text = _edited(text, edits)
     places = _Places(text)
     moved: _Edits = {name: places.at(target) for target, name in names.items()}
-    if is_referred:
+    if root_is_ref:
         definitions = _MEMBERS.decode(text).get("definitions", _NOTHING)
         text = _edited(places.at(read.root.place), {"definitions": definitions})
     added: _Edits = {"properties": dict.fromkeys(missing, _NOTHING), "definitions": moved}
     return _edited(text, {name: edit for name, edit in added.items() if edit})
 
 
-def _is_found(pointer: str, *, is_referred: bool) -> bool:
+def _is_found(pointer: str, *, root_is_ref: bool) -> bool:
     """Return whether the service finds the target of a pointer, by Draft 4's keywords alone."""
     steps = parts(pointer)
-    if is_referred and steps[:1] not in ([], ["definitions"]):
+    if root_is_ref and steps[:1] not in ([], ["definitions"]):
         return False  # a reference for the whole schema removes everything beside it
     while steps:
         keyword = steps.pop(0)

@@ -146,7 +146,7 @@ def record_of(
     if record is UNSET and text is not UNSET and _is_whole(text):
         done = repaired_text(text.encode(), repairs)
         if record_defect(done.text) is None:
-            record, repaired = Raw(done.text), done.changes
+            record, repaired = Raw(done.text), done.repairs
     if record is UNSET:
         raise InputError(words_on_neither(place, "Object missing required field `record`"))
     if not dead_letter.mapped:

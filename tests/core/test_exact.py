@@ -365,7 +365,7 @@ def test_the_best_of_very_many_alternatives_is_not_searched() -> None:
     few = examined(column({"anyOf": [nearest, *others[:3]]}), {"f": 1})
     many = examined(column({"anyOf": [nearest, *others]}), {"f": 1})
     assert few == "field `/f`: it breaks `maximum`: 0"
-    assert many == "field `/f`: it fits none, or too many, of the 2000 alternatives of `anyOf`"
+    assert many == "field `/f`: it fits none of the 2000 alternatives of `anyOf`"
 
 
 @pytest.mark.parametrize("expression", [r"\p{L}{90}", r"(?=a)\w{90}", "[a-z]{15000}"])

@@ -47,7 +47,11 @@ TABLE = [
     ({"type": "object", "required": ["g"]}, '{"f": {}}', "field `/f/g`: a required property"),
     ({"additionalProperties": False}, '{"f": {"secret": 1}}', "has a property that the schema"),
     ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, '{"f": 5}', "ok"),
-    ({"anyOf": [{"enum": [1]}, {"enum": [2]}]}, '{"f": 5}', "alternatives of `anyOf`"),
+    (
+        {"anyOf": [{"enum": [1]}, {"enum": [2]}]},
+        '{"f": 5}',
+        "fits none of the 2 alternatives of `anyOf`",
+    ),
     ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, '{"f": 5}', "alternatives of `oneOf`"),
     ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, '{"f": "x"}', "alternatives of `anyOf`"),
     (

@@ -255,7 +255,7 @@ def test_texts_are_repaired_where_they_need_it(
     text: bytes, new: bytes, path: tuple[str | int, ...]
 ) -> None:
     done = repaired_text(text, ("nan_to_null", "strip_nul", "replace_surrogates"))
-    assert (done.text, [each for each, _ in done.changes], done.left) == (new, [path], None)
+    assert (done.text, [each for each, _ in done.repairs], done.left) == (new, [path], None)
     untouched = repaired_text(text, ())
     assert untouched.text == text
     assert untouched.left is not None
@@ -277,5 +277,5 @@ def test_rounding_has_a_budget() -> None:
 def test_repairs_deep_inside_have_a_budget() -> None:
     text = "[" * 900 + ",".join(["NaN"] * 100_000) + "]" * 900
     done = repaired_text(text.encode(), ("nan_to_null",))
-    assert 100 < len(done.changes) < 10_000
+    assert 100 < len(done.repairs) < 10_000
     assert b"NaN" in done.text

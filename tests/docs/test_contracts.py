@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ IMPORTS = {
     "a type is an import, too": (
         "Packages",
         "singer/lines.py",
-        "if 0 > 1:\n    from {}.app import RunOptions",
+        "if TYPE_CHECKING:\n    from {}.app import RunOptions",
     ),
     "a late import is an import, too": (
         "Packages",
@@ -38,9 +40,19 @@ IMPORTS = {
         "from {}.schema import date_times",
     ),
     "the local Import API imports the client's limits": (
-        "The local Import API has rules of its own",
+        "Packages",
         "local/extra.py",
         "from {} import limits",
+    ),
+    "the local Import API imports a base module where it need not": (
+        "Packages",
+        "local/options.py",
+        "from {}.errors import ConfigurationError",
+    ),
+    "the top level imports what every import would then import": (
+        "The top level imports nothing",
+        "__init__.py",
+        "from {}.target import TargetStitchImport",
     ),
     "a module without a layer": ("Packages", "another.py", ""),
     "a package without a layer": ("Packages", "another/__init__.py", ""),
@@ -122,6 +134,27 @@ def test_imports(
 ) -> None:
     add(copy, module, text)
     assert contract in contracts.broken(copy)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib\n\nimportlib.import_module('{}.app')",
+        "from importlib import import_module as late\n\nlate('{}.app')",
+    ],
+)
+def test_an_import_that_is_a_call_is_refused(text: str) -> None:
+    """The contracts on imports would not see it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--select", "TID251", "-"],
+        input=text.format(PACKAGE),
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "TID251" in done.stdout
 
 
 def test_each_folder_has_its_layers_and_each_contract_is_tried() -> None:

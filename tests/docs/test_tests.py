@@ -31,6 +31,7 @@ NOT_MODULES = {
     "test_environment": "the environments that the Makefile creates",
     "test_meltano": "Meltano, and the files made for it",
     "test_package": "building, installing and releasing the package",
+    "test_dependencies": "the dependencies in pyproject.toml",
     "test_clients": "what other clients send",
     "test_foreign_clients": "other clients themselves",
     "test_docs": "the page about the local Import API",

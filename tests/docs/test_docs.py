@@ -325,6 +325,14 @@ def test_the_image_is_built_from_known_instructions_and_runs_the_script() -> Non
     assert checked.returncode == 0
 
 
+def test_the_readme_s_command_line_is_that_of_the_program() -> None:
+    section = README.read_text().partition("\n## Command line\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"(?<=[`\[])--?[a-z][a-z-]*", section)
+    shown = [each for each in command.params if not getattr(each, "hidden", False)]
+    assert not [each.opts for each in shown if not {*each.opts} & {*listed}]
+    assert set(listed) <= {name for each in shown for name in each.opts} | {"--help"}
+
+
 def test_every_exit_status_is_in_the_readme() -> None:
     kinds = [each for each in vars(errors).values() if isinstance(each, type)]
     failures = {each for each in kinds if issubclass(each, errors.TargetError)}

@@ -190,12 +190,14 @@ IMPURE = {
     "exec('1')": "uses exec",
     "eval('1')": "uses eval",
     "__import__('os')": "uses __import__",
+    "bucket = hash(name) % 8": "uses hash",
     "datetime.now()": "asks the clock: now",
     "dt.datetime.now(tz)": "asks the clock: now",
     "datetime.utcnow()": "asks the clock: utcnow",
     "date.today()": "asks the clock: today",
     "clock = datetime.now": "asks the clock: now",
     "moment.astimezone()": "asks for the local time zone: astimezone",
+    "moment.timestamp()": "asks for the local time zone: timestamp",
     "datetime.fromtimestamp(0)": "asks for the local time zone: fromtimestamp",
 }
 WINGS = ("singer/lines.py", "schema/draft4.py", "batching/ledger.py", "delivery/verdict.py")

@@ -56,6 +56,14 @@ PATCHES = {"setattr", "delattr", "setitem", "delitem"}
 PATCHED = {
     "tests/report/test_metrics.py": "`sys.modules`, to simulate that the SDK is not imported",
 }
+SKIPPING = re.compile(r"pytest\.(skip|importorskip|xfail|mark\.(skip|skipif|xfail))")
+SKIPPED = {
+    "tests/run/test_intake.py": "pipes whose size cannot be set, outside Linux",
+    "tests/run/test_kill.py": "a signal that other systems lack",
+    "tests/spark/test_environment.py": "says once why the tests in its folder are left out",
+    "tests/support/processes.py": "what only root may do",
+    "tests/support/programs.py": "programs that are not installed; in CI, their tests fail",
+}
 
 
 def named(path: Path) -> str:
@@ -75,19 +83,29 @@ def imported(tree: ast.AST) -> dict[str, str]:
 
 def attributes(tree: ast.AST, *contexts: type[ast.expr_context]) -> set[str]:
     """Return the qualified names of the attributes of imported names, as far as `contexts`."""
-    names = imported(tree)
-    dotted = [
-        ast.unparse(node).rpartition(".")
+    dotted = {
+        ast.unparse(node)
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, contexts)
-    ]
-    return {f"{names[owner]}.{name}" for owner, _, name in dotted if owner in names}
+    }
+    return {
+        each.replace(name, qualified, 1)
+        for name, qualified in imported(tree).items()
+        for each in dotted
+        if each.startswith(f"{name}.")
+    }
 
 
 def reads_a_clock(tree: ast.AST) -> bool:
     """Whether the code can wait or measure time."""
     used = {*imported(tree).values(), *attributes(tree, ast.Load)}
     return any(map(CLOCKS.fullmatch, used))
+
+
+def skips(tree: ast.AST) -> bool:
+    """Whether the code can skip a test, or accept that it fails."""
+    used = {*imported(tree).values(), *attributes(tree, ast.Load)}
+    return any(map(SKIPPING.fullmatch, used))
 
 
 def patches(tree: ast.AST) -> bool:
@@ -116,6 +134,23 @@ def test_no_test_measures_time_or_sleeps(path: Path) -> None:
 def test_nothing_is_patched(path: Path) -> None:
     """Environment variables may be set; our own objects are passed as arguments."""
     assert patches(ast.parse(path.read_text())) == (named(path) in PATCHED)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_no_test_is_skipped_without_a_reason(path: Path) -> None:
+    assert skips(ast.parse(path.read_text())) == (named(path) in SKIPPED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pytest\n@pytest.mark.skip\ndef test(): pass",
+        "import pytest as test\nlater = test.mark.xfail(strict=False)",
+        "from pytest import skip as leave_out",
+    ],
+)
+def test_a_skip_is_found(text: str) -> None:
+    assert skips(ast.parse(text))
 
 
 @pytest.mark.parametrize(

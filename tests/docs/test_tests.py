@@ -60,7 +60,6 @@ SKIPPING = re.compile(r"pytest\.(skip|importorskip|xfail|mark\.(skip|skipif|xfai
 SKIPPED = {
     "tests/run/test_intake.py": "pipes whose size cannot be set, outside Linux",
     "tests/run/test_kill.py": "a signal that other systems lack",
-    "tests/spark/test_environment.py": "says once why the tests in its folder are left out",
     "tests/support/processes.py": "what only root may do",
     "tests/support/programs.py": "programs that are not installed; in CI, their tests fail",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import msgspec
@@ -26,7 +25,8 @@ NOT_OURS = {
     "pytest": "is there when pytest loads the plugin",
     "typing_extensions": "is imported by type checkers only",
 }
-DISTRIBUTIONS = packages_distributions()
+NAMED_OTHERWISE = {"dotenv": "python-dotenv", "yaml": "PyYAML"}
+"""Modules with another name than their distribution."""
 SETTINGS = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())
 
 
@@ -53,7 +53,7 @@ def imported(text: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             modules.add(node.module.partition(".")[0])
     modules -= {*sys.stdlib_module_names, *NOT_OURS, PACKAGE.name}
-    return names([DISTRIBUTIONS.get(module, [module])[0] for module in modules])
+    return names([NAMED_OTHERWISE.get(module, module) for module in modules])
 
 
 def undeclared(module: str, text: str) -> set[str]:

@@ -38,11 +38,18 @@ OUTSIDE = frozenset(
 """The modules, and the names of other modules, that may be imported."""
 
 BUILTINS = frozenset(
-    {*("open", "print", "input", "breakpoint"), *("exec", "eval", "compile", "__import__")}
+    {
+        *("open", "print", "input", "breakpoint"),
+        *("exec", "eval", "compile", "__import__"),
+        "hash",  # of a text, it is random
+    }
 )
 CLOCK = frozenset({"now", "today", "utcnow"})
-LOCAL_TIME = {"astimezone": 1, "fromtimestamp": 2}
-"""Methods that read the machine's time zone if they get fewer arguments."""
+LOCAL_TIME = {"astimezone": 1, "fromtimestamp": 2, "timestamp": 1}
+"""Methods that read the machine's time zone if they get fewer arguments.
+
+`timestamp` takes none: of a date-time without an offset it always reads the time zone.
+"""
 
 
 def impurities(root: Path) -> Iterator[str]:

@@ -20,7 +20,7 @@ import yaml
 from target_stitch_import import errors
 from target_stitch_import.cli import command
 from target_stitch_import.config.settings import Settings, setting_names
-from tests.support.makefile import targets
+from tests.support.makefile import MAKEFILE, targets
 from tests.support.page_commands import blocks, run
 from tests.support.processes import until
 from tests.support.programs import require
@@ -325,6 +325,14 @@ def test_the_image_is_built_from_known_instructions_and_runs_the_script() -> Non
     assert checked.returncode == 0
 
 
+def test_the_readme_s_command_line_is_that_of_the_program() -> None:
+    section = README.read_text().partition("\n## Command line\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"(?<=[`\[])--?[a-z][a-z-]*", section)
+    shown = [each for each in command.params if not getattr(each, "hidden", False)]
+    assert not [each.opts for each in shown if not {*each.opts} & {*listed}]
+    assert set(listed) <= {name for each in shown for name in each.opts} | {"--help"}
+
+
 def test_every_exit_status_is_in_the_readme() -> None:
     kinds = [each for each in vars(errors).values() if isinstance(each, type)]
     failures = {each for each in kinds if issubclass(each, errors.TargetError)}
@@ -341,3 +349,13 @@ def test_every_command_of_the_makefile_is_on_a_page() -> None:
     """Except for those that are only steps of other commands."""
     named = {name for page in TOP for name in re.findall(r"\bmake ([a-z-]+)", page.read_text())}
     assert set(targets()) - named == {"uv", "lint", "types", "unit"}
+
+
+def test_commands_and_variables_of_make_exist() -> None:
+    text = "\n".join(page.read_text() for page in [*PAGES, *DOCS.glob("*.md")])
+    commands = re.findall(r"(?:`|^)make ([a-z][\w-]*)", text, re.MULTILINE)
+    assert len(commands) > 20
+    assert set(commands) <= set(targets())
+    variables = re.findall(r"`([A-Z_]+)=`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert variables
+    assert not [name for name in variables if f"$({name})" not in MAKEFILE.read_text()]

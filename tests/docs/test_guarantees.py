@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("docs/guarantees.md", "SECURITY.md")
-MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def promises(page: str) -> list[str]:
@@ -35,10 +34,3 @@ def test_every_promise_names_its_tests_with_their_files(page: str) -> None:
     assert len(found) > 8
     assert not [each for each in found if "\n→ `tests/" not in each]
     assert not re.search(r"`test_\w+`", (ROOT / page).read_text())
-
-
-def test_the_commands_that_it_names_exist() -> None:
-    targets = re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE)
-    named = re.findall(r"`make ([\w-]+)`", (ROOT / PAGES[0]).read_text())
-    assert len(named) > 6
-    assert set(named) <= set(targets)

@@ -33,4 +33,5 @@ def test_the_messages_are_found() -> None:
     found = messages()
     assert len(found) > 90
     assert "connection refused" in found
+    assert any(text.startswith("The write to table %s failed. ") for text in found)  # a log's error
     assert stable_part("Line …: the key … is wrong.") == "is wrong"

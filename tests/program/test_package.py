@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -62,6 +63,8 @@ def test_every_supported_python_is_looked_for() -> None:
     assert versions[0] == "3.10"
     assert f"{sys.version_info.major}.{sys.version_info.minor}" in versions
     assert list(release.pythons()) == versions
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert f"Python {versions[0]} to {versions[-1]}" in (ROOT / page).read_text()
 
 
 def test_the_workflow_runs_what_ci_runs_on_the_oldest_and_the_newest_python() -> None:
@@ -70,6 +73,33 @@ def test_the_workflow_runs_what_ci_runs_on_the_oldest_and_the_newest_python() ->
     versions = release.supported()
     assert job["strategy"]["matrix"]["python"] == [versions[0], versions[-1]]
     assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
+
+
+def test_ci_runs_every_check() -> None:
+    """A check that is no longer run would look like one that passes."""
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "\nexport CI=true " in script
+    assert script.splitlines()[-1] == "exec make test"
+    ignored_failure = re.compile(r"^\t@?-[^-]", re.MULTILINE)
+    assert not ignored_failure.search((ROOT / "Makefile").read_text())
+    shown = subprocess.run(
+        ["make", "--dry-run", "--always-make", "test"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    checks = re.findall(r"^\.(?:venv|tools/spark)/bin/(.*)$", shown.stdout, re.MULTILINE)
+    assert [each for each in checks if not each.startswith("python -m pip ")] == [
+        "ruff check .",
+        "ruff format --check .",
+        "lint-imports --no-cache",
+        "python -m tools.purity",
+        "python -m tools.sizes",
+        "mypy",
+        "python -m pytest -n auto --ignore tests/spark",
+        "python -m pytest tests/spark",
+    ]
 
 
 def test_a_release_is_checked_and_published_without_a_stored_secret() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
+from tests.support.programs import skip_or_fail
 from tests.support.spark import UNAVAILABLE
 
 
 def test_spark_and_java_are_here() -> None:
     if UNAVAILABLE:
-        pytest.skip(UNAVAILABLE)
+        skip_or_fail(UNAVAILABLE)
 
 
 def test_the_error_without_pyspark() -> None:

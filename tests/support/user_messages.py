@@ -20,6 +20,8 @@ MESSAGE_CALLS = (
     "TryAgain",
     "warning",
     "error",
+    "exception",
+    "critical",
     "note",
     "note_once",
     "_say",

@@ -1,4 +1,4 @@
-"""Renders the whole report page: the outcome first, then figures, tables, charts and details."""
+"""Renders the report page: outcome, figures, what was not delivered, charts, streams, details."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class OutputError(TargetError):
 
     exit_status = 74  # EX_IOERR
     meaning = "stdout or a file cannot be written to"
-    remedy = "free disk space, or find out why it was closed"
+    remedy = "free disk space, or find out why stdout was closed"
 
 
 def why_it_cannot_be_written(error: Exception) -> str:

@@ -229,7 +229,7 @@ def _refused(
     if part.barrier:
         raise InputError(
             f"{where}: the Import API refuses to activate version {part.version} of "
-            f"stream {stream}: {verdict.reason}"
+            f"stream {stream}: {verdict.reason}. Fix what it names, then run again."
         )
     if not rules.dead_letter:
         raise InputError(

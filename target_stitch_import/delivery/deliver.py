@@ -86,7 +86,7 @@ class Store(Struct, frozen=True):
 
 
 class Settled(Struct, frozen=True):
-    """A batch, or a part of one, is acknowledged, except for the records set aside."""
+    """A batch or a part of one is acknowledged, or is the single record in `set_aside`."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()

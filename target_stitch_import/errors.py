@@ -66,7 +66,7 @@ class ResourceError(TargetError):
 
 
 class OutputError(TargetError):
-    """Stdout, the dead-letter file, or the output file could not be written."""
+    """Stdout or a file could not be written to."""
 
     exit_status = 74  # EX_IOERR
     meaning = "stdout or a file cannot be written to"

@@ -11,7 +11,7 @@ MAX_BODY_BYTES = 20_000_000
 MAX_SEQUENCE = 9_223_372_036_854_775_807
 
 MAX_DATA_POINTS = 10_000
-"""Members and items in one record, nested ones included."""
+"""Scalar values in one record, at any depth; null counts, too."""
 
 MAX_KEY_CHARACTERS = 1_024
 """Characters of a key property's value."""

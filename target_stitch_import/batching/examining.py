@@ -83,7 +83,7 @@ def findings_of(stream: Stream, passed: AllPassed) -> Iterator[Finding]:
 
 
 def examined_alone(stream: Stream, event: MalformedRecord, span: Span) -> Iterator[Finding]:
-    """Yield the findings for a record whose text was not JSON, but may have been repaired."""
+    """Yield the findings for a malformed record, which may have been repaired."""
     repaired, time = event.repaired_record, api_time(event.time_extracted)
     if repaired is None:
         refused = Refused(event.field, event.reason)

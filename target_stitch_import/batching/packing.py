@@ -111,7 +111,7 @@ class Packer(Struct):
     def admit_malformed(
         self, stream: Stream, event: MalformedRecord, span: Span, now: float
     ) -> None:
-        """Buffer or refuse a record whose text was not JSON."""
+        """Buffer a malformed record that was repaired, or refuse it."""
         self.lanes[stream.name].counts.read += 1
         self._take_up(stream, event.version, examined_alone(stream, event, span), now)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import Schema
 
 
-NO_KEYS = frozenset({"object", "array", "null"})
+_NOT_FOR_KEYS = frozenset({"object", "array", "null"})
 """Types whose values cannot be keys."""
 
 
@@ -78,6 +78,7 @@ class Stream:
             self.key_names,
             naive_datetimes=rules.naive_datetimes,
             repairs=rules.repairs,
+            # 0 stands for any 64-bit version: `_ENVELOPE_BYTES` has room for its digits.
             max_record_bytes=self.prefix(0).max_record_bytes,
             quick=quick,
         )
@@ -100,7 +101,7 @@ class Stream:
                 f"{root.place}/type", "no record fits it, because records are objects"
             )
         for key in self.key_names:
-            if key in root.properties and root.properties[key].types <= NO_KEYS:
+            if key in root.properties and root.properties[key].types <= _NOT_FOR_KEYS:
                 defect = SchemaDefectError(
                     f"{root.properties[key].place}/type",
                     "no record fits it, because a key property is a string, a number or a boolean",
@@ -166,7 +167,7 @@ class _CachedSchema:
 
 
 class RecentSchemas:
-    """A cache of the latest schemas of a run: shards and tenants are many streams of one schema.
+    """A cache of the latest schemas of a run: sharded tables are many streams with the same schema.
 
     It is bounded by the size of the schemas' texts; its memory is about twenty times that size.
     """

@@ -86,7 +86,7 @@ class Store(Struct, frozen=True):
 
 
 class Settled(Struct, frozen=True):
-    """A batch, or a part of one, is acknowledged, except for the records set aside."""
+    """A batch or a part of one is acknowledged, or is the single record in `set_aside`."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()
@@ -229,7 +229,7 @@ def _refused(
     if part.barrier:
         raise InputError(
             f"{where}: the Import API refuses to activate version {part.version} of "
-            f"stream {stream}: {verdict.reason}"
+            f"stream {stream}: {verdict.reason}. Fix what it names, then run again."
         )
     if not rules.dead_letter:
         raise InputError(

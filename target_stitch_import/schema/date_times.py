@@ -174,8 +174,9 @@ _SHAPES = {
 def are_date_times(texts: bytes, *, null: bool, naive: bool = False) -> bool:
     """Return whether all JSON `texts`, joined by commas, are date-times, or null if `null`.
 
-    The result is that of `is_date_time` for each, except that offsets may be missing if `naive`. As
-    every record has some, they are checked together: first their shapes, then whether they exist.
+    The result is that of `is_date_time` for each, except that offsets may be missing if `naive`.
+    Most records have date-times, so all are checked together: first their shapes, then whether they
+    exist.
     """
     known = _SHAPES[null, naive]
     left = texts.translate(SHAPE) + b","

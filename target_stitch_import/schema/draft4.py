@@ -223,7 +223,9 @@ class _Reader:
                 "the Import API uses Draft 4",
                 place,
             )
-        elif value is True and bound in rules:
+        elif not isinstance(value, bool):
+            self._not_draft_4(place)
+        elif value and bound in rules:
             rules[keyword] = True
 
     def _by_name(self, schemas: Any, place: str, *, counts: bool = True) -> Mapping[str, Node]:

@@ -1,7 +1,7 @@
 """The exact check of one record: Draft 4 with exact numbers, and the Import API's own rules.
 
-Invariant: an error names the field and the rule, and nothing of the record except names and types.
-The check ends within `STEPS`, whatever record and schema are.
+Invariant: an error names the field and the rule, and nothing of the record except names, types and
+lengths. The check ends within `STEPS`, whatever record and schema are.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ class Rewriter:
 def rounded(text: str, step: int | Decimal) -> str | None:
     """Return a number rounded to a multiple of `step`, half to even.
 
-    None if it is a multiple, has no more decimals than `step`, or would be rounded to zero.
+    None if it is a multiple, has no more decimals than `step`, or if `step` is too large to compute
+    with.
 
     Raises:
         ValueError: It is not a number, or too long.
@@ -99,7 +100,7 @@ def rounded(text: str, step: int | Decimal) -> str | None:
     if exponent >= step_exponent or is_multiple(number, step):
         return None
     if step_exponent > LONGEST_NUMBER:
-        return None  # it would be rounded to zero
+        return None  # computing would take too long
     unit = step_coefficient * 10 ** (step_exponent - exponent)
     whole, rest = divmod(abs(coefficient), unit)
     whole += 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)

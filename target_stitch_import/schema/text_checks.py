@@ -32,7 +32,7 @@ _DOUBLES = msgspec.json.Decoder(list[float])
 def joined(values: Iterable[Any]) -> bytes:
     """Return the texts of `Raw` values joined by commas, without absent members.
 
-    A comma within a text does no harm: no piece of such a text has a valid shape.
+    A comma within a text does no harm: the first piece of such a text has no valid shape.
     """
     try:
         return b",".join(values)

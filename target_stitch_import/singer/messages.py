@@ -65,6 +65,8 @@ class _Row(msgspec.Struct):
 
 
 _ROWS = msgspec.json.Decoder(list[_Row])
+_RECORD = msgspec.json.Decoder(RecordMessage)
+_RECORD_FIELDS = RecordMessage.__struct_fields__
 
 _OtherMessage: TypeAlias = _SchemaMessage | _StateMessage | _ActivateVersionMessage | _BatchMessage
 _Message: TypeAlias = RecordMessage | _OtherMessage
@@ -78,7 +80,7 @@ MAX_SCHEMA_MARKS = 100_000
 values. It allows more than 16,000 columns, more than any destination supports; a larger schema
 would take seconds to read."""
 _EARLY_BYTES = 4_096
-"""How far into a line the name of its stream is searched: a pattern's repeats take memory."""
+"""How far into a line the name of its stream is searched, so that the search takes little time."""
 _REQUIRED = {
     "RECORD": ("stream", "record"),
     "SCHEMA": ("stream", "schema"),
@@ -124,7 +126,10 @@ class Rows(Struct, frozen=True):
 
 
 class MalformedRecord(Struct, frozen=True):
-    """A record that is not valid JSON, in a message that is otherwise valid."""
+    """A record that cannot be validated as it is; `reason` says why.
+
+    Its text is not valid JSON, its stream map failed, or its row must not be sent.
+    """
 
     line: int
     stream: str
@@ -219,7 +224,10 @@ class MessageLines:
             InputError: The line is not a RECORD message, or more than its record is invalid.
         """
         if b"\x00" in text[:4]:
-            raise InputError(f"Line {line} looks like UTF-16. Singer messages are UTF-8.")
+            raise InputError(
+                f"Line {line} looks like UTF-16. Singer messages are UTF-8: check the tap's "
+                "encoding."
+            )
         if error is None:
             raise InputError(
                 f"Line {line}{_of_stream(text)} is not UTF-8. Singer messages are UTF-8: check "
@@ -341,15 +349,20 @@ def _explain(line: int, text: bytes, error: Exception) -> MalformedRecord:
         if name not in members:
             raise InputError(f"{where} has no `{name}`.")
     if kind == "RECORD" and (defect := record_defect(members["record"])):
-        return MalformedRecord(
-            line,
-            stream,
-            _version(members),
-            members["record"],
-            defect.reason,
-            field=defect.field,
-            time_extracted=plain_text(members.get("time_extracted", b"null")),
-        )
+        try:
+            message = _without_record(members)
+        except msgspec.MsgspecError as failed:
+            error = failed
+        else:
+            return MalformedRecord(
+                line,
+                message.stream,
+                message.version,
+                members["record"],
+                defect.reason,
+                field=defect.field,
+                time_extracted=message.time_extracted,
+            )
     detail = str(error) if isinstance(error, msgspec.ValidationError) else "it is not JSON"
     raise InputError(f"{where} cannot be read: {quoted(detail, mark='')}.")
 
@@ -360,8 +373,11 @@ def _of_stream(text: bytes) -> str:
     return f" of stream {quoted(plain_text(found[1]))}" if found else ""
 
 
-def _version(members: dict[str, bytes]) -> int | None:
-    try:
-        return msgspec.json.decode(members.get("version", b"null"), type=int | None)
-    except msgspec.MsgspecError:
-        return None
+def _without_record(members: dict[str, bytes]) -> RecordMessage:
+    """Return a RECORD message with null as its record; unknown members are not examined.
+
+    Raises:
+        msgspec.MsgspecError: Another member is invalid.
+    """
+    known = {name: Raw(members[name]) for name in _RECORD_FIELDS if name in members}
+    return _RECORD.decode(msgspec.json.encode(known | {"record": None}))

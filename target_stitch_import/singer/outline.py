@@ -29,7 +29,8 @@ MAX_STEPS = 20_000
 MAX_ESCAPES = 1_000
 """How many backslashes before a surrogate are counted: after an odd number, it is plain text."""
 MAX_PASSES = 8
-"""How often a text is read to find a value that is not JSON: once for each level of nesting."""
+"""How much is read to find a value that is not JSON, as a multiple of the text's length: each level
+of nesting reads the rest of the text again."""
 
 _RAW = msgspec.json.Decoder(Raw)
 _STAND_INS = {b"NaN": b"0.0", b"Infinity": b"0.000000"}

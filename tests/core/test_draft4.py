@@ -89,6 +89,7 @@ def test_what_is_enforced(schema: Any, kept: Any) -> None:
     "schema",
     [
         {"exclusiveMinimum": 5},
+        {"exclusiveMinimum": "5"},
         {"exclusiveMaximum": 5},
         {"minLength": "5"},
         {"required": True},

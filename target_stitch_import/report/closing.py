@@ -245,7 +245,7 @@ def _overview(summary: Summary, context: ClosingContext) -> Iterator[str]:
         )
     if summary.possible_duplicates:
         yield (
-            f"{counted(summary.possible_duplicates, 'request')} retried after an unclear outcome: "
+            f"{counted(summary.possible_duplicates, 'request')} with an unclear outcome: "
             "in streams without keys, their rows can be duplicated"
         )
     if summary.unavailable_seconds >= 1:

@@ -185,7 +185,7 @@ def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> 
         (
             {"possible_duplicates": 1},
             (
-                "1 request retried after an unclear outcome: in streams without keys, their rows "
+                "1 request with an unclear outcome: in streams without keys, their rows "
                 "can be duplicated"
             ),
         ),

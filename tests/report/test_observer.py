@@ -93,7 +93,7 @@ def test_the_summary_of_a_run(target: Target, api: ImportApi) -> None:
         "Stream `people`: 100 read, 100 acknowledged, 0 set aside; ",
         "110 records acknowledged in ",
         "5 requests, 2 of them retried; half were answered within ",
-        "1 request retried after an unclear outcome: ",
+        "1 request with an unclear outcome: ",
     ):
         assert words in log
 

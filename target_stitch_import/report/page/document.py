@@ -170,7 +170,7 @@ def _facts(summary: Summary) -> Iterator[str]:
         )
     for title, count in (
         ("Requests retried", summary.retries),
-        ("Requests retried after an unclear outcome", summary.possible_duplicates),
+        ("Requests with an unclear outcome", summary.possible_duplicates),
         ("Changes of the concurrency limit", summary.throttle_changes),
     ):
         if count:

@@ -73,7 +73,7 @@ class RunOptions(Struct, frozen=True):
     terminal: Terminal | None = None
 
 
-class DryRun:
+class DryRunTransport:
     """A transport that sends nothing, and acknowledges every body."""
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:  # noqa: ARG002
@@ -134,7 +134,7 @@ def _with_descriptors(settings: Settings) -> Settings:
         return settings
     _LOGGER.warning(
         "Only %d of %d requests are sent at once, because the process may not open more files. "
-        "Raise the limit, as with `ulimit -n 1024`, or lower `max_in_flight_requests`.",
+        "Raise the limit (`ulimit -n`), or lower `max_in_flight_requests`.",
         possible,
         wanted,
     )
@@ -265,7 +265,7 @@ class _Assembly:
 
     def _transports(self) -> Callable[[], Transport]:
         if self._options.dry_run:
-            return DryRun
+            return DryRunTransport
         local_url = self._local_api.url if self._local_api else ""
         endpoint = self._settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
         return lambda: ImportApiClient(endpoint)

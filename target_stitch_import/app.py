@@ -99,7 +99,7 @@ def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states
     settings = settings if options.dry_run else _with_descriptors(settings)
     with ExitStack() as stack:
         assembly = _Assembly(settings, options, stack)
-        run = assembly.run(source, states, files)
+        run = assembly.new_run(source, states, files)
         with run.wakeup.on_signals():
             assembly.run_and_report(run)
         return run.lines_read
@@ -148,12 +148,12 @@ class _Assembly:
         self._settings = settings
         self._options = options
         self._stack = stack
-        # Parts that can fail come first; files that are truncated are opened last, by `run`.
+        # Parts that can fail come first; files that are truncated are opened last, by `new_run`.
         self._mapper = _mapper(settings)
         self._observer = self._new_observer()
         self._local_api = None if options.dry_run else start_local_api(settings, stack)
 
-    def run(self, source: Source, states: IO[bytes], files: Files) -> Run:
+    def new_run(self, source: Source, states: IO[bytes], files: Files) -> Run:
         """Open all parts, and return the run."""
         settings, options = self._settings, self._options
         dead_letters, incomplete_versions = self._dead_letters()

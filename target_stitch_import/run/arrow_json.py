@@ -333,7 +333,7 @@ def _extensions(array: Array) -> Texts:
 
 
 def _by_value(array: Array) -> Texts:
-    """Write values of types for which Arrow has no kernels."""
+    """Write types that need another form first: run-end encoded values, and list views."""
     if types.is_run_end_encoded(array.type):
         return texts_of(pc.run_end_decode(array))
     return texts_of(pa.array(array.to_pylist(), pa.large_list(array.type.value_type)))

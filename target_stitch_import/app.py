@@ -73,7 +73,7 @@ class RunOptions(Struct, frozen=True):
     terminal: Terminal | None = None
 
 
-class DryRun:
+class DryRunTransport:
     """A transport that sends nothing, and acknowledges every body."""
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:  # noqa: ARG002
@@ -99,7 +99,7 @@ def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states
     settings = settings if options.dry_run else _with_descriptors(settings)
     with ExitStack() as stack:
         assembly = _Assembly(settings, options, stack)
-        run = assembly.run(source, states, files)
+        run = assembly.new_run(source, states, files)
         with run.wakeup.on_signals():
             assembly.run_and_report(run)
         return run.lines_read
@@ -134,7 +134,7 @@ def _with_descriptors(settings: Settings) -> Settings:
         return settings
     _LOGGER.warning(
         "Only %d of %d requests are sent at once, because the process may not open more files. "
-        "Raise the limit, as with `ulimit -n 1024`, or lower `max_in_flight_requests`.",
+        "Raise the limit (`ulimit -n`), or lower `max_in_flight_requests`.",
         possible,
         wanted,
     )
@@ -148,12 +148,12 @@ class _Assembly:
         self._settings = settings
         self._options = options
         self._stack = stack
-        # Parts that can fail come first; files that are truncated are opened last, by `run`.
+        # Parts that can fail come first; files that are truncated are opened last, by `new_run`.
         self._mapper = _mapper(settings)
         self._observer = self._new_observer()
         self._local_api = None if options.dry_run else start_local_api(settings, stack)
 
-    def run(self, source: Source, states: IO[bytes], files: Files) -> Run:
+    def new_run(self, source: Source, states: IO[bytes], files: Files) -> Run:
         """Open all parts, and return the run."""
         settings, options = self._settings, self._options
         dead_letters, incomplete_versions = self._dead_letters()
@@ -265,7 +265,7 @@ class _Assembly:
 
     def _transports(self) -> Callable[[], Transport]:
         if self._options.dry_run:
-            return DryRun
+            return DryRunTransport
         local_url = self._local_api.url if self._local_api else ""
         endpoint = self._settings.endpoint(f"{DISTRIBUTION}/{version(DISTRIBUTION)}", local_url)
         return lambda: ImportApiClient(endpoint)

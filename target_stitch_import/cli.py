@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import sys
@@ -20,15 +19,14 @@ from target_stitch_import.errors import (
     TargetError,
     internal_error,
     statuses_help,
-    why_it_cannot_be_written,
 )
 from target_stitch_import.interrupts import INTERRUPTED_STATUS, INTERRUPTED_STATUSES
 from target_stitch_import.names import DISTRIBUTION, LOGGER_NAME
 from target_stitch_import.report.log import log_failure, set_up_logging
+from target_stitch_import.stdout import ReportsStdoutErrors
 
 _LOGGER = logging.getLogger(LOGGER_NAME)
 VERSION = version(DISTRIBUTION)
-_STDOUT_FAILS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF})
 
 
 def _refuse_state(_context: click.Context, _option: click.Parameter, given: str | None) -> None:
@@ -56,6 +54,7 @@ then starts a local Import API, which loads into stitch-import.duckdb.
 
 @click.command(
     DISTRIBUTION,
+    cls=ReportsStdoutErrors,
     context_settings={"help_option_names": ["-h", "--help"], "allow_extra_args": True},
     epilog=_MORE,
 )
@@ -121,7 +120,7 @@ def command(  # noqa: PLR0913 - one argument an option
     if about:
         from target_stitch_import.about import about as page  # noqa: PLC0415 - not for a run
 
-        print(page(about_format), flush=True)  # noqa: T201 - `main` reports a full stdout
+        print(page(about_format), flush=True)  # noqa: T201 - the result
         return
     try:
         terminal = set_up_logging(os.environ, verbose=verbose, quiet=quiet)
@@ -188,22 +187,11 @@ def main() -> NoReturn:
 
 
 def report_unexpected_error(error: Exception) -> int:
-    """Report an error that nothing else has handled, and return the exit status."""
-    if not isinstance(error, OSError) or error.errno not in _STDOUT_FAILS:
-        return report_internal_error(error)
-    # For example, --help failed to print. Python would flush stdout again at exit, and fail again.
-    sys.stdout = None
-    _print_error(f"Stdout cannot be written to: {why_it_cannot_be_written(error)}")
-    return OutputError.exit_status
+    """Report an error that the command has not handled, and return the exit status.
 
-
-def report_internal_error(error: Exception) -> int:
-    """Report a bug or a lack of resources, without record values, and return the exit status."""
-    reported = internal_error(error)
-    _print_error(str(reported))
-    return reported.exit_status
-
-
-def _print_error(text: str) -> None:
+    Apart from an `OutputError`, it is a bug or a lack of resources.
+    """
+    reported = error if isinstance(error, OutputError) else internal_error(error)
     with suppress(OSError):
-        print(text, file=sys.stderr)  # noqa: T201 - logging may not be set up
+        print(reported, file=sys.stderr)  # noqa: T201 - logging may not be set up
+    return reported.exit_status

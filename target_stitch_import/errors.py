@@ -84,7 +84,7 @@ def why_it_cannot_be_written(error: Exception) -> str:
         case errno.EROFS:
             return f"{why}. Make the file system writable or use another one, then run again."
         case errno.EACCES | errno.EPERM:
-            return f"{why}. Give this user permission to write there, then run again."
+            return f"{why}. Give this user permission to read and write there, then run again."
         case errno.EPIPE:
             return f"{why}. The program that reads it has ended: see its log, then run again."
         case _:

@@ -12,6 +12,8 @@ import requests
 from target_stitch_import.endpoints import is_loopback
 from target_stitch_import.errors import ConfigurationError
 
+_MAX_DIGITS = 19
+
 
 def check_text(name: str, value: Any) -> None:
     """Check that a value can be written as JSON.
@@ -48,13 +50,15 @@ def check_path(name: str, path: str) -> None:
 
 
 def check_client_id(client_id: int | str) -> None:
-    """Check that the client ID is a positive integer.
+    """Check that the client ID is a positive integer, of at most 19 digits.
 
     Raises:
-        ConfigurationError: It is not a positive integer.
+        ConfigurationError: It is not.
     """
     given = str(client_id)
-    if not (given.isascii() and given.isdigit() and given.strip("0")):
+    # Python refuses to convert thousands of digits.
+    is_number = given.isascii() and given.isdigit() and len(given) <= _MAX_DIGITS
+    if not (is_number and given.strip("0")):
         raise ConfigurationError(
             "Setting `client_id` must be a positive integer: the number after `/client/` in the "
             "URL of your Stitch account."

@@ -120,11 +120,6 @@ def _plain(array: Array) -> Texts:
     return Texts(array.cast(pa.large_string()))
 
 
-def _bare(array: Array) -> Texts:
-    """Return quoted texts of values that need no escapes."""
-    return Texts(array.cast(pa.large_string()), '"')
-
-
 def _strings(array: Array) -> Texts:
     array = as_large(array)
     _check_utf8(array)
@@ -173,7 +168,7 @@ def _dates(array: Array) -> Texts:
         days = pc.floor(pc.divide(array.cast(pa.int64()).cast(pa.float64()), 86_400_000.0))
         days = days.cast(pa.int32()).cast(pa.date32())
     _check_years(days.cast(pa.int32()), _YEAR_1 // _DAY_SECONDS, _YEAR_10000 // _DAY_SECONDS)
-    return _bare(days)
+    return Texts(days.cast(pa.large_string()), '"')
 
 
 def _timestamps(array: Array) -> Texts:
@@ -338,7 +333,7 @@ def _extensions(array: Array) -> Texts:
 
 
 def _by_value(array: Array) -> Texts:
-    """Write values of types for which Arrow has no kernels."""
+    """Write types that need another form first: run-end encoded values, and list views."""
     if types.is_run_end_encoded(array.type):
         return texts_of(pc.run_end_decode(array))
     return texts_of(pa.array(array.to_pylist(), pa.large_list(array.type.value_type)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 
@@ -22,17 +23,20 @@ def connections_for(wanted: int) -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return wanted
-    possible = (limit - _open_now() - _RESERVED) // _PER_CONNECTION
+    count = _open_now(limit)
+    possible = (limit - count - _RESERVED) // _PER_CONNECTION
     if possible < 1:
         raise ConfigurationError(
-            f"The process may have {limit:,} files open, too few for a run. Raise the limit, as "
-            "with `ulimit -n 1024`."
+            f"The process may have {limit:,} files open and already has {count:,}, so too few are "
+            "left for a run. Raise the limit (`ulimit -n`), or start the run with fewer open files."
         )
     return min(wanted, possible)
 
 
-def _open_now() -> int:
+def _open_now(limit: int) -> int:
     try:
         return len(os.listdir("/dev/fd"))  # noqa: PTH208 - only their number is needed
-    except OSError:
-        return 3  # stdin, stdout and stderr
+    except OSError as error:
+        # If no descriptor is left, the list cannot be opened. If there is no list, assume that only
+        # stdin, stdout and stderr are open.
+        return limit if error.errno == errno.EMFILE else 3

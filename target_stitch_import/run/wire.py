@@ -1,8 +1,8 @@
 """Reads HTTP/1.1 responses from a connection to their end.
 
 Invariant: a response is complete, or an error: its status line, its headers up to the blank line,
-and its body up to the last byte that the headers announce. Once connected, an exchange ends by its
-deadline, whichever side is slow, and in any part of it.
+and its body up to the last byte that the headers announce. Once connected, every part of an
+exchange ends by its deadline, whichever side is slow.
 
 The standard library's reader accepts the end of the connection as the end of the headers or of the
 last chunk, and takes longer than everything else that is done for a small batch.

@@ -88,7 +88,8 @@ class Reader(Generic[_Decoded]):
         """
         last = self._lines.close()
         is_whole = not last or last.isspace() or decoded([last], self._decoder.decode)
-        if not is_whole and outline(last) is None:
+        # Messages and records are objects, so text that does not begin like one was not cut off.
+        if not is_whole and last.lstrip().startswith(b"{") and outline(last) is None:
             self.lines_read += 1
             raise InputError(self._decoder.cut_off(self.lines_read, last))
         if last:

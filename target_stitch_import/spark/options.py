@@ -134,7 +134,9 @@ def _names(text: str) -> tuple[str, ...]:
 def _version(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEQUENCE):
+    # Python refuses to convert thousands of digits.
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SEQUENCE))
+    if not (is_number and int(text) <= MAX_SEQUENCE):
         raise ConfigurationError(
             f"Option `table_version` must be a whole number from 0 to {MAX_SEQUENCE}."
         )

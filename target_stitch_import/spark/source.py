@@ -47,7 +47,7 @@ class StitchImport(DataSource):
 
     def writer(self, schema: StructType, overwrite: bool) -> DataSourceArrowWriter:  # noqa: FBT001
         """Return the writer of a data frame."""
-        with one_sentence():
+        with without_traceback():
             return BatchWriter(_Write.of(self.options, schema, overwrite=overwrite))
 
     def streamWriter(  # noqa: N802 - Spark's name
@@ -56,7 +56,7 @@ class StitchImport(DataSource):
         overwrite: bool,  # noqa: FBT001 - passed by position
     ) -> DataSourceStreamWriter:
         """Return the writer of a stream's micro-batches."""
-        with one_sentence():
+        with without_traceback():
             if overwrite or "table_version" in self.options:
                 raise ConfigurationError(
                     "A stream cannot overwrite, because it never ends: leave out `table_version`, "
@@ -96,7 +96,7 @@ class _Write:
         partition = context.partitionId() if context else 0
         attempt = context.attemptNumber() if context else 0
         commit = PartitionCommit(partition, attempt)
-        with one_sentence():
+        with without_traceback():
             if context and context.getLocalProperty("spark.speculation") == "true":
                 self._options.check_speculation()
             reader = RowReader(self._options, variants(self._columns), partition)
@@ -104,10 +104,10 @@ class _Write:
         try:
             with closing(read_ahead(batches)) as ahead:
                 for rows in ahead:  # Spark reports its own errors while it makes the rows
-                    with one_sentence():
+                    with without_traceback():
                         for events in reader.feed(rows):
                             task.send(events)
-            with one_sentence():
+            with without_traceback():
                 task.finish()
         finally:
             task.close()
@@ -128,13 +128,13 @@ class _Write:
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
         log_to_stderr()
-        with one_sentence():
+        with without_traceback():
             commits = [each for each in messages if isinstance(each, PartitionCommit)]
             self._job().commit(commits, activates=self._overwrites)
 
     def abort(self, messages: list[WriterCommitMessage | None]) -> None:
         log_to_stderr()
-        with one_sentence():
+        with without_traceback():
             self._job().abort([each for each in messages if isinstance(each, PartitionCommit)])
 
     def _job(self) -> Job:
@@ -191,7 +191,7 @@ class StreamWriter(_ARROW_STREAM_WRITER or DataSourceStreamWriter):  # type: ign
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
+def without_traceback() -> Iterator[None]:
     """Raise errors so that Spark shows the user one message without a traceback.
 
     Spark omits the tracebacks of a Python process if `HIDE_TRACEBACK` is set in its environment.

@@ -176,7 +176,7 @@ class _Listener:
         self._commit.delivered.add(part)
 
     def processed(self, batch: Batch, seconds: float, *, succeeded: bool) -> None:
-        """Do nothing: a task has no live display."""
+        """Do nothing: a task logs no METRIC lines."""
 
     def set_aside(self, messages: Iterable[SetAside]) -> None:
         """Count why messages were set aside."""

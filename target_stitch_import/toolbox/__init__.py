@@ -15,6 +15,7 @@ import click
 from target_stitch_import.errors import ConfigurationError, statuses_help
 from target_stitch_import.interrupts import INTERRUPTED_STATUS
 from target_stitch_import.names import DISTRIBUTION, TOOL
+from target_stitch_import.stdout import ReportsStdoutErrors
 from target_stitch_import.toolbox.common import reporting_errors, show
 from target_stitch_import.toolbox.connect_command import source, token
 from target_stitch_import.toolbox.init_command import init
@@ -39,7 +40,7 @@ Examples:
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
-class _Tool(click.Group):
+class _Tool(ReportsStdoutErrors, click.Group):
     """A group that exits with the same statuses as `target-stitch-import`."""
 
     def main(self, *args: Any, **options: Any) -> NoReturn:

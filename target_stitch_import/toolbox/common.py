@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from target_stitch_import.names import TOOL
+from target_stitch_import.stdout import stdout_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -198,19 +199,10 @@ def show(text: str) -> None:
     Raises:
         OutputError: Stdout cannot be written to.
     """
-    from target_stitch_import.errors import (  # noqa: PLC0415
-        OutputError,
-        why_it_cannot_be_written,
-    )
-
     try:
         click.echo(text)
     except OSError as error:
-        # Otherwise Python flushes stdout again as it exits, and prints another error.
-        sys.stdout = None
-        raise OutputError(
-            f"Stdout cannot be written to: {why_it_cannot_be_written(error)}"
-        ) from None
+        raise stdout_error(error) from None
 
 
 def say(text: str) -> None:
@@ -221,7 +213,10 @@ def say(text: str) -> None:
 
 @contextmanager
 def reporting_errors(*, as_json: bool = False) -> Iterator[None]:
-    """Report a known error in one line on stderr, and exit with its status."""
+    """Report a known error in one line on stderr, and exit with its status.
+
+    With `as_json`, it is also printed on stdout, as JSON.
+    """
     from target_stitch_import.errors import OutputError, TargetError  # noqa: PLC0415
 
     try:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SOURCE_TYPE = "import_api"
 MAX_TOKENS = 2
-"""The most active tokens of a source; two, so that a token can be rotated."""
+"""The maximum number of active tokens of a source; two, so that a token can be rotated."""
 
 MAX_ANSWER_BYTES = 10_000_000
 """Enough for all sources of an account, which are listed in one response."""

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,8 +66,9 @@ class _Answers:
         return Settings.load(self.configuration())
 
     def configuration(self) -> dict[str, str]:
-        """Return the answers as the members of a configuration file."""
-        named = {"region": self.region, "api_url": self.api_url, "token": self.token}
+        """Return the answers as the members of a configuration file; a token only if needed."""
+        token = self.token if self.needs_token else None
+        named = {"region": self.region, "api_url": self.api_url, "token": token}
         return {name: value for name, value in named.items() if value is not None}
 
 
@@ -116,7 +117,9 @@ def init(  # noqa: PLR0913 - one argument an option
     _check_path(path)
     if meltano:
         _check_environment_file()
-    given = _Answers(region, api_url, _token(from_stdin=token_stdin))
+    given = _Answers(region, api_url, None)
+    if given.needs_token:
+        given = replace(given, token=_token(from_stdin=token_stdin))
     answers = _complete(given, is_tested=not no_check)
     steps = _write_plugin(path, answers) if meltano else _write_file(path, answers)
     words = [f"{path} is written. Next:", *(f"  {each}" for each in steps)]
@@ -176,7 +179,7 @@ def _token(*, from_stdin: bool) -> str | None:
             raise click.UsageError("There is no stdin to read the token from.")
         return sys.stdin.readline().strip()
     if token := os.environ.get(TOKEN_VARIABLE):
-        say(f"The token is taken from {TOKEN_VARIABLE}.")
+        say(f"{TOKEN_VARIABLE} is set, so no token is asked for.")
     return token or None
 
 

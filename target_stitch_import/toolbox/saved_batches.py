@@ -28,10 +28,10 @@ from target_stitch_import.schema.exact import Refused
 from target_stitch_import.toolbox.saved_lines import (
     Activated,
     DeadActivation,
+    cannot_be_replayed,
     read_body,
     read_dead_letter,
     record_of,
-    words_on_neither,
 )
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _saved_body(place: Place, request: SavedRequest) -> Iterator[Batch]:
     try:
         read = [_MESSAGE.decode(each) for each in messages]
     except (ValueError, RecursionError) as error:
-        raise InputError(words_on_neither(place, str(error))) from None
+        raise InputError(cannot_be_replayed(place, str(error))) from None
     table, version = request.table_name, request.table_version
     for barrier in (False, True):
         group = [at for at, each in enumerate(read) if (each.action != "upsert") == barrier]

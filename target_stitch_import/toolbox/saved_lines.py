@@ -119,7 +119,7 @@ def read_dead_letter(place: Place, text: bytes) -> DeadLetterLine:
     try:
         return _KINDS.get(_KIND.decode(text).action, _KINDS[UPSERT]).decode(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(words_on_neither(place, str(error))) from None
+        raise InputError(cannot_be_replayed(place, str(error))) from None
 
 
 def activated_versions(lines: Iterable[tuple[Place, bytes]]) -> dict[str, int]:
@@ -148,7 +148,7 @@ def record_of(
         if record_defect(done.text) is None:
             record, repaired = Raw(done.text), done.repairs
     if record is UNSET:
-        raise InputError(words_on_neither(place, "Object missing required field `record`"))
+        raise InputError(cannot_be_replayed(place, "Object missing required field `record`"))
     if not dead_letter.mapped:
         raise InputError(
             f"{place} has a record as the tap sent it, including what its stream map drops or "
@@ -163,7 +163,7 @@ def _is_whole(text: str) -> bool:
     return "\ufffd" not in text
 
 
-def words_on_neither(place: Place, error: str) -> str:
+def cannot_be_replayed(place: Place, error: str) -> str:
     """Return the message for a line that cannot be replayed."""
     return (
         f"{place} is neither a request body nor a dead letter with a JSON `record`: "

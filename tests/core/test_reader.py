@@ -123,6 +123,15 @@ def test_a_last_line_cut_off_says_so() -> None:
     assert error.startswith("Line 2 is incomplete")
 
 
+@pytest.mark.parametrize("text", [b"done", b"[1", b" \xff", b"Traceback (most recent call last):"])
+def test_a_last_line_that_is_no_message_is_not_called_cut_off(text: bytes) -> None:
+    """It is explained like the same line with a line break."""
+    _, error = read([STATE + b"\n", text])
+    assert error is not None
+    assert "is incomplete" not in error
+    assert error == read([STATE + b"\n", text + b"\n"])[1]
+
+
 def test_a_bad_record_costs_those_around_it_little() -> None:
     bad = RECORD.replace(b'{"id":1}', b'{"id":NaN}')
     texts = [RECORD, RECORD, b"", RECORD, bad, bad, RECORD, RECORD, b""]

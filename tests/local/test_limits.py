@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MEGABYTE = b" " * 1_000_000
+DIGITS = "1" * 5_000
 
 
 def chunks(count: int) -> Iterator[bytes]:
@@ -143,6 +144,11 @@ for _ in range(150):
         ({"properties": {"a": {"$ref": "http://127.0.0.1:9/x"}}},
          "reference to another document: http://127.0.0.1:9/x"),
         ({"properties": {"a": {"$ref": "#/nowhere"}}}, "reference that leads nowhere: #/nowhere"),
+        pytest.param(
+            {"anyOf": [{"$ref": f"#/anyOf/{DIGITS}"}]},
+            f"reference that leads nowhere: #/anyOf/{DIGITS}",
+            id="an index of thousands of digits",
+        ),
         ({"properties": {"a": {"$ref": "#name"}}}, "reference that leads nowhere: #name"),
         ({"properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "text"}}},
          "unknown type: [text]"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from target_stitch_import.cli import VERSION, command
-from tests.support.command_line import run_over_a_state
+from tests.support.command_line import CLOSED_PIPE, run_into_closed_pipe, run_over_a_state
 from tests.support.target import TARGET
 
 
@@ -30,6 +30,11 @@ def test_a_full_stdout_is_an_output_error(tmp_path: Path, option: str) -> None:
         )
     assert (done.returncode, "Internal" in done.stderr) == (74, False)
     assert "Stdout cannot be written to: No space left on device. Free disk space" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "--about"])
+def test_a_closed_pipe_is_an_output_error(tmp_path: Path, option: str) -> None:
+    assert run_into_closed_pipe(*TARGET, option, folder=tmp_path) == (74, CLOSED_PIPE)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ ADVICE = {
     errno.EDQUOT: "Free disk space, then run again.",
     errno.EFBIG: "Raise the limit on the size of files (`ulimit -f`), then run again.",
     errno.EROFS: "Make the file system writable or use another one, then run again.",
-    errno.EACCES: "Give this user permission to write there, then run again.",
-    errno.EPERM: "Give this user permission to write there, then run again.",
+    errno.EACCES: "Give this user permission to read and write there, then run again.",
+    errno.EPERM: "Give this user permission to read and write there, then run again.",
     errno.EPIPE: "The program that reads it has ended: see its log, then run again.",
     errno.EIO: "Check the path and the disk, then run again.",
 }

@@ -70,6 +70,7 @@ REFUSED = [
     ({"flattening_separator": "\ud800"}, "flattening_separator"),
     ({"stream_maps": {"\udfff": {}}}, "stream_maps"),
     ({"stream_maps": NESTED}, "stream_maps"),
+    ({"client_id": "9" * 5_000}, "client_id"),
     ({"client_id": "9" * 5_000 + "a"}, "client_id"),
     ({"max_retry_seconds": float("inf")}, "max_retry_seconds"),
     ({"batch_delay_seconds": float("nan")}, "batch_delay_seconds"),

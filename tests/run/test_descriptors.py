@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +44,19 @@ def test_with_too_few_for_one_connection_nothing_is_read(target: Target, limit: 
     assert (outcome.status, outcome.states) == (78, [])
     assert f"may have {limit} files open" in outcome.log
     assert "ulimit -n" in outcome.log
+
+
+@pytest.mark.usefixtures("_limit_restored")
+@pytest.mark.parametrize("left", [0, 5])
+def test_inherited_descriptors_are_counted(left: int) -> None:
+    """A higher limit alone does not help if the parent process leaves many files open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        files = [stack.enter_context(open(os.devnull, "rb")) for _ in range(100)]  # noqa: PTH123
+        limit = max(each.fileno() for each in files) + 1 + left
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+        with pytest.raises(ConfigurationError, match=rf"{limit} files open and already has 1\d\d,"):
+            connections_for(1)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from target_stitch_import.app import DryRun
+from target_stitch_import.app import DryRunTransport
 from target_stitch_import.delivery.answer import Answer
 from target_stitch_import.report.observer import RunObserver
 from target_stitch_import.run.dead_letter import DeadLetters
@@ -66,7 +66,7 @@ def test_what_was_earned_is_written_whatever_goes_wrong() -> None:
     assert stdout.getvalue() == b"1\n"
 
 
-class Broken(DryRun):
+class Broken(DryRunTransport):
     """A transport with a bug."""
 
     def send_batch(self, body: bytes, stream: str = "") -> Answer:
@@ -103,7 +103,7 @@ class Stdout(io.BytesIO):
         return written
 
 
-class Half(DryRun):
+class Half(DryRunTransport):
     """Accepts only single records; the second one only after the state behind the first."""
 
     def __init__(self, stdout: Stdout) -> None:
@@ -131,7 +131,7 @@ def test_settled_parts_are_processed_while_the_rest_of_the_batch_waits() -> None
     assert stdout.getvalue() == b"1\n2\n"
 
 
-class Away(DryRun):
+class Away(DryRunTransport):
     """An unavailable service that signals when there was a request."""
 
     def __init__(self) -> None:

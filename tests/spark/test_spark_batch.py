@@ -251,6 +251,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("1", {"sequence_column": "no"}, "Option `sequence_column` names the column `no`"),
     ("1", {"batch_size_rows": "many"}, "Option `batch_size_rows` cannot be used"),
     ("1", {"table_version": "x"}, "Option `table_version` must be a whole number"),
+    ("1", {"table_version": "1" * 5_000}, "Option `table_version` must be a whole number"),
     (
         "1",
         {"repairs": "strip_nul"},

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from target_stitch_import.app import DryRun
+from target_stitch_import.app import DryRunTransport
 from target_stitch_import.delivery.deliver import Settled
 from target_stitch_import.errors import TargetError
 from target_stitch_import.report.observer import RunObserver
@@ -46,7 +46,7 @@ class RunParts:
     observer: RunObserver = field(default_factory=RunObserver)
     stdout: IO[bytes] = field(default_factory=io.BytesIO)
     sender: type[Sender] = Sender
-    connect: Callable[[], Transport] = DryRun
+    connect: Callable[[], Transport] = DryRunTransport
     mapper: Any = None
     """The run's `StreamMapper`, if it has one."""
     grace_seconds: float = GRACE_SECONDS

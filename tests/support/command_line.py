@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,24 @@ from tests.support.target import TARGET
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+CLOSED_PIPE = (
+    "Stdout cannot be written to: Broken pipe. The program that reads it has ended: see its log, "
+    "then run again.\n"
+)
+
+
+def run_into_closed_pipe(*command: str, folder: Path) -> tuple[int, str]:
+    """Run a command whose stdout is a pipe that nobody reads; return status and stderr."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            command, check=False, stdout=writer, stderr=subprocess.PIPE, cwd=folder, timeout=60
+        )
+    finally:
+        os.close(writer)
+    return done.returncode, done.stderr.decode()
 
 
 def run_over_a_state(

@@ -59,12 +59,12 @@ def mode(path: Path) -> int:
 class Terminal:
     """`init` in a terminal, with a person's answers."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, token: str | None = None) -> None:
         self.screen = Screen(100)
         self._process = subprocess.Popen(
             ["sh", "-c", _ON_TERMINAL, os.ttyname(self.screen.follower), *TOOL, "init", *options],
             cwd=folder,
-            env=environment(),
+            env=environment(token),
             start_new_session=True,  # the terminal that it opens is then its own
         )
 
@@ -138,10 +138,20 @@ def test_nothing_is_asked_for_a_local_service(tmp_path: Path) -> None:
     assert (tmp_path / "stitch-import.duckdb").exists()
 
 
-def test_no_token_is_called_valid_for_a_local_service(tmp_path: Path) -> None:
-    outcome = init(tmp_path, "--region", "local", token="good")  # noqa: S106 - made up
-    assert outcome.status == 0
-    assert outcome.states[0] == "config.json is written. Next:"
+@pytest.mark.parametrize("options", ["", "--meltano", "--token-stdin"])
+def test_no_token_is_used_for_a_local_service(tmp_path: Path, options: str) -> None:
+    outcome = init(tmp_path, "--region", "local", *options.split(), stdin="good", token="good")  # noqa: S106 - made up
+    assert (outcome.status, outcome.log) == (0, "")
+    assert outcome.states[0].endswith(" is written. Next:")
+    [path] = tmp_path.iterdir()
+    assert "good" not in path.read_text()
+
+
+def test_no_token_is_written_if_the_answer_is_local(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, token="good")  # noqa: S106 - made up
+    terminal.answer(r"Region .*: $", "local\n")
+    assert terminal.end()[0] == 0
+    assert json.loads((tmp_path / "config.json").read_text()) == {"region": "local"}
 
 
 @pytest.mark.parametrize("source", ["stdin", "environment"])

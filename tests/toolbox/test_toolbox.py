@@ -12,6 +12,7 @@ import pytest
 from target_stitch_import.endpoints import REGION_URLS
 from target_stitch_import.local import ImportApi
 from target_stitch_import.toolbox.common import ConnectionOptions
+from tests.support.command_line import CLOSED_PIPE, run_into_closed_pipe
 from tests.support.servers import server
 from tests.support.target import TOKEN
 from tests.support.toolbox import TOOL, document, tool
@@ -203,10 +204,16 @@ def test_status_shows_no_control_characters(tmp_path: Path) -> None:
     assert (outcome.status, outcome.states[0].isprintable()) == (0, True)
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["", "--help", "--version", "check --help", "status --json --api-url http://127.0.0.1:9"],
-)
+PRINTING = ["", "--help", "--version", "check --help", "token list --help", "serve --help"]
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_a_closed_pipe_is_reported(tmp_path: Path, command: str) -> None:
+    ended = run_into_closed_pipe(*TOOL, *command.split(), folder=tmp_path)
+    assert ended == (74, CLOSED_PIPE)
+
+
+@pytest.mark.parametrize("command", [*PRINTING, "status --json --api-url http://127.0.0.1:9"])
 def test_a_full_stdout_is_reported(command: str) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         done = subprocess.run(

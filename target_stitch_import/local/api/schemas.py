@@ -116,7 +116,7 @@ class _Reading:
             name = unquote(step).replace("~1", "/").replace("~0", "~")
             if isinstance(target, dict) and name in target:
                 target = target[name]
-            elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
+            elif isinstance(target, list) and _is_index(name) and int(name) < len(target):
                 target = target[int(name)]
             else:
                 is_found = False
@@ -167,6 +167,11 @@ class _Reading:
                     f" {type_name(needed)}"
                 )
         return kept
+
+
+def _is_index(name: str) -> bool:
+    """Return whether a step can be an index; Python refuses to convert thousands of digits."""
+    return name.isdecimal() and len(name) < 10
 
 
 def _refuse_cycles(root: dict[str, Any]) -> None:

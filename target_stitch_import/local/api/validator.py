@@ -18,7 +18,7 @@ from target_stitch_import.local.api.date_times import (
     is_date_time,
     is_strict_date_time,
 )
-from target_stitch_import.local.api.explain import explain
+from target_stitch_import.local.api.explain import Explanation, explain
 from target_stitch_import.local.api.numbers import (
     KEYWORDS,
     is_multiple,
@@ -86,7 +86,7 @@ class RecordSchema:
         accepts = self.accepts
         return next((at for at, each in enumerate(columns.records) if not accepts(each)), None)
 
-    def explain(self, record: Any) -> str:
+    def explain(self, record: Any) -> Explanation:
         """Say why `record` was refused, in the words of the live service's validator."""
         return explain(self.schema, record, self._is_date_time)
 

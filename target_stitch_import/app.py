@@ -344,7 +344,7 @@ def start_local_api(settings: Settings, stack: ExitStack) -> LocalApi | None:
         raise ConfigurationError(f"Setting `region` cannot be `local`: {error}") from None
     except StartError as error:
         raise ServiceUnavailableError(
-            f"The local Import API could not start on {database}: {error}. See its output above."
+            f"The local Import API could not start on {database}: {error}"
         ) from None
     _LOGGER.info("A local Import API loads into %s", database)
     return LocalApi(server.url, now)

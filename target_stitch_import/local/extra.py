@@ -16,6 +16,6 @@ def require_extra() -> None:
     missing = [name for name in MODULES if find_spec(name) is None]
     if missing:
         raise LocalExtraMissingError(
-            f"The local Import API needs {', '.join(missing)}, which is not installed."
+            f"The local Import API needs packages that are not installed: {', '.join(missing)}."
             " Install the extra `local` of target-stitch-import."
         )

@@ -120,7 +120,13 @@ def test_numeric_without_scale(api: ImportApi, together: bool) -> None:  # noqa:
 
 
 def test_a_declared_scale_is_kept_where_it_leaves_room(api: ImportApi) -> None:
-    for lexeme, type_ in (("2", "DECIMAL(38,2)"), ("1e30", "DECIMAL(38,2)")):
+    """Trailing zeros need no room, however many there are."""
+    for lexeme, type_ in (
+        ("1.0000", "DECIMAL(38,2)"),
+        ("2", "DECIMAL(38,2)"),
+        ("1e30", "DECIMAL(38,2)"),
+        ("1." + "0" * 30, "DECIMAL(38,2)"),
+    ):
         body = (
             '{"table_name":"t","schema":{"properties":{"v":{"type":"number","multipleOf":0.01}}},'
             f'"messages":[{{"action":"upsert","sequence":1,"data":{{"v":{lexeme}}}}}]}}'

@@ -48,7 +48,7 @@ def test_any_value_is_shown_whole(value: Any) -> None:
         ({"messages": [{"data": {"a": []}}]}, "/messages/0/data/a", ['"a": []']),
         ({"messages": [5]}, "/messages/0", ["5"]),
         ({"messages": "x"}, "/messages", ['"messages": "x"']),
-        ({"table_name": 5, "messages": []}, "/table_name", ['"table_name": 5']),
+        ({"table_name": 5, "messages": []}, "/table_name", ['"table_name": 5,']),
         ([{"a": 1}, {"a": 2}], "/1/a", ['"a": 2']),
         ([{"a": 1}], "/9/a", []),
         ([{"a": 1}], "", []),

@@ -227,6 +227,21 @@ def test_an_invalid_fault_list_is_refused(api: ImportApi, faults: Any) -> None:
     assert requests.get(f"{api.url}/_local/faults", timeout=10).json()[0]["kind"] == "down"
 
 
+def test_a_body_that_cannot_be_read_as_json_is_sent(api: ImportApi) -> None:
+    """Also one nested more deeply than JSON can be decoded."""
+    body = "[" * 100_000
+    api.set_faults([{"kind": "status", "status": 500, "body": body}])
+    answer = call(api, body=CUSTOMERS)
+    assert (answer.status_code, answer.text) == (500, body)
+
+
+def test_a_redirect_is_listed_with_the_status_that_is_sent(api: ImportApi) -> None:
+    api.set_faults([{"kind": "redirect"}])
+    [listed] = requests.get(f"{api.url}/_local/faults", timeout=10).json()
+    assert listed["status"] == 307
+    assert "&#34;status&#34;:307" in requests.get(f"{api.url}/", timeout=10).text
+
+
 def test_control_over_http(api: ImportApi) -> None:
     """Faults are put, requests read in order without a token, and a reset clears all."""
     assert (

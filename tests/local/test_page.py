@@ -201,7 +201,7 @@ def test_rejected_records_are_grouped_by_reason(api: ImportApi) -> None:
 
 def test_a_table_shows_why_its_columns_exist(api: ImportApi) -> None:
     """Keys are marked; changes by a second type or a longer number are explained."""
-    for at, cost in enumerate(["3.14", "10", "0.12345678901234567890", '"free"']):
+    for at, cost in enumerate(["3.14", "10", "0.12345678901234567891", '"free"']):
         data = '{"id":%d,"cost":%s}' % (at, cost)  # noqa: UP031 - braces
         body = f'[{{"client_id":7723,"table_name":"t","sequence":{at},"data":{data},'
         body += '"key_names":["id"],"action":"upsert"}]'
@@ -251,10 +251,12 @@ BAD_PUSH = {**PUSHED[0], "sequence": "x", "data": {"name": 1}}
          ["{"]),
         (
             "/v2/import/batch",
-            batch("t", upsert({"a b": 5, "c:d": 6}),
-                  schema={"properties": {"a b": {"type": "string"}, "c:d": {"type": "string"}}}),
-            ['"a b": 5,', '"c:d": 6'],
+            batch("t", upsert({"a b": 5, "c:d": 6, "e: f": 7}),
+                  schema={"additionalProperties": {"type": "string"}}),
+            ['"a b": 5,', '"c:d": 6,', '"e: f": 7'],
         ),
+        ("/v2/import/batch", [], ["[]"]),
+        ("/v2/import/batch", {"table_name": "t", "schema": {}, "messages": []}, ['"messages": []']),
         ("/v2/import/push", [PUSHED[0], BAD_PUSH], ['"sequence": "x",']),
         ("/v2/import/push", [{**PUSHED[0], "a/b": 1}], ['"a/b": 1']),
     ],
@@ -267,6 +269,15 @@ def test_a_request_marks_what_is_invalid(
     assert re.findall(r"<mark>(.*?)  ← here</mark>", text) == marked
     assert text.count('<span class="badge bad">invalid</span>') == 1
     assert "T1" not in text
+
+
+def test_a_request_names_the_invalid_places(api: ImportApi) -> None:
+    """As JSON Pointers in the form of the errors; the body as a whole has one, too."""
+    call(api, body=customers(data={"id": 1, "age": "x"}))
+    call(api, body={"messages": []})
+    assert "Invalid: <code>#/messages/0/data/age</code>" in page(api, "/request/1")
+    call(api, body=[])
+    assert "Invalid: <code>#</code>" in page(api, "/request/3")
 
 
 def test_a_header_that_may_be_a_secret_is_not_shown(api: ImportApi) -> None:

@@ -218,10 +218,24 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
         pass
 
 
+def test_the_tables_keep_their_order_in_the_file(tmp_path: Path) -> None:
+    """That of creation, though a table changes later: it numbers the streams of Stitch Connect."""
+    database = tmp_path / "w.duckdb"
+    with ImportApi(database) as api:
+        for name, record in (("a", {"x": 1}), ("b", {"xs": [1]}), ("a", {"y": [1]}), ("c", {})):
+            call(api, body=batch(name, upsert({"id": 1, **record})))
+        created = [each["table"] for each in api.tables()]
+    with ImportApi(database) as api:
+        assert [each["table"] for each in api.tables()] == created
+
+
 def test_a_child_that_cannot_start_is_an_error(tmp_path: Path) -> None:
     text = tmp_path / "text.duckdb"
     text.write_text("no database, just words " * 1000)
-    with pytest.raises(StartError, match="status 78"), ImportApiProcess(text):
+    with (
+        pytest.raises(StartError, match="status 78: see its message on stderr"),
+        ImportApiProcess(text),
+    ):
         pass
 
 
@@ -248,7 +262,7 @@ def test_without_the_extra_it_says_what_to_install(start: str, status: int) -> N
         check=False,
     )
     assert (done.returncode, done.stdout) == (status, "")
-    assert "needs duckdb, which is not installed" in done.stderr
+    assert "needs packages that are not installed: duckdb." in done.stderr
     assert "Install the extra `local` of target-stitch-import." in done.stderr
 
 

@@ -44,7 +44,7 @@ class Answer:
         text = self.body.decode("utf-8", "replace")
         try:
             body = msgspec.json.decode(self.body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # a fault's body can be any text
             return text
         if not isinstance(body, dict) or body.get("errors"):
             return text

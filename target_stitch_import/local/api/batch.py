@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _ENVELOPE = "Request failed validation:"
 _POINTER = re.compile(r"(?<![^\s:])#((?:/.*?)?): ", re.DOTALL)
-"""A JSON Pointer in the text of violations."""
+"""A JSON Pointer in an error of `_envelope_error`; no member that these name contains `: `."""
 _UNSURE_KEYS = {type(None), dict, list, str}
 """Types of values that cannot be keys, and of strings, which can be too long."""
 
@@ -158,10 +158,9 @@ def _check_records(
     if too_wide == first:
         points = data_points(records[first])
         raise _BadRecordError(first, f"Record {first} has too many data points: {points}")
-    why = schema.explain(records[first]) or "#: does not fit the schema"
-    raise _BadRecordError(
-        first, _unfit(first, why, live=strictness.live_messages), _POINTER.findall(why)
-    )
+    why = schema.explain(records[first])
+    text = _unfit(first, why.text or "#: does not fit the schema", live=strictness.live_messages)
+    raise _BadRecordError(first, text, (each.removeprefix("#") for each in why.places or ("#",)))
 
 
 def _times(extracted: list[str | UnsetType]) -> list[str | None] | None:

@@ -5,6 +5,7 @@ Slow and thorough: runs only on a record that the compiled validator has refused
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -14,7 +15,7 @@ from target_stitch_import.local.api.schemas import referred
 from target_stitch_import.local.api.values import pointer, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _NAMES = {
     "string": "String",
@@ -31,15 +32,24 @@ MAX_DEPTH = 200  # of subschemas; deeper violations are left out, or Python's st
 Path = tuple[str | int, ...]
 
 
-def explain(root: Any, record: Any, is_date_time: Callable[[str], bool]) -> str:
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is wrong: the text, and JSON Pointers (`#/a/b`) to the invalid values."""
+
+    text: str
+    places: tuple[str, ...]
+
+
+def explain(root: Any, record: Any, is_date_time: Callable[[str], bool]) -> Explanation:
     """List the violations of `record` against schema `root`, joined as the API joins them.
 
     `root` is what `schemas.usable` returned. The text is empty when nothing is wrong.
     """
     found = list(_Walk(root, is_date_time).violations(root, record, ()))
+    texts = [each.text for each in found]
     if len(found) > 1:
-        found.insert(0, f"#: {len(found)} schema violations found")
-    return " ".join(found)
+        texts.insert(0, f"#: {len(found)} schema violations found")
+    return Explanation(" ".join(texts), _places(found))
 
 
 class _Walk:
@@ -49,15 +59,17 @@ class _Walk:
         self._root = root
         self._is_date_time = is_date_time
 
-    def violations(self, schema: Any, value: Any, path: Path, depth: int = 0) -> Iterator[str]:
-        """Yield each violation, prefixed by its pointer."""
+    def violations(
+        self, schema: Any, value: Any, path: Path, depth: int = 0
+    ) -> Iterator[Explanation]:
+        """Yield each violation; its text begins with its pointer."""
         if depth > MAX_DEPTH:
             return
         if "$ref" in schema:
             yield from self.violations(referred(self._root, schema), value, path, depth + 1)
             return
         wrong = self._type(schema, value, path)
-        if wrong:
+        if wrong is not None:
             yield wrong
             return
         if isinstance(value, dict):
@@ -68,28 +80,26 @@ class _Walk:
             yield from self._string(schema, value, path)
         elif is_number(value):
             for words in number_violations(schema, value):
-                yield f"{pointer(path)}: {words}"
+                yield _violation(pointer(path), words)
         if "enum" in schema and not _fits({"enum": schema["enum"]}, value):
-            yield f"{pointer(path)}: {_shown(value)} is not a valid enum value"
+            yield _violation(pointer(path), f"{_shown(value)} is not a valid enum value")
         yield from self._combined(schema, value, path, depth)
 
-    def _type(self, schema: Any, value: Any, path: Path) -> str:
+    def _type(self, schema: Any, value: Any, path: Path) -> Explanation | None:
         """Check only the type; several types are worded as an any-of, in declared order."""
         expected = schema.get("type")
         if expected is None or _fits({"type": expected}, value):
-            return ""
+            return None
         here = pointer(path)
         found = type_name(value)
         if isinstance(expected, str) or len(expected) == 1:
             name = expected if isinstance(expected, str) else expected[0]
-            return f"{here}: expected: {_NAMES[name]}, found: {found}"
-        parts = [
-            f"{here}: #: no subschema matched out of the total {len(expected)} subschemas",
-            *(f"{here}: expected: {_NAMES[name]}, found: {found}" for name in expected),
-        ]
-        return " ".join(parts)
+            return _violation(here, f"expected: {_NAMES[name]}, found: {found}")
+        words = f"#: no subschema matched out of the total {len(expected)} subschemas"
+        parts = [_violation(here, f"expected: {_NAMES[name]}, found: {found}") for name in expected]
+        return _violation(here, words, parts)
 
-    def _object(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[str]:
+    def _object(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[Explanation]:
         properties = schema.get("properties", {})
         patterns = schema.get("patternProperties", {})
         rest = [
@@ -99,15 +109,15 @@ class _Walk:
         ]
         additional = schema.get("additionalProperties", True)
         here = pointer(path)
-        yield from (f"{here}: {words}" for words in _missing_members(schema, value))
+        yield from (_violation(here, words) for words in _missing_members(schema, value))
         if additional is False:
             for name in rest:
-                yield f"{here}: extraneous key [{name}] is not permitted"
+                yield _violation(here, f"extraneous key [{name}] is not permitted")
         least, most = schema.get("minProperties"), schema.get("maxProperties")
         if least is not None and len(value) < least:
-            yield f"{here}: minimum size: [{least}], found: [{len(value)}]"
+            yield _violation(here, f"minimum size: [{least}], found: [{len(value)}]")
         if most is not None and len(value) > most:
-            yield f"{here}: maximum size: [{most}], found: [{len(value)}]"
+            yield _violation(here, f"maximum size: [{most}], found: [{len(value)}]")
         for name, needed in schema.get("dependencies", {}).items():
             if name in value and isinstance(needed, dict):
                 yield from self.violations(needed, value, path, depth + 1)
@@ -123,15 +133,15 @@ class _Walk:
         for name, subschema in pairs:
             yield from self.violations(subschema, value[name], (*path, name), depth + 1)
 
-    def _array(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[str]:
+    def _array(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[Explanation]:
         here = pointer(path)
         least, most = schema.get("minItems"), schema.get("maxItems")
         if least is not None and len(value) < least:
-            yield f"{here}: expected minimum item count: {least}, found: {len(value)}"
+            yield _violation(here, f"expected minimum item count: {least}, found: {len(value)}")
         if most is not None and len(value) > most:
-            yield f"{here}: expected maximum item count: {most}, found: {len(value)}"
+            yield _violation(here, f"expected maximum item count: {most}, found: {len(value)}")
         if schema.get("uniqueItems") and not _fits({"uniqueItems": True}, value):
-            yield f"{here}: array items are not unique"
+            yield _violation(here, "array items are not unique")
         items = schema.get("items")
         for index, item in enumerate(value):
             subschema = items
@@ -143,23 +153,27 @@ class _Walk:
             if isinstance(subschema, dict):
                 yield from self.violations(subschema, item, (*path, index), depth + 1)
             elif subschema is False:
-                yield f"{here}: expected: [{len(items)}] array items, found: [{len(value)}]"
+                yield _violation(
+                    here, f"expected: [{len(items)}] array items, found: [{len(value)}]"
+                )
                 return
 
-    def _string(self, schema: Any, value: str, path: Path) -> Iterator[str]:
+    def _string(self, schema: Any, value: str, path: Path) -> Iterator[Explanation]:
         here = pointer(path)
         least, most = schema.get("minLength"), schema.get("maxLength")
         if least is not None and len(value) < least:
-            yield f"{here}: expected minLength: {least}, actual: {len(value)}"
+            yield _violation(here, f"expected minLength: {least}, actual: {len(value)}")
         if most is not None and len(value) > most:
-            yield f"{here}: expected maxLength: {most}, actual: {len(value)}"
+            yield _violation(here, f"expected maxLength: {most}, actual: {len(value)}")
         pattern = schema.get("pattern")
         if pattern is not None and not _matches(pattern, value):
-            yield f"{here}: string [{value}] does not match pattern {pattern}"
+            yield _violation(here, f"string [{value}] does not match pattern {pattern}")
         if schema.get("format") == "date-time" and not self._is_date_time(value):
-            yield f"{here}: [{value}] is not a valid date-time. Expected {_DATE_TIME_FORMS}"
+            yield _violation(
+                here, f"[{value}] is not a valid date-time. Expected {_DATE_TIME_FORMS}"
+            )
 
-    def _combined(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[str]:
+    def _combined(self, schema: Any, value: Any, path: Path, depth: int) -> Iterator[Explanation]:
         here = pointer(path)
         for keyword in ("allOf", "anyOf", "oneOf"):
             if keyword not in schema:
@@ -177,10 +191,22 @@ class _Walk:
             }[keyword]
             fine = {"allOf": passed == total, "anyOf": passed > 0, "oneOf": passed == 1}[keyword]
             if not fine:
-                inner = (text for violations in each for text in violations)
-                yield " ".join([f"{here}: #: {words}", *inner])
+                inner = [violation for violations in each for violation in violations]
+                yield _violation(here, f"#: {words}", inner)
         if "not" in schema and not list(self.violations(schema["not"], value, path, depth + 1)):
-            yield f"{here}: subject must not be valid against schema {_shown(schema['not'])}"
+            yield _violation(
+                here, f"subject must not be valid against schema {_shown(schema['not'])}"
+            )
+
+
+def _violation(here: str, words: str, inner: Sequence[Explanation] = ()) -> Explanation:
+    """Return a violation at the pointer `here`, followed by those of its subschemas."""
+    text = " ".join([f"{here}: {words}", *(each.text for each in inner)])
+    return Explanation(text, (here, *_places(inner)))
+
+
+def _places(violations: Iterable[Explanation]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(place for each in violations for place in each.places))
 
 
 def _missing_members(schema: dict[str, Any], value: dict[str, Any]) -> Iterator[str]:

@@ -80,8 +80,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
             reason = "The API is down (fault)."
             return answers.health(reason) if path == STATUS_PATH else answers.of_status(503)
         if self.kind == "redirect":
-            status = self.status if 300 <= self.status < 400 else 307
-            return Answer(status, b"", headers={"location": self.location, **self.headers})
+            return Answer(self.status, b"", headers={"location": self.location, **self.headers})
         if self.kind != "status":
             return None
         if self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
@@ -120,6 +119,8 @@ class FaultList:
                 raise FaultsError("seconds: from 0 to 3600")
             if not 200 <= fault.status <= 599:
                 raise FaultsError("status: from 200 to 599")
+            if fault.kind == "redirect" and not 300 <= fault.status < 400:
+                fault.status = 307  # the default, 503, is no redirect
             for name, text in (*fault.headers.items(), ("location", fault.location)):
                 if not _sendable(name, text):
                     raise FaultsError(

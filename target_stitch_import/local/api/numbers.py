@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     Number = int | Decimal
 
@@ -51,6 +51,20 @@ def is_multiple(value: Number, step: Number) -> bool:
 def scale_of_step(step: Number) -> int:
     """Return how many digits after the point multiples of `step` can have."""
     return max(-_parts(step)[1], 0)
+
+
+def written_scale(numbers: Iterable[Decimal]) -> tuple[int, list[Decimal]]:
+    """Return the most digits after the point that `numbers` are written with, trailing zeros too.
+
+    Also returns the numbers left out: those written with an exponent. Reading texts is quick.
+    """
+    texts = list(map(str, numbers))
+    others: list[Decimal] = []
+    if "E" in "".join(texts):  # such as 0.0000000, which is written 0E-7
+        others = [Decimal(text) for text in texts if "E" in text]
+        texts = [text for text in texts if "E" not in text]
+    scale = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
+    return scale, others
 
 
 def _parts(value: Number) -> tuple[int, int]:

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 MAX_SCHEMA_DEPTH = 100
-_ONE = ("not", "additionalProperties", "additionalItems")
-_MANY = ("anyOf", "oneOf", "allOf")
-_NAMED = ("properties", "patternProperties")
+COMBINATIONS = ("anyOf", "oneOf", "allOf")
+"""Keywords whose value is a list of schemas."""
+SINGLE = ("not", "additionalProperties", "additionalItems")
+"""Keywords whose value is a schema; all but `not` also take a boolean."""
+NAMED = ("properties", "patternProperties")
+"""Keywords whose value has a schema for each name."""
 REFERRED = "definitions"
+"""The keyword under which a usable schema has the targets of its references."""
 _REFERRED_PREFIX = f"#/{REFERRED}/"
 
 
@@ -127,12 +131,13 @@ class _Reading:
 
     def _keyword(self, keyword: str, value: Any, depth: int) -> Any:
         """Return a keyword's value as it is enforced; None if it is not."""
-        if keyword in _NAMED:
+        if keyword in NAMED:
             return self._named(keyword, value, depth)
-        if keyword in _MANY:
+        if keyword in COMBINATIONS:
             return [self._schema(item, depth) for item in _listed(keyword, value)]
-        if keyword in _ONE:
-            return value if _is_switch(keyword, value) else self._schema(value, depth)
+        if keyword in SINGLE:
+            is_boolean = isinstance(value, bool) and keyword != "not"
+            return value if is_boolean else self._schema(value, depth)
         if keyword == "items":
             if not isinstance(value, list):
                 return self._schema(value, depth)
@@ -191,14 +196,10 @@ def _same_value(schema: dict[str, Any]) -> Iterator[str]:
         each = waiting.pop()
         if "$ref" in each:
             yield each["$ref"]
-        for keyword in ("allOf", "anyOf", "oneOf"):
+        for keyword in COMBINATIONS:
             waiting += each.get(keyword, ())
         waiting += [each["not"]] if "not" in each else []
         waiting += [other for other in each.get("dependencies", {}).values() if type(other) is dict]
-
-
-def _is_switch(keyword: str, value: Any) -> bool:
-    return keyword != "not" and isinstance(value, bool)
 
 
 def _object(keyword: str, value: Any) -> dict[str, Any]:

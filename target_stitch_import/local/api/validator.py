@@ -18,15 +18,23 @@ from target_stitch_import.local.api.date_times import (
     is_date_time,
     is_strict_date_time,
 )
-from target_stitch_import.local.api.explain import explain
+from target_stitch_import.local.api.explain import Explanation, explain
 from target_stitch_import.local.api.numbers import (
     KEYWORDS,
     is_multiple,
     is_number,
     number_violations,
     scale_of_step,
+    written_scale,
 )
-from target_stitch_import.local.api.schemas import InvalidSchemaError, usable
+from target_stitch_import.local.api.schemas import (
+    COMBINATIONS,
+    NAMED,
+    REFERRED,
+    SINGLE,
+    InvalidSchemaError,
+    usable,
+)
 from target_stitch_import.local.api.values import parse
 
 if TYPE_CHECKING:
@@ -63,9 +71,9 @@ class RecordSchema:
         )
         self._strict = strict_date_time
         self.schema: dict[str, Any] = usable(schema)
-        self.accepts = self._compiled(self.schema)
+        self.accepts = self._compile(self.schema)
         self._columns, rest = _by_column(self.schema)
-        self._rest_accepts = self._compiled(rest) if rest is not None else None
+        self._rest_accepts = self._compile(rest) if rest is not None else None
 
     def first_unfit(self, columns: Columns) -> int | None:
         """Return the position of the first record that does not fit, or None."""
@@ -78,11 +86,11 @@ class RecordSchema:
         accepts = self.accepts
         return next((at for at, each in enumerate(columns.records) if not accepts(each)), None)
 
-    def explain(self, record: Any) -> str:
+    def explain(self, record: Any) -> Explanation:
         """Say why `record` was refused, in the words of the live service's validator."""
         return explain(self.schema, record, self._is_date_time)
 
-    def _compiled(self, schema: dict[str, Any]) -> Callable[[Any], bool]:
+    def _compile(self, schema: dict[str, Any]) -> Callable[[Any], bool]:
         rules: list[dict[str, Any]] = []
 
         class Exact:
@@ -140,7 +148,7 @@ def _by_column(
     schema: dict[str, Any],
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any] | None]:
     """Return the properties that can be checked by column, and the rest of the schema, if any."""
-    if "$ref" in schema or "definitions" in schema:
+    if "$ref" in schema or REFERRED in schema:
         return {}, schema  # targets of references must stay where they are
     if dict not in _types(schema):
         return {}, schema
@@ -178,13 +186,8 @@ def _are_multiples(numbers: list[int | Decimal], step: int | Decimal) -> bool:
     # Only with a power of ten do the digits after the point decide.
     if step != Decimal((0, (1,), -scale)):
         return all(is_multiple(each, step) for each in numbers)
-    texts = [str(each) for each in numbers if type(each) is Decimal]
-    if "E" in "".join(texts):  # such as 0.0000000, which is written 0E-7
-        if not all(is_multiple(Decimal(text), step) for text in texts if "E" in text):
-            return False
-        texts = [text for text in texts if "E" not in text]
-    longest = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
-    return longest <= scale
+    longest, others = written_scale(each for each in numbers if type(each) is Decimal)
+    return longest <= scale and all(is_multiple(each, step) for each in others)
 
 
 def _with_exact_numbers(schema: Any, rules: list[dict[str, Any]]) -> Any:
@@ -193,13 +196,11 @@ def _with_exact_numbers(schema: Any, rules: list[dict[str, Any]]) -> Any:
         return schema
     copy: dict[str, Any] = {}
     for keyword, value in schema.items():
-        if keyword in ("properties", "patternProperties", "definitions", "dependencies"):
+        if keyword in (*NAMED, REFERRED, "dependencies"):
             copy[keyword] = {name: _with_exact_numbers(each, rules) for name, each in value.items()}
-        elif keyword in ("anyOf", "oneOf", "allOf") or (
-            keyword == "items" and isinstance(value, list)
-        ):
+        elif keyword in COMBINATIONS or (keyword == "items" and isinstance(value, list)):
             copy[keyword] = [_with_exact_numbers(each, rules) for each in value]
-        elif keyword in ("not", "items", "additionalProperties", "additionalItems"):
+        elif keyword in (*SINGLE, "items"):
             copy[keyword] = _with_exact_numbers(value, rules)
         elif keyword not in KEYWORDS:
             copy[keyword] = value

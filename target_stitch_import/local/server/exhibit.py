@@ -62,7 +62,7 @@ def exhibit(body: bytes, places: Sequence[str], reason: str = "") -> Exhibit:
     messages = value.get("messages") if isinstance(value, dict) else value
     base = "/messages" if isinstance(value, dict) else ""
     marks = _marks(places)
-    if not isinstance(messages, list):
+    if not messages or not isinstance(messages, list):
         return Exhibit([_part("Body", value, "", marks)])
     parts = []
     if isinstance(value, dict):

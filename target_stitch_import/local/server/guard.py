@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from target_stitch_import.local.options import Options
 
-NOT_LOCAL = answers.as_text(403, "Only from this machine.")
+NOT_LOCAL = answers.as_text(
+    403,
+    "Allowed only from this machine; for the web page, see --public-page of stitch-import serve.",
+)
 WRONG_HOST = answers.as_text(
     403,
     "The Host header is not a name of this server: see --allow-host of stitch-import serve.",

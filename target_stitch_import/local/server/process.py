@@ -67,7 +67,10 @@ class ImportApiProcess(Startable):
         line = child.stdout.readline()
         if not line.startswith("listening on "):
             self.close()
-            raise StartError(f"the local Import API ended with status {child.returncode}")
+            raise StartError(
+                f"the local Import API ended with status {child.returncode}: see its message on"
+                " stderr"
+            )
         self.url = line.removeprefix("listening on ").strip()
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from target_stitch_import.local.api.numbers import written_scale
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 MAX_DIGITS = 38
 DOUBLE = "DOUBLE"
 TEXT = "VARCHAR"
-MAX_DECLARED_SCALE = MAX_DIGITS // 2  # a greater one leaves no room for digits before the point
+MAX_DECLARED_SCALE = MAX_DIGITS // 2  # a greater one leaves fewer digits before the point
 _SURE_DIGITS = 15  # always survive a double
 
 
@@ -158,7 +160,7 @@ def _type(values: Sequence[Number | None], rough: Extent, state: ColumnState) ->
             return DOUBLE
         scale = 0
     needed = Extent(0, scale) | rough
-    if not needed.fits:
+    if not needed.fits or needed.scale > scale:  # perhaps only because of trailing zeros
         needed = Extent(0, scale) | exact_extent(values)
     if needed.fits and current not in (None, decimal_type(needed.scale)):
         needed |= state.existing()
@@ -177,18 +179,14 @@ def exact_extent(values: Iterable[Number | None]) -> Extent:
 def rough_extent(values: Sequence[Number | None]) -> Extent:
     """Return the digits that `values` need by their texts: never too few, at times too many."""
     decimals = [value for value in values if type(value) is Decimal]
-    texts = list(map(str, decimals))
-    beyond = Extent()
-    if "E" in "".join(texts):  # of zero with many digits, too: 0.0000000 is written 0E-7
-        beyond = exact_extent(each for each in decimals if "E" in str(each))
+    scale, others = written_scale(decimals)
+    if others:
         decimals = [each for each in decimals if "E" not in str(each)]
-        texts = [text for text in texts if "E" not in text]
     whole = max(map(Decimal.adjusted, decimals), default=-1) + 1
-    scale = max((len(text) - text.find(".") - 1 for text in texts if "." in text), default=0)
     integers = [value for value in values if type(value) is int]
     if integers:
         whole = max(whole, len(str(abs(max(integers)))), len(str(abs(min(integers)))))
-    return Extent(max(whole, 0), scale) | beyond
+    return Extent(max(whole, 0), scale) | exact_extent(others)
 
 
 def _changed_by_double(values: Sequence[Number | None], rough: Extent) -> bool:

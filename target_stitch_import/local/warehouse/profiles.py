@@ -91,7 +91,7 @@ class Profile(msgspec.Struct, frozen=True):
 
     def reserved_prefix(self, raw: str, *, table: bool = False) -> str | None:
         """Return why a name from data has a reserved prefix, or None."""
-        prefixes = (SYSTEM_PREFIX, *RESERVED_PREFIXES) if table else self.reserved_prefixes
+        prefixes = (SYSTEM_PREFIX,) if table else self.reserved_prefixes
         name = raw.lower()
         if not name.startswith((*RESERVED_PREFIXES, *prefixes)) and (
             table or not FILLED_NAME.fullmatch(name)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from target_stitch_import.local.api.date_times import is_date_time
-from target_stitch_import.local.api.schemas import referred
+from target_stitch_import.local.api.numbers import scale_of_step
+from target_stitch_import.local.api.schemas import COMBINATIONS, referred
 from target_stitch_import.local.api.values import Columns, Moment
-from target_stitch_import.local.warehouse.digits import extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -190,7 +190,7 @@ class _Schemas:
                 pending.append(referred(self._root or {}, schema))
                 continue
             yield schema
-            for keyword in ("anyOf", "oneOf", "allOf"):
+            for keyword in COMBINATIONS:
                 pending += reversed(schema.get(keyword, ()))
 
     def names(self) -> Iterable[str]:
@@ -208,7 +208,7 @@ class _Schemas:
         return self._of(found)
 
     def _of(self, found: list[Any]) -> _Schemas:
-        return _Schemas(self._root, found) if any(found) else _SAY_NOTHING
+        return _Schemas(self._root, found) if any(found) else _NO_SCHEMAS
 
     def element(self) -> _Schemas:
         """Return the subschemas of an array's elements, wrapped like the subtable's rows."""
@@ -217,7 +217,7 @@ class _Schemas:
             items = schema.get("items")
             found += items if isinstance(items, list) else [items]
         if not any(found):
-            return _SAY_NOTHING
+            return _NO_SCHEMAS
         inner = _Schemas(self._root, found)
         inner._here.append({"properties": {"value": {"anyOf": [*inner._here]}}})
         return inner
@@ -237,9 +237,9 @@ class _Schemas:
             text = text or ("string" in types and not dated)
             step = schema.get("multipleOf")
             if step is not None:
-                scale = max(scale or 0, extent(step).scale)
+                scale = max(scale or 0, scale_of_step(step))
         return _Hint(number, timestamp, text, scale)
 
 
-_SAY_NOTHING = _Schemas(None)
+_NO_SCHEMAS = _Schemas(None)
 _NO_HINT = _Hint()

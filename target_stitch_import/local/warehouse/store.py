@@ -224,7 +224,7 @@ def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
         "version": ("BIGINT", [table.version for table in changed]),
         "staged": ("BOOLEAN", [table.staged for table in changed]),
         "number": ("BIGINT", [table.number for table in changed]),
-        "place": ("BIGINT", list(range(1, len(changed) + 1))),
+        "position": ("BIGINT", list(range(1, len(changed) + 1))),
     }
     bulk.create("changed", tables)
     if columns:
@@ -243,11 +243,14 @@ def write_catalog(bulk: Bulk, changed: list[Table]) -> None:
         )
     same = "k.schema_name = c.schema_name AND"
     bulk.connection.execute(
+        # A new table comes last; a known one keeps its position.
+        "UPDATE changed SET position = position"
+        f" + (SELECT coalesce(max(position), 0) FROM {HIDDEN}.tables);"
+        f"UPDATE changed c SET position = k.position FROM {HIDDEN}.tables k"
+        f" WHERE {same} k.name = c.name;"
         f"DELETE FROM {HIDDEN}.tables k USING changed c WHERE {same} k.name = c.name;"
         f"DELETE FROM {HIDDEN}.columns k USING changed c WHERE {same} k.table_name = c.name;"
-        f"INSERT INTO {HIDDEN}.tables SELECT * EXCLUDE (place),"
-        f" place + (SELECT coalesce(max(position), 0) FROM {HIDDEN}.tables) FROM changed;"
-        "DROP TABLE changed"
+        f"INSERT INTO {HIDDEN}.tables FROM changed; DROP TABLE changed"
     )
     if columns:
         bulk.connection.execute(

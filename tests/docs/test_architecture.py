@@ -1,4 +1,4 @@
-"""The page about the architecture says what the code is."""
+"""docs/architecture.md agrees with the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = module_tables.PAGE.read_text()
 
 
 def section(title: str) -> str:
-    """Return what stands under a heading."""
+    """Return the text below a heading of the page."""
     return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
@@ -32,7 +32,7 @@ def test_the_tables_of_modules_are_current() -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_change_touches_is_there(change: str) -> None:
+def test_files_in_the_change_table_exist(change: str) -> None:
     """Files of the package in the second column; pages and programs in the third."""
     files, then = CHANGES[change].split(" |")
     named = re.findall(r"`([\w/]+\.\w+)`", files)
@@ -46,7 +46,7 @@ def test_what_a_change_touches_is_there(change: str) -> None:
     assert not [name for name in programs if not (ROOT / "tools" / f"{name}.py").is_file()]
 
 
-def test_the_likeliest_changes_are_listed() -> None:
+def test_the_change_table_has_at_least_20_rows() -> None:
     assert len(CHANGES) >= 20
 
 
@@ -58,7 +58,7 @@ def test_every_package_has_its_paragraph() -> None:
     assert top <= set(re.findall(r"`(\w+)`", text))
 
 
-def test_what_is_said_to_be_pure_is_checked() -> None:
+def test_the_page_lists_the_pure_packages() -> None:
     [names] = re.findall(r"^(`singer`.*?) are pure", section("Packages"), re.MULTILINE)
     assert tuple(re.findall(r"`(\w+)`", names)) == purity.PURE
 

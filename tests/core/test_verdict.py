@@ -121,10 +121,10 @@ NO_CONNECTION = [
     Failure.REFUSED,
     Failure.PROXY_REFUSED,
 ]
-PASSING = [*NO_CONNECTION, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
+RETRIED = [*NO_CONNECTION, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
 
 
-@pytest.mark.parametrize("failure", PASSING)
+@pytest.mark.parametrize("failure", RETRIED)
 def test_missing_responses_are_retried(failure: Failure) -> None:
     verdict = judge(Answer(failure=failure), NOW)
     assert isinstance(verdict, TryAgain)

@@ -178,7 +178,7 @@ def test_the_error_names_a_requested_wait_that_is_too_long() -> None:
 
 
 def test_the_error_names_no_wait_if_none_was_requested() -> None:
-    """Although less than no time is left, because an attempt takes time, too."""
+    """Even when the last attempt ends after the time limit."""
     rules = DeliveryRules(max_retry_seconds=40.0, dead_letter=False, chance=lambda: 0.5)
     conversation = until_answered(Body(), rules)
     next(conversation)

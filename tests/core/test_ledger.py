@@ -43,7 +43,7 @@ ACTIONS = st.lists(
 def test_a_state_becomes_writable_when_everything_before_it_is_settled(
     actions: list[tuple[str, int]], max_epochs: int
 ) -> None:
-    """Nothing early and in order always; and nothing late while epochs are not scarce."""
+    """Never early and always in order; not late, either, unless epochs are scarce."""
     ledger, model = Ledger(max_epochs), Model()
     open_messages: list[tuple[int, int]] = []
     written: list[bytes] = []

@@ -65,7 +65,7 @@ def test_a_version_that_an_earlier_run_left_incomplete_is_not_activated(
     rules: dict[str, Any],
     sent: bool,  # noqa: FBT001
 ) -> None:
-    """From the same table."""
+    """If that run wrote to the same table."""
     of = pipeline(dead_letter=True, **rules)
     of.note_lacking("raw_people" if "table_prefix" in rules else "people", 7)
     feed(of, [schema(), activate(7)])
@@ -77,7 +77,7 @@ def test_a_version_that_an_earlier_run_left_incomplete_is_not_activated(
 def test_an_activation_that_replaces_an_incomplete_version_is_recorded(
     version: int, noted: list[int]
 ) -> None:
-    """Once it is acknowledged, and once."""
+    """Only once, after it is acknowledged."""
     of = pipeline(dead_letter=True, activate_incomplete_versions=True)
     of.note_lacking("people", 7)
     feed(of, [schema(), activate(version)])

@@ -126,7 +126,7 @@ def test_any_batches_are_loaded_as_in_the_model(
 
 
 def test_a_record_that_only_the_database_refuses_is_rejected(warehouse: Warehouse) -> None:
-    """Is found by halving and rejected with the database's message; the others are stored."""
+    """It is found by halving and rejected with the database's message; the others are stored."""
     warehouse.reset()
     warehouse.load("s", [Load("t", (), 0, [{"n": 0}], [0])], NOW)
     warehouse.query("ALTER TABLE s.t ALTER n TYPE SMALLINT")

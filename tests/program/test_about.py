@@ -43,7 +43,7 @@ def test_the_text_has_types_values_and_defaults() -> None:
 
 
 def test_about_prints_the_same_as_the_sdk(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of all that the SDK knows of the class: nothing of it is left out."""
+    """Nothing that the SDK knows about the class is left out."""
     about = json.loads(shown("--format", "json"))
     info = TargetStitchImport._get_about_info()
     assert about["settings"]["properties"]["token"]["secret"] is True

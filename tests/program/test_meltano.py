@@ -123,7 +123,7 @@ SECRET = "at_a-secret-of-meltano"  # noqa: S105 - a test's own
 
 @pytest.mark.timeout(300)
 def test_a_meltano_project_replicates_deletions_of_a_tap_with_versions(tmp_path: Path) -> None:
-    """The definition is added, set, asked and run; a row that is gone at the source is gone."""
+    """The definition is added, configured, shown and run; a row deleted at the source is gone."""
     assert TAP_DBF.exists(), "tap-dbf is not installed: run `make test`."
     project = Project(tmp_path, DBASE_PROJECT)
     init = [*TOOL, "init", "--meltano", "--region", "local"]
@@ -155,7 +155,7 @@ def test_a_meltano_project_replicates_deletions_of_a_tap_with_versions(tmp_path:
 
 @pytest.mark.timeout(300)
 def test_the_meltano_recipe_of_the_cookbook_runs(tmp_path: Path) -> None:
-    """But for the account; by a `stitch-import` beside Meltano, as its reader has it."""
+    """Only the account is replaced. `stitch-import` is not in an environment of Meltano."""
     [recipe] = [
         block[0].text
         for block in blocks(ROOT / "docs" / "cookbook.md")

@@ -10,7 +10,7 @@ from target_stitch_import.report.summary import read_summary
 
 
 def plain(**changes: Any) -> str:
-    """Return the page of a made-up run of an earlier version, as it would be without changes."""
+    """Return the page of a made-up summary of an earlier version, with `changes` of its members."""
     series: dict[str, list[float]] = {
         name: [] for name in ("seconds", "acknowledged", "bytes", "retries")
     }

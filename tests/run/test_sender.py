@@ -150,7 +150,7 @@ def test_a_retry_after_longer_than_the_time_left_ends_the_run(
 def test_an_acknowledgement_after_a_failed_batch_writes_no_state(
     target: Target, api: ImportApi
 ) -> None:
-    """Acknowledgements after a failure earn no state."""
+    """The other batch is acknowledged, but both states also cover the failed one."""
     api.set_faults([{"kind": "down", "times": "always", "table": "a"}])
     messages = [schema("a"), schema("b"), record(1, "a"), state(1), record(1, "b"), state(2)]
     outcome = target.run(messages, max_retry_seconds=1)

@@ -201,7 +201,7 @@ def test_a_body_is_read_up_to_the_limit(size: int, end: End) -> None:
 def test_a_connection_is_reused_only_after_an_unambiguous_response(
     text: bytes, *, keeps: bool
 ) -> None:
-    """What an answer without a body announces all the same may come, and answer another request."""
+    """A body after a response that has none would be read as the response to the next request."""
     answer = read_in_pieces(text)
     assert (answer.body, answer.end, answer.keeps_connection) == (b"", End.FRAMED, keeps)
 

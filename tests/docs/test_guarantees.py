@@ -37,7 +37,7 @@ def test_every_promise_names_its_tests_with_their_files(page: str) -> None:
     assert not re.search(r"`test_\w+`", (ROOT / page).read_text())
 
 
-def test_the_make_targets_in_the_guarantees_exist() -> None:
+def test_the_commands_that_it_names_exist() -> None:
     targets = re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE)
     named = re.findall(r"`make ([\w-]+)`", (ROOT / PAGES[0]).read_text())
     assert len(named) > 6

@@ -146,7 +146,7 @@ def batches(draw: st.DrawFn) -> pa.RecordBatch:
 
 @settings(max_examples=500, deadline=None)
 @given(batches())
-def test_columns_are_written_like_single_rows(rows: pa.RecordBatch) -> None:
+def test_columns_give_the_same_json_as_rows_one_by_one(rows: pa.RecordBatch) -> None:
     assert all(is_exact(kind) for kind in rows.schema.types)
     result = encoded(rows)
     reference = rows_as_json(rows)

@@ -48,7 +48,7 @@ def parts(request: bytes) -> tuple[bytes, list[bytes], bytes]:
 @pytest.mark.parametrize("proxy", ["", "http://{}", "http://some%20one:p%40ss@{}"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("body", [None, b"", b"{}", b"x" * 100_000])
-def test_a_request_equals_one_of_requests(
+def test_a_request_is_the_same_as_with_the_requests_library(
     method: str, body: bytes | None, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = {

@@ -51,7 +51,7 @@ def columns(*names: str) -> dict[str, Any]:
         (["12", "__"], "without a letter from A to Z in their names can be dropped"),
     ],
 )
-def test_names_that_are_warned_about(names: list[str], words: str) -> None:
+def test_a_problematic_column_name_gets_a_warning(names: list[str], words: str) -> None:
     (text,) = said(**columns(*names, "fine"))
     assert words in text
     for name in names:
@@ -75,7 +75,7 @@ def test_names_that_are_warned_about(names: list[str], words: str) -> None:
         [],
     ],
 )
-def test_names_without_a_warning(names: list[str]) -> None:
+def test_an_ordinary_column_name_gets_no_warning(names: list[str]) -> None:
     assert said(**columns(*names)) == []
 
 
@@ -89,19 +89,19 @@ def test_names_without_a_warning(names: list[str]) -> None:
         ("12", "has neither a letter from A to Z nor an underscore"),
     ],
 )
-def test_tables_that_are_warned_about(stream: str, words: str) -> None:
+def test_a_problematic_table_name_gets_a_warning(stream: str, words: str) -> None:
     (text,) = said(stream)
     assert words in text
     assert not said("x" * 60)
 
 
 @pytest.mark.parametrize(("count", "is_said"), [(1_016, False), (1_017, True)])
-def test_too_many_columns(count: int, *, is_said: bool) -> None:
+def test_too_many_columns_get_a_warning(count: int, *, is_said: bool) -> None:
     text = " ".join(said(**columns(*(f"c{number}" for number in range(count)))))
     assert ("it has 1,018 columns" in text) is is_said
 
 
-def test_no_columns_and_no_keys() -> None:
+def test_a_schema_without_columns_or_keys_gets_warnings() -> None:
     no_key, no_columns = map(str, advised("people", (), {"properties": {}}))
     assert no_columns == "the schema has no properties"
     assert no_key.startswith("no key properties")
@@ -110,7 +110,7 @@ def test_no_columns_and_no_keys() -> None:
 @pytest.mark.parametrize(
     "key", [{"type": ["integer", "null"]}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]
 )
-def test_a_nullable_key_is_no_reason_for_a_warning(key: dict[str, Any]) -> None:
+def test_a_nullable_key_gets_no_warning(key: dict[str, Any]) -> None:
     assert not advised("people", ("key",), {"properties": {"key": key}})
 
 
@@ -139,7 +139,7 @@ def test_advice_is_given_once_for_each_field() -> None:
     assert second.endswith("while loading: `b__st`")
 
 
-def test_streams_that_differ_only_by_case() -> None:
+def test_streams_that_differ_only_by_case_get_a_warning() -> None:
     of = pipeline()
     feed(of, [schema("Orders"), schema("orders"), schema("Orders", x=INTEGER), schema("people")])
     (notice,) = of.notices
@@ -169,12 +169,12 @@ NESTED = {
 
 
 def test_names_are_examined_in_their_flattened_form() -> None:
-    told = {
+    found = {
         re.split("[,;]| \\(", each.text)[0]: each.fields
         for each in advised("people", ("id",), of(NESTED))
     }
     long = f"address__{'x' * 51}"
-    assert told == {
+    assert found == {
         "names with the suffix of a column that Stitch splits by type": ("`address__cost__st`",),
         "destinations drop columns whose names": (f"`{long}` (60)",),
         "names that differ only by case": (
@@ -205,5 +205,5 @@ def of(properties: dict[str, Any], **definitions: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_the_walk_ends_however_many_references_there_are(schema: dict[str, Any]) -> None:
+def test_advice_ends_on_schemas_with_many_or_circular_references(schema: dict[str, Any]) -> None:
     assert not [each for each in advised("people", ("id",), schema) if "differ" in each.text]

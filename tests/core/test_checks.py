@@ -20,7 +20,7 @@ from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.quick_checks import AcceptAll, TypedCheck, quick_check
 from target_stitch_import.schema.record_type import key_type, record_type
-from tests.support.record_checks import MAX_RECORD_BYTES, check, columns, verdict, without_quick
+from tests.support.record_checks import MAX_RECORD_BYTES, check, columns, exact_check, verdict
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ from tests.support.record_checks import MAX_RECORD_BYTES, check, columns, verdic
         ({"f": "x" * 19_000_000}, "ok"),
     ],
 )
-def test_sizes(record: Any, words: str) -> None:
+def test_a_record_over_a_size_limit_is_refused(record: Any, words: str) -> None:
     text = json.dumps(record, separators=(",", ":"))
     assert words in verdict(check(columns()), text)
     sizes = RecordCheck(
@@ -60,7 +60,7 @@ def test_nothing_hangs_or_crashes(record: str) -> None:
     """Huge numbers, endless nesting, and a pattern that backtracks endlessly in other engines."""
     schema = columns(f={"pattern": "^(a+)+$", "not": {"pattern": "^(?=(a+)+)(a+)+$"}})
     schema |= {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}
-    for each in (check(schema), without_quick(check(schema))):
+    for each in (check(schema), exact_check(schema)):
         assert verdict(each, record)
 
 
@@ -152,7 +152,7 @@ def test_the_quick_checks_accept_nothing_that_the_exact_one_refuses(
 ) -> None:
     text = json.dumps(columns(**properties) | {"definitions": TREE}).encode()
     read = read_schema(text).root
-    reference = without_quick(check(text, keys, naive="fail"))
+    reference = exact_check(text, keys, naive="fail")
     key_record = key_type(keys)
     assert key_record is not None
     candidates: list[QuickCheck] = [quick_check(read, keys)]
@@ -204,7 +204,7 @@ def test_a_type_has_the_bounds_of_its_schema(
     record = Raw(json.dumps({"a": value}).encode())
     typed = record_type(read, keys)
     if typed is not None:
-        refused = isinstance(without_quick(check(columns(a=field), keys)).examine(record), Refused)
+        refused = isinstance(exact_check(columns(a=field), keys).examine(record), Refused)
         says_yes = TypedCheck(typed).accepts(record)
         # Empty keys pass, with a note that only the exact check makes.
         assert says_yes == (not refused and not (is_key and value == ""))
@@ -287,6 +287,6 @@ def test_a_check_that_is_no_longer_needed_is_freed(field: Any) -> None:
 @given(st.dictionaries(NAMES, st.just("S3CRET") | VALUES, max_size=3), SCHEMAS)
 def test_a_refusal_contains_no_value(record: dict[str, Any], field: Any) -> None:
     schema = columns(a=field) | {"definitions": TREE, "required": ["b"]}
-    words = verdict(without_quick(check(schema, ("c/d",))), json.dumps(record))
+    words = verdict(exact_check(schema, ("c/d",)), json.dumps(record))
     assert "S3CRET" not in words
     assert "x" * 300 not in words

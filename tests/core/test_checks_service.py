@@ -17,7 +17,7 @@ from tests.support.schemas_and_records import Pair, Pairs
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_both_accept_the_same_records(seed: int) -> None:
+def test_target_and_local_api_accept_the_same_records(seed: int) -> None:
     pairs = Pairs(Random(seed))  # noqa: S311 - no secret
     for _ in range(250):
         pair = pairs.pair()
@@ -27,7 +27,7 @@ def test_both_accept_the_same_records(seed: int) -> None:
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=json.dumps)
 @pytest.mark.parametrize("place", [(), ("properties", "a"), ("definitions", "unused")])
-def test_both_refuse_the_same_mistakes_in_a_schema(mistake: Any, place: tuple[str, ...]) -> None:
+def test_target_and_local_api_refuse_the_same_schemas(mistake: Any, place: tuple[str, ...]) -> None:
     schema: dict[str, Any] = {"properties": {"a": {}}, "definitions": {}}
     if place:
         schema[place[0]][place[1]] = mistake
@@ -50,7 +50,7 @@ def test_both_refuse_the_same_mistakes_in_a_schema(mistake: Any, place: tuple[st
         ({"pattern": "(a{1000}){1000}"}, '"b"', True),
     ],
 )
-def test_both_report_the_same(schema: Any, record: str, taken: bool) -> None:  # noqa: FBT001
+def test_target_and_local_api_agree_on_edge_cases(schema: Any, record: str, taken: bool) -> None:  # noqa: FBT001
     found = verdicts(Pair(json.dumps({"properties": {"a": schema}}), (), f'{{"a":{record}}}'))
     assert (found.target == "", found.service == "") == (taken, taken)
 
@@ -59,7 +59,7 @@ def test_both_report_the_same(schema: Any, record: str, taken: bool) -> None:  #
     "schema",
     [{"$ref": "#/properties/a"}, {"pattern": "("}, {"patternProperties": {"[": {}}}],
 )
-def test_schemas_that_both_refuse(schema: Any) -> None:
+def test_target_and_local_api_refuse_an_unusable_schema(schema: Any) -> None:
     found = verdicts(Pair(json.dumps({"properties": {"a": schema}}), (), "{}"))
     assert found.kind == "schema"
     assert found.agree

@@ -98,7 +98,7 @@ def message(record: bytes) -> bytes:
     st.sampled_from([(), ("invalid_dates_to_null", "clamp_dates")]),
     st.sampled_from([RecordCheck._as_they_are, RecordCheck._with_offsets, RecordCheck._rewritten]),
 )
-def test_all_at_once_is_the_same_as_one_by_one(
+def test_rewriting_records_together_gives_the_same_as_one_by_one(
     texts: list[str],
     naive: str,
     repairs: tuple[str, ...],
@@ -125,7 +125,7 @@ def test_all_at_once_is_the_same_as_one_by_one(
 
 
 TOGETHER = [
-    # what a tap writes, what is sent, what is told
+    # what a tap writes, what is sent, the repair that is counted
     ("2024-01-01T00:00:00", "2024-01-01T00:00:00Z", None),
     ("2024-01-01T00:00:00.123456", "2024-01-01T00:00:00.123456Z", None),
     ("2024-01-01 00:00:00", "2024-01-01T00:00:00Z", None),
@@ -138,7 +138,7 @@ TOGETHER = [
 @pytest.mark.parametrize(("spelling", "sent", "repair"), TOGETHER)
 @pytest.mark.parametrize("template", ['{"id": %d, "at": %s, "n": 1.10}', '{"id":%d,"at":%s}'])
 @pytest.mark.parametrize("repairs", [(), ("invalid_dates_to_null",)])
-def test_what_taps_write_is_rewritten_together(
+def test_common_date_time_formats_are_rewritten_together(
     spelling: str, sent: str | None, repair: str | None, template: str, repairs: tuple[str, ...]
 ) -> None:
     spellings = [spelling, "2024-01-01T00:00:00Z", spelling, None]
@@ -191,7 +191,7 @@ def test_ambiguous_names_are_not_rewritten_together(record: str, naive: str) -> 
         ("at", '"at"\t: '),
     ],
 )
-def test_another_spelling_does_not_balance_a_nested_name(name: str, apart: str) -> None:
+def test_a_differently_written_name_does_not_hide_a_nested_one(name: str, apart: str) -> None:
     texts = [
         f'{{"id":1,"{name}":"2024-01-01T00:00:00"}}'.encode(),
         f'{{"id":2,{apart}"2024-01-01T00:00:00Z","nested":{{"{name}":"2024-01-01T00:00:00"}}}}'
@@ -217,7 +217,7 @@ def test_a_name_is_found_with_any_white_space(name: str, colon: str) -> None:
         '{"id":1,"note":"2024-01-01T00:00:00","at":"2024-01-01T00:00:00%s"}',
     ],
 )
-def test_what_only_looks_like_a_column_is_unchanged(record: str) -> None:
+def test_text_that_looks_like_a_column_is_unchanged(record: str) -> None:
     text = (record % "").encode()
     passed = check().accepted(b"[%b]" % message(text), len(text))
     assert passed is not None
@@ -238,7 +238,7 @@ def test_the_text_between_two_strings_is_not_a_string(space: str) -> None:
 
 @settings(max_examples=500)
 @given(SPELLINGS)
-def test_a_shape_is_respelled_as_its_texts_are(text: str) -> None:
+def test_rewriting_by_shape_gives_the_same_as_rewriting_each_text(text: str) -> None:
     """If the date exists, which is checked afterwards."""
     how = respelling(text.encode().translate(SHAPE))
     expected = respelled(text.strip('"'), "Z")

@@ -42,7 +42,7 @@ def test_date_times_are_those_of_rfc_3339(text: str, expected: bool) -> None:  #
 
 @settings(max_examples=1_000)
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.booleans())
-def test_checked_together_they_are_the_same(texts: list[str], null: bool) -> None:  # noqa: FBT001
+def test_date_times_accepted_together_are_each_valid(texts: list[str], null: bool) -> None:  # noqa: FBT001
     values = list(map(json.loads, texts))
     if are_date_times(",".join(texts).encode(), null=null):
         assert all(null if each is None else isinstance(each, str) for each in values)

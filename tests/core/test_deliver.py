@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from target_stitch_import.batching.payload import Batch
 
 
-def seen_through(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]:
+def steps_of(batch: Batch, answer: Callable[[Batch], Verdict]) -> list[Step]:
     """Return the steps of the delivery of `batch`, with `answer` as the verdict on attempts."""
     rules = DeliveryRules(max_retry_seconds=60, dead_letter=True, chance=lambda: 0.0)
     delivery = deliver_batch(batch, rules, RefusalStreak())
@@ -74,14 +74,14 @@ def id_of(part: Batch) -> int:
 def test_eight_single_records_refused_in_a_row_end_the_run() -> None:
     """The problem then seems to affect all records."""
     with pytest.raises(InputError, match="refused 8 single records in a row"):
-        seen_through(batch_of(100), lambda _: BodyRefused("no"))
+        steps_of(batch_of(100), lambda _: BodyRefused("no"))
 
 
-def test_seven_in_a_row_are_set_aside() -> None:
+def test_seven_single_records_refused_in_a_row_are_set_aside() -> None:
     def answer(part: Batch) -> Verdict:
         return BodyRefused("no") if id_of(part) < 7 else Acknowledged()
 
-    (stored,) = [each for each in seen_through(batch_of(100), answer) if isinstance(each, Store)]
+    (stored,) = [each for each in steps_of(batch_of(100), answer) if isinstance(each, Store)]
     assert len(stored.records) == 7
 
 
@@ -92,7 +92,7 @@ def test_any_share_of_records_can_be_refused_if_not_in_a_row() -> None:
         bad = any(json.loads(each.data)["id"] % 20 == 0 for each in part.messages())
         return BodyRefused("no") if bad else Acknowledged()
 
-    (stored,) = [each for each in seen_through(batch_of(1_200), answer) if isinstance(each, Store)]
+    (stored,) = [each for each in steps_of(batch_of(1_200), answer) if isinstance(each, Store)]
     assert len(stored.records) == 60
 
 
@@ -104,10 +104,10 @@ def test_wrong_hints_cost_few_requests(named: int | None) -> None:
         at_fault = any(message.data == b'{"id": 40}' for message in part.messages())
         return BodyRefused("no", named) if at_fault else Acknowledged()
 
-    steps = seen_through(batch_of(128), answer)
+    steps = steps_of(batch_of(128), answer)
     assert sum(isinstance(step, Attempt) for step in steps) <= 2 * 7 + 3
-    (letters,) = [step for step in steps if isinstance(step, Store)]
-    assert [letter.record for letter in letters.records] == [b'{"id": 40}']
+    (stored,) = [step for step in steps if isinstance(step, Store)]
+    assert [each.record for each in stored.records] == [b'{"id": 40}']
     assert sum(step.part.count for step in steps if isinstance(step, Settled)) == 128
 
 
@@ -119,7 +119,7 @@ def test_the_size_limit_is_learned_from_refused_bodies() -> None:
     def answer(part: Batch) -> Verdict:
         return TooLarge("413") if part.size > most else Acknowledged()
 
-    steps = seen_through(batch, answer)
+    steps = steps_of(batch, answer)
     learned = [step.max_bytes for step in steps if isinstance(step, LimitLearned)]
     assert learned[:1] == [batch.size // 2]
     assert most / 2 < min(learned) <= most
@@ -178,7 +178,7 @@ def test_the_error_names_a_requested_wait_that_is_too_long() -> None:
 
 
 def test_the_error_names_no_wait_if_none_was_requested() -> None:
-    """Although less than no time is left, because an attempt takes time, too."""
+    """Even when the last attempt ends after the time limit."""
     rules = DeliveryRules(max_retry_seconds=40.0, dead_letter=False, chance=lambda: 0.5)
     conversation = until_answered(Body(), rules)
     next(conversation)
@@ -189,5 +189,5 @@ def test_the_error_names_no_wait_if_none_was_requested() -> None:
         conversation.send(Outcome(TryAgain("503"), 150.0))
 
 
-def test_no_time_means_one_attempt() -> None:
+def test_without_retry_time_one_attempt_is_made() -> None:
     assert tries(0.0, []) == [0.0]

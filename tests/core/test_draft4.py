@@ -60,7 +60,7 @@ def test_a_schema_nested_without_end_is_a_defect() -> None:
         read_schema(deep)
 
 
-def test_many_references_take_no_time() -> None:
+def test_a_schema_with_exponentially_many_references_is_read() -> None:
     definitions = {f"d{n}": {"allOf": [{"$ref": f"#/definitions/d{n + 1}"}] * 2} for n in range(40)}
     schema = {"$ref": "#/definitions/d0", "definitions": definitions | {"d40": {}}}
     assert read_schema(json.dumps(schema).encode()).root
@@ -79,7 +79,7 @@ def test_many_references_take_no_time() -> None:
         ({"$ref": "#/x", "x": {"type": "null", "y": 1}, "type": 9}, {"type": ("null",)}),
     ],
 )
-def test_what_is_enforced(schema: Any, kept: Any) -> None:
+def test_only_rules_of_draft_4_are_enforced(schema: Any, kept: Any) -> None:
     read = read_schema(json.dumps(schema).encode())
     assert read.root.rules == kept
     assert not read.warnings
@@ -99,7 +99,7 @@ def test_what_is_enforced(schema: Any, kept: Any) -> None:
         {"pattern": "(a{1000}){1000}"},
     ],
 )
-def test_what_is_not_draft_4_is_left_out_with_a_warning(schema: Any) -> None:
+def test_a_rule_that_is_not_draft_4_is_dropped_with_a_warning(schema: Any) -> None:
     read = read_schema(json.dumps({"properties": {"a": schema}}).encode())
     assert not read.root.properties["a"].rules
     ((place,),) = read.warnings.values()
@@ -129,7 +129,7 @@ def test_an_unsupported_pattern_accepts_all_names() -> None:
         ({"definitions": {"unused": {"type": "text"}}}, "/definitions/unused/type"),
     ],
 )
-def test_what_no_draft_allows_is_a_defect(schema: Any, place: str) -> None:
+def test_a_rule_that_no_draft_allows_is_a_defect(schema: Any, place: str) -> None:
     with pytest.raises(SchemaDefectError) as caught:
         read_schema(json.dumps({"properties": {"a": schema}}).encode())
     assert f"at `#/properties/a{place}`" in str(caught.value)
@@ -177,7 +177,7 @@ def test_references_can_refer_to_any_place_in_the_document(reference: str, place
 @pytest.mark.parametrize(
     "reference", ["#x", "#definitions/x", "#/definitions/y", "#/list/1", "#/list/01", "#/list/-1"]
 )
-def test_references_that_cannot_be_resolved(reference: str) -> None:
+def test_an_unresolvable_reference_is_a_defect(reference: str) -> None:
     document = {"$ref": reference, "definitions": {"x": {}}, "list": [{}]}
     with pytest.raises(SchemaDefectError, match="cannot be resolved"):
         read_schema(json.dumps(document).encode())
@@ -206,7 +206,7 @@ def test_any_number_is_accepted_where_it_has_no_meaning(keyword: str) -> None:
     assert not read_schema(f'{{"{keyword}":1e99999999999999999999}}'.encode()).root.rules
 
 
-def test_a_schema_may_refer_to_itself_through_the_value() -> None:
+def test_a_schema_may_refer_to_itself_through_a_property() -> None:
     tree = {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#/properties/left"}}}
     root = read_schema(json.dumps(tree).encode()).root
     assert root.properties["left"] is root.properties["right"] is root

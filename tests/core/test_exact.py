@@ -117,7 +117,9 @@ NUMBERS = ["1e99999999999999999999", "-1e-99999999999999999999", "9" * 5_000, "0
 @pytest.mark.parametrize(
     "rule", [{}, {"multipleOf": 0.01}, {"minimum": 0}, {"enum": [1]}, {"uniqueItems": True}]
 )
-def test_any_number_can_be_shown(number: str, rule: dict[str, Any]) -> None:
+def test_a_number_that_cannot_be_validated_is_reported_by_its_field(
+    number: str, rule: dict[str, Any]
+) -> None:
     field = {"type": ["number", "array", "null"], "not": {"enum": [5]}} | rule
     words = examined(column(field), f'{{"a":1,"f":[{{"g":{number}}}]}}'.encode())
     assert "field `/f/0/g`: it contains a number that cannot be validated" in words
@@ -157,7 +159,7 @@ DECIMALS = st.builds(
 
 
 @given(DECIMALS, DECIMALS.filter(lambda factor: factor > 0))
-def test_multiples_are_those_of_fractions(number: Decimal, factor: Decimal) -> None:
+def test_multiples_agree_with_exact_fractions(number: Decimal, factor: Decimal) -> None:
     assert is_multiple(number, factor) == ((Fraction(number) / Fraction(factor)).denominator == 1)
 
 
@@ -192,7 +194,7 @@ def test_exactly_equal_values_have_the_same_canonical_text(one: Any, other: Any)
 
 
 @given(VALUES)
-def test_a_text_is_counted_without_parsing_it(value: Any) -> None:
+def test_values_are_counted_without_parsing_the_text(value: Any) -> None:
     def points(of: Any) -> int:
         below = of.values() if isinstance(of, dict) else of if isinstance(of, list) else None
         return 1 if below is None else sum(map(points, below))
@@ -290,7 +292,7 @@ def written(value: Any) -> bytes:
     st.dictionaries(st.sampled_from("ab"), VALUES),
     LEAVES.filter(lambda leaf: "$ref" not in leaf),
 )
-def test_it_agrees_with_jsonschema_and_quick_checks_are_never_laxer(
+def test_the_exact_check_agrees_with_jsonschema_and_quick_checks_are_never_laxer(
     properties: Any, record: Any, shared: Any
 ) -> None:
     schema = {"properties": properties, "definitions": {"x": shared}}
@@ -322,14 +324,14 @@ def test_it_agrees_with_jsonschema_and_quick_checks_are_never_laxer(
         ("a{99999}", False, False),
     ],
 )
-def test_which_expressions_are_supported(
+def test_regular_expressions_are_classified_as_linear_backtracking_or_unsupported(
     expression: str, *, is_known: bool, is_linear: bool
 ) -> None:
     taken = pattern(expression)
     assert (taken.is_known, taken.is_linear) == (is_known, is_linear)
 
 
-def test_what_backtracks_too_often_has_no_result() -> None:
+def test_a_match_that_backtracks_too_often_is_an_error() -> None:
     assert pattern("(?=a)(a+)+$").matches("a" * 50)
     with pytest.raises(TooCostlyError):
         pattern("(?=a)(a+)+$").matches("a" * 50_000 + "!")

@@ -40,10 +40,10 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS, st.sampled_from([1, 2, 3, 1000]))
-def test_states_are_earned_by_the_invariant(
+def test_a_state_becomes_writable_when_everything_before_it_is_settled(
     actions: list[tuple[str, int]], max_epochs: int
 ) -> None:
-    """Nothing early and in order always; and nothing late while epochs are not scarce."""
+    """Never early and always in order; not late, either, unless epochs are scarce."""
     ledger, model = Ledger(max_epochs), Model()
     open_messages: list[tuple[int, int]] = []
     written: list[bytes] = []
@@ -98,7 +98,7 @@ def test_the_text_of_waiting_states_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 3, -1])
-def test_settling_what_was_not_read_is_an_error(count: int) -> None:
+def test_settling_an_impossible_count_is_an_error(count: int) -> None:
     ledger = Ledger()
     epoch = ledger.read(2)
     with pytest.raises(ValueError, match="settled of 2"):

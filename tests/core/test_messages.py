@@ -90,7 +90,7 @@ DEEP = b"[" * 10**6 + b"]" * 10**6
         (b'{"type":"STATE","value":' + DEEP + b"}", "cannot be read"),
     ],
 )
-def test_a_bad_line_is_named(line: bytes, word: str) -> None:
+def test_an_invalid_line_is_reported_with_its_number(line: bytes, word: str) -> None:
     events, error = read([b'{"type":"STATE","value":0}\n' + line + b"\n" + STATE + b"\n"])
     assert error is not None
     assert word in error
@@ -108,7 +108,7 @@ def test_a_bad_line_is_named(line: bytes, word: str) -> None:
         (b'{"a":01}', "not JSON"),
     ],
 )
-def test_a_record_that_is_no_json_is_kept_with_its_stream(record: bytes, word: str) -> None:
+def test_a_record_that_is_not_json_is_kept_with_its_stream(record: bytes, word: str) -> None:
     line = b'{"type":"RECORD","stream":"s","record":' + record + b',"version":7}'
     events, error = read([line + b"\n"])
     assert error is None
@@ -128,7 +128,7 @@ def test_a_record_that_is_no_json_is_kept_with_its_stream(record: bytes, word: s
     ],
 )
 @pytest.mark.parametrize("inside", [False, True])
-def test_key_properties(
+def test_key_properties_are_read_from_the_message_or_its_schema(
     keys: bytes,
     found: tuple[str, ...] | None,
     inside: bool,  # noqa: FBT001
@@ -155,7 +155,7 @@ def test_key_properties(
     ],
     ids=["bytes", "values", "keys", "bookmarks"],
 )
-def test_a_schema_beyond_all_destinations_is_refused(member: bytes, words: str) -> None:
+def test_a_schema_too_large_for_any_destination_is_refused(member: bytes, words: str) -> None:
     """It would take many seconds to read."""
     events, error = read([b'{"type":"SCHEMA","stream":"s",%b}' % member])
     assert events == []
@@ -163,7 +163,7 @@ def test_a_schema_beyond_all_destinations_is_refused(member: bytes, words: str) 
     assert "Line 1: SCHEMA of stream `s`" in (error or "")
 
 
-def test_a_schema_of_as_many_columns_as_a_spreadsheet_has_is_read() -> None:
+def test_a_schema_of_16384_columns_is_read() -> None:
     columns = b",".join(
         b'"c%d":{"type":["null","string"],"format":"date-time"}' % n for n in range(16_384)
     )
@@ -196,14 +196,14 @@ def test_a_stream_name_is_searched_only_at_the_beginning_of_a_line() -> None:
     assert error.startswith("Line 1 of stream `s` is not UTF-8")
 
 
-def test_an_encoding_may_say_more() -> None:
+def test_unknown_members_of_a_batch_encoding_are_ignored() -> None:
     more = b'{"format":"jsonl","compression":null,"level":6,"more":{}}'
     line = b'{"type":"BATCH","stream":"s","encoding":' + more + b',"manifest":[]}'
     encoding: dict[str, str | None] = {"format": "jsonl", "compression": None}
     assert read([line]) == ([RecordFiles(1, "s", encoding, ())], None)
 
 
-def test_all_kinds_of_messages() -> None:
+def test_each_type_of_message_becomes_its_event() -> None:
     text = b"""\
 {"type":"SCHEMA","stream":"s","schema":{"properties":{"a":{}}},"key_properties":["a"],"bookmark_properties":["a"]}
 {"type":"SCHEMA","stream":"t","schema":{"properties":{"b":{}},"key_properties":["b"]}}

@@ -31,7 +31,7 @@ from tests.support.events import JSON_VALUES
         (b'{"a":[' + b"1," * MAX_STEPS + b"NaN]}", "/a"),
     ],
 )
-def test_a_number_that_json_does_not_have_is_named_by_its_field(record: bytes, field: str) -> None:
+def test_nan_or_infinity_is_reported_by_its_field(record: bytes, field: str) -> None:
     """Or by a container of it, if finding it would take too long."""
     defect = record_defect(record)
     assert defect is not None
@@ -114,9 +114,7 @@ PIECES = st.lists(
 
 
 @given(st.dictionaries(st.text(max_size=5), JSON_VALUES, max_size=4), st.sampled_from([None, 1]))
-def test_the_outline_of_any_object_is_that_of_a_parser(
-    members: dict[str, Any], indent: int | None
-) -> None:
+def test_an_outline_agrees_with_a_parser(members: dict[str, Any], indent: int | None) -> None:
     found = outline(json.dumps(members, indent=indent).encode())
     assert found is not None
     assert {name: json.loads(text) for name, text in found.items()} == members
@@ -190,5 +188,7 @@ def test_a_bad_line_is_explained_within_a_few_times_its_size(value: bytes) -> No
         (b'{"a":"', None),
     ],
 )
-def test_outline(text: bytes, members: dict[str, bytes] | None) -> None:
+def test_an_outline_has_the_members_of_a_complete_object(
+    text: bytes, members: dict[str, bytes] | None
+) -> None:
     assert outline(text) == members

@@ -45,7 +45,7 @@ def test_rows_are_sent_in_their_place(sequences: list[int] | None) -> None:
     assert of.counts()["a"].read == 6
 
 
-def test_own_sequences_are_kept() -> None:
+def test_given_sequences_are_kept() -> None:
     """In any order, after a split, and in dead letters; line numbers stay right."""
     of = pipeline(dead_letter=True)
     feed(of, [schema("a")])

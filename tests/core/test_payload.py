@@ -105,7 +105,7 @@ def test_splitting_keeps_every_message_with_its_line_and_sequence(
         assert both == json.loads(batch.body)["messages"]
 
 
-def test_a_body_fills_to_the_very_byte() -> None:
+def test_a_body_fills_up_to_its_limit_exactly() -> None:
     records = ["x" * 20] * 3
     exact = PREFIX.body_bytes + fragment(records, 10**18).joined_bytes
     buffers = Buffers(limits(max_bytes=exact))
@@ -114,7 +114,7 @@ def test_a_body_fills_to_the_very_byte() -> None:
     assert [b.count for b in buffers.add("t", PREFIX, None, fragment(records, 10**18), 0.0)] == [2]
 
 
-def test_a_larger_message_goes_alone() -> None:
+def test_a_message_larger_than_the_limit_is_sent_alone() -> None:
     batches = packed([["a", "b" * 500, "c"]], limits(max_bytes=200))
     assert [batch.count for batch in batches] == [1, 1, 1]
 
@@ -192,7 +192,7 @@ def test_a_body_has_the_documented_members_and_no_others() -> None:
     )
 
 
-def test_age_closes_the_oldest_first() -> None:
+def test_batches_expire_in_order_of_age() -> None:
     buffers = Buffers(limits(max_age_seconds=60))
     assert buffers.next_deadline() == float("inf")
     for number, stream in enumerate("abc"):
@@ -239,7 +239,7 @@ def test_another_version_closes_the_batches() -> None:
     assert [b.version for b in buffers.add("t", other, 2, fragment(["b"], 2), 0.0)] == [None]
 
 
-def test_pipelines_that_take_turns_within_a_call_keep_to_their_own_records() -> None:
+def test_interleaved_pipelines_do_not_mix_their_records() -> None:
     """As with two threads, which can switch wherever one calls a C function."""
     one, other = pipeline(), pipeline()
     feed(one, [schema("one")])

@@ -114,10 +114,12 @@ class Watcher:
 
     def set_aside(self) -> None:
         while self.pipeline.to_set_aside:
-            letter = self.pipeline.to_set_aside.popleft()
-            assert letter.record is None or json.loads(letter.record)["id"] == "no integer"
-            del self.unsettled[letter.line]
-            self.pipeline.set_aside(letter)
+            dead_letter = self.pipeline.to_set_aside.popleft()
+            assert (
+                dead_letter.record is None or json.loads(dead_letter.record)["id"] == "no integer"
+            )
+            del self.unsettled[dead_letter.line]
+            self.pipeline.set_aside(dead_letter)
 
     def check(self) -> None:
         for batch in take(self.pipeline):
@@ -144,10 +146,10 @@ class Watcher:
         assert messages == sorted(messages)
         first = messages[0]
         of_stream = [each for each, stream in self.unsettled.items() if stream == batch.stream]
-        letters = {each.line for each in self.pipeline.to_set_aside}
+        to_set_aside = {each.line for each in self.pipeline.to_set_aside}
         if batch.barrier:
             assert messages == [first]
-            assert not [each for each in of_stream if each < first and each not in letters]
+            assert not [each for each in of_stream if each < first and each not in to_set_aside]
         for line, stream in self.activations.items():
             if stream == batch.stream and line in self.unsettled:
                 assert max(messages) <= line, "a record overtook an activation"
@@ -178,7 +180,7 @@ def test_the_invariants_hold_after_every_step(actions: list[tuple[str, str, Any]
     watcher.finish()
 
 
-def test_memory_is_bounded_by_closing_the_largest() -> None:
+def test_memory_is_bounded_by_closing_the_largest_batch() -> None:
     """Only enough to keep the requests busy, so that the others can grow."""
     of = pipeline(max_buffer_bytes=100_000, max_in_flight_requests=1)
     feed(of, [schema(name) for name in "abc"])
@@ -214,7 +216,7 @@ def test_memory_is_bounded_by_closing_the_largest() -> None:
     assert len(take(of)) == 2
 
 
-def test_a_record_that_waits_takes_the_room_of_what_was_read_with_it() -> None:
+def test_a_gathered_record_counts_the_memory_of_its_chunk() -> None:
     """Its text is part of the same chunk, so a slow stream beside a busy one does not wait long."""
     of = pipeline(max_buffer_bytes=600_000)
     feed(of, [schema("busy"), schema("quiet")])
@@ -231,7 +233,7 @@ def test_a_record_that_waits_takes_the_room_of_what_was_read_with_it() -> None:
     assert held[2] < 2.5 * 64_000, "more than a sixth of the buffer waited, so all was checked"
 
 
-def test_what_is_open_at_the_end_is_closed_as_it_can_be_sent() -> None:
+def test_open_batches_are_closed_one_by_one_at_the_end() -> None:
     """Closing everything at once would double the memory."""
     of = pipeline(max_buffer_bytes=1_000_000, max_in_flight_requests=1)
     streams = [f"s{number}" for number in range(9)]
@@ -250,7 +252,7 @@ def test_what_is_open_at_the_end_is_closed_as_it_can_be_sent() -> None:
     assert sorted(sent) == streams
 
 
-def test_all_that_is_held_is_released() -> None:
+def test_settling_all_batches_releases_all_memory() -> None:
     of = pipeline()
     feed(of, [schema(), record(1), record(2)])
     of.close()
@@ -259,7 +261,7 @@ def test_all_that_is_held_is_released() -> None:
     assert of.held_bytes == 0
 
 
-def test_without_records_a_state_is_earned_at_once_and_the_newest_wins() -> None:
+def test_only_the_newest_of_several_writable_states_is_written() -> None:
     of = pipeline()
     feed(of, [state(1), state({}), state(3)])
     assert of.earned_state() == b"3"
@@ -315,7 +317,7 @@ def test_the_first_bad_line_is_reported() -> None:
     assert [(batch.stream, batch.count) for batch in take(of)] == [("a", 1), ("b", 1)]
 
 
-def test_a_bad_line_found_after_the_first_one_was_reported() -> None:
+def test_a_bad_record_gathered_when_the_run_fails_is_dropped() -> None:
     """Records of another stream may still be gathered when the first bad line ends the run."""
     of = pipeline()
     enough = [record(number, "a") for number in range(1, ENOUGH_RECORDS)]
@@ -347,7 +349,7 @@ def test_a_bad_line_found_after_the_first_one_was_reported() -> None:
         ),
     ],
 )
-def test_messages_that_make_no_sense(message: Any, words: str) -> None:
+def test_an_unusable_message_is_an_input_error(message: Any, words: str) -> None:
     with pytest.raises(InputError, match=r"^Line 2") as caught:
         feed(pipeline(), [schema(), message])
     assert words in str(caught.value)
@@ -364,7 +366,7 @@ def test_records_before_one_of_an_unknown_stream_are_accepted() -> None:
     assert [(each.read, each.ready_or_in_flight) for each in counts.values()] == [(1, 1), (1, 1)]
 
 
-def test_notices_are_told_once() -> None:
+def test_a_notice_is_given_once() -> None:
     of = pipeline()
     naive = {"type": "string", "format": "date-time"}
     columns: dict[str, Any] = {"at": naive, "_rjm_x": {}, "m": {"exclusiveMinimum": 1}}
@@ -376,7 +378,7 @@ def test_notices_are_told_once() -> None:
         assert sum(words in text for text in texts) == 1
 
 
-def test_an_event_without_a_case_is_not_dropped() -> None:
+def test_an_event_of_an_unknown_type_is_an_error() -> None:
     """It would be lost, although the state after it would be written."""
     of = pipeline()
     event: Any = Raw(b"")

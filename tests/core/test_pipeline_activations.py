@@ -14,7 +14,7 @@ from tests.support.pipelines import feed, settle, take
 from tests.support.singer import activate, record, schema, state
 
 
-def test_versions_that_are_gone_leave_nothing_behind() -> None:
+def test_replaced_versions_hold_no_memory() -> None:
     of = pipeline()
     feed(of, [schema("gone")])
     feed(of, [record(n, "gone", message={"version": n + 1}) for n in range(50)])
@@ -25,7 +25,7 @@ def test_versions_that_are_gone_leave_nothing_behind() -> None:
     assert len([each for each in prefixes if b'"gone"' in each.encoded]) <= 1
 
 
-def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside_behind_it() -> None:
+def test_the_activation_of_an_incomplete_version_is_set_aside_after_its_record() -> None:
     of = pipeline(dead_letter=True)
     feed(
         of, [schema(), record(1, message={"version": 7}), record(2, id="x", message={"version": 7})]
@@ -61,11 +61,11 @@ def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside_behind_it()
         ({"table_prefix": "other_"}, True),
     ],
 )
-def test_a_record_that_an_earlier_run_set_aside_is_lacking_too(
+def test_a_version_that_an_earlier_run_left_incomplete_is_not_activated(
     rules: dict[str, Any],
     sent: bool,  # noqa: FBT001
 ) -> None:
-    """From the same table."""
+    """If that run wrote to the same table."""
     of = pipeline(dead_letter=True, **rules)
     of.note_lacking("raw_people" if "table_prefix" in rules else "people", 7)
     feed(of, [schema(), activate(7)])
@@ -74,10 +74,10 @@ def test_a_record_that_an_earlier_run_set_aside_is_lacking_too(
 
 
 @pytest.mark.parametrize(("version", "noted"), [(8, [8]), (7, []), (6, [])])
-def test_an_activation_that_replaces_a_version_that_lacks_a_record_is_noted(
+def test_an_activation_that_replaces_an_incomplete_version_is_recorded(
     version: int, noted: list[int]
 ) -> None:
-    """Once it is acknowledged, and once."""
+    """Only once, after it is acknowledged."""
     of = pipeline(dead_letter=True, activate_incomplete_versions=True)
     of.note_lacking("people", 7)
     feed(of, [schema(), activate(version)])
@@ -89,7 +89,7 @@ def test_an_activation_that_replaces_a_version_that_lacks_a_record_is_noted(
     feed(of, [activate(9), activate(10)])
     while batches := take(of):
         settle(of, *batches)
-    assert [each.version for each in of.replacements_to_record] == [] if noted else [9]
+    assert [each.version for each in of.replacements_to_record] == ([] if noted else [9])
 
 
 def test_an_activation_before_the_bad_record_is_sent() -> None:
@@ -119,7 +119,7 @@ def test_an_activation_waits_for_its_schema() -> None:
     assert [each.barrier for each in take(of)] == [False]
 
 
-def test_an_activation_without_a_schema_is_nothing_once_the_input_has_ended() -> None:
+def test_an_activation_without_a_schema_is_dropped_at_the_end_of_the_input() -> None:
     of = pipeline(limits(max_age_seconds=10))
     feed(of, [activate(3), activate(4), state(1)])
     assert of.next_deadline() == 10.0

@@ -66,13 +66,13 @@ def test_all_checked_records_are_sent() -> None:
     assert subject.earned_state() == b"1"
 
 
-def test_a_schema_is_not_read_to_its_end() -> None:
+def test_reading_a_schema_can_be_interrupted() -> None:
     subject = pipeline(check_interrupt=patient(1))
     with pytest.raises(InterruptedRunError):
         feed(subject, [schema()])
 
 
-def test_a_record_that_was_refused_before_is_reported() -> None:
+def test_a_record_refused_before_the_interruption_is_reported() -> None:
     subject = pipeline(check_interrupt=patient(LOOKS_AT_SCHEMAS + 1))
     bad = [record(n, "a", at="never") for n in range(99)]
     with pytest.raises(InputError, match="Line 4"):

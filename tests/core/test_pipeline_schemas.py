@@ -41,7 +41,7 @@ def test_a_changed_schema_opens_another_batch(other: Any, at_once: list[int]) ->
     assert [batch.count for batch in take(of)] == [1, 1][len(at_once) :]
 
 
-def test_schemas_that_flip_with_each_record() -> None:
+def test_schemas_that_alternate_with_each_record_keep_a_batch_each() -> None:
     """One batch for each schema, with sequences in the order of the input."""
     of = pipeline()
     flipping = [schema(), schema(big={}), schema(big={"type": "string"})]

@@ -72,7 +72,11 @@ def test_an_invalid_date_time_is_refused_under_every_policy(keep: str) -> None:
         ({"$ref": "#/definitions/node"}, '{"next":{"next":{"at":%s}}}', True),
     ],
 )
-def test_where_date_times_are_completed(schema: Any, text: str | None, completed: bool) -> None:  # noqa: FBT001
+def test_a_naive_date_time_is_completed_only_where_the_schema_requires_one(
+    schema: Any,
+    text: str | None,
+    completed: bool,  # noqa: FBT001
+) -> None:
     """Wherever the schema requires a date-time, and only there."""
     naive = {"type": "string", "format": "date-time"}
     node = columns(at=naive, next={"$ref": "#/definitions/node"})
@@ -84,7 +88,7 @@ def test_where_date_times_are_completed(schema: Any, text: str | None, completed
         assert (b'00:00:00Z"' in bytes(passed.record).split(b'"other"')[0]) == completed
 
 
-def test_names_that_are_data_are_not_shown() -> None:
+def test_notes_do_not_show_names_that_are_data() -> None:
     schema = {
         "properties": {
             "seen": {"additionalProperties": {"type": "string", "format": "date-time"}},
@@ -99,7 +103,7 @@ def test_names_that_are_data_are_not_shown() -> None:
     assert bytes(passed.record) == b'{"seen":{"somebody@example.com":"2024-01-01T00:00:00Z"}}'
 
 
-def test_a_record_is_measured_again_once_its_date_times_are_complete() -> None:
+def test_the_size_limit_applies_to_completed_date_times() -> None:
     schema = {"properties": {"at": {"type": "string", "format": "date-time"}}}
     record = Raw(b'{"at":"2024-01-01T00:00:00","x":"%b"}' % (b"x" * 30_000))
     check = RecordCheck(

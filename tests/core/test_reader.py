@@ -61,7 +61,7 @@ def test_any_cut_of_the_same_bytes_gives_the_same_events(
 
 
 @given(st.lists(TAP_LINES, max_size=8))
-def test_events_are_those_of_an_obvious_reader(tap_lines: list[str]) -> None:
+def test_events_agree_with_a_simple_reader(tap_lines: list[str]) -> None:
     """Compared with `json.loads`, line by line, up to the first line that is not a message."""
     expected: list[tuple[int, str]] = []
     for number, line in enumerate(tap_lines, 1):
@@ -85,7 +85,7 @@ def test_events_are_those_of_an_obvious_reader(tap_lines: list[str]) -> None:
     assert found == expected
 
 
-def test_consecutive_records_come_as_one_run() -> None:
+def test_consecutive_records_are_one_event() -> None:
     other = RECORD.replace(b'"s"', b'"t"')
     lines = [RECORD, other, STATE.strip(), RECORD, STATE.strip(), STATE.strip(), other, other, b""]
     events = list(Reader(MessageLines()).feed(b"\n".join(lines)))
@@ -107,17 +107,17 @@ def test_consecutive_records_come_as_one_run() -> None:
         pytest.param(b"\xef\xbb\xbf\n\n" + RECORD, id="byte-order mark"),
     ],
 )
-def test_harmless_forms_are_read_with_the_right_line_number(text: bytes) -> None:
+def test_line_numbers_count_blank_lines_and_crlf(text: bytes) -> None:
     assert read([text]) == ([("record", 3, "s", None, b'{"id":1}', None)], None)
 
 
-def test_a_byte_order_mark_is_no_reason_to_call_a_line_cut_off() -> None:
+def test_an_invalid_line_after_a_byte_order_mark_is_not_called_incomplete() -> None:
     _, error = read([b'\xef\xbb\xbf{"type":"RECROD"}'])
     assert error is not None
     assert "unknown type `RECROD`" in error
 
 
-def test_a_last_line_cut_off_says_so() -> None:
+def test_a_last_line_cut_off_is_reported_as_incomplete() -> None:
     _, error = read([STATE + b"\n", RECORD[:20]])
     assert error is not None
     assert error.startswith("Line 2 is incomplete")
@@ -132,7 +132,7 @@ def test_a_last_line_that_is_no_message_is_not_called_cut_off(text: bytes) -> No
     assert error == read([STATE + b"\n", text + b"\n"])[1]
 
 
-def test_a_bad_record_costs_those_around_it_little() -> None:
+def test_records_around_a_malformed_one_stay_together() -> None:
     bad = RECORD.replace(b'{"id":1}', b'{"id":NaN}')
     texts = [RECORD, RECORD, b"", RECORD, bad, bad, RECORD, RECORD, b""]
     events = list(Reader(MessageLines()).feed(b"\n".join(texts)))

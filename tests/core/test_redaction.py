@@ -100,12 +100,12 @@ def leaked(secret: str, text: str) -> list[str]:
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("secret", SECRETS)
 def test_no_secret_is_shown_in_any_disguise(secret: str, disguise: str) -> None:
-    told = DISGUISES[disguise](SECRETS[secret])
-    answer = f"Record 3 did not conform to schema: #/name: cannot load value {told} today"
+    disguised = DISGUISES[disguise](SECRETS[secret])
+    answer = f"Record 3 did not conform to schema: #/name: cannot load value {disguised} today"
     text = shown(answer, NAMES)
     assert text.startswith("Record 3 did not conform to schema: #/name: cannot load value ")
     assert HIDDEN in text
-    assert leaked(told, text.partition("value ")[2]) == []
+    assert leaked(disguised, text.partition("value ")[2]) == []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_helpful_words_are_shown(answer: str, text: str) -> None:
 
 
 @given(st.text())
-def test_nothing_is_shown_that_is_neither_a_word_nor_a_mark(text: str) -> None:
+def test_only_known_words_digits_and_punctuation_are_shown(text: str) -> None:
     parts = "".join(c if c.isalnum() else " " for c in shown(text).replace(HIDDEN, " ")).split()
     known = WORDS.union(*(name.split("_") for name in ARGUMENTS))
     assert [part for part in parts if part.lower() not in known and not part.isdigit()] == []
@@ -177,7 +177,7 @@ def test_only_the_beginning_of_a_long_text_is_examined(piece: str) -> None:
         assert len(words_of(page)) == 4 * MAX_CHARACTERS
 
 
-def test_names_are_those_that_a_request_declares() -> None:
+def test_declared_names_are_read_from_a_request() -> None:
     body = {
         "table_name": "people",
         "key_names": ["id"],
@@ -204,5 +204,5 @@ def test_names_are_those_that_a_request_declares() -> None:
         (b"\xff\xfe", "��"),
     ],
 )
-def test_the_words_of_an_answer(answer: bytes, words: str) -> None:
+def test_the_message_of_a_response_is_extracted(answer: bytes, words: str) -> None:
     assert words_of(answer) == words

@@ -105,7 +105,7 @@ OFFSETS = st.integers(-86_399, 86_399)
 
 
 @given(MOMENTS, OFFSETS, st.sampled_from("Tt "), st.sampled_from(["", " "]), st.booleans())
-def test_rewritten_is_the_same_instant(
+def test_a_rewritten_date_time_is_the_same_instant(
     moment: dt.datetime,
     seconds: int,
     mark: str,
@@ -131,7 +131,7 @@ TEXTS = st.from_regex(
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=3))
-def test_the_check_takes_nothing_that_the_service_refuses(texts: list[str]) -> None:
+def test_the_target_accepts_no_date_time_that_the_service_refuses(texts: list[str]) -> None:
     for text in texts:
         assert not is_date_time(text) or service.is_strict_date_time(text)
         for schema in (DATE_TIME, {"anyOf": [DATE_TIME | {"type": "string"}, {"type": "null"}]}):
@@ -166,7 +166,7 @@ REPAIRS = [
 
 
 @pytest.mark.parametrize(("schema", "value", "repair", "new"), REPAIRS)
-def test_values_are_repaired_when_asked_for(
+def test_a_configured_repair_is_applied(
     schema: dict[str, Any], value: str, repair: str, new: str | None
 ) -> None:
     record = '{"a":1.10, "f":%s}'
@@ -188,7 +188,7 @@ def test_valid_values_are_unchanged() -> None:
     assert (sent(passed), isinstance(passed, Passed) and passed.repaired) == (record, {})
 
 
-def test_a_null_that_the_schema_does_not_allow_names_the_repair() -> None:
+def test_a_repair_to_a_forbidden_null_is_named_in_the_error() -> None:
     schema = {"type": "string", "format": "date-time"}
     record = '{"f":"0000-00-00T00:00:00Z"}'
     words = str(examined({"f": schema}, record, "invalid_dates_to_null"))
@@ -219,7 +219,7 @@ def fed(record: bytes, *repairs: str, **rules: Any) -> Pipeline:
     return to
 
 
-def test_a_record_that_is_no_json_goes_on_once_it_is_repaired() -> None:
+def test_a_record_that_is_not_json_is_sent_after_its_repair() -> None:
     of = fed(b'{"f": NaN ,"n":1.10}', "nan_to_null")
     (batch,) = take(of)
     assert b'"data":{"f": null ,"n":1.10}' in batch.body
@@ -227,19 +227,21 @@ def test_a_record_that_is_no_json_goes_on_once_it_is_repaired() -> None:
     assert list(of.repaired) == [RepairCount("s", "/f", "nan_to_null", 1)]
 
 
-def test_a_repair_that_does_not_help_is_named_and_the_tap_s_own_text_set_aside() -> None:
+def test_a_record_that_is_invalid_after_its_repair_is_set_aside_unrepaired() -> None:
     of = fed(b'{"f":1,"n":NaN}', "nan_to_null", dead_letter=True)
-    (letter,) = of.to_set_aside
-    assert letter.record == b'{"f":1,"n":NaN}'
-    assert letter.reason == ("field `/n`: repaired by `nan_to_null`, expected number, found null")
+    (dead_letter,) = of.to_set_aside
+    assert dead_letter.record == b'{"f":1,"n":NaN}'
+    assert dead_letter.reason == (
+        "field `/n`: repaired by `nan_to_null`, expected number, found null"
+    )
     assert not of.repaired
 
 
 def test_without_a_repair_values_are_refused() -> None:
     of = fed(b'{"f":NaN,"s":"\\ud83d"}', "nan_to_null", dead_letter=True)
-    (letter,) = of.to_set_aside
-    assert letter.record == b'{"f":NaN,"s":"\\ud83d"}'
-    assert letter.reason.startswith("field `/s`: it contains an unpaired surrogate")
+    (dead_letter,) = of.to_set_aside
+    assert dead_letter.record == b'{"f":NaN,"s":"\\ud83d"}'
+    assert dead_letter.reason.startswith("field `/s`: it contains an unpaired surrogate")
 
 
 TEXTS_REPAIRED = [
@@ -251,7 +253,7 @@ TEXTS_REPAIRED = [
 
 
 @pytest.mark.parametrize(("text", "new", "path"), TEXTS_REPAIRED)
-def test_texts_are_repaired_where_they_need_it(
+def test_only_the_invalid_parts_of_a_text_are_repaired(
     text: bytes, new: bytes, path: tuple[str | int, ...]
 ) -> None:
     done = repaired_text(text, ("nan_to_null", "strip_nul", "replace_surrogates"))

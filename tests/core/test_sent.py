@@ -90,7 +90,7 @@ def test_only_missing_parts_are_added(schema: str, completed: str) -> None:
     assert sent(completed, ("id",)) == completed
 
 
-def test_an_invalid_name_is_a_defect_if_it_is_in_the_way() -> None:
+def test_completing_a_schema_with_an_invalid_name_is_a_defect() -> None:
     with pytest.raises(SchemaDefectError, match="not valid Unicode"):
         sent('{"properties":{"\\ud800":{}}}', ("id",))
 
@@ -121,7 +121,7 @@ VALUES = st.recursive(
     st.none() | TARGETS,
     st.dictionaries(st.sampled_from("pq"), VALUES),
 )
-def test_what_is_sent_means_the_same_and_needs_no_more(
+def test_a_completed_schema_means_the_same_and_stays_unchanged(
     properties: Any, shared: Any, whole: str | None, record: Any
 ) -> None:
     document = {

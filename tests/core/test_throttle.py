@@ -24,7 +24,7 @@ def test_the_limit_stays_between_one_and_the_user_s(
         assert 1 <= throttle.allowed <= most
 
 
-def test_no_more_enter_than_allowed() -> None:
+def test_no_more_requests_start_than_allowed() -> None:
     throttle = Throttle(2)
     throttle.enter()
     assert throttle.may_enter()
@@ -34,7 +34,7 @@ def test_no_more_enter_than_allowed() -> None:
     assert throttle.may_enter()
 
 
-def test_pushback_halves_and_good_answers_bring_it_back() -> None:
+def test_a_failure_halves_the_limit_and_successes_restore_it() -> None:
     throttle = Throttle(16)
     answer(throttle, well=False)
     assert throttle.allowed == 8
@@ -47,7 +47,7 @@ def test_pushback_halves_and_good_answers_bring_it_back() -> None:
     assert throttle.allowed == 16
 
 
-def test_after_a_run_of_failures_one_probes_until_one_is_answered() -> None:
+def test_repeated_failures_allow_one_request_until_a_success() -> None:
     throttle = Throttle(64)
     for _ in range(FAILURES_BEFORE_PROBING):
         answer(throttle, well=False)
@@ -56,7 +56,7 @@ def test_after_a_run_of_failures_one_probes_until_one_is_answered() -> None:
     assert throttle.allowed == 8
 
 
-def test_answers_far_slower_than_usual_shrink_it() -> None:
+def test_much_slower_responses_lower_the_limit() -> None:
     throttle = Throttle(10)
     for _ in range(20):
         answer(throttle, well=True, seconds=0.5)

@@ -103,7 +103,9 @@ def test_the_whole_body_of_a_2xx_is_judged(content: Content, body: bytes) -> Non
         (End.TRUNCATED, b"<html>", Content.PAGE),
     ],
 )
-def test_a_body_whose_end_was_not_seen(end: End, body: bytes, content: Content) -> None:
+def test_a_body_without_a_known_end_is_judged_by_its_content(
+    end: End, body: bytes, content: Content
+) -> None:
     assert content_of(body, end) is content
 
 
@@ -119,10 +121,10 @@ NO_CONNECTION = [
     Failure.REFUSED,
     Failure.PROXY_REFUSED,
 ]
-PASSING = [*NO_CONNECTION, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
+RETRIED = [*NO_CONNECTION, Failure.LOST, Failure.TIMED_OUT, Failure.CUT_OFF]
 
 
-@pytest.mark.parametrize("failure", PASSING)
+@pytest.mark.parametrize("failure", RETRIED)
 def test_missing_responses_are_retried(failure: Failure) -> None:
     verdict = judge(Answer(failure=failure), NOW)
     assert isinstance(verdict, TryAgain)
@@ -150,7 +152,7 @@ def test_missing_responses_are_retried(failure: Failure) -> None:
         (100, "", ProtocolError, "not from the Import API"),
     ],
 )
-def test_what_ends_the_run(status: int, text: str, error: type, words: str) -> None:
+def test_a_permanent_error_ends_the_run(status: int, text: str, error: type, words: str) -> None:
     verdict = judge(Answer(status, text.encode()), NOW)
     assert isinstance(verdict, Stop)
     assert type(verdict.error) is error
@@ -181,7 +183,7 @@ def test_refused_content_names_its_record(text: str, record: int | None) -> None
         assert verdict.record == record
 
 
-def test_too_large() -> None:
+def test_a_413_is_judged_as_too_large() -> None:
     assert judge(Answer(413, b"too large"), NOW) == TooLarge("413 too large")
 
 
@@ -211,7 +213,7 @@ def test_control_characters_of_a_response_are_not_shown() -> None:
         ("Tue, 99 Nov 2023 22:00:00 GMT", 0),
     ],
 )
-def test_retry_after(value: str | None, seconds: float) -> None:
+def test_retry_after_is_read_as_seconds(value: str | None, seconds: float) -> None:
     assert retry_after_seconds(value, NOW) == seconds
 
 

@@ -1,4 +1,4 @@
-"""The page about the architecture says what the code is."""
+"""docs/architecture.md agrees with the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOLDERS = (
 
 
 def section(title: str) -> str:
-    """Return what stands under a heading."""
+    """Return the text below a heading of the page."""
     return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
@@ -41,7 +41,7 @@ def test_the_tables_of_modules_are_current() -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_change_touches_is_there(change: str) -> None:
+def test_files_in_the_change_table_exist(change: str) -> None:
     """The second column names files, and each name in a row is in one of the row's files."""
     files, then = CHANGES[change].split(" |")
     assert re.search(r"`[\w/]+\.\w+`", files)
@@ -52,7 +52,7 @@ def test_what_a_change_touches_is_there(change: str) -> None:
     assert not [name for name in names if not place(name) and not re.search(rf"\b{name}\b", texts)]
 
 
-def test_the_likeliest_changes_are_listed() -> None:
+def test_the_change_table_has_at_least_20_rows() -> None:
     assert len(CHANGES) >= 20
 
 
@@ -64,7 +64,7 @@ def test_every_package_has_its_paragraph() -> None:
     assert top <= set(re.findall(r"`(\w+)`", text))
 
 
-def test_what_is_said_to_be_pure_is_checked() -> None:
+def test_the_page_lists_the_pure_packages() -> None:
     [names] = re.findall(r"^(`singer`.*?) are pure", section("Packages"), re.MULTILINE)
     assert tuple(re.findall(r"`(\w+)`", names)) == purity.PURE
 

@@ -129,7 +129,7 @@ def test_the_copy_breaks_nothing(copy: Path, contracts: ImportContracts) -> None
 
 
 @pytest.mark.parametrize(("contract", "module", "text"), IMPORTS.values(), ids=list(IMPORTS))
-def test_imports(
+def test_a_forbidden_import_breaks_its_contract(
     copy: Path, contracts: ImportContracts, contract: str, module: str, text: str
 ) -> None:
     add(copy, module, text)
@@ -192,7 +192,7 @@ IMPURE = {
     "from ..run import http": "imports ..run.http",
     "open('file')": "uses open",
     "print('here')": "uses print",
-    "say = print": "uses print",
+    "show = print": "uses print",
     "input()": "uses input",
     "exec('1')": "uses exec",
     "eval('1')": "uses eval",
@@ -207,26 +207,33 @@ IMPURE = {
     "moment.timestamp()": "asks for the local time zone: timestamp",
     "datetime.fromtimestamp(0)": "asks for the local time zone: fromtimestamp",
 }
-WINGS = ("singer/lines.py", "schema/draft4.py", "batching/ledger.py", "delivery/verdict.py")
-GROUND = ("errors.py", "limits.py", "pointers.py")
+IN_PURE_PACKAGES = (
+    "singer/lines.py",
+    "schema/draft4.py",
+    "batching/ledger.py",
+    "delivery/verdict.py",
+)
+"""A module of each pure package."""
+PURE_BASE_MODULES = ("errors.py", "limits.py", "pointers.py")
+PURE_MODULE = IN_PURE_PACKAGES[0]
 
 
 @pytest.mark.parametrize("text", IMPURE)
-def test_what_is_not_pure_is_found(copy: Path, text: str) -> None:
-    add(copy, WINGS[0], text)
-    line = len((copy / PACKAGE / WINGS[0]).read_text().splitlines())
+def test_impure_code_is_found(copy: Path, text: str) -> None:
+    add(copy, PURE_MODULE, text)
+    line = len((copy / PACKAGE / PURE_MODULE).read_text().splitlines())
     fault = IMPURE[text].format(PACKAGE)
-    assert list(purity.impurities(copy)) == [f"{PACKAGE}/{WINGS[0]}:{line}: {fault}"]
+    assert list(purity.impurities(copy)) == [f"{PACKAGE}/{PURE_MODULE}:{line}: {fault}"]
 
 
-@pytest.mark.parametrize("module", [*WINGS, *GROUND])
+@pytest.mark.parametrize("module", [*IN_PURE_PACKAGES, *PURE_BASE_MODULES])
 def test_every_pure_module_is_checked(copy: Path, module: str) -> None:
     add(copy, module, "import subprocess")
     [fault] = purity.impurities(copy)
     assert fault.startswith(f"{PACKAGE}/{module}:")
 
 
-def test_what_only_looks_impure_is_allowed() -> None:
+def test_code_that_only_looks_impure_is_allowed() -> None:
     """An `outcome.now` was passed in, and `re.compile` is not the compiler."""
     tree = ast.parse("spent = outcome.now - start\nre.compile('x')\nmoment.astimezone(utc)")
     assert list(purity.faults(tree)) == []
@@ -245,7 +252,7 @@ def test_every_folder_of_code_is_checked() -> None:
 
 
 @pytest.mark.parametrize("folder", sizes.FOLDERS)
-def test_what_is_too_long_is_found(tmp_path: Path, folder: str) -> None:
+def test_a_long_file_or_function_is_found(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder / "part").mkdir(parents=True)
     long = tmp_path / folder / "part" / "long.py"
     function = "async def long():\n" + "    pass\n" * 50

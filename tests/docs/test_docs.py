@@ -139,13 +139,13 @@ def test_the_new_configuration_says_the_same_as_the_old() -> None:
 
 
 @pytest.mark.parametrize("name", FROM_TARGET_STITCH)
-def test_what_target_stitch_accepts_is_accepted_and_documented(name: str) -> None:
+def test_settings_and_options_of_target_stitch_are_accepted_and_documented(name: str) -> None:
     assert f"`{name}`" in MIGRATION
     known = {each for option in command.params for each in option.opts}
     assert name in known | set(setting_names())
 
 
-def test_what_is_not_run_is_there_and_is_little() -> None:
+def test_blocks_that_are_not_run_exist_and_are_few() -> None:
     first = [block[0].text for page in OURS for block in blocks(page)]
     assert not [start for start in NOT_RUN if not any(each.startswith(start) for each in first)]
     assert len([each for each in first if each.startswith(tuple(NOT_RUN))]) <= 5
@@ -195,7 +195,7 @@ class Folder:
         return (self.folder / "work" / "given").read_text()
 
 
-def test_the_script_goes_on_where_it_ended(shell: dict[str, str], tmp_path: Path) -> None:
+def test_the_script_continues_from_the_last_state(shell: dict[str, str], tmp_path: Path) -> None:
     """After a success, after a failure, and after a state that was cut off by `kill -9`."""
     folder = Folder(tmp_path, shell)
     assert folder.sync(schema(), record(1), state(1)) == 0
@@ -283,7 +283,7 @@ def test_the_workflow_runs_the_script_and_keeps_the_state() -> None:
     assert caches[0]["key"] == caches[1]["key"]
 
 
-def test_cron_s_lines_are_settings_and_five_times_before_a_command() -> None:
+def test_the_crontab_is_valid() -> None:
     [text] = recipe("crontab")
     settings = [line for line in text.splitlines() if re.fullmatch(r"[A-Z]+=\S+", line)]
     [job] = [line for line in text.splitlines() if line not in settings]

@@ -18,7 +18,7 @@ def promises(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_tests_that_hold_a_promise_exist(page: str) -> None:
+def test_the_tests_that_a_promise_names_exist(page: str) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / page).read_text())
     assert named
     assert not [

@@ -23,7 +23,7 @@ def test_pages_have_current_install_commands(page: Path) -> None:
     assert installation.current(text) == text, "run `python -m tools.installation`"
 
 
-def test_the_recipes_and_meltano_take_the_same() -> None:
+def test_recipes_and_plugin_install_the_same_package() -> None:
     """GitHub Actions, Docker, and the plugin's definition."""
     for line in (
         f"pipx install {installation.REQUIREMENT}\n",
@@ -35,7 +35,7 @@ def test_the_recipes_and_meltano_take_the_same() -> None:
 
 
 @pytest.mark.parametrize("page", installation.PAGES[:3], ids=lambda page: page.name)
-def test_what_is_not_released_is_not_promised(page: Path) -> None:
+def test_pages_say_whether_the_package_is_released(page: Path) -> None:
     says_unreleased = "not released yet" in " ".join(page.read_text().split())
     assert says_unreleased is not installation.RELEASED
 

@@ -117,7 +117,7 @@ def patches(tree: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=named)
-def test_what_is_shared_is_in_support(path: Path) -> None:
+def test_no_test_module_imports_from_another(path: Path) -> None:
     """A test that another one imports could not be moved, renamed or deleted freely."""
     names = imported(ast.parse(path.read_text())).values()
     assert not [each for each in names if re.search(r"(^|\.)(test_\w+|conftest)\.", each)]

@@ -145,7 +145,7 @@ def test_an_error_names_a_compressed_body(api: ImportApi, path: str, has_header:
     assert "Content-Encoding" in answer.json()["error"]
 
 
-def test_identity_is_no_compression(api: ImportApi) -> None:
+def test_content_encoding_identity_is_accepted(api: ImportApi) -> None:
     answer = requests.post(
         api.url + BATCH,
         json=CUSTOMERS,
@@ -164,7 +164,7 @@ def test_identity_is_no_compression(api: ImportApi) -> None:
         (pushed(action="delete"), False),
     ],
 )
-def test_the_openapi_document_describes_them(
+def test_a_push_is_accepted_only_if_valid_by_the_openapi_document(
     api: ImportApi,
     record: dict[str, Any],
     fits: bool,  # noqa: FBT001

@@ -104,7 +104,7 @@ def test_a_source_from_creation_to_deletion(api: ImportApi) -> None:
         ("POST", "/v4/source-types/import_api", "AC", 405),
     ],
 )
-def test_permissions(
+def test_a_client_reaches_only_its_own_sources(
     api: ImportApi, method: str, path: str, token: str | None, status: int
 ) -> None:
     """A client sees only its own sources."""
@@ -122,18 +122,18 @@ def test_without_accounts_any_token_writes_to_the_one_source() -> None:
         assert call(api, body=CUSTOMERS, token=made["access_token"]).status_code == 401
 
 
-def test_the_region_is_that_of_the_accounts() -> None:
+def test_the_region_comes_from_the_accounts() -> None:
     with ImportApi(accounts={**ACCOUNTS, "region": "eu"}) as api:
         assert call(api, body=CUSTOMERS).status_code == 201
 
 
-def test_the_other_region_says_so() -> None:
+def test_a_token_of_another_region_is_refused() -> None:
     with ImportApi(accounts=ACCOUNTS, region="eu") as api:
         assert call(api, body=CUSTOMERS).json() == {"message": "Invalid region."}
 
 
 @pytest.mark.parametrize("header", ["T1", "bearer", "Bearer", "Bearer: T1", "Basic T1", "Bearer  "])
-def test_authorization_of_another_form(api: ImportApi, header: str) -> None:
+def test_a_malformed_authorization_header_is_refused(api: ImportApi, header: str) -> None:
     import requests  # noqa: PLC0415 - one header by hand
 
     answer = requests.post(
@@ -145,7 +145,7 @@ def test_authorization_of_another_form(api: ImportApi, header: str) -> None:
 # --- beyond sources and tokens
 
 
-def test_a_sources_connection_check(api: ImportApi) -> None:
+def test_a_connection_check_has_the_documented_form(api: ImportApi) -> None:
     """In the documented form; without a tap, discovery has no status."""
     check = connect(api, "GET", f"{SOURCES}/126890/last-connection-check").json()
     assert check["name"].startswith("7723.126890.check.")
@@ -175,7 +175,7 @@ def test_a_sources_streams_are_its_tables(api: ImportApi) -> None:
 @pytest.mark.parametrize(
     ("destination", "type_"), [("postgresql", "postgres"), ("sqlserver", "mssql_server")]
 )
-def test_the_one_destination(destination: str, type_: str) -> None:
+def test_the_account_has_one_destination(destination: str, type_: str) -> None:
     with ImportApi(accounts=ACCOUNTS, destination=destination) as api:
         [found] = connect(api, "GET", "/v4/destinations").json()
         assert (found["type"], found["stitch_client_id"], found["id"]) == (type_, 7723, 1)
@@ -203,7 +203,7 @@ def test_the_one_destination(destination: str, type_: str) -> None:
         ("GET", "/notifications/public/v1/api/hooks", "notifications"),
     ],
 )
-def test_what_is_not_implemented_is_named(
+def test_an_unimplemented_path_is_reported_by_name(
     api: ImportApi, method: str, path: str, what: str
 ) -> None:
     answer = connect(api, method, path)

@@ -37,7 +37,9 @@ def test_number_columns_widen_without_losing_a_digit(api: ImportApi) -> None:
         ("number", "1e-16384", "decimal out of range for PostgreSQL on"),
     ],
 )
-def test_values_no_column_can_hold(api: ImportApi, type_: str, lexeme: str, reason: str) -> None:
+def test_a_value_that_no_column_can_hold_is_rejected(
+    api: ImportApi, type_: str, lexeme: str, reason: str
+) -> None:
     """The batch is accepted; the record with the value is rejected, its neighbours load."""
     body = (
         f'{{"table_name":"t","schema":{{"properties":{{"v":{{"type":"{type_}"}}}}}},"messages":['
@@ -103,7 +105,7 @@ WITHOUT_SCALE = [
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_numeric_without_scale(api: ImportApi, together: bool) -> None:  # noqa: FBT001
+def test_numbers_of_any_scale_are_kept_as_text(api: ImportApi, together: bool) -> None:  # noqa: FBT001
     """`multipleOf: 1e-38` bounds the digits after the point; the values decide."""
     decimal = '{"type":["null","number"],"multipleOf":1e-38}'
     head = f'{{"table_name":"t","schema":{{"properties":{{"v":{decimal}}}}},"messages":['

@@ -28,7 +28,7 @@ def test_the_example_for_tests_runs() -> None:
     names["test_my_client"]()
 
 
-def test_the_accounts_file_is_one(tmp_path: Path) -> None:
+def test_the_documented_accounts_file_is_valid(tmp_path: Path) -> None:
     [text] = blocks("json")
     (tmp_path / "accounts.json").write_text(text)
     assert read_accounts(tmp_path / "accounts.json").clients[0].client_id == 7723

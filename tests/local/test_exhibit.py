@@ -67,7 +67,7 @@ def test_a_large_body_is_cut() -> None:
     assert max(len(part.lines) for part in found.parts) == MAX_LINES + 1
 
 
-def test_what_is_invalid_is_shown_beyond_the_cut() -> None:
+def test_invalid_values_are_shown_beyond_the_cut() -> None:
     wide = {f"c{at}": at for at in range(5 * MAX_LINES)}
     last = 5 * MAX_LINES - 1
     assert texts([wide], f"/0/c{last}") == [f'"c{last}": {last}']

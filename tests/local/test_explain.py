@@ -91,7 +91,9 @@ DEFINED = {
     ],
     ids=lambda value: str(value)[:48],
 )  # fmt: skip
-def test_one_violation(schema: dict[str, Any], value: Any, words: str) -> None:
+def test_a_violation_has_the_wording_of_the_service(
+    schema: dict[str, Any], value: Any, words: str
+) -> None:
     own = {"x-own": {"type": "string"}} if schema.get("$ref", "").endswith("x-own") else {}
     compiled = RecordSchema({"properties": {"f": {**schema, **own}}, **DEFINED})
     assert compiled.first_unfit(Columns.of([{"f": value}])) == (0 if words else None)
@@ -123,7 +125,9 @@ def test_one_violation(schema: dict[str, Any], value: Any, words: str) -> None:
     ],
     ids=lambda value: str(value)[:48],
 )  # fmt: skip
-def test_whole_records(schema: dict[str, Any], record: dict[str, Any], words: str) -> None:
+def test_the_violations_of_a_record_are_listed(
+    schema: dict[str, Any], record: dict[str, Any], words: str
+) -> None:
     compiled = RecordSchema(schema)
     assert compiled.explain(record).text == words
     assert not compiled.accepts(record)
@@ -156,7 +160,7 @@ def test_whole_records(schema: dict[str, Any], record: dict[str, Any], words: st
         ("", False, False),
     ],
 )
-def test_date_times(text: str, *, valid: bool, strict: bool) -> None:
+def test_date_times_are_checked_in_both_modes(text: str, *, valid: bool, strict: bool) -> None:
     assert (is_date_time(text), is_strict_date_time(text)) == (valid, strict)
 
 
@@ -247,7 +251,7 @@ FLAT = st.fixed_dictionaries({}, optional={key: KEYWORDS[key] for key in FLAT_KE
 
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from("abc"), FLAT), st.lists(RECORD, max_size=4))
-def test_columns_are_checked_as_records_are(properties: Any, records: list[Any]) -> None:
+def test_checks_by_column_agree_with_checks_by_record(properties: Any, records: list[Any]) -> None:
     """Schemas that are checked by column alone."""
     compiled = RecordSchema({"properties": properties})
     fits = [compiled.explain(record).text == "" for record in records]

@@ -63,7 +63,7 @@ def outcome(api: ImportApi, path: str = "/v2/import/batch", body: Any = CUSTOMER
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, list) else str(value),
 )  # fmt: skip
-def test_faults_on_batch(
+def test_a_fault_changes_the_response_to_a_batch(
     api: ImportApi, faults: list[dict[str, Any]], outcomes: list[int | str], stored: int
 ) -> None:
     """`stored` counts the requests kept as accepted, however they were answered.
@@ -87,7 +87,7 @@ def test_faults_on_batch(
         ({"kind": "down", "times": "always"}, "/v2/nowhere", None, 404),
     ],
 )
-def test_which_requests_a_fault_applies_to(
+def test_a_fault_applies_only_to_its_requests(
     api: ImportApi, fault: dict[str, Any], path: str, body: Any, status: int
 ) -> None:
     """Validate never answers 503, only loading requests are queued, unknown paths stay unknown."""
@@ -104,7 +104,7 @@ def test_which_requests_a_fault_applies_to(
         ({"status": 299}, b'{"status":"ERROR","message":"Status 299"}', "application/json"),
     ],
 )
-def test_the_body_and_headers_of_a_status(
+def test_a_status_fault_has_its_body_and_headers(
     api: ImportApi, fault: dict[str, Any], body: bytes, media_type: str
 ) -> None:
     api.set_faults([{"kind": "status", "headers": {"Retry-After": "7"}, **fault}])
@@ -115,7 +115,7 @@ def test_the_body_and_headers_of_a_status(
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_status_without_a_body(api: ImportApi, status: int) -> None:
+def test_a_status_without_a_body_keeps_the_connection_usable(api: ImportApi, status: int) -> None:
     """HTTP allows them no body: the connection stays usable, and the next answer is complete."""
     api.set_faults([{"kind": "status", "status": status, "body": {"a": 1}}])
     with requests.Session() as session:
@@ -158,7 +158,7 @@ def test_latency_delays_one_request_and_not_another() -> None:
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "reset_after", "truncate"])
-def test_a_client_that_has_gone_is_no_error(caplog: pytest.LogCaptureFixture, kind: str) -> None:
+def test_a_disconnected_client_logs_no_error(caplog: pytest.LogCaptureFixture, kind: str) -> None:
     delayed, gone = threading.Event(), threading.Event()
 
     async def sleep(_seconds: float) -> None:
@@ -242,7 +242,7 @@ def test_a_redirect_is_listed_with_the_status_that_is_sent(api: ImportApi) -> No
     assert "&#34;status&#34;:307" in requests.get(f"{api.url}/", timeout=10).text
 
 
-def test_control_over_http(api: ImportApi) -> None:
+def test_faults_and_requests_are_controlled_over_http(api: ImportApi) -> None:
     """Faults are put, requests read in order without a token, and a reset clears all."""
     assert (
         requests.put(f"{api.url}/_local/faults", json=[{"kind": "queue"}], timeout=10).status_code

@@ -65,7 +65,7 @@ print(acknowledged)
 """
 
 
-def test_stitchclient(api: ImportApi) -> None:
+def test_pushes_of_stitchclient_are_loaded(api: ImportApi) -> None:
     """Stitch's own Python client: Transit to the push endpoint."""
     if not (CLIENTS / "python").exists():
         skip_without(".tools/clients (`make .tools/clients/.ready`)")
@@ -109,7 +109,7 @@ MESSAGES: list[dict[str, Any]] = [
 ]
 
 
-def test_target_stitch(api: ImportApi, tmp_path: Path) -> None:
+def test_batches_of_target_stitch_are_loaded(api: ImportApi, tmp_path: Path) -> None:
     """The target that Stitch publishes: batches with versions, and its state at the end."""
     if not (CLIENTS / "target-stitch").exists():
         skip_without(".tools/clients (`make .tools/clients/.ready`)")
@@ -153,7 +153,7 @@ request.end(body);
 """
 
 
-def test_transit_js(api: ImportApi) -> None:
+def test_pushes_of_transit_js_are_loaded(api: ImportApi) -> None:
     """What Transit's own JavaScript library writes: cached keys, tags and escapes."""
     require("node")
     if not TRANSIT_JS.exists():

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.timeout(120)
-def test_some_requests() -> None:
+def test_random_requests_get_documented_responses() -> None:
     fuzz(60, shrink=False)
 
 
-def test_the_document_describes_good_requests(api: ImportApi) -> None:
+def test_accepted_bodies_are_valid_by_the_openapi_document(api: ImportApi) -> None:
     """Bodies that the API accepts are valid by the OpenAPI document that it serves."""
     served = requests.get(f"{api.url}/_local/openapi.json", timeout=10).json()
     assert served == OPENAPI

@@ -142,7 +142,7 @@ def test_all_interfaces_answer_to_any_address_but_to_no_other_name(host: str, st
         ("allow_origins", "*", "--allow-origin"),
     ],
 )
-def test_what_is_allowed_must_be_a_name_or_an_origin(option: str, value: str, words: str) -> None:
+def test_an_invalid_allowed_host_or_origin_is_refused(option: str, value: str, words: str) -> None:
     given_: dict[str, Any] = {option: (value,)}
     with pytest.raises(OptionsError, match=words):
         Options(**given_)
@@ -184,11 +184,11 @@ def test_an_allowed_origin_may_send_and_read(shared: ImportApi, path: str) -> No
 
 
 @pytest.mark.parametrize("request_", ["GET /_local/requests", "POST /_local/reset", "GET /"])
-def test_an_allowed_page_does_not_control(shared: ImportApi, request_: str) -> None:
+def test_an_allowed_origin_cannot_reach_control_paths(shared: ImportApi, request_: str) -> None:
     assert ask(shared, request_, [("Host", b"localhost"), ("Origin", APP.encode())])[0] == 403
 
 
-def test_without_an_allowed_origin_nothing_is_shared(api: ImportApi, shared: ImportApi) -> None:
+def test_an_origin_that_is_not_allowed_is_refused(api: ImportApi, shared: ImportApi) -> None:
     for each, origin in ((api, APP), (shared, "http://localhost:3001")):
         given_ = [("Host", b"localhost"), ("Origin", origin.encode())]
         status, headers = ask(each, "GET /v2/import/status", given_)

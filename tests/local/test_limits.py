@@ -29,7 +29,7 @@ def chunks(count: int) -> Iterator[bytes]:
 
 @pytest.mark.parametrize(("megabytes", "status"), [(19, 201), (20, 413), (60, 413)])
 @pytest.mark.parametrize("has_length", [True, False])
-def test_the_limit_of_a_body(
+def test_a_body_over_the_limit_is_refused(
     api: ImportApi, megabytes: int, status: int, *, has_length: bool
 ) -> None:
     """The client gets the answer even if it is still sending."""
@@ -45,7 +45,7 @@ def test_the_limit_of_a_body(
     ("media_type", "size", "status"),
     [("application/json", 20_000_001, b"413"), ("text/plain", 100, b"415")],
 )
-def test_a_peer_that_asks_first_need_not_send_what_is_refused(
+def test_expect_100_continue_is_refused_before_the_body_is_sent(
     api: ImportApi, media_type: str, size: int, status: bytes
 ) -> None:
     """`Expect: 100-continue` gets the refusal instead of 100."""
@@ -99,7 +99,7 @@ def test_a_smaller_limit_applies() -> None:
         ("/v2/import/validate", "application/json"),
     ],
 )
-def test_bodies_that_are_not_requests(
+def test_a_body_that_is_not_a_request_is_refused(
     api: ImportApi, path: str, media_type: str, raw: bytes
 ) -> None:
     answer = call(api, path, data=raw, media_type=media_type)
@@ -108,7 +108,7 @@ def test_bodies_that_are_not_requests(
     assert api.requests() == []
 
 
-def test_nesting_at_the_edge_of_what_can_be_read(api: ImportApi) -> None:
+def test_deep_nesting_is_never_a_server_error(api: ImportApi) -> None:
     """The answer is 201 or 400, never 500."""
     for depth in (100, 500, *range(970, 1000, 3)):
         for opening, closing in (('{"a":', "}"), ("[", "]")):
@@ -176,7 +176,9 @@ for _ in range(150):
         ({"properties": {"a": {"exclusiveMinimum": 10, "const": 3, "if": 7}}}, None),
     ],
 )  # fmt: skip
-def test_schemas(api: ImportApi, schema: dict[str, Any], error: str | None) -> None:
+def test_an_invalid_schema_is_refused_with_its_error(
+    api: ImportApi, schema: dict[str, Any], error: str | None
+) -> None:
     """A schema that cannot be applied is refused; keywords not in Draft 4 are not enforced."""
     answer = call(api, body=batch("t", upsert({"b": 1}), schema=schema))
     assert (answer.status_code, answer.json().get("error")) == (
@@ -220,7 +222,7 @@ def test_schemas(api: ImportApi, schema: dict[str, Any], error: str | None) -> N
          " #/messages/0: expected type: JSONObject, found: Integer"),
     ],
 )  # fmt: skip
-def test_the_envelope(api: ImportApi, body: Any, error: str) -> None:
+def test_an_invalid_batch_is_refused_with_its_error(api: ImportApi, body: Any, error: str) -> None:
     answer = call(api, data=json.dumps(body).encode())
     assert answer.json() == {"error": f"Request failed validation:{error}"}
     assert answer.status_code == 400
@@ -240,7 +242,9 @@ def test_the_envelope(api: ImportApi, body: Any, error: str) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
-def test_keys_and_data_points(api: ImportApi, data: dict[str, Any], error: str | None) -> None:
+def test_keys_and_data_points_are_limited(
+    api: ImportApi, data: dict[str, Any], error: str | None
+) -> None:
     answer = call(api, body=batch("t", upsert(data), keys=("id",)))
     assert answer.json().get("error") == error
 
@@ -280,7 +284,9 @@ def test_the_first_bad_record_decides(api: ImportApi) -> None:
         ({"colour": 1}, {"colour": ["unknown key"]}),
     ],
 )  # fmt: skip
-def test_pushed_records(api: ImportApi, change: dict[str, Any], reason: dict[str, Any]) -> None:
+def test_an_invalid_pushed_record_is_refused_with_its_reason(
+    api: ImportApi, change: dict[str, Any], reason: dict[str, Any]
+) -> None:
     answer = call(api, "/v2/import/push", [PUSHED[0] | change])
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"reason": reason}]
@@ -303,5 +309,7 @@ def test_push_reports_up_to_a_hundred_bad_records(api: ImportApi) -> None:
     ],
     ids=["empty", "too many", "no client", "two clients", "no object"],
 )
-def test_pushes_as_a_whole(api: ImportApi, records: list[Any], status: int) -> None:
+def test_an_invalid_push_is_refused_as_a_whole(
+    api: ImportApi, records: list[Any], status: int
+) -> None:
     assert call(api, "/v2/import/push", records).status_code == status

@@ -125,8 +125,8 @@ def test_any_batches_are_loaded_as_in_the_model(
     assert insight.rejected(warehouse) == []
 
 
-def test_a_record_that_only_the_database_refuses(warehouse: Warehouse) -> None:
-    """Is found by halving and rejected with the database's message; the others are stored."""
+def test_a_record_that_only_the_database_refuses_is_rejected(warehouse: Warehouse) -> None:
+    """It is found by halving and rejected with the database's message; the others are stored."""
     warehouse.reset()
     warehouse.load("s", [Load("t", (), 0, [{"n": 0}], [0])], NOW)
     warehouse.query("ALTER TABLE s.t ALTER n TYPE SMALLINT")
@@ -141,7 +141,7 @@ def test_a_record_that_only_the_database_refuses(warehouse: Warehouse) -> None:
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=None) | st.integers())
-def test_digits_of_any_number(value: Any) -> None:
+def test_the_digits_of_any_number_are_counted(value: Any) -> None:
     """`extent` counts the digits; `survives_double` agrees with exact fractions."""
     measured = extent(value)
     if measured.whole + measured.scale <= 400:
@@ -158,7 +158,7 @@ def test_digits_of_any_number(value: Any) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_concurrent_senders_of_one_table() -> None:
+def test_the_greatest_sequence_of_concurrent_senders_wins() -> None:
     """Whatever the order in which four senders' batches arrive, the greatest sequence stays."""
     with ImportApi() as api:
 
@@ -262,7 +262,9 @@ def test_concurrent_senders_of_one_table() -> None:
         ("synapse", "4customerid", "_customerid"),
     ],
 )
-def test_column_names_of_destinations(destination: str, raw: str, name: str) -> None:
+def test_column_names_follow_the_rules_of_the_destination(
+    destination: str, raw: str, name: str
+) -> None:
     assert profiles()[destination].name(raw) == name
 
 
@@ -281,7 +283,9 @@ def test_column_names_of_destinations(destination: str, raw: str, name: str) -> 
         ("redshift", "4 Customers-x!", "customersx"),
     ],
 )
-def test_table_names_of_destinations(destination: str, raw: str, name: str) -> None:
+def test_table_names_follow_the_rules_of_the_destination(
+    destination: str, raw: str, name: str
+) -> None:
     assert profiles()[destination].name(raw, table=True) == name
 
 
@@ -312,7 +316,7 @@ def test_every_destination_loads(destination: str) -> None:
 
 
 @pytest.mark.parametrize("nested", ["flatten", "json"])
-def test_the_option_nested(nested: str) -> None:
+def test_the_option_nested_decides_between_subtables_and_json(nested: str) -> None:
     with ImportApi(nested=nested) as api:
         send(api, batch("t", upsert({"id": 1, "o": {"n": 1.50}, "a": [1]}), keys=("id",)))
         tables = [table["table"] for table in api.tables()]
@@ -332,7 +336,7 @@ def test_lower_casing_makes_fields_collide() -> None:
         ]
 
 
-def test_wide_integers_where_the_destination_takes_them() -> None:
+def test_an_integer_column_widens_to_38_digits_on_snowflake() -> None:
     """Snowflake holds integers of 38 digits: the column widens, and older rows stay."""
     with ImportApi(destination="snowflake") as api:
         send(
@@ -362,7 +366,9 @@ def test_wide_integers_where_the_destination_takes_them() -> None:
         ),
     ],
 )
-def test_strictness(option: dict[str, bool], body: dict[str, Any], status: int) -> None:
+def test_an_option_of_strictness_decides_what_is_accepted(
+    option: dict[str, bool], body: dict[str, Any], status: int
+) -> None:
     from target_stitch_import.local import Strictness  # noqa: PLC0415 - inside
 
     with ImportApi(strictness=Strictness(**option)) as api:
@@ -375,7 +381,7 @@ def test_strictness(option: dict[str, bool], body: dict[str, Any], status: int) 
         assert answer.status_code == status
 
 
-def test_live_messages() -> None:
+def test_live_messages_have_the_wording_of_stitch() -> None:
     from target_stitch_import.local import Strictness  # noqa: PLC0415 - inside
 
     with ImportApi(strictness=Strictness(live_messages=True)) as api:

@@ -80,7 +80,7 @@ def test_a_table_shows_its_rows(api: ImportApi) -> None:
         ("/?sort=nonsense&show=nonsense&q=%22%3E", 200),
     ],
 )
-def test_addresses(api: ImportApi, path: str, status: int) -> None:
+def test_each_path_has_its_status(api: ImportApi, path: str, status: int) -> None:
     send(api, batch("t", upsert({"n": 1})))
     assert requests.get(api.url + path, timeout=10).status_code == status
 
@@ -107,7 +107,7 @@ def test_any_table_name_has_an_address(name: str) -> None:
         ({200: 30, 1000: 7}, "15 minutes", 2),
     ],
 )
-def test_the_plot_spans_what_there_is(per_second: dict[int, int], words: str, top: int) -> None:
+def test_the_plot_spans_the_recorded_time(per_second: dict[int, int], words: str, top: int) -> None:
     drawn = plot(per_second, 1000)
     assert (drawn.words, drawn.top) == (words, top)
     assert drawn.line.count("L") == POINTS - 1
@@ -306,7 +306,7 @@ def test_a_request_of_many_messages_shows_the_invalid_one(api: ImportApi) -> Non
 
 
 @pytest.mark.parametrize(("kept_bytes", "words"), [(None, "Finn"), (0, "is no longer kept")])
-def test_a_request_that_was_accepted(kept_bytes: int | None, words: str) -> None:
+def test_an_accepted_request_is_shown(kept_bytes: int | None, words: str) -> None:
     with ImportApi(kept_bytes=kept_bytes) as api:
         call(api, body=CUSTOMERS)
         text = page(api, "/request/1")

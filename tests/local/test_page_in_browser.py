@@ -61,7 +61,7 @@ def test_a_click_leads_to_the_rows(api: ImportApi, browser: Browser) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_the_columns_names_stay_in_sight(api: ImportApi, browser: Browser) -> None:
+def test_column_names_stay_visible_while_scrolling(api: ImportApi, browser: Browser) -> None:
     """Rows scroll below them, and a narrow window scrolls tables, not the page."""
     wide = {f"column_{at}": at for at in range(30)}
     send(api, batch("t", *[upsert(wide | {"id": at}) for at in range(100)], keys=("id",)))
@@ -97,7 +97,7 @@ def test_nothing_from_data_becomes_markup(api: ImportApi, browser: Browser) -> N
 
 
 @pytest.mark.timeout(60)
-def test_markup_that_got_in_could_do_nothing(api: ImportApi, browser: Browser) -> None:
+def test_injected_markup_runs_no_script(api: ImportApi, browser: Browser) -> None:
     """The second line of defence: the page's policy lets no inline script run."""
     browser.open(f"{api.url}/")
     browser.run(

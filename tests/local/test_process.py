@@ -104,7 +104,7 @@ def test_tables_continue_after_a_restart(tmp_path: Path) -> None:
         assert api.query("SELECT id FROM import_api.v") == [(2,)]
 
 
-def test_files_are_their_owners_alone(tmp_path: Path) -> None:
+def test_files_are_readable_only_by_their_owner(tmp_path: Path) -> None:
     database = tmp_path / "w.duckdb"
     with ImportApi(database) as api:
         send(api, customers())
@@ -145,7 +145,7 @@ def test_serve_ends_when_stdin_does() -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_serve_says_where_and_ends_on_a_signal(number: signal.Signals) -> None:
+def test_serve_prints_its_url_and_ends_on_a_signal(number: signal.Signals) -> None:
     """One line on stdout, nothing on stderr, exit status 0."""
     with subprocess.Popen(
         SERVE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -198,7 +198,7 @@ def test_serve_reports_what_is_wrong(tmp_path: Path) -> None:
         ({"nested": "moon"}, "nested: moon is neither flatten nor json"),
     ],
 )
-def test_an_option_without_this_value_is_an_error(option: dict[str, Any], words: str) -> None:
+def test_an_invalid_option_value_is_an_error(option: dict[str, Any], words: str) -> None:
     with pytest.raises(OptionsError, match=words), ImportApi(**option):
         pass
 
@@ -208,7 +208,7 @@ def test_the_help_lists_every_destination() -> None:
     assert f"[{'|'.join(profiles())}]" in "".join(shown.split())
 
 
-def test_the_module_is_the_command(tmp_path: Path) -> None:
+def test_a_child_process_has_the_options_of_serve(tmp_path: Path) -> None:
     """A child has the same options as `stitch-import serve`."""
     assert main.commands["serve"].params is serve.params
     arguments = ("--destination", "snowflake", "--keep-bytes", "0")
@@ -328,7 +328,7 @@ def tables_command(database: Path, *options: str, columns: int = 100) -> Any:
     )
 
 
-def test_tables_command(tmp_path: Path) -> None:
+def test_tables_command_shows_tables_without_changing_the_file(tmp_path: Path) -> None:
     """It shows a database's tables without changing the file."""
     database = tmp_path / "import_api.duckdb"
     with ImportApi(database) as api:
@@ -366,7 +366,9 @@ def test_tables_command_leaves_no_column_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database"])
-def test_tables_command_without_a_database(tmp_path: Path, content: bytes | None) -> None:
+def test_tables_command_without_a_database_is_an_error(
+    tmp_path: Path, content: bytes | None
+) -> None:
     path = tmp_path / "none.duckdb"
     if content is not None:
         path.write_bytes(content)
@@ -375,7 +377,7 @@ def test_tables_command_without_a_database(tmp_path: Path, content: bytes | None
     assert "none.duckdb" in done.stderr
 
 
-def test_tables_command_before_the_first_batch(tmp_path: Path) -> None:
+def test_tables_command_before_the_first_batch_shows_no_tables(tmp_path: Path) -> None:
     with ImportApi(tmp_path / "w.duckdb"):
         pass
     done = tables_command(tmp_path / "w.duckdb")

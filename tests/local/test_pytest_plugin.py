@@ -89,21 +89,21 @@ def run(folder: Path, *options: str, **files: str) -> subprocess.CompletedProces
     )
 
 
-def test_each_test_has_a_fresh_one(tmp_path: Path) -> None:
+def test_each_test_gets_an_empty_import_api(tmp_path: Path) -> None:
     done = run(tmp_path, test_used=USED)
     assert "3 passed" in done.stdout, done.stdout
 
 
-def test_unused_it_costs_nothing(tmp_path: Path) -> None:
+def test_an_unused_plugin_imports_nothing(tmp_path: Path) -> None:
     done = run(tmp_path, test_unused=UNUSED)
     assert "1 passed" in done.stdout, done.stdout
 
 
-def test_its_options_can_be_overridden(tmp_path: Path) -> None:
+def test_options_of_the_plugin_can_be_overridden(tmp_path: Path) -> None:
     done = run(tmp_path, conftest=ACCOUNTS, test_tokens=TOKENS)
     assert "1 passed" in done.stdout, done.stdout
 
 
-def test_pytest_lists_it(tmp_path: Path) -> None:
+def test_pytest_lists_the_fixture(tmp_path: Path) -> None:
     done = run(tmp_path, "--fixtures", test_unused=UNUSED)
     assert "import_api -- " in done.stdout

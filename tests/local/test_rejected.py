@@ -55,7 +55,7 @@ def test_a_reason_is_listed_once_whatever_its_values(api: ImportApi) -> None:
 
 
 @pytest.mark.parametrize("hours", [-12, 0, 5])
-def test_only_those_from_a_moment_on_are_counted(api: ImportApi, hours: int) -> None:
+def test_only_rows_rejected_since_a_moment_are_counted(api: ImportApi, hours: int) -> None:
     """A moment in any zone."""
     zone = timezone(timedelta(hours=hours))
     send(api, "people", 3, _sdc_batched_at="x")

@@ -66,7 +66,7 @@ def test_an_update_replaces_all_subtable_rows_of_its_key(api: ImportApi) -> None
     ) == [(2,)]
 
 
-def test_a_record_of_many_arrays(api: ImportApi) -> None:
+def test_the_subtables_of_many_arrays_are_replaced_together(api: ImportApi) -> None:
     """Subtables of several types and depths are loaded and replaced together."""
     forms = ([1, 2], ["a"], [{"x": 1}, {"y": "z"}], [[1], [2, 3]])
 
@@ -119,7 +119,7 @@ def test_subtables_follow_a_key_that_widens_or_splits(api: ImportApi) -> None:
     ]
 
 
-def test_a_subtable_without_new_rows_follows_a_key_too(api: ImportApi) -> None:
+def test_a_subtable_without_new_rows_follows_its_key(api: ImportApi) -> None:
     """Its rows are still read and replaced, by the key's new type."""
     for at, (key, arrays) in enumerate(
         [("1.5", '"xs":[1],"ys":[1]'), ("0.12345678901234567890", '"xs":[2]'), ("2.5", '"ys":[3]')]
@@ -181,7 +181,7 @@ def test_elements_may_have_a_time_of_extraction(api: ImportApi) -> None:
         ("t__xs", "t", [(2,)], "Table [t__xs] collides with [t__xs]"),
     ],
 )
-def test_a_table_that_is_named_like_a_subtable(
+def test_the_later_of_a_table_and_a_subtable_of_one_name_is_rejected(
     api: ImportApi, first: str, then: str, kept: list[Any], reason: str
 ) -> None:
     """The one that came first keeps its rows, and the other's records are rejected."""
@@ -192,7 +192,7 @@ def test_a_table_that_is_named_like_a_subtable(
     assert api.query("SELECT value FROM import_api.t__xs") == kept
 
 
-def test_subtables_survive_the_server(tmp_path: Path) -> None:
+def test_subtables_continue_after_a_restart(tmp_path: Path) -> None:
     """The visible rows and the staged ones are read from the file again."""
     file = tmp_path / "w.duckdb"
     bodies = [

@@ -46,7 +46,7 @@ def pair(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["api.stitchdata.com", "api.eu-central-1.stitchdata.com"])
-def test_an_unchanged_client_reaches_it_by_the_services_own_name(pair: Path, name: str) -> None:
+def test_an_unchanged_client_connects_by_the_service_s_own_name(pair: Path, name: str) -> None:
     """It needs only a hosts entry, and trust in the certificate."""
     with (
         ImportApi(tls_self_signed=pair) as api,
@@ -72,14 +72,14 @@ def test_clients_do_not_trust_it_by_default(pair: Path) -> None:
         requests.get(f"{api.url}/v2/import/status", timeout=10)
 
 
-def test_a_pair_is_made_once_and_its_key_is_private(pair: Path) -> None:
+def test_a_certificate_is_created_once_and_its_key_is_private(pair: Path) -> None:
     before = (pair / "cert.pem").read_bytes()
     assert stat.S_IMODE((pair / "key.pem").stat().st_mode) == 0o600
     with ImportApi(tls_self_signed=pair):
         assert (pair / "cert.pem").read_bytes() == before
 
 
-def test_a_pair_of_ones_own_and_the_line_on_stdout(pair: Path, tmp_path: Path) -> None:
+def test_a_given_certificate_is_used(pair: Path, tmp_path: Path) -> None:
     arguments = ("--tls-cert", str(pair / "cert.pem"), "--tls-key", str(pair / "key.pem"))
     with ImportApiProcess(tmp_path / "w.duckdb", arguments=arguments) as api:
         assert api.url.startswith("https://127.0.0.1:")
@@ -103,7 +103,7 @@ def test_faults_break_https_too(pair: Path) -> None:
                 )
 
 
-def test_a_pair_that_cannot_be_used(tmp_path: Path) -> None:
+def test_an_unusable_certificate_is_refused(tmp_path: Path) -> None:
     """One line that says why, and status 78."""
     text = tmp_path / "text.pem"
     text.write_text("no key")
@@ -141,7 +141,7 @@ def test_without_openssl_it_says_what_is_needed(tmp_path: Path) -> None:
     assert (done.returncode, "needs the program openssl" in done.stderr) == (78, True)
 
 
-def test_curl_accepts_it(pair: Path) -> None:
+def test_curl_accepts_the_created_certificate(pair: Path) -> None:
     """With a TLS library other than Python's."""
     require("curl")
     with ImportApi(tls_self_signed=pair) as api:

@@ -52,7 +52,7 @@ ID = uuid.UUID("531a379e-31bb-4ce1-8690-158dceb64be6")
         ([(1, 2)], [[1, 2]]),
     ],
 )
-def test_what_the_library_writes(value: Any, read: Any, protocol: str) -> None:
+def test_each_type_of_the_reference_writer_is_read(value: Any, read: Any, protocol: str) -> None:
     assert read_transit(written(value, protocol)) == read
 
 
@@ -60,7 +60,7 @@ def test_what_the_library_writes(value: Any, read: Any, protocol: str) -> None:
     ("protocol", "read"),
     [("json", "2020-01-13T21:25:03.123Z"), ("json_verbose", "2020-01-13T21:25:03.123000+00:00")],
 )
-def test_points_in_time(protocol: str, read: str) -> None:
+def test_a_moment_is_read_as_its_own_type(protocol: str, read: str) -> None:
     """Milliseconds and texts both become a `Moment`, which differs from a string."""
     [value] = read_transit(written([AT], protocol))
     assert (type(value), value) == (Moment, read)
@@ -75,12 +75,12 @@ VALUES = st.recursive(
 
 
 @given(st.lists(st.dictionaries(KEYS, VALUES, max_size=4), max_size=40))
-def test_whatever_the_library_writes(value: Any) -> None:
+def test_any_value_of_the_reference_writer_is_read(value: Any) -> None:
     """Records with recurring keys go through the cache on both sides."""
     assert read_transit(written(value)) == value
 
 
-def test_the_cache_begins_anew_when_it_is_full() -> None:
+def test_the_cache_restarts_when_it_is_full() -> None:
     records = [{f"key-{at}": at} for at in range(44 * 44 + 50)] * 2
     assert read_transit(written(records)) == records
 

@@ -93,7 +93,7 @@ def check(answer: requests.Response, step: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['n']}-{v['note']}")
-def test_vector(api: ImportApi, vector: dict[str, Any]) -> None:
+def test_a_request_gets_its_exact_response(api: ImportApi, vector: dict[str, Any]) -> None:
     """Every request gets its exact answer, and a refused one stores nothing."""
     steps = vector.get("steps", [vector])
     for step in steps:

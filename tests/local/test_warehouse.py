@@ -77,7 +77,7 @@ def test_keyless_records_are_appended_in_order(api: ImportApi) -> None:
     assert len({key for _, key in rows}) == 3
 
 
-def test_composite_and_mixed_type_keys(api: ImportApi) -> None:
+def test_keys_of_several_columns_or_types_keep_rows_apart(api: ImportApi) -> None:
     """A key value of a second type splits the key column, and rows stay apart."""
     send(
         api,
@@ -103,7 +103,7 @@ def test_changed_keys_make_the_table_append_only(api: ImportApi) -> None:
     assert api.query("SELECT count(*) FROM import_api.t") == [(3,)]
 
 
-def test_the_order_of_keys_is_no_change(api: ImportApi) -> None:
+def test_reordering_the_keys_is_not_a_change(api: ImportApi) -> None:
     for sequence, keys in enumerate([("a", "b"), ("b", "a")]):
         send(api, batch("t", upsert({"a": 1, "b": 2, "n": sequence}, sequence), keys=keys))
     assert api.query("SELECT n FROM import_api.t") == [(1,)]
@@ -112,7 +112,7 @@ def test_the_order_of_keys_is_no_change(api: ImportApi) -> None:
 # --- system columns and types
 
 
-def test_system_columns(api: ImportApi) -> None:
+def test_each_row_has_the_system_columns(api: ImportApi) -> None:
     send(
         api,
         batch(
@@ -166,7 +166,9 @@ def test_system_columns(api: ImportApi) -> None:
         ({}, True, "BOOLEAN", True),
     ],
 )  # fmt: skip
-def test_types(api: ImportApi, schema: dict[str, Any], value: Any, type_: str, stored: Any) -> None:
+def test_a_value_is_stored_exactly_in_a_column_of_its_type(
+    api: ImportApi, schema: dict[str, Any], value: Any, type_: str, stored: Any
+) -> None:
     """A column has the type of its schema, and exactly the value that was sent."""
     import msgspec  # noqa: PLC0415 - writes Decimal as a number
 
@@ -184,7 +186,7 @@ def test_types(api: ImportApi, schema: dict[str, Any], value: Any, type_: str, s
 # --- columns over time
 
 
-def test_columns_come_with_their_first_value(api: ImportApi) -> None:
+def test_a_column_is_created_by_its_first_value(api: ImportApi) -> None:
     null = {"properties": {"a": {"type": ["null", "string"]}, "b": {"type": ["null", "integer"]}}}
     send(api, batch("t", upsert({"a": None}), schema=null))
     assert tables(api) == []
@@ -266,7 +268,9 @@ def visible(api: ImportApi) -> tuple[list[int], list[int]]:
         ([version(1, 1, activate=True), version(1, 2)], [1, 2]),
     ],
 )  # fmt: skip
-def test_table_versions(api: ImportApi, bodies: list[dict[str, Any]], expected: list[int]) -> None:
+def test_only_rows_of_the_active_version_are_visible(
+    api: ImportApi, bodies: list[dict[str, Any]], expected: list[int]
+) -> None:
     send(api, *bodies)
     assert visible(api) == (expected, expected)
 
@@ -280,7 +284,7 @@ def test_staged_rows_follow_columns_that_appear_meanwhile(api: ImportApi) -> Non
 # --- keys that are hard to match
 
 
-def test_keys_that_are_points_in_time(api: ImportApi) -> None:
+def test_two_forms_of_one_moment_are_the_same_key(api: ImportApi) -> None:
     """Two forms of one moment are the same key, also within a batch."""
     schema = {"properties": {"at": {"type": "string", "format": "date-time"}}}
     messages = [

@@ -42,8 +42,8 @@ def test_the_text_has_types_values_and_defaults() -> None:
     assert blocks["validate_records"][:2] == ["Type: boolean", "Default: true"]
 
 
-def test_json_and_markdown_are_the_sdk_s_own(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of all that the SDK knows of the class: nothing of it is left out."""
+def test_about_prints_the_same_as_the_sdk(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that the SDK knows about the class is left out."""
     about = json.loads(shown("--format", "json"))
     info = TargetStitchImport._get_about_info()
     assert about["settings"]["properties"]["token"]["secret"] is True

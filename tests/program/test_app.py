@@ -64,7 +64,9 @@ def test_records_arrive_and_the_state_follows(target: Target, api: ImportApi) ->
         ([schema(), schema(), "", "  ", state(1)], ["1"]),
     ],
 )
-def test_inputs_without_records(target: Target, messages: Any, states: list[str]) -> None:
+def test_states_without_records_are_written(
+    target: Target, messages: Any, states: list[str]
+) -> None:
     outcome = target.run(messages)
     assert (outcome.status, outcome.states) == (0, states)
 
@@ -75,13 +77,13 @@ def test_a_schema_before_every_record_makes_no_tiny_batches(target: Target, api:
     assert len(bodies(api)) == 1
 
 
-def test_what_a_user_should_know_of_a_stream_is_said_once(target: Target) -> None:
+def test_a_warning_about_a_stream_is_logged_once(target: Target) -> None:
     outcome = target.run([schema(cost__st={"type": "integer"}), record(1), schema()])
     assert outcome.status == 0
     assert outcome.log.count("Stream `people`: names with the suffix") == 1
 
 
-def test_many_streams(target: Target, api: ImportApi) -> None:
+def test_forty_streams_are_delivered(target: Target, api: ImportApi) -> None:
     names = [f"s{number}" for number in range(40)]
     messages = [schema(name) for name in names]
     messages += [record(number, name) for number in range(5) for name in names]
@@ -102,7 +104,7 @@ BAD_INPUT = [
 
 
 @pytest.mark.parametrize(("message", "words"), BAD_INPUT)
-def test_bad_input_is_named_and_what_is_before_it_arrives(
+def test_invalid_input_is_reported_and_records_before_it_are_delivered(
     target: Target, api: ImportApi, message: Any, words: str
 ) -> None:
     outcome = target.run([schema(), record(1), state(1), message, record(2), state(2)])
@@ -112,7 +114,7 @@ def test_bad_input_is_named_and_what_is_before_it_arrives(
     assert delivered(api) in ([{"id": 1}], [{"id": 1}, {"id": 2}]), "what was read, and no more"
 
 
-def test_a_truncated_last_line(target: Target, api: ImportApi) -> None:
+def test_a_truncated_last_line_ends_the_run(target: Target, api: ImportApi) -> None:
     outcome = target.run(lines([schema(), record(1), state(1)]) + b'{"type":"RECORD","str')
     assert (outcome.status, outcome.states) == (65, ["1"])
     assert "Line 4 is incomplete" in outcome.log
@@ -255,7 +257,9 @@ def test_a_full_disk_under_the_local_database(target: Target, tmp_path: Path) ->
         assert connection.sql("SELECT count(*) FROM import_api.people").fetchall() == [(6_000,)]
 
 
-def test_the_summary_tells_what_was_done(target: Target, api: ImportApi, tmp_path: Path) -> None:
+def test_the_summary_counts_records_and_requests(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
     api.set_faults([{"kind": "down"}, {"kind": "reset_after"}])
     path = tmp_path / "summary.json"
     outcome = target.run(HUNDRED, batch_size_rows=50, summary_path=str(path))
@@ -270,7 +274,9 @@ def test_the_summary_tells_what_was_done(target: Target, api: ImportApi, tmp_pat
     assert summary["exit_status"] == 0
 
 
-def test_a_state_of_any_size_is_told_digit_for_digit(target: Target, tmp_path: Path) -> None:
+def test_a_state_with_a_huge_number_is_written_digit_for_digit(
+    target: Target, tmp_path: Path
+) -> None:
     path = tmp_path / "summary.json"
     digits = "9" * 5_000
     outcome = target.run(f'{{"type":"STATE","value":{digits}}}\n'.encode(), summary_path=str(path))

@@ -50,7 +50,7 @@ def test_a_closed_pipe_is_an_output_error(tmp_path: Path, option: str) -> None:
         ((), "`token` is missing"),
     ],
 )
-def test_a_command_line_that_cannot_work(
+def test_an_invalid_command_line_is_refused(
     tmp_path: Path, options: tuple[str, ...], words: str
 ) -> None:
     (tmp_path / "list.json").write_text("[]")
@@ -60,7 +60,7 @@ def test_a_command_line_that_cannot_work(
     assert words in log
 
 
-def test_the_sdk_s_logging_configuration_is_taken(tmp_path: Path) -> None:
+def test_the_sdk_s_logging_configuration_is_used(tmp_path: Path) -> None:
     """As Meltano gives it, for lines that a machine reads."""
     config = {
         "version": 1,

@@ -71,7 +71,7 @@ def test_demo_loads_typed_tables(first: tuple[Path, str]) -> None:
     ]
 
 
-def test_second_demo_goes_on_from_the_saved_state(first: tuple[Path, str]) -> None:
+def test_a_second_demo_continues_from_the_saved_state(first: tuple[Path, str]) -> None:
     """Also when the run before it was killed while it wrote a state."""
     folder, _ = first
     with (folder / ".demo" / "states.jsonl").open("a") as states:
@@ -80,14 +80,14 @@ def test_second_demo_goes_on_from_the_saved_state(first: tuple[Path, str]) -> No
     assert counts(folder) == ROWS
 
 
-def test_demo_without_its_database_begins_anew(first: tuple[Path, str]) -> None:
+def test_the_demo_starts_again_without_its_database(first: tuple[Path, str]) -> None:
     folder, _ = first
     (folder / ".demo" / "nycflights13.duckdb").unlink()
     assert "First run" in demo(folder)
     assert counts(folder) == ROWS
 
 
-def test_a_limit_is_told_and_holds(first: tuple[Path, str]) -> None:
+def test_the_demo_loads_up_to_its_limit(first: tuple[Path, str]) -> None:
     """With another limit, everything is loaded again, as the tap would skip files that it knows."""
     folder, shown = first
     assert "LIMIT=466: the first 30 rows of each file, 466 of 367,687." in shown

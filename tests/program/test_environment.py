@@ -76,7 +76,7 @@ def test_pip_installs_where_uv_cannot(tmp_path: Path, wheel: str, uv: str | None
     assert ("uv failed, trying pip" in said) == (uv is not None)
 
 
-def test_a_failure_is_told_and_leaves_no_stamp(tmp_path: Path) -> None:
+def test_a_failed_installation_is_reported_and_not_marked_ready(tmp_path: Path) -> None:
     status, said = make(tmp_path, "made", "./nowhere.whl")
     assert status == 1
     assert "made: could not be installed:" in said

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
 
 
-LETTER = '{"stream":"s","line":1,"sequence":1,"request":{"table_name":"s"},"record":{}}\n'
+DEAD_LETTER_LINE = '{"stream":"s","line":1,"sequence":1,"request":{"table_name":"s"},"record":{}}\n'
 BODY = '{"table_name":"s","schema":{},"key_names":[],"messages":[]}\n'
 CONTENTS = {
-    "dead letters": LETTER.encode(),
+    "dead letters": DEAD_LETTER_LINE.encode(),
     "bodies": BODY.encode(),
     "a summary": RUN.encode(),
     "a configuration": b'{"token": "t"}',
@@ -56,13 +56,13 @@ def test_a_file_with_another_content_is_left_alone(target: Target, role: str, wh
     assert name_in_messages(role) in log
 
 
-def test_an_empty_file_is_no_database(target: Target) -> None:
+def test_an_empty_file_is_not_a_database(target: Target) -> None:
     (target.folder / "x").write_bytes(b"")
     status, log = attempt(target, local_database="x")
     assert (status, "something other than a DuckDB database" in log) == (78, True)
 
 
-def test_a_run_goes_on_with_the_files_of_the_last_one(target: Target, tmp_path: Path) -> None:
+def test_a_run_accepts_the_files_of_the_previous_run(target: Target, tmp_path: Path) -> None:
     """Also with the unusual lines of a BATCH, a long record or an odd name."""
     settings = {
         "on_invalid_record": "dead_letter",
@@ -117,7 +117,7 @@ def test_a_batch_does_not_read_what_the_run_writes(
     target: Target, api: ImportApi, tmp_path: Path, setting: str
 ) -> None:
     """It may lie in `batch_root`, and may not be named."""
-    content = dict(zip(RIGHT, (LETTER, BODY, RUN), strict=True))[setting]
+    content = dict(zip(RIGHT, (DEAD_LETTER_LINE, BODY, RUN), strict=True))[setting]
     (tmp_path / "mine").write_text(content)
     (tmp_path / "link").hardlink_to(tmp_path / "mine")
     batch = {"type": "BATCH", "stream": "people", "encoding": {"format": "jsonl"}}
@@ -134,18 +134,18 @@ def test_a_batch_does_not_read_what_the_run_writes(
 ENDS = [
     (DEAD_LETTERS, b"", True),
     (DEAD_LETTERS, b"\n \n", True),
-    (DEAD_LETTERS, LETTER.encode(), True),
-    (DEAD_LETTERS, LETTER.encode() + b'{"st', True),
-    (DEAD_LETTERS, LETTER.replace(":", " : ").encode(), True),
+    (DEAD_LETTERS, DEAD_LETTER_LINE.encode(), True),
+    (DEAD_LETTERS, DEAD_LETTER_LINE.encode() + b'{"st', True),
+    (DEAD_LETTERS, DEAD_LETTER_LINE.replace(":", " : ").encode(), True),
     (DEAD_LETTERS, b'{"sequence":1,"record":{},"request":{}}', True),
     (
         DEAD_LETTERS,
         b'{"record":{"id":"' + b"x" * 2 * ENDS_BYTES + b'"},"sequence":1,"request":1}',
         True,
     ),
-    (DEAD_LETTERS, LETTER.encode() + BODY.encode(), False),
-    (DEAD_LETTERS, BODY.encode() + LETTER.encode(), False),
-    (DEAD_LETTERS, LETTER.encode() + b"notes", False),
+    (DEAD_LETTERS, DEAD_LETTER_LINE.encode() + BODY.encode(), False),
+    (DEAD_LETTERS, BODY.encode() + DEAD_LETTER_LINE.encode(), False),
+    (DEAD_LETTERS, DEAD_LETTER_LINE.encode() + b"notes", False),
     (DEAD_LETTERS, b'{"sequence" 1}', False),
     (DEAD_LETTERS, b'{"sequence":1 "request":1}', False),
     (DEAD_LETTERS, b'{"id":"' + b"x" * 2 * ENDS_BYTES + b'"}', False),
@@ -158,7 +158,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("content", "text", "is_right"), ENDS)
-def test_files_are_known_by_their_ends(
+def test_a_file_is_recognised_by_its_beginning_and_end(
     tmp_path: Path, content: Any, text: bytes, *, is_right: bool
 ) -> None:
     (tmp_path / "x").write_bytes(text)

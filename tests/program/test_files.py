@@ -86,26 +86,28 @@ def hard_link(folder: Path) -> str:
     return "other"
 
 
-WAYS = (
+OTHER_PATHS = (
     *(same_name, absolute, roundabout, symbolic_link, link_to_a_link, out_of_a_linked_folder),
     linked_folder,
 )
 
 
 @pytest.mark.parametrize("one", ["summary_path", "--output-file"])
-@pytest.mark.parametrize(("way", "is_there"), [*product(WAYS, (True, False)), (hard_link, True)])
-def test_one_file_by_any_name(
-    target: Target, one: str, way: Callable[[Path], str], *, is_there: bool
+@pytest.mark.parametrize(
+    ("other_path", "is_there"), [*product(OTHER_PATHS, (True, False)), (hard_link, True)]
+)
+def test_one_file_under_two_names_is_refused(
+    target: Target, one: str, other_path: Callable[[Path], str], *, is_there: bool
 ) -> None:
     """If it does not exist yet, a link to it dangles."""
     if is_there:
         (target.folder / "shared").write_bytes(b"")
-    status, log = attempt(target, dead_letter_path="shared", **{one: way(target.folder)})
+    status, log = attempt(target, dead_letter_path="shared", **{one: other_path(target.folder)})
     assert (status, "are the same file" in log) == (78, True)
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_other_files_are_not_taken_for_one(tmp_path: Path, *, is_there: bool) -> None:
+def test_different_files_with_similar_paths_are_accepted(tmp_path: Path, *, is_there: bool) -> None:
     """Similar names, and `..` after a link, are not refused."""
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "link").symlink_to("deep/deeper")
@@ -116,7 +118,9 @@ def test_other_files_are_not_taken_for_one(tmp_path: Path, *, is_there: bool) ->
     assert [path.exists() for path in paths] == [is_there] * 3
 
 
-def test_what_is_only_read_may_be_one_file(target: Target, api: ImportApi, tmp_path: Path) -> None:
+def test_a_file_that_is_only_read_may_have_two_roles(
+    target: Target, api: ImportApi, tmp_path: Path
+) -> None:
     path = tmp_path / "both.json"
     path.write_text("{}")
     outcome = target.run(MESSAGES, "--config", str(path), "--config", str(path))
@@ -137,7 +141,7 @@ def test_stdout_and_stderr_may_be_one_file(target: Target, tmp_path: Path) -> No
     assert (done.returncode, "\n5\n" in (tmp_path / "log").read_text()) == (0, True)
 
 
-def test_a_file_of_the_log_is_one_of_them(target: Target, tmp_path: Path) -> None:
+def test_the_log_file_may_not_be_overwritten(target: Target, tmp_path: Path) -> None:
     handler = {"class": "logging.FileHandler", "filename": "run.log"}
     config = json.loads(SHARED) | {"handlers": {"a": handler}, "root": {"handlers": ["a"]}}
     (tmp_path / "log.json").write_text(json.dumps(config))
@@ -229,12 +233,12 @@ COMMAND_LINE_CANNOT = ("NUL", "an unpaired surrogate")
         *(("batch_root", c) for c in COMMAND_LINE_CANNOT),
     ],
 )
-def test_what_cannot_be_written_is_found_at_once(target: Target, role: str, case: str) -> None:
+def test_an_unwritable_path_is_refused_before_the_run(target: Target, role: str, case: str) -> None:
     make, reason = UNWRITABLE[case]
     status, log = attempt(target, **{role: make(target.folder)})
     assert (status, f"{role}`" in log, reason in log) == (78, True, True), log
 
 
-def test_an_empty_path_of_a_database_is_told(target: Target) -> None:
+def test_an_empty_path_of_a_database_is_refused(target: Target) -> None:
     status, log = attempt(target, local_database="")
     assert (status, "`local_database`" in log, "(``)" in log) == (78, True, True)

@@ -99,7 +99,7 @@ def started_up_to(
 @pytest.mark.parametrize(
     ("start", "module"), [(start, module) for start in MOMENTS for module in MOMENTS[start]]
 )
-def test_sigint_ends_it_quietly_wherever_its_imports_are(
+def test_sigint_during_imports_ends_the_program_without_a_traceback(
     tmp_path: Path, start: str, module: str
 ) -> None:
     """Three times each, because the exact moment of the signal varies."""
@@ -158,7 +158,7 @@ def handlers() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_process_1_keeps_what_ends_it() -> None:
+def test_process_1_keeps_its_signal_handlers() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -234,7 +234,7 @@ def test_a_second_signal_after_the_run_ends_it_at_once(target: Target) -> None:
     assert not (target.folder / "summary.json").exists()
 
 
-def test_the_status_counts_where_nobody_reads_stderr(tmp_path: Path) -> None:
+def test_the_exit_status_is_right_when_stderr_is_closed(tmp_path: Path) -> None:
     nobody, stderr = os.pipe()
     os.close(nobody)
     statuses = [

@@ -38,12 +38,12 @@ def plugins() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.path.name)
-def test_what_repeats_the_settings_is_current(copy: Copy) -> None:
+def test_generated_copies_of_the_settings_are_current(copy: Copy) -> None:
     """Whoever adds a setting adds it to the documentation and to Meltano, too."""
     assert copy.path.read_text() == copy.current(), "run `python -m tools.settings_table`"
 
 
-def test_the_definition_has_what_the_hub_asks_for() -> None:
+def test_the_plugin_definition_has_the_members_of_meltano_hub() -> None:
     definition = yaml.safe_load(PLUGIN.read_text())
     assert {"name", "namespace", "variant", "label"} <= set(definition)
     listed = {each["name"]: each for each in definition["settings"]}
@@ -67,7 +67,7 @@ def test_tap_is_set_as_in_the_demo(plugins: dict[str, Any]) -> None:
 
 
 @pytest.mark.timeout(300)  # a first install downloads what both plugins need
-def test_second_run_goes_on_from_the_stored_state(tmp_path: Path) -> None:
+def test_a_second_run_continues_from_the_stored_state(tmp_path: Path) -> None:
     """As a newcomer would: install, run, run again when there is one file more."""
     shutil.copytree(ROOT / "demo" / "sample", tmp_path / "demo" / "sample")
     text = (ROOT / "meltano.yml").read_text()
@@ -122,8 +122,8 @@ SECRET = "at_a-secret-of-meltano"  # noqa: S105 - a test's own
 
 
 @pytest.mark.timeout(300)
-def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) -> None:
-    """The definition is added, set, asked and run; a row that is gone at the source is gone."""
+def test_a_meltano_project_replicates_deletions_of_a_tap_with_versions(tmp_path: Path) -> None:
+    """The definition is added, configured, shown and run; a row deleted at the source is gone."""
     assert TAP_DBF.exists(), "tap-dbf is not installed: run `make test`."
     project = Project(tmp_path, DBASE_PROJECT)
     init = [*TOOL, "init", "--meltano", "--region", "local"]
@@ -154,8 +154,8 @@ def test_a_project_of_ones_own_with_a_tap_that_sends_versions(tmp_path: Path) ->
 
 
 @pytest.mark.timeout(300)
-def test_the_cookbook_s_recipe_runs_as_it_stands(tmp_path: Path) -> None:
-    """But for the account; by a `stitch-import` beside Meltano, as its reader has it."""
+def test_the_meltano_recipe_of_the_cookbook_runs(tmp_path: Path) -> None:
+    """Only the account is replaced. `stitch-import` is not in an environment of Meltano."""
     [recipe] = [
         block[0].text
         for block in blocks(ROOT / "docs" / "cookbook.md")

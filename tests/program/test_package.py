@@ -49,7 +49,9 @@ def test_the_source_package_holds_what_its_pages_link_to(packages: tuple[Path, P
 
 
 @pytest.mark.timeout(300)  # it installs, on a machine that may be busy
-def test_it_works_in_an_empty_environment(packages: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_wheel_works_in_an_empty_environment(
+    packages: tuple[Path, Path], tmp_path: Path
+) -> None:
     """Without the extra, it delivers, and `region: local` says what to install."""
     installed = release.install(packages[0], sys.executable, tmp_path)
     release.check_programs(installed)

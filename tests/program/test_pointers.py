@@ -40,7 +40,7 @@ def test_a_pointer_leads_to_where_its_path_does(path: list[str | int]) -> None:
         ([], DATE_TIME, '"0000-00-00T00:00:00Z"'),
     ],
 )
-def test_a_refusal_tells_the_field_as_a_pointer(
+def test_a_refusal_names_the_field_as_a_pointer(
     keys: list[str], schema: dict[str, Any], value: str
 ) -> None:
     refused = examined(keys, {"properties": {NAME: schema}}, value)
@@ -48,20 +48,20 @@ def test_a_refusal_tells_the_field_as_a_pointer(
     assert refused.field == SHOWN
 
 
-def test_a_missing_property_is_told_as_a_pointer() -> None:
+def test_a_missing_property_is_named_as_a_pointer() -> None:
     refused = check([], {"required": [NAME]}).examine(Raw(b"{}"))
     assert isinstance(refused, Refused)
     assert refused.field == SHOWN
 
 
-def test_text_that_is_no_json_is_told_as_a_pointer() -> None:
+def test_a_value_that_is_not_json_is_named_as_a_pointer() -> None:
     defect = record_defect(b'{"%b":NaN}' % NAME.encode())
     assert defect is not None
     assert defect.field == SHOWN
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
-def test_what_was_rewritten_is_told_as_a_pointer(is_alone: bool) -> None:  # noqa: FBT001
+def test_a_rewritten_field_is_named_as_a_pointer(is_alone: bool) -> None:  # noqa: FBT001
     schema = {"properties": {NAME: DATE_TIME, "n": DATE_TIME}}
     of, record = check([], schema), b'{"%b":"2024-01-01T00:00:00"}' % NAME.encode()
     passed = (
@@ -72,7 +72,7 @@ def test_what_was_rewritten_is_told_as_a_pointer(is_alone: bool) -> None:  # noq
     assert list(passed.notes) == [SHOWN]
 
 
-def test_what_was_repaired_in_vain_is_told_as_a_pointer() -> None:
+def test_a_field_that_is_invalid_after_its_repair_is_named_as_a_pointer() -> None:
     refused = examined(
         [], {"properties": {NAME: DATE_TIME}}, '"2024-02-30T00:00:00Z"', "invalid_dates_to_null"
     )

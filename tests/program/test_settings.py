@@ -88,7 +88,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("config", "name"), REFUSED)
-def test_what_cannot_work_is_refused_by_name(config: dict[str, Any], name: str) -> None:
+def test_an_invalid_setting_is_refused_by_name(config: dict[str, Any], name: str) -> None:
     given = {"token": "t"} | config if config else {}
     with pytest.raises(ConfigurationError) as caught:
         Settings.load(given)
@@ -106,7 +106,7 @@ def test_what_cannot_work_is_refused_by_name(config: dict[str, Any], name: str) 
         {"region": "local"},
     ],
 )
-def test_what_can_work_is_taken(config: dict[str, Any]) -> None:
+def test_a_valid_configuration_is_accepted(config: dict[str, Any]) -> None:
     assert Settings.load(config)
 
 
@@ -128,7 +128,9 @@ def test_a_token_can_be_optional() -> None:
         ({"small_batch_url": "https://a.example/x"}, "https://a.example/x", ""),
     ],
 )
-def test_where_batches_go(config: dict[str, Any], url: str, big_url: str) -> None:
+def test_the_batch_urls_follow_from_the_settings(
+    config: dict[str, Any], url: str, big_url: str
+) -> None:
     endpoint = Settings.load({"token": "t"} | config).endpoint("agent")
     assert (endpoint.url, endpoint.big_url) == (url, big_url or url)
 
@@ -143,7 +145,7 @@ def test_where_batches_go(config: dict[str, Any], url: str, big_url: str) -> Non
         ("https://a.example:8443/other", "https://a.example:8443"),
     ],
 )
-def test_where_the_other_paths_are(url: str, base_url: str) -> None:
+def test_the_base_url_follows_from_the_batch_url(url: str, base_url: str) -> None:
     assert Settings.load({"token": "t", "small_batch_url": url}).endpoint("").base_url == base_url
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("name", setting_names())
-def test_a_setting_is_taken_or_refused(name: str) -> None:
+def test_any_value_of_a_setting_is_accepted_or_refused(name: str) -> None:
     for spelling in SPELLINGS:
         try_setting(name, spelling)
         if spelling.startswith('"'):
@@ -53,11 +53,11 @@ def test_any_number_is_sent_or_refused(rules: dict[str, object]) -> None:
         ("dead_letter_limit", 2**63 - 1),
     ],
 )
-def test_the_ends_of_what_a_setting_can_be(
+def test_the_extreme_values_of_a_setting_are_usable(
     target: Target, api: ImportApi, name: str, value: float
 ) -> None:
     """They are used as waits and sizes, also when a request is retried."""
     api.set_faults([{"kind": "status", "status": 503}])
-    letters = {"on_invalid_record": "dead_letter", "dead_letter_path": "dead.jsonl"}
-    settings = {"max_retry_seconds": 2} | letters | {name: value}
+    setting_aside = {"on_invalid_record": "dead_letter", "dead_letter_path": "dead.jsonl"}
+    settings = {"max_retry_seconds": 2} | setting_aside | {name: value}
     assert target.run([schema(), record(1), state(1)], **settings).status in {0, 69}

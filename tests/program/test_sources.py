@@ -38,7 +38,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_every_name_that_is_no_setting_is_told(tmp_path: Path, name: str) -> None:
+def test_an_unknown_setting_is_reported(tmp_path: Path, name: str) -> None:
     """In files and in the environment, with a suggestion; and it has no other effect."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"token": "t", name: "S3CRET"}))
@@ -53,7 +53,7 @@ def test_every_name_that_is_no_setting_is_told(tmp_path: Path, name: str) -> Non
         assert notes == [about + UNKNOWN[name]]
 
 
-def test_the_replacement_of_a_setting_is_one() -> None:
+def test_the_replacement_of_a_setting_exists() -> None:
     """And the replaced name is not a setting."""
     assert not set(INSTEAD) & set(setting_names())
     named = {name for text in INSTEAD.values() for name in re.findall(r"`([a-z]\w*)`", text)}
@@ -62,7 +62,7 @@ def test_the_replacement_of_a_setting_is_one() -> None:
     assert set(re.findall(r"--[\w-]+", " ".join(INSTEAD.values()))) <= options
 
 
-def test_a_run_warns_about_them_and_continues(target: Target) -> None:
+def test_a_run_warns_about_unknown_settings_and_continues(target: Target) -> None:
     outcome = target.run([state(1)], api_ulr="x")
     assert (outcome.status, outcome.states) == (0, ["1"])
     assert "WARNING" in outcome.log
@@ -70,7 +70,7 @@ def test_a_run_warns_about_them_and_continues(target: Target) -> None:
 
 
 @pytest.mark.parametrize("name", ["LOGLEVEL", "_DIALECT", "_TARGET_SCHEMA"])
-def test_variables_that_are_for_others_are_left_alone(name: str) -> None:
+def test_variables_of_other_programs_are_not_reported(name: str) -> None:
     """The SDK's variable for the log level, and Meltano's own for a loader."""
     notes: list[str] = []
     assert from_environment({f"TARGET_STITCH_IMPORT_{name}": "x"}, notes.append) == {}
@@ -97,7 +97,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_file_that_cannot_be_read_says_where(tmp_path: Path, fault: str) -> None:
+def test_an_invalid_configuration_file_is_reported_with_its_place(
+    tmp_path: Path, fault: str
+) -> None:
     text, words = FAULTS[fault]
     (tmp_path / "config.json").write_bytes(text)
     status, states, log = run_over_a_state(
@@ -118,7 +120,7 @@ def test_a_file_that_cannot_be_read_says_where(tmp_path: Path, fault: str) -> No
         "token: S3CRET\nregion: us",
     ],
 )
-def test_nothing_of_a_configuration_on_the_command_line_is_repeated(
+def test_a_configuration_on_the_command_line_is_not_repeated_in_the_error(
     tmp_path: Path, given: str
 ) -> None:
     for options in (("--config", given), (f"-c{given}",), ("-c", "ENV", "-c", given)):
@@ -142,7 +144,7 @@ def test_nothing_of_a_configuration_on_the_command_line_is_repeated(
         ({"STREAM_MAPS": "{S3CRET"}, "STREAM_MAPS cannot be used: "),
     ],
 )
-def test_the_environment_says_which_variable(
+def test_an_invalid_environment_variable_is_named(
     tmp_path: Path, variables: dict[str, str], words: str
 ) -> None:
     given = {f"TARGET_STITCH_IMPORT_{name}": text for name, text in variables.items()}
@@ -159,7 +161,7 @@ def test_the_environment_says_which_variable(
         (b"TARGET_STITCH_IMPORT_TOKNE=S3CRET\n", "Is `token` meant?"),
     ],
 )
-def test_dot_env(tmp_path: Path, text: bytes, words: str) -> None:
+def test_an_invalid_dot_env_file_is_reported(tmp_path: Path, text: bytes, words: str) -> None:
     (tmp_path / ".env").write_bytes(text)
     status, _, log = run_over_a_state("--config", "ENV", folder=tmp_path, environment={})
     assert (status, "S3CRET" in log) == (78, False)
@@ -187,7 +189,7 @@ def test_every_setting_comes_from_the_environment() -> None:
             pytest.fail(f"no text fits {name}")
 
 
-def test_types_in_the_environment() -> None:
+def test_environment_variables_are_converted_to_their_types() -> None:
     environment = {
         "TARGET_STITCH_IMPORT_TOKEN": "12345",
         "TARGET_STITCH_IMPORT_BATCH_SIZE_ROWS": "10",

@@ -47,7 +47,7 @@ class TestStandardSuite(_Standard):  # type: ignore[misc]
         return resource
 
 
-def test_it_is_a_target_of_the_sdk() -> None:
+def test_the_class_is_a_target_of_the_sdk() -> None:
     assert issubclass(TargetStitchImport, Target)
     with pytest.raises(ConfigValidationError) as caught:
         TargetStitchImport(config={"token": "t", "region": "mars"})
@@ -65,7 +65,7 @@ def test_it_is_a_target_of_the_sdk() -> None:
         ([schema(), record(1, name=5)], InputError),
     ],
 )
-def test_errors_are_the_sdk_s_where_it_has_a_name_for_them(
+def test_errors_are_those_of_the_sdk_where_it_defines_them(
     tmp_path: Path, messages: list[Any], error: type[Exception]
 ) -> None:
     path = tmp_path / "input"

@@ -10,11 +10,11 @@ from target_stitch_import.report.summary import read_summary
 
 
 def plain(**changes: Any) -> str:
-    """Return the page of a made-up run of an earlier version, as it would be without changes."""
+    """Return the page of a made-up summary of an earlier version, with `changes` of its members."""
     series: dict[str, list[float]] = {
         name: [] for name in ("seconds", "acknowledged", "bytes", "retries")
     }
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "program": "target-stitch-import",
         "version": "1",
         "started_at": "2024-01-01T00:00:00.000Z",
@@ -28,5 +28,5 @@ def plain(**changes: Any) -> str:
     names = """seconds exit_status read acknowledged set_aside batches bytes messages_per_second
         bytes_per_second requests bytes_sent retries possible_duplicates throttle_changes
         seconds_without_room"""
-    told = dict.fromkeys(names.split(), 0) | told | changes
-    return page(read_summary(json.dumps(told).encode(), "summary.json"))
+    document = dict.fromkeys(names.split(), 0) | document | changes
+    return page(read_summary(json.dumps(document).encode(), "summary.json"))

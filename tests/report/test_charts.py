@@ -40,7 +40,7 @@ def series_of(seconds: list[float], acknowledged: list[int], **more: Any) -> dic
     ],
     ids=["no sample", "no time", "an instant", "nothing", "one", "a stall", "a lot", "for years"],
 )
-def test_only_what_happened_is_drawn(
+def test_only_charts_with_data_are_drawn(
     seconds: list[float], acknowledged: list[int], said: str | None
 ) -> None:
     text = plain(series=series_of(seconds, acknowledged))
@@ -127,12 +127,12 @@ def test_ticks_are_round_times(
         (datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc), 1e6),
     ],
 )
-def test_no_ticks_where_there_is_no_time(start: datetime | None, seconds: float) -> None:
+def test_without_a_time_span_there_are_no_ticks(start: datetime | None, seconds: float) -> None:
     nothing: list[Tick] = []
     assert ticks(start, seconds) == nothing
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2024-01-31T00:00:00", "2024-13-01T00:00:00Z"])
-def test_no_moment(text: str) -> None:
+def test_an_invalid_start_time_is_not_a_moment(text: str) -> None:
     assert moment(text) is None
     assert "Over time" in plain(started_at=text, series=series_of([1.0], [1]))

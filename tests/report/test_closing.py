@@ -42,7 +42,7 @@ def summary_of(streams: dict[str, dict[str, Any]], **members: Any) -> Summary:
     }
     numbers = """exit_status messages_per_second bytes_per_second requests bytes_sent
         possible_duplicates throttle_changes seconds_without_room"""
-    told = {
+    document = {
         **dict.fromkeys(numbers.split(), 0),
         "program": "p",
         "version": "1",
@@ -58,18 +58,18 @@ def summary_of(streams: dict[str, dict[str, Any]], **members: Any) -> Summary:
         **total,
         **members,
     }
-    return msgspec.json.decode(json.dumps(told), type=Summary)
+    return msgspec.json.decode(json.dumps(document), type=Summary)
 
 
 def counts(read: int, acknowledged: int | None = None, set_aside: int = 0) -> dict[str, Any]:
-    told = read - set_aside if acknowledged is None else acknowledged
-    batches = 1 if told else 0
+    delivered = read - set_aside if acknowledged is None else acknowledged
+    batches = 1 if delivered else 0
     return {
         "read": read,
-        "acknowledged": told,
+        "acknowledged": delivered,
         "set_aside": set_aside,
         "batches": batches,
-        "bytes": told * 100,
+        "bytes": delivered * 100,
     }
 
 
@@ -147,12 +147,14 @@ def test_a_thousand_streams_stay_readable(caplog: pytest.LogCaptureFixture) -> N
     streams = {f"s{number}": counts(number) for number in range(1_000)}
     streams["refused"] = counts(2, set_aside=1)
     summary = summary_of(streams)
-    told = logged(summary, ClosingContext(), caplog)
-    assert len(told) == 22
-    assert told[0] == "Stream `refused`: 2 read, 1 acknowledged, 1 set aside; 100 B in 1 batch"
-    assert told[1].startswith("Stream `s999`: 999 read, ")
+    messages = logged(summary, ClosingContext(), caplog)
+    assert len(messages) == 22
+    assert messages[0] == "Stream `refused`: 2 read, 1 acknowledged, 1 set aside; 100 B in 1 batch"
+    assert messages[1].startswith("Stream `s999`: 999 read, ")
     total = sum(range(981))
-    assert told[20].startswith(f"And 981 smaller streams: {total:,} read, {total:,} acknowledged")
+    assert messages[20].startswith(
+        f"And 981 smaller streams: {total:,} read, {total:,} acknowledged"
+    )
     rows = table(summary, "acknowledged", 80)
     assert len(rows) == 23
     assert rows[21].startswith("981 smaller streams  480,690 ")
@@ -196,12 +198,12 @@ def test_names_cannot_draw_on_the_terminal(caplog: pytest.LogCaptureFixture) -> 
         ),
     ],
 )
-def test_the_run_as_a_whole(
+def test_the_totals_of_a_run_are_described(
     members: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = logged(summary_of({"people": counts(1)}, **members), ClosingContext(), caplog)
-    assert words in told[1:]
-    assert len(told) == (2 if "acknowledged in" in words else 3)
+    messages = logged(summary_of({"people": counts(1)}, **members), ClosingContext(), caplog)
+    assert words in messages[1:]
+    assert len(messages) == (2 if "acknowledged in" in words else 3)
 
 
 def test_a_dry_run_sends_nothing_and_has_no_rate(caplog: pytest.LogCaptureFixture) -> None:
@@ -222,8 +224,8 @@ def test_activations_set_aside_are_not_counted_as_records(
         "activations": activations,
         "set_aside_reasons": {REASON: 1, "version 7 lacks a record": 1},
     }
-    told = logged(summary_of({"people": aside}), ClosingContext("dead.jsonl"), caplog)
-    assert told[:4] == [
+    messages = logged(summary_of({"people": aside}), ClosingContext("dead.jsonl"), caplog)
+    assert messages[:4] == [
         f"Stream `people`: 1 set aside: {REASON}",
         "Stream `people`: 1 set aside: version 7 lacks a record",
         (
@@ -237,7 +239,7 @@ def test_activations_set_aside_are_not_counted_as_records(
     ]
 
 
-def test_what_needs_someone_to_act_is_a_warning() -> None:
+def test_records_set_aside_or_rejected_are_warnings() -> None:
     summary = summary_of(TWO, rejected={"people": {"too long": 357}, "x": {"reserved": 1}})
     assert list(warnings(summary, ClosingContext("dead.jsonl", "my ware.duckdb"))) == [
         f"Stream `people`: 2 set aside: {REASON}",
@@ -257,16 +259,16 @@ def test_what_needs_someone_to_act_is_a_warning() -> None:
     assert list(warnings(summary_of({"people": counts(1)}), ClosingContext("dead.jsonl"))) == []
 
 
-def test_of_many_reasons_the_most_frequent_are_told() -> None:
+def test_only_the_most_frequent_reasons_are_shown() -> None:
     reasons = {f"reason {number}": number for number in range(1, 51)}
     streams = {"s": counts(2_000, set_aside=sum(reasons.values())) | {"set_aside_reasons": reasons}}
-    told = list(warnings(summary_of(streams), ClosingContext("dead.jsonl")))
-    assert told[0] == "Stream `s`: 50 set aside: reason 50"
+    shown = list(warnings(summary_of(streams), ClosingContext("dead.jsonl")))
+    assert shown[0] == "Stream `s`: 50 set aside: reason 50"
     rest = sum(range(1, 51 - MAX_REASONS_SHOWN))
-    assert told[MAX_REASONS_SHOWN] == (
+    assert shown[MAX_REASONS_SHOWN] == (
         f"Stream `...`: {rest} set aside: 30 more reasons or streams"
     )
-    assert len(told) == MAX_REASONS_SHOWN + 2
+    assert len(shown) == MAX_REASONS_SHOWN + 2
 
 
 @pytest.mark.parametrize(
@@ -309,11 +311,11 @@ def test_records_set_aside_are_reported(
 ) -> None:
     """The first of each stream at once, and all of them at the end."""
     path = target.folder / "dead.jsonl"
-    letters = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
-    outcome = target.run(BAD, *options, **letters)
+    setting_aside = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
+    outcome = target.run(BAD, *options, **setting_aside)
     assert (outcome.status, len(path.read_text().splitlines())) == (0, 3)
     reason = "field `/name`: expected null or string, found integer"
-    told = [line for line in outcome.log.splitlines() if "WARNING" in line]
+    logged_warnings = [line for line in outcome.log.splitlines() if "WARNING" in line]
     for words in (
         (
             f"Line 4: a record of stream `people` is set aside: {reason}. It is in {path}; later "
@@ -323,7 +325,7 @@ def test_records_set_aside_are_reported(
         "Stream `orders`: 1 set aside: field `/name`: expected null or string, found array",
         f"3 records are set aside in {path} and not delivered. ",
     ):
-        assert sum(words in line for line in told) == 1, told
+        assert sum(words in line for line in logged_warnings) == 1, logged_warnings
     assert "Line 5" not in outcome.log
     assert len(api.requests()) == 1
 
@@ -343,13 +345,13 @@ def test_records_that_the_service_refuses_are_reported(target: Target, api: Impo
     assert "Line 3: a record of stream `people` is set aside: refused by the Import API: 400" in (
         outcome.log
     )
-    told = json.loads((target.folder / "summary.json").read_text())
-    (reason,) = told["streams"]["people"]["set_aside_reasons"].items()
+    summary = json.loads((target.folder / "summary.json").read_text())
+    (reason,) = summary["streams"]["people"]["set_aside_reasons"].items()
     assert reason[0].startswith("refused by the Import API: 400 ")
     assert (reason[1], len(api.requests())) == (1, 1)
 
 
-def test_rows_that_a_local_run_rejects_are_told(target: Target) -> None:
+def test_rows_that_a_local_run_rejects_are_reported(target: Target) -> None:
     """Those of this run, not of the one before; nothing where there are none."""
     database, path = target.folder / "a b.duckdb", target.folder / "summary.json"
     local = {"region": "local", "api_url": None, "local_database": str(database)}

@@ -62,7 +62,7 @@ WIDTHS = (390, 768, 1280)
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_browser_shows_it(summary: Path, tmp_path: Path, *, dark: bool) -> None:
+def test_the_page_is_shown_in_a_browser(summary: Path, tmp_path: Path, *, dark: bool) -> None:
     """Charts are drawn, names are text, nothing is fetched, cut off, or reported as an error."""
     program = chromium()
     if program is None:
@@ -173,7 +173,7 @@ def press(browser: Browser, key: str) -> None:
         )
 
 
-def test_it_is_written_beside_the_summary(summary: Path) -> None:
+def test_the_page_is_written_next_to_the_summary(summary: Path) -> None:
     outcome = report(summary.name, folder=summary.parent)
     assert (outcome.status, outcome.log) == (0, "")
     assert outcome.states == ["The page is summary.html: open it in a browser."]
@@ -183,7 +183,7 @@ def test_it_is_written_beside_the_summary(summary: Path) -> None:
 
 
 @pytest.mark.parametrize("from_stdin", [False, True])
-def test_it_goes_to_stdout(summary: Path, *, from_stdin: bool) -> None:
+def test_the_page_can_be_written_to_stdout(summary: Path, *, from_stdin: bool) -> None:
     outcome = (
         report("-", stdin=summary.read_bytes())
         if from_stdin
@@ -195,7 +195,7 @@ def test_it_goes_to_stdout(summary: Path, *, from_stdin: bool) -> None:
     assert not summary.with_suffix(".html").exists()
 
 
-def test_it_is_not_written_over_the_summary(summary: Path) -> None:
+def test_the_page_does_not_overwrite_the_summary(summary: Path) -> None:
     text = summary.read_bytes()
     summary = summary.rename(summary.with_suffix(".html"))
     outcome = report(str(summary))
@@ -204,7 +204,7 @@ def test_it_is_not_written_over_the_summary(summary: Path) -> None:
     assert summary.read_bytes() == text
 
 
-def test_a_state_that_is_no_utf8_is_shown_as_far_as_it_goes(summary: Path) -> None:
+def test_a_state_that_is_not_utf_8_is_shown_with_replacement_characters(summary: Path) -> None:
     text = re.sub(
         rb'("last_state": )\{.*?\}', b'\\1"x\xffy"', summary.read_bytes(), flags=re.DOTALL
     )
@@ -222,7 +222,7 @@ def test_a_state_that_is_no_utf8_is_shown_as_far_as_it_goes(summary: Path) -> No
     ],
     ids=["empty", "a list", "another object", "too deep"],
 )
-def test_what_is_no_summary_is_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_a_file_that_is_not_a_summary_is_refused(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "no.json"
     path.write_text(text)
     outcome = report(str(path))
@@ -231,7 +231,7 @@ def test_what_is_no_summary_is_refused(tmp_path: Path, text: str, words: str) ->
     assert not path.with_suffix(".html").exists()
 
 
-def test_files_that_cannot_be(summary: Path, tmp_path: Path) -> None:
+def test_missing_files_and_folders_are_reported(summary: Path, tmp_path: Path) -> None:
     missing = report(str(tmp_path / "missing.json"))
     assert (missing.status, "missing.json" in missing.log) == (78, True)
     nowhere = report(str(summary), "--output", str(tmp_path / "no" / "run.html"))
@@ -254,7 +254,7 @@ def test_files_that_cannot_be(summary: Path, tmp_path: Path) -> None:
         (99, {}, "Failed", "<b>Exit status 99</b></p>"),
     ],
 )
-def test_how_it_ended_comes_first_with_its_meaning(
+def test_the_page_starts_with_how_the_run_ended(
     status: int, members: dict[str, Any], title: str, words: str
 ) -> None:
     text = plain(exit_status=status, error="Line 3 <b>" if status else None, **members)
@@ -282,7 +282,7 @@ def cells(text: str, title: str) -> list[list[str]]:
     return [["".join(cell.itertext()) for cell in row] for row in rows]
 
 
-def test_the_tables() -> None:
+def test_the_page_has_tables_of_streams_and_reasons() -> None:
     text = plain(
         streams={
             "few": {"read": 3, "acknowledged": 3, "activations": {"read": 1, "acknowledged": 1}},
@@ -315,7 +315,7 @@ def test_the_tables() -> None:
     assert "<table" not in plain()
 
 
-def test_names_cannot_turn_the_writing_round() -> None:
+def test_bidirectional_characters_of_names_are_escaped() -> None:
     text = plain(streams={"a\u202eb\x00": {"read": 1}}, last_state={"x": "y" * 5_000})
     assert cells(text, "Streams")[1][0] == "a\\u202eb\\x00"
     assert "yyy...</code>" in text

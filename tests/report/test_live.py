@@ -44,7 +44,7 @@ class Shown:
         return str(self.lines[-1])
 
 
-def told(sample: Sample, since: Sample | None = None, age: float | None = None) -> Line:
+def line_of(sample: Sample, since: Sample | None = None, age: float | None = None) -> Line:
     """Return the line of one moment, after a second of one stream."""
     found: list[Line] = []
     progress = Progress(found.append, 1.0, 5.0)
@@ -90,10 +90,10 @@ USUAL = Sample(
     ],
     ids=["nothing yet", "usual", "slow, some set aside"],
 )
-def test_the_line_tells_how_it_stands(
+def test_the_live_line_shows_state_rates_and_requests(
     sample: Sample, since: Sample | None, age: float | None, shown: str
 ) -> None:
-    assert str(told(sample, since, age)) == shown
+    assert str(line_of(sample, since, age)) == shown
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_line_tells_how_it_stands(
     ],
 )
 def test_the_state_is_there_on_narrow_terminals(columns: int, shown: str) -> None:
-    assert told(USUAL, age=3.0).within(columns - 1) == shown
+    assert line_of(USUAL, age=3.0).within(columns - 1) == shown
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_the_state_is_there_on_narrow_terminals(columns: int, shown: str) -> Non
         (Outage(None, None), "service does not respond, trying again", "no response, trying again"),
     ],
 )
-def test_an_outage_in_words(outage: Outage, words: str, brief: str) -> None:
+def test_an_outage_is_described_with_the_next_retry(outage: Outage, words: str, brief: str) -> None:
     part = outage_part(outage, 100.0)
     assert (part.text, part.brief) == (words, brief)
     assert len(part.brief) < 39
@@ -159,7 +159,7 @@ def test_an_outage_stands_first_while_it_lasts() -> None:
     assert run.traffic.availability.unavailable_seconds(run.now) == 3
 
 
-def test_a_run_that_nothing_comes_to_says_so() -> None:
+def test_a_run_without_input_shows_that_it_waits() -> None:
     run = Shown()
     assert run.tick(lines_read=0).startswith("waiting for a tap on stdin | no state yet | ")
     run.traffic.availability.failed(run.now, None)
@@ -182,7 +182,7 @@ def test_rates_are_those_of_the_last_seconds() -> None:
     assert " | 0/s | " in str(shown[-1])
 
 
-def test_the_busiest_stream_is_the_one_of_late() -> None:
+def test_the_busiest_stream_is_that_of_the_last_seconds() -> None:
     shown: list[Line] = []
     progress = Progress(shown.append, 1.0, 5.0)
     progress.delivered("early", 1_000)
@@ -204,7 +204,9 @@ def test_the_age_of_a_state_is_counted_from_when_it_was_written() -> None:
     assert run.tick(last_state=second).startswith("state 0:00 ago")
 
 
-def test_elsewhere_a_line_is_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_terminal_a_line_is_logged_every_thirty_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     logger = logging.getLogger("test")
     progress = Progress.logged(logger, "acknowledged")
     assert progress.due_seconds == 30
@@ -296,7 +298,7 @@ def test_a_narrow_terminal_is_not_overrun(target: Target, api: ImportApi) -> Non
     [(("--quiet",), "xterm"), (("--verbose",), "xterm"), ((), "dumb")],
     ids=["quiet", "verbose", "dumb"],
 )
-def test_no_live_line_is_drawn_where_none_is_wanted(
+def test_no_live_line_is_drawn_where_it_is_disabled(
     target: Target, api: ImportApi, options: tuple[str, ...], term: str
 ) -> None:
     """While a request is retried, after which a line would have been drawn."""

@@ -47,7 +47,7 @@ def test_the_error_that_ends_a_run_is_logged(target: Target, config: Path, name:
     assert (outcome.status, outcome.log.count("Setting `batch_size_rows`")) == (78, 1)
 
 
-def test_warnings_are_logged_where_nothing_is_said_of_existing_loggers(
+def test_messages_are_logged_if_the_configuration_disables_existing_loggers(
     target: Target, config: Path
 ) -> None:
     config.write_text(json.dumps({"version": 1} | HANDLERS | ROOT))
@@ -77,7 +77,9 @@ def test_warnings_are_logged_where_nothing_is_said_of_existing_loggers(
     ],
     ids=lambda text: text[:40].decode("latin-1"),
 )
-def test_one_that_cannot_be_used_is_told(target: Target, config: Path, text: bytes) -> None:
+def test_an_unusable_logging_configuration_is_reported(
+    target: Target, config: Path, text: bytes
+) -> None:
     config.write_bytes(text)
     outcome = target.run([schema(), record(1), state(1)])
     assert (outcome.status, outcome.states) == (78, [])
@@ -85,7 +87,7 @@ def test_one_that_cannot_be_used_is_told(target: Target, config: Path, text: byt
 
 
 @pytest.mark.parametrize(("kind", "words"), [("fifo", "a FIFO"), ("folder", "a folder")])
-def test_what_is_no_file_is_not_waited_for(
+def test_a_logging_configuration_that_is_not_a_file_is_refused(
     target: Target, config: Path, kind: str, words: str
 ) -> None:
     if kind == "fifo":

@@ -44,7 +44,7 @@ def log(
     return caplog
 
 
-def test_they_are_as_the_sdk_writes_them(log: pytest.LogCaptureFixture) -> None:
+def test_metrics_are_logged_as_the_sdk_logs_them(log: pytest.LogCaptureFixture) -> None:
     """The same text on the same logger at the same level, except for the time."""
     metrics = Metrics(0.0)
     metrics.delivered("people", 7)
@@ -65,7 +65,7 @@ def test_they_are_as_the_sdk_writes_them(log: pytest.LogCaptureFixture) -> None:
     ] == [str(each) for each in ours]
 
 
-def test_counts_are_told_at_intervals_and_add_up(log: pytest.LogCaptureFixture) -> None:
+def test_counts_are_logged_at_intervals_and_add_up(log: pytest.LogCaptureFixture) -> None:
     metrics = Metrics(100.0)
     assert metrics.due == 100.0 + INTERVAL_SECONDS
     metrics.delivered("people", 5)
@@ -76,8 +76,8 @@ def test_counts_are_told_at_intervals_and_add_up(log: pytest.LogCaptureFixture) 
     metrics.log_counts(220.0)  # nothing new, so nothing to tell
     metrics.delivered("people", 1)
     metrics.close()
-    told = [(each["tags"]["stream"], each["value"]) for each in points(log.messages)]
-    assert told == [("people", 6), ("orders", 2), ("people", 1)]
+    logged = [(each["tags"]["stream"], each["value"]) for each in points(log.messages)]
+    assert logged == [("people", 6), ("orders", 2), ("people", 1)]
 
 
 def test_a_thousand_streams_do_not_drown_the_log(log: pytest.LogCaptureFixture) -> None:
@@ -89,8 +89,8 @@ def test_a_thousand_streams_do_not_drown_the_log(log: pytest.LogCaptureFixture) 
     assert len(points(log.messages)) == MAX_LINES
     log.clear()
     metrics.log_counts(60.0)
-    told = points(log.messages)
-    assert [each["value"] for each in told] == list(range(1_000, 1_000 - MAX_LINES, -1))
+    logged = points(log.messages)
+    assert [each["value"] for each in logged] == list(range(1_000, 1_000 - MAX_LINES, -1))
     metrics.processed("stream_0", 0.1, succeeded=False)
     metrics.close()
     counters = [each["value"] for each in points(log.messages) if each["type"] == "counter"]
@@ -98,15 +98,15 @@ def test_a_thousand_streams_do_not_drown_the_log(log: pytest.LogCaptureFixture) 
     assert points(log.messages)[MAX_LINES]["tags"]["status"] == "failed"
 
 
-def test_a_run_logs_them(target: Target) -> None:
+def test_a_run_logs_metrics(target: Target) -> None:
     messages = [schema(), *map(record, range(100)), state(1)]
     activation = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 1}
     messages[1:1] = [schema("empty"), activation]
     outcome = target.run(messages, batch_size_rows=30)
-    told = points(outcome.log.splitlines())
-    counts = [each for each in told if each["metric"] == "record_count"]
+    logged = points(outcome.log.splitlines())
+    counts = [each for each in logged if each["metric"] == "record_count"]
     assert [(each["value"], each["tags"]["stream"]) for each in counts] == [(100, "people")]
-    times = [each for each in told if each["metric"] == "batch_processing_time"]
+    times = [each for each in logged if each["metric"] == "batch_processing_time"]
     assert len(times) == 5  # the activation is one
     assert {(each["tags"]["status"], each["tags"]["stream"]) for each in times} == {
         ("succeeded", "people")
@@ -123,11 +123,11 @@ def test_a_batch_that_fails_says_so(target: Target, api: ImportApi) -> None:
     assert (point["metric"], point["tags"]["status"]) == ("batch_processing_time", "failed")
 
 
-def test_quiet_is_quiet(target: Target) -> None:
+def test_quiet_logs_nothing(target: Target) -> None:
     assert target.run([schema(), record(1), state(1)], "--quiet").log == ""
 
 
-def test_structured_logging_has_them_as_members(
+def test_structured_logging_has_metrics_as_members(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Meltano configures it: the SDK's formatter accepts only the SDK's points."""
@@ -141,6 +141,6 @@ def test_structured_logging_has_them_as_members(
     )
     monkeypatch.setenv("SINGER_SDK_LOG_CONFIG", str(config))
     log = target.run([schema(), record(1), state(1)]).log.splitlines()
-    told = [json.loads(line) for line in log]
-    metrics = [each["metric_info"] for each in told if each["message"] == "METRIC"]
+    logged = [json.loads(line) for line in log]
+    metrics = [each["metric_info"] for each in logged if each["message"] == "METRIC"]
     assert {each["metric"] for each in metrics} == {"record_count", "batch_processing_time"}

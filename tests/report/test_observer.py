@@ -32,7 +32,7 @@ from target_stitch_import.report.stats import (
 )
 from target_stitch_import.report.summary import Series, Summary, write_summary
 from tests.support.held_service import held_service
-from tests.support.processes import end, is_full, running, say, until
+from tests.support.processes import end, is_full, running, until, write_messages
 from tests.support.singer import record, schema, state
 
 if TYPE_CHECKING:
@@ -59,33 +59,33 @@ def run(target: Target, **settings: Any) -> tuple[dict[str, Any], str]:
     return json.loads(path.read_text()), outcome.log
 
 
-def test_the_summary_of_a_run(target: Target, api: ImportApi) -> None:
+def test_the_summary_describes_a_run(target: Target, api: ImportApi) -> None:
     faults = [{"kind": "latency", "seconds": 0.3}, {"kind": "status", "status": 503}]
     api.set_faults([*faults, {"kind": "reset_after"}])
-    told, log = run(target, batch_size_rows=50, max_in_flight_requests=1)
-    assert (told["program"], told["version"]) == (
+    summary, log = run(target, batch_size_rows=50, max_in_flight_requests=1)
+    assert (summary["program"], summary["version"]) == (
         "target-stitch-import",
         version("target-stitch-import"),
     )
-    assert (told["exit_status"], told["error"], told["last_state"]) == (0, None, {"n": 1})
+    assert (summary["exit_status"], summary["error"], summary["last_state"]) == (0, None, {"n": 1})
     started, ended = (
-        datetime.strptime(told[name], "%Y-%m-%dT%H:%M:%S.%f%z")
+        datetime.strptime(summary[name], "%Y-%m-%dT%H:%M:%S.%f%z")
         for name in ("started_at", "ended_at")
     )
-    assert abs((ended - started).total_seconds() - told["seconds"]) < 0.01
-    assert (told["read"], told["acknowledged"], told["set_aside"], told["batches"]) == (
+    assert abs((ended - started).total_seconds() - summary["seconds"]) < 0.01
+    assert (summary["read"], summary["acknowledged"], summary["set_aside"], summary["batches"]) == (
         (110, 110, 0, 3)
     )
-    assert (told["requests"], told["retries"], told["possible_duplicates"]) == (5, 2, 1)
-    assert told["bytes"] == sum(len(each["body"]) for each in api.requests()[1:])
-    assert told["bytes_sent"] > told["bytes"]
-    assert told["seconds_without_room"] == 0
-    assert told["messages_per_second"] == pytest.approx(110 / told["seconds"], rel=0.01)
-    latency = told["latency_seconds"]
+    assert (summary["requests"], summary["retries"], summary["possible_duplicates"]) == (5, 2, 1)
+    assert summary["bytes"] == sum(len(each["body"]) for each in api.requests()[1:])
+    assert summary["bytes_sent"] > summary["bytes"]
+    assert summary["seconds_without_room"] == 0
+    assert summary["messages_per_second"] == pytest.approx(110 / summary["seconds"], rel=0.01)
+    latency = summary["latency_seconds"]
     assert latency["count"] == 5
     assert latency["median"] <= latency["p95"] <= latency["p99"] <= latency["slowest"]
     assert latency["slowest"] >= 0.3
-    people, orders = told["streams"]["people"], told["streams"]["orders"]
+    people, orders = summary["streams"]["people"], summary["streams"]["orders"]
     assert (people["batches"], people["retries"], people["possible_duplicates"]) == (2, 2, 1)
     assert (orders["batches"], orders["retries"], orders["possible_duplicates"]) == (1, 0, 0)
     assert people["last_sequence"] - people["first_sequence"] >= 99
@@ -98,18 +98,18 @@ def test_the_summary_of_a_run(target: Target, api: ImportApi) -> None:
         assert words in log
 
 
-def test_the_series_lead_from_nothing_to_everything(target: Target, api: ImportApi) -> None:
+def test_the_series_end_with_the_totals(target: Target, api: ImportApi) -> None:
     api.set_faults([{"kind": "status", "status": 503}, {"kind": "latency", "seconds": 0.5}])
-    told, _ = run(target, batch_size_rows=50)
-    series = told["series"]
+    summary, _ = run(target, batch_size_rows=50)
+    series = summary["series"]
     assert {len(column) for column in series.values()} == {len(series["seconds"])}
     assert 4 <= len(series["seconds"]) < 400
     assert series["seconds"] == sorted(series["seconds"])
-    assert series["seconds"][-1] == told["seconds"]
-    assert (series["acknowledged"][-1], series["bytes"][-1]) == (110, told["bytes"])
+    assert series["seconds"][-1] == summary["seconds"]
+    assert (series["acknowledged"][-1], series["bytes"][-1]) == (110, summary["bytes"])
     assert (series["retries"][-1], series["in_flight"][-1], series["held_bytes"][-1]) == (1, 0, 0)
     assert max(series["in_flight"]) >= 1
-    assert told["throttle_changes"] >= 1
+    assert summary["throttle_changes"] >= 1
     assert max(series["held_bytes"]) > 0
 
 
@@ -122,7 +122,7 @@ def test_waiting_for_room_is_counted(target: Target) -> None:
         held_service() as service,
         running(target, api_url=service.url, summary_path=str(path), **small) as process,
     ):
-        feeder = threading.Thread(target=say, args=[process, schema(), *rows])
+        feeder = threading.Thread(target=write_messages, args=[process, schema(), *rows])
         feeder.start()
         until(lambda: is_full(process.stdin))
         service.release()
@@ -131,15 +131,15 @@ def test_waiting_for_room_is_counted(target: Target) -> None:
     assert json.loads(path.read_text())["seconds_without_room"] > 0
 
 
-def test_what_failed_says_so(target: Target, api: ImportApi) -> None:
+def test_the_summary_of_a_failed_run_has_its_error(target: Target, api: ImportApi) -> None:
     api.set_faults([{"kind": "status", "status": 401}])
-    told, _ = run(target)
-    assert told["exit_status"] == 77
-    assert "token" in told["error"]
-    assert told["last_state"] is None
+    summary, _ = run(target)
+    assert summary["exit_status"] == 77
+    assert "token" in summary["error"]
+    assert summary["last_state"] is None
 
 
-def test_the_clock_is_heard_when_something_is_due(caplog: pytest.LogCaptureFixture) -> None:
+def test_samples_lines_and_counts_have_own_intervals(caplog: pytest.LogCaptureFixture) -> None:
     """Samples, the live line and the counts each have their own interval."""
     shown: list[Line] = []
     now, times = 100.0, []
@@ -168,48 +168,48 @@ def summary_of(streams: dict[str, Counts]) -> Summary:
     return RunObserver().summary(streams, Ending())
 
 
-def letter(
+def refusal(
     line: int, stream: str = "people", reason: str = "wrong", record: bytes | None = b"{}"
 ) -> SetAside:
     prefix = BodyPrefix.of(stream, b"{}", ())
     return SetAside(stream, None, line, line, 0, reason, record, prefix)
 
 
-def test_the_first_record_of_each_stream_that_is_set_aside_is_told(
+def test_the_first_record_set_aside_of_each_stream_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     observer = RunObserver(dead_letter_path="dead.jsonl")
-    observer.set_aside([letter(7), letter(8), letter(9, "orders", "worse")])
-    observer.set_aside([letter(10, reason="worse")])
+    observer.set_aside([refusal(7), refusal(8), refusal(9, "orders", "worse")])
+    observer.set_aside([refusal(10, reason="worse")])
     assert caplog.messages == [
         f"Line {line}: a record of stream `{stream}` is set aside: {reason}. It is in dead.jsonl; "
         "later ones of the stream are counted at the end of the run."
         for line, stream, reason in ((7, "people", "wrong"), (9, "orders", "worse"))
     ]
-    told = observer.summary({"people": Counts(9, 6, 3), "orders": Counts(1, 0, 1)}, Ending())
-    assert told.streams["people"].set_aside_reasons == {"wrong": 2, "worse": 1}
-    assert told.streams["orders"].set_aside_reasons == {"worse": 1}
-    assert told.set_aside == 4
+    summary = observer.summary({"people": Counts(9, 6, 3), "orders": Counts(1, 0, 1)}, Ending())
+    assert summary.streams["people"].set_aside_reasons == {"wrong": 2, "worse": 1}
+    assert summary.streams["orders"].set_aside_reasons == {"worse": 1}
+    assert summary.set_aside == 4
 
 
 def test_an_activation_that_is_set_aside_is_not_reported_as_a_record(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It comes first, if an earlier run set aside the records."""
-    RunObserver(dead_letter_path="dead.jsonl").set_aside([letter(7, record=None)])
+    RunObserver(dead_letter_path="dead.jsonl").set_aside([refusal(7, record=None)])
     assert caplog.messages[0].startswith("Line 7: an activation of stream `people` is set aside: ")
 
 
 def test_reasons_take_bounded_room() -> None:
     observer = RunObserver()
-    observer.set_aside([letter(line, reason=f"reason {line}") for line in range(1_000)])
-    observer.set_aside([letter(1, reason="reason 1")])
+    observer.set_aside([refusal(line, reason=f"reason {line}") for line in range(1_000)])
+    observer.set_aside([refusal(1, reason="reason 1")])
     reasons = observer.summary({"people": Counts()}, Ending()).streams["people"].set_aside_reasons
     assert (len(reasons), reasons[OTHER_REASONS]) == (MAX_REASONS + 1, 1_000 - MAX_REASONS)
     assert reasons["reason 1"] == 2
 
 
-def test_repaired_values_are_counted_and_told_once_a_field(
+def test_repaired_values_are_counted_and_logged_once_per_field(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     observer = RunObserver()
@@ -220,12 +220,12 @@ def test_repaired_values_are_counted_and_told_once_a_field(
         "end of the run."
         for field, repair in (("a", "strip_nul"), ("b", "x"))
     ]
-    told = observer.summary({"people": Counts(9, 9)}, Ending())
-    assert told.streams["people"].repaired == {"a": {"strip_nul": 5}, "b": {"x": 1}}
-    assert told.repaired == 6
+    summary = observer.summary({"people": Counts(9, 9)}, Ending())
+    assert summary.streams["people"].repaired == {"a": {"strip_nul": 5}, "b": {"x": 1}}
+    assert summary.repaired == 6
 
 
-def test_activations_are_no_records(target: Target, api: ImportApi) -> None:
+def test_activations_are_not_counted_as_records(target: Target, api: ImportApi) -> None:
     messages = [
         schema(),
         *(record(number, message={"version": 7}) for number in range(3)),
@@ -233,21 +233,21 @@ def test_activations_are_no_records(target: Target, api: ImportApi) -> None:
     ]
     path = target.folder / "summary.json"
     log = target.run(messages, summary_path=str(path)).log
-    told = json.loads(path.read_text())
+    summary = json.loads(path.read_text())
     both = {"read": 1, "acknowledged": 1, "set_aside": 0}
-    assert (told["activations"], told["streams"]["people"]["activations"]) == (both, both)
-    assert (told["read"], told["acknowledged"], told["series"]["activations"][-1]) == (4, 4, 1)
+    assert (summary["activations"], summary["streams"]["people"]["activations"]) == (both, both)
+    assert summary["read"] == summary["acknowledged"] == 4
     assert "Stream `people`: 3 read, 3 acknowledged, 0 set aside; 1 version to activate; " in log
     assert "3 records acknowledged and 1 version activated in " in log
-    assert len(api.requests()) == 2
+    assert (summary["series"]["activations"][-1], len(api.requests())) == (1, 2)
 
 
 def test_an_outage_is_counted(target: Target, api: ImportApi) -> None:
     api.set_faults([{"kind": "down", "times": 3}])
-    told, log = run(target)
-    away = told["unavailable_seconds"]
-    assert 0 < away < told["seconds"]
-    assert told["series"]["unavailable_seconds"][-1] == away
+    summary, log = run(target)
+    away = summary["unavailable_seconds"]
+    assert 0 < away < summary["seconds"]
+    assert summary["series"]["unavailable_seconds"][-1] == away
     assert ("Import API unavailable for" in log) is (away >= 1)
 
 
@@ -298,11 +298,11 @@ def broken_off(run: Traffic) -> None:
         (broken_off, []),
     ],
 )
-def test_what_was_never_reached_is_told_each_minute(
+def test_a_service_that_was_never_reached_is_reported_each_minute(
     happens: Callable[[Traffic], None], warned_at: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     """With what to check, and the time of the last retry; until there is a response."""
-    now, traffic, told = 100.0, Traffic(), []
+    now, traffic, reported_at = 100.0, Traffic(), []
     clocks: dict[str, Any] = {"clock": lambda: now, "wall_clock": lambda: 1_700_000_000.0 + now}
     observer = RunObserver(max_retry_seconds=150.0, **clocks)
     happens(traffic)
@@ -314,14 +314,14 @@ def test_what_was_never_reached_is_told_each_minute(
     while now < 400:
         caplog.clear()
         observer.tick(now, LoopSnapshot(traffic=traffic))
-        told += [now] * len(caplog.messages)
+        reported_at += [now] * len(caplog.messages)
         assert set(caplog.messages) <= {warning}
         assert observer.due > now
         now = observer.due
         if now > 250 and traffic.availability.outage():
             traffic.availability.answered(now)
             refused(traffic)
-    assert told == pytest.approx(warned_at)
+    assert reported_at == pytest.approx(warned_at)
 
 
 def test_the_file_is_json_with_the_series_in_one_line(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_the_file_is_json_with_the_series_in_one_line(tmp_path: Path) -> None:
     ],
     ids=["one", "even", "a long tail", "an hour each"],
 )
-def test_latencies_are_told_within_nine_percent(seconds: list[float], share: float) -> None:
+def test_latencies_are_accurate_within_nine_percent(seconds: list[float], share: float) -> None:
     latencies = Latencies()
     for each in seconds:
         latencies.add(each)
@@ -355,7 +355,7 @@ def test_latencies_are_told_within_nine_percent(seconds: list[float], share: flo
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
-def test_no_time_at_all_is_a_latency_too(seconds: float) -> None:
+def test_a_latency_of_zero_is_counted(seconds: float) -> None:
     latencies = Latencies()
     assert latencies.quantile(0.5) == 0
     latencies.add(seconds)
@@ -388,7 +388,7 @@ def test_history_takes_bounded_room_and_keeps_the_ends(most: int) -> None:
     assert series.bytes == [int(each) * 10 for each in times]
 
 
-def test_of_samples_put_together_the_later_counts_and_the_peak() -> None:
+def test_merged_samples_keep_the_later_counts_and_the_peak() -> None:
     history = History(1.0, max_samples=4)
     for now, in_flight, held_bytes in ((1, 1, 10), (2, 3, 20), (3, 2, 30), (4, 1, 40), (5, 4, 20)):
         history.add(Sample(now, now * 2, now * 3, now * 4, in_flight, held_bytes))

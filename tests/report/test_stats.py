@@ -39,7 +39,7 @@ def test_sequences_may_come_in_any_order() -> None:
 
 
 @pytest.mark.parametrize("at", range(5))
-def test_what_tasks_count_together_is_what_one_would(at: int) -> None:
+def test_counts_of_several_tasks_add_up(at: int) -> None:
     total = counted(PARTS[:at])
     total.include(counted(PARTS[at:]))
     assert total == counted(PARTS)

@@ -45,7 +45,7 @@ def said(text: str) -> Line:
         (Line(()), 10, ""),
     ],
 )
-def test_parts_go_from_the_right_and_a_mark_says_so(line: Line, columns: int, shown: str) -> None:
+def test_parts_are_dropped_from_the_right_with_a_mark(line: Line, columns: int, shown: str) -> None:
     assert line.within(columns) == shown
     assert width(line.within(columns)) <= columns
 
@@ -72,7 +72,7 @@ def test_a_text_is_cut_with_a_mark(text: str, columns: int, shown: str) -> None:
     assert fitting(text, columns) == shown
 
 
-def test_what_is_logged_stands_above_the_line() -> None:
+def test_log_messages_appear_above_the_live_line() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream)
     logger = logging.Logger("test")  # noqa: LOG001 - one that nobody else has
@@ -90,15 +90,15 @@ def test_what_is_logged_stands_above_the_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "wanted"),
+    ("environment", "expected"),
     [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": ""}, False), ({}, False)],
 )
-def test_a_live_line_needs_a_terminal_that_can(
-    environment: dict[str, str], *, wanted: bool
+def test_a_live_line_is_drawn_only_on_a_capable_terminal(
+    environment: dict[str, str], *, expected: bool
 ) -> None:
     leader, follower = pty.openpty()
     with open(follower, "w") as terminal, open(os.devnull, "w") as file:  # noqa: PTH123
-        assert wants_live_line(terminal, environment) is wanted
+        assert wants_live_line(terminal, environment) is expected
         assert not wants_live_line(file, environment)
         assert not wants_live_line(None, environment)
     os.close(leader)

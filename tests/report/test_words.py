@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("say", "number", "words"),
+    ("formatted", "number", "words"),
     [
         (size, 0, "0 B"),
         (size, 148, "148 B"),
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
         (duration, 3_725, "1:02:05"),
     ],
 )
-def test_numbers(say: Callable[[float], str], number: float, words: str) -> None:
-    assert say(number) == words
+def test_numbers_are_formatted_with_their_unit(
+    formatted: Callable[[float], str], number: float, words: str
+) -> None:
+    assert formatted(number) == words
 
 
 @pytest.mark.parametrize(
@@ -62,5 +64,5 @@ def test_numbers(say: Callable[[float], str], number: float, words: str) -> None
         (2, "batch", "2 batches"),
     ],
 )
-def test_plurals(number: int, name: str, words: str) -> None:
+def test_a_count_has_the_singular_or_plural_noun(number: int, name: str, words: str) -> None:
     assert counted(number, name) == words

@@ -146,7 +146,7 @@ def batches(draw: st.DrawFn) -> pa.RecordBatch:
 
 @settings(max_examples=500, deadline=None)
 @given(batches())
-def test_columns_are_written_as_rows_are(rows: pa.RecordBatch) -> None:
+def test_columns_give_the_same_json_as_rows_one_by_one(rows: pa.RecordBatch) -> None:
     assert all(is_exact(kind) for kind in rows.schema.types)
     result = encoded(rows)
     reference = rows_as_json(rows)
@@ -166,7 +166,9 @@ def is_json(text: str) -> bool:
 @settings(max_examples=200, deadline=None)
 @given(batches(), st.integers(0, 3), st.integers(0, 10**18))
 @example(pa.record_batch([pa.array(["a", "b", "c"])], names=["n"]), 1, 7)
-def test_messages_are_written_as_records_are(rows: pa.RecordBatch, start: int, first: int) -> None:
+def test_messages_of_columns_equal_those_of_records(
+    rows: pa.RecordBatch, start: int, first: int
+) -> None:
     """Also for some of the rows of a batch."""
     texts = [text.encode() for text in rows_as_json(rows)][start:]
     numbers = range(first, first + len(texts))
@@ -187,7 +189,7 @@ def test_messages_are_written_as_records_are(rows: pa.RecordBatch, start: int, f
     ],
     ids=["numbers", "lists", "structs"],
 )
-def test_what_is_null_is_json_where_another_row_is_not(values: list[Any]) -> None:
+def test_a_null_next_to_nan_is_valid_json(values: list[Any]) -> None:
     assert encoded(pa.record_batch({"a": pa.array(values)})).not_finite == {0}
 
 
@@ -204,7 +206,7 @@ def test_a_value_without_exact_form_is_reported_with_its_row() -> None:
 
 
 @pytest.mark.parametrize("within", [lambda kind: pa.list_(kind, 2), pa.list_, pa.large_list])
-def test_maps_in_maps_without_values(within: Callable[[Any], Any]) -> None:
+def test_nested_maps_with_null_values_are_written(within: Callable[[Any], Any]) -> None:
     """Arrow's cast of such maps returns invalid arrays."""
     kind = within(pa.map_(pa.string(), pa.map_(pa.string(), pa.null())))
     maps = [("", [("a", None), ("b", None), ("c", None)]), ("d", None)]

@@ -32,7 +32,7 @@ REFUSED: list[tuple[Any, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("column", "rules"), REFUSED)
-def test_what_types_do_not_guarantee_is_checked(column: Any, rules: dict[str, Any]) -> None:
+def test_rules_that_types_do_not_guarantee_are_checked(column: Any, rules: dict[str, Any]) -> None:
     schema = read_schema(json.dumps({"type": "object", **rules}).encode()).root
     check = RecordCheck(schema, ("id",), max_record_bytes=10_000)
     rows = pa.record_batch({"id": pa.array([1]), "v": column})

@@ -19,7 +19,7 @@ from target_stitch_import.run.batch_files import BatchFiles
 from target_stitch_import.singer.messages import RecordFiles
 from target_stitch_import.singer.origin import BatchFile
 from tests.support.batch_files import JSONL, ROWS, around, batch, events, write_parquet, zipped
-from tests.support.processes import end, peak_bytes, running, say, stream, until
+from tests.support.processes import end, peak_bytes, running, stream, until, write_messages
 from tests.support.singer import lines, schema, state
 from tests.support.target import Target, bodies, delivered
 
@@ -63,7 +63,7 @@ def test_batches_of_the_sdk_arrive_in_their_place(
         (b"\xef\xbb\xbf\n" + JSONL.replace(b"\n", b"\r\n\r\n  \n"), None),
     ],
 )
-def test_json_lines_as_they_are_written(
+def test_json_lines_are_read_in_every_form(
     target: Target, api: ImportApi, root: Path, text: bytes, compression: str | None
 ) -> None:
     (root / "a").write_bytes(text)
@@ -84,7 +84,7 @@ def test_json_lines_as_they_are_written(
         "c/up/a b%.jsonl",
     ],
 )
-def test_names_of_files_within_the_root(tmp_path: Path, entry: str) -> None:
+def test_a_file_within_the_root_is_read_by_any_name(tmp_path: Path, entry: str) -> None:
     (tmp_path / "a b%.jsonl").write_bytes(JSONL)
     (tmp_path / "link.jsonl").symlink_to("a b%.jsonl")
     (tmp_path / "c").mkdir()
@@ -135,7 +135,7 @@ def test_records_of_files_are_processed_like_all_others(
     assert activation["messages"][0]["sequence"] > ours["messages"][0]["sequence"]
 
 
-def test_batches_without_records(target: Target, api: ImportApi, root: Path) -> None:
+def test_a_batch_without_records_is_read(target: Target, api: ImportApi, root: Path) -> None:
     (root / "a").write_bytes(b"")
     (root / "d").write_bytes(b"\xef\xbb\xbf")
     (root / "b").write_bytes(zipped(b""))
@@ -145,13 +145,15 @@ def test_batches_without_records(target: Target, api: ImportApi, root: Path) -> 
     assert (outcome.status, outcome.states, bodies(api)) == (0, ["1"], [])
 
 
-def test_a_batch_on_a_last_line_without_a_break(target: Target, api: ImportApi, root: Path) -> None:
+def test_a_batch_on_a_last_line_without_a_line_break_is_read(
+    target: Target, api: ImportApi, root: Path
+) -> None:
     (root / "a").write_bytes(JSONL)
     outcome = target.run(lines([schema(), batch("a")]).rstrip())
     assert (outcome.status, delivered(api)) == (0, ROWS)
 
 
-def test_a_byte_order_mark_before_a_lone_record(tmp_path: Path) -> None:
+def test_a_byte_order_mark_before_a_single_record_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b'\xef\xbb\xbf{"id":2}')
     (run,) = events(tmp_path, "a")
     assert [bytes(each.record) for each in run.messages] == [b'{"id":2}']
@@ -186,7 +188,7 @@ def test_memory_is_bounded_while_a_large_file_is_read(
         "batch_delay_seconds": 0.2,  # so that the last state comes before the end
     }
     with running(target, **settings) as process:
-        say(process, *around(batch("a", compression="gzip")))
+        write_messages(process, *around(batch("a", compression="gzip")))
         assert b"2\n" in iter(stream(process.stdout).readline, b"")
         peak = peak_bytes(process)
         assert end(process)[0] == 0
@@ -195,12 +197,12 @@ def test_memory_is_bounded_while_a_large_file_is_read(
     api.set_faults([])
 
 
-def test_a_signal_is_heard_in_the_middle_of_a_file(target: Target, root: Path) -> None:
+def test_a_signal_is_handled_while_a_file_is_read(target: Target, root: Path) -> None:
     """Although there is room for the whole file, it is not read to its end first."""
     (root / "a").write_bytes(zipped(lines([{"id": 5}] * 100_000)) * 40)
     summary = target.folder / "summary.json"
     with running(target, max_buffer_bytes=10**10, summary_path=str(summary)) as process:
-        say(process, *around(batch("a")))
+        write_messages(process, *around(batch("a")))
         until(lambda: (root / "a") in opened(process.pid))
         process.send_signal(signal.SIGTERM)
         code, states, _ = end(process, 40)
@@ -217,7 +219,7 @@ def opened(process: int) -> list[Path]:
     return found
 
 
-def test_a_real_tap_that_writes_batches(target: Target, api: ImportApi, root: Path) -> None:
+def test_batches_of_a_real_tap_arrive(target: Target, api: ImportApi, root: Path) -> None:
     columns = {"year": {"type": ["integer", "null"]}}
     flights = {
         "table_name": "flights",

@@ -173,7 +173,7 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
 
 
 @pytest.mark.parametrize(("make", "words"), REFUSED, ids=[words for _, words in REFUSED])
-def test_files_that_cannot_be_taken(
+def test_an_unusable_batch_file_is_refused(
     tmp_path: Path, make: Callable[[Path], Any], words: str
 ) -> None:
     root = tmp_path / "files"
@@ -190,7 +190,7 @@ def test_files_that_cannot_be_taken(
 @pytest.mark.parametrize(
     "text", [zipped(JSONL)[:-9], JSONL + b'{"id":3,"name":"sec', JSONL + b"\xff\n"]
 )
-def test_what_is_before_a_damaged_place_arrives_and_its_state_is_not_written(
+def test_records_before_damage_arrive_and_no_later_state_is_written(
     target: Target, api: ImportApi, root: Path, text: bytes
 ) -> None:
     (root / "a").write_bytes(text)
@@ -214,7 +214,7 @@ def test_no_file_is_read_outside_of_the_root(
     assert delivered(api) == [{"id": 1}]
 
 
-def test_a_batch_before_its_schema(target: Target) -> None:
+def test_a_batch_before_its_schema_is_refused(target: Target) -> None:
     outcome = target.run([batch("a")], batch_root="files")
     assert outcome.status == 65
     assert "Line 1: BATCH of stream `people` precedes its SCHEMA" in outcome.log
@@ -257,14 +257,18 @@ def test_bad_records_are_named_by_file_and_line(
     outcome = target.run(messages, on_invalid_record="dead_letter", dead_letter_path=str(path))
     assert (outcome.status, outcome.states[-1:]) == (0, ["2"])
     assert [each["id"] for each in delivered(api)] == [1, 2, 4, 9]
-    (letter,) = map(json.loads, path.read_text().splitlines())
+    (dead_letter,) = map(json.loads, path.read_text().splitlines())
     at = int(position.split()[1])
-    assert (letter["file"], letter["line"], letter["batch_line"]) == (f"{root}/a", at, 4)
-    assert reason in letter["reason"]
-    assert "secret" in str(letter) or "NaN" in letter["record_text"]
+    assert (dead_letter["file"], dead_letter["line"], dead_letter["batch_line"]) == (
+        f"{root}/a",
+        at,
+        4,
+    )
+    assert reason in dead_letter["reason"]
+    assert "secret" in str(dead_letter) or "NaN" in dead_letter["record_text"]
 
 
-def test_a_dead_letter_names_a_file_whose_name_is_no_utf8(target: Target, root: Path) -> None:
+def test_a_dead_letter_names_a_file_whose_name_is_not_utf_8(target: Target, root: Path) -> None:
     (root / "a").symlink_to(os.fsdecode(b"\xff.jsonl"))
     (root / "a").resolve().write_bytes(b'{"id":"bad"}\n')
     path = target.folder / "dead.jsonl"
@@ -285,8 +289,12 @@ def test_records_that_the_service_refuses_are_named_by_file_and_line(
     outcome = target.run(around(batch("a")), validate_records=False, **settings)
     assert (outcome.status, outcome.states[-1:]) == (0, ["2"])
     assert len(delivered(api)) == 101
-    (letter,) = map(json.loads, path.read_text().splitlines())
-    assert (letter["file"], letter["line"], letter["batch_line"]) == (f"{root}/a", 18, 4)
+    (dead_letter,) = map(json.loads, path.read_text().splitlines())
+    assert (dead_letter["file"], dead_letter["line"], dead_letter["batch_line"]) == (
+        f"{root}/a",
+        18,
+        4,
+    )
     outcome = target.run(around(batch("a")), validate_records=False)
     assert outcome.status == 65
     assert f"Line 18 of `{root}/a` (BATCH on line 4): the Import API refuses" in outcome.log

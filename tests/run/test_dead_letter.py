@@ -94,7 +94,7 @@ def nearly_full_disk(room_bytes: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("same_run", [False, True])
-def test_a_line_cut_off_by_a_full_disk_spoils_no_other(
+def test_a_line_cut_off_by_a_full_disk_damages_no_other(
     tmp_path: Path,
     same_run: bool,  # noqa: FBT001
 ) -> None:
@@ -102,16 +102,16 @@ def test_a_line_cut_off_by_a_full_disk_spoils_no_other(
     path = tmp_path / "dead.jsonl"
     refusing = pipeline(dead_letter=True)
     feed(refusing, [schema(), record(1, id="bad")])
-    (letter,) = refusing.to_set_aside
-    letters = DeadLetters(str(path), 10)
+    (dead_letter,) = refusing.to_set_aside
+    dead_letters = DeadLetters(str(path), 10)
     with nearly_full_disk(40), pytest.raises(OutputError):
-        letters.write([letter])
+        dead_letters.write([dead_letter])
     if not same_run:
-        letters.close()
-        letters = DeadLetters(str(path), 10)
-    letters.write([letter])
-    letters.close()
-    assert json.loads(path.read_text().splitlines()[-1])["line"] == letter.line
+        dead_letters.close()
+        dead_letters = DeadLetters(str(path), 10)
+    dead_letters.write([dead_letter])
+    dead_letters.close()
+    assert json.loads(path.read_text().splitlines()[-1])["line"] == dead_letter.line
 
 
 class Unsynced(DeadLetters):
@@ -122,7 +122,7 @@ class Unsynced(DeadLetters):
         raise OutputError("the disk")
 
 
-class Heard(RunObserver):
+class TroubleRecorder(RunObserver):
     """Records the messages of `trouble`."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class Heard(RunObserver):
 
 
 def test_a_failing_dead_letter_file_is_reported_next_to_the_error(tmp_path: Path) -> None:
-    observer = Heard()
+    observer = TroubleRecorder()
     parts = RunParts(Unsynced(str(tmp_path / "dead.jsonl"), 10), observer, sender=DeliversAtOnce)
     error = RunInThread(parts.run_over([schema(), record(0, id="bad"), "not json"])).ending()
     assert error
@@ -153,19 +153,19 @@ def test_dead_letters_that_fail_are_not_written_again(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_again_is_not_reported_as_unwritable(tmp_path: Path) -> None:
     path = tmp_path / "dead.jsonl"
-    letters = DeadLetters(str(path), 10)
+    dead_letters = DeadLetters(str(path), 10)
     path.unlink()
     with pytest.raises(OutputError, match=f"file {path} cannot be read: No such file"):
-        letters.incomplete_versions()
-    letters.close()
+        dead_letters.incomplete_versions()
+    dead_letters.close()
 
 
 def test_a_thread_that_outlives_the_run_writes_no_dead_letters(tmp_path: Path) -> None:
     """By then, another file may have the same descriptor."""
     refusing = pipeline(dead_letter=True)
     feed(refusing, [schema(), record(1, id="bad")])
-    letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
-    letters.close()
+    dead_letters = DeadLetters(str(tmp_path / "dead.jsonl"), 10)
+    dead_letters.close()
     with (tmp_path / "other").open("wb"), pytest.raises(OutputError, match="is closed"):
-        letters.write(list(refusing.to_set_aside))
+        dead_letters.write(list(refusing.to_set_aside))
     assert (tmp_path / "other").read_bytes() == b""

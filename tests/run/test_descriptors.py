@@ -67,7 +67,7 @@ def _limit_restored() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_limit_restored")
-def test_the_wanted_number_is_returned_if_possible() -> None:
+def test_the_configured_number_of_connections_is_used_if_possible() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1_000, most))
     assert connections_for(64) == 64

@@ -13,7 +13,7 @@ from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.local import ImportApi as LocalApi
 from target_stitch_import.run.failures import answer_of
 from target_stitch_import.run.http import ImportApiClient
-from tests.support.processes import end, running, say, stream
+from tests.support.processes import end, running, stream, write_messages
 from tests.support.servers import server
 from tests.support.singer import record, schema, state
 from tests.support.target import TOKEN, Target, delivered
@@ -32,7 +32,7 @@ def test_a_service_that_comes_later_gets_everything(target: Target) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with running(target, api_url=f"http://127.0.0.1:{port}", batch_delay_seconds=0.1) as process:
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         stderr = stream(process.stderr)
         log = b""
         while b"No request has reached the Import API yet" not in log:
@@ -40,7 +40,7 @@ def test_a_service_that_comes_later_gets_everything(target: Target) -> None:
         with LocalApi(port=port) as late:
             status, states, rest = end(process)
             assert (status, states, delivered(late)) == (0, [b"1"], [{"id": 1}])
-    assert "Nothing has reached" not in rest
+    assert "No request has reached" not in rest
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_service_that_comes_later_gets_everything(target: Target) -> None:
         (urllib3.exceptions.ProtocolError("gone", ConnectionResetError()), Failure.LOST),
     ],
 )
-def test_what_an_error_means_however_it_is_wrapped(error: Exception, failure: Failure) -> None:
+def test_an_error_is_classified_even_if_wrapped(error: Exception, failure: Failure) -> None:
     pool = urllib3.HTTPConnectionPool("localhost")
     for each in (error, urllib3.exceptions.MaxRetryError(pool, "/", error)):
         assert answer_of(each, "http://localhost", {}).failure == failure
@@ -83,7 +83,7 @@ def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.Monke
         "http://user:hunter2@127.0.0.1:port",
     ],
 )
-def test_a_proxy_that_cannot_be_one_is_told_without_its_password(
+def test_an_invalid_proxy_url_is_reported_without_its_password(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -97,7 +97,7 @@ def test_a_proxy_that_cannot_be_one_is_told_without_its_password(
 
 
 @pytest.mark.parametrize("status", [407, 403, 502])
-def test_of_a_proxy_s_own_words_its_password_is_not_shown(
+def test_the_response_of_a_proxy_is_shown_without_its_password(
     status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disguises = (

@@ -99,7 +99,7 @@ def test_rules_for_whole_objects_are_dropped_when_flattening(
     assert delivered(api) == [{"id": 1, "outer__a": "x", "outer__b": 2, "other": None}]
 
 
-def test_a_column_that_must_be_there_still_must(target: Target) -> None:
+def test_a_required_column_is_still_required_after_flattening(target: Target) -> None:
     described = schema(outer=OBJECT)
     described["schema"]["required"] = ["id", "name", "outer"]
     outcome = target.run([described, record(1, outer={"a": 1})], **FLAT)
@@ -120,7 +120,7 @@ def test_a_schema_without_properties_is_mapped_too(
     ]
 
 
-def test_a_schema_that_is_none_is_told_as_such(target: Target) -> None:
+def test_an_invalid_schema_is_reported_with_stream_maps(target: Target) -> None:
     outcome = target.run([schema(a={"type": "what"})], stream_maps={"people": {"name": None}})
     assert outcome.status == 65
     assert "Line 1: SCHEMA of stream `people` is not a schema" in outcome.log

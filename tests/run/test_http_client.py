@@ -1,4 +1,4 @@
-"""Requests as they go over a connection, and connections that end, or say more than was asked."""
+"""Requests as they go over a connection, and connections that end, or have unrequested data."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parts(request: bytes) -> tuple[bytes, list[bytes], bytes]:
 @pytest.mark.parametrize("proxy", ["", "http://{}", "http://some%20one:p%40ss@{}"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("body", [None, b"", b"{}", b"x" * 100_000])
-def test_a_request_is_what_requests_would_send(
+def test_a_request_is_the_same_as_with_the_requests_library(
     method: str, body: bytes | None, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = {
@@ -67,7 +67,7 @@ def test_a_request_is_what_requests_would_send(
     assert ours == theirs
 
 
-def test_the_host_is_named_as_its_certificate_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_host_header_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
     with server([OK] * 3) as (proxy, seen):
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("NO_PROXY", "")
@@ -81,7 +81,7 @@ def test_the_host_is_named_as_its_certificate_names_it(monkeypatch: pytest.Monke
     ]
 
 
-def test_a_token_goes_with_the_requests_that_are_to_have_it() -> None:
+def test_the_token_is_sent_only_where_requested() -> None:
     with server([CLOSING] * 4) as (url, seen):
         one = client(url)
         for with_token in (True, False, True, False):
@@ -107,10 +107,10 @@ def hasty_server(answer: bytes, context: ssl.SSLContext | None = None) -> Iterat
         yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def heard(answer: bytes, context: ssl.SSLContext | None = None) -> list[Answer]:
-    """Return what is heard of an answer before the request was read.
+def early_answers(answer: bytes, context: ssl.SSLContext | None = None) -> list[Answer]:
+    """Return what several requests receive if the server answers before it has read them.
 
-    The reset can overtake it, but not every time.
+    The reset of the connection can overtake the answer, but not every time.
     """
     answers = []
     for _ in range(8):
@@ -120,19 +120,19 @@ def heard(answer: bytes, context: ssl.SSLContext | None = None) -> list[Answer]:
 
 
 @pytest.mark.parametrize("answer", [OK, CLOSING, b"HTTP/1.1 204 No Content\r\n\r\n"])
-def test_what_was_not_sent_to_its_end_is_not_acknowledged(answer: bytes) -> None:
-    answers = heard(answer)
+def test_a_response_before_the_end_of_the_request_does_not_acknowledge(answer: bytes) -> None:
+    answers = early_answers(answer)
     assert {each.failure for each in answers} == {Failure.LOST}
     assert all(isinstance(judge(each, 0.0), TryAgain) for each in answers)
     words = "the connection ended before the whole request was received"
     assert any(each.detail.endswith(f": {words}") for each in answers)
 
 
-def test_why_a_request_is_refused_before_it_was_sent_to_its_end_is_heard() -> None:
-    assert 413 in {each.status for each in heard(TOO_LARGE)}
+def test_a_refusal_before_the_end_of_the_request_is_read() -> None:
+    assert 413 in {each.status for each in early_answers(TOO_LARGE)}
 
 
-def test_a_connection_ends_with_the_answer_that_says_so() -> None:
+def test_a_connection_is_closed_when_the_response_says_so() -> None:
     with keeping_server([OK, CLOSING, OK]) as (url, counts):
         one = client(url)
         for _ in range(3):
@@ -143,7 +143,7 @@ def test_a_connection_ends_with_the_answer_that_says_so() -> None:
 @pytest.mark.parametrize(
     "failing", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"no HTTP"]
 )
-def test_what_a_failed_request_needed_is_let_go_of_at_once(failing: bytes) -> None:
+def test_a_failed_request_frees_its_body_at_once(failing: bytes) -> None:
     """Not by the collection of garbage, before which many more may fail."""
     body = bytes(100_000)
     with server([failing]) as (url, _):
@@ -170,13 +170,13 @@ def contexts(
     return made.context("proxy"), made.context("service")
 
 
-def test_why_a_request_is_refused_is_heard_over_tls_too(
+def test_a_refusal_before_the_end_of_the_request_is_read_over_tls(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext],
 ) -> None:
-    assert 413 in {each.status for each in heard(TOO_LARGE, contexts[0])}
+    assert 413 in {each.status for each in early_answers(TOO_LARGE, contexts[0])}
 
 
-def test_an_answer_that_nobody_asked_for_answers_nothing(
+def test_an_unrequested_response_is_not_used(
     contexts: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Inside of a TLS connection to a proxy, it may have been read already."""
@@ -189,7 +189,7 @@ def test_an_answer_that_nobody_asked_for_answers_nothing(
 
 
 @pytest.mark.parametrize("answer", [b"", OK[:10], OK[:-1]])
-def test_an_answer_through_a_proxy_over_tls_may_be_cut_off(
+def test_a_response_cut_off_through_a_tls_proxy_is_a_failure(
     answer: bytes, contexts: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with nested_tls_proxy(*contexts, [[answer]]) as proxy:

@@ -44,7 +44,7 @@ def intake(read_end: int) -> Intake:
     return Intake(Source(os.fdopen(read_end, "rb", buffering=0, closefd=False)), BatchFiles(None))
 
 
-def test_a_pipe_that_brings_little_is_given_time(pipe: tuple[int, int]) -> None:
+def test_reading_pauses_while_a_pipe_has_little(pipe: tuple[int, int]) -> None:
     read_end, write_end = pipe
     reading = intake(read_end)
     assert reading.pause_seconds == 0.0
@@ -68,7 +68,7 @@ def test_a_pipe_is_enlarged_and_read_at_once_while_it_brings_much(pipe: tuple[in
 
 
 @ONE_SIZE
-def test_a_tap_is_not_kept_waiting_with_a_pipe_half_full(pipe: tuple[int, int]) -> None:
+def test_a_pipe_that_is_half_full_has_much(pipe: tuple[int, int]) -> None:
     read_end, write_end = pipe
     reading = intake(read_end)
     half = fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ) // 2
@@ -121,7 +121,7 @@ class Folder(io.RawIOBase):
         return self._descriptor
 
 
-def test_a_folder_as_the_input_is_told(tmp_path: Path) -> None:
+def test_a_folder_as_the_input_is_an_input_error(tmp_path: Path) -> None:
     folder: Any = Folder(tmp_path)
     with pytest.raises(InputError, match=r"The input cannot be read: Is a directory\."):
         Source(folder).read()

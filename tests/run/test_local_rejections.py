@@ -18,7 +18,7 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
     return head.encode() + body
 
 
-def test_no_value_is_in_what_is_told() -> None:
+def test_rejections_are_reported_without_values() -> None:
     """The database's messages quote values; reasons that are equal without them are merged."""
     rejected = [
         {"schema": "s", "table": "t", "reason": reason, "rows": rows}
@@ -53,12 +53,12 @@ def test_no_value_is_in_what_is_told() -> None:
     ],
     ids=["closed", "text", "an object", "another list", "status", "cut off", "no HTTP"],
 )
-def test_what_does_not_tell_is_no_error(reply: bytes) -> None:
+def test_an_unusable_report_of_rejections_is_ignored(reply: bytes) -> None:
     with server([reply]) as (url, _):
         assert local_rejections(url, NOW) is None
 
 
-def test_nobody_there_is_no_error() -> None:
+def test_an_unreachable_local_api_is_ignored() -> None:
     with server([]) as (url, _):
         pass
     assert local_rejections(url, NOW) is None

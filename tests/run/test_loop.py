@@ -10,9 +10,9 @@ from tests.support.processes import (
     end,
     peak_bytes,
     running,
-    say,
     stream,
     until,
+    write_messages,
 )
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import Target, bodies, delivered
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 def test_a_record_goes_out_in_time_while_stdin_is_silent(target: Target, api: ImportApi) -> None:
     with running(target, batch_delay_seconds=0.3) as process:
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         assert stream(process.stdout).readline() == b"1\n"
         assert delivered(api) == [{"id": 1}]
-        say(process, record(2), state(2))
+        write_messages(process, record(2), state(2))
         assert stream(process.stdout).readline() == b"2\n"
         assert end(process)[0] == 0
 
 
 def test_slow_streams_hold_no_state_back_longer_than_the_delay(target: Target) -> None:
     with running(target, batch_delay_seconds=0.5, batch_size_rows=10) as process:
-        say(process, schema("slow"), schema("fast"), record(1, "slow"))
-        say(process, *(record(n, "fast") for n in range(10)), state(1))
+        write_messages(process, schema("slow"), schema("fast"), record(1, "slow"))
+        write_messages(process, *(record(n, "fast") for n in range(10)), state(1))
         assert stream(process.stdout).readline() == b"1\n"
 
 
@@ -42,7 +42,7 @@ def test_a_closed_stdout_ends_the_run_with_74(target: Target) -> None:
     with running(target, batch_size_rows=1) as process:
         stream(process.stdout).close()
         process.stdout = None
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         _, log = process.communicate(timeout=15)
     assert process.returncode == 74
     assert b"Stdout cannot be written" in log
@@ -53,9 +53,9 @@ def test_a_slow_reader_of_states_holds_up_no_records(target: Target, api: Import
     """While stdout is full, records are delivered; in the end, the newest state is written."""
     large = "x" * 100_000
     with running(target, batch_size_rows=1) as process:
-        say(process, schema())
+        write_messages(process, schema())
         for number in range(20):
-            say(process, record(number), state([number, large]))
+            write_messages(process, record(number), state([number, large]))
         until(lambda: len(delivered(api)) == 20)
         code, states, _ = end(process)
     assert code == 0
@@ -113,7 +113,7 @@ def test_an_input_that_cannot_be_read_is_an_input_error(target: Target) -> None:
     assert "The input cannot be read: Input/output error." in outcome.log
 
 
-def test_a_file_as_input(target: Target, api: ImportApi) -> None:
+def test_a_file_can_be_the_input(target: Target, api: ImportApi) -> None:
     path = target.folder / "input.singer"
     path.write_bytes(lines([schema(), record(1), state(1)]))
     outcome = target.run(b"", "--input", str(path))

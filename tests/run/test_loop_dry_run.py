@@ -38,10 +38,10 @@ def test_a_dry_run_sets_aside_what_a_run_sets_aside(
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     dry = target.run(lines, "--dry-run", **settings)
     assert (dry.status, api.requests()) == (0, [])
-    told = re.findall(r"Line (\d+): a record of stream .* would be set aside: (.*)", dry.log)
+    reported = re.findall(r"Line (\d+): a record of stream .* would be set aside: (.*)", dry.log)
     run = target.run(lines, **settings)
     assert run.status == 0
-    letters = map(json.loads, path.read_text().splitlines())
-    assert [(str(each["line"]), each["reason"]) for each in letters] == told
-    assert len(api.requests()) == STREAMS - len(told)
-    assert len(told) > STREAMS / 10
+    dead_letters = map(json.loads, path.read_text().splitlines())
+    assert [(str(each["line"]), each["reason"]) for each in dead_letters] == reported
+    assert len(api.requests()) == STREAMS - len(reported)
+    assert len(reported) > STREAMS / 10

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from target_stitch_import.singer.messages import Event
 
 VERSION_7 = {"version": 7}
-LACKING = [
+INCOMPLETE_VERSION = [
     schema(),
     record(1, message=VERSION_7),
     record(0, id="bad", message=VERSION_7),
@@ -35,15 +35,20 @@ LACKING = [
 
 
 @pytest.fixture
-def letters(tmp_path: Path) -> DeadLetters:
+def dead_letters(tmp_path: Path) -> DeadLetters:
     return DeadLetters(str(tmp_path / "dead.jsonl"), 10)
 
 
-def test_what_is_set_aside_after_the_reports_is_written(
-    letters: DeadLetters, tmp_path: Path
+def test_an_activation_set_aside_after_the_last_report_is_written(
+    dead_letters: DeadLetters, tmp_path: Path
 ) -> None:
     """The activation is withheld only after the report of the batch before it."""
-    assert RunInThread(RunParts(letters, sender=DeliversAtOnce).run_over(LACKING)).ending() is None
+    assert (
+        RunInThread(
+            RunParts(dead_letters, sender=DeliversAtOnce).run_over(INCOMPLETE_VERSION)
+        ).ending()
+        is None
+    )
     assert len((tmp_path / "dead.jsonl").read_text().splitlines()) == 2
 
 
@@ -54,7 +59,7 @@ class Unforeseen(RunObserver):
         raise RuntimeError(part.body)
 
 
-def test_what_was_earned_is_written_whatever_goes_wrong() -> None:
+def test_a_writable_state_is_written_despite_an_internal_error() -> None:
     stdout = io.BytesIO()
     parts = RunParts(observer=Unforeseen(), stdout=stdout, sender=DeliversAtOnce)
     error = RunInThread(parts.run_over([schema(), record(1, name="S3CRET"), state(1)])).ending()
@@ -82,7 +87,7 @@ def test_an_internal_error_of_the_sender_names_its_place_and_no_value() -> None:
     assert "S3CRET" not in str(error)
 
 
-def test_an_error_among_the_reports_leaves_none_behind() -> None:
+def test_an_error_in_one_report_leaves_no_report_unprocessed() -> None:
     """The remaining reports are processed although no wake-up and no deadline follows."""
     observer = Unforeseen()
     observer.due = float("inf")
@@ -142,7 +147,7 @@ class Away(DryRunTransport):
         return Answer(503)
 
 
-def test_a_signal_is_heard_after_an_error() -> None:
+def test_a_signal_is_handled_after_an_error() -> None:
     """Records before a bad line are still being delivered, which a signal must be able to end."""
     transport = Away()
     parts = RunParts(connect=lambda: transport, grace_seconds=0)
@@ -168,7 +173,7 @@ class Endless:
                 self.is_busy.set()
 
 
-def test_a_signal_is_heard_between_two_events_of_what_was_read_at_once() -> None:
+def test_a_signal_is_handled_between_two_events_of_a_chunk() -> None:
     mapper = Endless()
     running = RunInThread(RunParts(mapper=mapper).run_over([state(1)]))
     assert mapper.is_busy.wait(20)
@@ -181,7 +186,7 @@ def test_a_signal_is_heard_between_two_events_of_what_was_read_at_once() -> None
     assert error.exit_status == 143
 
 
-def test_a_signal_while_nobody_reads_the_states() -> None:
+def test_a_signal_ends_the_run_while_nobody_reads_the_states() -> None:
     read_end, write_end = os.pipe()
     with os.fdopen(write_end, "wb", buffering=0) as stdout:
         parts = RunParts(stdout=stdout, grace_seconds=0)

@@ -34,7 +34,7 @@ def no_more_threads() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("megabytes", [60, 80, 100, 120])
-def test_memory_that_runs_out_ends_the_run_and_earns_nothing(
+def test_running_out_of_memory_ends_the_run_without_early_states(
     target: Target, api: ImportApi, megabytes: int
 ) -> None:
     """How far the run gets depends on the machine."""
@@ -55,7 +55,7 @@ def test_memory_that_runs_out_ends_the_run_and_earns_nothing(
     assert outcome.status or covered == RECORDS
 
 
-def test_a_record_that_memory_has_no_room_for_ends_the_run(target: Target) -> None:
+def test_a_record_larger_than_memory_ends_the_run(target: Target) -> None:
     target.max_memory_bytes = 100_000_000
     messages = [schema(), state(0), record(1, name="x" * 60_000_000), state(1)]
     outcome = target.run(messages)
@@ -73,11 +73,11 @@ def test_a_record_that_memory_has_no_room_for_ends_the_run(target: Target) -> No
     ],
     ids=str,
 )
-def test_what_python_says_without_memory(error: Exception) -> None:
+def test_errors_of_python_without_memory_are_recognised(error: Exception) -> None:
     assert internal_error(error).exit_status == ResourceError.exit_status
 
 
-def test_fewer_threads_than_asked_for_deliver_all_the_same() -> None:
+def test_fewer_threads_than_configured_deliver_everything() -> None:
     stdout = io.BytesIO()
     run = RunParts(stdout=stdout).run_over([schema(), record(1), state(1)])
     run.sender._start_thread()

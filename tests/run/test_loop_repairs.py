@@ -72,9 +72,9 @@ def test_repaired_values_arrive_and_are_counted(
     outcome = target.run(messages, repairs=repairs, summary_path=str(summary))
     assert (outcome.status, outcome.states) == (0, ['{"done":1}']), outcome.log
     assert [each["f"] for each in delivered(api, "s")] == sent
-    told = json.loads(summary.read_text())
-    assert told["streams"]["s"]["repaired"] == {"/f": counts}
-    assert told["repaired"] == sum(counts.values())
+    written = json.loads(summary.read_text())
+    assert written["streams"]["s"]["repaired"] == {"/f": counts}
+    assert written["repaired"] == sum(counts.values())
     for repair in repairs:
         assert outcome.log.count(f"values are repaired by `{repair}`") == 1
     if not repairs:
@@ -84,7 +84,7 @@ def test_repaired_values_arrive_and_are_counted(
     assert "field `/f`" in refused.log
 
 
-def test_what_makes_a_record_json_is_repaired_without_checks_as_well(
+def test_values_that_are_not_json_are_repaired_without_validation(
     target: Target, api: ImportApi
 ) -> None:
     values = ["NaN", r'"\ud83d"', r'"\u0000 as it came"']
@@ -105,7 +105,7 @@ def tap(schema: dict[str, Any], values: list[str]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def test_a_record_is_mapped_once_it_is_repaired(target: Target, api: ImportApi) -> None:
+def test_a_record_is_repaired_before_it_is_mapped(target: Target, api: ImportApi) -> None:
     maps = {"s": {"__alias__": "t", "twice": "int(id * 2)"}}
     outcome = target.run(tap(CENTS, ["NaN"]), repairs=["nan_to_null"], stream_maps=maps)
     assert outcome.status == 0, outcome.log

@@ -19,11 +19,11 @@ from tests.support.processes import (
     process_1,
     require_namespaces,
     running,
-    say,
     started,
     stream,
     unread,
     until,
+    write_messages,
 )
 from tests.support.singer import record, schema, state
 from tests.support.target import Target, delivered
@@ -48,9 +48,9 @@ def test_a_signal_delivers_what_was_read(
     if before:
         require_namespaces()
     with started([*before, *target.command()], target.folder) as process:
-        say(process, state(0))
+        write_messages(process, state(0))
         assert stream(process.stdout).readline() == b"0\n"
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         until(lambda: unread(process.stdin) == 0)
         os.kill(process_1(process) if before else process.pid, number)
         code, states, log = end(process)
@@ -59,30 +59,30 @@ def test_a_signal_delivers_what_was_read(
     assert delivered(api) == [{"id": 1}]
 
 
-def test_what_is_ignored_stays_ignored(target: Target, api: ImportApi) -> None:
+def test_ignored_signals_stay_ignored(target: Target, api: ImportApi) -> None:
     """Such as SIGHUP under `nohup`, and SIGINT in the background of a script."""
     ignoring = ["/bin/sh", "-c", 'trap "" HUP INT; exec "$@"', "sh"]
     command = [*ignoring, *target.command(batch_size_rows=1)]
     with started(command, target.folder) as process:
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         assert stream(process.stdout).readline() == b"1\n"
         process.send_signal(signal.SIGHUP)
         process.send_signal(signal.SIGINT)
-        say(process, record(2), state(2))
+        write_messages(process, record(2), state(2))
         code, states, _ = end(process)
     assert (code, states) == (0, [b"2"])
     assert delivered(api) == [{"id": 1}, {"id": 2}]
 
 
-def test_a_terminal_that_is_closed_is_a_signal(target: Target, api: ImportApi) -> None:
+def test_closing_the_terminal_ends_the_run_as_sighup(target: Target, api: ImportApi) -> None:
     """A log that can no longer be written does not fail the run."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", _AT_A_TERMINAL, *target.command()]
     with started(command, target.folder, stderr=theirs) as process:
         os.close(theirs)
-        say(process, state(0))
+        write_messages(process, state(0))
         assert stream(process.stdout).readline() == b"0\n"
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         until(lambda: unread(process.stdin) == 0)
         os.close(ours)
         code, states, _ = end(process)
@@ -96,7 +96,7 @@ def test_a_closed_terminal_may_send_sighup_twice(target: Target) -> None:
         held_service() as service,
         running(target, batch_size_rows=1, api_url=service.url) as process,
     ):
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         service.wait_for_request()
         for _ in range(3):
             process.send_signal(signal.SIGHUP)
@@ -111,7 +111,7 @@ def test_a_signal_in_a_request_waits_for_its_answer(target: Target) -> None:
         held_service() as service,
         running(target, batch_size_rows=1, api_url=service.url) as process,
     ):
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         service.wait_for_request()
         process.send_signal(signal.SIGTERM)
         until(lambda: not is_pending(process, signal.SIGTERM))
@@ -126,7 +126,7 @@ def test_a_signal_during_an_outage_writes_no_state_too_early(
     """What is not delivered within the grace period is not acknowledged, and no state follows."""
     api.set_faults([{"kind": "down", "times": "always"}])
     with running(target, batch_size_rows=1, max_retry_seconds=0.5) as process:
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         until(lambda: is_sending(process))
         process.send_signal(signal.SIGTERM)
         code, states, _ = end(process, 40)
@@ -144,7 +144,7 @@ def test_a_second_signal_ends_at_once(target: Target) -> None:
         held_service() as service,
         running(target, batch_size_rows=1, api_url=service.url) as process,
     ):
-        say(process, schema(), record(1), state(1))
+        write_messages(process, schema(), record(1), state(1))
         service.wait_for_request()
         until(has_ended)
         code, states, _ = end(process)

@@ -49,7 +49,7 @@ MESSAGES = [COLUMNS, *(ROW % number for number in range(4)), state(1)]
         ),
     ],
 )
-def test_stream_maps(
+def test_a_stream_map_renames_filters_and_computes(
     target: Target, api: ImportApi, maps: Any, table: str, expected: dict[str, Any] | None
 ) -> None:
     other = [schema("other"), record(1, "other")]
@@ -97,7 +97,7 @@ def test_integers_deep_within_a_value_keep_their_digits(
     assert arrives % digits in request["body"]
 
 
-def test_flattening(target: Target, api: ImportApi) -> None:
+def test_nested_properties_are_flattened(target: Target, api: ImportApi) -> None:
     outcome = target.run(MESSAGES, flattening_enabled=True, flattening_max_depth=2)
     assert outcome.status == 0
     assert delivered(api)[0]["address__city"] == "Bern"
@@ -122,7 +122,7 @@ def test_errors_keep_line_and_stream_through_a_map(target: Target) -> None:
         ({"people": {"x": "name + 1"}}, 65),
     ],
 )
-def test_maps_that_cannot_work(target: Target, maps: Any, status: int) -> None:
+def test_an_unusable_stream_map_is_reported(target: Target, maps: Any, status: int) -> None:
     outcome = target.run(MESSAGES, stream_maps=maps)
     assert (outcome.status, outcome.states) == (status, [])
     assert "Line" in outcome.log
@@ -146,7 +146,7 @@ def test_versions_follow_their_stream(target: Target, api: ImportApi) -> None:
     ("people", "status", "words"),
     [({"__alias__": "persons"}, 65, "stream `persons`"), (None, 0, "0 records acknowledged")],
 )
-def test_a_record_that_is_no_json_goes_where_its_stream_goes(
+def test_a_record_that_is_not_json_follows_its_stream(
     target: Target, people: Any, status: int, words: str
 ) -> None:
     messages = [COLUMNS, '{"type":"RECORD","stream":"people","record":{"id":NaN}}']
@@ -156,7 +156,7 @@ def test_a_record_that_is_no_json_goes_where_its_stream_goes(
 
 
 @pytest.mark.parametrize("bad", ['{"id":1,"name":"S3CRET"}', '{"id":1,"name":NaN}'])
-def test_a_record_that_its_map_failed_on_is_not_replayed_as_it_is(
+def test_a_record_whose_map_failed_is_not_replayed_unmapped(
     target: Target, api: ImportApi, tmp_path: Path, bad: str
 ) -> None:
     """It has the tap's columns, including those that the map drops."""
@@ -169,10 +169,10 @@ def test_a_record_that_its_map_failed_on_is_not_replayed_as_it_is(
     messages = [schema(), f'{{"type":"RECORD","stream":"people","record":{bad}}}']
     assert target.run(messages, **settings).status == 0
     (line,) = path.read_text().splitlines()
-    letter = json.loads(line)
-    assert letter.pop("mapped") is False
-    letter.pop("record_text", None)
-    repaired = letter | {"record": {"id": 1, "twice": "4"}}
+    dead_letter = json.loads(line)
+    assert dead_letter.pop("mapped") is False
+    dead_letter.pop("record_text", None)
+    repaired = dead_letter | {"record": {"id": 1, "twice": "4"}}
     path.write_text(json.dumps(repaired | {"mapped": False}))
     outcome = tool(tmp_path, "replay", str(path), api_url=api.url, token=TOKEN)
     assert outcome.status == 65
@@ -183,13 +183,13 @@ def test_a_record_that_its_map_failed_on_is_not_replayed_as_it_is(
     assert delivered(api) == [{"id": 1, "twice": "4"}]
 
 
-def test_settings_that_flattening_lacks_are_named(target: Target) -> None:
+def test_flattening_without_a_depth_is_refused(target: Target) -> None:
     outcome = target.run([], flattening_enabled=True)
     assert outcome.status == 78
     assert "flattening_max_depth" in outcome.log
 
 
-def test_without_a_schema_the_words_are_the_same(target: Target) -> None:
+def test_a_record_without_a_schema_is_refused_when_flattening(target: Target) -> None:
     outcome = target.run([record(1)], flattening_enabled=True, flattening_max_depth=1)
     assert outcome.status == 65
     assert "precedes its SCHEMA" in outcome.log
@@ -205,7 +205,7 @@ def test_without_a_schema_the_words_are_the_same(target: Target) -> None:
     ],
     ids=["alias", "a second stream from one", "removed"],
 )
-def test_an_activation_before_its_schema_is_of_what_the_map_makes(
+def test_an_activation_before_its_schema_applies_to_the_mapped_streams(
     target: Target, api: ImportApi, maps: Any, tables: set[str]
 ) -> None:
     activation = {"type": "ACTIVATE_VERSION", "stream": "people", "version": 3}

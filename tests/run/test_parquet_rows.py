@@ -77,7 +77,9 @@ def test_a_large_parquet_file_comes_in_portions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("use_dictionary", [True, False])
-def test_memory_is_bounded_by_what_rows_become(tmp_path: Path, *, use_dictionary: bool) -> None:
+def test_memory_is_bounded_by_the_size_of_decoded_rows(
+    tmp_path: Path, *, use_dictionary: bool
+) -> None:
     """2,500 rows with the same text of 200 KB: 500 MB, although the file has it only once."""
     texts = pa.array(["x" * 200_000] + [f"{at:30}" for at in range(20_000)])
     rows = pa.DictionaryArray.from_arrays(
@@ -96,15 +98,15 @@ for portion in BatchFiles({str(tmp_path)!r}).portions(message):
     count += sum(len(run.records().messages) for run in portion)
 print(count, pyarrow.default_memory_pool().max_memory())
 """
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout
-    count, most = map(int, told.split())
+    count, most = map(int, printed.split())
     assert count == table.num_rows
     assert most < 300_000_000
 
 
-def test_parquet_without_its_extra(target: Target, root: Path) -> None:
+def test_parquet_without_its_extra_is_refused(target: Target, root: Path) -> None:
     (target.folder / "pyarrow.py").write_text("raise ImportError")
     write_parquet(root / "a", id=pa.array([2]))
     outcome = target.run(around(batch("a", format="parquet")))

@@ -112,21 +112,21 @@ def test_a_company_s_certificates_count_for_this_machine_too(
 
 
 def test_tls_to_a_port_without_it_ends_the_run(target: Target) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:
             connection, _ = listener.accept()
             with connection:
-                heard.append(connection.recv(65_536))
+                received.append(connection.recv(65_536))
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer, daemon=True).start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         outcome = target.run(MESSAGES, api_url=url)
     assert (outcome.status, outcome.states) == (76, [])
-    assert heard
-    assert TOKEN.encode() not in heard[0]
+    assert received
+    assert TOKEN.encode() not in received[0]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_redirects_are_not_followed_and_the_other_host_sees_nothing(target: Targ
         assert seen_there == []
 
 
-def test_netrc_and_proxies_stay_out_of_the_way_to_this_machine(
+def test_netrc_and_proxies_do_not_apply_to_localhost(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / ".netrc"
@@ -190,7 +190,7 @@ def answer_of(text: bytes, **settings: Any) -> Any:
         return ImportApiClient(Endpoint(url, url, TOKEN, **settings)).send_batch(b"{}")
 
 
-def test_an_endless_answer_is_read_no_further_than_makes_sense() -> None:
+def test_an_endless_response_is_read_only_up_to_the_limit() -> None:
     text = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1_000_000
     answer = answer_of(text)
     assert (answer.status, answer.end) == (200, End.TRUNCATED)
@@ -215,13 +215,13 @@ def test_an_endless_compressed_response_is_not_decompressed_further() -> None:
         (b"SSH-2.0-OpenSSH\r\n", Failure.LOST),
     ],
 )
-def test_an_incomplete_response_is_no_acknowledgement(text: bytes, failure: Failure) -> None:
+def test_an_incomplete_response_is_not_an_acknowledgement(text: bytes, failure: Failure) -> None:
     answer = answer_of(text)
     assert answer.status is None or not 200 <= answer.status < 300
     assert answer.failure is failure
 
 
-def test_an_answer_byte_by_byte_is_waited_for() -> None:
+def test_a_response_that_arrives_byte_by_byte_is_accepted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
@@ -244,7 +244,7 @@ def test_the_token_is_cut_out_of_answers() -> None:
     assert "no such token […]" in str(verdict.error)
 
 
-def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
+def test_no_output_of_a_run_contains_the_token_or_a_value(
     target: Target, api: LocalApi, tmp_path: Path
 ) -> None:
     """A verbose run in which everything fails; every byte that it has written is searched."""
@@ -275,8 +275,8 @@ def test_nothing_that_a_run_leaves_behind_holds_the_token_or_a_value(
     assert set(left) == {"config.json", "dead.jsonl", "summary.json", "bodies.jsonl"}
     assert [name for name, text in left.items() if TOKEN in text] == ["config.json"]
     assert "S3CRET" not in left["summary.json"]
-    letters = [json.loads(line) for line in left["dead.jsonl"].splitlines()]
-    assert not [each for each in letters if "S3CRET" in each["reason"]]
+    dead_letters = [json.loads(line) for line in left["dead.jsonl"].splitlines()]
+    assert not [each for each in dead_letters if "S3CRET" in each["reason"]]
     modes = {(tmp_path / name).stat().st_mode & 0o777 for name in left if name != "config.json"}
     assert modes == {0o600}
 
@@ -300,7 +300,7 @@ RECORD_DATA = (
 
 @pytest.mark.parametrize("words", LIVE_WORDS)
 @pytest.mark.parametrize("status", [400, 413, 422, 500, 404])
-def test_no_value_comes_back_in_the_service_s_words(words: str, status: int) -> None:
+def test_no_record_value_is_shown_in_a_message_of_the_service(words: str, status: int) -> None:
     """Whatever the outcome of the request, also for a whole batch. Names and rules are kept."""
     other = '{"action":"upsert","sequence":1,"data":{"id":1,"name":"other"}}'
     message = f'{{"action":"upsert","sequence":2,"data":{RECORD_DATA}}}'
@@ -311,22 +311,22 @@ def test_no_value_comes_back_in_the_service_s_words(words: str, status: int) -> 
     for body in bodies:
         verdict = judge(Answer(status, text.encode()), 0.0, body.encode())
         assert not isinstance(verdict, Acknowledged)
-        told = str(verdict.error if isinstance(verdict, Stop) else verdict.reason)
-        assert not [each for each in ("S3CRET", "90210", " 5 ", "[X]") if each in told]
-        assert f"{words.partition(':')[0]}: " in told
-        assert "[…]" in told
-        assert "Record 1 did not conform to schema" in told
+        shown = str(verdict.error if isinstance(verdict, Stop) else verdict.reason)
+        assert not [each for each in ("S3CRET", "90210", " 5 ", "[X]") if each in shown]
+        assert f"{words.partition(':')[0]}: " in shown
+        assert "[…]" in shown
+        assert "Record 1 did not conform to schema" in shown
         assert not isinstance(verdict, BodyRefused) or verdict.record == 1
 
 
-def test_a_request_that_cannot_be_read_has_its_answer_left_out() -> None:
+def test_the_response_to_an_unreadable_request_is_not_shown() -> None:
     verdict = judge(Answer(400, b"S3CRET"), 0.0, b'{"messages":[{"data":{"a":tru}}]}')
     assert isinstance(verdict, BodyRefused)
     assert "S3CRET" not in verdict.reason
 
 
 @pytest.mark.parametrize("on_invalid_record", ["fail", "dead_letter"])
-def test_what_the_live_service_says_of_a_record_holds_no_value(
+def test_a_refusal_in_the_wording_of_stitch_shows_no_value(
     target: Target, tmp_path: Path, on_invalid_record: str
 ) -> None:
     """In the service's own wording, which quotes values; the record is found by halving."""
@@ -345,14 +345,16 @@ def test_what_the_live_service_says_of_a_record_holds_no_value(
     with LocalApi(strictness=Strictness(live_messages=True)) as api:
         messages = [schema(**columns), *rows, *bad, state(1)]
         outcome = target.run(messages, "-v", api_url=api.url, **settings)
-        letters = tmp_path / "dead.jsonl"
+        dead_letters = tmp_path / "dead.jsonl"
         reasons = ""
         if on_invalid_record == "dead_letter":
             assert outcome.status == 0
-            reasons = str([json.loads(each)["reason"] for each in letters.read_text().splitlines()])
+            reasons = str(
+                [json.loads(each)["reason"] for each in dead_letters.read_text().splitlines()]
+            )
             assert "#/at: […] is not a valid date-time" in reasons
             assert "#/kind: […] is not a valid enum value" in reasons
-            replayed = tool(tmp_path, "replay", str(letters), api_url=api.url, token=TOKEN)
+            replayed = tool(tmp_path, "replay", str(dead_letters), api_url=api.url, token=TOKEN)
             assert (replayed.status, "S3CRET" in replayed.log) == (65, False)
         else:
             assert (outcome.status, "[…]" in outcome.log) == (65, True)

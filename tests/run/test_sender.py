@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HUNDRED = [schema(), *(record(number, name="x" * 50) for number in range(100)), state({"n": 100})]
 
 
-PASSING = [
+TEMPORARY_FAULTS = [
     pytest.param([{"kind": "status", "status": status}], id=str(status))
     for status in (408, 425, 429, 500, 502, 503, 504)
 ] + [
@@ -54,8 +54,8 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize("faults", PASSING)
-def test_passing_faults_lose_and_change_nothing(
+@pytest.mark.parametrize("faults", TEMPORARY_FAULTS)
+def test_temporary_faults_lose_and_change_nothing(
     target: Target, api: ImportApi, faults: list[Any]
 ) -> None:
     api.set_faults(faults)
@@ -66,7 +66,7 @@ def test_passing_faults_lose_and_change_nothing(
     for body in bodies(api):
         for message in body["messages"]:
             before = seen.setdefault(message["sequence"], message)
-            assert before == message, "a repeated message is the same to the letter"
+            assert before == message, "a repeated message is byte for byte the same"
     assert len(seen) == 100
 
 
@@ -113,7 +113,7 @@ FATAL = [
 
 
 @pytest.mark.parametrize(("fault", "status", "words"), FATAL)
-def test_what_ends_the_run_writes_no_later_state(
+def test_a_permanent_error_writes_no_later_state(
     target: Target, api: ImportApi, fault: Any, status: int, words: str
 ) -> None:
     """The third batch fails: the state of the first two may be written, no other."""
@@ -129,7 +129,9 @@ def test_what_ends_the_run_writes_no_later_state(
     assert [each["id"] for each in delivered(api)] == [0, 1]
 
 
-def test_a_service_that_stays_away_ends_the_run_with_69(target: Target, api: ImportApi) -> None:
+def test_a_service_that_stays_unavailable_ends_the_run_with_69(
+    target: Target, api: ImportApi
+) -> None:
     api.set_faults([{"kind": "down", "times": "always"}])
     outcome = target.run([schema(), record(1), state(1)], max_retry_seconds=1)
     assert (outcome.status, outcome.states) == (69, [])
@@ -145,8 +147,10 @@ def test_a_retry_after_longer_than_the_time_left_ends_the_run(
     assert target.run([schema(), record(1)]).status == 69
 
 
-def test_the_first_fails_while_the_second_succeeds(target: Target, api: ImportApi) -> None:
-    """Acknowledgements after a failure earn no state."""
+def test_an_acknowledgement_after_a_failed_batch_writes_no_state(
+    target: Target, api: ImportApi
+) -> None:
+    """The other batch is acknowledged, but both states also cover the failed one."""
     api.set_faults([{"kind": "down", "times": "always", "table": "a"}])
     messages = [schema("a"), schema("b"), record(1, "a"), state(1), record(1, "b"), state(2)]
     outcome = target.run(messages, max_retry_seconds=1)
@@ -201,10 +205,13 @@ def test_bad_records_are_set_aside_and_the_others_arrive(
     outcome = target.run(POISON, validate_records=validate, **settings)
     assert (outcome.status, outcome.states) == (0, ["1"])
     assert [each["id"] for each in delivered(api)] == [n for n in range(100) if n not in {17, 60}]
-    letters = [json.loads(line) for line in path.read_text().splitlines()]
-    assert sorted((each["line"], each["record"]["id"]) for each in letters) == [(19, 17), (62, 60)]
-    assert all("/name" in each["reason"] for each in letters)
-    assert all(len(str(each["sequence"])) == 19 for each in letters)
+    dead_letters = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted((each["line"], each["record"]["id"]) for each in dead_letters) == [
+        (19, 17),
+        (62, 60),
+    ]
+    assert all("/name" in each["reason"] for each in dead_letters)
+    assert all(len(str(each["sequence"])) == 19 for each in dead_letters)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "98 acknowledged, 2 set aside" in outcome.log
 
@@ -244,8 +251,8 @@ def test_halving_finds_a_record_that_the_service_does_not_name(
         service.shutdown()
     assert (outcome.status, outcome.states) == (0, ["1"])
     assert sorted(Picky.accepted) == [n for n in range(64) if n != 39]
-    (letter,) = map(json.loads, path.read_text().splitlines())
-    assert (letter["line"], letter["record"]["id"]) == (41, 39)
+    (dead_letter,) = map(json.loads, path.read_text().splitlines())
+    assert (dead_letter["line"], dead_letter["record"]["id"]) == (41, 39)
     assert Picky.requests <= 2 * 6 + 1, "about twice the logarithm of the batch"
 
 
@@ -261,8 +268,8 @@ def test_too_many_dead_letters_end_the_run(target: Target, tmp_path: Path) -> No
     assert "More than 2 records would be set aside (`dead_letter_limit`)" in outcome.log
     assert "The first record beyond the limit: Line 4: field `/id`" in outcome.log
     assert "secret" not in outcome.log
-    letters = (tmp_path / "dead.jsonl").read_text().splitlines()
-    assert [json.loads(each)["line"] for each in letters] == [2, 3], "those that count"
+    dead_letters = (tmp_path / "dead.jsonl").read_text().splitlines()
+    assert [json.loads(each)["line"] for each in dead_letters] == [2, 3], "those that count"
 
 
 def test_nothing_is_set_aside_if_the_service_refuses_everything(
@@ -300,9 +307,9 @@ def test_half_a_surrogate_pair_is_set_aside_as_text(target: Target, tmp_path: Pa
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
     outcome = target.run([schema(), bad, state(1)], **settings)
     assert (outcome.status, outcome.states) == (0, ["1"])
-    (letter,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    assert letter["record_text"] == text
-    assert letter["reason"] == "field `/name`: it contains an unpaired surrogate"
+    (dead_letter,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert dead_letter["record_text"] == text
+    assert dead_letter["reason"] == "field `/name`: it contains an unpaired surrogate"
 
 
 def test_a_full_disk_under_the_dead_letters(target: Target) -> None:
@@ -315,7 +322,7 @@ def test_a_full_disk_under_the_dead_letters(target: Target) -> None:
 
 VERSION_7 = {"version": 7}
 ACTIVATION = {"type": "ACTIVATE_VERSION", "stream": "people", **VERSION_7}
-LACKING = [
+INCOMPLETE_VERSION = [
     schema(),
     record(1, message=VERSION_7),
     record(0, id="bad", message=VERSION_7),
@@ -325,22 +332,22 @@ LACKING = [
 ]
 
 
-def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside(
+def test_the_activation_of_an_incomplete_version_is_set_aside(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
     """It follows the record in the file; the run continues, with a warning."""
     path = tmp_path / "dead.jsonl"
     rest = [schema("b"), record(1, "b", message=VERSION_7), ACTIVATION | {"stream": "b"}, state(3)]
     outcome = target.run(
-        [*LACKING, *rest], on_invalid_record="dead_letter", dead_letter_path=str(path)
+        [*INCOMPLETE_VERSION, *rest], on_invalid_record="dead_letter", dead_letter_path=str(path)
     )
     assert (outcome.status, outcome.states[-1]) == (0, "3")
-    letters = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [(each["line"], each.get("action")) for each in letters] == [
+    dead_letters = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(each["line"], each.get("action")) for each in dead_letters] == [
         (3, None),
         (5, "activate_version"),
     ]
-    assert letters[1]["request"]["table_version"] == 7
+    assert dead_letters[1]["request"]["table_version"] == 7
     activated = [
         body["table_name"]
         for body in bodies(api)
@@ -352,19 +359,19 @@ def test_an_activation_of_a_version_that_lacks_a_record_is_set_aside(
     assert "1 record and 1 activation are set aside in" in outcome.log
 
 
-def test_a_version_that_lacks_a_record_is_not_activated_by_the_next_run_either(
+def test_an_incomplete_version_is_not_activated_by_the_next_run(
     target: Target, api: ImportApi, tmp_path: Path
 ) -> None:
     """The dead-letter file says so, with the name of the table at the service."""
     path = tmp_path / "dead.jsonl"
     settings = {"on_invalid_record": "dead_letter", "dead_letter_path": str(path)}
-    first = target.run(LACKING[:4], table_prefix="raw_", **settings)
+    first = target.run(INCOMPLETE_VERSION[:4], table_prefix="raw_", **settings)
     assert (first.status, first.states) == (0, ["1"])
     second = target.run([schema(), ACTIVATION, state(2)], table_prefix="raw_", **settings)
     assert (second.status, second.states) == (0, ["2"])
     assert len(path.read_text().splitlines()) == 2
-    wanted = {"table_prefix": "raw_", "activate_incomplete_versions": True}
-    third = target.run([schema(), ACTIVATION, state(3)], **wanted, **settings)
+    activating = {"table_prefix": "raw_", "activate_incomplete_versions": True}
+    third = target.run([schema(), ACTIVATION, state(3)], **activating, **settings)
     assert (third.status, third.states) == (0, ["3"])
     assert bodies(api)[-1]["messages"][0]["action"] == "activate_version"
     assert {body["table_name"] for body in bodies(api)} == {"raw_people"}

@@ -113,7 +113,7 @@ ACCIDENTS: dict[str, tuple[Peer, str]] = {
 }
 
 
-def told(
+def logs_of(
     target: Target, made: Authorities, what: Peer, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
     """Run the target, `check` and `status`, which must exit with `status`; return their output."""
@@ -135,7 +135,7 @@ def told(
 def test_an_untrusted_certificate_ends_the_run_at_once(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    for said in told(target, made, made.context(name), 76, monkeypatch):
+    for said in logs_of(target, made, made.context(name), 76, monkeypatch):
         assert UNTRUSTED[name] in said
         assert "Check `api_url`, the machine's clock and certificates" in said
         assert "Trying again" not in said
@@ -146,7 +146,7 @@ def test_an_incompatible_peer_ends_the_run_at_once(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     what, words = OTHERS[name]
-    for said in told(target, made, what(made), 76, monkeypatch):
+    for said in logs_of(target, made, what(made), 76, monkeypatch):
         assert words in said
         assert "Trying again" not in said
 
@@ -156,13 +156,13 @@ def test_a_broken_handshake_is_retried(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     what, words = ACCIDENTS[name]
-    run, *commands = told(target, made, what, 69, monkeypatch)
+    run, *commands = logs_of(target, made, what, 69, monkeypatch)
     assert "Retrying in" in run
     for said in (run, *commands):
         assert words in said
 
 
-def test_a_certificate_of_a_trusted_authority_is_taken(
+def test_a_certificate_of_a_trusted_authority_is_accepted(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So the other certificates are refused only for their own defects."""
@@ -173,7 +173,7 @@ def test_a_certificate_of_a_trusted_authority_is_taken(
     assert TOKEN.encode() in seen[0]
 
 
-def test_a_server_of_several_hosts_is_told_which_one_is_meant(
+def test_the_host_name_is_sent_in_the_tls_handshake(
     target: Target, made: Authorities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has the right certificate only for that name."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_signal_is_heard_in_the_middle_of(target: Target, name: str) -> None:
+def test_a_signal_is_handled_during_costly_input(target: Target, name: str) -> None:
     """The first piece has been read by then; more follows for as long as it is read.
 
     No state after an undelivered record is written.

@@ -118,7 +118,7 @@ def test_only_a_complete_response_acknowledges(name: str) -> None:
     ],
     ids=lambda text: repr(text)[:60],
 )
-def test_what_is_unclear_or_says_error_is_tried_again(text: bytes) -> None:
+def test_an_unclear_or_error_response_is_retried(text: bytes) -> None:
     with server([text]) as (url, _):
         assert isinstance(judge(client(url).send_batch(b"{}"), 0.0), TryAgain)
 
@@ -168,7 +168,7 @@ def test_how_an_answer_arrives_makes_no_difference(name: str, ends: list[int]) -
         (b"Server: none", b"{}", b"{}", End.CLOSED, False),
     ],
 )
-def test_how_the_headers_frame_a_body(
+def test_the_end_of_a_body_follows_from_the_headers(
     headers: bytes, body: bytes, read: bytes, end: End, *, keeps: bool
 ) -> None:
     answer = read_in_pieces(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n" + body)
@@ -198,8 +198,10 @@ def test_a_body_is_read_up_to_the_limit(size: int, end: End) -> None:
         (b"HTTP/1.0 202 X\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n", True),
     ],
 )
-def test_over_which_connection_another_request_may_go(text: bytes, *, keeps: bool) -> None:
-    """What an answer without a body announces all the same may come, and answer another request."""
+def test_a_connection_is_reused_only_after_an_unambiguous_response(
+    text: bytes, *, keeps: bool
+) -> None:
+    """A body after a response that has none would be read as the response to the next request."""
     answer = read_in_pieces(text)
     assert (answer.body, answer.end, answer.keeps_connection) == (b"", End.FRAMED, keeps)
 
@@ -240,7 +242,7 @@ def test_invalid_responses_are_errors(text: bytes) -> None:
         (sized(CREATED + CODED, ZIPPED + b"!"), "the response has data after its gzip stream"),
     ],
 )
-def test_an_answer_that_cannot_be_read_is_told_in_words(text: bytes, words: str) -> None:
+def test_a_malformed_response_is_described(text: bytes, words: str) -> None:
     with server([text]) as (url, _):
         answer = client(url).send_batch(b"{}")
     assert answer.failure is Failure.LOST
@@ -296,7 +298,7 @@ def posted_in_time(url: str) -> Answer:
     return client.send("POST", url, b"x" * 20_000_000, connect_seconds=10.0, seconds=0.5)
 
 
-def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(
+def test_a_body_read_slowly_over_tls_times_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each read of the server happens long before the deadline."""
@@ -316,7 +318,7 @@ def test_a_body_that_is_taken_slowly_over_tls_is_given_up_in_time(
         left.set()
 
 
-def test_a_body_that_nobody_takes_is_given_up_in_time() -> None:
+def test_a_body_that_nobody_reads_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         assert posted_in_time(url).failure is Failure.TIMED_OUT

@@ -54,7 +54,7 @@ def test_the_real_runner_and_its_threads_keep_the_invariants(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("how", FAILURES)
-def test_ten_minutes_without_the_service(how: str) -> None:
+def test_a_ten_minute_outage_has_bounded_memory_and_requests(how: str) -> None:
     """Memory stays bounded, few requests are sent, and a minute later the rate is as before."""
     settings = Settings()
     seen = Outage.simulated(how, seed=1, settings=settings)

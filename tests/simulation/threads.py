@@ -68,15 +68,17 @@ def run_seed(seed: int, folder: Path) -> int:
     tap = Tap(random, random.choice([10, 30, 80]), random.choice([0.0, 0.05, 0.15]))
     given = tap.input(None, random)
     service = Service(random, lambda _: None, _weather(random))
-    letters = folder / f"dead-{seed}.jsonl"
+    dead_letter_path = folder / f"dead-{seed}.jsonl"
     states = io.BytesIO()
-    status = _run(given, service, letters if random.random() < 0.7 else None, states, random)
+    status = _run(
+        given, service, dead_letter_path if random.random() < 0.7 else None, states, random
+    )
     require(status in EXPECTED_ENDS, "it ended with", status)
     written = states.getvalue().splitlines()
     _check_states(tap, written, status)
     # After an error, only what the last state covers must have arrived.
     covered = json.loads(written[-1])["at"] if written else 0
-    text = letters.read_text() if letters.exists() else ""
+    text = dead_letter_path.read_text() if dead_letter_path.exists() else ""
     set_aside = {json.loads(line)["line"] for line in text.splitlines()}
     lines = {line.message.place: line.number for line in given.lines}
     for message in tap.messages[: covered if status else None]:
@@ -102,7 +104,11 @@ def _weather(random: Random) -> Weather:
 
 
 def _run(
-    given: Input, service: Service, letters: Path | None, states: io.BytesIO, random: Random
+    given: Input,
+    service: Service,
+    dead_letter_path: Path | None,
+    states: io.BytesIO,
+    random: Random,
 ) -> int:
     busy = threading.Lock()
     batches = limits(
@@ -115,11 +121,13 @@ def _run(
         wakeup = Wakeup()
         stack.callback(wakeup.close)
         dead_letters: DeadLetterSink = NoDeadLetters()
-        if letters:
-            dead_letters = stack.enter_context(closing(DeadLetters(str(letters), 1_000)))
+        if dead_letter_path:
+            dead_letters = stack.enter_context(closing(DeadLetters(str(dead_letter_path), 1_000)))
         run = Run(
             intake=Intake(Source(stack.enter_context(_piped(given.text))), BatchFiles(None)),
-            pipeline=pipeline(batches, dead_letter=letters is not None, max_buffer_bytes=100_000),
+            pipeline=pipeline(
+                batches, dead_letter=dead_letter_path is not None, max_buffer_bytes=100_000
+            ),
             states=StateWriter(states, wakeup.wake),
             observer=RunObserver(),
             wakeup=wakeup,

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import duckdb
 
 from target_stitch_import.local import ImportApi
-from tests.support.processes import end, say, started, stream, until
+from tests.support.processes import end, started, stream, until, write_messages
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import TARGET
 
@@ -141,10 +141,10 @@ def failed_disk(case: Case, folder: Path, api_url: str) -> tuple[int, list[str],
                 cwd=folder,
             )
         )
-        say(process, schema(), record(1, **case.members), state(1))
+        write_messages(process, schema(), record(1, **case.members), state(1))
         states = lines_of(on_disk if case.states_on_disk else stream(process.stdout))
         run("mount", "-o", "remount,abort", disk)
-        say(process, record(2, **case.members), state(2))
+        write_messages(process, record(2, **case.members), state(2))
         stream(process.stdin).close()
         written = states()
         status = process.wait(60)

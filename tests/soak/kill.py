@@ -223,16 +223,16 @@ def main(kills: int, seed: int) -> int:
             while not life.run(kill=done < kills):
                 done += 1
                 if done % 25 == 0:
-                    say(f"{done} kills, {time.monotonic() - started:.0f} s")
+                    log(f"{done} kills, {time.monotonic() - started:.0f} s")
             life.check_end()
             lives += 1
             runs += life.runs
     seconds = time.monotonic() - started
-    say(f"{done} kills in {runs} runs of {lives} inputs, {seconds:.0f} s: 0 lost, 0 early")
+    log(f"{done} kills in {runs} runs of {lives} inputs, {seconds:.0f} s: 0 lost, 0 early")
     return 0
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line immediately."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

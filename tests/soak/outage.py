@@ -63,7 +63,7 @@ def rows_loaded(api: ImportApi) -> int:
     return int(api.query("select count(*) from import_api.people")[0][0])
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print a line immediately."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -89,7 +89,7 @@ def main(seconds: float) -> int:
             while rows_loaded(api) == 0:
                 time.sleep(0.1)
             api.set_faults([{"kind": "status", "status": 503, "times": "always"}])
-            say(f"the service is unavailable for {seconds:.0f} s")
+            log(f"the service is unavailable for {seconds:.0f} s")
             peak, end = 0, time.monotonic() + seconds
             while time.monotonic() < end:
                 peak = max(peak, resident_bytes(process.pid))
@@ -104,16 +104,16 @@ def main(seconds: float) -> int:
             status = process.wait()
         written = json.loads(summary.read_text())
         lost = tap.rows - rows_loaded(api)
-        say(f"exit status {status}, {lost} rows lost, last state {last.decode()} of {tap.rows}")
-        say(f"peak memory {peak / 1e6:.0f} MB, {written['retries']} retries")
-        say(f"100,000 rows within {recovered:.1f} s of its return")
+        log(f"exit status {status}, {lost} rows lost, last state {last.decode()} of {tap.rows}")
+        log(f"peak memory {peak / 1e6:.0f} MB, {written['retries']} retries")
+        log(f"100,000 rows within {recovered:.1f} s of its return")
         good = (
             (status, lost, last) == (0, 0, b"%d" % tap.rows)
             and peak < MOST_RESIDENT_BYTES
             and written["retries"] < MOST_REQUESTS_AT_FIRST + MOST_REQUESTS_A_MINUTE * seconds / 60
             and recovered < RECOVERED_WITHIN_SECONDS
         )
-        say("as expected" if good else "NOT as expected")
+        log("as expected" if good else "NOT as expected")
         return 0 if good else 1
 
 

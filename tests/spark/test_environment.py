@@ -14,7 +14,7 @@ def test_spark_and_java_are_here() -> None:
         skip_or_fail(UNAVAILABLE)
 
 
-def test_the_error_without_pyspark() -> None:
+def test_without_pyspark_the_error_says_what_to_install() -> None:
     script = "import sys; sys.modules['pyspark'] = None; import target_stitch_import.spark"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

@@ -74,7 +74,7 @@ def test_nan_is_sent_as_null_with_the_repair(
     assert repaired == {"/v/a": {"nan_to_null": 1}, "/v/b": {"nan_to_null": 1}}
 
 
-def test_a_repair_makes_no_key_of_null(
+def test_a_null_key_is_refused_despite_a_repair(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
     rows = spark.range(2).selectExpr("if(id = 0, id, null) as id", "double('NaN') as v")

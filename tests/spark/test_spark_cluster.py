@@ -76,12 +76,12 @@ def submit(
     return done.stdout
 
 
-def test_executors_in_separate_processes(api: ImportApi, tmp_path: Path) -> None:
+def test_executors_in_separate_processes_deliver_all_rows(api: ImportApi, tmp_path: Path) -> None:
     assert "FAILED" not in submit(api, tmp_path)
     assert api.query("select count(*), sum(id) from import_api.t") == [(1_000, 499_500)]
 
 
-def test_a_driver_without_token(api: ImportApi, tmp_path: Path) -> None:
+def test_a_driver_without_a_token_is_refused(api: ImportApi, tmp_path: Path) -> None:
     output = submit(api, tmp_path, master="local[1]", token="")
     assert "token is missing: set TARGET_STITCH_IMPORT_TOKEN in the driver's environment" in output
     assert "Traceback" not in output
@@ -103,7 +103,7 @@ def test_speculation_is_refused_where_it_could_load_rows_twice(
     assert bool(api.requests()) != is_refused
 
 
-def test_an_executor_without_the_package(api: ImportApi, tmp_path: Path) -> None:
+def test_an_executor_without_the_package_is_reported(api: ImportApi, tmp_path: Path) -> None:
     """It has pyarrow, which Spark itself needs; only the driver has the package."""
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from target_stitch_import.local import ImportApi
 
 
-def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
+def test_dead_letters_of_committed_attempts_are_kept_and_replayed(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
     folder = tmp_path / "dead-letters"
@@ -44,7 +44,7 @@ def test_dead_letters_are_kept_of_committed_attempts_and_replayed(
     assert api.query("select count(*) from import_api.t") == [(20,)]
 
 
-def test_a_version_that_lacks_a_record_is_activated_by_replay(
+def test_an_incomplete_version_is_activated_by_replay(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
     folder, summary = tmp_path / "dead-letters", tmp_path / "summary.json"
@@ -97,7 +97,7 @@ def test_a_version_that_a_later_job_replaced_is_not_replayed(
     assert len(list(folder.iterdir())) == 3, "a complete version needs no further note"
 
 
-def test_a_version_that_lacks_a_record_of_an_earlier_job_is_not_activated(
+def test_a_version_that_an_earlier_job_left_incomplete_is_not_activated(
     spark: SparkSession, api: ImportApi, save: Callable[..., None], tmp_path: Path
 ) -> None:
     options = {

@@ -49,7 +49,7 @@ def test_an_error_of_spark_is_raised_in_order() -> None:
         next(ahead)
 
 
-def test_an_error_does_not_wait_for_what_spark_has_not_made_yet() -> None:
+def test_an_error_does_not_wait_for_the_next_batch_of_spark() -> None:
     is_closed, was_closed_in_time = threading.Event(), []
 
     def batches() -> Iterator[Any]:

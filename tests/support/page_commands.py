@@ -76,5 +76,5 @@ def run(command: Command, folder: Path, environment: Mapping[str, str]) -> None:
     printed = done.stdout.splitlines()
     for line in command.output:
         if line.strip("… "):
-            wanted = re.compile(".*".join(map(re.escape, line.split("…"))))
-            assert any(map(wanted.fullmatch, printed)), f"{line!r} is not in\n{done.stdout}"
+            pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
+            assert any(map(pattern.fullmatch, printed)), f"{line!r} is not in\n{done.stdout}"

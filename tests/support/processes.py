@@ -65,7 +65,7 @@ def started(
             process.kill()
 
 
-def say(process: subprocess.Popen[bytes], *messages: Any) -> None:
+def write_messages(process: subprocess.Popen[bytes], *messages: Any) -> None:
     """Write messages to the target's stdin."""
     pipe = stream(process.stdin)
     pipe.write(lines(list(messages)))

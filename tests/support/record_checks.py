@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
@@ -12,21 +12,29 @@ from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
 from target_stitch_import.schema.quick_checks import ExamineAll
 
+if TYPE_CHECKING:
+    from target_stitch_import.schema.compiled import QuickCheck
+
 MAX_RECORD_BYTES = 19_999_000
 
 
-def check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> RecordCheck:
+def check(
+    schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc", quick: QuickCheck | None = None
+) -> RecordCheck:
     """Return the check for a schema, which is given as a value or as JSON."""
     text = schema if isinstance(schema, bytes) else json.dumps(schema).encode()
     return RecordCheck(
-        read_schema(text).root, keys, naive_datetimes=naive, max_record_bytes=MAX_RECORD_BYTES
+        read_schema(text).root,
+        keys,
+        naive_datetimes=naive,
+        max_record_bytes=MAX_RECORD_BYTES,
+        quick=quick,
     )
 
 
-def without_quick(of: RecordCheck) -> RecordCheck:
-    """Remove the quick part of a check, so that the exact part decides; return it."""
-    of._quick = ExamineAll()
-    return of
+def exact_check(schema: Any, keys: tuple[str, ...] = (), *, naive: str = "utc") -> RecordCheck:
+    """Return the check for a schema without its quick part, so that the exact part decides."""
+    return check(schema, keys, naive=naive, quick=ExamineAll())
 
 
 def verdict(of: RecordCheck, record: str) -> str:

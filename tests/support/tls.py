@@ -125,10 +125,11 @@ def peer(what: Peer, answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
 def nested_tls_proxy(
     outer: ssl.SSLContext, inner: ssl.SSLContext, answers: list[list[bytes]]
 ) -> Iterator[str]:
-    """Be a proxy that is spoken to over TLS, and the service behind it.
+    """Run a proxy that clients reach over TLS, and the service behind it; yield the proxy's URL.
 
-    Each connection has one request, and the next of `answers`: texts that come at once, each in a
-    TLS record of its own. The last connection then ends without a word, and those before stay.
+    Each connection has one request, answered with the next of `answers`: texts that are sent at
+    once, each in a TLS record of its own. The last connection is then closed without an alert;
+    the others stay open until the client closes them.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)

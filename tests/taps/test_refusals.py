@@ -36,7 +36,7 @@ OWN = [
 
 
 @pytest.mark.parametrize(("source", "table", "field"), OWN, indirect=["source"])
-def test_rows_that_the_taps_own_schema_forbids(
+def test_a_row_that_violates_the_tap_s_own_schema_is_refused(
     source: Source,
     warehouse: ImportApi,
     tmp_path: Path,
@@ -98,7 +98,7 @@ REPAIRED = [
 
 
 @pytest.mark.parametrize(("source", "repaired"), REPAIRED, indirect=["source"])
-def test_values_that_no_destination_accepts(
+def test_values_that_no_destination_accepts_are_refused_or_repaired(
     source: Source, warehouse: ImportApi, tmp_path: Path, repaired: Repaired
 ) -> None:
     """Without the repair the run fails and names the field; with it, other values are unchanged."""

@@ -33,7 +33,7 @@ def request_lines(requests: list[bytes]) -> list[str]:
         ),
     ],
 )
-def test_both_forms_of_the_list(body: str, listed: list[Token]) -> None:
+def test_both_forms_of_a_token_list_are_read(body: str, listed: list[Token]) -> None:
     with server([answer(200, body)]) as (url, seen):
         assert ConnectApi(url, CONNECT_TOKEN, "test").tokens(5) == listed
     assert request_lines(seen) == ["GET /v4/sources/5/tokens"]
@@ -46,7 +46,7 @@ def test_both_forms_of_the_list(body: str, listed: list[Token]) -> None:
         ('{"access_token":"at_x","connection":{"properties":{"token":{"1":"at_x"}}}}', None),
     ],
 )
-def test_both_forms_of_a_new_token(body: str, number: int | None) -> None:
+def test_both_forms_of_a_new_token_are_read(body: str, number: int | None) -> None:
     """The secret is not in the token's `repr`."""
     with server([answer(200, body)]) as (url, _):
         new = ConnectApi(url, CONNECT_TOKEN, "test").create_token(5)
@@ -74,7 +74,7 @@ def test_both_forms_of_a_new_token(body: str, number: int | None) -> None:
         (502, "", ServiceUnavailableError),
     ],
 )
-def test_what_answers_mean(status: int, body: str, kind: type[TargetError]) -> None:
+def test_each_response_has_its_error(status: int, body: str, kind: type[TargetError]) -> None:
     """Each request is sent once, redirects are not followed, and no error has the token."""
     with server([answer(status, body)] * 4) as (url, seen):
         for call in (ConnectApi.create_token, ConnectApi.source):
@@ -85,7 +85,7 @@ def test_what_answers_mean(status: int, body: str, kind: type[TargetError]) -> N
     assert all(b"Content-Type: application/json\r\n" in each for each in seen)
 
 
-def test_no_response() -> None:
+def test_a_missing_response_is_an_unavailable_service() -> None:
     with pytest.raises(ServiceUnavailableError, match="connection refused"):
         ConnectApi("http://127.0.0.1:9", CONNECT_TOKEN, "test").sources()
 
@@ -104,7 +104,7 @@ CHANGES = [("GET", 504, "later"), ("POST", 429, "later"), ("POST", 504, "execute
 
 
 @pytest.mark.parametrize(("method", "status", "words"), CHANGES)
-def test_an_unclear_change_is_not_to_be_tried_again_unchecked(
+def test_an_unclear_change_is_reported_as_possibly_executed(
     method: str, status: int, words: str
 ) -> None:
     with server([answer(status, "")]) as (url, _):

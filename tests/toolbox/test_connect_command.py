@@ -119,7 +119,7 @@ def test_a_token_is_created_shown_once_and_revoked(connect: ImportApi, tmp_path:
     assert not accepted(tmp_path, connect, secret)
 
 
-def test_a_created_token_as_a_document(connect: ImportApi, tmp_path: Path) -> None:
+def test_a_created_token_is_a_json_document(connect: ImportApi, tmp_path: Path) -> None:
     made = document(run(tmp_path, connect, "token", "create", "1", "--json"))
     assert (made["source_id"], [made["id"]]) == (1, tokens(connect, 1))
     assert accepted(tmp_path, connect, made["access_token"])
@@ -138,7 +138,9 @@ def test_a_created_token_as_a_document(connect: ImportApi, tmp_path: Path) -> No
         ("token rotate 3 --deploy true", "token revoke 3 ID"),
     ],
 )
-def test_what_is_refused(connect: ImportApi, tmp_path: Path, arguments: str, words: str) -> None:
+def test_a_refused_command_is_reported(
+    connect: ImportApi, tmp_path: Path, arguments: str, words: str
+) -> None:
     outcome = run(tmp_path, connect, *arguments.split(), "--json")
     assert (outcome.status, words in outcome.log) == (65, True)
     assert document(outcome) == {"error": outcome.log.strip(), "exit_status": 65}
@@ -153,7 +155,7 @@ def test_what_is_refused(connect: ImportApi, tmp_path: Path, arguments: str, wor
         ("ac_with a space", 78, "STITCH_CONNECT_TOKEN"),
     ],
 )
-def test_the_connect_token(
+def test_an_unusable_connect_token_is_reported(
     connect: ImportApi, tmp_path: Path, token: str, status: int, words: str
 ) -> None:
     outcome = run(tmp_path, connect, "source", "show", token=token)
@@ -166,7 +168,7 @@ def test_the_connect_token_goes_over_tls_alone(tmp_path: Path) -> None:
     assert (outcome.status, "must start with https://" in outcome.log) == (78, True)
 
 
-def test_a_script_rotates_by_deploying(connect: ImportApi, tmp_path: Path) -> None:
+def test_a_script_rotates_a_token_with_a_deploy_command(connect: ImportApi, tmp_path: Path) -> None:
     """Only the command gets the new token; the old one is valid until the command has ended."""
     program = tmp_path / "deploy.py"
     program.write_text(
@@ -239,7 +241,7 @@ def at_a_terminal(api: ImportApi, answer: bytes, *arguments: str) -> Outcome:
         (b"\x04", 130, [21, 33], "stitch-import token revoke 2 21"),
     ],
 )
-def test_a_person_rotates(
+def test_a_person_confirms_a_rotation(
     connect: ImportApi, answer: bytes, status: int, left: list[int], words: str
 ) -> None:
     """The old token is revoked only after the person confirms that the new one is deployed."""
@@ -252,7 +254,7 @@ def test_a_person_rotates(
 
 
 @pytest.mark.parametrize(("answer", "left"), [(b"y\n", []), (b"n\n", [21])])
-def test_a_person_revokes(connect: ImportApi, answer: bytes, left: list[int]) -> None:
+def test_a_person_confirms_a_revocation(connect: ImportApi, answer: bytes, left: list[int]) -> None:
     outcome = at_a_terminal(connect, answer, "token", "revoke", "2", "21")
     assert (outcome.status, tokens(connect, 2)) == (130 if left else 0, left)
 

@@ -81,7 +81,9 @@ class Terminal:
         return status, self.screen.written
 
 
-def test_a_person_is_asked_until_it_works(strict_api: ImportApi, tmp_path: Path) -> None:
+def test_a_person_is_prompted_until_the_token_is_valid(
+    strict_api: ImportApi, tmp_path: Path
+) -> None:
     terminal = Terminal(tmp_path, "--api-url", strict_api.url)
     terminal.answer(
         r"app\.eu-central-1\.stitchdata\.com is eu.*Region \(us, eu, local\) \[us\]: $", "eu\n"
@@ -205,7 +207,7 @@ def test_nothing_is_written_if_the_answers_do_not_work(
     assert written(tmp_path) == set()
 
 
-def test_no_check_writes_without_a_test(tmp_path: Path) -> None:
+def test_the_option_no_check_skips_the_check_of_the_token(tmp_path: Path) -> None:
     outcome = init(tmp_path, "--region", "eu", "--no-check", token="good")  # noqa: S106 - made up
     assert (outcome.status, "token is valid" in "".join(outcome.states)) == (0, False)
     assert json.loads((tmp_path / "config.json").read_text()) == {"region": "eu", "token": "good"}
@@ -254,7 +256,7 @@ def test_meltano_gets_a_definition_and_the_token_separately(
 
 
 @pytest.mark.parametrize("line", [f"{VARIABLE}=old", f"A=1\nexport {VARIABLE} = 'old'\n"])
-def test_a_token_that_meltano_has_is_kept(tmp_path: Path, line: str) -> None:
+def test_an_existing_token_of_meltano_is_kept(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(line)
     outcome = init(tmp_path, "--meltano", "--region", "eu", "--no-check", token="good")  # noqa: S106
     assert (outcome.status, f"already sets {VARIABLE}" in outcome.log) == (78, True)

@@ -103,7 +103,7 @@ def test_failed_requests_are_retried(
     assert len(set(bodies)) == len(list(groupby(bodies))) == 2
 
 
-def test_a_service_that_stays_unavailable(api: ImportApi, tmp_path: Path) -> None:
+def test_a_service_that_stays_unavailable_ends_the_push(api: ImportApi, tmp_path: Path) -> None:
     """The log says which records arrived before."""
     api.set_faults([{"kind": "queue"}, {"kind": "down", "times": "always"}])
     records = lines([{"id": 1}, {"id": 2}])
@@ -140,7 +140,7 @@ WRONG_LINES = [
 
 @pytest.mark.parametrize(("text", "words"), WRONG_LINES, ids=lambda each: each[:12])
 @pytest.mark.parametrize("form", [[], ["--transit"]])
-def test_a_line_that_is_refused(
+def test_a_refused_line_ends_the_push_at_that_line(
     api: ImportApi, tmp_path: Path, text: str, words: str, form: list[str]
 ) -> None:
     """Earlier lines arrive, later ones do not; the message names the line."""
@@ -156,7 +156,7 @@ def test_a_line_that_is_refused(
     assert api.query("select max(id) from import_api.people") == [(8,)]
 
 
-def test_text_that_is_not_utf_8(api: ImportApi, tmp_path: Path) -> None:
+def test_text_that_is_not_utf_8_is_refused(api: ImportApi, tmp_path: Path) -> None:
     outcome = send(tmp_path, api, b'{"id":1}\n{"id":"\xff"}\n')
     assert (outcome.status, "Line 2 is refused: it is not UTF-8." in outcome.log) == (65, True)
     assert outcome.states == [
@@ -209,7 +209,7 @@ def test_bodies_that_are_too_large_are_halved(tmp_path: Path) -> None:
         ("paused", 7723, "paused or deleted"),
     ],
 )
-def test_credentials(
+def test_wrong_credentials_are_reported(
     strict_api: ImportApi, tmp_path: Path, token: str, client_id: int, words: str
 ) -> None:
     config: dict[str, Any] = {"token": token, "client_id": client_id}
@@ -229,7 +229,9 @@ def test_credentials(
         (["--table", "people", "--key", "id", "--client-id", "x", "-"], "--client-id"),
     ],
 )
-def test_missing_options(api: ImportApi, tmp_path: Path, options: list[str], words: str) -> None:
+def test_missing_options_are_reported(
+    api: ImportApi, tmp_path: Path, options: list[str], words: str
+) -> None:
     outcome = tool(tmp_path, "push", *options, api_url=api.url, token=TOKEN)
     assert (outcome.status, words in outcome.log) == (78, True)
 
@@ -295,18 +297,18 @@ def test_a_reader_of_transit_returns_the_record(record: dict[str, Any]) -> None:
     ],
     ids=lambda each: each[:30],
 )
-def test_how_values_are_written(text: str, sent: str) -> None:
+def test_each_value_is_written_in_its_transit_form(text: str, sent: str) -> None:
     assert to_transit(f'{{"x":{text}}}'.encode()).decode() == f'{{"x":{sent}}}'
 
 
 @pytest.mark.parametrize(
     "text", ['{"x":1e99999999999999999999}', '{"x":"\\ud800"}', '{"x":NaN}', '{"x"', "[" * 9999]
 )
-def test_values_that_transit_cannot_represent(text: str) -> None:
+def test_values_that_transit_cannot_represent_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"it contains|it is not|nested|not a JSON"):
         to_transit(text.encode())
 
 
-def test_points_in_time_are_read_as_such() -> None:
+def test_a_moment_in_transit_is_read_as_a_moment() -> None:
     (read,) = read_transit(b"[%b]" % to_transit(b'{"at":"2024-01-31T23:59:59+00:00"}'))
     assert isinstance(read["at"], Moment)

@@ -72,7 +72,7 @@ def test_repaired_dead_letters_are_replayed_under_their_sequence(
         ('{"table_name":"t","schema":{},"messages":[5]}\n', "Line 1 is neither"),
     ],
 )
-def test_a_file_that_cannot_be_replayed(
+def test_an_invalid_file_is_not_replayed(
     api: ImportApi, tmp_path: Path, text: str, words: str
 ) -> None:
     path = tmp_path / "file.jsonl"
@@ -138,7 +138,7 @@ def test_replay_completes_a_version(api: ImportApi, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2], [3, 2, 1, 0]])
-def test_of_several_activations_the_newest_is_replayed_after_all_records(
+def test_only_the_newest_activation_is_replayed_after_all_records(
     api: ImportApi, tmp_path: Path, order: list[int]
 ) -> None:
     lines: list[dict[str, Any]] = [

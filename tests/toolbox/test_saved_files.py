@@ -35,7 +35,7 @@ def run(command: str, api: ImportApi) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_more_files_than_may_be_open(api: ImportApi, tmp_path: Path) -> None:
+def test_more_files_than_may_be_open_are_replayed(api: ImportApi, tmp_path: Path) -> None:
     texts = [json.dumps(dead_letter(number)) for number in range(200)]
     folder = folder_of(tmp_path / "dead", *texts)
     done = run(f"ulimit -n 100; REPLAY {folder}", api)
@@ -50,7 +50,7 @@ def test_a_pipe_is_replayed(api: ImportApi, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "1 message delivered in 1 request.\n")
 
 
-def test_a_pipe_that_cannot_be_copied(api: ImportApi) -> None:
+def test_a_pipe_that_cannot_be_copied_is_reported(api: ImportApi) -> None:
     done = run("ulimit -f 1; REPLAY <(head -c 100000 /dev/zero)", api)
     words = "cannot be written: File too large. Raise"
     assert (done.returncode, words in done.stderr) == (74, True)
@@ -98,7 +98,7 @@ def test_a_refusal_of_the_service_names_the_file(api: ImportApi, tmp_path: Path)
     assert words in outcome.log
 
 
-def test_a_file_of_a_folder_that_cannot_be_read(api: ImportApi, tmp_path: Path) -> None:
+def test_an_unreadable_file_of_a_folder_is_reported(api: ImportApi, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "dead", GOOD)
     (folder / "part-00001.jsonl").mkdir()
     outcome = tool(tmp_path, "replay", str(folder), api_url=api.url, token=TOKEN)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_status(api: ImportApi, tmp_path: Path) -> None:
+def test_status_reports_whether_the_service_is_available(api: ImportApi, tmp_path: Path) -> None:
     outcome = tool(tmp_path, "status", api_url=api.url)
     assert (outcome.status, '"status":"OK"' in outcome.states[0]) == (0, True)
     api.set_faults([{"kind": "down"}])
@@ -40,7 +40,9 @@ def test_status(api: ImportApi, tmp_path: Path) -> None:
         ("paused", 77, "paused or deleted"),
     ],
 )
-def test_check(strict_api: ImportApi, tmp_path: Path, token: str, status: int, words: str) -> None:
+def test_check_reports_whether_the_token_is_valid(
+    strict_api: ImportApi, tmp_path: Path, token: str, status: int, words: str
+) -> None:
     outcome = tool(tmp_path, "check", api_url=strict_api.url, token=token)
     assert outcome.status == status
     assert words in outcome.log + "\n".join(outcome.states)
@@ -69,7 +71,7 @@ NEXT_STEPS = [
 
 @pytest.mark.parametrize("command", ["status", "check"])
 @pytest.mark.parametrize(("url", "proxy", "named", "step"), NEXT_STEPS)
-def test_no_connection_has_its_next_step(
+def test_a_failed_connection_is_reported_with_the_next_step(
     tmp_path: Path, command: str, *, url: str, proxy: str | None, named: str, step: str
 ) -> None:
     """Without a retry, because a person is waiting."""
@@ -90,7 +92,9 @@ def test_no_connection_has_its_next_step(
 
 
 @pytest.mark.parametrize("option", ["--json", ""])
-def test_status_and_check_as_documents(strict_api: ImportApi, tmp_path: Path, option: str) -> None:
+def test_status_and_check_print_json_documents(
+    strict_api: ImportApi, tmp_path: Path, option: str
+) -> None:
     given = [each for each in (option, "--api-url", strict_api.url) if each]
     config: dict[str, Any] = {"token": "good", "region": "eu"}
     status = tool(tmp_path, "status", *given, **config)
@@ -126,7 +130,7 @@ def test_the_option_region_replaces_every_url(tmp_path: Path) -> None:
     assert {endpoint.url, endpoint.big_url} == {f"{REGION_URLS['eu']}/v2/import/batch"}
 
 
-def test_replay_and_tables_as_documents(api: ImportApi, tmp_path: Path) -> None:
+def test_replay_and_tables_print_json_documents(api: ImportApi, tmp_path: Path) -> None:
     message = '{"action":"upsert","sequence":1,"data":{"id":1,"cost":1.10}}'
     schema = '{"properties":{"id":{"type":"integer"},"cost":{"type":"number","multipleOf":0.01}}}'
     (tmp_path / "bodies.jsonl").write_text(
@@ -145,7 +149,7 @@ def test_replay_and_tables_as_documents(api: ImportApi, tmp_path: Path) -> None:
     assert '"cost": 1.10' in "".join(outcome.states)
 
 
-def test_it_runs_as_a_program(api: ImportApi) -> None:
+def test_the_command_runs_as_a_program(api: ImportApi) -> None:
     """In a process: its exit statuses, also if nothing reads its stdout."""
     command = [*TOOL, "status", "--api-url", api.url]
     assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0

@@ -47,7 +47,7 @@ SECOND = [dead_letter(3, table_version=2), activation(2, 4)]
 
 
 @pytest.mark.parametrize("files", [[FIRST, SECOND], [SECOND, FIRST]])
-def test_of_the_activations_in_all_files_the_newest_is_replayed_at_the_end(
+def test_only_the_newest_activation_of_all_files_is_replayed_at_the_end(
     api: ImportApi, tmp_path: Path, files: list[list[dict[str, Any]]]
 ) -> None:
     folder = saved(tmp_path / "dead", *files)

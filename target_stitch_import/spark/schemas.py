@@ -115,7 +115,8 @@ class _Column(NamedTuple):
         if isinstance(kind, spark.MapType) and isinstance(kind.keyType, spark.StringType):
             values = self.schema(kind.valueType, nullable=kind.valueContainsNull)
             return {"type": "object", "additionalProperties": values}
+        shown = quoted(kind.simpleString(), mark="")
         raise InputError(
-            f"Column {quoted(self.name)} is or contains a {quoted(kind.simpleString(), mark='')}, "
-            "which has no JSON form: cast it to a string, or leave it out."
+            f"Column {quoted(self.name)} has or contains the type {shown}, which has no JSON form: "
+            "cast it to a string, or leave it out."
         )

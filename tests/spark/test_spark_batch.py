@@ -265,9 +265,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"naive_datetimes": "fail"},
         "Column `v` is or contains a timestamp without a zone",
     ),
-    ("interval 1 day", {}, "Column `v` is or contains a interval day, which has no JSON form"),
-    ("map(1, 2)", {}, "Column `v` is or contains a map<int,int>, which has no JSON form"),
-    ("array(map(1, 2))", {}, "Column `v` is or contains a map<int,int>, which has no JSON form"),
+    (
+        "interval 1 day",
+        {},
+        "Column `v` has or contains the type interval day, which has no JSON form",
+    ),
+    ("map(1, 2)", {}, "Column `v` has or contains the type map<int,int>, which has no JSON form"),
+    (
+        "array(map(1, 2))",
+        {},
+        "Column `v` has or contains the type map<int,int>, which has no JSON form",
+    ),
     (
         "if(id = 1, null, 'secret')",
         {"key_names": "v"},

@@ -37,7 +37,7 @@ class Endpoint(Struct, frozen=True):
     url: str
     big_url: str
     token: str
-    request_timeout_seconds: float = 120.0
+    request_timeout_seconds: float
     user_agent: str = DISTRIBUTION
     big_streams: frozenset[str] = frozenset()
     """Streams whose bodies of any size go to `big_url`."""

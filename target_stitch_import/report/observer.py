@@ -75,7 +75,7 @@ class RunObserver:
         progress: Progress | None = None,
         metrics: Metrics | None = None,
         dead_letter_path: str | None = None,
-        max_retry_seconds: float = 3600.0,
+        max_retry_seconds: float = 0.0,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,

@@ -56,6 +56,17 @@ def json_schema(columns: StructType, *, nan_to_null: bool = False) -> bytes:
     return msgspec.json.encode({"type": "object", "properties": properties})
 
 
+def contains(kind: DataType, wanted: type[DataType]) -> bool:
+    """Return whether `kind` is of the type `wanted`, or has values of that type at any depth."""
+    if isinstance(kind, spark.ArrayType):
+        return contains(kind.elementType, wanted)
+    if isinstance(kind, spark.MapType):
+        return contains(kind.valueType, wanted)  # keys are strings
+    if isinstance(kind, spark.StructType):
+        return any(contains(each.dataType, wanted) for each in kind)
+    return isinstance(kind, wanted)
+
+
 class _Column(NamedTuple):
     name: str
     nan_to_null: bool
@@ -104,7 +115,8 @@ class _Column(NamedTuple):
         if isinstance(kind, spark.MapType) and isinstance(kind.keyType, spark.StringType):
             values = self.schema(kind.valueType, nullable=kind.valueContainsNull)
             return {"type": "object", "additionalProperties": values}
+        shown = quoted(kind.simpleString(), mark="")
         raise InputError(
-            f"Column {quoted(self.name)} is or contains a {quoted(kind.simpleString(), mark='')}, "
-            "which has no JSON form: cast it to a string, or leave it out."
+            f"Column {quoted(self.name)} has or contains the type {shown}, which has no JSON form: "
+            "cast it to a string, or leave it out."
         )

@@ -22,7 +22,7 @@ from target_stitch_import.spark.commits import PartitionCommit
 from target_stitch_import.spark.job import Job, log_to_stderr
 from target_stitch_import.spark.options import WriteOptions
 from target_stitch_import.spark.rows import RowReader, read_ahead, variants
-from target_stitch_import.spark.schemas import json_schema
+from target_stitch_import.spark.schemas import contains, json_schema
 from target_stitch_import.spark.task import Task
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ class _Write:
         options.check_columns(tuple(columns.fieldNames()))
         if options.settings.naive_datetimes == "fail":
             for column in columns:
-                if isinstance(column.dataType, TimestampNTZType):
+                if contains(column.dataType, TimestampNTZType):
                     raise ConfigurationError(
-                        f"Column {quoted(column.name)} is a timestamp without a zone, and "
-                        "`naive_datetimes` is `fail`: cast it to a timestamp, or use `utc`."
+                        f"Column {quoted(column.name)} is or contains a timestamp without a zone, "
+                        "and `naive_datetimes` is `fail`: cast it to a timestamp, or use `utc`."
                     )
         return cls(options, columns, overwrites=overwrite)
 

@@ -65,7 +65,8 @@ def test_a_proxy_of_an_unknown_kind_is_not_tried_again(monkeypatch: pytest.Monke
     monkeypatch.setenv("HTTPS_PROXY", "ftp://127.0.0.1:1")
     url = "https://api.example.com/v2/import/batch"
     assert (
-        ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}").failure == Failure.UNSENDABLE
+        ImportApiClient(Endpoint(url, url, TOKEN, 10.0)).send_batch(b"{}").failure
+        == Failure.UNSENDABLE
     )
 
 
@@ -89,7 +90,7 @@ def test_an_invalid_proxy_url_is_reported_without_its_password(
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.setenv("NO_PROXY", "")
     url = "https://api.example.com/v2/import/batch"
-    answer = ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}")
+    answer = ImportApiClient(Endpoint(url, url, TOKEN, 10.0)).send_batch(b"{}")
     assert answer.failure is not None
     assert "hunter" not in answer.detail
     assert "2pass" not in answer.detail
@@ -110,7 +111,7 @@ def test_the_response_of_a_proxy_is_shown_without_its_password(
         monkeypatch.setenv("HTTPS_PROXY", proxy.replace("://", "://someone:hunter2pass@"))
         monkeypatch.setenv("NO_PROXY", "")
         url = "https://api.example.com/v2/import/batch"
-        answer = ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}")
+        answer = ImportApiClient(Endpoint(url, url, TOKEN, 10.0)).send_batch(b"{}")
     assert seen[0].startswith(b"CONNECT api.example.com:443")
     assert answer.failure is Failure.PROXY_REFUSED
     assert f"{status} refused for […]" in answer.detail

@@ -233,7 +233,7 @@ def test_a_response_that_arrives_byte_by_byte_is_accepted() -> None:
 
         threading.Thread(target=drip, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        assert ImportApiClient(Endpoint(url, url, TOKEN)).send_batch(b"{}").status == 200
+        assert ImportApiClient(Endpoint(url, url, TOKEN, 10.0)).send_batch(b"{}").status == 200
 
 
 def test_the_token_is_cut_out_of_answers() -> None:

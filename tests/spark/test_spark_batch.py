@@ -260,10 +260,23 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("1", {"region": "local"}, "Option `region` cannot be `local`"),
     ("1", {"load_method": "overwrite"}, "Setting `load_method` cannot be `overwrite`"),
     ("1", {"mode": "overwrite"}, 'mode("overwrite") needs the option `table_version`'),
-    ("timestamp_ntz'2024-01-01'", {"naive_datetimes": "fail"}, "Column `v` is a timestamp without"),
-    ("interval 1 day", {}, "Column `v` is or contains a interval day, which has no JSON form"),
-    ("map(1, 2)", {}, "Column `v` is or contains a map<int,int>, which has no JSON form"),
-    ("array(map(1, 2))", {}, "Column `v` is or contains a map<int,int>, which has no JSON form"),
+    ("timestamp_ntz'2024-01-01'", {"naive_datetimes": "fail"}, "Column `v` is or contains a times"),
+    (
+        "array(struct(map('a', timestamp_ntz'2024-01-01') as m))",
+        {"naive_datetimes": "fail"},
+        "Column `v` is or contains a timestamp without a zone",
+    ),
+    (
+        "interval 1 day",
+        {},
+        "Column `v` has or contains the type interval day, which has no JSON form",
+    ),
+    ("map(1, 2)", {}, "Column `v` has or contains the type map<int,int>, which has no JSON form"),
+    (
+        "array(map(1, 2))",
+        {},
+        "Column `v` has or contains the type map<int,int>, which has no JSON form",
+    ),
     (
         "if(id = 1, null, 'secret')",
         {"key_names": "v"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_DIGITS = 38
 DOUBLE = "DOUBLE"
 TEXT = "VARCHAR"
-MAX_DECLARED_SCALE = MAX_DIGITS // 2  # a greater one leaves fewer digits before the point
+MAX_DECLARED_SCALE = MAX_DIGITS // 2  # a greater one leaves few digits before the point
 _SURE_DIGITS = 15  # always survive a double
 
 

@@ -84,7 +84,9 @@ class DryRun:
         """Do nothing."""
 
 
-def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states: IO[bytes]) -> int:
+def run_target(
+    settings: Settings, options: RunOptions, tap_output: IO[Any], states: IO[bytes]
+) -> int:
     """Deliver everything in `tap_output`; write the earned states to `states`.
 
     Returns:
@@ -99,7 +101,7 @@ def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states
     settings = settings if options.dry_run else _with_descriptors(settings)
     with ExitStack() as stack:
         assembly = _Assembly(settings, options, stack)
-        run = assembly.run(source, states, files)
+        run = assembly.new_run(source, states, files)
         with run.wakeup.on_signals():
             assembly.run_and_report(run)
         return run.lines_read
@@ -148,12 +150,12 @@ class _Assembly:
         self._settings = settings
         self._options = options
         self._stack = stack
-        # Parts that can fail come first; files that are truncated are opened last, by `run`.
+        # Parts that can fail come first; files that are truncated are opened last, by `new_run`.
         self._mapper = _mapper(settings)
         self._observer = self._new_observer()
         self._local_api = None if options.dry_run else start_local_api(settings, stack)
 
-    def run(self, source: Source, states: IO[bytes], files: Files) -> Run:
+    def new_run(self, source: Source, states: IO[bytes], files: Files) -> Run:
         """Open all parts, and return the run."""
         settings, options = self._settings, self._options
         dead_letters, incomplete_versions = self._dead_letters()
@@ -168,7 +170,7 @@ class _Assembly:
         for table, table_version in incomplete_versions:
             pipeline.note_lacking(table, table_version)
         sender = Sender(
-            self._transports(),
+            self._transport_factory(),
             SenderRules(settings.requests_at_once, settings.max_retry_seconds),
             dead_letters,
             wakeup.wake,
@@ -263,7 +265,8 @@ class _Assembly:
         self._stack.callback(dead_letters.close)
         return dead_letters, dead_letters.incomplete_versions()
 
-    def _transports(self) -> Callable[[], Transport]:
+    def _transport_factory(self) -> Callable[[], Transport]:
+        """Return the function that makes a transport for each thread of the sender."""
         if self._options.dry_run:
             return DryRun
         local_url = self._local_api.url if self._local_api else ""

@@ -118,7 +118,7 @@ class Pipeline:
 
     @property
     def replacements_to_record(self) -> deque[SetAside]:
-        """Acknowledged activations for the dead-letter file, so that `replay` skips older versions."""
+        """Acknowledged activations, to be recorded so that `replay` skips older versions."""
         return self._refusals.replacements_to_record
 
     @property

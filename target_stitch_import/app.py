@@ -84,7 +84,9 @@ class DryRunTransport:
         """Do nothing."""
 
 
-def deliver(settings: Settings, options: RunOptions, tap_output: IO[Any], states: IO[bytes]) -> int:
+def run_target(
+    settings: Settings, options: RunOptions, tap_output: IO[Any], states: IO[bytes]
+) -> int:
     """Deliver everything in `tap_output`; write the earned states to `states`.
 
     Returns:
@@ -168,7 +170,7 @@ class _Assembly:
         for table, table_version in incomplete_versions:
             pipeline.note_lacking(table, table_version)
         sender = Sender(
-            self._transports(),
+            self._transport_factory(),
             SenderRules(settings.requests_at_once, settings.max_retry_seconds),
             dead_letters,
             wakeup.wake,
@@ -263,7 +265,8 @@ class _Assembly:
         self._stack.callback(dead_letters.close)
         return dead_letters, dead_letters.incomplete_versions()
 
-    def _transports(self) -> Callable[[], Transport]:
+    def _transport_factory(self) -> Callable[[], Transport]:
+        """Return the function that makes a transport for each thread of the sender."""
         if self._options.dry_run:
             return DryRunTransport
         local_url = self._local_api.url if self._local_api else ""

@@ -98,7 +98,7 @@ then starts a local Import API, which loads into stitch-import.duckdb.
 @click.option("--batch-delay-seconds", type=float, help="Overrides batch_delay_seconds.")
 @click.option("--state", metavar="FILE", hidden=True, callback=_refuse_state, expose_value=False)
 @click.pass_context
-def command(  # noqa: PLR0913 - one argument an option
+def command(  # noqa: PLR0913 - one argument per option
     context: click.Context,
     /,
     *,
@@ -136,7 +136,7 @@ def command(  # noqa: PLR0913 - one argument an option
             if overrides[option] is not None
         }
         settings = Settings.load(config, needs_token=not dry_run)
-        _deliver(
+        _run(
             settings,
             input_file,
             dry_run=dry_run,
@@ -156,8 +156,8 @@ _OVERRIDES = {
 }
 
 
-def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -> None:
-    from target_stitch_import.app import RunOptions, deliver  # noqa: PLC0415 - not for --help
+def _run(settings: Settings, input_file: IO[bytes] | None, **options: Any) -> None:
+    from target_stitch_import.app import RunOptions, run_target  # noqa: PLC0415 - not for --help
 
     source = input_file or (sys.stdin.buffer if sys.stdin else None)
     if source is None:
@@ -168,7 +168,7 @@ def _deliver(settings: Settings, input_file: IO[bytes] | None, **options: Any) -
         raise OutputError(
             "Stdout is closed, so no state can be written. Open it, such as with `> states.jsonl`."
         )
-    deliver(settings, RunOptions(**options), source, sys.stdout.buffer)
+    run_target(settings, RunOptions(**options), source, sys.stdout.buffer)
 
 
 def main() -> NoReturn:

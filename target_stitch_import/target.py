@@ -20,7 +20,7 @@ from singer_sdk.exceptions import (
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_stitch_import.about import about, capabilities
-from target_stitch_import.app import RunOptions, deliver
+from target_stitch_import.app import RunOptions, run_target
 from target_stitch_import.cli import command
 from target_stitch_import.config.settings import Settings, json_schema
 from target_stitch_import.errors import (
@@ -61,7 +61,7 @@ class RunReader(GenericSingerReader[bytes]):
         """Deliver everything in `file_input`; raise the SDK's own exceptions where it has them."""
         source = file_input or self.default_input
         try:
-            lines = deliver(self._settings, RunOptions(), source, sys.stdout.buffer)
+            lines = run_target(self._settings, RunOptions(), source, sys.stdout.buffer)
         except InputError as error:
             raise _SDK_ERRORS.get(type(error), type(error))(str(error)) from error
         return Counter({"lines": lines})

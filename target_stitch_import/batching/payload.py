@@ -1,7 +1,8 @@
 """Builds, measures and splits request bodies for `POST /v2/import/batch`.
 
-Invariant: a body never exceeds its limit. Sequences strictly increase in the order of the input,
-and a record keeps its sequence through every retry and split.
+Invariant: a body never exceeds `MAX_BODY_BYTES`, unless its table version has more than 64 bits.
+Sequences strictly increase in the order of the input, and a record keeps its sequence through every
+retry and split.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Turns the tap's messages into batches and states, without clock, network or threads.
 
 Invariants: per stream, read = acknowledged + set aside + unsettled, at every moment. The
-memory held stays within the sum of `max_buffer_bytes`, one chunk of input, and the share of
-gathered records.
+memory held stays within the sum of `max_buffer_bytes`, one chunk of input, and the part of
+`max_buffer_bytes` that gathered records may use (`GATHERED_DIVISOR`).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Pipeline:
 
     @property
     def replacements_to_record(self) -> deque[SetAside]:
-        """Acknowledged activations to record in the dead-letter file: `replay` skips older ones."""
+        """Acknowledged activations, to be recorded so that `replay` skips older versions."""
         return self._refusals.replacements_to_record
 
     @property
@@ -304,7 +304,7 @@ class Pipeline:
             self._packer.close(name)
         self._streams.change(stream)
         self._lanes.open(name)
-        if not message.is_mapped:
+        if not message.is_map_output:
             self._declare(name, (name,), clock_ns)
 
     def _declare(self, stream: str, aliases: Sequence[str], clock_ns: int) -> None:

@@ -1,5 +1,5 @@
 """Delivers one batch: attempts, verdicts on their responses, waits and splits.
 
-Invariant: a message is settled only by a complete response to the request that carried it, or once
+Invariant: a message is settled only by an acknowledgement of the request that carried it, or once
 it is in the dead-letter file.
 """

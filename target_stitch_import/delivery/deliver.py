@@ -86,7 +86,7 @@ class Store(Struct, frozen=True):
 
 
 class Settled(Struct, frozen=True):
-    """A batch or a part of one is acknowledged, or is the single record in `set_aside`."""
+    """A batch or a part of one is acknowledged, or its only record is set aside, as `set_aside`."""
 
     part: Batch
     set_aside: tuple[SetAside, ...] = ()
@@ -137,7 +137,7 @@ class DeliveryRules(Struct, frozen=True):
 Delivery: TypeAlias = Generator[Step, Outcome | None, None]
 
 
-def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalStreak) -> Delivery:
+def deliver(batch: Batch, rules: DeliveryRules, streak: RefusalStreak) -> Delivery:
     """Deliver `batch` as a whole if the service accepts it, else in smaller and smaller parts.
 
     Raises:
@@ -153,10 +153,10 @@ def deliver(batch: Batch, rules: DeliveryRules, refusals: RefusalStreak) -> Deli
         if isinstance(verdict, Acknowledged):
             if part is suspect:
                 trusts_named_record = False  # the service accepts the record that it had named
-            refusals.note_accepted()
+            streak.note_accepted()
             yield Settled(part)
         elif part.count == 1:
-            refused.append((part, _refused(part, verdict, rules, refusals)))
+            refused.append((part, _refused(part, verdict, rules, streak)))
         elif isinstance(verdict, TooLarge):
             yield LimitLearned(max(part.size // 2, LEAST_LEARNED_BYTES))
             waiting.extend(reversed(part.split(part.count // 2)))
@@ -216,7 +216,7 @@ def until_answered(
 
 
 def _refused(
-    part: Batch, verdict: BodyRefused | TooLarge, rules: DeliveryRules, refusals: RefusalStreak
+    part: Batch, verdict: BodyRefused | TooLarge, rules: DeliveryRules, streak: RefusalStreak
 ) -> SetAside:
     """Return the one record of `part`, to be set aside.
 
@@ -236,10 +236,10 @@ def _refused(
             f"{where}: the Import API refuses a record of stream {stream}: "
             f"{verdict.reason}. {rules.hints.refused}".rstrip()
         )
-    refusals.note_refused()
-    if refusals.is_systemic:
+    streak.note_refused()
+    if streak.is_systemic:
         raise InputError(
-            f"{where}: the Import API refused {refusals.in_a_row} single records in a row, the "
+            f"{where}: the Import API refused {streak.in_a_row} single records in a row, the "
             f"last one of stream {stream}: {verdict.reason}. The problem seems to affect all "
             "records, so the run stops instead of setting them aside."
         )

@@ -138,7 +138,7 @@ class StreamMapper:
                 _as_json(columns),
                 tuple(stream_map.transformed_key_properties or ()),
                 tuple(bookmarks),
-                is_mapped=True,
+                is_map_output=True,
             )
         aliases = tuple(each.stream_alias for each in self._maps(event.stream))
         yield MappedSchema(event.line, event.stream, aliases)

@@ -110,9 +110,9 @@ class Sender:
         self._stop = threading.Event()
         self._throttle = Throttle(rules.max_in_flight_requests)
         self._changed = threading.Condition()
-        # Deliveries share `_refusals`, so only one runs at a time between its requests.
+        # Deliveries share `_streak`, so only one runs at a time between its requests.
         self._deciding = threading.Lock()
-        self._refusals = RefusalStreak()
+        self._streak = RefusalStreak()
         self._delivery_rules = DeliveryRules(
             rules.max_retry_seconds, dead_letters.sets_aside, random.random, rules.hints
         )
@@ -183,7 +183,7 @@ class Sender:
 
     def _deliver(self, batch: Batch, transport: Transport) -> None:
         """Execute the steps of the delivery of `batch` until it is complete."""
-        delivery = deliver(batch, self._delivery_rules, self._refusals)
+        delivery = deliver(batch, self._delivery_rules, self._streak)
         reply: Outcome | None = None
         while True:
             try:

@@ -65,7 +65,8 @@ def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
     for each in same_value(node):
         for name, below in each.properties.items():
             place.members.setdefault(name, known[below])
-        if not isinstance(each.rest, bool) and place.rest is None:
+        # `rest` does not apply to names that match a pattern, and names are not matched here.
+        if not isinstance(each.rest, bool) and not each.patterns and place.rest is None:
             place.rest = known[each.rest]
         if each.items is not None and not isinstance(each.items, tuple):
             place.items = place.items or known[each.items]

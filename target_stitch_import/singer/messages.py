@@ -158,7 +158,7 @@ class Schema(Struct, frozen=True):
     schema: bytes
     key_properties: tuple[str, ...]
     bookmark_properties: tuple[str, ...] = ()
-    is_mapped: bool = False
+    is_map_output: bool = False
     """Whether a stream map produced it; then a `MappedSchema` follows."""
 
 

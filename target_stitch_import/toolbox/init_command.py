@@ -99,7 +99,7 @@ class _Answers:
     help="File to write; default: config.json, or target-stitch-import.yml with --meltano.",
 )
 @answering
-def init(  # noqa: PLR0913 - one argument an option
+def init(  # noqa: PLR0913 - one argument per option
     *,
     region: str | None,
     api_url: str | None,

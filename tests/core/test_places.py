@@ -69,6 +69,11 @@ def test_an_invalid_date_time_is_refused_under_every_policy(keep: str) -> None:
         ),
         ({"allOf": [{"type": "string", "format": "date-time"}]}, None, True),
         ({"additionalProperties": {"format": "date-time"}}, '{"x":%s}', True),
+        (
+            {"patternProperties": {"^x": {}}, "additionalProperties": {"format": "date-time"}},
+            '{"x":%s}',
+            False,
+        ),
         ({"$ref": "#/definitions/node"}, '{"next":{"next":{"at":%s}}}', True),
     ],
 )

@@ -79,7 +79,7 @@ class Sender:
     def __post_init__(self) -> None:
         settings = self.settings
         self._throttle = Throttle(settings.max_in_flight)
-        self._refusals = RefusalStreak()
+        self._streak = RefusalStreak()
         self._rules = DeliveryRules(
             settings.max_retry_seconds, settings.dead_letter, self.random.random
         )
@@ -102,7 +102,7 @@ class Sender:
         while self._queue and self.under_way < self.settings.max_in_flight:
             batch = self._queue.popleft()
             self.under_way += 1
-            sending = _Sending(batch, deliver(batch, self._rules, self._refusals))
+            sending = _Sending(batch, deliver(batch, self._rules, self._streak))
             self.after(0.0, lambda sending=sending: self._go_on(sending, None))  # type: ignore[misc]
 
     def stop(self) -> None:

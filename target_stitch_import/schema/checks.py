@@ -114,6 +114,11 @@ class RecordCheck:
         return places_of(self._schema)
 
     @cached_property
+    def _is_ambiguous(self) -> bool:
+        """Whether alternatives of the schema differ in which values may be rewritten."""
+        return self._places is not None and self._places.leads_to_ambiguous()
+
+    @cached_property
     def _columns(self) -> DateTimeColumns | None:
         """The columns whose date-times can be rewritten in all records at once."""
         if self._places is None:
@@ -231,14 +236,27 @@ class RecordCheck:
             found += map(self._change, text.repairs)
         if self._quick.accepts(record):
             return _passed(record, {}, found)
+        if self._is_ambiguous:
+            # What the record needs may be outside of the ambiguous places.
+            careful = self._examine_rewritten(record, found, skips_ambiguous=True)
+            if isinstance(careful, Passed):
+                return careful
+        return self._examine_rewritten(record, found)
+
+    def _examine_rewritten(
+        self, record: Raw, found: Sequence[Change], *, skips_ambiguous: bool = False
+    ) -> Passed | Refused:
+        """Rewrite a record, and validate it; `found` has the changes that were made before."""
+        found = list(found)
         checked = record
         if self._places is not None:
-            record = rewritten(record, self._places, self._rewrite, found)
+            rules = {"skips_ambiguous": skips_ambiguous}
+            record = rewritten(record, self._places, self._rewrite, found, **rules)
             if len(record) > self._max_record_bytes and (refused := self._too_large(record)):
                 return refused  # too large only after rewriting
             checked = record
             if self._keeps_naive:
-                checked = rewritten(record, self._places, _COMPLETE, [])
+                checked = rewritten(record, self._places, _COMPLETE, [], **rules)
             if self._quick.accepts(checked):
                 return _passed(record, {}, found)
         refused, notes = self._exactly(checked)

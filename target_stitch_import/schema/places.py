@@ -25,7 +25,8 @@ class Place(Struct):
     """What may be rewritten in a value: the value itself, its members, or its items.
 
     `step` is the `multipleOf` that a number must satisfy. `rest` is the place of members whose
-    names are not in `named`.
+    names are not in `named`. `is_ambiguous` means that alternatives of the schema differ in what
+    they require of a member or of items, so that a value may be valid as it is.
     """
 
     is_date_time: bool = False
@@ -34,6 +35,7 @@ class Place(Struct):
     rest: Place | None = None
     items: Place | None = None
     named: frozenset[str] = frozenset()
+    is_ambiguous: bool = False
 
     @property
     def is_rewritable(self) -> bool:
@@ -45,13 +47,25 @@ class Place(Struct):
         found = [*self.members.values(), self.rest, self.items]
         return [each for each in found if each is not None]
 
+    def leads_to_ambiguous(self) -> bool:
+        """Return whether this place, or one below it, is ambiguous."""
+        waiting, seen = [self], {id(self)}
+        while waiting:
+            place = waiting.pop()
+            if place.is_ambiguous:
+                return True
+            new = [each for each in place.below() if id(each) not in seen]
+            seen.update(map(id, new))
+            waiting += new
+        return False
+
 
 def places_of(root: Node) -> Place | None:
     """Return the places of values that may be rewritten, or None if a schema has none."""
     nodes = all_nodes(root)
     if not any(node.is_date_time or "multipleOf" in node.rules for node in nodes):
         return None
-    known = {node: Place() for node in nodes}
+    known = {node: Place(is_date_time=_is_date_time(node), step=_step(node)) for node in nodes}
     for node, place in known.items():
         _fill(place, node, known)
     _prune(known.values())
@@ -59,17 +73,23 @@ def places_of(root: Node) -> Place | None:
 
 
 def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
-    """Fill a place with the requirements of a node and of others for the same value."""
-    place.is_date_time = _is_date_time(node)
-    place.step = _step(node)
+    """Fill a place with the places of members and items, from all nodes for the same value."""
     for each in same_value(node):
         for name, below in each.properties.items():
-            place.members.setdefault(name, known[below])
+            place.members[name] = _either(place, place.members.get(name), known[below])
         # `rest` does not apply to names that match a pattern, and names are not matched here.
-        if not isinstance(each.rest, bool) and not each.patterns and place.rest is None:
-            place.rest = known[each.rest]
+        if not isinstance(each.rest, bool) and not each.patterns:
+            place.rest = _either(place, place.rest, known[each.rest])
         if each.items is not None and not isinstance(each.items, tuple):
-            place.items = place.items or known[each.items]
+            place.items = _either(place, place.items, known[each.items])
+
+
+def _either(above: Place, one: Place | None, other: Place) -> Place:
+    """Return one of two places for the same values, a rewritable one if there is one."""
+    if one is None or one is other:
+        return other
+    above.is_ambiguous = True
+    return one if one.is_rewritable or not other.is_rewritable else other
 
 
 def _is_date_time(node: Node) -> bool:
@@ -150,9 +170,17 @@ _MAX_REPLACED = 16
 """Up to this many values are searched for and replaced one by one in the surrounding text."""
 
 
-def rewritten(record: Raw, place: Place, rewrite: Rewrite, found: list[Change]) -> Raw:
+def rewritten(
+    record: Raw,
+    place: Place,
+    rewrite: Rewrite,
+    found: list[Change],
+    *,
+    skips_ambiguous: bool = False,
+) -> Raw:
     """Return a record with its values rewritten; append the changes to `found`."""
-    return _Walk(rewrite, found).value(record, place, (), (), MAX_DEPTH)
+    walk = _Walk(rewrite, found, skips_ambiguous=skips_ambiguous)
+    return walk.value(record, place, (), (), MAX_DEPTH)
 
 
 class _Walk:
@@ -161,16 +189,17 @@ class _Walk:
     Each level of nesting is decoded again for each level around it.
     """
 
-    def __init__(self, rewrite: Rewrite, found: list[Change]) -> None:
+    def __init__(self, rewrite: Rewrite, found: list[Change], *, skips_ambiguous: bool) -> None:
         self._rewrite = rewrite
         self._found = found
+        self._skips_ambiguous = skips_ambiguous
         self._steps_left = STEPS
 
     def value(self, text: Raw, place: Place, path: Path, shown: Path, depth: int) -> Raw:
         """Return the text of a value, rewritten if necessary."""
         opening = bytes(memoryview(text)[:1])
         self._steps_left -= 1 + len(text) // (_BYTES_A_STEP if opening in _OPENINGS else 4)
-        if self._steps_left < 0:
+        if self._steps_left < 0 or (place.is_ambiguous and self._skips_ambiguous):
             return text
         try:
             if opening == b"{":

@@ -115,3 +115,24 @@ def test_the_size_limit_applies_to_completed_date_times() -> None:
         read_schema(json.dumps(schema).encode()).root, (), max_record_bytes=len(record)
     )
     assert isinstance(check.examine(record), Refused)
+
+
+MOMENT = {"type": "string", "format": "date-time"}
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize("kinds", [("t", "s"), ("s", "t")], ids="first {0[0]}".format)
+def test_a_date_time_of_one_alternative_is_not_rewritten_in_another(kinds: tuple[str, ...]) -> None:
+    """Also not if another value of the record is rewritten."""
+    values = {"t": MOMENT, "s": TEXT}
+    alternatives = [columns(k={"enum": [kind]}, v=values[kind]) for kind in kinds]
+    subject = check(
+        columns(d=MOMENT, m={"anyOf": alternatives}, l={"items": {"anyOf": alternatives}})
+    )
+    naive, completed = "2024-01-01 00:00:00", "2024-01-01T00:00:00Z"
+    record = '{"d":"%s","m":{"k":"%s","v":"%s"},"l":[{"k":"%s","v":"%s"}]}'
+    for kind, sent in (("s", naive), ("t", completed)):
+        passed = subject.examine(Raw((record % (naive, kind, naive, kind, naive)).encode()))
+        assert isinstance(passed, Passed)
+        expected = record % (completed, kind, sent, kind, sent)
+        assert json.loads(bytes(passed.record)) == json.loads(expected)

@@ -120,7 +120,7 @@ def init(  # noqa: PLR0913 - one argument an option
     given = _Answers(region, api_url, None)
     if given.needs_token:
         given = replace(given, token=_token(from_stdin=token_stdin))
-    answers = _complete(given, is_tested=not no_check)
+    answers = _complete(given, with_request=not no_check)
     steps = _write_plugin(path, answers) if meltano else _write_file(path, answers)
     words = [f"{path} is written. Next:", *(f"  {each}" for each in steps)]
     if answers.needs_token and not no_check:
@@ -183,7 +183,7 @@ def _token(*, from_stdin: bool) -> str | None:
     return token or None
 
 
-def _complete(given: _Answers, *, is_tested: bool) -> _Answers:
+def _complete(given: _Answers, *, with_request: bool) -> _Answers:
     """Return complete, valid answers; prompts for missing ones, and again if a test fails.
 
     Raises:
@@ -198,7 +198,7 @@ def _complete(given: _Answers, *, is_tested: bool) -> _Answers:
     while True:
         answers = _asked(given, answers.region)
         try:
-            _test(answers, with_request=is_tested)
+            _test(answers, with_request=with_request)
         except (ConfigurationError, CredentialsError) as error:
             if given.is_complete:
                 raise

@@ -149,7 +149,7 @@ INPUT = _Input("rb")
 
 
 def lines_of(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of an open `INPUT`.
+    """Yield the lines of an open file, or of stdin.
 
     Raises:
         InputError: The file cannot be read.

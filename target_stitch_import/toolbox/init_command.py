@@ -20,6 +20,7 @@ from target_stitch_import.toolbox.common import (
     answering,
     check_files,
     examples,
+    lines_of,
     quick_connection,
     require_local,
     say,
@@ -173,11 +174,16 @@ def _read_environment_file() -> bytes:
 
 
 def _token(*, from_stdin: bool) -> str | None:
-    """Return the token from stdin or the environment, or None."""
+    """Return the token from stdin or the environment, or None.
+
+    Raises:
+        InputError: Stdin cannot be read.
+    """
     if from_stdin:
         if sys.stdin is None:
             raise click.UsageError("There is no stdin to read the token from.")
-        return sys.stdin.readline().strip()
+        line = next(lines_of(sys.stdin.buffer), b"")
+        return line.decode(errors="replace").strip()  # U+FFFD is not valid in a token
     if token := os.environ.get(TOKEN_VARIABLE):
         say(f"{TOKEN_VARIABLE} is set, so no token is asked for.")
     return token or None

@@ -240,7 +240,7 @@ def test_a_stdout_beyond_the_limit_of_files_is_reported(tmp_path: Path, command:
 @pytest.mark.parametrize("command", ["report", "push --table t --key id"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, command: str) -> None:
     path = "/proc/self/mem"  # it can be opened, but not be read at its beginning
-    config = {} if command == "report" else {"token": TOKEN, "client_id": 7723}
+    config: dict[str, Any] = {} if command == "report" else {"token": TOKEN, "client_id": 7723}
     output = ["--output", str(tmp_path / "page.html")] if command == "report" else []
     outcome = tool(tmp_path, *command.split(), path, *output, **config)
     assert (outcome.status, f"{path} cannot be read: Input/output error." in outcome.log) == (

@@ -17,18 +17,21 @@ from target_stitch_import.errors import OutputError, why_it_cannot_be_written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FAILS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF})
+_WRITE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE, errno.EIO, errno.EBADF}
+)
+"""What a write to stdout can raise; any other OSError of a command is reported as a bug."""
 
 
-def stdout_error(error: OSError) -> OutputError:
-    """Return the error for a write to stdout that failed; nothing more is written there."""
+def give_up_stdout(error: OSError) -> OutputError:
+    """Write nothing more to stdout, and return the error for the write that failed."""
     # Otherwise Python flushes stdout again as it exits, and prints another error.
     sys.stdout = None
     return OutputError(f"Stdout cannot be written to: {why_it_cannot_be_written(error)}")
 
 
 class ReportsStdoutErrors(click.Command):
-    """A command that raises `OutputError` if it, or its help, cannot be written to stdout."""
+    """A command that raises `OutputError` if its output or its help cannot be written to stdout."""
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         """Parse the command line; options such as `--help` are executed, too."""
@@ -46,6 +49,6 @@ def _stdout_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FAILS:
+        if error.errno not in _WRITE_ERRORS:
             raise
-        raise stdout_error(error) from None
+        raise give_up_stdout(error) from None

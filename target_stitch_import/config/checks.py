@@ -15,7 +15,7 @@ from target_stitch_import.errors import ConfigurationError
 _MAX_DIGITS = 19
 
 
-def check_text(name: str, value: Any) -> None:
+def check_json(name: str, value: Any) -> None:
     """Check that a value can be written as JSON.
 
     Raises:

@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from target_stitch_import.config.checks import (
     check_client_id,
+    check_json,
     check_path,
-    check_text,
     check_token,
     check_url,
 )
@@ -258,7 +258,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=False):
         """
         given = {name: value for name, value in config.items() if value is not None}
         for name in given.keys() & set(setting_names()) - {*_PATHS, *URL_SETTINGS, *SECRETS}:
-            check_text(name, given[name])
+            check_json(name, given[name])
         try:
             settings = msgspec.convert(given, cls)
         except msgspec.ValidationError as error:

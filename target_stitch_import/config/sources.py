@@ -72,12 +72,11 @@ def from_environment(
             note = f"Unknown environment variable {quoted(variable)} is ignored.{explain(setting)}"
             warn(note)
         elif text:
-            config[setting] = _converted(variable, text, hints[setting])
+            config[setting] = _converted(variable, setting, text, hints[setting])
     return config
 
 
-def _converted(variable: str, text: str, hint: Any) -> Any:
-    setting = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+def _converted(variable: str, setting: str, text: str, hint: Any) -> Any:
     try:
         value = json.loads(text) if text.lstrip().startswith(("{", "[")) else text
         return msgspec.convert(value, hint, strict=False)

@@ -116,9 +116,8 @@ def warnings(summary: Summary, context: ClosingContext) -> Iterator[str]:
         messages = " and ".join(counted(count, noun) for noun, count in counts.items() if count)
         are = "is" if summary.set_aside == 1 else "are"
         yield (
-            f"{messages} {are} set aside in {context.dead_letter_path} and not delivered. "
-            "Repair the file, "
-            "then send it with `stitch-import replay`"
+            f"{messages} {are} set aside in {context.dead_letter_path} and not delivered. Repair "
+            "the file, then send it with `stitch-import replay`"
         )
     for table_name, reason, count in _most_frequent(summary.rejected):
         yield f"Table {table_name}: {counted(count, 'row')} rejected while loading: {reason}"

@@ -87,7 +87,7 @@ class _Connection:
     def is_connected(self) -> bool:
         """Whether the connection is open, and nothing has arrived since the last response."""
         connection: Any = super()
-        # With TLS inside TLS, it may already have been read from the socket.
+        # With TLS inside TLS, data may already have been read from the socket.
         has_more = isinstance(self.sock, SSLTransport) and self.sock.incoming.pending
         return bool(connection.is_connected) and not has_more
 

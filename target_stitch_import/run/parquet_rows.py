@@ -159,8 +159,9 @@ def _rows_at_once(
             continue
         if "DELTA_BYTE_ARRAY" in chunk.encodings:
             max_rows = min(max_rows, _DELTA_ROWS)
-        unpacked_bytes = max_rows * chunk.total_uncompressed_size
-        if chunk.has_dictionary_page and unpacked_bytes > MAX_UNPACKED_BYTES:
+        # Every row may repeat one text of the dictionary, which may be as long as the whole chunk.
+        most_bytes = max_rows * chunk.total_uncompressed_size
+        if chunk.has_dictionary_page and most_bytes > MAX_UNPACKED_BYTES:
             longest = _longest_known(file, parquet.metadata, number, chunk.path_in_schema)
             max_rows = min(max_rows, MAX_UNPACKED_BYTES // max(longest, 1))
     size = sum(_unpacked_bytes(chunk, group) for chunk in _chunks(group))

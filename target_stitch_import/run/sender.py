@@ -110,7 +110,7 @@ class Sender:
         self._stop = threading.Event()
         self._throttle = Throttle(rules.max_in_flight_requests)
         self._changed = threading.Condition()
-        # Deliveries share `_streak`, so only one runs at a time between its requests.
+        # Deliveries share `_streak`, so only one at a time computes its next step.
         self._deciding = threading.Lock()
         self._streak = RefusalStreak()
         self._delivery_rules = DeliveryRules(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import tempfile
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,20 +39,31 @@ class AttemptDeadLetters:
         self._folder = folder
         self._name = f"part-{part}-{uuid.uuid4().hex}.jsonl"
         self._limit = limit
+        self._opening = threading.Lock()
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._dead_letters: DeadLetters | None = None
 
     def write(self, records: Sequence[SetAside]) -> None:
-        """Write `records` to a local file, which is deleted with this attempt.
+        """Write `records` to a local file, which is deleted with this attempt; for any thread.
 
         Raises:
             OutputError: They cannot be written.
             InputError: There are too many.
         """
-        if self._dead_letters is None:
-            self._home = tempfile.TemporaryDirectory(prefix="stitch-import-")
-            self._dead_letters = DeadLetters(str(Path(self._home.name, self._name)), self._limit)
+        with self._opening:
+            if self._dead_letters is None:
+                self._dead_letters = self._open()
         self._dead_letters.write(records)
+
+    def _open(self) -> DeadLetters:
+        try:
+            self._home = tempfile.TemporaryDirectory(prefix="stitch-import-")
+        except OSError as error:
+            raise OutputError(
+                "A temporary folder for dead letters cannot be created: "
+                f"{why_it_cannot_be_written(error)}"
+            ) from None
+        return DeadLetters(str(Path(self._home.name, self._name)), self._limit)
 
     def share(self) -> str | None:
         """Copy the file to the shared folder; return its name there, or None without records.

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from target_stitch_import.names import TOOL
-from target_stitch_import.stdout import stdout_error
+from target_stitch_import.stdout import give_up_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -148,6 +148,20 @@ class _Input(click.File):
 INPUT = _Input("rb")
 
 
+def lines_of(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of an open file, or of stdin.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    from target_stitch_import.errors import InputError  # noqa: PLC0415
+
+    try:
+        yield from file
+    except OSError as error:
+        raise InputError(f"{file.name} cannot be read: {error.strerror or error}.") from None
+
+
 def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of `ConnectionOptions` to a command, as its argument `where`."""
 
@@ -202,7 +216,7 @@ def show(text: str) -> None:
     try:
         click.echo(text)
     except OSError as error:
-        raise stdout_error(error) from None
+        raise give_up_stdout(error) from None
 
 
 def say(text: str) -> None:

@@ -218,7 +218,11 @@ class _Swap:
         return f"stitch-import token revoke {self.source_id} {shown}{self.where.options}"
 
     def deploy(self, command: list[str]) -> None:
-        """Run `command` with the new token on stdin; if it fails, revoke it. Raises InputError."""
+        """Run `command` with the new token on stdin; if it fails, revoke the token.
+
+        Raises:
+            InputError: The command failed.
+        """
         from target_stitch_import.errors import InputError  # noqa: PLC0415
 
         environment = {

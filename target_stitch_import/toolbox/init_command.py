@@ -20,6 +20,7 @@ from target_stitch_import.toolbox.common import (
     answering,
     check_files,
     examples,
+    lines_of,
     quick_connection,
     require_local,
     say,
@@ -120,7 +121,7 @@ def init(  # noqa: PLR0913 - one argument per option
     given = _Answers(region, api_url, None)
     if given.needs_token:
         given = replace(given, token=_token(from_stdin=token_stdin))
-    answers = _complete(given, is_tested=not no_check)
+    answers = _complete(given, with_request=not no_check)
     steps = _write_plugin(path, answers) if meltano else _write_file(path, answers)
     words = [f"{path} is written. Next:", *(f"  {each}" for each in steps)]
     if answers.needs_token and not no_check:
@@ -173,17 +174,22 @@ def _read_environment_file() -> bytes:
 
 
 def _token(*, from_stdin: bool) -> str | None:
-    """Return the token from stdin or the environment, or None."""
+    """Return the token from stdin or the environment, or None.
+
+    Raises:
+        InputError: Stdin cannot be read.
+    """
     if from_stdin:
         if sys.stdin is None:
             raise click.UsageError("There is no stdin to read the token from.")
-        return sys.stdin.readline().strip()
+        line = next(lines_of(sys.stdin.buffer), b"")
+        return line.decode(errors="replace").strip()  # U+FFFD is not valid in a token
     if token := os.environ.get(TOKEN_VARIABLE):
         say(f"{TOKEN_VARIABLE} is set, so no token is asked for.")
     return token or None
 
 
-def _complete(given: _Answers, *, is_tested: bool) -> _Answers:
+def _complete(given: _Answers, *, with_request: bool) -> _Answers:
     """Return complete, valid answers; prompts for missing ones, and again if a test fails.
 
     Raises:
@@ -198,7 +204,7 @@ def _complete(given: _Answers, *, is_tested: bool) -> _Answers:
     while True:
         answers = _asked(given, answers.region)
         try:
-            _test(answers, with_request=is_tested)
+            _test(answers, with_request=with_request)
         except (ConfigurationError, CredentialsError) as error:
             if given.is_complete:
                 raise

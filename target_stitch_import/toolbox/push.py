@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -132,7 +132,7 @@ def endpoint_of(endpoint: Endpoint, path: str, *, transit: bool) -> Endpoint:
 
 
 def requests_of(
-    file: IO[bytes], envelope: PushEnvelope, limits: Limits
+    file: Iterable[bytes], envelope: PushEnvelope, limits: Limits
 ) -> Iterator[Request | Fault]:
     """Yield the records of `file`, one per line, as requests filled to the limits, in order."""
     sequencer = Sequencer()

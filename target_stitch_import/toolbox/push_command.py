@@ -16,6 +16,7 @@ from target_stitch_import.toolbox.common import (
     connecting,
     connection,
     examples,
+    lines_of,
     say,
 )
 
@@ -165,7 +166,7 @@ def _send(  # noqa: PLR0913 - each is an option
     api = connection(endpoint_of(settings.endpoint(USER_AGENT), path, transit=transit))
     push = Push(api.send_batch, settings.max_retry_seconds, max_faults, say)
     try:
-        push.send(requests_of(file, envelope, limits))
+        push.send(requests_of(lines_of(file), envelope, limits))
     except (TargetError, KeyboardInterrupt):
         if path == PUSH_PATH:
             say(_arrived(push.report))

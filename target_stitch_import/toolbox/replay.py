@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from target_stitch_import.delivery.deliver import Settled
-from target_stitch_import.errors import TargetError
+from target_stitch_import.delivery.deliver import LimitLearned, Settled
+from target_stitch_import.errors import TargetError, assert_never
 from target_stitch_import.run.dead_letter import NoDeadLetters
 from target_stitch_import.run.sender import Failed, Released, Sender
 from target_stitch_import.toolbox.saved_batches import RecordBatches, RecordChecks, SavedBatches
@@ -156,8 +156,10 @@ class _Sending:
                 self.places.pop(id(batch))
             case Failed(error):
                 raise error
+            case LimitLearned():
+                pass  # each larger batch is split when the service refuses it
             case _:
-                pass
+                assert_never(report)
 
     def close(self) -> None:
         """Send nothing more."""

@@ -9,7 +9,14 @@ from typing import IO
 
 import click
 
-from target_stitch_import.toolbox.common import INPUT, check_files, examples, reporting_errors, show
+from target_stitch_import.toolbox.common import (
+    INPUT,
+    check_files,
+    examples,
+    lines_of,
+    reporting_errors,
+    show,
+)
 
 _STDOUT = Path("-")
 
@@ -44,7 +51,7 @@ def report(summary: IO[bytes], output: Path | None) -> None:
         check_files(
             FileUse("SUMMARY", descriptor_of(summary)), FileUse("option `--output`", target, PAGE)
         )
-        text = page(read_summary(summary.read(), summary.name))
+        text = page(read_summary(b"".join(lines_of(summary)), summary.name))
         if path == _STDOUT:
             show(text.rstrip())
             return

@@ -70,7 +70,7 @@ class SavedBatches:
         self._record_batches = batches
 
     def waiting(self) -> Iterator[Place]:
-        """Yield lines that are read but not yet in a batch, among them the first one."""
+        """Yield some lines that are read but not yet in a batch, always including the first."""
         yield from self._record_batches.waiting()
         yield from self._versions.waiting()
 

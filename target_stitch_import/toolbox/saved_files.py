@@ -69,7 +69,8 @@ class SavedFiles:
                 file.seek(0)  # stdin stays open
                 yield file
                 return
-            copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+            with _copy_errors(path):
+                copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
             self._copies[path] = self._open.enter_context(copy)
             for part in iter(lambda: file.read(_COPIED_BYTES), b""):
                 _write(copy, part, path)
@@ -78,12 +79,21 @@ class SavedFiles:
 
 
 def _write(copy: IO[bytes], part: bytes, path: str) -> None:
+    with _copy_errors(path):
+        try:
+            copy.write(part)
+            copy.flush()
+        except OSError:
+            with suppress(OSError):  # closing writes what is still buffered, and fails again
+                copy.close()
+            raise
+
+
+@contextmanager
+def _copy_errors(path: str) -> Iterator[None]:
     try:
-        copy.write(part)
-        copy.flush()
+        yield
     except OSError as error:
-        with suppress(OSError):  # closing writes what is still buffered, and fails again
-            copy.close()
         raise OutputError(
             f"The temporary copy of {path} cannot be written: {why_it_cannot_be_written(error)}"
         ) from None

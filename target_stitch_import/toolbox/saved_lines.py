@@ -123,7 +123,7 @@ def read_dead_letter(place: Place, text: bytes) -> DeadLetterLine:
 
 
 def activated_versions(lines: Iterable[tuple[Place, bytes]]) -> dict[str, int]:
-    """Return the newest version of each table that the lines say was activated later."""
+    """Return, by table, the newest version that was activated later, according to the lines."""
     found: dict[str, int] = {}
     for place, text in lines:
         if f'"{ACTIVATED}"'.encode() in text and read_body(text) is None:

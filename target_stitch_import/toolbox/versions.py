@@ -21,7 +21,7 @@ class Versions:
     """The versions in the lines of all files of a replay.
 
     Args:
-        loaded: The newest version of each table that a line says was loaded later.
+        loaded: By table, the newest version that was loaded later, according to the lines.
         note: Called with a message about each version that is not sent.
     """
 

@@ -6,10 +6,15 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Row
 
+from target_stitch_import.batching.payload import BodyPrefix
+from target_stitch_import.batching.set_aside import SetAside
+from target_stitch_import.spark.dead_letters import AttemptDeadLetters
 from tests.support.target import TOKEN, bodies
 
 if TYPE_CHECKING:
@@ -128,6 +133,35 @@ def test_repairs_are_counted_even_if_the_record_is_refused(
     stream = json.loads(summary.read_text())["streams"]["t"]
     assert (stream["acknowledged"], stream["set_aside"]) == (0, 1)
     assert stream["repaired"] == {"/v": {"nan_to_null": 1}}
+
+
+def test_threads_write_to_one_file(tmp_path: Path) -> None:
+    """The threads of a sender set aside what the service refuses, at the same time."""
+    prefix, threads = BodyPrefix.of("t", b"{}", ()), 8
+    barrier = threading.Barrier(threads)
+    dead_letters = AttemptDeadLetters(str(tmp_path), "00000-0", limit=threads)
+
+    def write(number: int) -> None:
+        barrier.wait()
+        dead_letters.write([SetAside("t", None, number, number, 0, "no", b"{}", prefix)])
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(write, range(threads)))
+    name = dead_letters.share()
+    dead_letters.close()
+    lines = (tmp_path / str(name)).read_text().splitlines()
+    assert sorted(json.loads(line)["line"] for line in lines) == list(range(threads))
+
+
+def test_a_missing_temporary_folder_is_reported(tmp_path: Path) -> None:
+    script = (
+        "from target_stitch_import.spark.dead_letters import AttemptDeadLetters as A; "
+        f"A('{tmp_path}', '00000-0', 1).write([])"
+    )
+    shell = f'ulimit -f 0; {sys.executable} -c "{script}"'
+    done = subprocess.run(["bash", "-c", shell], check=False, capture_output=True, text=True)
+    words = "OutputError: A temporary folder for dead letters cannot be created: No usable "
+    assert words in done.stderr
 
 
 def repair_and_replay(folder: Path, api: ImportApi) -> None:

@@ -14,7 +14,7 @@ from target_stitch_import.toolbox.meltano import requirement
 from tests.report.screen import Screen
 from tests.support.singer import lines, record, schema, state
 from tests.support.target import TARGET, Outcome
-from tests.support.toolbox import TOOL
+from tests.support.toolbox import TOOL, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,6 +205,14 @@ def test_nothing_is_written_if_the_answers_do_not_work(
     outcome = init(tmp_path, *options.format(api=strict_api.url).split(), token=token)
     assert (outcome.status, words in outcome.log) == (status, True), outcome.log
     assert written(tmp_path) == set()
+
+
+def test_a_token_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    options = ("--region", "us", "--token-stdin", "--output", str(path))
+    outcome = tool(tmp_path, "init", *options, stdin=b"\xff\n")
+    assert (outcome.status, "Copy the token again" in outcome.log) == (78, True)
+    assert not path.exists()
 
 
 def test_the_option_no_check_skips_the_check_of_the_token(tmp_path: Path) -> None:

@@ -50,10 +50,14 @@ def test_a_pipe_is_replayed(api: ImportApi, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "1 message delivered in 1 request.\n")
 
 
-def test_a_pipe_that_cannot_be_copied_is_reported(api: ImportApi) -> None:
-    done = run("ulimit -f 1; REPLAY <(head -c 100000 /dev/zero)", api)
-    words = "cannot be written: File too large. Raise"
-    assert (done.returncode, words in done.stderr) == (74, True)
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [(1, "File too large. Raise"), (0, "No usable temporary directory found in")],
+)
+def test_a_pipe_that_cannot_be_copied_is_reported(api: ImportApi, limit: int, words: str) -> None:
+    done = run(f"ulimit -f {limit}; REPLAY <(head -c 100000 /dev/zero)", api)
+    assert (done.returncode, "The temporary copy of /dev/fd/" in done.stderr) == (74, True)
+    assert f" cannot be written: {words}" in done.stderr
 
 
 def test_the_configuration_is_read_once(api: ImportApi, tmp_path: Path) -> None:

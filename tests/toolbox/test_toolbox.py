@@ -233,6 +233,26 @@ def test_a_full_stdout_is_reported(command: str) -> None:
     assert "Stdout cannot be written to: No space left on device. Free disk space" in done.stderr
 
 
+@pytest.mark.parametrize("command", PRINTING)
+def test_a_stdout_beyond_the_limit_of_files_is_reported(tmp_path: Path, command: str) -> None:
+    shell = f"ulimit -f 0; {' '.join(TOOL)} {command} > {tmp_path}/out"
+    done = subprocess.run(["bash", "-c", shell], check=False, capture_output=True, timeout=60)
+    words = b"Stdout cannot be written to: File too large. Raise the limit"
+    assert (done.returncode, words in done.stderr) == (74, True)
+
+
+@pytest.mark.parametrize("command", ["report", "push --table t --key id"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, command: str) -> None:
+    path = "/proc/self/mem"  # it can be opened, but not be read at its beginning
+    config: dict[str, Any] = {} if command == "report" else {"token": TOKEN, "client_id": 7723}
+    output = ["--output", str(tmp_path / "page.html")] if command == "report" else []
+    outcome = tool(tmp_path, *command.split(), path, *output, **config)
+    assert (outcome.status, f"{path} cannot be read: Input/output error." in outcome.log) == (
+        65,
+        True,
+    )
+
+
 @pytest.mark.parametrize("command", ["push --table t --key id -", "replay -", "report -"])
 def test_a_missing_stdin_is_reported(command: str) -> None:
     shell = f"exec {' '.join(TOOL)} {command} <&-"

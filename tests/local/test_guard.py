@@ -184,7 +184,7 @@ def test_an_allowed_origin_may_send_and_read(shared: ImportApi, path: str) -> No
 
 
 @pytest.mark.parametrize("request_", ["GET /_local/requests", "POST /_local/reset", "GET /"])
-def test_an_allowed_origin_cannot_reach_control_paths(shared: ImportApi, request_: str) -> None:
+def test_an_allowed_origin_reaches_only_the_api(shared: ImportApi, request_: str) -> None:
     assert ask(shared, request_, [("Host", b"localhost"), ("Origin", APP.encode())])[0] == 403
 
 

@@ -228,6 +228,16 @@ def test_an_invalid_batch_is_refused_with_its_error(api: ImportApi, body: Any, e
     assert answer.status_code == 400
 
 
+def test_a_batch_with_an_invalid_repeated_key_is_refused_with_an_error(api: ImportApi) -> None:
+    """Every value of a repeated key is decoded; the error's words come from the last one."""
+    body = json.dumps(CUSTOMERS)
+    answer = call(api, data=b'{"table_name": 1, ' + body[1:].encode())
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "error": "Request failed validation:#: a repeated key has an invalid value"
+    }
+
+
 @pytest.mark.parametrize(
     ("data", "error"),
     [

@@ -97,7 +97,7 @@ def test_any_table_name_has_an_address(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("per_second", "words", "top"),
+    ("per_second", "words", "peak"),
     [
         ({}, "one minute", 0),
         ({1000: 7}, "one minute", 7),
@@ -107,9 +107,11 @@ def test_any_table_name_has_an_address(name: str) -> None:
         ({200: 30, 1000: 7}, "15 minutes", 2),
     ],
 )
-def test_the_plot_spans_the_recorded_time(per_second: dict[int, int], words: str, top: int) -> None:
+def test_the_plot_spans_the_recorded_time(
+    per_second: dict[int, int], words: str, peak: int
+) -> None:
     drawn = plot(per_second, 1000)
-    assert (drawn.words, drawn.top) == (words, top)
+    assert (drawn.words, drawn.peak) == (words, peak)
     assert drawn.line.count("L") == POINTS - 1
 
 
@@ -153,6 +155,14 @@ def test_thousands_of_tables_are_cut(api: ImportApi) -> None:
     assert "and 101 more: search for them" in text
     assert names(page(api, "/?q=a599")) == ["t__a599"]
     assert "and 500 more" in page(api, "/table/import_api/t")
+
+
+def test_validated_records_do_not_count_as_loaded(api: ImportApi) -> None:
+    """The overview compares rows with the records that were stored; a plot needs some."""
+    assert call(api, "/v2/import/validate", PUSHED).status_code == 200
+    text = page(api)
+    assert "in 0 tables, of 0 records" in text
+    assert "Records per second" not in text
 
 
 def test_requests_can_be_filtered(api: ImportApi) -> None:
@@ -259,6 +269,8 @@ BAD_PUSH = {**PUSHED[0], "sequence": "x", "data": {"name": 1}}
         ("/v2/import/batch", {"table_name": "t", "schema": {}, "messages": []}, ['"messages": []']),
         ("/v2/import/push", [PUSHED[0], BAD_PUSH], ['"sequence": "x",']),
         ("/v2/import/push", [{**PUSHED[0], "a/b": 1}], ['"a/b": 1']),
+        ("/v2/import/push", [PUSHED[0], {"client_id": 7723}], ["{"]),
+        ("/v2/import/push", [PUSHED[0], 5], ["5"]),
     ],
 )  # fmt: skip
 def test_a_request_marks_what_is_invalid(

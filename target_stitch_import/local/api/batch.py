@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _ENVELOPE = "Request failed validation:"
 _POINTER = re.compile(r"(?<![^\s:])#((?:/.*?)?): ", re.DOTALL)
-"""A JSON Pointer in an error of `_envelope_error`; no member that these name contains `: `."""
+"""A JSON Pointer in an error of `_envelope_error`; no known member contains the `: ` after it."""
 _UNSURE_KEYS = {type(None), dict, list, str}
 """Types of values that cannot be keys, and of strings, which can be too long."""
 
@@ -263,6 +263,8 @@ def _envelope_error(body: Any) -> str:
     for name in _ARGUMENTS:
         if name in body:
             texts += _argument_errors(name, body[name])
+    if not texts:  # of repeated keys, only the last value was checked here
+        texts = ["#: a repeated key has an invalid value"]
     if len(texts) > 1:
         texts.insert(0, f"#: {len(texts)} schema violations found")
     return _ENVELOPE + " ".join(texts)

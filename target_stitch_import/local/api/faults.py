@@ -43,9 +43,9 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     kind: Kind
     times: int | Literal["always"] = 1
     path: str | None = None
-    """Answer only requests to this path, such as `/v2/import/batch`."""
+    """Apply only to requests to this path, such as `/v2/import/batch`."""
     table: str | None = None
-    """Answer only batches and pushes for this table."""
+    """Apply only to batches and pushes for this table."""
     status: int = 503
     headers: dict[str, str] = {}
     body: Any = msgspec.UNSET
@@ -94,7 +94,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What to do with one request: wait, then answer by `fault` or handle it."""
+    """What to do with one request: wait, then apply `fault`, if there is one."""
 
     delay_seconds: float = 0.0
     fault: Fault | None = None
@@ -124,7 +124,7 @@ class FaultList:
             for name, text in (*fault.headers.items(), ("location", fault.location)):
                 if not _sendable(name, text):
                     raise FaultsError(
-                        f"headers: {name!r} or its value is not valid, or the server sets it itself"
+                        f"header {name!r}: name or value is not valid, or the server sets it itself"
                     )
         self._faults = faults
 

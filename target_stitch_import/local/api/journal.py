@@ -21,7 +21,7 @@ MAX_ANSWER_CHARACTERS = 20_000
 
 
 Rate = dict[int, int]
-"""Records accepted, by second."""
+"""Records stored, by second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +114,20 @@ class Journal:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._accepted = _Bounded(self._limit)
+        self._kept_accepted = _Bounded(self._limit)
         few = MAX_REFUSED_BYTES if self._limit is None else min(self._limit, MAX_REFUSED_BYTES)
-        self._refused = _Bounded(few)
+        self._kept_refused = _Bounded(few)
         self._arrived = 0
         self.log: deque[Entry] = deque(maxlen=MAX_LOG_ENTRIES)
         self.rate: Rate = {}
         self.rates: dict[tuple[str, str], Rate] = {}
-        """Records accepted, by second, for each source and table."""
+        """Records stored, by second, for each source and table."""
         self.accepted = self.refused = self.records = 0
 
     @property
     def dropped(self) -> int:
         """How many accepted requests are not kept any more."""
-        return self._accepted.dropped
+        return self._kept_accepted.dropped
 
     def next_number(self) -> int:
         """Return the number of a request that has just arrived."""
@@ -136,18 +136,18 @@ class Journal:
 
     def keep(self, request: Kept, *, accepted: bool) -> None:
         """Keep a request as received, within the limit."""
-        (self._accepted if accepted else self._refused).keep(request)
+        (self._kept_accepted if accepted else self._kept_refused).keep(request)
 
     def requests(self) -> list[Kept]:
         """Return the kept accepted requests in order of arrival."""
-        return sorted(self._accepted.requests, key=lambda request: request.number)
+        return sorted(self._kept_accepted.requests, key=lambda request: request.number)
 
     def find(self, number: int) -> tuple[Entry, Kept | None] | None:
         """Return a request's log entry, and the request itself while it is kept."""
         entry = next((each for each in list(self.log) if each.number == number), None)
         if entry is None:
             return None
-        kept = list((self._accepted if entry.accepted else self._refused).requests)
+        kept = list((self._kept_accepted if entry.accepted else self._kept_refused).requests)
         return entry, next((each for each in kept if each.number == number), None)
 
     def note(self, entry: Entry) -> None:
@@ -157,10 +157,10 @@ class Journal:
             self.refused += 1
             return
         self.accepted += 1
-        self.records += entry.records
         second = int(entry.received_at.timestamp())
-        _count(self.rate, second, entry.records)
         for each in entry.stored:
+            self.records += each.records
+            _count(self.rate, second, each.records)
             _count(self.rates.setdefault((each.source, each.table), {}), second, each.records)
 
 

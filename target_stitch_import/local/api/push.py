@@ -100,8 +100,9 @@ def read_push(
         reasons = _reasons(record, strictness)
         if reasons:
             errors.append({"reason": reasons})
-            names = reasons if isinstance(reasons, dict) else ()
-            places += [_place(at), *(_place(at, name) for name in names)]
+            # A missing field has no place: without others, the record is marked.
+            fields = [name for name in reasons if name in record] if type(reasons) is dict else []
+            places += [_place(at, name) for name in fields] or [_place(at)]
             if len(errors) == MAX_ERRORS:
                 break
             continue
@@ -124,6 +125,7 @@ def _check_clients(records: list[Any], source: Source, *, any_client: bool) -> A
     if any(client is None for client in clients):
         return answers.NOT_AUTHENTICATED
     first = clients[0]
+    # A text that is not a number is an error of each record (422), not another client (403).
     if not any_client and first != source.client_id and not isinstance(first, str):
         return answers.CLIENT_MISMATCH
     if any(client != first for client in clients):

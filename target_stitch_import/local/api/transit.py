@@ -189,7 +189,7 @@ def _tagged(tag: str, value: Any) -> Any:
     """Return the plain value of a tagged one; an unknown tag is dropped."""
     if tag == "m":
         return _milliseconds(value)
-    if tag in _SCALARS and isinstance(value, str) and tag not in "#'":
+    if tag in _SCALARS and isinstance(value, str) and tag != "#":
         return _SCALARS[tag](value)
     if tag == "ratio" and isinstance(value, list) and len(value) == 2:
         return _decimal(str(value[0])) / _decimal(str(value[1]))

@@ -87,9 +87,9 @@ def type_name(value: Any) -> str:
         return "Null"
     if isinstance(value, dict):
         return "JSONObject"
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         return "JSONArray"
-    return "Double" if isinstance(value, Decimal | float) else "String"
+    return "Double" if isinstance(value, Decimal) else "String"
 
 
 def longest_key(strictness: Strictness) -> int:

@@ -38,6 +38,7 @@ CONNECT_PATHS = ("/v3/", "/v4/", "/notifications/")
 UNKEPT_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _log = logging.getLogger(__name__)
+# Only for the journal: a dropped connection gets no answer.
 DROPPED = answers.as_text(499, "Connection dropped unread (fault).")
 BY_FAULT = "Answered by a fault; nothing is stored."
 
@@ -121,7 +122,7 @@ class ImportApp:
             return Outcome(refused), None
         fault, answer = await self._fault(request, exchange)
         if fault is not None and fault.kind == "reset_before":
-            return Outcome(DROPPED), fault
+            return Outcome(DROPPED, by_fault=True), fault
         if answer is not None:
             await exchange.drain()
             return Outcome(answer, by_fault=True), fault
@@ -135,7 +136,7 @@ class ImportApp:
     async def _fault(
         self, request: Request, exchange: _Exchange
     ) -> tuple[Fault | None, Answer | None]:
-        """Return the fault for this request and its own answer, after the fault's delay."""
+        """Wait for `latency` faults; return the fault that then applies, and its own answer."""
         tables: frozenset[str] = frozenset()
         if self._faults.by_table:
             tables = tables_of(await exchange.body(self._service.max_body_bytes) or b"")
@@ -227,13 +228,12 @@ class _Exchange:
         """Read and return the body; None as soon as it is known to be over `max_bytes`."""
         if self._content_length() > max_bytes:
             return None
-        while not self._ended:
-            chunk = await self._next()
-            if self._size > max_bytes:
-                self._chunks = []
-                return None
-            self._chunks.append(chunk)
-        return None if self._size > max_bytes else self.request().body
+        while not self._ended and self._size <= max_bytes:
+            self._chunks.append(await self._next())
+        if self._size > max_bytes:
+            self._chunks = []
+            return None
+        return self.request().body
 
     async def drain(self) -> int:
         """Discard the rest of the body, so that the peer reads the answer; return the body's size.

@@ -33,13 +33,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """The area and its upper line as SVG paths, and the grid lines from below."""
+    """The area and its upper line as SVG paths, the grid lines from below, and the highest rate."""
 
     area: str
     line: str
     lines: Sequence[Line]
     words: str
-    top: int
+    peak: int
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -68,7 +68,7 @@ def plot(per_second: Mapping[int, int], now: int) -> Plot:
         line=line,
         lines=[Line(y(part * ceiling), f"{round(part * ceiling):,}") for part in (0, 0.5, 1)],
         words=window.words,
-        top=round(max(values)),
+        peak=round(max(values)),
     )
 
 

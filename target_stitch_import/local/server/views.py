@@ -281,7 +281,7 @@ def _pretty(answer: str) -> str:
 
 
 def _brief(fault: dict[str, Any]) -> dict[str, Any]:
-    """Return a fault without the members that have their defaults; a status that is sent stays."""
+    """Return a fault without its defaults, except for the `status` of a kind that sends one."""
     defaults = msgspec.to_builtins(Fault(fault["kind"]))
     kept = ("kind", "status") if fault["kind"] in ("status", "redirect") else ("kind",)
     return {

@@ -39,7 +39,7 @@ class Rejection:
 
 @dataclass(slots=True)
 class TablePlan:
-    """What one load does to one table: its new columns, and its rows column by column."""
+    """What one load does to one table: the table afterwards, and the rows column by column."""
 
     table: Table
     rows: Rows

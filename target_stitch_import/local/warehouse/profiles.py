@@ -19,7 +19,7 @@ FILLED_NAME = re.compile(
     "|source_key_.*|level_.*_id)|__sdc_primary_key",
     re.DOTALL,
 )
-"""Columns that loading itself fills. Taps may send others with the prefix, as `_sdc_deleted_at`."""
+"""Columns that loading itself fills. Taps may send others, such as `_sdc_deleted_at`."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # no database accepts them in names
 
@@ -90,7 +90,7 @@ class Profile(msgspec.Struct, frozen=True):
         }[kind]
 
     def reserved_prefix(self, raw: str, *, table: bool = False) -> str | None:
-        """Return why a name from data has a reserved prefix, or None."""
+        """Return the reason to reject a name from data that has a reserved prefix, or None."""
         prefixes = (SYSTEM_PREFIX,) if table else self.reserved_prefixes
         name = raw.lower()
         if not name.startswith((*RESERVED_PREFIXES, *prefixes)) and (
@@ -101,7 +101,7 @@ class Profile(msgspec.Struct, frozen=True):
         return f"{what} names from client should not include reserved prefix on [{raw}]"
 
     def reserved_suffix(self, raw: str) -> str | None:
-        """Return why a column name from data has a reserved suffix, or None."""
+        """Return the reason to reject a column name that has a reserved suffix, or None."""
         if not raw.lower().endswith(tuple(self.reserved_suffixes)):
             return None
         return f"column names from client should not include reserved datatype suffix on [{raw}]"

@@ -43,7 +43,9 @@ _STORAGE_ERRORS = (duckdb.IOException, duckdb.TransactionException, OSError)
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
-MAX_CULPRITS = 20  # if so many records fail alone, or all of several, the fault is elsewhere
+# If this many records of a load fail alone, or all records of a load with several, the fault is
+# elsewhere.
+MAX_CULPRITS = 20
 
 
 @dataclass(slots=True)
@@ -132,10 +134,6 @@ class Warehouse:
             if table.schema == schema and table.root is None
         ]
 
-    def counts(self) -> list[tuple[Table, int]]:
-        """Return each table with its number of visible rows."""
-        return [(table, rows) for table, rows, _ in self.overview()]
-
     def overview(self) -> list[tuple[Table, int, datetime | None]]:
         """Return each table with its visible rows, and the load time (UTC) of the newest."""
         tables = self.tables()
@@ -175,7 +173,7 @@ class Warehouse:
                 "rows": count,
                 "columns": {column.name: column.sql_type for column in table.columns.values()},
             }
-            for table, count in self.counts()
+            for table, count, _ in self.overview()
         ]
 
     def reset(self) -> None:
@@ -206,7 +204,7 @@ class Warehouse:
             plan = planner.plan(load, tables, job.schema)
             rejected += [(load.table_name, each) for each in plan.rejections]
             if plan.tables:
-                changed, stored = self._write(plan, tables, job.received_at)
+                stored, changed = self._write(plan, tables, job.received_at)
                 tables.update(changed)
                 rows += stored
         store.write_rejections(
@@ -222,7 +220,7 @@ class Warehouse:
 
     def _write(
         self, plan: Plan, known: dict[str, Table], received_at: datetime
-    ) -> tuple[dict[str, Table], int]:
+    ) -> tuple[int, dict[str, Table]]:
         root = plan.tables[0].table
         writer = Writer(self._bulk, received_at)
         rows, changed = writer.store(plan, known)
@@ -236,7 +234,7 @@ class Warehouse:
             changed = subtables | changed
             for table in changed.values():
                 table.version = plan.load.version
-        return changed, rows
+        return rows, changed
 
     def _without_culprits(self, job: _Job, loads: list[Load], reason: str) -> list[Load]:
         """Halve each load until the records that fail on their own are known, and reject them.

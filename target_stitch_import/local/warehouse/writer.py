@@ -137,7 +137,7 @@ class Writer:
         )
 
     def _system_values(self, load: Load) -> dict[str, str]:
-        """Return the expressions of the system columns; no literal in them is from data."""
+        """Return the expressions of the system columns; the only literal from data is a number."""
         values = {
             RECEIVED_AT: f"TIMESTAMP '{_moment(self._received_at)}'",
             BATCHED_AT: f"TIMESTAMP '{_moment(self._batched_at)}'",

@@ -81,7 +81,9 @@ def _expressions(tree: ast.Module) -> Iterator[ast.expr]:
             case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value):
                 if name in COLLECTING:
                     yield value
-            case ast.Assign(targets=[ast.Name(id="note" | "text" | "reason")], value=value):
+            case ast.Assign(
+                targets=[ast.Name(id="note" | "text" | "reason" | "_NOTE_UTC")], value=value
+            ):
                 yield value
             case ast.FunctionDef(returns=ast.Name(id="str"), name=name):
                 if "words" in name or "cannot" in name or "reason" in name or name in OF_READER:

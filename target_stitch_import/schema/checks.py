@@ -232,6 +232,8 @@ class RecordCheck:
             text = repaired_text(bytes(record), self._repairs)
             if text.left:
                 return _refused_nul(text.left)
+            if NUL in text.text.replace(rb"\\", b""):
+                return too_costly()  # a NUL is beyond the text that `repaired_text` examines
             record = Raw(text.text)
             found += map(self._change, text.repairs)
         if self._quick.accepts(record):

@@ -239,7 +239,7 @@ class RecordCheck:
         if self._quick.accepts(record):
             return _passed(record, {}, found)
         if self._has_ambiguous_places:
-            # What the record needs may be outside of the ambiguous places.
+            # Values at ambiguous places are rewritten only if the record is not valid otherwise.
             careful = self._examine_rewritten(record, found, skips_ambiguous=True)
             if isinstance(careful, Passed):
                 return careful

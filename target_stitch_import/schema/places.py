@@ -105,7 +105,7 @@ def _certain(node: Node) -> Iterator[Node]:
 
 
 def _either(one: Place | None, other: Place) -> Place:
-    """Return one of two places for the same values, a rewritable one if there is one."""
+    """Return one of two places for the same values: a rewritable one, else the first."""
     return one if one and (one.is_rewritable or not other.is_rewritable) else other
 
 

@@ -114,8 +114,8 @@ class RecordCheck:
         return places_of(self._schema)
 
     @cached_property
-    def _is_ambiguous(self) -> bool:
-        """Whether alternatives of the schema differ in which values may be rewritten."""
+    def _has_ambiguous_places(self) -> bool:
+        """Whether a value may be rewritten although it is valid by another alternative."""
         return self._places is not None and self._places.leads_to_ambiguous()
 
     @cached_property
@@ -232,12 +232,14 @@ class RecordCheck:
             text = repaired_text(bytes(record), self._repairs)
             if text.left:
                 return _refused_nul(text.left)
+            if NUL in text.text.replace(rb"\\", b""):
+                return too_costly()  # a NUL is beyond the text that `repaired_text` examines
             record = Raw(text.text)
             found += map(self._change, text.repairs)
         if self._quick.accepts(record):
             return _passed(record, {}, found)
-        if self._is_ambiguous:
-            # What the record needs may be outside of the ambiguous places.
+        if self._has_ambiguous_places:
+            # Values at ambiguous places are rewritten only if the record is not valid otherwise.
             careful = self._examine_rewritten(record, found, skips_ambiguous=True)
             if isinstance(careful, Passed):
                 return careful
@@ -250,13 +252,16 @@ class RecordCheck:
         found = list(found)
         checked = record
         if self._places is not None:
-            rules = {"skips_ambiguous": skips_ambiguous}
-            record = rewritten(record, self._places, self._rewrite, found, **rules)
+            record = rewritten(
+                record, self._places, self._rewrite, found, skips_ambiguous=skips_ambiguous
+            )
             if len(record) > self._max_record_bytes and (refused := self._too_large(record)):
                 return refused  # too large only after rewriting
             checked = record
             if self._keeps_naive:
-                checked = rewritten(record, self._places, _COMPLETE, [], **rules)
+                checked = rewritten(
+                    record, self._places, _COMPLETE, [], skips_ambiguous=skips_ambiguous
+                )
             if self._quick.accepts(checked):
                 return _passed(record, {}, found)
         refused, notes = self._exactly(checked)

@@ -5,6 +5,8 @@ Invariant: only these values change; all other numbers and strings keep every ch
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
@@ -15,18 +17,21 @@ from target_stitch_import.schema.node import MAX_DEPTH, all_nodes, reached, same
 from target_stitch_import.schema.patterns import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from target_stitch_import.schema.node import Node
+
+
+_NESTED = frozenset({"object", "array"})
 
 
 class Place(Struct):
     """What may be rewritten in a value: the value itself, its members, or its items.
 
     `step` is the `multipleOf` that a number must satisfy. `rest` is the place of members whose
-    names are not in `named`. `is_ambiguous` means that alternatives of the schema differ in what
-    they require of a member or of items, so that a value may be valid as it is.
+    names are not in `named`. `is_ambiguous` is whether members or items are described by an
+    alternative of the schema that need not apply, because another may accept the value.
     """
 
     is_date_time: bool = False
@@ -52,9 +57,10 @@ class Place(Struct):
         waiting, seen = [self], {id(self)}
         while waiting:
             place = waiting.pop()
-            if place.is_ambiguous:
+            below = place.below()
+            if place.is_ambiguous and below:
                 return True
-            new = [each for each in place.below() if id(each) not in seen]
+            new = [each for each in below if id(each) not in seen]
             seen.update(map(id, new))
             waiting += new
         return False
@@ -74,22 +80,33 @@ def places_of(root: Node) -> Place | None:
 
 def _fill(place: Place, node: Node, known: dict[Node, Place]) -> None:
     """Fill a place with the places of members and items, from all nodes for the same value."""
-    for each in same_value(node):
+    nodes = same_value(node)
+    certain = {*reached(node, _certain)} if len(nodes) > 1 else {node}
+    for each in nodes:
+        if each not in certain and next(each.below(), None):
+            place.is_ambiguous = True
         for name, below in each.properties.items():
-            place.members[name] = _either(place, place.members.get(name), known[below])
+            place.members[name] = _either(place.members.get(name), known[below])
         # `rest` does not apply to names that match a pattern, and names are not matched here.
         if not isinstance(each.rest, bool) and not each.patterns:
-            place.rest = _either(place, place.rest, known[each.rest])
+            place.rest = _either(place.rest, known[each.rest])
         if each.items is not None and not isinstance(each.items, tuple):
-            place.items = _either(place, place.items, known[each.items])
+            place.items = _either(place.items, known[each.items])
 
 
-def _either(above: Place, one: Place | None, other: Place) -> Place:
-    """Return one of two places for the same values, a rewritable one if there is one."""
-    if one is None or one is other:
-        return other
-    above.is_ambiguous = True
-    return one if one.is_rewritable or not other.is_rewritable else other
+def _certain(node: Node) -> Iterator[Node]:
+    """Yield those schemas for the same value that an object or array must satisfy."""
+    yield from node.all_of
+    for alternatives in filter(None, (node.any_of, node.one_of)):
+        uses = Counter(chain.from_iterable(each.types & _NESTED for each in alternatives))
+        yield from (
+            each for each in alternatives if all(uses[name] == 1 for name in each.types & _NESTED)
+        )
+
+
+def _either(one: Place | None, other: Place) -> Place:
+    """Return one of two places for the same values: a rewritable one, else the first."""
+    return one if one and (one.is_rewritable or not other.is_rewritable) else other
 
 
 def _is_date_time(node: Node) -> bool:
@@ -178,7 +195,10 @@ def rewritten(
     *,
     skips_ambiguous: bool = False,
 ) -> Raw:
-    """Return a record with its values rewritten; append the changes to `found`."""
+    """Return a record with its values rewritten; append the changes to `found`.
+
+    If `skips_ambiguous`, members and items at ambiguous places stay unchanged.
+    """
     walk = _Walk(rewrite, found, skips_ambiguous=skips_ambiguous)
     return walk.value(record, place, (), (), MAX_DEPTH)
 
@@ -199,14 +219,15 @@ class _Walk:
         """Return the text of a value, rewritten if necessary."""
         opening = bytes(memoryview(text)[:1])
         self._steps_left -= 1 + len(text) // (_BYTES_A_STEP if opening in _OPENINGS else 4)
-        if self._steps_left < 0 or (place.is_ambiguous and self._skips_ambiguous):
+        if self._steps_left < 0:
             return text
+        enters = depth and not (place.is_ambiguous and self._skips_ambiguous)
         try:
             if opening == b"{":
-                if depth and (place.members or place.rest):
+                if enters and (place.members or place.rest):
                     return self._members(text, place, path, shown, depth - 1)
             elif opening == b"[":
-                if depth and place.items:
+                if enters and place.items:
                     return self._items(text, place.items, path, shown, depth - 1)
             elif place.is_rewritable and (new := self._rewrite(text, place)):
                 self._found.append(Change(path, pointer_to(shown), new[1]))

@@ -51,7 +51,7 @@ class Flaw(Struct, frozen=True):
 
 
 class RepairedText(Struct, frozen=True):
-    """A repaired text, its repairs, and the first flaw that was not repaired."""
+    """A repaired text, its repairs, and the first flaw found that was not repaired."""
 
     text: bytes
     repairs: list[Repair]

@@ -11,6 +11,7 @@ from msgspec import Raw
 from target_stitch_import.schema.checks import Passed, RecordCheck
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
+from target_stitch_import.schema.places import places_of
 from tests.support.record_checks import MAX_RECORD_BYTES, check, columns, verdict
 
 NAIVE = [
@@ -136,3 +137,40 @@ def test_a_date_time_of_one_alternative_is_not_rewritten_in_another(kinds: tuple
         assert isinstance(passed, Passed)
         expected = record % (completed, kind, sent, kind, sent)
         assert json.loads(bytes(passed.record)) == json.loads(expected)
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "last"])
+@pytest.mark.parametrize("below", ["m", "l"])
+def test_a_date_time_of_one_alternative_is_not_rewritten_where_another_has_no_rule(
+    below: str,
+    is_first: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    moment, other = columns(v=MOMENT) | {"required": ["x"]}, {"required": ["y"]}
+    union = {"anyOf": [moment, other] if is_first else [other, moment]}
+    subject = check(columns(d=MOMENT, m=union, l={"type": "array", "items": union}))
+    naive, completed = "2024-01-01 00:00:00", "2024-01-01T00:00:00Z"
+    for name, sent in (("y", naive), ("x", completed)):
+        member = {name: 1, "v": naive}
+        record = {"d": naive, below: [member] if below == "l" else member}
+        passed = subject.examine(Raw(json.dumps(record).encode()))
+        assert isinstance(passed, Passed)
+        member = {name: 1, "v": sent}
+        expected = {"d": completed, below: [member] if below == "l" else member}
+        assert json.loads(bytes(passed.record)) == expected
+
+
+def test_only_alternatives_that_need_not_apply_are_ambiguous() -> None:
+    below, null = columns(v=MOMENT), {"type": "null"}
+    array = {"type": "array", "items": MOMENT}
+    for union, is_ambiguous in (
+        ([below, null], False),
+        ([below, array], False),
+        ([below, {"allOf": [below]}], True),
+        ([array, {"items": {}}], True),
+        ([{"required": ["a"]}, {"required": ["b"]}], False),
+    ):
+        place = places_of(
+            read_schema(json.dumps(columns(m={"anyOf": union}, d=MOMENT)).encode()).root
+        )
+        assert place is not None
+        assert place.leads_to_ambiguous() == is_ambiguous, union

@@ -18,7 +18,7 @@ from target_stitch_import.schema.checks import Passed, RecordCheck
 from target_stitch_import.schema.date_times import are_date_times, is_date_time, respelled
 from target_stitch_import.schema.draft4 import read_schema
 from target_stitch_import.schema.exact import Refused
-from target_stitch_import.schema.raw_flaws import repaired_text
+from target_stitch_import.schema.raw_flaws import MAX_STEPS, repaired_text
 from target_stitch_import.singer.messages import MessageLines
 from target_stitch_import.singer.reader import Reader
 from tests.support.defaults import pipeline
@@ -193,6 +193,18 @@ def test_a_repair_to_a_forbidden_null_is_named_in_the_error() -> None:
     record = '{"f":"0000-00-00T00:00:00Z"}'
     words = str(examined({"f": schema}, record, "invalid_dates_to_null"))
     assert words == ("field `/f`: repaired by `invalid_dates_to_null`, expected string, found null")
+
+
+@pytest.mark.parametrize("repairs", [(), ("strip_nul",)], ids=["no repair", "strip_nul"])
+@pytest.mark.parametrize("text", [r"\u0000", r"\\\u0000"], ids=["NUL", "backslash and NUL"])
+def test_a_record_is_refused_if_nul_is_beyond_what_is_examined(
+    text: str, repairs: tuple[str, ...]
+) -> None:
+    schema, examined_escapes = {"f": {"type": "string"}}, r"\n" * MAX_STEPS
+    refused = examined(schema, f'{{"f":"{examined_escapes}{text}"}}', *repairs)
+    assert isinstance(refused, Refused)
+    without_nul = f'{{"f":"{examined_escapes}' + r'\\u0000"}'
+    assert sent(examined(schema, without_nul, *repairs)) == without_nul
 
 
 def test_a_name_with_nul_is_refused() -> None:

@@ -239,7 +239,7 @@ def _block(each: TablePlan, slots: dict[str, str]) -> dict[str, Field]:
     }
     for level, places in enumerate(zip(*(each.rows.levels or ()), strict=True)):
         fields[f"l{level}"] = ("BIGINT", places)
-    for column, values in each.columns:
+    for column, values in each.columns.values():
         slot = each.table.columns[column.name.lower()].slot
         name = slots.setdefault(slot, f"e{len(slots)}")
         fields[name] = (column.sql_type, as_json_values(column.kind, column.sql_type, values))

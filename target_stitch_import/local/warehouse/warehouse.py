@@ -26,7 +26,13 @@ from target_stitch_import.local.warehouse import store
 from target_stitch_import.local.warehouse.bulk import Bulk
 from target_stitch_import.local.warehouse.catalog import BATCHED_AT, SUBTABLE
 from target_stitch_import.local.warehouse.digits import Extent, extent
-from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without_records
+from target_stitch_import.local.warehouse.plan import (
+    Plan,
+    Planner,
+    Rejection,
+    collides,
+    without_records,
+)
 from target_stitch_import.local.warehouse.store import quoted
 from target_stitch_import.local.warehouse.writer import Writer
 
@@ -198,7 +204,7 @@ class Warehouse:
         rejected = list(job.rejected)
         for load in loads:
             root = tables.get(self._profile.name(load.table_name, table=True).lower())
-            if root is not None and load.version < root.version:
+            if root is not None and load.version < root.version and not collides(load, root):
                 continue  # rows of a version already replaced are never visible
             planner = Planner(self._profile, partial(self._measure, tables), flatten=self._flatten)
             plan = planner.plan(load, tables, job.schema)

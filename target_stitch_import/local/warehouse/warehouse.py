@@ -49,8 +49,7 @@ _STORAGE_ERRORS = (duckdb.IOException, duckdb.TransactionException, OSError)
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
-# If this many records of a load fail alone, or all records of a load with several, the fault is
-# elsewhere.
+# The fault is elsewhere if this many records of a load fail alone, or if all of several do.
 MAX_CULPRITS = 20
 
 
@@ -143,14 +142,14 @@ class Warehouse:
     def overview(self) -> list[tuple[Table, int, datetime | None]]:
         """Return each table with its visible rows, and the load time (UTC) of the newest."""
         tables = self.tables()
-        of = f"count(*), max({BATCHED_AT})"
+        totals = f"count(*), max({BATCHED_AT})"
         parts = []
         for at, table in enumerate(tables):
             if table.root is None:
-                parts.append(f"SELECT {at}, 0, {of} FROM {store.main_relation(table)}")
+                parts.append(f"SELECT {at}, 0, {totals} FROM {store.main_relation(table)}")
             if table.shelf is not None:
                 shelf = store.main_relation(table.shelf)
-                parts.append(f"SELECT {at}, {SUBTABLE}, {of} FROM {shelf} GROUP BY {SUBTABLE}")
+                parts.append(f"SELECT {at}, {SUBTABLE}, {totals} FROM {shelf} GROUP BY {SUBTABLE}")
         found: dict[tuple[str, str, int], tuple[int, datetime]] = {}
         for at, number, count, loaded_at in self.query(" UNION ALL ".join(parts)) if parts else []:
             found[tables[at].schema, tables[at].name, number] = count, loaded_at
@@ -285,8 +284,7 @@ class Warehouse:
     def _measure(self, tables: dict[str, Table], table: Table, column: Column) -> Extent:
         """Measure the digits a number column holds, in every relation with its values."""
         total = Extent()
-        present = table.columns[column.name.lower()]
-        name = quoted(present.slot or present.name)
+        name = quoted(column.slot or column.name)
         where = f"{name} IS NOT NULL"
         stored: Table | None = table
         if table.root is not None:

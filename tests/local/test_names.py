@@ -33,6 +33,9 @@ if TYPE_CHECKING:
          "column names from client should not include reserved datatype suffix on [cost__it]"),
         ("t", {"id": 1, "CustomerId": 1, "customerid": 2}, "Field collision on [customerid]"),
         ("t", {"id": 1, "a b!": 1, "a b": 2}, "Field collision on [a b]"),
+        ("t", {"id": 1, "a": {"b": 1}, "a__b": 2}, "Field collision on [a__b]"),
+        ("t", {"id": 1, "a": {"b": [1.5]}, "a__b": [10**30 + 1]},
+         "Table [t__a__b] collides with [t__a__b]"),
         ("t", {f"c{at}": at for at in range(1601)} | {"id": 1}, "ERROR: too many columns"),
         *[
             ("t", {"id": 1, name: 1},

@@ -141,6 +141,17 @@ def test_without_openssl_it_says_what_is_needed(tmp_path: Path) -> None:
     assert (done.returncode, "needs the program openssl" in done.stderr) == (78, True)
 
 
+def test_a_failure_of_openssl_leaves_no_incomplete_pair(tmp_path: Path) -> None:
+    """So the next start creates the pair, without files to move."""
+    broken = tmp_path / "openssl"
+    broken.write_text("#!/bin/sh\necho 'unknown option -addext' >&2\nexit 1\n")
+    broken.chmod(0o700)
+    folder = tmp_path / "pair"
+    done = serve("--tls-self-signed", str(folder), environment={"PATH": str(tmp_path)})
+    assert (done.returncode, "make the pair: unknown option" in done.stderr) == (78, True)
+    assert list(folder.iterdir()) == []
+
+
 def test_curl_accepts_the_created_certificate(pair: Path) -> None:
     """With a TLS library other than Python's."""
     require("curl")

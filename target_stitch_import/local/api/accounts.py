@@ -136,8 +136,8 @@ class Accounts:
         accounts = cls(file, is_open=given is None, region=region)
         if given is not None and file.region != region:
             # One process emulates one region: the tokens of these accounts belong to the other.
-            everyone = [token.token for source in accounts.sources() for token in source.tokens]
-            accounts.file = AccountsFile(other_region_tokens=everyone)
+            tokens = [token.token for source in accounts.sources() for token in source.tokens]
+            accounts.file = AccountsFile(other_region_tokens=tokens)
         return accounts
 
     def sources(self) -> list[Source]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _ENVELOPE = "Request failed validation:"
 _POINTER = re.compile(r"(?<![^\s:])#((?:/.*?)?): ", re.DOTALL)
-"""A JSON Pointer in an error of `_envelope_error`; no known member contains the `: ` after it."""
+"""A JSON Pointer in an error of `_envelope_error`: it ends at `: `, which none of its names has."""
 _UNSURE_KEYS = {type(None), dict, list, str}
 """Types of values that cannot be keys, and of strings, which can be too long."""
 

@@ -227,7 +227,7 @@ def _update(call: _Call) -> Any:
     given = _object(call.body)
     paused_at = given.get("paused_at", source.paused_at)
     if paused_at is not None and not isinstance(paused_at, str):
-        raise _FailedError("InvalidBody", "paused_at is a time or null")
+        raise _FailedError("InvalidBody", "paused_at must be a time or null")
     source.paused_at = paused_at
     if isinstance(given.get("display_name"), str) and given["display_name"]:
         source.display_name = given["display_name"]

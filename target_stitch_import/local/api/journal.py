@@ -1,7 +1,6 @@
 """Keeps the newest requests verbatim, up to a number of bytes, and a short log of all requests.
 
-Refused requests are kept for the page, with a limit of their own. Tokens are removed before
-anything is kept.
+Refused requests are kept for the page, with a limit of their own. The caller leaves out tokens.
 """
 
 from __future__ import annotations
@@ -115,8 +114,8 @@ class Journal:
     def reset(self) -> None:
         """Forget everything."""
         self._kept_accepted = _Bounded(self._limit)
-        few = MAX_REFUSED_BYTES if self._limit is None else min(self._limit, MAX_REFUSED_BYTES)
-        self._kept_refused = _Bounded(few)
+        limit = MAX_REFUSED_BYTES if self._limit is None else min(self._limit, MAX_REFUSED_BYTES)
+        self._kept_refused = _Bounded(limit)
         self._arrived = 0
         self.log: deque[Entry] = deque(maxlen=MAX_LOG_ENTRIES)
         self.rate: Rate = {}

@@ -255,6 +255,6 @@ _STRICT = {
 _CHECKS = {**_STRICT, "client_id": _client_id, "namespace": _namespace}
 _SWITCH_VIEW: dict[str, Callable[[Any], list[str]]] = {
     **{name: check for name, check in _CHECKS.items() if name not in ("key_names", "data")},
-    "action": lambda _action: [],
+    "action": lambda _value: [],
     "table_version": lambda value: [_BLANK] if value is None else _table_version(value),
 }

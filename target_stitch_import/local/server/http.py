@@ -189,8 +189,7 @@ class ImportApp:
                 stored=outcome.stored,
             )
         )
-        imported = request.method == "POST" and request.path.startswith("/v2/")
-        if imported:
+        if request.method == "POST" and request.path.startswith("/v2/"):
             headers = {
                 name: value for name, value in request.headers.items() if name not in UNKEPT_HEADERS
             }

@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """The area and its upper line as SVG paths, the grid lines from below, and the highest rate."""
+    """The area and its upper line as SVG paths, the grid lines bottom up, and the highest rate."""
 
     area: str
     line: str

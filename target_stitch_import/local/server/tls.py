@@ -49,7 +49,7 @@ def certificate(options: Options) -> tuple[Path, Path] | None:
 
 
 def _self_signed(folder: Path) -> tuple[Path, Path]:
-    """Return the pair in a folder, created if there is none; clients must trust it only once.
+    """Return the pair in a folder, created if there is none; reused, so that clients trust it once.
 
     Nothing is overwritten: a single file may be the user's own key, and clients trust an old pair.
     """
@@ -88,6 +88,8 @@ def _self_signed(folder: Path) -> tuple[Path, Path]:
         command += ["-addext", extension]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode:
+        for file in (cert, key):  # otherwise the next start refuses an incomplete pair
+            file.unlink(missing_ok=True)
         why = next(iter(done.stderr.strip().splitlines()[-1:]), f"status {done.returncode}")
         raise OptionsError(f"--tls-self-signed: openssl could not make the pair: {why}")
     return cert, key

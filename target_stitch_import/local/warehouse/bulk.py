@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import duckdb
 
 CHUNK_ROWS = 2048
-MAX_LINE_BYTES = 1_000_000_000  # a request is at most 20,000,000 bytes; escapes can lengthen it
+MAX_LINE_BYTES = 1_000_000_000  # a request has 20,000,000 bytes by default; escapes lengthen it
 _ENCODER = msgspec.json.Encoder(enc_hook=str)  # Moment is a subclass of str
 # The types that JSON is read as; all others come as text and are cast.
-_READ_AS = {"BIGINT": "BIGINT", "BOOLEAN": "BOOLEAN", "DOUBLE": "DOUBLE"}
+_READ_AS = frozenset({"BIGINT", "BOOLEAN", "DOUBLE"})
 
 Field = tuple[str, "Sequence[Any]"]
 """SQL type and values, None for NULL; numbers that JSON readers would round are given as text."""
@@ -51,7 +51,7 @@ class Bulk:
         there. `extra` are further expressions, `tail` follows the query, such as QUALIFY.
         """
         types = {key: type_ for block in blocks for key, (type_, _) in block.items()}
-        read_as = {key: _READ_AS.get(type_, "VARCHAR") for key, type_ in types.items()}
+        read_as = {key: type_ if type_ in _READ_AS else "VARCHAR" for key, type_ in types.items()}
         columns = ", ".join(f"'{key}': '{type_}[]'" for key, type_ in read_as.items())
         casts = [
             key if read_as[key] == type_ else f"{_cast(key, type_)} AS {key}"

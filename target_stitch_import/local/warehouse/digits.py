@@ -112,7 +112,7 @@ def plain(value: Number) -> str:
 
 
 def as_json_values(kind: str, sql_type: str, values: Sequence[Any]) -> Sequence[Any]:
-    """Return a column's values as JSON can carry them: a number that it would round as text."""
+    """Return a column's values as JSON can carry them: numbers that it would round become text."""
     if kind not in ("integer", "number") or sql_type == "BIGINT":
         return values
     text = plain if sql_type == TEXT else str

@@ -43,7 +43,8 @@ class TablePlan:
 
     table: Table
     rows: Rows
-    columns: list[tuple[Column, Sequence[Any]]] = field(default_factory=list)
+    columns: dict[str, tuple[Column, Sequence[Any]]] = field(default_factory=dict)
+    """The columns by name, each with its values."""
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class Planner:
         reason = self._table_reason(load, tables)
         if reason is not None:
             rejected = [Rejection(reason, record) for record in load.records]
-            return Plan(without_records(load, set(range(len(load.records)))), [], rejected)
+            return Plan(load, [], rejected)
         rejections: list[Rejection] = []
         while True:
             plan = Plan(load, [], list(rejections))
@@ -93,7 +94,10 @@ class Planner:
             for rows in shape(load, flatten=self._flatten):
                 name = self._profile.name(rows.raw_name, table=True)
                 key = name.lower()
-                if key in tables and key not in touched:
+                if key in touched:  # the arrays `a__b` and `b` inside `a` have one name
+                    unfit.add_all(rows.roots, _collision(rows.raw_name, touched[key]))
+                    continue
+                if key in tables:
                     touched[key] = tables[key].copy()
                 self._table(plan, rows, touched, Table(schema, name, rows.raw_name), unfit)
             if not unfit.reasons:
@@ -117,8 +121,8 @@ class Planner:
         if reserved is not None:
             return reserved
         known = tables.get(name.lower())
-        if known is not None and (known.raw_name != load.table_name or known.root is not None):
-            return f"Table [{load.table_name}] collides with [{known.raw_name}]"
+        if known is not None and collides(load, known):
+            return _collision(load.table_name, known)
         stops = self._profile.on_key_change == "stop"
         stored = known is not None and known.columns and load.records
         if known is not None and stored and stops and not _same_keys(known, load):
@@ -138,7 +142,7 @@ class Planner:
             )
             return
         if root is not None and table is not None and not _is_sub(table, root, rows.raw_name):
-            unfit.add_all(rows.roots, f"Table [{rows.raw_name}] collides with [{table.raw_name}]")
+            unfit.add_all(rows.roots, _collision(rows.raw_name, table))
             return
         if table is None:
             table = tables[new.name.lower()] = new
@@ -163,10 +167,8 @@ class Planner:
 
     def _series(self, plan: Plan, each: TablePlan, series: Series, unfit: _UnfitRecords) -> None:
         rows, table = each.rows, each.table
-        profile = self._profile
-        reserved = profile.reserved_prefix(series.raw_name) or profile.reserved_suffix(series.leaf)
         try:
-            column = place(table, series.raw_name, series.kind, profile, reserved)
+            column = self._column(each, series)
         except UnusableColumnError as error:
             if rows.levels is None and series.raw_name in plan.load.key_names:
                 unfit.add_all(rows.roots, str(error))
@@ -185,10 +187,19 @@ class Planner:
             what = {"number": "decimal"}.get(series.kind, series.kind)
             unfit.add(
                 rows.roots[at],
-                f"{what} out of range for {profile.title} on [{series.values[at]}]"[:500],
+                f"{what} out of range for {self._profile.title} on [{series.values[at]}]"[:500],
             )
         table.add(column)
-        each.columns.append((column, series.values))
+        each.columns[column.name] = column, series.values
+
+    def _column(self, each: TablePlan, series: Series) -> Column:
+        """Return the column for a series; raises the errors of `place`."""
+        profile = self._profile
+        reserved = profile.reserved_prefix(series.raw_name) or profile.reserved_suffix(series.leaf)
+        column = place(each.table, series.raw_name, series.kind, profile, reserved)
+        if column.name in each.columns:  # `a__b` and `b` inside `a` have one name
+            raise CollisionError(f"Field collision on [{series.raw_name}]")
+        return column
 
     def _fitted(self, table: Table, column: Column, series: Series) -> tuple[Column, list[int]]:
         """Return the column with the type its values need, and the positions out of range."""
@@ -221,6 +232,15 @@ class Planner:
         outside = [at for at, each in enumerate(values) if each is not None and each not in room]
         huge = most and any(each in room and each not in INT64 for each in present)
         return (replace(column, sql_type=HUGE_INTEGER) if huge else column), outside
+
+
+def collides(load: Load, known: Table) -> bool:
+    """Return whether `known` has the name of the load's table, but is another table."""
+    return known.raw_name != load.table_name or known.root is not None
+
+
+def _collision(raw_name: str, known: Table) -> str:
+    return f"Table [{raw_name}] collides with [{known.raw_name}]"
 
 
 def _is_sub(table: Table, root: Table, raw_name: str) -> bool:

@@ -70,7 +70,7 @@ def shape(load: Load, *, flatten: bool) -> list[Rows]:
     """
     root = Rows(load.table_name, range(len(load.records)))
     tables = [root]
-    pending: list[tuple[Rows, str, Sequence[Any], Any]] = []
+    pending: list[tuple[Rows, str, Sequence[Any], _Schemas]] = []
     columns = load.columns or Columns.of(load.records)
     _lay(root, "", columns, _Schemas(load.schema), flatten, pending)
     while pending:
@@ -99,7 +99,7 @@ def _lay(  # noqa: PLR0913, PLR0917 - what a recursion carries
     columns: Columns,
     schemas: _Schemas,
     flatten: bool,  # noqa: FBT001 - passed down a recursion
-    pending: list[tuple[Rows, str, Sequence[Any], Any]],
+    pending: list[tuple[Rows, str, Sequence[Any], _Schemas]],
 ) -> None:
     columns = columns.ordered(schemas.names())
     for name, values in columns.values.items():

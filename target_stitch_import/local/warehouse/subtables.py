@@ -96,7 +96,7 @@ class Subtables:
         *,
         staged: bool,
     ) -> None:
-        """Store the planned rows of the root rows that are in `incoming`.
+        """Store those planned rows whose root row is in `incoming`.
 
         `key_sources` and `system` have the expression that fills each column.
         """
@@ -157,8 +157,7 @@ class Subtables:
             f"UPDATE {relation} SET {to} = {converted(from_, old, new)}, {from_} = NULL"
             f" WHERE {mine}"
         )
-        if old.kind == "number":
-            self._reshaper.write_plainly(relation, new, to, mine)
+        self._reshaper.write_plainly(relation, new, to, mine)
 
     def _follow_keys(self, keys: Sequence[Column], planned: set[str]) -> dict[str, Table]:
         """Return copies of unplanned subtables, with the new types of their key columns."""
@@ -239,7 +238,7 @@ def _block(each: TablePlan, slots: dict[str, str]) -> dict[str, Field]:
     }
     for level, places in enumerate(zip(*(each.rows.levels or ()), strict=True)):
         fields[f"l{level}"] = ("BIGINT", places)
-    for column, values in each.columns:
+    for column, values in each.columns.values():
         slot = each.table.columns[column.name.lower()].slot
         name = slots.setdefault(slot, f"e{len(slots)}")
         fields[name] = (column.sql_type, as_json_values(column.kind, column.sql_type, values))

@@ -26,7 +26,13 @@ from target_stitch_import.local.warehouse import store
 from target_stitch_import.local.warehouse.bulk import Bulk
 from target_stitch_import.local.warehouse.catalog import BATCHED_AT, SUBTABLE
 from target_stitch_import.local.warehouse.digits import Extent, extent
-from target_stitch_import.local.warehouse.plan import Plan, Planner, Rejection, without_records
+from target_stitch_import.local.warehouse.plan import (
+    Plan,
+    Planner,
+    Rejection,
+    collides,
+    without_records,
+)
 from target_stitch_import.local.warehouse.store import quoted
 from target_stitch_import.local.warehouse.writer import Writer
 
@@ -43,8 +49,7 @@ _STORAGE_ERRORS = (duckdb.IOException, duckdb.TransactionException, OSError)
 VALUE_ERRORS = (duckdb.DataError, duckdb.InvalidInputException)
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 MAX_REJECTED_CHARACTERS = 65_535  # "as much raw record as fits"
-# If this many records of a load fail alone, or all records of a load with several, the fault is
-# elsewhere.
+# The fault is elsewhere if this many records of a load fail alone, or if all of several do.
 MAX_CULPRITS = 20
 
 
@@ -137,14 +142,14 @@ class Warehouse:
     def overview(self) -> list[tuple[Table, int, datetime | None]]:
         """Return each table with its visible rows, and the load time (UTC) of the newest."""
         tables = self.tables()
-        of = f"count(*), max({BATCHED_AT})"
+        totals = f"count(*), max({BATCHED_AT})"
         parts = []
         for at, table in enumerate(tables):
             if table.root is None:
-                parts.append(f"SELECT {at}, 0, {of} FROM {store.main_relation(table)}")
+                parts.append(f"SELECT {at}, 0, {totals} FROM {store.main_relation(table)}")
             if table.shelf is not None:
                 shelf = store.main_relation(table.shelf)
-                parts.append(f"SELECT {at}, {SUBTABLE}, {of} FROM {shelf} GROUP BY {SUBTABLE}")
+                parts.append(f"SELECT {at}, {SUBTABLE}, {totals} FROM {shelf} GROUP BY {SUBTABLE}")
         found: dict[tuple[str, str, int], tuple[int, datetime]] = {}
         for at, number, count, loaded_at in self.query(" UNION ALL ".join(parts)) if parts else []:
             found[tables[at].schema, tables[at].name, number] = count, loaded_at
@@ -198,7 +203,7 @@ class Warehouse:
         rejected = list(job.rejected)
         for load in loads:
             root = tables.get(self._profile.name(load.table_name, table=True).lower())
-            if root is not None and load.version < root.version:
+            if root is not None and load.version < root.version and not collides(load, root):
                 continue  # rows of a version already replaced are never visible
             planner = Planner(self._profile, partial(self._measure, tables), flatten=self._flatten)
             plan = planner.plan(load, tables, job.schema)
@@ -279,8 +284,7 @@ class Warehouse:
     def _measure(self, tables: dict[str, Table], table: Table, column: Column) -> Extent:
         """Measure the digits a number column holds, in every relation with its values."""
         total = Extent()
-        present = table.columns[column.name.lower()]
-        name = quoted(present.slot or present.name)
+        name = quoted(column.slot or column.name)
         where = f"{name} IS NOT NULL"
         stored: Table | None = table
         if table.root is not None:

@@ -101,7 +101,7 @@ class Writer:
         Its columns are `r` (position of the record), `s` (sequence), `x` (time of extraction), `k`
         (generated key), and `c0`, `c1` and so on; returns which of these each column has.
         """
-        names = {column.name: f"c{at}" for at, (column, _) in enumerate(root.columns)}
+        names = {column.name: f"c{at}" for at, (column, _) in enumerate(root.columns.values())}
         fields: dict[str, Field] = {
             "r": ("BIGINT", list(root.rows.roots)),
             "s": ("BIGINT", plan.load.sequences),
@@ -153,14 +153,16 @@ def _fields(root: TablePlan) -> dict[str, Field]:
     """Return the root's columns under temporary names, for JSON."""
     return {
         f"c{at}": (column.sql_type, as_json_values(column.kind, column.sql_type, values))
-        for at, (column, values) in enumerate(root.columns)
+        for at, (column, values) in enumerate(root.columns.values())
     }
 
 
 def _unique_keys(root: TablePlan) -> bool:
     """Return whether no key occurs twice; False for times, which can be written in several ways."""
     keys = {key.name for key in root.table.key_columns()}
-    columns = [(column.kind, values) for column, values in root.columns if column.name in keys]
+    columns = [
+        (column.kind, values) for name, (column, values) in root.columns.items() if name in keys
+    ]
     if any(kind == "timestamp" for kind, _ in columns):
         return False
     found = set(zip(*(values for _, values in columns), strict=True))

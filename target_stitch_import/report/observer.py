@@ -54,7 +54,7 @@ class Ending(Struct, frozen=True):
     """How a run ended.
 
     `rejected` has the number of rows rejected while loading, by table and reason, if known;
-    `snapshot` is that at the end.
+    `snapshot` is the loop's last one.
     """
 
     exit_status: int = 0

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 from pyspark.sql.types import VariantType, VariantVal
 
-from target_stitch_import.errors import InputError, quoted
+from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.limits import MAX_SEQUENCE
 from target_stitch_import.run.arrow_records import ArrowReader
 from target_stitch_import.run.arrow_types import raw_json
@@ -59,6 +59,7 @@ class RowReader:
 
         Raises:
             InputError: A value has no exact form in JSON, or a row is too long.
+            ConfigurationError: The sequence column has values that cannot be converted.
         """
         bad: dict[int, str] = {}
         for key in self._options.key_names:
@@ -83,7 +84,7 @@ class RowReader:
         try:
             numbers = column.cast(pa.int64())
         except pa.ArrowException:
-            raise InputError(
+            raise ConfigurationError(
                 f"Column {quoted(str(name))} of type {column.type} has values that cannot be "
                 "sequences: cast it to an integer or a timestamp."
             ) from None

@@ -287,7 +287,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("if(id = 1, null, 1)", {"sequence_column": "v"}, "its sequence column `v` is null, below 0"),
     ("-5", {"sequence_column": "v"}, "its sequence column `v` is null, below 0 or past 2262"),
     (
-        "timestamp'0001-01-01'",
+        "timestamp'1600-01-01'",
         {"sequence_column": "v"},
         "its sequence column `v` is null, below 0 or past 2262",
     ),

@@ -48,13 +48,15 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(LOGGER_NAME)
 WARNING_SECONDS = 60.0
 """The time between two warnings that no request has reached the service yet."""
+_LATEST = datetime(9999, 12, 30, tzinfo=timezone.utc).timestamp()
+"""The latest time that is shown; in no time zone is it beyond the year 9999."""
 
 
 class Ending(Struct, frozen=True):
     """How a run ended.
 
     `rejected` has the number of rows rejected while loading, by table and reason, if known;
-    `snapshot` is that at the end.
+    `snapshot` is the loop's last one.
     """
 
     exit_status: int = 0
@@ -185,7 +187,7 @@ class RunObserver:
     def _warn_of_no_connection(self, now: float, outage: Outage, since: float) -> None:
         """Log what to check, because a connection that has never worked may never work."""
         self._warns_at = now + WARNING_SECONDS
-        until = self._wall_clock() + since + self._max_retry_seconds - now
+        until = min(self._wall_clock() + since + self._max_retry_seconds - now, _LATEST)
         _LOGGER.warning(
             "No request has reached the Import API yet: %s. %s Retrying until %s.",
             outage.reason,

@@ -163,8 +163,8 @@ def _floats(array: Array) -> Texts:
 
 
 def _dates(array: Array) -> Texts:
-    days = array.cast(pa.date32(), safe=False)
-    if types.is_date64(array.type):
+    days = array
+    if types.is_date64(array.type):  # a cast would round towards 1970
         days = pc.floor(pc.divide(array.cast(pa.int64()).cast(pa.float64()), 86_400_000.0))
         days = days.cast(pa.int32()).cast(pa.date32())
     _check_years(days.cast(pa.int32()), _YEAR_1 // _DAY_SECONDS, _YEAR_10000 // _DAY_SECONDS)

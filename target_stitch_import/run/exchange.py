@@ -128,8 +128,8 @@ class Exchange:
     def forward_rest(self) -> None:
         """Forward batches to the sender, and notices and repair counts to the listener."""
         while self._pipeline.ready:
-            self.in_flight += 1
             self._sender.submit(self._pipeline.ready.popleft())
+            self.in_flight += 1  # not if no thread can be started
         while self._pipeline.notices:
             self._listener.notice(self._pipeline.notices.popleft())
         while self._pipeline.repaired:

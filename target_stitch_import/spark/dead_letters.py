@@ -44,7 +44,7 @@ class AttemptDeadLetters:
         self._dead_letters: DeadLetters | None = None
 
     def write(self, records: Sequence[SetAside]) -> None:
-        """Write `records` to a local file, which is deleted with this attempt; for any thread.
+        """Write `records` to a local file, which `close` removes; may be called by any thread.
 
         Raises:
             OutputError: They cannot be written.
@@ -129,14 +129,21 @@ def discard(folder: str, names: Sequence[str]) -> None:
     Raises:
         OutputError: A file cannot be removed.
     """
-    _on_files(folder, lambda files, at: [files.rm(posixpath.join(at, name)) for name in names])
+
+    def remove(files: Any, folder: str) -> None:
+        for path in [posixpath.join(folder, name) for name in names]:
+            if files.exists(path):  # not if the job failed after `commit` had renamed it
+                files.rm(path)
+
+    _on_files(folder, remove)
 
 
 def _on_files(folder: str, work: Callable[[Any, str], _Done], what: str = "written") -> _Done:
     try:
         files, path = fsspec.core.url_to_fs(folder)
+        files.invalidate_cache()  # other machines write to the folder, too
         return work(files, path)
-    except (OSError, ImportError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - file systems raise errors of their own types
         raise OutputError(
             f"The dead-letter folder {folder} cannot be {what}: {why_it_cannot_be_written(error)}"
         ) from None

@@ -71,8 +71,6 @@ class Job(Struct, frozen=True):
             OutputError: The dead letters of the failed job cannot be removed.
         """
         arrived = sorted((each for each in messages if each), key=lambda message: message.partition)
-        if names := [each.dead_letters for each in arrived if each.dead_letters]:
-            dead_letters.discard(str(self.options.settings.dead_letters), names)
         numbers = ", ".join(str(each.partition) for each in arrived) or "none"
         again = (
             "Writing again replaces these rows by their keys"
@@ -86,6 +84,8 @@ class Job(Struct, frozen=True):
             f"{sum(each.acknowledged for each in arrived):,}",
             again,
         )
+        if names := [each.dead_letters for each in arrived if each.dead_letters]:
+            dead_letters.discard(str(self.options.settings.dead_letters), names)
 
     def _activate(self, table_version: int, messages: Sequence[PartitionCommit]) -> PartitionCommit:
         last = max((each.delivered.last_sequence or 0 for each in messages), default=0)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 from pyspark.sql.types import VariantType, VariantVal
 
-from target_stitch_import.errors import quoted
+from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.limits import MAX_SEQUENCE
 from target_stitch_import.run.arrow_records import ArrowReader
 from target_stitch_import.run.arrow_types import raw_json
@@ -59,6 +59,7 @@ class RowReader:
 
         Raises:
             InputError: A value has no exact form in JSON, or a row is too long.
+            ConfigurationError: The sequence column has values that cannot be converted.
         """
         bad: dict[int, str] = {}
         for key in self._options.key_names:
@@ -74,11 +75,19 @@ class RowReader:
         name = self._options.sequence_column
         column = rows.column(name)
         if types.is_timestamp(column.type):
-            seconds = column.cast(pa.timestamp("s", column.type.tz), safe=False)
-            fits = pc.less(seconds.cast(pa.int64()), MAX_SEQUENCE // 1_000_000_000)
+            seconds = column.cast(pa.timestamp("s", column.type.tz), safe=False).cast(pa.int64())
+            fits = pc.and_(
+                pc.greater_equal(seconds, 0), pc.less(seconds, MAX_SEQUENCE // 1_000_000_000)
+            )
             column = pc.if_else(fits, column, pa.scalar(None, column.type))
-            column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
-        numbers = column.cast(pa.int64())
+            column = column.cast(pa.timestamp("ns", column.type.tz))
+        try:
+            numbers = column.cast(pa.int64())
+        except pa.ArrowException:
+            raise ConfigurationError(
+                f"Column {quoted(str(name))} of type {column.type} has values that cannot be "
+                "sequences: cast it to an integer or a timestamp."
+            ) from None
         is_good = pc.greater_equal(numbers, 0).fill_null(False)  # noqa: FBT003
         if not pc.all(is_good).as_py():
             reason = f"its sequence column {quoted(str(name))} is null, below 0 or past 2262"

@@ -117,7 +117,7 @@ class _Write:
         return commit
 
     def as_batches(self, rows: Iterator[Row]) -> Iterator[RecordBatch]:
-        """Yield single rows, as Spark 4.0 passes them to a stream's writer, as record batches."""
+        """Yield record batches of the single rows that Spark 4.0 passes to a stream's writer."""
         from pyspark.sql.conversion import LocalDataToArrowConversion  # noqa: PLC0415 - 4.0 alone
 
         while some := list(islice(rows, ROWS_AT_ONCE)):

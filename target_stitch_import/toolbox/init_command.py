@@ -47,7 +47,7 @@ class _Answers:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether no answer that is needed is missing."""
+        """Return whether all answers that are needed are given."""
         return self.region is not None and not self.lacks_token
 
     @property

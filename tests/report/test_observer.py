@@ -22,11 +22,9 @@ from target_stitch_import.report.observer import Ending, RunObserver
 from target_stitch_import.report.stats import (
     MAX_REASONS,
     OTHER_REASONS,
-    Availability,
     History,
     Latencies,
     LoopSnapshot,
-    Outage,
     Sample,
     Traffic,
 )
@@ -251,21 +249,6 @@ def test_an_outage_is_counted(target: Target, api: ImportApi) -> None:
     assert ("Import API unavailable for" in log) is (away >= 1)
 
 
-def test_outages_add_up() -> None:
-    """From the first failure to the next response, however many failures there are."""
-    availability = Availability()
-    availability.answered(1.0)
-    for now in (2.0, 3.0, 5.0):
-        availability.failed(now, 503)
-    assert availability.unavailable_seconds(6.0) == 4.0
-    availability.answered(7.0)
-    availability.failed(10.0, None)
-    assert availability.unavailable_seconds(11.0) == 6.0
-    assert availability.outage() == Outage(None, None)
-    availability.answered(12.0)
-    assert (availability.unavailable_seconds(99.0), availability.outage()) == (7.0, None)
-
-
 def untroubled(run: Traffic) -> None:
     del run
 
@@ -322,6 +305,13 @@ def test_a_service_that_was_never_reached_is_reported_each_minute(
             traffic.availability.answered(now)
             refused(traffic)
     assert reported_at == pytest.approx(warned_at)
+
+
+def test_retrying_forever_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    observer, traffic = RunObserver(max_retry_seconds=1e300), Traffic()
+    refused(traffic)
+    observer.tick(200.0, LoopSnapshot(traffic=traffic))
+    assert " Retrying until 9999-12-" in caplog.text
 
 
 def test_the_file_is_json_with_the_series_in_one_line(tmp_path: Path) -> None:

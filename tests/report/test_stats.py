@@ -11,7 +11,7 @@ from target_stitch_import.batching.payload import (
     Span,
     activation,
 )
-from target_stitch_import.report.stats import Delivered
+from target_stitch_import.report.stats import Availability, Delivered, Outage
 
 PREFIX = BodyPrefix.of("s", b"{}", ())
 
@@ -43,3 +43,18 @@ def test_counts_of_several_tasks_add_up(at: int) -> None:
     total = counted(PARTS[:at])
     total.include(counted(PARTS[at:]))
     assert total == counted(PARTS)
+
+
+def test_outages_add_up() -> None:
+    """From the first failure to the next response, however many failures there are."""
+    availability = Availability()
+    availability.answered(1.0)
+    for now in (2.0, 3.0, 5.0):
+        availability.failed(now, 503)
+    assert availability.unavailable_seconds(6.0) == 4.0
+    availability.answered(7.0)
+    availability.failed(10.0, None)
+    assert availability.unavailable_seconds(11.0) == 6.0
+    assert availability.outage() == Outage(None, None)
+    availability.answered(12.0)
+    assert (availability.unavailable_seconds(99.0), availability.outage()) == (7.0, None)

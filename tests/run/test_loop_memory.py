@@ -87,8 +87,10 @@ def test_fewer_threads_than_configured_deliver_everything() -> None:
 
 
 def test_no_thread_at_all_ends_the_run() -> None:
+    """At once: no request is in flight that the run could wait for."""
     stdout = io.BytesIO()
-    run = RunParts(stdout=stdout).run_over([state(0), schema(), record(1), state(1)])
+    parts = RunParts(stdout=stdout, grace_seconds=3600)
+    run = parts.run_over([state(0), schema(), record(1), state(1)])
     with no_more_threads(), pytest.raises(ResourceError, match="out of memory or threads"):
         run.run()
     assert stdout.getvalue() == b"0\n"

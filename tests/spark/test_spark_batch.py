@@ -286,6 +286,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("if(id = 2, float('inf'), 1)", {}, "field `/v`: it is Infinity, which is not a JSON"),
     ("if(id = 1, null, 1)", {"sequence_column": "v"}, "its sequence column `v` is null, below 0"),
     ("-5", {"sequence_column": "v"}, "its sequence column `v` is null, below 0 or past 2262"),
+    (
+        "timestamp'1600-01-01'",
+        {"sequence_column": "v"},
+        "its sequence column `v` is null, below 0 or past 2262",
+    ),
+    (
+        "date'2024-01-01'",
+        {"sequence_column": "v"},
+        "Column `v` of type date32[day] has values that cannot be sequences: cast it to",
+    ),
+    ("'secret'", {"sequence_column": "v"}, "Column `v` of type string has values that cannot be"),
 ]
 
 

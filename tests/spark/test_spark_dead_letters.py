@@ -8,13 +8,22 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from pyspark.sql import Row
 
 from target_stitch_import.batching.payload import BodyPrefix
 from target_stitch_import.batching.set_aside import SetAside
-from target_stitch_import.spark.dead_letters import AttemptDeadLetters
+from target_stitch_import.errors import OutputError
+from target_stitch_import.spark.dead_letters import (
+    AttemptDeadLetters,
+    commit,
+    discard,
+    incomplete_versions,
+)
 from tests.support.target import TOKEN, bodies
 
 if TYPE_CHECKING:
@@ -151,6 +160,71 @@ def test_threads_write_to_one_file(tmp_path: Path) -> None:
     dead_letters.close()
     lines = (tmp_path / str(name)).read_text().splitlines()
     assert sorted(json.loads(line)["line"] for line in lines) == list(range(threads))
+
+
+def test_a_job_that_fails_after_its_commit_keeps_its_dead_letters(
+    spark: SparkSession, save: Callable[..., None], tmp_path: Path
+) -> None:
+    folder = tmp_path / "dead-letters"
+    rows = spark.range(0, 1, numPartitions=1).selectExpr("id", "double('NaN') as v")
+    options = {"on_invalid_record": "dead_letter", "dead_letter_path": str(folder)}
+    with pytest.raises(Exception, match=r"The summary .* cannot be written") as caught:
+        save(rows, key_names="id", summary_path=str(tmp_path / "none" / "summary.json"), **options)
+    assert "dead-letter folder" not in str(caught.value)
+    assert [each.name[:5] for each in folder.iterdir()] == ["part-"]
+
+
+def test_discarded_files_may_already_be_committed(tmp_path: Path) -> None:
+    for name in ("_part-1.jsonl", "_part-2.jsonl"):
+        (tmp_path / name).touch()
+    commit(str(tmp_path), ["_part-1.jsonl"])
+    discard(str(tmp_path), ["_part-1.jsonl", "_part-2.jsonl"])
+    assert [each.name for each in tmp_path.iterdir()] == ["part-1.jsonl"]
+
+
+class Remote(MemoryFileSystem):  # type: ignore[misc] # fsspec has no type hints
+    """A file system that lists a folder once, and has errors of its own."""
+
+    protocol = "remote"
+    store: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("remote:/")))
+
+    def find(self, path: str, **options: Any) -> Any:
+        if "forbidden" in path:
+            raise Exception("SECRET")  # noqa: TRY002 - neither an OSError nor a ValueError
+        if path not in self.dircache:
+            self.dircache[path] = super().find(path, **options)
+        return self.dircache[path]
+
+    def invalidate_cache(self, _path: str | None = None) -> None:
+        self.dircache.clear()
+
+
+@pytest.fixture
+def remote() -> Remote:
+    fsspec.register_implementation("remote", Remote, clobber=True)
+    return Remote()
+
+
+def test_a_file_that_another_machine_adds_is_found(remote: Remote) -> None:
+    remote.mkdirs("/shared", exist_ok=True)
+    assert incomplete_versions("remote://shared") == set()
+    line = {"stream": "t", "version": 7, "request": {"table_name": "t"}}
+    remote.pipe_file("/shared/part-1.jsonl", json.dumps(line).encode())
+    assert incomplete_versions("remote://shared") == {("t", 7)}
+
+
+@pytest.mark.usefixtures("remote")
+def test_any_error_of_a_file_system_names_the_folder() -> None:
+    with pytest.raises(OutputError) as caught:
+        incomplete_versions("remote://forbidden")
+    assert str(caught.value) == (
+        "The dead-letter folder remote://forbidden cannot be read: Exception. Check the path and "
+        "the disk, then run again."
+    )
 
 
 def test_a_missing_temporary_folder_is_reported(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import textwrap
 from importlib.metadata import metadata, version
 from typing import TYPE_CHECKING
 
-from target_stitch_import.config.settings import json_schema
+from target_stitch_import.config.table import json_schema
 from target_stitch_import.names import DISTRIBUTION, ENVIRONMENT_PREFIX
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 from target_stitch_import.about import about, capabilities
 from target_stitch_import.app import RunOptions, run_target
 from target_stitch_import.cli import command
-from target_stitch_import.config.settings import Settings, json_schema
+from target_stitch_import.config.settings import Settings
+from target_stitch_import.config.table import json_schema
 from target_stitch_import.errors import (
     ConfigurationError,
     InputError,

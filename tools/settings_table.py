@@ -1,6 +1,6 @@
 """Writes the tables and definitions that repeat the settings: `python -m tools.settings_table`.
 
-`config.settings.Settings` is the source; the README's short table, `docs/settings.md`, the plugin
+`config.table.Table` is the source; the README's short table, `docs/settings.md`, the plugin
 definition for Meltano and the loader in `meltano.yml` follow it. The tests check that they do.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from target_stitch_import.config.settings import SECRETS, json_schema
+from target_stitch_import.config.table import SECRETS, json_schema
 from target_stitch_import.names import ENVIRONMENT_PREFIX
 from target_stitch_import.toolbox.meltano import as_yaml, capabilities, definition, kind
 from target_stitch_import.toolbox.meltano import settings as meltano_settings

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from target_stitch_import.config.settings import (
-    SECRETS,
-    Settings,
-    allowed_values,
-    setting_names,
-)
+from target_stitch_import.config.table import SECRETS, Table, allowed_values, setting_names
 from target_stitch_import.config.unknown import explain
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.names import ENVIRONMENT_PREFIX, LOG_LEVEL_VARIABLE
@@ -60,7 +55,7 @@ def from_environment(
     Raises:
         ConfigurationError: A value has the wrong type; the text names the variable.
     """
-    hints = get_type_hints(Settings)
+    hints = get_type_hints(Table)
     config: dict[str, Any] = {}
     for variable, text in environment.items():
         name = variable.removeprefix(ENVIRONMENT_PREFIX)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from target_stitch_import.config.settings import setting_names
+from target_stitch_import.config.table import setting_names
 from target_stitch_import.errors import quoted
 
 _OPTIONS = {name: f"the option --{name.replace('_', '-')}" for name in ("dry_run", "output_file")}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from target_stitch_import.config.settings import SECRETS, Settings
+from target_stitch_import.config.settings import Settings
+from target_stitch_import.config.table import SECRETS
 from target_stitch_import.errors import ConfigurationError, quoted
 from target_stitch_import.limits import MAX_SEQUENCE
 from target_stitch_import.names import TOKEN_VARIABLE

@@ -73,11 +73,9 @@ class ConnectionOptions:
         Raises:
             ConfigurationError: A setting is invalid, or `region: local` is not supported here.
         """
-        from target_stitch_import.config.settings import (  # noqa: PLC0415 - slow
-            URL_SETTINGS,
-            Settings,
-        )
+        from target_stitch_import.config.settings import Settings  # noqa: PLC0415 - slow
         from target_stitch_import.config.sources import read_config  # noqa: PLC0415 - slow
+        from target_stitch_import.config.table import URLS  # noqa: PLC0415 - slow
         from target_stitch_import.errors import ConfigurationError  # noqa: PLC0415
         from target_stitch_import.files import (  # noqa: PLC0415
             FileUse,
@@ -92,7 +90,7 @@ class ConnectionOptions:
         config = read_config(self.config_paths, say)
         if self.region:
             # Otherwise a URL in the configuration would override the region of the option.
-            config = {**config, **dict.fromkeys(URL_SETTINGS), "region": self.region}
+            config = {**config, **dict.fromkeys(URLS), "region": self.region}
         if self.api_url:
             config["api_url"] = self.api_url
         settings = Settings.load(config, needs_token=needs_token)

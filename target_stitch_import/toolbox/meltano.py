@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 import yaml
 
 from target_stitch_import.about import capabilities as sdk_capabilities
-from target_stitch_import.config.settings import SECRETS, json_schema
+from target_stitch_import.config.table import SECRETS, json_schema
 from target_stitch_import.names import DISTRIBUTION
 
 _ACRONYMS = {"api": "API", "id": "ID", "url": "URL"}

@@ -19,7 +19,8 @@ import yaml
 
 from target_stitch_import import errors
 from target_stitch_import.cli import command
-from target_stitch_import.config.settings import Settings, setting_names
+from target_stitch_import.config.settings import Settings
+from target_stitch_import.config.table import setting_names
 from tests.support.makefile import MAKEFILE, targets
 from tests.support.page_commands import blocks, run
 from tests.support.processes import until

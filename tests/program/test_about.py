@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from target_stitch_import.cli import command
-from target_stitch_import.config.settings import json_schema, setting_names
+from target_stitch_import.config.table import json_schema, setting_names
 from target_stitch_import.target import TargetStitchImport
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from target_stitch_import.config.settings import SECRETS, json_schema
+from target_stitch_import.config.table import SECRETS, json_schema
 from target_stitch_import.target import TargetStitchImport
 from tests.support.dbase import write_dbase
 from tests.support.meltano import MELTANO, ROOT, Project

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from target_stitch_import.config.settings import setting_names
+from target_stitch_import.config.table import setting_names
 from tests.soak.values import (
     NUMBERS,
     REPAIRS,

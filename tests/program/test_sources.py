@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from target_stitch_import.cli import command
-from target_stitch_import.config.settings import Settings, setting_names
+from target_stitch_import.config.settings import Settings
 from target_stitch_import.config.sources import from_environment, read_config
+from target_stitch_import.config.table import setting_names
 from target_stitch_import.config.unknown import INSTEAD
 from target_stitch_import.errors import ConfigurationError
 from tests.support.command_line import run_over_a_state

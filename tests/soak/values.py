@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner
 
 from target_stitch_import.cli import command
-from target_stitch_import.config.settings import setting_names
+from target_stitch_import.config.table import setting_names
 from target_stitch_import.delivery.verdict import judge
 from target_stitch_import.endpoints import Endpoint
 from target_stitch_import.errors import InputError
